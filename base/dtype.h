@@ -1,0 +1,55 @@
+/* dtype.h - the number formats of weights, activations and KV, and the conversions between them. */
+#ifndef BASE_DTYPE_H
+#define BASE_DTYPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum dtype { DT_F32, DT_BF16, DT_F16 };
+
+static inline size_t dtype_size(enum dtype dtype)
+{
+    return dtype == DT_F32 ? 4 : 2;
+}
+
+static inline const char *dtype_name(enum dtype dtype) /* as safetensors writes it */
+{
+    return dtype == DT_F32 ? "F32" : dtype == DT_BF16 ? "BF16" : "F16";
+}
+
+static inline float bf16_to_f32(uint16_t h)
+{
+    uint32_t u = (uint32_t)h << 16;
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+/* Round to nearest, ties to even; NaN stays a NaN. */
+static inline uint16_t f32_to_bf16(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)((u >> 16) | 0x40u);
+    return (uint16_t)((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+}
+
+static inline float f16_to_f32(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, bits = h & 0x7fffu, u;
+    float f;
+    if (bits >= 0x7c00u) { /* infinity, NaN */
+        u = sign | 0x7f800000u | ((bits & 0x3ffu) << 13);
+        memcpy(&f, &u, sizeof f);
+    } else if (bits >= 0x400u) {
+        u = sign | ((bits + (112u << 10)) << 13);
+        memcpy(&f, &u, sizeof f);
+    } else { /* zero, subnormal: bits * 2^-24, exact */
+        f = (float)bits * 5.9604644775390625e-8f;
+        f = sign ? -f : f;
+    }
+    return f;
+}
+
+#endif

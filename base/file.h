@@ -1,0 +1,35 @@
+/* file.h - map a file, read a file, write a file atomically. */
+#ifndef BASE_FILE_H
+#define BASE_FILE_H
+
+#include "base/env.h"
+
+struct file_map { /* read-only; the descriptor stays open so that changes can be noticed */
+    const uint8_t *data;
+    size_t size;
+    int fd;
+    int64_t mtime_ns;
+    uint64_t inode, device;
+};
+
+/* Regular files only (a FIFO, device or directory is refused by kind, without blocking). */
+vlqa_status file_map_open(struct env *env, const char *path, struct file_map *out);
+void file_map_close(struct file_map *map); /* a zeroed map is fine */
+/* VLQA_EIO when the file was truncated or rewritten in place since it was mapped. */
+vlqa_status file_map_check(struct env *env, const char *path, const struct file_map *map);
+/* Reads a regular file, or standard input for "-", of at most max_bytes into a heap block (one NUL
+ * behind it, not counted). */
+vlqa_status file_read(struct env *env, const char *path, size_t max_bytes, void **data,
+                      size_t *bytes);
+int file_exists(const char *path);
+
+struct file_part {
+    const void *data;
+    size_t bytes;
+};
+/* Temporary name in the same directory, written, synced, renamed: either the old file or the whole
+ * new one is there, whatever happens. */
+vlqa_status file_write_atomic(struct env *env, const char *path, const struct file_part *part,
+                              int n_parts);
+
+#endif

@@ -1,0 +1,25 @@
+/* heap.h - the only door to malloc: counted, and able to fail on purpose. */
+#ifndef BASE_HEAP_H
+#define BASE_HEAP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* 64-byte aligned, contents undefined; NULL when there is no memory. 0 bytes give a valid pointer.
+ */
+void *heap_alloc(size_t bytes);
+/* All zero; pages of large blocks take no memory until they are touched. */
+void *heap_alloc_zero(size_t bytes);
+/* Grows or shrinks a block of old_bytes; NULL leaves the old block alone. */
+void *heap_resize(void *block, size_t old_bytes, size_t bytes);
+void heap_free(void *block);
+/* malloc-compatible pair for libraries that take allocation hooks. */
+void *heap_malloc_hook(size_t bytes);
+void heap_free_hook(void *block);
+
+uint64_t heap_calls(void); /* allocations since start, whole process */
+uint64_t heap_live(void);  /* blocks not yet freed */
+/* The n-th allocation from now on, and all after it, fail; negative: never. For tests. */
+void heap_fail_after(int64_t n);
+
+#endif

@@ -1,0 +1,268 @@
+/* vlqa.h - ask questions about charts, infographics and documents with Qwen3-VL.
+ *
+ * The whole public interface. It mentions no type of another header of the project, so this file
+ * and libvlqa are all an embedder needs.
+ *
+ *   struct vlqa_engine_options eo = vlqa_engine_options_default();
+ *   eo.model = "path/to/hugging-face-directory";
+ *   vlqa_engine_open(&eo, &engine);
+ *   vlqa_session_open(engine, NULL, &session);
+ *   vlqa_add_image_file(session, "chart.png");
+ *   vlqa_ask(session, "Which year was best?", NULL, &answer);
+ *   puts(answer.text);
+ *
+ * Threads: an engine may be shared by any number of threads. A session belongs to one thread at a
+ * time; two sessions may run on two threads. Callbacks run on the calling thread, between passes,
+ * and must not call into the session that called them (VLQA_ESTATE is returned if they do).
+ *
+ * Errors: every function that can fail returns a status; vlqa_message() of the session, or
+ * vlqa_engine_message() of the engine, says why in one sentence. Nothing here exits or aborts on
+ * bad input. Passing NULL where a handle is needed gives VLQA_EUSAGE; close functions accept NULL.
+ */
+#ifndef VLQA_H
+#define VLQA_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define VLQA_API __attribute__((visibility("default")))
+#else
+#define VLQA_API
+#endif
+
+#define VLQA_VERSION_MAJOR 0
+#define VLQA_VERSION_MINOR 1
+#define VLQA_VERSION_PATCH 0
+#define VLQA_VERSION_TEXT "0.1.0"
+
+#if defined(__clang__)
+#define VLQA_MUST_USE __attribute__((warn_unused_result))
+#else
+#define VLQA_MUST_USE
+#endif
+
+typedef enum VLQA_MUST_USE vlqa_status {
+    VLQA_OK = 0,
+    VLQA_EUSAGE,    /* an argument or option is wrong: NULL handle, negative count, bad version */
+    VLQA_ESTATE,    /* right call, wrong time: session in use, callback re-entered, device lost */
+    VLQA_EIO,       /* a file cannot be opened, read or written */
+    VLQA_EIMAGE,    /* an image is damaged, too large, or of a format that is not read */
+    VLQA_EMODEL,    /* a model directory is damaged, inconsistent, or of another family */
+    VLQA_ETEXT,     /* a text is not UTF-8 */
+    VLQA_ELIMIT,    /* more rows, pixels or bytes than the session or the options allow */
+    VLQA_EMEMORY,   /* no memory */
+    VLQA_EDEVICE,   /* a device is missing or failed */
+    VLQA_ECANCELLED /* a callback asked to stop */
+} vlqa_status;
+
+enum vlqa_log_level { VLQA_LOG_ERROR, VLQA_LOG_WARN, VLQA_LOG_INFO, VLQA_LOG_DEBUG };
+
+/* A finished line without a line break; valid during the call. */
+typedef void (*vlqa_log_fn)(void *user, enum vlqa_log_level level, const char *line);
+/* phase: "load", "vision", "prefill", "decode"; 0 <= done <= total. Nonzero cancels at the next
+ * boundary with VLQA_ECANCELLED; the session stays usable. */
+typedef int (*vlqa_progress_fn)(void *user, const char *phase, int64_t done, int64_t total);
+/* The next piece of the answer: whole UTF-8 code points, bytes long, not terminated by NUL.
+ * Nonzero ends the answer there (stop = VLQA_STOP_CALLER); that is no error. */
+typedef int (*vlqa_token_fn)(void *user, const char *utf8, size_t bytes);
+
+enum vlqa_dtype {
+    VLQA_DTYPE_AUTO, /* bf16 for BF16 checkpoints, else f32 */
+    VLQA_DTYPE_BF16, /* matrix inputs and KV in bf16, sums and residual stream in f32 */
+    VLQA_DTYPE_F32   /* everything in f32, weights widened: for parity work */
+};
+
+enum vlqa_cpu { VLQA_CPU_AUTO, VLQA_CPU_PLAIN, VLQA_CPU_AVX2, VLQA_CPU_AVX512, VLQA_CPU_AMX };
+
+enum vlqa_image_mode {
+    VLQA_IMAGE_WHITE, /* transparency composited over white, EXIF orientation applied */
+    VLQA_IMAGE_HF     /* alpha dropped, as transformers' load_image does; EXIF applied */
+};
+
+enum vlqa_resize {
+    VLQA_RESIZE_TORCHVISION, /* int16 coefficients: the fast processor of transformers (default) */
+    VLQA_RESIZE_PILLOW       /* 22-bit coefficients: the slow processor, qwen-vl-utils */
+};
+
+struct vlqa_engine_options {
+    uint32_t version;         /* set by vlqa_engine_options_default; checked at open */
+    uint32_t struct_bytes;    /* likewise */
+    const char *model;        /* Hugging Face directory; required unless random_shape is set */
+    const char *random_shape; /* "2b", "4b", "8b", "default": random weights, for timing */
+    uint64_t random_seed;
+    enum vlqa_dtype dtype;
+    enum vlqa_cpu cpu; /* highest instruction set to use; asking for a missing one is an error */
+    int threads;       /* 0: one per core this process may use; at most 1024 */
+    enum vlqa_image_mode image_mode;
+    enum vlqa_resize resize;
+    int image_min_tokens;     /* 0: as preprocessor_config.json says */
+    int image_max_tokens;     /* 0: as preprocessor_config.json says */
+    int64_t image_max_pixels; /* refuse to decode larger files; 0: 100 million */
+    vlqa_log_fn log;          /* NULL: silence */
+    vlqa_progress_fn progress;
+    void *user; /* handed to log and progress */
+};
+
+struct vlqa_session_options {
+    uint32_t version;
+    uint32_t struct_bytes;
+    int max_rows; /* prompt plus answer; 0: what the model allows, at most 32768 */
+    vlqa_log_fn log;
+    vlqa_progress_fn progress;
+    void *user;
+};
+
+struct vlqa_ask_options {
+    uint32_t version;
+    uint32_t struct_bytes;
+    int max_tokens;           /* of the answer; 1 or more */
+    float temperature;        /* 0: greedy; ties go to the lowest id */
+    int top_k;                /* 0: off */
+    float top_p;              /* 1: off */
+    float min_p;              /* 0: off */
+    float repetition_penalty; /* 1: off; over prompt text and answer, as transformers */
+    float presence_penalty;   /* 0: off; over the answer */
+    uint64_t seed;
+    int keep;       /* nonzero: question and answer become turns of the conversation */
+    int ignore_eos; /* nonzero: go on to max_tokens (for timing) */
+    vlqa_token_fn on_token;
+    void *user; /* handed to on_token */
+};
+
+enum vlqa_stop {
+    VLQA_STOP_EOS,    /* the model ended its turn */
+    VLQA_STOP_LENGTH, /* max_tokens reached */
+    VLQA_STOP_ROWS,   /* the session is full */
+    VLQA_STOP_CALLER  /* on_token asked to stop */
+};
+
+/* Everything it points to belongs to the session and is valid until its next call. */
+struct vlqa_answer {
+    const char *text; /* UTF-8, NUL-terminated; ill-formed bytes of the model become U+FFFD */
+    size_t text_bytes;
+    const int32_t *token;
+    int n_tokens;
+    enum vlqa_stop stop;
+    const float *logits; /* [n_logits] of the first answer token, before sampling */
+    int n_logits;
+    const int32_t *prompt_token; /* [rows_total] ids as the decoder saw them */
+    int rows_total;              /* prefix + context + question */
+    int rows_prefix, rows_context, rows_question;
+    double ms_vision;       /* tower, all images of this prompt, when they were added */
+    double ms_decode_image; /* reading and resizing them */
+    double ms_prefill, ms_first_token, ms_decode, ms_total; /* first_token counts from the call */
+    uint64_t peak_bytes;                                    /* of the process, so far */
+};
+
+struct vlqa_image_info { /* the image that was added last */
+    int width, height;   /* in the file, after EXIF orientation */
+    int resized_width, resized_height;
+    int grid_h, grid_w; /* in patches */
+    int rows;           /* decoder rows */
+    double ms_decode, ms_vision;
+};
+
+struct vlqa_model_info {
+    char name[128];  /* last part of the model's path, or random-SHAPE */
+    char digest[65]; /* 256 bits in hexadecimal: configuration, tokenizer, tensors */
+    char dtype[8];   /* of the computation: "bf16" or "f32" */
+    char stored[8];  /* of the weights: "BF16", "F16", "F32" */
+    char cpu[16];    /* instruction set in use */
+    int threads;
+    int64_t parameters, parameters_vision, parameters_text, parameters_embedding;
+    int64_t weight_bytes; /* mapped or converted */
+    int hidden, inner, layers, heads, kv_heads, head_dim, vocab, max_positions, tied;
+    int vision_hidden, vision_inner, vision_depth, vision_heads, vision_patch, vision_merge;
+    int n_deepstack, deepstack[8];
+    int64_t min_pixels, max_pixels;
+    int64_t kv_bytes_per_row, visual_bytes_per_row;
+    int64_t session_bytes; /* what a session of session_rows rows takes at most */
+    int session_rows;      /* the default max_rows */
+};
+
+struct vlqa_engine;
+struct vlqa_session;
+
+VLQA_API const char *vlqa_version(void);
+VLQA_API const char *vlqa_status_name(vlqa_status status);
+
+/* On failure *out may still be a handle that holds the message: close it all the same. */
+VLQA_API vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options,
+                                      struct vlqa_engine **out);
+/* All sessions of the engine must be closed before. */
+VLQA_API void vlqa_engine_close(struct vlqa_engine *engine);
+VLQA_API const char *vlqa_engine_message(const struct vlqa_engine *engine);
+VLQA_API vlqa_status vlqa_engine_info(const struct vlqa_engine *engine,
+                                      struct vlqa_model_info *out);
+
+/* options NULL: defaults. */
+VLQA_API vlqa_status vlqa_session_open(struct vlqa_engine *engine,
+                                       const struct vlqa_session_options *options,
+                                       struct vlqa_session **out);
+VLQA_API void vlqa_session_close(struct vlqa_session *session);
+/* Forgets images, texts, turns and the system text; keeps the memory. */
+VLQA_API vlqa_status vlqa_session_clear(struct vlqa_session *session);
+VLQA_API const char *vlqa_message(const struct vlqa_session *session);
+
+/* The conversation. Items are placed in the order they are added; the text is copied. A question
+ * follows them in the same user turn. Nothing is changed by a call that fails. */
+VLQA_API vlqa_status vlqa_set_system(struct vlqa_session *session, const char *utf8, size_t bytes);
+VLQA_API vlqa_status vlqa_add_text(struct vlqa_session *session, const char *utf8, size_t bytes);
+VLQA_API vlqa_status vlqa_add_image_file(struct vlqa_session *session, const char *path);
+/* An encoded file in memory; name is used in messages. */
+VLQA_API vlqa_status vlqa_add_image_bytes(struct vlqa_session *session, const void *data,
+                                          size_t bytes, const char *name);
+/* stride: bytes from one row to the next, at least 3 * width; the pixels are copied. */
+VLQA_API vlqa_status vlqa_add_image_rgb(struct vlqa_session *session, const uint8_t *rgb, int width,
+                                        int height, size_t stride);
+VLQA_API vlqa_status vlqa_last_image(const struct vlqa_session *session,
+                                     struct vlqa_image_info *out);
+
+/* options NULL: defaults. Without options->keep the session is as before afterwards, so a document
+ * is added once and asked many times. */
+VLQA_API vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
+                              const struct vlqa_ask_options *options, struct vlqa_answer *answer);
+
+#define VLQA_OPTIONS_VERSION 1u
+
+static inline struct vlqa_engine_options vlqa_engine_options_default(void)
+{
+    struct vlqa_engine_options o;
+    memset(&o, 0, sizeof o);
+    o.version = VLQA_OPTIONS_VERSION;
+    o.struct_bytes = (uint32_t)sizeof o;
+    return o;
+}
+
+static inline struct vlqa_session_options vlqa_session_options_default(void)
+{
+    struct vlqa_session_options o;
+    memset(&o, 0, sizeof o);
+    o.version = VLQA_OPTIONS_VERSION;
+    o.struct_bytes = (uint32_t)sizeof o;
+    return o;
+}
+
+static inline struct vlqa_ask_options vlqa_ask_options_default(void)
+{
+    struct vlqa_ask_options o;
+    memset(&o, 0, sizeof o);
+    o.version = VLQA_OPTIONS_VERSION;
+    o.struct_bytes = (uint32_t)sizeof o;
+    o.max_tokens = 128;
+    o.top_p = 1.0f;
+    o.repetition_penalty = 1.0f;
+    return o;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

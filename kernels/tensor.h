@@ -1,0 +1,60 @@
+/* tensor.h - views that the operations take. Views own nothing and go by value. */
+#ifndef KERNELS_TENSOR_H
+#define KERNELS_TENSOR_H
+
+#include "base/dtype.h"
+
+#include <assert.h>
+
+struct mat { /* row-major; element (r, c) is at data + (r * stride + c) * size */
+    void *data;
+    enum dtype dtype;
+    int rows, cols, stride; /* elements */
+};
+
+struct grid {
+    int h, w; /* cells: patches in vision, visual rows in text */
+};
+
+/* The slots a row sees: [0, head_end) and [tail_begin, tail_end), head_end <= tail_begin unless the
+ * tail is empty. Causal row i: {0, 0, i + 1}. */
+struct span {
+    int32_t head_end, tail_begin, tail_end;
+};
+
+enum act { ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF };
+
+static inline struct mat mat_of(void *data, enum dtype dtype, int rows, int cols)
+{
+    struct mat m = {data, dtype, rows, cols, cols};
+    return m;
+}
+
+static inline size_t mat_bytes(enum dtype dtype, int rows, int cols)
+{
+    return (size_t)rows * (size_t)cols * dtype_size(dtype);
+}
+
+static inline void *mat_at(struct mat m, int row, int col)
+{
+    size_t element = (size_t)row * (size_t)m.stride + (size_t)col;
+    return (char *)m.data + element * dtype_size(m.dtype);
+}
+
+/* Rows [begin, begin + n). */
+static inline struct mat mat_rows(struct mat m, int begin, int n)
+{
+    struct mat view = {mat_at(m, begin, 0), m.dtype, n, m.cols, m.stride};
+    assert(begin >= 0 && n >= 0 && begin + n <= m.rows);
+    return view;
+}
+
+/* Columns [begin, begin + n). */
+static inline struct mat mat_cols(struct mat m, int begin, int n)
+{
+    struct mat view = {mat_at(m, 0, begin), m.dtype, m.rows, n, m.stride};
+    assert(begin >= 0 && n >= 0 && begin + n <= m.cols);
+    return view;
+}
+
+#endif

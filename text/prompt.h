@@ -1,0 +1,46 @@
+/* prompt.h - a conversation to ids: the chat template of Qwen3-VL, with holes for images. */
+#ifndef TEXT_PROMPT_H
+#define TEXT_PROMPT_H
+
+#include "text/tokenizer.h"
+
+enum prompt_role { PROMPT_SYSTEM, PROMPT_USER, PROMPT_ASSISTANT };
+
+struct prompt_item {  /* part of a turn */
+    const char *text; /* NULL: an image */
+    size_t bytes;
+    int rows;    /* of an image: how many placeholders */
+    int context; /* a document or image to be read, as opposed to a question or an answer */
+};
+
+struct prompt_turn {
+    enum prompt_role role;
+    const struct prompt_item *item;
+    int n_items;
+};
+
+struct prompt_tokens { /* control tokens the template needs */
+    int32_t im_start, im_end, vision_start, vision_end, image_pad;
+    int think; /* the checkpoint's template opens the answer with <think> */
+};
+
+struct prompt {
+    int32_t *id;    /* [n] */
+    int32_t *image; /* [n] which image (0, 1, ... over the conversation), or -1: text */
+    int32_t *cell;  /* [n] which row of that image, or -1 */
+    int n;
+    int prefix_end;  /* rows before the first context item, vision_start included */
+    int context_end; /* rows up to and with the last context item (its vision_end included) */
+};
+
+/* Looks the control tokens up; VLQA_EMODEL naming the missing one. dir: for the generation prompt
+ * of the checkpoint's own template. */
+vlqa_status prompt_tokens_find(struct env *env, const struct tokenizer *t, const char *dir,
+                               struct prompt_tokens *out);
+/* Renders turns and the opening of the assistant's answer. A system turn may only be the first.
+ * ids are pushed on mem (cap of them); VLQA_ELIMIT "prompt needs N rows, the session holds CAP". */
+vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struct prompt_tokens *pt,
+                         const struct prompt_turn *turn, int n_turns, int cap, struct arena *mem,
+                         struct arena *scratch, struct prompt *out);
+
+#endif
