@@ -38,7 +38,9 @@ vlqa_status st_open_file(struct env *env, const char *path, struct st_files **ou
 vlqa_status st_open_random(struct env *env, uint64_t seed, struct st_files **out);
 void st_close(struct st_files *files); /* NULL is fine */
 
-int st_has(const struct st_files *files, const char *name);
+int st_has(const struct st_files *files, const char *name); /* of random files: always */
+/* Marks a tensor as used where it is there: for copies that nobody needs. */
+void st_ignore(struct st_files *files, const char *name);
 /* The tensor of exactly this shape, marked as used. Asking for one twice is a mistake of ours,
  * except for tied weights, which the caller asks for once. Errors: missing, other rank or shape
  * ("NAME is [a, b], found [c, d]"), a dtype that is not F32, F16 or BF16 (by name). */
