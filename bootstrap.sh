@@ -62,14 +62,16 @@ build() {
     cmake --build build --parallel "$(nproc)"
 }
 
-ask() {
+ask() { # PICTURE QUESTION
     printf '\n$ build/vlqa --image %s --question "%s"\n' "$1" "$2"
     build/vlqa --image "$1" --question "$2"
 }
 
 demo() {
     build
-    ask assets/samples/00.png 'What is the title of the chart?'
+    ask assets/samples/05.png 'What is the title?'
+    ask assets/samples/05.png 'How many categories are shown?'
+    ask assets/samples/05.png 'What is the value of February?'
 }
 
 run_tests() {
