@@ -2,7 +2,7 @@
 # check_format.sh - every C file is as clang-format 14 writes it (other versions differ).
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lint.sh"
+. "$here/../check.sh"
 cd "${1:-$here/../..}" || exit 1
 
 for tool in clang-format-14 clang-format none; do

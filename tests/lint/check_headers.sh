@@ -2,7 +2,7 @@
 # check_headers.sh - each header compiles alone and twice; those below the models also as C++.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lint.sh"
+. "$here/../check.sh"
 cd "${1:-$here/../..}" || exit 1
 
 common='-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wvla -Werror -D_GNU_SOURCE -I. -fsyntax-only'

@@ -2,7 +2,7 @@
 # check_layers.sh - who may include whom, and what only one file may do.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lint.sh"
+. "$here/../check.sh"
 cd "${1:-$here/../..}" || exit 1
 
 allowed() { # the folders that a folder may include

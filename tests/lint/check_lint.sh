@@ -2,7 +2,7 @@
 # check_lint.sh - the lint scripts find what they look for: one offence of each kind is planted.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-. "$here/lint.sh"
+. "$here/../check.sh"
 tree=$(mktemp -d)
 trap 'rm -rf "$tree"' EXIT
 

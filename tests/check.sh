@@ -1,4 +1,4 @@
-# lint.sh - counts claims for the lint scripts, which end as every test does.
+# check.sh - for test scripts what check.h is for test programs: claims, skips, a closing line.
 passed=0 failed=0 skipped=0
 
 # claim NAME FINDINGS: holds when there are none
