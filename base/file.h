@@ -15,7 +15,8 @@ struct file_map { /* read-only; the descriptor stays open so that changes can be
 /* Regular files only (a FIFO, device or directory is refused by kind, without blocking). */
 vlqa_status file_map_open(struct env *env, const char *path, struct file_map *out);
 void file_map_close(struct file_map *map); /* a zeroed map is fine */
-/* VLQA_EIO when the file was truncated or rewritten in place since it was mapped. */
+/* VLQA_EIO when the file was truncated or written to since it was mapped, or another one has its
+ * name now. */
 vlqa_status file_map_check(struct env *env, const char *path, const struct file_map *map);
 /* Reads a regular file, or standard input for "-", of at most max_bytes into a heap block (one NUL
  * behind it, not counted). */

@@ -9,8 +9,9 @@ struct json;     /* a value inside; valid while the document lives */
 
 #define JSON_MAX_DEPTH 64
 
-/* name is used in messages ("config.json"). Refuses: more than max_bytes, nesting beyond
- * JSON_MAX_DEPTH, a member name twice in one object, ill-formed UTF-8, bytes after the value. */
+/* name is used in messages ("config.json"). VLQA_ELIMIT for more than max_bytes; VLQA_EMODEL for
+ * all that is not exactly JSON (with the byte where it stops), nesting beyond JSON_MAX_DEPTH, a
+ * member name twice in one object, ill-formed UTF-8, NUL in a string, bytes after the value. */
 vlqa_status json_parse(struct env *env, const char *name, const char *text, size_t bytes,
                        size_t max_bytes, struct json_doc **out);
 vlqa_status json_read(struct env *env, const char *path, size_t max_bytes, struct json_doc **out);
@@ -34,7 +35,8 @@ double json_number(const struct json *number);    /* NaN when it is no number */
 int json_is_true(const struct json *value);
 
 /* Checked members. want: must be there. opt: *out is left alone when absent or null. The message
- * says document, name, expected, found. Integers must be whole and in [min, max]. */
+ * says document, name, expected, found. Integers must be whole, in [min, max] and within
+ * 2^53. */
 vlqa_status json_want_int(struct env *env, const struct json_doc *doc, const struct json *object,
                           const char *name, int64_t min, int64_t max, int *out);
 vlqa_status json_opt_int(struct env *env, const struct json_doc *doc, const struct json *object,

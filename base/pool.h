@@ -13,8 +13,9 @@ typedef void (*pool_fn)(void *arg, int begin, int end, int worker);
 vlqa_status pool_create(struct env *env, int threads, struct pool **out);
 void pool_free(struct pool *pool);         /* NULL is fine */
 int pool_threads(const struct pool *pool); /* NULL: 1 */
-/* Calls fn over 0..n-1 in runs of at least grain items and returns when all are done. One job at a
- * time: a second caller waits. fn must not call pool_for. NULL pool: runs on the caller. */
+/* Calls fn over 0..n-1 in runs that begin at a multiple of grain and, but for the last, are at
+ * least that long; returns when all are done. One job at a time: a second caller waits. fn must not
+ * call pool_for. NULL pool: runs on the caller. */
 void pool_for(struct pool *pool, int n, int grain, pool_fn fn, void *arg);
 
 #endif
