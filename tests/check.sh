@@ -1,4 +1,5 @@
 # check.sh - for test scripts what check.h is for test programs: claims, skips, a closing line.
+# shellcheck shell=sh
 passed=0 failed=0 skipped=0
 
 # claim NAME FINDINGS: holds when there are none

@@ -48,4 +48,11 @@ claim cmake_builds_both "$(
 )"
 claim cmake_shared_runs "$(opens "$root/cmake/consumer_shared")"
 claim cmake_static_runs "$(opens "$root/cmake/consumer_static")"
+
+if [ -x "$root/bin/vlqa" ]; then
+    answer=$("$root/bin/vlqa" --model "$root/share/vlqa/default-model" \
+        --image "$here/../../assets/samples/05.png" --question 'What is the title?' 2>&1)
+    claim installed_program_answers \
+        "$([ "$answer" = 'Population by item 2013' ] || echo "it says: $answer")"
+fi
 finish
