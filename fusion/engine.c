@@ -197,6 +197,7 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
     e->env.user = e->options.user;
     TRY(check_options(&e->env, &e->options));
     status = load(e);
+    e->usable = status == VLQA_OK;
     e->options.model = e->options.random_shape = NULL; /* the caller's, and only until here */
     return status;
 }

@@ -11,6 +11,7 @@
 
 struct vlqa_engine { /* immutable after open: sessions on any threads share it */
     struct env env;
+    int usable; /* the whole load succeeded; else only the message is of use */
     struct vlqa_engine_options options; /* model and random_shape point nowhere after open */
     pid_t process;                      /* threads do not survive a fork */
     struct pool *pool;

@@ -50,7 +50,7 @@ static void fill_vision(const struct vlqa_engine *e, struct vlqa_model_info *out
 
 vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info *out)
 {
-    if (!e || !out || !e->decoder.embed.data) return VLQA_EUSAGE;
+    if (!e || !out || !e->usable) return VLQA_EUSAGE;
     memset(out, 0, sizeof *out);
     snprintf(out->name, sizeof out->name, "%s", e->name);
     key_hex(e->model_key, out->digest);

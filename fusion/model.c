@@ -93,6 +93,16 @@ static vlqa_status open_config(struct env *env, const char *dir, const char *nam
     return status;
 }
 
+/* The tower's configuration reads the same file; here it is one of those that make up the digest. */
+static vlqa_status hash_processor(struct env *env, const char *dir, struct hash *digest)
+{
+    struct json_doc *doc;
+    TRY(open_config(env, dir, "preprocessor_config.json", digest, &doc));
+    if (!doc) TRY(open_config(env, dir, "processor_config.json", digest, &doc));
+    json_free(doc);
+    return VLQA_OK;
+}
+
 vlqa_status model_read(struct env *env, const char *dir, struct decoder_config *text,
                        struct vit_config *vision, struct model_ids *ids, struct hash *digest)
 {
@@ -105,6 +115,7 @@ vlqa_status model_read(struct env *env, const char *dir, struct decoder_config *
         json_free(doc);
         TRY(status);
     }
+    TRY(hash_processor(env, dir, digest));
     TRY(open_config(env, dir, "config.json", digest, &doc));
     if (!doc)
         return env_fail(env, VLQA_EMODEL, "%s: no config.json; expected a Hugging Face directory",

@@ -100,7 +100,7 @@ vlqa_status vlqa_session_open(struct vlqa_engine *engine,
     struct vlqa_session *s;
     if (!out) return VLQA_EUSAGE;
     *out = NULL;
-    if (!engine || !engine->decoder.embed.data) return VLQA_EUSAGE;
+    if (!engine || !engine->usable) return VLQA_EUSAGE;
     s = heap_alloc(sizeof *s);
     if (!s) return VLQA_EMEMORY;
     memset(s, 0, sizeof *s);
