@@ -8,6 +8,7 @@
 #include "text/tokenizer.h"
 #include "text/tokenizer_parts.h"
 
+#include <pthread.h>
 #include <sys/stat.h>
 #include <utf8proc.h>
 
@@ -464,6 +465,42 @@ TEST(encoding_makes_no_heap_call)
     arena_rewind(&scratch, 0);
     heap_free(memory);
     free(text);
+}
+
+static void *encode_often(void *tokenizer)
+{
+    static const char text[] = "caf\xC3\xA9 don't\n\n12 <think>";
+    size_t bytes = tokenizer_scratch(sizeof text - 1);
+    void *memory = heap_alloc(bytes);
+    struct arena scratch = arena_over(memory, bytes);
+    struct env own = {0};
+    intptr_t wrong = 0;
+    int32_t first[64], id[64];
+    int n_first = 0, n;
+    for (int i = 0; i < 200; i++) {
+        wrong += tokenizer_encode(&own, tokenizer, text, sizeof text - 1, &scratch, i ? id : first,
+                                  64, i ? &n : &n_first) != VLQA_OK;
+        if (i) wrong += n != n_first || memcmp(id, first, (size_t)n * sizeof *id) != 0;
+    }
+    arena_rewind(&scratch, 0);
+    heap_free(memory);
+    return (void *)wrong;
+}
+
+/* Says more under the thread sanitizer. */
+TEST(threads_share_a_tokenizer)
+{
+    struct tokenizer *t;
+    pthread_t thread[4];
+    REQUIRE(tokenizer_bytes(&env, 300, &t) == VLQA_OK);
+    for (int i = 0; i < 4; i++)
+        REQUIRE(pthread_create(&thread[i], NULL, encode_often, t) == 0);
+    for (int i = 0; i < 4; i++) {
+        void *wrong;
+        pthread_join(thread[i], &wrong);
+        CHECK(!wrong);
+    }
+    tokenizer_free(t);
 }
 
 TEST(ids_beyond_the_capacity_are_counted_not_written)
