@@ -5,7 +5,8 @@
 utf8.txt: a line a vector, ill-formed input and the output of bytes.decode("utf-8", "replace"), both
 in hexadecimal; the last line is an FNV-1a over the outputs of all sequences of up to four bytes out
 of EDGES, which tests/text/test_utf8.c forms in the same order.
-sampler.json: settings, logits, ids seen, and which ids transformers leaves with what probability."""
+sampler.json: settings, logits, ids seen, and which ids transformers (5.23) leaves with what
+probability."""
 
 import itertools
 import json

@@ -44,7 +44,8 @@ SCRIPTS = {
     "halfwidth": (0xFE30, 0xFFEE), "gothic": (0x10330, 0x1034A), "brahmi": (0x11000, 0x1107F),
     "cuneiform": (0x12000, 0x12399), "hieroglyphs": (0x13000, 0x1342E),
     "music": (0x1D100, 0x1D1E8), "math_letters": (0x1D400, 0x1D7FF), "emoji": (0x1F300, 0x1FAF6),
-    "cjk_b": (0x20000, 0x2A6DF), "cjk_compatibility": (0x2F800, 0x2FA1D), "tags": (0xE0020, 0xE007F),
+    "cjk_b": (0x20000, 0x2A6DF), "cjk_compatibility": (0x2F800, 0x2FA1D),
+    "tags": (0xE0020, 0xE007F),
 }
 SPACES = ["\t", "\n", "\v", "\f", "\r", "\x1c", "\x1f", " ", "\x85", "\xa0", "\u1680", "\u180e",
           "\u2000", "\u2003", "\u200a", "\u200b", "\u2028", "\u2029", "\u202f", "\u205f", "\u2060",

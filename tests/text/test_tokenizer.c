@@ -2,11 +2,13 @@
  */
 #include "base/heap.h"
 #include "tests/check.h"
+#include "tests/text/small_tokenizer.h"
 #include "text/bpe.h"
 #include "text/nfc.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_parts.h"
 
+#include <pthread.h>
 #include <sys/stat.h>
 #include <utf8proc.h>
 
@@ -465,6 +467,42 @@ TEST(encoding_makes_no_heap_call)
     free(text);
 }
 
+static void *encode_often(void *tokenizer)
+{
+    static const char text[] = "caf\xC3\xA9 don't\n\n12 <think>";
+    size_t bytes = tokenizer_scratch(sizeof text - 1);
+    void *memory = heap_alloc(bytes);
+    struct arena scratch = arena_over(memory, bytes);
+    struct env own = {0};
+    intptr_t wrong = 0;
+    int32_t first[64], id[64];
+    int n_first = 0, n;
+    for (int i = 0; i < 200; i++) {
+        wrong += tokenizer_encode(&own, tokenizer, text, sizeof text - 1, &scratch, i ? id : first,
+                                  64, i ? &n : &n_first) != VLQA_OK;
+        if (i) wrong += n != n_first || memcmp(id, first, (size_t)n * sizeof *id) != 0;
+    }
+    arena_rewind(&scratch, 0);
+    heap_free(memory);
+    return (void *)wrong;
+}
+
+/* Says more under the thread sanitizer. */
+TEST(threads_share_a_tokenizer)
+{
+    struct tokenizer *t;
+    pthread_t thread[4];
+    REQUIRE(tokenizer_bytes(&env, 300, &t) == VLQA_OK);
+    for (int i = 0; i < 4; i++)
+        REQUIRE(pthread_create(&thread[i], NULL, encode_often, t) == 0);
+    for (int i = 0; i < 4; i++) {
+        void *wrong;
+        pthread_join(thread[i], &wrong);
+        CHECK(!wrong);
+    }
+    tokenizer_free(t);
+}
+
 TEST(ids_beyond_the_capacity_are_counted_not_written)
 {
     struct tokenizer *t;
@@ -523,52 +561,6 @@ TEST(text_of_a_user_never_gives_a_control_token)
 }
 
 /* ---- files ---- */
-
-#define TOKEN_TEXT \
-    "\"single_word\": false, \"lstrip\": false, \"rstrip\": false, \"normalized\": false"
-#define ADDED                                                                        \
-    "{\"id\": 300, \"content\": \"<|im_end|>\", \"special\": true, " TOKEN_TEXT "}," \
-    "{\"id\": 301, \"content\": \"<think>\", \"special\": false, " TOKEN_TEXT "}"
-#define MERGES "[\"a\", \"b\"], [\"\xC4\xA0\", \"a\"], [\"ab\", \"ab\"]"
-
-/* "!": 33, ... every byte in the byte alphabet, then merged tokens */
-static void put_vocab(char *out)
-{
-    int next = 256;
-    for (int byte = 0; byte < 256; byte++) {
-        int printable = (byte > 32 && byte < 127) || (byte > 160 && byte != 173);
-        int code = printable ? byte : next++;
-        uint8_t text[5] = {0};
-        utf8proc_encode_char(code, text);
-        out += sprintf(out, "\"%s%s\": %d, ", code == '"' || code == '\\' ? "\\" : "", (char *)text,
-                       byte);
-    }
-    sprintf(out, "\"ab\": 256, \"\xC4\xA0"
-                 "a\": 257, \"abab\": 258");
-}
-
-static char *small_json(void)
-{
-    static char text[32768], vocab[16384], pattern[1024], *p = pattern;
-    put_vocab(vocab);
-    p = pattern;
-    for (const char *c = TOKENIZER_PATTERN; *c; *p++ = *c++)
-        if (*c == '\\') *p++ = '\\';
-    *p = 0;
-    snprintf(text, sizeof text,
-             "{\"version\": \"1.0\", \"added_tokens\": [" ADDED "], "
-             "\"normalizer\": {\"type\": \"NFC\"}, "
-             "\"pre_tokenizer\": {\"type\": \"Sequence\", \"pretokenizers\": ["
-             "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"%s\"}, \"behavior\": \"Isolated\", "
-             "\"invert\": false}, {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
-             "\"trim_offsets\": false, \"use_regex\": false}]}, \"post_processor\": null, "
-             "\"decoder\": {\"type\": \"ByteLevel\"}, \"model\": {\"type\": \"BPE\", "
-             "\"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": \"\", "
-             "\"end_of_word_suffix\": null, \"fuse_unk\": false, \"byte_fallback\": false, "
-             "\"ignore_merges\": false, \"vocab\": {%s}, \"merges\": [" MERGES "]}}",
-             pattern, vocab);
-    return text;
-}
 
 /* text with the first `from` replaced by `to`. */
 static char *edited(const char *text, const char *from, const char *to)
@@ -750,8 +742,8 @@ TEST(the_longest_added_token_wins)
 
 static const char config_json[] =
     "{\"added_tokens_decoder\": {"
-    "\"300\": {\"content\": \"<|im_end|>\", \"special\": true, " TOKEN_TEXT "},"
-    "\"301\": {\"content\": \"<think>\", \"special\": false, " TOKEN_TEXT "}}}";
+    "\"300\": {\"content\": \"<|im_end|>\", \"special\": true, " SMALL_FLAGS "},"
+    "\"301\": {\"content\": \"<think>\", \"special\": false, " SMALL_FLAGS "}}}";
 static const char merges_txt[] = "#version: 0.2\na b\n\xC4\xA0 a\r\nab ab";
 
 static vlqa_status load_three(const char *merges, const char *config, struct tokenizer **t)
@@ -759,7 +751,7 @@ static vlqa_status load_three(const char *merges, const char *config, struct tok
     static char vocab[16384];
     remove_files();
     vocab[0] = '{';
-    put_vocab(vocab + 1);
+    small_vocab(vocab + 1);
     strcat(vocab, "}");
     write_file(WORK "/vocab.json", vocab, strlen(vocab));
     if (merges) write_file(WORK "/merges.txt", merges, strlen(merges));
