@@ -208,7 +208,7 @@ void vlqa_engine_close(struct vlqa_engine *e)
     tokenizer_free(e->tokenizer);
     st_close(e->files);
     backend_free(e->be);
-    pool_free(e->pool);
+    if (getpid() == e->process) pool_free(e->pool); /* a child has no workers to wait for */
     heap_free(e->weights);
     heap_free(e);
 }

@@ -277,18 +277,20 @@ static vlqa_status add_image(struct vlqa_session *s, const char *name, const str
     int merge = c->patch.merge;
     struct vlqa_image_info info = {
         .width = im->width, .height = im->height, .ms_decode = ms_decode};
+    int64_t rows;
     TRY(check_items(s));
     TRY(resize_plan(&s->env, name, im->width, im->height, c->patch.patch * merge, c->min_pixels,
                     c->max_pixels, &info.resized_width, &info.resized_height));
     info.grid_h = info.resized_height / c->patch.patch;
     info.grid_w = info.resized_width / c->patch.patch;
-    info.rows = (info.grid_h / merge) * (info.grid_w / merge);
-    if (info.rows > s->max_rows - s->visual_rows)
+    rows = (int64_t)(info.grid_h / merge) * (info.grid_w / merge);
+    if (rows > s->max_rows - s->visual_rows)
         return env_fail(&s->env, VLQA_ELIMIT,
-                        "%s: needs %d rows at %d x %d, the session has %d of %d left (more session "
+                        "%s: needs %lld rows at %d x %d, the session has %d of %d left (more session "
                         "rows or a lower image_max_tokens would fit it)",
-                        name, info.rows, info.resized_width, info.resized_height,
+                        name, (long long)rows, info.resized_width, info.resized_height,
                         s->max_rows - s->visual_rows, s->max_rows);
+    info.rows = (int)rows;
     TRY(resize_and_encode(s, im, &info));
     s->image[s->n_images] =
         (struct layout_image){{info.grid_h / merge, info.grid_w / merge}, s->visual_rows};
