@@ -165,8 +165,10 @@ void cli_log(void *user, enum vlqa_log_level level, const char *line)
 int cli_progress(void *user, const char *phase, int64_t done, int64_t total)
 {
     struct cli *cli = user;
-    /* The answer itself shows how far decoding is. */
-    if (strcmp(phase, "decode") != 0) progress_update(&cli->bar, phase, done, total);
+    /* The answer shows how far decoding is. It is ended by vlqa_token_fn, which loses nothing of
+     * it, while cancelling here would. */
+    if (strcmp(phase, "decode") == 0) return 0;
+    progress_update(&cli->bar, phase, done, total);
     return interrupted;
 }
 

@@ -244,6 +244,8 @@ static int print_text(const struct bench *b)
 {
     const struct vlqa_image_info *i = &b->image;
     const double *m = b->median;
+    char memory[32];
+    report_bytes(b->peak_bytes, memory);
     printf("%-10s %s, %.2f M parameters\n", "shape", shapes[b->args.shape],
            (double)b->info.parameters / 1e6);
     printf("%-10s %s, %s, %d threads\n", "processor", b->info.cpu, b->info.dtype, b->info.threads);
@@ -256,7 +258,7 @@ static int print_text(const struct bench *b)
     print_rate("decode", b->tokens, m[M_DECODE], m[M_TOKEN_RATE], "tokens");
     printf("%-10s %.1f ms to the first token, %.1f ms in all\n", "answer", m[M_FIRST_TOKEN],
            m[M_TOTAL]);
-    printf("%-10s %.2f GiB at most\n", "memory", (double)b->peak_bytes / (1 << 30));
+    printf("%-10s %s at most\n", "memory", memory);
     if (b->args.repeat > 1) printf("%-10s median of %d runs\n", "times", b->args.repeat);
     return cli_flush();
 }
@@ -298,7 +300,7 @@ static const struct arg args[] = {
      FIELD(shape), .help = "of the model"},
     {ARG_SIZE, .name = "image", .value = "WIDTHxHEIGHT", .min = 0, .max = 16384,
      .fallback = "1024x1024", FIELD(image), .help = "noise image; 0x0 is none"},
-    {ARG_INT, .name = "rows", .value = "N", .min = 1, .max = 1 << 24, .fallback = "2048",
+    {ARG_INT, .name = "rows", .value = "N", .min = 1, .max = 1 << 20, .fallback = "2048",
      FIELD(rows), .help = "fill the prompt with text up to this many rows at least"},
     {ARG_INT, .name = "decode", .value = "N", .min = 1, .max = 1000000, .fallback = "32",
      FIELD(decode), .help = "tokens of the answer"},
@@ -306,7 +308,7 @@ static const struct arg args[] = {
      FIELD(repeat), .help = "runs, of which medians are printed"},
     {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(seed),
      .help = "of weights and input"},
-    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 24,
+    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,
      FIELD(max_rows), .help = "room for prompt and answer [what the shape allows, at most 32768]"},
     CLI_COMPUTE_ARGS,
     {ARG_HEADING, .name = "Output"},

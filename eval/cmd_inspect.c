@@ -10,24 +10,12 @@ struct inspect_args {
     int max_rows;
 };
 
-/* Grows with the rows by what each row keeps; the rest of a session does not depend on them. */
+/* Exact for the default number of rows. For another one, close: a session grows by what each row
+ * keeps, and a little more. */
 static int64_t session_bytes(const struct vlqa_model_info *info, int rows)
 {
     int64_t per_row = info->kv_bytes_per_row + info->visual_bytes_per_row;
     return info->session_bytes + (rows - info->session_rows) * per_row;
-}
-
-/* "1.50 GiB"; exact bytes are in --json */
-static void bytes_text(int64_t bytes, char out[32])
-{
-    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
-    double value = (double)bytes;
-    int unit = 0;
-    while (value >= 1024 && unit < 4) {
-        value /= 1024;
-        unit++;
-    }
-    snprintf(out, 32, unit ? "%.2f %s" : "%.0f %s", value, units[unit]);
 }
 
 /* "4437.82 M" */
@@ -78,15 +66,16 @@ static void print_parameters(const struct vlqa_model_info *m)
 static void print_memory(const struct vlqa_model_info *m, int rows)
 {
     char weights[32], session[32], total[32], kv[32], visual[32];
+    const char *about = rows == m->session_rows ? "" : "about ";
     int64_t bytes = session_bytes(m, rows);
-    bytes_text(m->weight_bytes, weights);
-    bytes_text(bytes, session);
-    bytes_text(m->weight_bytes + bytes, total);
-    bytes_text(m->kv_bytes_per_row, kv);
-    bytes_text(m->visual_bytes_per_row, visual);
-    line("memory", "%s", total);
+    report_bytes(m->weight_bytes, weights);
+    report_bytes(bytes, session);
+    report_bytes(m->weight_bytes + bytes, total);
+    report_bytes(m->kv_bytes_per_row, kv);
+    report_bytes(m->visual_bytes_per_row, visual);
+    line("memory", "%s%s", about, total);
     line("  weights", "%s", weights);
-    line("  session", "%s for %d rows", session, rows);
+    line("  session", "%s%s for %d rows", about, session, rows);
     line("  each row", "%s KV, %s more for rows of images", kv, visual);
 }
 
@@ -163,6 +152,11 @@ static int inspect(struct cli *cli, const struct inspect_args *args, struct vlqa
     vlqa_status status = vlqa_engine_info(engine, &info);
     if (status != VLQA_OK) return cli_fail(cli, status, vlqa_engine_message(engine));
     rows = args->max_rows ? args->max_rows : info.session_rows;
+    if (rows > info.max_positions) {
+        status = env_fail(&cli->env, VLQA_ELIMIT, "--max-rows is %d, the model has %d positions",
+                          rows, info.max_positions);
+        return cli_fail(cli, status, cli->env.message);
+    }
     return args->common.json ? print_json(cli, &info, rows) : print_text(&info, rows);
 }
 
@@ -185,7 +179,7 @@ static const struct arg args[] = {
     {ARG_HEADING, .name = "Model"},
     {ARG_POSITIONAL, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},
-    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 24,
+    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,
      .offset = offsetof(struct inspect_args, max_rows),
      .help = "tell the memory of a session of this size [what the model allows, at most 32768]"},
     CLI_COMPUTE_ARGS,
@@ -203,7 +197,8 @@ const struct verb verb_inspect = {
              "parameters {total, vision, text, embedding}, text {layers, hidden, inner,\n"
              "heads, kv_heads, head_dim, vocab, max_positions, tied}, vision {depth, hidden,\n"
              "inner, heads, patch, merge, min_pixels, max_pixels, deepstack}, bytes {weights,\n"
-             "session, session_rows, kv_per_row, visual_per_row, total}, version.\n"
+             "session, session_rows, kv_per_row, visual_per_row, total}, version. With\n"
+             "--max-rows, session is an estimate.\n"
              "\n"
              "Example:\n"
              "  vlqa inspect Qwen3-VL-4B-Instruct -c 8192\n",

@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <cjson/cJSON.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 struct report report_begin(void)
@@ -92,4 +93,16 @@ char *report_end(struct report *r)
     assert(r->failed || r->depth == 1);
     cJSON_Delete(r->level[0]);
     return line;
+}
+
+void report_bytes(int64_t bytes, char out[32])
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    int unit = 0;
+    while (value >= 1024 && unit < 4) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(out, 32, unit ? "%.2f %s" : "%.0f %s", value, units[unit]);
 }

@@ -1,4 +1,4 @@
-/* report.h - results as one line of JSON. */
+/* report.h - results as one line of JSON, and numbers as people read them. */
 #ifndef EVAL_REPORT_H
 #define EVAL_REPORT_H
 
@@ -26,5 +26,7 @@ void report_int(struct report *r, const char *name, int64_t value); /* exact up 
 void report_real(struct report *r, const char *name, double value); /* three digits; NaN: null */
 /* The line without its end, for heap_free; NULL: no memory. Frees everything else. */
 char *report_end(struct report *r);
+
+void report_bytes(int64_t bytes, char out[32]); /* "1.50 GiB" */
 
 #endif

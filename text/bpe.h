@@ -29,7 +29,8 @@ void bpe_close(struct bpe *b);
 /* Pairs are put in the order of their ranks. 0 when the pair is there already. */
 int bpe_put(struct bpe *b, int32_t left, int32_t right, int32_t id);
 
-/* Appends the ids of text. 0 when scratch lacks bpe_scratch(bytes). bytes is below 2^31. */
+/* Appends the ids of text. 0 when bpe_scratch(bytes) does not fit scratch. bytes is below
+ * 2^31. */
 int bpe_encode(const struct bpe *b, const char *text, size_t bytes, struct arena *scratch,
                struct bpe_out *out);
 size_t bpe_scratch(size_t bytes);

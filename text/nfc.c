@@ -48,7 +48,7 @@ static size_t decompose(const char *utf8, size_t bytes, int32_t *point, size_t c
 
 static unsigned mark_class(int32_t point)
 {
-    return utf8proc_get_property(point)->combining_class & 0xFFu;
+    return (unsigned)utf8proc_get_property(point)->combining_class & 0xFFu;
 }
 
 /* Stable by class. */

@@ -5,7 +5,7 @@
 #include "base/arena.h"
 
 /* *out is utf8 itself where it is ASCII, else lies in scratch and stays there. utf8 is well formed.
- * 0 when scratch lacks nfc_scratch(bytes). */
+ * 0 when nfc_scratch(bytes) does not fit scratch. */
 int nfc_compose(const char *utf8, size_t bytes, struct arena *scratch, const char **out,
                 size_t *out_bytes);
 size_t nfc_scratch(size_t bytes);

@@ -16,33 +16,34 @@ struct encoding {
     struct env *env;
     const struct tokenizer *t;
     struct arena *scratch;
+    struct arena split; /* part of scratch: PCRE2 allocates on while it matches */
     pcre2_match_data *match;
     pcre2_match_context *limits;
     struct bpe_out out;
 };
 
-static void *scratch_malloc(size_t bytes, void *scratch)
+static void *split_malloc(size_t bytes, void *split)
 {
-    return arena_fits(scratch, bytes) ? arena_push(scratch, bytes) : NULL;
+    return arena_fits(split, bytes) ? arena_push(split, bytes) : NULL;
 }
 
-static void scratch_free(void *block, void *scratch)
+static void split_free(void *block, void *split)
 {
-    (void)block, (void)scratch; /* rewound when the text is encoded */
+    (void)block, (void)split; /* rewound when the text is encoded */
 }
 
-static vlqa_status no_scratch(struct encoding *e, size_t bytes)
+static vlqa_status no_scratch(struct encoding *e)
 {
-    return env_fail(e->env, VLQA_ELIMIT, "text of %zu bytes: scratch of %zu bytes is too small",
-                    bytes, e->scratch->cap);
+    return env_fail(e->env, VLQA_ELIMIT, "text is too long: scratch of %zu bytes cannot hold it",
+                    e->scratch->cap);
 }
 
-/* Everything PCRE2 needs for the whole text comes from scratch, here or while it matches. */
 static vlqa_status split_begin(struct encoding *e)
 {
     pcre2_general_context *general;
-    if (!arena_fits(e->scratch, SPLIT_SCRATCH)) return no_scratch(e, 0);
-    general = pcre2_general_context_create(scratch_malloc, scratch_free, e->scratch);
+    if (!arena_fits(e->scratch, SPLIT_SCRATCH)) return no_scratch(e);
+    e->split = arena_over(arena_push(e->scratch, SPLIT_SCRATCH), SPLIT_SCRATCH);
+    general = pcre2_general_context_create(split_malloc, split_free, &e->split);
     e->match = pcre2_match_data_create(1, general);
     e->limits = pcre2_match_context_create(general);
     assert(general && e->match && e->limits);
@@ -63,8 +64,7 @@ static vlqa_status encode_pieces(struct encoding *e, const char *text, size_t by
                             bytes, rc);
         end = pcre2_get_ovector_pointer(e->match)[1];
         assert(end > at);
-        if (!bpe_encode(&e->t->bpe, text + at, end - at, e->scratch, &e->out))
-            return no_scratch(e, bytes);
+        if (!bpe_encode(&e->t->bpe, text + at, end - at, e->scratch, &e->out)) return no_scratch(e);
     }
     return VLQA_OK;
 }
@@ -77,7 +77,7 @@ static vlqa_status encode_plain(struct encoding *e, const char *text, size_t byt
     vlqa_status status;
     if (!bytes) return VLQA_OK;
     if (e->t->nfc && !nfc_compose(text, bytes, e->scratch, &plain, &plain_bytes))
-        return no_scratch(e, bytes);
+        return no_scratch(e);
     status = encode_pieces(e, plain, plain_bytes);
     arena_rewind(e->scratch, mark);
     return status;

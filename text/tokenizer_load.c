@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define FILE_MAX ((size_t)64 << 20)
@@ -48,13 +49,13 @@ static vlqa_status added_id(struct tokenizer_build *b, const struct json_doc *do
                             const struct json *token, int *id)
 {
     const char *name = json_name(token);
-    char rest;
+    size_t length = name ? strlen(name) : 0;
     if (!name) return json_want_int(b->env, doc, token, "id", 0, b->vocab - 1, id);
-    if (strlen(name) > 9 || sscanf(name, "%d%c", id, &rest) != 1 || *id < 0 || *id >= b->vocab)
-        return env_fail(b->env, VLQA_EMODEL,
-                        "%s: id of an added token is '%.64s', expected a whole number below %d",
-                        b->name, name, b->vocab);
-    return VLQA_OK;
+    *id = length && length < 10 && strspn(name, "0123456789") == length ? atoi(name) : -1;
+    if (*id >= 0 && *id < b->vocab) return VLQA_OK;
+    return env_fail(b->env, VLQA_EMODEL,
+                    "%s: id of an added token is '%.64s', expected a whole number below %d",
+                    b->name, name, b->vocab);
 }
 
 static vlqa_status read_added(struct tokenizer_build *b, const struct json_doc *doc,

@@ -1,7 +1,6 @@
 /* image.c - from bytes to upright RGB: which codec, within which limits, over which background. */
 #include "vision/image_codec.h"
 
-#include "base/arena.h"
 #include "base/file.h"
 #include "base/heap.h"
 
@@ -136,6 +135,12 @@ static vlqa_status finish(struct env *env, const struct image_file *file,
     return VLQA_OK;
 }
 
+static int64_t pixel_limit(const struct image_limits *limits)
+{
+    assert(limits->max_pixels > 0);
+    return limits->max_pixels < INT_MAX ? limits->max_pixels : INT_MAX;
+}
+
 vlqa_status image_decode(struct env *env, const void *data, size_t bytes, const char *name,
                          const struct image_limits *limits, struct image *out)
 {
@@ -143,14 +148,13 @@ vlqa_status image_decode(struct env *env, const void *data, size_t bytes, const 
     const struct image_codec *codec;
     struct image_header header;
     struct image_raw raw = {NULL, 0, 1};
-    assert(limits->max_pixels > 0 && limits->max_pixels <= INT_MAX);
+    int64_t limit = pixel_limit(limits);
     *out = (struct image){NULL, 0, 0};
     TRY(read_header(env, &file, &codec, &header));
-    if (header.width > limits->max_pixels / header.height)
+    if (header.width > limit / header.height)
         return env_fail(env, VLQA_EIMAGE, "%s: %lld x %lld pixels, the limit is %lld", name,
-                        (long long)header.width, (long long)header.height,
-                        (long long)limits->max_pixels);
-    TRY(codec->decode(env, &file, &header, limits->max_pixels, &raw));
+                        (long long)header.width, (long long)header.height, (long long)limit);
+    TRY(codec->decode(env, &file, &header, limit, &raw));
     return finish(env, &file, &header, &raw, limits->mode == VLQA_IMAGE_WHITE, out);
 }
 
@@ -158,7 +162,7 @@ vlqa_status image_load(struct env *env, const char *path, const struct image_lim
                        struct image *out)
 {
     /* An uncompressed picture of the limit, and as much metadata as anyone embeds. */
-    size_t max_bytes = (size_t)limits->max_pixels * 4 + ((size_t)64 << 20);
+    size_t max_bytes = (size_t)pixel_limit(limits) * 4 + ((size_t)64 << 20);
     void *data;
     size_t bytes;
     vlqa_status status;

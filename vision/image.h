@@ -10,7 +10,7 @@ struct image {    /* upright: EXIF orientation applied */
 };
 
 struct image_limits {
-    int64_t max_pixels; /* checked against the header before anything is decoded */
+    int64_t max_pixels; /* above 0; checked against the header before anything is decoded */
     enum vlqa_image_mode mode;
 };
 

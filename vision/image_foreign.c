@@ -89,15 +89,19 @@ static const char *markup_of(const struct image_file *file)
 
 #define TGA_FOOTER "TRUEVISION-XFILE."
 
+/* Version 2 alone: the header of the first one has nothing to know it by. */
+static int is_tga(const struct image_file *file)
+{
+    size_t n = sizeof TGA_FOOTER; /* with its NUL */
+    return file->bytes > n && image_has(file, file->bytes - n, TGA_FOOTER, n);
+}
+
 const char *image_foreign_format(const struct image_file *file)
 {
     const char *name;
+    if (is_tga(file)) return "TGA"; /* before CUR, whose four bytes it may share */
     for (size_t i = 0; i < sizeof magics / sizeof *magics; i++)
         if (image_has(file, magics[i].at, magics[i].magic, magics[i].bytes)) return magics[i].name;
     if ((name = brand_of(file)) || (name = markup_of(file))) return name;
-    if (is_pnm(file)) return "PNM";
-    if (file->bytes > sizeof TGA_FOOTER &&
-        image_has(file, file->bytes - sizeof TGA_FOOTER, TGA_FOOTER, sizeof TGA_FOOTER))
-        return "TGA";
-    return NULL;
+    return is_pnm(file) ? "PNM" : NULL;
 }

@@ -5,7 +5,6 @@
  * goes to it as a grey one, and its colours are looked up here. */
 #include "vision/image_codec.h"
 
-#include "base/arena.h"
 #include "base/heap.h"
 
 #define SIGNATURE "\x89PNG\r\n\x1a\n"
@@ -15,7 +14,7 @@
 
 enum colour { GREY = 0, RGB = 2, PALETTE = 3, GREY_ALPHA = 4, RGB_ALPHA = 6 };
 
-struct span_of {
+struct view {
     const uint8_t *data;
     size_t bytes;
 };
@@ -24,7 +23,7 @@ struct png {
     int64_t width, height;
     int depth, interlaced;
     enum colour colour;
-    struct span_of palette, transparency; /* PLTE, tRNS */
+    struct view palette, transparency; /* PLTE, tRNS */
     size_t idat_bytes;
     int orientation;
 };
@@ -129,7 +128,7 @@ static vlqa_status read_ihdr(struct env *env, const struct image_file *file, siz
 static vlqa_status take_chunk(struct env *env, const struct image_file *file, const struct chunk *c,
                               struct png *png)
 {
-    struct span_of data = {c->data, c->bytes};
+    struct view data = {c->data, c->bytes};
     if (is_type(c, "IDAT")) {
         png->idat_bytes += c->bytes;
     } else if (is_type(c, "PLTE")) {
@@ -138,7 +137,7 @@ static vlqa_status take_chunk(struct env *env, const struct image_file *file, co
                             c->bytes);
         if (!png->palette.data) png->palette = data;
     } else if (is_critical(c)) {
-        return env_fail(env, VLQA_EIMAGE, "%s: the chunk %.4s is not known", file->name,
+        return env_fail(env, VLQA_EIMAGE, "%s: damaged PNG: unexpected chunk %.4s", file->name,
                         (const char *)c->type);
     } else if (is_type(c, "tRNS")) {
         png->transparency = data;
@@ -238,25 +237,23 @@ static void gather_idat(const struct image_file *file, uint8_t *out)
     }
 }
 
-/* The picture and nothing else, for stb_image; palette indices pass as grey. */
-static vlqa_status write_plain(struct env *env, const struct image_file *file,
-                               const struct png *png, struct image_file *out)
+/* The picture and nothing else, for stb_image; palette indices pass as grey. NULL: no memory. */
+static uint8_t *write_plain(const struct image_file *file, const struct png *png, size_t *bytes)
 {
-    size_t bytes = SIGNATURE_BYTES + 4 * CHUNK_FRAME + IHDR_BYTES + 6 + png->idat_bytes;
-    uint8_t *plain = heap_alloc(bytes), *p = plain, *ihdr, *idat;
-    if (!plain) return env_no_memory(env, file->name, bytes);
-    memcpy(p, SIGNATURE, SIGNATURE_BYTES);
-    ihdr = p + SIGNATURE_BYTES;
-    p = put_chunk(ihdr, "IHDR", file->data + SIGNATURE_BYTES + 8, IHDR_BYTES);
+    size_t most = SIGNATURE_BYTES + 4 * CHUNK_FRAME + IHDR_BYTES + 6 + png->idat_bytes;
+    uint8_t *plain = heap_alloc(most), *ihdr, *idat, *end;
+    if (!plain) return NULL;
+    memcpy(plain, SIGNATURE, SIGNATURE_BYTES);
+    ihdr = plain + SIGNATURE_BYTES;
+    idat = put_chunk(ihdr, "IHDR", file->data + SIGNATURE_BYTES + 8, IHDR_BYTES);
     if (png->colour == PALETTE) ihdr[8 + 9] = GREY;
     if (has_colour_key(png))
-        p = put_chunk(p, "tRNS", png->transparency.data, png->transparency.bytes);
-    idat = p;
-    p = put_chunk(idat, "IDAT", NULL, png->idat_bytes);
+        idat = put_chunk(idat, "tRNS", png->transparency.data, png->transparency.bytes);
+    end = put_chunk(idat, "IDAT", NULL, png->idat_bytes);
     gather_idat(file, idat + 8);
-    p = put_chunk(p, "IEND", NULL, 0);
-    *out = (struct image_file){plain, (size_t)(p - plain), file->name};
-    return VLQA_OK;
+    end = put_chunk(end, "IEND", NULL, 0);
+    *bytes = (size_t)(end - plain);
+    return plain;
 }
 
 /* Indices, which stb_image scaled to 8 bits as if they were grey, to colours. */
@@ -289,17 +286,19 @@ static vlqa_status decode(struct env *env, const struct image_file *file,
                           struct image_raw *out)
 {
     uint64_t room = (uint64_t)max_pixels * IMAGE_BYTES_PER_PIXEL + IMAGE_BYTES_SLACK, need;
-    struct image_file plain;
+    struct image_file plain = {.name = file->name};
     struct png png = {0};
+    uint8_t *data;
     vlqa_status status;
     TRY(read_chunks(env, file, &png));
     need = decoding_bytes(&png) + IMAGE_BYTES_SLACK;
     if (need > room)
         return env_fail(env, VLQA_EIMAGE, "%s: decoding takes %llu bytes, the limit is %llu",
                         file->name, (unsigned long long)need, (unsigned long long)room);
-    TRY(write_plain(env, file, &png, &plain));
+    plain.data = data = write_plain(file, &png, &plain.bytes);
+    if (!data) return env_no_memory(env, file->name, png.idat_bytes);
     status = image_stb_decode(env, &plain, (size_t)need + png.idat_bytes, header, out);
-    heap_free((void *)(uintptr_t)plain.data);
+    heap_free(data);
     if (status == VLQA_OK && png.colour == PALETTE) {
         uint8_t *grey = out->data;
         out->data = NULL;

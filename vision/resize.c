@@ -11,8 +11,8 @@
 
 #define MAX_SIDE_RATIO 200
 
-/* All in double and in this order, as transformers computes it: a float here, or round(), gives
- * another size for one picture in twenty. */
+/* All in double and in this order, as transformers computes it: a float would make 239 x 239
+ * another size, round() would do so to 1280 x 720. */
 vlqa_status resize_plan(struct env *env, const char *name, int width, int height, int factor,
                         int64_t min_pixels, int64_t max_pixels, int *out_width, int *out_height)
 {

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #define MAX_ITEMS 5000
 
@@ -95,16 +96,46 @@ TEST(a_worker_number_belongs_to_one_thread_at_a_time)
     pool_free(pool);
 }
 
+struct pair {
+    atomic_int started, finished;
+};
+
+/* The caller holds one item until the other is taken, so that a worker has it, and is slow. */
+static void meet(void *arg, int begin, int end, int worker)
+{
+    struct pair *p = arg;
+    for (int i = begin; i < end; i++) {
+        atomic_fetch_add(&p->started, 1);
+        while (worker == 0 && atomic_load(&p->started) < 2)
+            usleep(100);
+        if (worker != 0) usleep(20000);
+        atomic_fetch_add(&p->finished, 1);
+    }
+}
+
+TEST(the_caller_waits_for_slow_workers)
+{
+    struct env env = {0};
+    struct pool *pool;
+    struct pair pair = {0, 0};
+    REQUIRE(pool_create(&env, 2, &pool) == VLQA_OK);
+    pool_for(pool, 2, 1, meet, &pair);
+    CHECK_EQ(atomic_load(&pair.finished), 2);
+    pool_free(pool);
+}
+
 struct caller {
     struct pool *pool;
     struct job *job;
+    pthread_barrier_t *start;
     int good;
 };
 
 static void *call_often(void *arg)
 {
     struct caller *c = arg;
-    for (int i = 0; i < 200; i++)
+    pthread_barrier_wait(c->start);
+    for (int i = 0; i < 1000; i++)
         c->good += run(c->pool, c->job, 1 + i * 7 % 900, 1 + i % 5);
     return NULL;
 }
@@ -114,14 +145,17 @@ TEST(two_callers_take_turns)
     struct env env = {0};
     struct pool *pool;
     pthread_t thread;
+    pthread_barrier_t start;
+    REQUIRE(pthread_barrier_init(&start, NULL, 2) == 0);
     REQUIRE(pool_create(&env, 4, &pool) == VLQA_OK);
-    struct caller a = {pool, &job_a, 0}, b = {pool, &job_b, 0};
+    struct caller a = {pool, &job_a, &start, 0}, b = {pool, &job_b, &start, 0};
     REQUIRE(pthread_create(&thread, NULL, call_often, &a) == 0);
     call_often(&b);
     pthread_join(thread, NULL);
-    CHECK_EQ(a.good, 200);
-    CHECK_EQ(b.good, 200);
+    CHECK_EQ(a.good, 1000);
+    CHECK_EQ(b.good, 1000);
     pool_free(pool);
+    pthread_barrier_destroy(&start);
 }
 
 TEST(thread_counts_out_of_range_are_refused)

@@ -309,43 +309,44 @@ static void unescape(char *text, size_t *bytes)
     *bytes = (size_t)(to - text);
 }
 
-/* Appends a piece; nonzero when the caller asked to stop. */
-static int emit(struct vlqa_session *s, const struct vlqa_ask_options *o, struct vlqa_answer *a,
-                const char *piece, size_t bytes)
+/* Appends a piece and tells it. */
+static vlqa_status emit(struct vlqa_session *s, const struct vlqa_ask_options *o,
+                        struct vlqa_answer *a, const char *piece, size_t bytes)
 {
-    int stop;
+    int stubborn = script_number("stubborn");
     memcpy(s->text + a->text_bytes, piece, bytes);
     a->text_bytes += bytes;
     a->n_tokens++;
     count_step(&s->engine->step);
-    stop = o->on_token && o->on_token(o->user, piece, bytes);
-    return stop && !script_number("stubborn");
+    if (s->options.progress &&
+        s->options.progress(s->options.user, "decode", a->n_tokens, o->max_tokens) && !stubborn)
+        return VLQA_ECANCELLED;
+    if (o->on_token && o->on_token(o->user, piece, bytes) && !stubborn) a->stop = VLQA_STOP_CALLER;
+    return VLQA_OK;
 }
 
 static vlqa_status decode(struct vlqa_session *s, const struct vlqa_ask_options *o,
                           struct vlqa_answer *a)
 {
     char pieces[4096], *piece = pieces;
-    vlqa_status status = script_status("ask", s->message);
+    vlqa_status failure = script_status("ask", s->message), status;
     int fail_at = script_number("fail_at");
     script("answer", pieces, sizeof pieces);
-    while (status == VLQA_OK || a->n_tokens < fail_at) {
+    for (;;) {
         size_t length = strcspn(piece, "|"), bytes;
         int last = !piece[length];
+        if (failure != VLQA_OK && a->n_tokens >= fail_at) return failure;
         piece[length] = 0;
         unescape(piece, &bytes);
-        if (emit(s, o, a, piece, bytes)) {
-            a->stop = VLQA_STOP_CALLER;
-            break;
-        }
+        status = emit(s, o, a, piece, bytes);
+        if (status != VLQA_OK || a->stop == VLQA_STOP_CALLER) return status;
         if (a->n_tokens == o->max_tokens) {
             a->stop = VLQA_STOP_LENGTH;
-            break;
+            return VLQA_OK;
         }
-        if (last && !o->ignore_eos) break;
+        if (last && !o->ignore_eos) return VLQA_OK;
         if (!last) piece += length + 1;
     }
-    return a->stop == VLQA_STOP_CALLER ? VLQA_OK : status;
 }
 
 vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,

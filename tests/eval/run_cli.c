@@ -108,7 +108,7 @@ int run_wait_for_call(const char *part)
     return 0;
 }
 
-struct run run_finish(pid_t pid)
+struct run *run_finish(pid_t pid)
 {
     static struct run r;
     int status = 0;
@@ -124,15 +124,15 @@ struct run run_finish(pid_t pid)
         close(terminal);
         terminal = -1;
     }
-    return r;
+    return &r;
 }
 
-struct run run_cli(struct setup setup, const char *const *args)
+struct run *run_cli(struct setup setup, const char *const *args)
 {
     return run_finish(run_start(setup, args));
 }
 
-struct run run_script(const char *script, const char *const *args)
+struct run *run_script(const char *script, const char *const *args)
 {
     return run_cli((struct setup){.script = script}, args);
 }

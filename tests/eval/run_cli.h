@@ -25,10 +25,11 @@ struct run {
 
 /* Makes a scratch directory the working one; it is removed at exit. */
 void run_begin(const char *program);
-/* args ends with NULL and begins behind the name of the program. */
-struct run run_cli(struct setup setup, const char *const *args);
+/* args ends with NULL and begins behind the name of the program. What comes back is valid until the
+ * next run. */
+struct run *run_cli(struct setup setup, const char *const *args);
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
-struct run run_script(const char *script, const char *const *args); /* only that set up */
+struct run *run_script(const char *script, const char *const *args); /* only that set up */
 
 /* Standard output as one JSON object on one line, or NULL. */
 struct json_doc *run_json(const struct run *r);
@@ -39,7 +40,7 @@ const char *run_text(const struct json_doc *doc, const char *name); /* of the ro
 /* For signals: start, look, end. */
 pid_t run_start(struct setup setup, const char *const *args);
 int run_wait_for_call(const char *part); /* until fake.calls contains it; 0 after ten seconds */
-struct run run_finish(pid_t pid);
+struct run *run_finish(pid_t pid);
 
 /* Files of the scratch directory. */
 void put_file(const char *path, const void *data, size_t bytes);

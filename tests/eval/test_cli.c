@@ -23,62 +23,62 @@ TEST(each_status_has_its_exit_code)
         static const char *const calls[] = {"ask", "session", "system"};
         for (int c = 0; c < 3; c++) {
             char script[64], message[64];
-            struct run r;
+            struct run *r;
             snprintf(script, sizeof script, "%s=%s\n", calls[c], table[i].status);
             snprintf(message, sizeof message, "vlqa: fake %s fails with %s\n", calls[c],
                      table[i].status);
             r = run_script(script, ARGS(MODEL, "-p", "?", "--system", "x"));
-            CHECK_EQ(r.code, table[i].code);
-            CHECK_STR(r.out, "");
-            CHECK_HAS(r.err, table[i].code == 130 ? "vlqa: interrupted\n" : message);
+            CHECK_EQ(r->code, table[i].code);
+            CHECK_STR(r->out, "");
+            CHECK_HAS(r->err, table[i].code == 130 ? "vlqa: interrupted\n" : message);
         }
     }
 }
 
 TEST(models_are_rejected_with_4)
 {
-    struct run r = run_script("open=EMODEL\n", ARGS(MODEL, "-p", "?"));
-    CHECK_EQ(r.code, 4);
-    CHECK_STR(r.err, "vlqa: fake open fails with EMODEL\n");
+    struct run *r = run_script("open=EMODEL\n", ARGS(MODEL, "-p", "?"));
+    CHECK_EQ(r->code, 4);
+    CHECK_STR(r->err, "vlqa: fake open fails with EMODEL\n");
     r = run_script("open=EIO\n", ARGS(MODEL, "-p", "?")); /* not there */
-    CHECK_EQ(r.code, 4);
+    CHECK_EQ(r->code, 4);
     r = run_script("open=EMEMORY\nopen_null=1\n", ARGS(MODEL, "-p", "?"));
-    CHECK_EQ(r.code, 5);
-    CHECK_STR(r.err, "vlqa: EMEMORY\n");
+    CHECK_EQ(r->code, 5);
+    CHECK_STR(r->err, "vlqa: EMEMORY\n");
 }
 
 TEST(images_are_rejected_with_3)
 {
-    struct run r;
+    struct run *r;
     put_file("a.png", "", 0);
     r = run_script("image=EIMAGE\n", ARGS(MODEL, "-p", "?", "--image", "a.png"));
-    CHECK_EQ(r.code, 3);
-    CHECK_STR(r.err, "vlqa: fake image fails with EIMAGE\n");
+    CHECK_EQ(r->code, 3);
+    CHECK_STR(r->err, "vlqa: fake image fails with EIMAGE\n");
     r = run_script("image=EIO\n", ARGS(MODEL, "-p", "?", "--image", "a.png"));
-    CHECK_EQ(r.code, 3);
+    CHECK_EQ(r->code, 3);
 }
 
 TEST(missing_files_are_told_before_the_model_is_loaded)
 {
-    struct run r = run_script("", ARGS(MODEL, "-p", "?", "--image", "none.png"));
-    CHECK_EQ(r.code, 3);
-    CHECK_STR(r.err, "vlqa: none.png: No such file or directory\n");
-    CHECK_STR(r.calls, "");
+    struct run *r = run_script("", ARGS(MODEL, "-p", "?", "--image", "none.png"));
+    CHECK_EQ(r->code, 3);
+    CHECK_STR(r->err, "vlqa: none.png: No such file or directory\n");
+    CHECK_STR(r->calls, "");
     r = run_script("", ARGS(MODEL, "-p", "?", "--text", "none.txt"));
-    CHECK_EQ(r.code, 1);
-    CHECK_STR(r.err, "vlqa: none.txt: No such file or directory\n");
+    CHECK_EQ(r->code, 1);
+    CHECK_STR(r->err, "vlqa: none.txt: No such file or directory\n");
 }
 
 TEST(a_text_file_that_is_not_utf8_is_named)
 {
-    struct run r;
+    struct run *r;
     put_file("note", "\xff", 1);
     r = run_script("text=ETEXT\n", ARGS(MODEL, "-p", "?", "--text", "note"));
-    CHECK_EQ(r.code, 2);
-    CHECK_STR(r.err, "vlqa: note: fake text fails with ETEXT\n");
+    CHECK_EQ(r->code, 2);
+    CHECK_STR(r->err, "vlqa: note: fake text fails with ETEXT\n");
     r = run_script("", ARGS(MODEL, "-p", "?", "--text", "."));
-    CHECK_EQ(r.code, 1);
-    CHECK_HAS(r.err, "vlqa: ");
+    CHECK_EQ(r->code, 1);
+    CHECK_HAS(r->err, "vlqa: ");
 }
 
 /* ---- streams that fail ---- */
@@ -89,9 +89,9 @@ TEST(a_closed_standard_output_is_a_failure)
         {MODEL, "-p", "?"}, {MODEL, "-p?", "--json"}, {MODEL, "-p?", "--stream"}, {"--help"},
         {"--version"},      {"inspect", "model"},     {"bench", "--image=0x0"}};
     for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
-        struct run r = run_cli((struct setup){ANSWER, .output = "closed"}, args[i]);
-        CHECK_EQ(r.code, 1);
-        CHECK_STR(r.err, "vlqa: standard output was closed\n");
+        struct run *r = run_cli((struct setup){ANSWER, .output = "closed"}, args[i]);
+        CHECK_EQ(r->code, 1);
+        CHECK_STR(r->err, "vlqa: standard output was closed\n");
     }
 }
 
@@ -103,72 +103,72 @@ TEST(a_full_disk_is_a_failure)
                                           {"--help"},
                                           {"inspect", "model"}};
     for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
-        struct run r = run_cli((struct setup){ANSWER, .output = "/dev/full"}, args[i]);
-        CHECK_EQ(r.code, 1);
-        CHECK_STR(r.err, "vlqa: standard output: No space left on device\n");
+        struct run *r = run_cli((struct setup){ANSWER, .output = "/dev/full"}, args[i]);
+        CHECK_EQ(r->code, 1);
+        CHECK_STR(r->err, "vlqa: standard output: No space left on device\n");
     }
 }
 
 TEST(a_reader_that_left_is_a_failure)
 {
-    struct run r;
+    struct run *r;
     CHECK_EQ(mkfifo("pipe", 0600), 0);
     r = run_cli(
         (struct setup){ANSWER, .program = "/bin/sh"},
         ARGS("-c", "exec 3<>pipe 4>pipe 3<&-; exec \"$0\" -m model -p ? --stream >&4", FAKE_CLI));
-    CHECK_EQ(r.code, 1);
-    CHECK_STR(r.err, "vlqa: standard output was closed\n");
+    CHECK_EQ(r->code, 1);
+    CHECK_STR(r->err, "vlqa: standard output was closed\n");
 }
 
 TEST(a_failed_stream_stops_the_answer)
 {
-    struct run r = run_cli((struct setup){.script = "answer=a|b\n", .output = "/dev/full"},
-                           ARGS(MODEL, "-p", "?", "--stream"));
-    CHECK_EQ(r.code, 1);
-    CHECK_STR(r.err, "vlqa: standard output: No space left on device\n"); /* once */
+    struct run *r = run_cli((struct setup){.script = "answer=a|b\n", .output = "/dev/full"},
+                            ARGS(MODEL, "-p", "?", "--stream"));
+    CHECK_EQ(r->code, 1);
+    CHECK_STR(r->err, "vlqa: standard output: No space left on device\n"); /* once */
 }
 
 TEST(a_closed_standard_error_spoils_nothing)
 {
-    struct run r =
+    struct run *r =
         run_cli((struct setup){.script = "answer=a|b\nlog=x\n", .program = "/bin/sh"},
                 ARGS("-c", "exec \"$0\" -m model -p ? --logits logits 2>&- 0<&-", FAKE_CLI));
-    CHECK_EQ(r.code, 0);
-    CHECK_STR(r.out, "ab\n");
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "ab\n");
 }
 
 /* ---- log and progress ---- */
 
 TEST(warnings_are_shown_and_info_on_request)
 {
-    struct run r = run_script("log=opened\n", ARGS(MODEL, "-p", "?"));
-    CHECK_STR(r.err, "vlqa: careful\n");
+    struct run *r = run_script("log=opened\n", ARGS(MODEL, "-p", "?"));
+    CHECK_STR(r->err, "vlqa: careful\n");
     r = run_script("log=opened\n", ARGS(MODEL, "-p", "?", "--verbose"));
-    CHECK_STR(r.err, "vlqa: opened\nvlqa: careful\n");
+    CHECK_STR(r->err, "vlqa: opened\nvlqa: careful\n");
     r = run_script("log=opened\n", ARGS(MODEL, "-p", "?", "--quiet"));
-    CHECK_STR(r.err, "");
-    CHECK_STR(r.out, "\n");
+    CHECK_STR(r->err, "");
+    CHECK_STR(r->out, "\n");
 }
 
 TEST(progress_is_shown_on_a_terminal_and_erased)
 {
     struct setup s = {.script = "answer=a\n", .terminal = 1};
-    struct run r;
+    struct run *r;
     size_t n;
     put_file("a.png", "", 0);
     r = run_cli(s, ARGS(MODEL, "-p", "?", "--image", "a.png"));
-    CHECK_EQ(r.code, 0);
-    CHECK_HAS(r.err, "load     [");
-    CHECK_HAS(r.err, "vision   [");
-    CHECK_HAS(r.err, "prefill  [");
-    CHECK_HAS(r.err, "%");
-    CHECK(!strstr(r.err, "\n"));
-    n = strlen(r.err);
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->err, "load     [");
+    CHECK_HAS(r->err, "vision   [");
+    CHECK_HAS(r->err, "prefill  [");
+    CHECK_HAS(r->err, "%");
+    CHECK(!strstr(r->err, "\n"));
+    n = strlen(r->err);
     REQUIRE(n > 2);
-    CHECK(strcmp(r.err + n - 2, " \r") == 0); /* spaces over the line, back to its begin */
-    CHECK_STR(r.out, "a\n");
+    CHECK(strcmp(r->err + n - 2, " \r") == 0); /* spaces over the line, back to its begin */
+    CHECK_STR(r->out, "a\n");
     r = run_cli(s, ARGS(MODEL, "-p", "?", "--quiet"));
-    CHECK_STR(r.err, "");
+    CHECK_STR(r->err, "");
 }
 
 TEST(messages_do_not_run_into_a_progress_line)
@@ -177,20 +177,20 @@ TEST(messages_do_not_run_into_a_progress_line)
     put_file("a.png", "", 0);
     for (int i = 0; i < 3; i++) {
         char script[64], message[64];
-        struct run r;
+        struct run *r;
         snprintf(script, sizeof script, "%s=ELIMIT\n", phases[i]);
         snprintf(message, sizeof message, " \rvlqa: fake %s fails with ELIMIT\r\n", phases[i]);
         r = run_cli((struct setup){.script = script, .terminal = 1},
                     ARGS(MODEL, "-p", "?", "--image", "a.png"));
-        CHECK_EQ(r.code, 5);
-        CHECK_HAS(r.err, message);
+        CHECK_EQ(r->code, 5);
+        CHECK_HAS(r->err, message);
     }
 }
 
 /* ---- interruption ---- */
 
 /* SIGINT at the given step. */
-static struct run interrupt_at(const char *script, const char *const *args)
+static struct run *interrupt_at(const char *script, const char *const *args)
 {
     pid_t pid = run_start((struct setup){.script = script}, args);
     CHECK(run_wait_for_call("held"));
@@ -202,17 +202,17 @@ static struct run interrupt_at(const char *script, const char *const *args)
 TEST(one_interrupt_keeps_what_was_answered)
 {
     const char *script = "answer=a|b|c|d\nhold=12\n";
-    struct run r = interrupt_at(script, ARGS(MODEL, "-p", "?"));
-    CHECK_EQ(r.code, 130);
-    CHECK_STR(r.out, "ab\n");
-    CHECK_STR(r.err, "vlqa: interrupted\n");
+    struct run *r = interrupt_at(script, ARGS(MODEL, "-p", "?"));
+    CHECK_EQ(r->code, 130);
+    CHECK_STR(r->out, "ab\n");
+    CHECK_STR(r->err, "vlqa: interrupted\n");
     r = interrupt_at(script, ARGS(MODEL, "-p", "?", "--stream"));
-    CHECK_EQ(r.code, 130);
-    CHECK_STR(r.out, "ab\n");
+    CHECK_EQ(r->code, 130);
+    CHECK_STR(r->out, "ab\n");
     r = interrupt_at(script, ARGS(MODEL, "-p", "?", "--json"));
-    CHECK_EQ(r.code, 130);
-    CHECK_HAS(r.out, "{\"answer\":\"ab\",");
-    CHECK_HAS(r.out, "\"stop\":\"interrupted\"");
+    CHECK_EQ(r->code, 130);
+    CHECK_HAS(r->out, "{\"answer\":\"ab\",");
+    CHECK_HAS(r->out, "\"stop\":\"interrupted\"");
 }
 
 TEST(one_interrupt_cancels_before_the_answer)
@@ -220,10 +220,10 @@ TEST(one_interrupt_cancels_before_the_answer)
     static const char *const scripts[] = {"hold=2\n", "hold=7\n", "hold=12\n"};
     put_file("a.png", "", 0);
     for (int i = 0; i < 3; i++) { /* load, vision, prefill */
-        struct run r = interrupt_at(scripts[i], ARGS(MODEL, "-p", "?", "--image", "a.png"));
-        CHECK_EQ(r.code, 130);
-        CHECK_STR(r.out, "");
-        CHECK_STR(r.err, "vlqa: interrupted\n");
+        struct run *r = interrupt_at(scripts[i], ARGS(MODEL, "-p", "?", "--image", "a.png"));
+        CHECK_EQ(r->code, 130);
+        CHECK_STR(r->out, "");
+        CHECK_STR(r->err, "vlqa: interrupted\n");
     }
 }
 
@@ -245,19 +245,19 @@ TEST(a_second_interrupt_kills)
 
 TEST(bench_is_interrupted_too)
 {
-    struct run r = interrupt_at("hold=12\n", ARGS("bench", "--image=0x0"));
-    CHECK_EQ(r.code, 130);
-    CHECK_STR(r.out, "");
-    CHECK_STR(r.err, "vlqa: interrupted\n");
+    struct run *r = interrupt_at("hold=12\n", ARGS("bench", "--image=0x0"));
+    CHECK_EQ(r->code, 130);
+    CHECK_STR(r->out, "");
+    CHECK_STR(r->err, "vlqa: interrupted\n");
 }
 
 TEST(an_ignored_interrupt_stays_ignored)
 {
-    struct run r =
+    struct run *r =
         run_cli((struct setup){.script = "answer=a\n", .program = "/bin/sh"},
                 ARGS("-c", "trap '' INT; \"$0\" -m model -p ? & kill -INT $!; wait $!", FAKE_CLI));
-    CHECK_EQ(r.code, 0);
-    CHECK_STR(r.out, "a\n");
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "a\n");
 }
 
 int main(int argc, char **argv)

@@ -33,12 +33,12 @@ TEST(usage_errors_point_to_the_help)
         {{NULL}, "vlqa: nothing to do\nTry 'vlqa --help'.\n"},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
-        struct run r = run_script("", table[i].args);
-        CHECK_EQ(r.code, 2);
-        CHECK_STR(r.out, "");
-        CHECK_HAS(r.err, table[i].message);
-        CHECK_HAS(r.err, " --help'.\n");
-        CHECK_STR(r.calls, "");
+        struct run *r = run_script("", table[i].args);
+        CHECK_EQ(r->code, 2);
+        CHECK_STR(r->out, "");
+        CHECK_HAS(r->err, table[i].message);
+        CHECK_HAS(r->err, " --help'.\n");
+        CHECK_STR(r->calls, "");
     }
 }
 
@@ -47,22 +47,22 @@ TEST(help_goes_to_standard_output)
     static const char *const args[][3] = {
         {"--help"}, {"-h"}, {"ask", "--help"}, {"inspect", "-h"}, {"bench", "--help"}};
     for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
-        struct run r = run_script("", args[i]);
-        CHECK_EQ(r.code, 0);
-        CHECK_STR(r.err, "");
-        CHECK_HAS(r.out, "Usage: vlqa");
-        CHECK_HAS(r.out, "Example:\n");
-        for (char *line = strtok(r.out, "\n"); line; line = strtok(NULL, "\n"))
+        struct run *r = run_script("", args[i]);
+        CHECK_EQ(r->code, 0);
+        CHECK_STR(r->err, "");
+        CHECK_HAS(r->out, "Usage: vlqa");
+        CHECK_HAS(r->out, "Example:\n");
+        for (char *line = strtok(r->out, "\n"); line; line = strtok(NULL, "\n"))
             if (strlen(line) > 80) CHECK_FAIL("over 80 columns: %s", line);
     }
-    CHECK_HAS(run_script("", ARGS("--help")).out, "130  interrupted");
+    CHECK_HAS(run_script("", ARGS("--help"))->out, "130  interrupted");
 }
 
 TEST(version_is_one_line)
 {
-    struct run r = run_script("", ARGS("--version"));
-    CHECK_EQ(r.code, 0);
-    CHECK_STR(r.out, "vlqa " VLQA_VERSION_TEXT "\n");
+    struct run *r = run_script("", ARGS("--version"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "vlqa " VLQA_VERSION_TEXT "\n");
 }
 
 int main(int argc, char **argv)

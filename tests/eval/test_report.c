@@ -93,6 +93,19 @@ TEST(no_memory_gives_null_and_leaks_nothing)
     CHECK(nulls > 5 && nulls < 40);
 }
 
+TEST(bytes_have_the_unit_that_fits)
+{
+    char text[32];
+    report_bytes(1023, text);
+    CHECK_STR(text, "1023 bytes");
+    report_bytes(1536, text);
+    CHECK_STR(text, "1.50 KiB");
+    report_bytes((int64_t)5 << 40, text);
+    CHECK_STR(text, "5.00 TiB");
+    report_bytes((int64_t)5 << 50, text);
+    CHECK_STR(text, "5120.00 TiB");
+}
+
 int main(int argc, char **argv)
 {
     return check_main(argc, argv);
