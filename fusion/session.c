@@ -278,6 +278,7 @@ static vlqa_status add_image(struct vlqa_session *s, const char *name, const str
     struct vlqa_image_info info = {
         .width = im->width, .height = im->height, .ms_decode = ms_decode};
     int64_t rows;
+    TRY(st_unchanged(&s->env, s->engine->files));
     TRY(check_items(s));
     TRY(resize_plan(&s->env, name, im->width, im->height, c->patch.patch * merge, c->min_pixels,
                     c->max_pixels, &info.resized_width, &info.resized_height));
