@@ -218,6 +218,44 @@ TEST(turns_are_kept_until_the_session_is_cleared)
     run_close(&r);
 }
 
+/* The question has room, the answer has not: neither is kept. Empty texts add nothing to a prompt.
+ */
+TEST(turn_that_does_not_fit_is_not_kept)
+{
+    struct vlqa_ask_options o = run_ask(2);
+    struct vlqa_answer answer;
+    struct run r = run_new();
+    REQUIRE(run_open(&r));
+    CHECK(vlqa_add_image_file(r.session, FIXTURE_PICTURE) == VLQA_OK);
+    for (int i = 2; i < SESSION_MAX_ITEMS; i++)
+        REQUIRE(run_text(r.session, "") == VLQA_OK);
+    o.keep = 1;
+    CHECK(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_ELIMIT);
+    CHECK_HAS(vlqa_message(r.session), "items");
+    CHECK(run_is_undisturbed(r.session));
+    run_close(&r);
+}
+
+TEST(extreme_but_legal_options_are_taken)
+{
+    struct vlqa_ask_options o = run_ask(INT32_MAX);
+    struct vlqa_answer answer;
+    struct run r = run_new();
+    r.so.max_rows = 64;
+    o.temperature = 100;
+    o.top_k = INT32_MAX;
+    o.top_p = 1e-30f;
+    o.min_p = 1;
+    o.repetition_penalty = 100;
+    o.presence_penalty = -100;
+    o.seed = UINT64_MAX;
+    REQUIRE(run_open(&r));
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+    CHECK(answer.stop == VLQA_STOP_ROWS);
+    CHECK_EQ(answer.n_tokens, 64 - answer.rows_total + 1);
+    run_close(&r);
+}
+
 int main(int argc, char **argv)
 {
     return check_main(argc, argv);
