@@ -189,10 +189,10 @@ TEST(messages_do_not_run_into_a_progress_line)
 
 /* ---- interruption ---- */
 
-/* SIGINT at the given step. */
-static struct run *interrupt_at(const char *script, const char *const *args)
+/* SIGINT at the step where the script holds. */
+static struct run *interrupt(struct setup setup, const char *const *args)
 {
-    pid_t pid = run_start((struct setup){.script = script}, args);
+    pid_t pid = run_start(setup, args);
     CHECK(run_wait_for_call("held"));
     kill(pid, SIGINT);
     put_file("fake.go", "", 0);
@@ -202,14 +202,14 @@ static struct run *interrupt_at(const char *script, const char *const *args)
 TEST(one_interrupt_keeps_what_was_answered)
 {
     const char *script = "answer=a|b|c|d\nhold=12\n";
-    struct run *r = interrupt_at(script, ARGS(MODEL, "-p", "?"));
+    struct run *r = interrupt((struct setup){.script = script}, ARGS(MODEL, "-p", "?"));
     CHECK_EQ(r->code, 130);
     CHECK_STR(r->out, "ab\n");
     CHECK_STR(r->err, "vlqa: interrupted\n");
-    r = interrupt_at(script, ARGS(MODEL, "-p", "?", "--stream"));
+    r = interrupt((struct setup){.script = script}, ARGS(MODEL, "-p", "?", "--stream"));
     CHECK_EQ(r->code, 130);
     CHECK_STR(r->out, "ab\n");
-    r = interrupt_at(script, ARGS(MODEL, "-p", "?", "--json"));
+    r = interrupt((struct setup){.script = script}, ARGS(MODEL, "-p", "?", "--json"));
     CHECK_EQ(r->code, 130);
     CHECK_HAS(r->out, "{\"answer\":\"ab\",");
     CHECK_HAS(r->out, "\"stop\":\"interrupted\"");
@@ -220,7 +220,8 @@ TEST(one_interrupt_cancels_before_the_answer)
     static const char *const scripts[] = {"hold=2\n", "hold=7\n", "hold=12\n"};
     put_file("a.png", "", 0);
     for (int i = 0; i < 3; i++) { /* load, vision, prefill */
-        struct run *r = interrupt_at(scripts[i], ARGS(MODEL, "-p", "?", "--image", "a.png"));
+        struct run *r = interrupt((struct setup){.script = scripts[i]},
+                                  ARGS(MODEL, "-p", "?", "--image", "a.png"));
         CHECK_EQ(r->code, 130);
         CHECK_STR(r->out, "");
         CHECK_STR(r->err, "vlqa: interrupted\n");
@@ -245,7 +246,7 @@ TEST(a_second_interrupt_kills)
 
 TEST(bench_is_interrupted_too)
 {
-    struct run *r = interrupt_at("hold=12\n", ARGS("bench", "--image=0x0"));
+    struct run *r = interrupt((struct setup){.script = "hold=12\n"}, ARGS("bench", "--image=0x0"));
     CHECK_EQ(r->code, 130);
     CHECK_STR(r->out, "");
     CHECK_STR(r->err, "vlqa: interrupted\n");
@@ -254,10 +255,10 @@ TEST(bench_is_interrupted_too)
 TEST(an_ignored_interrupt_stays_ignored)
 {
     struct run *r =
-        run_cli((struct setup){.script = "answer=a\n", .program = "/bin/sh"},
-                ARGS("-c", "trap '' INT; \"$0\" -m model -p ? & kill -INT $!; wait $!", FAKE_CLI));
+        interrupt((struct setup){.script = "answer=a|b\nhold=7\n", .program = "/bin/sh"},
+                  ARGS("-c", "trap '' INT; exec \"$0\" -m model -p ?", FAKE_CLI));
     CHECK_EQ(r->code, 0);
-    CHECK_STR(r->out, "a\n");
+    CHECK_STR(r->out, "ab\n");
 }
 
 int main(int argc, char **argv)
