@@ -10,6 +10,9 @@
 #include "base/env.h"
 #include "kernels/tensor.h"
 
+#define ATTN_MAX_DIM 256  /* of a head */
+#define ATTN_MAX_GROUP 64 /* query heads that share a KV head */
+
 struct attn {        /* arguments of the attention operation */
     struct mat q;    /* [n, heads * dim] f32 */
     struct mat k, v; /* [slots, kv_heads * dim] f32 or bf16; a stride wider than cols is fine */

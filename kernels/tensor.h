@@ -41,6 +41,20 @@ static inline void *mat_at(struct mat m, int row, int col)
     return (char *)m.data + element * dtype_size(m.dtype);
 }
 
+/* One element as float: for tables and tests, not for inner loops. */
+static inline float mat_get(struct mat m, int row, int col)
+{
+    const void *at = mat_at(m, row, col);
+    float f;
+    uint16_t h;
+    if (m.dtype == DT_F32) {
+        memcpy(&f, at, sizeof f);
+        return f;
+    }
+    memcpy(&h, at, sizeof h);
+    return m.dtype == DT_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
+}
+
 /* Rows [begin, begin + n). */
 static inline struct mat mat_rows(struct mat m, int begin, int n)
 {

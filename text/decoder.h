@@ -51,8 +51,6 @@ struct rows { /* what goes through the decoder; index arrays are host memory */
 struct pass {
     struct rows rows;
     struct kv *kv;
-    struct mat
-        hidden;    /* optional out: [n, hidden] f32 after the last layer, before the final norm */
     float *logits; /* optional out, host memory: [vocab] of the last row */
 };
 

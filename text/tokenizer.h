@@ -35,7 +35,7 @@ const char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *bytes
 /* The id of an added token by its text, or -1. */
 int32_t tokenizer_added(const struct tokenizer *t, const char *text);
 int tokenizer_is_special(const struct tokenizer *t, int32_t id);
-int tokenizer_count(const struct tokenizer *t); /* known ids */
+int tokenizer_count(const struct tokenizer *t); /* one more than the highest id with a token */
 void tokenizer_digest(const struct tokenizer *t, struct hash *hash);
 
 #endif

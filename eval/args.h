@@ -1,0 +1,72 @@
+/* args.h - one table of options a verb: parsing, ranges, environment defaults and help text all
+ * come from it.
+ *
+ *   --name VALUE, --name=VALUE, -n VALUE, -nVALUE; "--" ends the options. An option is given once,
+ *   except those of kind ARG_ITEM. VLQA_NAME in the environment is the default of --name. */
+#ifndef EVAL_ARGS_H
+#define EVAL_ARGS_H
+
+#include "base/env.h"
+
+#include <stdio.h>
+
+enum arg_kind {                 /* what the value is -> the field it is written to */
+                ARG_HEADING,    /* no option: a line of the help text */
+                ARG_FLAG,       /* none; 0 or 1 in the environment -> int */
+                ARG_INT,        /* whole number in [min, max] -> int */
+                ARG_INT64,      /* whole number in [min, max] -> int64_t */
+                ARG_SEED,       /* whole number of 64 bits -> uint64_t */
+                ARG_REAL,       /* number in [min, max] -> double */
+                ARG_TEXT,       /* anything -> const char * */
+                ARG_CHOICE,     /* one of choice[] -> int, its index */
+                ARG_SIZE,       /* WIDTHxHEIGHT, each in [min, max] -> struct arg_size */
+                ARG_ITEM,       /* anything, any number of times -> struct arg_items, in order */
+                ARG_POSITIONAL, /* as ARG_TEXT; may also be given without its name */
+};
+
+struct arg {
+    enum arg_kind kind;
+    const char *name;     /* without dashes; of a heading: the line */
+    const char *also;     /* another name, or NULL */
+    char letter;          /* or 0 */
+    const char *value;    /* what the help calls the value */
+    const char *help;     /* one sentence, wrapped by args_help */
+    const char *fallback; /* the default, written as a user would; NULL: the field stays zero */
+    double min, max;
+    const char *const *choice; /* ends with NULL */
+    size_t offset;             /* of the field; several ARG_ITEM options may share one */
+};
+
+struct arg_size {
+    int width, height;
+};
+
+#define ARGS_MAX_ITEMS 1024
+
+struct arg_items {
+    int n;
+    struct arg_item {
+        const char *name, *value; /* name: of the option, as in its table */
+    } item[ARGS_MAX_ITEMS];
+};
+
+struct verb {
+    const char *name;
+    const char *summary;  /* for the list of verbs */
+    const char *synopsis; /* lines of usage, without "vlqa" */
+    const char *notes;    /* behind the options in the help text: details, examples */
+    const struct arg *arg;
+    int n_args;
+    /* The arguments behind the verb; returns an exit code. */
+    int (*run)(const struct verb *verb, int argc, char **argv);
+};
+
+/* Fills *out, which begins zeroed. VLQA_EUSAGE with a message that says option, value and what is
+ * expected. Strings of *out point into argv and the environment. */
+vlqa_status args_parse(struct env *env, const struct verb *verb, int argc, char **argv, void *out);
+/* Help of one verb, at most 80 columns wide. */
+void args_help(FILE *to, const struct verb *verb);
+/* The name that was probably meant, or NULL; names is an array of n. */
+const char *args_nearest(const char *typed, const char *const *names, int n);
+
+#endif

@@ -1,0 +1,70 @@
+/* main.c - the program vlqa: picks the verb. */
+#include "eval/cli.h"
+#include "eval/verbs.h"
+
+#include <string.h>
+
+static const struct verb *const verbs[] = {&verb_ask, &verb_inspect, &verb_bench};
+enum { N_VERBS = sizeof verbs / sizeof *verbs };
+
+static int print_overview(void)
+{
+    puts("vlqa - answers questions about charts, infographics and documents\n\n"
+         "Usage: vlqa [ask] [-m DIR] --image FILE -p TEXT [OPTION]...\n"
+         "       vlqa VERB [OPTION]...\n\n"
+         "Verbs:");
+    for (int i = 0; i < N_VERBS; i++)
+        printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
+    puts("\n'vlqa VERB --help' lists the options of a verb; 'vlqa --version' the version.\n"
+         "The environment variable VLQA_SOME_NAME gives the default of --some-name.\n"
+         "\n"
+         "Example:\n"
+         "  vlqa --image chart.png -p \"Which year was best?\"\n"
+         "\n"
+         "Exit codes:\n"
+         "  0    all is well\n"
+         "  1    a failure while running\n"
+         "  2    wrong usage, or a text that is not UTF-8\n"
+         "  3    an image was rejected\n"
+         "  4    a model was rejected\n"
+         "  5    out of memory, or over a limit\n"
+         "  130  interrupted");
+    return cli_flush();
+}
+
+static int unknown_verb(const char *word)
+{
+    struct env env = {0};
+    const char *names[N_VERBS], *nearest;
+    for (int i = 0; i < N_VERBS; i++)
+        names[i] = verbs[i]->name;
+    nearest = args_nearest(word, names, N_VERBS);
+    (void)env_fail(&env, VLQA_EUSAGE, "unknown verb %s%s%s%s", word,
+                   nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    fprintf(stderr, "vlqa: %s\nTry 'vlqa --help'.\n", env.message);
+    return CLI_USAGE;
+}
+
+static int dispatch(int argc, char **argv)
+{
+    if (argc < 2) {
+        fputs("vlqa: nothing to do\nTry 'vlqa --help'.\n", stderr);
+        return CLI_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return print_overview();
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("vlqa %s\n", vlqa_version());
+        return cli_flush();
+    }
+    if (argv[1][0] == '-') return verb_ask.run(&verb_ask, argc - 1, argv + 1);
+    for (int i = 0; i < N_VERBS; i++)
+        if (strcmp(argv[1], verbs[i]->name) == 0)
+            return verbs[i]->run(verbs[i], argc - 2, argv + 2);
+    return unknown_verb(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    cli_guard_streams();
+    return cli_close_output(dispatch(argc, argv));
+}

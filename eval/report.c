@@ -1,0 +1,108 @@
+/* report.c - JSON output over cJSON. */
+#include "eval/report.h"
+
+#include "base/arena.h"
+#include "base/heap.h"
+
+#include <assert.h>
+#include <cjson/cJSON.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct report report_begin(void)
+{
+    cJSON_Hooks hooks = {heap_malloc_hook, heap_free_hook};
+    struct report r = {.depth = 1};
+    cJSON_InitHooks(&hooks);
+    r.level[0] = cJSON_CreateObject();
+    r.failed = !r.level[0];
+    return r;
+}
+
+static cJSON *top(const struct report *r)
+{
+    return r->level[r->depth - 1];
+}
+
+void report_open(struct report *r, const char *name)
+{
+    cJSON *object = cJSON_AddObjectToObject(top(r), name);
+    assert(r->depth < REPORT_DEPTH);
+    r->level[r->depth++] = object;
+    r->failed |= !object;
+}
+
+void report_close(struct report *r)
+{
+    assert(r->depth > 1);
+    r->depth--;
+}
+
+/* The bytes with U+FFFD for each NUL, which cJSON cannot carry. */
+static char *without_nul(const char *utf8, size_t bytes)
+{
+    size_t cap;
+    char *copy = size_mul(&cap, bytes, 3) && size_add(&cap, cap, 1) ? heap_alloc(cap) : NULL, *to;
+    if (!copy) return NULL;
+    to = copy;
+    for (size_t i = 0; i < bytes; i++)
+        if (utf8[i])
+            *to++ = utf8[i];
+        else
+            to = (char *)memcpy(to, "\xef\xbf\xbd", 3) + 3;
+    *to = 0;
+    return copy;
+}
+
+void report_text(struct report *r, const char *name, const char *utf8, size_t bytes)
+{
+    char *copy = without_nul(utf8, bytes);
+    if (!copy || !cJSON_AddStringToObject(top(r), name, copy)) r->failed = 1;
+    heap_free(copy);
+}
+
+void report_string(struct report *r, const char *name, const char *utf8)
+{
+    report_text(r, name, utf8, strlen(utf8));
+}
+
+void report_ints(struct report *r, const char *name, const int *value, int n)
+{
+    cJSON *array = cJSON_CreateIntArray(value, n);
+    if (array && cJSON_AddItemToObject(top(r), name, array)) return;
+    cJSON_Delete(array);
+    r->failed = 1;
+}
+
+void report_int(struct report *r, const char *name, int64_t value)
+{
+    if (!cJSON_AddNumberToObject(top(r), name, (double)value)) r->failed = 1;
+}
+
+void report_real(struct report *r, const char *name, double value)
+{
+    cJSON *added = isfinite(value) ? cJSON_AddNumberToObject(top(r), name, round(value * 1e3) / 1e3)
+                                   : cJSON_AddNullToObject(top(r), name);
+    if (!added) r->failed = 1;
+}
+
+char *report_end(struct report *r)
+{
+    char *line = r->failed ? NULL : cJSON_PrintUnformatted(r->level[0]);
+    assert(r->failed || r->depth == 1);
+    cJSON_Delete(r->level[0]);
+    return line;
+}
+
+void report_bytes(int64_t bytes, char out[32])
+{
+    static const char *const units[] = {"bytes", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    int unit = 0;
+    while (value >= 1024 && unit < 4) {
+        value /= 1024;
+        unit++;
+    }
+    snprintf(out, 32, unit ? "%.2f %s" : "%.0f %s", value, units[unit]);
+}

@@ -1,0 +1,32 @@
+/* report.h - results as one line of JSON, and numbers as people read them. */
+#ifndef EVAL_REPORT_H
+#define EVAL_REPORT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct cJSON;
+
+#define REPORT_DEPTH 4
+
+struct report {
+    struct cJSON *level[REPORT_DEPTH]; /* objects that are open; level[0] owns all */
+    int depth;
+    int failed; /* no memory: report_end gives NULL */
+};
+
+struct report report_begin(void);
+void report_open(struct report *r, const char *name); /* a member that is an object ... */
+void report_close(struct report *r);                  /* ... ends */
+/* UTF-8; a NUL among the bytes becomes U+FFFD. */
+void report_text(struct report *r, const char *name, const char *utf8, size_t bytes);
+void report_string(struct report *r, const char *name, const char *utf8);
+void report_ints(struct report *r, const char *name, const int *value, int n);
+void report_int(struct report *r, const char *name, int64_t value); /* exact up to 2^53 */
+void report_real(struct report *r, const char *name, double value); /* three digits; NaN: null */
+/* The line without its end, for heap_free; NULL: no memory. Frees everything else. */
+char *report_end(struct report *r);
+
+void report_bytes(int64_t bytes, char out[32]); /* "1.50 GiB" */
+
+#endif

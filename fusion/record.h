@@ -1,0 +1,55 @@
+/* record.h - what the store keeps, and under which name: immutable once published. */
+#ifndef FUSION_RECORD_H
+#define FUSION_RECORD_H
+
+#include "base/hash.h"
+#include "kernels/tensor.h"
+
+enum record_kind {
+    RECORD_VISUAL = 1, /* what the tower made of an image: exact, small */
+    RECORD_CHUNK = 2   /* what the decoder made of a piece: K before RoPE, V, of every layer */
+};
+
+#define RECORD_MAX_MATS 512
+
+/* One block: this struct, the matrices' table, their data, each 64-byte aligned. VISUAL: visual
+ * rows, then the DeepStack rows. CHUNK: k and v of layer 0, of layer 1, ... */
+struct record {
+    struct key key;
+    enum record_kind kind;
+    int rows;
+    struct grid grid; /* of visual rows; {0, 0} for text */
+    int n_mats;
+    struct mat *mat; /* [n_mats], each [rows, its own cols], no padding between rows */
+    size_t bytes;    /* of the block */
+};
+
+struct record_shape { /* all that decides the size of a record */
+    enum record_kind kind;
+    int rows;
+    struct grid grid;
+    int n_mats;
+    const int *cols; /* [n_mats] */
+    enum dtype dtype;
+};
+
+/* Everything that the bytes of a record depend on; what is not here must not matter. Hashed field
+ * by field, never with padding. */
+struct key_parts {
+    enum record_kind kind;
+    struct key model;   /* weights, configuration, tokenizer */
+    struct key content; /* pixels after decoding with their size, or token ids */
+    struct key prefix;  /* the rows in front of a chunk; zero for VISUAL */
+    int32_t arithmetic; /* version of the code's roundings */
+    int32_t cpu;        /* instruction set: sums differ in the last bits */
+    enum dtype compute, stored;
+    int32_t resize, image_mode;      /* of preprocessing */
+    int32_t width, height;           /* after resizing */
+    struct grid grid;                /* of visual rows of the whole image */
+    int32_t chunker, k, index, halo; /* which piece of it */
+    const char *salt;                /* tenant; NULL: none */
+};
+
+struct key key_of(const struct key_parts *parts);
+
+#endif

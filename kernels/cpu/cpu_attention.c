@@ -1,0 +1,292 @@
+/* cpu_attention.c - softmax over the slots a row sees, streamed in tiles of 64 slots.
+ *
+ * Tile t covers slots [64 t, 64 t + 64) whoever asks. A row visits the tiles that its span touches
+ * in ascending order and adds its visible slots in ascending order, so neither the other rows of a
+ * block nor the cut into blocks can change it. Slots that no row sees may hold anything. */
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/cpu_math.h"
+#include "kernels/cpu/cpu_vec.h"
+
+#define TILE 64
+#define PAIRS ATTN_MAX_GROUP /* (row, query head) pairs that share a converted tile */
+#define ALIGN 16             /* floats; a multiple of VEC_LANES */
+
+struct work {
+    float kt[ATTN_MAX_DIM * TILE]; /* [dim][TILE]: the tile's keys, transposed */
+    float v[TILE * ATTN_MAX_DIM];  /* [TILE][width] */
+    float q[PAIRS * ATTN_MAX_DIM]; /* [PAIRS][width], scaled */
+    float sum[PAIRS * ATTN_MAX_DIM];
+    float score[PAIRS * TILE];
+    float max[PAIRS], weight[PAIRS];
+};
+
+struct seen { /* what a row sees of a tile: [0, head) and [tail, end), head <= tail <= end */
+    int head, tail, end;
+};
+
+struct block { /* rows that go through the tiles together, for one KV head */
+    const struct attn *a;
+    struct work *work;
+    int row, rows, kv_head, group, dim, width; /* width: dim rounded up to whole vectors */
+};
+
+/* c[m, n] += a[m, k] b[k, n], k ascending for each element whatever the tile. n is a multiple of
+ * VEC_LANES. */
+#define GEMM_VECS (VEC_LANES == 16 ? 4 : 2)
+
+struct gemm {
+    float *c;
+    const float *a, *b;
+    int ldc, lda, ldb, m, k, n;
+};
+
+VEC_INLINE void gemm_tile(const struct gemm *g, int row, int col, int rows, int vecs)
+{
+    vec sum[6][4], b[4];
+    const float *pa = g->a + row * g->lda, *pb = g->b + col;
+    float *c = g->c + row * g->ldc + col;
+    _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+        _Pragma("GCC unroll 8") for (int i = 0; i < vecs; i++) sum[r][i] =
+            vec_load(DT_F32, c + r * g->ldc + i * VEC_LANES);
+    for (int k = 0; k < g->k; k++) {
+        _Pragma("GCC unroll 8") for (int i = 0; i < vecs; i++) b[i] =
+            vec_load(DT_F32, pb + k * g->ldb + i * VEC_LANES);
+        _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+        {
+            vec a = vec_all(pa[r * g->lda + k]);
+            _Pragma("GCC unroll 8") for (int i = 0; i < vecs; i++) sum[r][i] =
+                vec_madd(a, b[i], sum[r][i]);
+        }
+    }
+    _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+        _Pragma("GCC unroll 8") for (int i = 0; i < vecs; i++)
+            vec_store(c + r * g->ldc + i * VEC_LANES, sum[r][i]);
+}
+
+VEC_INLINE void gemm_strip(const struct gemm *g, int row, int rows)
+{
+    int col = 0;
+    for (; col + GEMM_VECS * VEC_LANES <= g->n; col += GEMM_VECS * VEC_LANES)
+        gemm_tile(g, row, col, rows, GEMM_VECS);
+    for (; col < g->n; col += VEC_LANES)
+        gemm_tile(g, row, col, rows, 1);
+}
+
+static void gemm_add(const struct gemm *g)
+{
+    int row = 0;
+    for (; row + 6 <= g->m; row += 6)
+        gemm_strip(g, row, 6);
+    for (; row + 2 <= g->m; row += 2)
+        gemm_strip(g, row, 2);
+    for (; row < g->m; row++)
+        gemm_strip(g, row, 1);
+}
+
+static struct seen seen_of(struct span span, int base)
+{
+    struct seen s;
+    int tail_end = max_int(span.tail_end, span.tail_begin);
+    s.head = min_int(max_int(span.head_end - base, 0), TILE);
+    s.tail = min_int(max_int(span.tail_begin - base, s.head), TILE);
+    s.end = min_int(max_int(tail_end - base, s.tail), TILE);
+    return s;
+}
+
+static int seen_any(struct seen s)
+{
+    return s.head > 0 || s.end > s.tail;
+}
+
+/* Keys to [dim][slot] through square blocks in registers. Slots past the end are zero. */
+static void load_keys(const struct block *b, int base, int slots)
+{
+    struct mat k = mat_cols(b->a->k, b->kv_head * b->dim, b->dim);
+    for (int slot = 0; slot < TILE; slot += VEC_LANES)
+        for (int d = 0; d < b->dim; d += VEC_LANES) {
+            int n = min_int(VEC_LANES, b->dim - d);
+            vec square[VEC_LANES];
+            for (int i = 0; i < VEC_LANES; i++)
+                square[i] = slot + i >= slots ? vec_zero()
+                            : n == VEC_LANES
+                                ? vec_load(k.dtype, mat_at(k, base + slot + i, d))
+                                : vec_load_n(k.dtype, mat_at(k, base + slot + i, d), n);
+            vec_transpose(square);
+            for (int i = 0; i < n; i++)
+                vec_store(b->work->kt + (d + i) * TILE + slot, square[i]);
+        }
+}
+
+static void load_values(const struct block *b, int base, int slots)
+{
+    struct mat v = mat_cols(b->a->v, b->kv_head * b->dim, b->dim);
+    for (int i = 0; i < slots; i++)
+        piece_load(b->work->v + i * b->width, v.dtype, mat_at(v, base + i, 0), b->dim);
+}
+
+/* One pair's scores of a tile to weights; what was summed before is brought to the new maximum. */
+static void softmax_pair(const struct block *b, int pair, struct seen s)
+{
+    float *score = b->work->score + pair * TILE, *sum = b->work->sum + pair * b->width;
+    float part[PARTS], before = b->work->max[pair], max = before, decay;
+    for (int i = s.head; i < s.tail; i++)
+        score[i] = -INFINITY;
+    for (int i = s.end; i < TILE; i++)
+        score[i] = -INFINITY;
+    for (int l = 0; l < PARTS; l++)
+        part[l] = score[l];
+    for (int i = PARTS; i < TILE; i += PARTS)
+        for (int l = 0; l < PARTS; l++)
+            part[l] = score[i + l] > part[l] ? score[i + l] : part[l];
+    for (int l = 0; l < PARTS; l++)
+        max = part[l] > max ? part[l] : max;
+    for (int i = 0; i < TILE; i++)
+        score[i] = exp_f32(score[i] - max);
+    for (int l = 0; l < PARTS; l++)
+        part[l] = score[l];
+    for (int i = PARTS; i < TILE; i += PARTS)
+        for (int l = 0; l < PARTS; l++)
+            part[l] += score[i + l];
+    decay = exp_f32(before - max);
+    for (int d = 0; d < b->width; d++)
+        sum[d] *= decay;
+    b->work->weight[pair] = madd(b->work->weight[pair], decay, parts_sum(part));
+    b->work->max[pair] = max;
+}
+
+/* Adds slots [begin, end) of the tile to the sums of n pairs. */
+static void add_values(const struct block *b, int pair, int n, int begin, int end)
+{
+    struct work *w = b->work;
+    struct gemm g = {w->sum + pair * b->width,
+                     w->score + pair * TILE + begin,
+                     w->v + begin * b->width,
+                     b->width,
+                     TILE,
+                     b->width,
+                     n,
+                     end - begin,
+                     b->width};
+    if (begin < end) gemm_add(&g);
+}
+
+/* Rows [row, row + rows) of the block see the same slots of the tile. */
+static void add_tile(const struct block *b, int row, int rows, struct seen s)
+{
+    int pair = row * b->group, n = rows * b->group;
+    struct work *w = b->work;
+    struct gemm g = {w->score + pair * TILE,
+                     w->q + pair * b->width,
+                     w->kt,
+                     TILE,
+                     b->width,
+                     TILE,
+                     n,
+                     b->dim,
+                     TILE};
+    memset(g.c, 0, (size_t)(n * TILE) * sizeof *g.c);
+    gemm_add(&g);
+    for (int i = 0; i < n; i++)
+        softmax_pair(b, pair + i, s);
+    add_values(b, pair, n, 0, s.head);
+    add_values(b, pair, n, s.tail, s.end);
+}
+
+static int seen_same(struct seen a, struct seen b)
+{
+    return a.head == b.head && a.tail == b.tail && a.end == b.end;
+}
+
+static void run_tile(const struct block *b, int base)
+{
+    const struct span *span = b->a->span + b->row;
+    int loaded = 0;
+    for (int row = 0, next; row < b->rows; row = next) {
+        struct seen s = seen_of(span[row], base);
+        for (next = row + 1; next < b->rows && seen_same(s, seen_of(span[next], base));)
+            next++;
+        if (!seen_any(s)) continue;
+        if (!loaded) {
+            int slots = min_int(TILE, b->a->k.rows - base);
+            load_keys(b, base, slots);
+            load_values(b, base, slots);
+            loaded = 1;
+        }
+        add_tile(b, row, next - row, s);
+    }
+}
+
+/* A pair's head: heads of a group are neighbours. */
+static int pair_col(const struct block *b, int pair)
+{
+    return (b->kv_head * b->group + pair % b->group) * b->dim;
+}
+
+static void begin_block(const struct block *b)
+{
+    struct work *w = b->work;
+    memset(w->v, 0, (size_t)(TILE * b->width) * sizeof *w->v); /* columns past dim stay zero */
+    for (int pair = 0; pair < b->rows * b->group; pair++) {
+        const float *q = mat_at(b->a->q, b->row + pair / b->group, pair_col(b, pair));
+        for (int d = 0; d < b->dim; d++)
+            w->q[pair * b->width + d] = q[d] * b->a->scale;
+        memset(w->sum + pair * b->width, 0, (size_t)b->width * sizeof *w->sum);
+        w->max[pair] = -INFINITY;
+        w->weight[pair] = 0.0f;
+    }
+}
+
+static void end_block(const struct block *b)
+{
+    for (int pair = 0; pair < b->rows * b->group; pair++) {
+        float *sum = b->work->sum + pair * b->width, scale = 1.0f / b->work->weight[pair];
+        for (int d = 0; d < b->dim; d++)
+            sum[d] *= scale;
+        piece_store(b->a->out.dtype, mat_at(b->a->out, b->row + pair / b->group, pair_col(b, pair)),
+                    sum, b->dim);
+    }
+}
+
+static void run_block(const struct block *b)
+{
+    int end = 0;
+    for (int i = 0; i < b->rows; i++) {
+        struct span s = b->a->span[b->row + i];
+        end = max_int(end, s.tail_end > s.tail_begin ? s.tail_end : s.head_end);
+    }
+    begin_block(b);
+    for (int base = 0; base < end; base += TILE)
+        run_tile(b, base);
+    end_block(b);
+}
+
+struct job {
+    struct backend *be;
+    const struct attn *a;
+    int block_rows, blocks; /* of rows; an item is a block of rows and a KV head */
+};
+
+static void run_items(void *arg, int begin, int end, int worker)
+{
+    const struct job *j = arg;
+    const struct attn *a = j->a;
+    for (int item = begin; item < end; item++) { /* neighbours share their keys and values */
+        struct block b = {.a = a, .work = cpu_work(j->be, worker)};
+        b.row = item % j->blocks * j->block_rows;
+        b.rows = min_int(j->block_rows, a->q.rows - b.row);
+        b.kv_head = item / j->blocks;
+        b.group = a->heads / a->kv_heads;
+        b.dim = a->q.cols / a->heads;
+        b.width = (b.dim + ALIGN - 1) / ALIGN * ALIGN;
+        run_block(&b);
+    }
+}
+
+void CPU(attention)(struct backend *be, const struct attn *a)
+{
+    struct job j = {be, a, PAIRS / (a->heads / a->kv_heads), 0};
+    _Static_assert(sizeof(struct work) <= CPU_WORK_BYTES, "a worker's area holds a block");
+    if (a->q.rows == 0) return;
+    j.blocks = (a->q.rows + j.block_rows - 1) / j.block_rows;
+    pool_for(be->env->pool, j.blocks * a->kv_heads, 1, run_items, &j);
+}

@@ -1,0 +1,136 @@
+/* cpu_backend.c - which instruction sets this machine has, and a backend over one of them. */
+#include "base/heap.h"
+#include "kernels/cpu/cpu.h"
+
+#include <string.h>
+
+#ifdef VLQA_CPU_X86
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* The kernel hands out the tile registers only to processes that ask. */
+static int has_amx(void)
+{
+    enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24, REQ_XCOMP_PERM = 0x1023, XTILEDATA = 18 };
+    unsigned a, b, c, d;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+    if (!(d & AMX_BF16) || !(d & AMX_TILE)) return 0;
+    return syscall(SYS_arch_prctl, REQ_XCOMP_PERM, XTILEDATA) == 0;
+}
+
+static int has_avx2(void)
+{
+    unsigned a, b, c, d;
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
+    return __get_cpuid(1, &a, &b, &c, &d) && (c & bit_F16C);
+}
+
+static int has_avx512(void)
+{
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+           __builtin_cpu_supports("avx512bf16");
+}
+
+static const struct backend_ops *ops_of(enum vlqa_cpu cpu)
+{
+    switch (cpu) {
+    case VLQA_CPU_AUTO:
+    case VLQA_CPU_PLAIN:
+        return &cpu_ops_plain;
+    case VLQA_CPU_AVX2:
+        return has_avx2() ? &cpu_ops_avx2 : NULL;
+    case VLQA_CPU_AVX512:
+        return has_avx512() ? &cpu_ops_avx512 : NULL;
+    case VLQA_CPU_AMX:
+        return has_avx512() && has_amx() ? &cpu_ops_amx : NULL;
+    }
+    return NULL;
+}
+#else
+static const struct backend_ops *ops_of(enum vlqa_cpu cpu)
+{
+    return cpu == VLQA_CPU_AUTO || cpu == VLQA_CPU_PLAIN ? &cpu_ops_plain : NULL;
+}
+#endif
+
+int backend_cpu_has(enum vlqa_cpu cpu)
+{
+    return ops_of(cpu) != NULL;
+}
+
+static vlqa_status missing(struct env *env, enum vlqa_cpu cpu)
+{
+    static const char *const what[] = {
+        [VLQA_CPU_AVX2] = "AVX2, FMA and F16C",
+        [VLQA_CPU_AVX512] = "AVX-512 F, BW, VL, DQ and BF16",
+        [VLQA_CPU_AMX] = "AMX-BF16",
+    };
+    return env_fail(env, VLQA_EDEVICE, "this CPU has no %s", what[cpu]);
+}
+
+vlqa_status cpu_create(struct env *env, enum vlqa_cpu cpu, struct backend **out)
+{
+    *out = NULL;
+    if (cpu < VLQA_CPU_AUTO || cpu > VLQA_CPU_AMX)
+        return env_fail(env, VLQA_EUSAGE, "cpu is %d, expected %d to %d", (int)cpu, VLQA_CPU_AUTO,
+                        VLQA_CPU_AMX);
+    if (cpu == VLQA_CPU_AUTO)
+        for (cpu = VLQA_CPU_AMX; !backend_cpu_has(cpu);)
+            cpu--;
+    if (!backend_cpu_has(cpu)) return missing(env, cpu);
+    return cpu_create_over(env, ops_of(cpu), out);
+}
+
+vlqa_status cpu_create_over(struct env *env, const struct backend_ops *ops, struct backend **out)
+{
+    int workers = pool_threads(env->pool);
+    size_t bytes = (size_t)workers * CPU_WORK_BYTES;
+    struct backend *be = heap_alloc_zero(sizeof *be);
+    struct cpu *cpu = heap_alloc_zero(sizeof *cpu);
+    uint8_t *work = heap_alloc(bytes);
+    *out = NULL;
+    if (!be || !cpu || !work) {
+        heap_free(be);
+        heap_free(cpu);
+        heap_free(work);
+        return env_no_memory(env, "CPU workspace", bytes);
+    }
+    *cpu = (struct cpu){workers, work};
+    *be = (struct backend){.op = ops, .env = env, .impl = cpu};
+    *out = be;
+    return VLQA_OK;
+}
+
+void cpu_destroy(struct backend *be)
+{
+    struct cpu *cpu = be->impl;
+    heap_free(cpu->work);
+    heap_free(cpu);
+    heap_free(be);
+}
+
+void *cpu_alloc(struct backend *be, size_t bytes)
+{
+    (void)be;
+    return heap_alloc_zero(bytes);
+}
+
+void cpu_release(struct backend *be, void *block)
+{
+    (void)be;
+    heap_free(block);
+}
+
+void cpu_copy(struct backend *be, void *dst, const void *src, size_t bytes)
+{
+    (void)be;
+    memcpy(dst, src, bytes);
+}
+
+vlqa_status cpu_sync(struct backend *be)
+{
+    (void)be;
+    return VLQA_OK;
+}

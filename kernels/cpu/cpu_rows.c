@@ -1,0 +1,227 @@
+/* cpu_rows.c - the operations that work on one row at a time. */
+#include "kernels/cpu/cpu.h"
+#include "kernels/cpu/cpu_math.h"
+
+/* Rows a run must have so that waking a thread is worth it. */
+static int rows_grain(int cols)
+{
+    return max_int(1, 16384 / max_int(cols, 1));
+}
+
+static void for_rows(struct backend *be, int rows, int cols, pool_fn fn, void *arg)
+{
+    if (rows > 0) pool_for(be->env->pool, rows, rows_grain(cols), fn, arg);
+}
+
+static void copy_row(struct mat dst, int dst_row, struct mat src, int src_row)
+{
+    float piece[PIECE];
+    if (dst.dtype == src.dtype) {
+        memcpy(mat_at(dst, dst_row, 0), mat_at(src, src_row, 0),
+               (size_t)dst.cols * dtype_size(dst.dtype));
+        return;
+    }
+    for (int c = 0; c < dst.cols; c += PIECE) {
+        int n = min_int(PIECE, dst.cols - c);
+        piece_load(piece, src.dtype, mat_at(src, src_row, c), n);
+        piece_store(dst.dtype, mat_at(dst, dst_row, c), piece, n);
+    }
+}
+
+struct copy {
+    struct mat dst, src;
+    const int32_t *index;
+};
+
+static void gather_rows(void *arg, int begin, int end, int worker)
+{
+    const struct copy *a = arg;
+    (void)worker;
+    for (int i = begin; i < end; i++)
+        if (a->index[i] >= 0) copy_row(a->dst, i, a->src, a->index[i]);
+}
+
+void CPU(gather)(struct backend *be, struct mat dst, struct mat src, const int32_t *index)
+{
+    struct copy a = {dst, src, index};
+    for_rows(be, dst.rows, dst.cols, gather_rows, &a);
+}
+
+static void scatter_rows(void *arg, int begin, int end, int worker)
+{
+    const struct copy *a = arg;
+    (void)worker;
+    for (int i = begin; i < end; i++)
+        if (a->index[i] >= 0) copy_row(a->dst, a->index[i], a->src, i);
+}
+
+void CPU(scatter)(struct backend *be, struct mat dst, const int32_t *index, struct mat src)
+{
+    struct copy a = {dst, src, index};
+    for_rows(be, src.rows, src.cols, scatter_rows, &a);
+}
+
+static void add_row(float *dst, enum dtype dtype, const void *src, int n)
+{
+    float piece[PIECE];
+    for (int c = 0; c < n; c += PIECE) {
+        int m = min_int(PIECE, n - c);
+        piece_load(piece, dtype, (const char *)src + (size_t)c * dtype_size(dtype), m);
+        for (int i = 0; i < m; i++)
+            dst[c + i] += piece[i];
+    }
+}
+
+static void add_rows(void *arg, int begin, int end, int worker)
+{
+    const struct copy *a = arg;
+    (void)worker;
+    for (int i = begin; i < end; i++) {
+        int row = a->index ? a->index[i] : i;
+        if (row >= 0)
+            add_row(mat_at(a->dst, i, 0), a->src.dtype, mat_at(a->src, row, 0), a->dst.cols);
+    }
+}
+
+void CPU(add)(struct backend *be, struct mat dst, struct mat src, const int32_t *src_index)
+{
+    struct copy a = {dst, src, src_index};
+    for_rows(be, dst.rows, dst.cols, add_rows, &a);
+}
+
+struct norm {
+    struct mat y, x;
+    const float *w, *b;
+    int n; /* values that are normalised together */
+    float eps;
+};
+
+static float sum_of(const float *x, int n)
+{
+    float part[PARTS] = {0};
+    int i = 0;
+    for (; i + PARTS <= n; i += PARTS)
+        for (int l = 0; l < PARTS; l++)
+            part[l] += x[i + l];
+    for (int l = 0; i + l < n; l++)
+        part[l] += x[i + l];
+    return parts_sum(part);
+}
+
+static float sum_of_squares(const float *x, float mean, int n) /* of x - mean */
+{
+    float part[PARTS] = {0};
+    int i = 0;
+    for (; i + PARTS <= n; i += PARTS)
+        for (int l = 0; l < PARTS; l++) {
+            float d = x[i + l] - mean;
+            part[l] = madd(d, d, part[l]);
+        }
+    for (int l = 0; i + l < n; l++) {
+        float d = x[i + l] - mean;
+        part[l] = madd(d, d, part[l]);
+    }
+    return parts_sum(part);
+}
+
+static void norm_run(const struct norm *a, int row, int col)
+{
+    const float *x = mat_at(a->x, row, col);
+    float piece[PIECE], n = (float)a->n;
+    float mean = a->b ? sum_of(x, a->n) / n : 0.0f;
+    float scale = 1.0f / sqrtf(sum_of_squares(x, mean, a->n) / n + a->eps);
+    for (int c = 0; c < a->n; c += PIECE) {
+        int m = min_int(PIECE, a->n - c);
+        if (a->b)
+            for (int i = 0; i < m; i++)
+                piece[i] = madd((x[c + i] - mean) * scale, a->w[c + i], a->b[c + i]);
+        else
+            for (int i = 0; i < m; i++)
+                piece[i] = x[c + i] * scale * a->w[c + i];
+        piece_store(a->y.dtype, mat_at(a->y, row, col + c), piece, m);
+    }
+}
+
+static void norm_rows(void *arg, int begin, int end, int worker)
+{
+    const struct norm *a = arg;
+    (void)worker;
+    for (int row = begin; row < end; row++)
+        for (int col = 0; col < a->x.cols; col += a->n)
+            norm_run(a, row, col);
+}
+
+void CPU(rmsnorm)(struct backend *be, struct mat y, struct mat x, const float *w, int w_n,
+                  float eps)
+{
+    struct norm a = {y, x, w, NULL, w_n, eps};
+    for_rows(be, x.rows, x.cols, norm_rows, &a);
+}
+
+void CPU(layernorm)(struct backend *be, struct mat y, struct mat x, const float *w, const float *b,
+                    float eps)
+{
+    struct norm a = {y, x, w, b, x.cols, eps};
+    for_rows(be, x.rows, x.cols, norm_rows, &a);
+}
+
+struct rope {
+    struct mat y, x, cos_sin;
+    int heads;
+};
+
+static void rope_head(const struct rope *a, int row, int head)
+{
+    int half = a->cos_sin.cols / 2, col = head * 2 * half;
+    const float *x = mat_at(a->x, row, col), *cosine = mat_at(a->cos_sin, row, 0);
+    const float *sine = cosine + half;
+    float lo[PIECE], hi[PIECE];
+    for (int c = 0; c < half; c += PIECE) {
+        int n = min_int(PIECE, half - c);
+        for (int i = 0; i < n; i++) {
+            float u = x[c + i], v = x[c + i + half];
+            lo[i] = madd(u, cosine[c + i], -(v * sine[c + i]));
+            hi[i] = madd(v, cosine[c + i], u * sine[c + i]);
+        }
+        piece_store(a->y.dtype, mat_at(a->y, row, col + c), lo, n);
+        piece_store(a->y.dtype, mat_at(a->y, row, col + c + half), hi, n);
+    }
+}
+
+static void rope_rows(void *arg, int begin, int end, int worker)
+{
+    const struct rope *a = arg;
+    (void)worker;
+    for (int row = begin; row < end; row++)
+        for (int head = 0; head < a->heads; head++)
+            rope_head(a, row, head);
+}
+
+void CPU(rope)(struct backend *be, struct mat y, struct mat x, int heads, struct mat cos_sin)
+{
+    struct rope a = {y, x, cos_sin, heads};
+    for_rows(be, x.rows, x.cols, rope_rows, &a);
+}
+
+static void swiglu_rows(void *arg, int begin, int end, int worker)
+{
+    const struct copy *a = arg;
+    int cols = a->dst.cols;
+    float piece[PIECE];
+    (void)worker;
+    for (int row = begin; row < end; row++) {
+        const float *gate = mat_at(a->src, row, 0), *up = gate + cols;
+        for (int c = 0; c < cols; c += PIECE) {
+            int n = min_int(PIECE, cols - c);
+            for (int i = 0; i < n; i++)
+                piece[i] = silu_f32(gate[c + i]) * up[c + i];
+            piece_store(a->dst.dtype, mat_at(a->dst, row, c), piece, n);
+        }
+    }
+}
+
+void CPU(swiglu)(struct backend *be, struct mat y, struct mat gate_up)
+{
+    struct copy a = {y, gate_up, NULL};
+    for_rows(be, y.rows, gate_up.cols, swiglu_rows, &a);
+}

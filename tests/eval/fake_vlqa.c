@@ -1,0 +1,387 @@
+/* fake_vlqa.c - the public interface without a model: it does what the file fake.script of the
+ * working directory says and writes what it was asked to fake.calls.
+ *
+ *   open, session, system, text, image, ask = STATUS   that call fails
+ *   open_null = 1      a failing open gives no handle
+ *   answer = A|B|C     pieces of the answer, one token each; \xHH is a byte
+ *   stop = rows        why the answer ended, where it was not cut
+ *   fail_at = N        with ask: fail after N pieces
+ *   load, vision, prefill = STATUS   that phase fails in its middle
+ *   hold = N           waits at the N-th step until the file fake.go is there: the phases have five
+ *                      steps each, a piece of the answer is one
+ *   stubborn = 1       callbacks cannot cancel
+ *   log = TEXT         an info line and a warning when the engine opens
+ */
+#include "include/vlqa.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+struct vlqa_engine {
+    int step; /* so far */
+    char message[256];
+};
+
+struct vlqa_session {
+    struct vlqa_engine *engine;
+    struct vlqa_session_options options;
+    struct vlqa_image_info image;
+    char text[65536];
+    int32_t token[4096];
+    char message[256];
+};
+
+static const char *const status_names[] = {"OK",      "EUSAGE",  "ESTATE",    "EIO",
+                                           "EIMAGE",  "EMODEL",  "ETEXT",     "ELIMIT",
+                                           "EMEMORY", "EDEVICE", "ECANCELLED"};
+
+const char *vlqa_version(void)
+{
+    return VLQA_VERSION_TEXT;
+}
+
+const char *vlqa_status_name(vlqa_status status)
+{
+    return status_names[status];
+}
+
+/* ---- the script ---- */
+
+/* The value of a key, "" when there is none. */
+static void script(const char *key, char *value, size_t cap)
+{
+    char line[4096];
+    size_t bytes = strlen(key);
+    FILE *f = fopen("fake.script", "r");
+    value[0] = 0;
+    while (f && fgets(line, sizeof line, f)) {
+        line[strcspn(line, "\n")] = 0;
+        if (strncmp(line, key, bytes) == 0 && line[bytes] == '=')
+            snprintf(value, cap, "%s", line + bytes + 1);
+    }
+    if (f) fclose(f);
+}
+
+static int script_number(const char *key)
+{
+    char value[64];
+    script(key, value, sizeof value);
+    return atoi(value);
+}
+
+static vlqa_status script_status(const char *key, char message[256])
+{
+    char value[64];
+    script(key, value, sizeof value);
+    for (int i = 1; i <= VLQA_ECANCELLED; i++)
+        if (strcmp(value, status_names[i]) == 0) {
+            snprintf(message, 256, "fake %s fails with %s", key, value);
+            return (vlqa_status)i;
+        }
+    return VLQA_OK;
+}
+
+__attribute__((format(printf, 1, 2))) static void note_call(const char *format, ...)
+{
+    va_list args;
+    FILE *f = fopen("fake.calls", "a");
+    if (!f) return;
+    va_start(args, format);
+    vfprintf(f, format, args);
+    va_end(args);
+    fputc('\n', f);
+    fclose(f);
+}
+
+/* Counts a step; at the one to hold at, waits ten seconds at most. */
+static void count_step(int *step)
+{
+    struct timespec t = {0, 5000000};
+    if (++*step != script_number("hold")) return;
+    note_call("held");
+    for (int i = 0; i < 2000 && access("fake.go", F_OK) != 0; i++)
+        nanosleep(&t, NULL);
+}
+
+static vlqa_status run_phase(struct vlqa_engine *e, vlqa_progress_fn progress, void *user,
+                             const char *phase, char message[256])
+{
+    for (int i = 0; i <= 4; i++) {
+        vlqa_status status = i == 2 ? script_status(phase, message) : VLQA_OK;
+        if (status != VLQA_OK) return status;
+        count_step(&e->step);
+        if (progress && progress(user, phase, i, 4) && !script_number("stubborn")) {
+            snprintf(message, 256, "cancelled during %s", phase);
+            return VLQA_ECANCELLED;
+        }
+    }
+    return VLQA_OK;
+}
+
+/* ---- engine ---- */
+
+vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct vlqa_engine **out)
+{
+    struct vlqa_engine *e = calloc(1, sizeof *e);
+    char line[256];
+    vlqa_status status;
+    *out = e;
+    note_call("open model=%s shape=%s seed=%llu dtype=%d cpu=%d threads=%d mode=%d resize=%d "
+              "min=%d max=%d pixels=%lld",
+              options->model ? options->model : "none",
+              options->random_shape ? options->random_shape : "none",
+              (unsigned long long)options->random_seed, (int)options->dtype, (int)options->cpu,
+              options->threads, (int)options->image_mode, (int)options->resize,
+              options->image_min_tokens, options->image_max_tokens,
+              (long long)options->image_max_pixels);
+    script("log", line, sizeof line);
+    if (line[0]) {
+        options->log(options->user, VLQA_LOG_INFO, line);
+        options->log(options->user, VLQA_LOG_WARN, "careful");
+    }
+    status = script_status("open", e->message);
+    if (status == VLQA_OK)
+        status = run_phase(e, options->progress, options->user, "load", e->message);
+    if (status != VLQA_OK && script_number("open_null")) {
+        free(e);
+        *out = NULL;
+    }
+    return status;
+}
+
+void vlqa_engine_close(struct vlqa_engine *engine)
+{
+    free(engine);
+}
+
+const char *vlqa_engine_message(const struct vlqa_engine *engine)
+{
+    return engine->message;
+}
+
+vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model_info *out)
+{
+    (void)engine;
+    *out = (struct vlqa_model_info){
+        .name = "fake",
+        .digest = "00ff",
+        .dtype = "bf16",
+        .stored = "BF16",
+        .cpu = "plain",
+        .threads = 3,
+        .parameters = 4437815808,
+        .parameters_vision = 415000000,
+        .parameters_text = 3600000000,
+        .parameters_embedding = 422815808,
+        .weight_bytes = 8875631616,
+        .hidden = 2560,
+        .inner = 9728,
+        .layers = 36,
+        .heads = 32,
+        .kv_heads = 8,
+        .head_dim = 128,
+        .vocab = 151936,
+        .max_positions = 262144,
+        .tied = 1,
+        .vision_hidden = 1024,
+        .vision_inner = 4096,
+        .vision_depth = 24,
+        .vision_heads = 16,
+        .vision_patch = 16,
+        .vision_merge = 2,
+        .n_deepstack = 3,
+        .deepstack = {5, 11, 17},
+        .min_pixels = 65536,
+        .max_pixels = 16777216,
+        .kv_bytes_per_row = 147456,
+        .visual_bytes_per_row = 20480,
+        .session_bytes = 5637144576,
+        .session_rows = 32768,
+    };
+    return VLQA_OK;
+}
+
+/* ---- session ---- */
+
+vlqa_status vlqa_session_open(struct vlqa_engine *engine,
+                              const struct vlqa_session_options *options, struct vlqa_session **out)
+{
+    struct vlqa_session *s = calloc(1, sizeof *s);
+    *out = s;
+    s->engine = engine;
+    if (options) s->options = *options;
+    note_call("session rows=%d", s->options.max_rows);
+    return script_status("session", s->message);
+}
+
+void vlqa_session_close(struct vlqa_session *session)
+{
+    free(session);
+}
+
+vlqa_status vlqa_session_clear(struct vlqa_session *session)
+{
+    memset(&session->image, 0, sizeof session->image);
+    note_call("clear");
+    return VLQA_OK;
+}
+
+const char *vlqa_message(const struct vlqa_session *session)
+{
+    return session->message;
+}
+
+vlqa_status vlqa_set_system(struct vlqa_session *session, const char *utf8, size_t bytes)
+{
+    note_call("system %.*s", (int)bytes, utf8);
+    return script_status("system", session->message);
+}
+
+vlqa_status vlqa_add_text(struct vlqa_session *session, const char *utf8, size_t bytes)
+{
+    note_call("text %.*s", (int)bytes, utf8);
+    return script_status("text", session->message);
+}
+
+static vlqa_status add_image(struct vlqa_session *s, int width, int height)
+{
+    vlqa_status status = script_status("image", s->message);
+    if (status != VLQA_OK) return status;
+    s->image = (struct vlqa_image_info){width,
+                                        height,
+                                        width / 32 * 32,
+                                        height / 32 * 32,
+                                        height / 16,
+                                        width / 16,
+                                        width / 32 * (height / 32),
+                                        1,
+                                        2};
+    return run_phase(s->engine, s->options.progress, s->options.user, "vision", s->message);
+}
+
+vlqa_status vlqa_add_image_file(struct vlqa_session *session, const char *path)
+{
+    note_call("image_file %s", path);
+    return add_image(session, 64, 64);
+}
+
+vlqa_status vlqa_add_image_bytes(struct vlqa_session *session, const void *data, size_t bytes,
+                                 const char *name)
+{
+    note_call("image_bytes %s %.*s", name, (int)bytes, (const char *)data);
+    return add_image(session, 64, 64);
+}
+
+vlqa_status vlqa_add_image_rgb(struct vlqa_session *session, const uint8_t *rgb, int width,
+                               int height, size_t stride)
+{
+    unsigned long long sum = 0;
+    for (size_t i = 0; i < stride * (size_t)height; i++)
+        sum += rgb[i];
+    note_call("image_rgb %dx%d stride %zu sum %llu", width, height, stride, sum);
+    return add_image(session, width, height);
+}
+
+vlqa_status vlqa_last_image(const struct vlqa_session *session, struct vlqa_image_info *out)
+{
+    *out = session->image;
+    return VLQA_OK;
+}
+
+/* ---- ask ---- */
+
+/* "\x41" to "A", in place. */
+static void unescape(char *text, size_t *bytes)
+{
+    char *to = text;
+    for (const char *c = text; *c; c++) {
+        unsigned value;
+        if (c[0] == '\\' && c[1] == 'x' && sscanf(c + 2, "%2x", &value) == 1) {
+            *to++ = (char)value;
+            c += 3;
+        } else {
+            *to++ = *c;
+        }
+    }
+    *bytes = (size_t)(to - text);
+}
+
+/* Appends a piece and tells it. */
+static vlqa_status emit(struct vlqa_session *s, const struct vlqa_ask_options *o,
+                        struct vlqa_answer *a, const char *piece, size_t bytes)
+{
+    int stubborn = script_number("stubborn");
+    memcpy(s->text + a->text_bytes, piece, bytes);
+    a->text_bytes += bytes;
+    a->n_tokens++;
+    count_step(&s->engine->step);
+    if (s->options.progress &&
+        s->options.progress(s->options.user, "decode", a->n_tokens, o->max_tokens) && !stubborn)
+        return VLQA_ECANCELLED;
+    if (o->on_token && o->on_token(o->user, piece, bytes) && !stubborn) a->stop = VLQA_STOP_CALLER;
+    return VLQA_OK;
+}
+
+static vlqa_status decode(struct vlqa_session *s, const struct vlqa_ask_options *o,
+                          struct vlqa_answer *a)
+{
+    char pieces[4096], *piece = pieces;
+    vlqa_status failure = script_status("ask", s->message), status;
+    int fail_at = script_number("fail_at");
+    script("answer", pieces, sizeof pieces);
+    for (;;) {
+        size_t length = strcspn(piece, "|"), bytes;
+        int last = !piece[length];
+        if (failure != VLQA_OK && a->n_tokens >= fail_at) return failure;
+        piece[length] = 0;
+        unescape(piece, &bytes);
+        status = emit(s, o, a, piece, bytes);
+        if (status != VLQA_OK || a->stop == VLQA_STOP_CALLER) return status;
+        if (a->n_tokens == o->max_tokens) {
+            a->stop = VLQA_STOP_LENGTH;
+            return VLQA_OK;
+        }
+        if (last && !o->ignore_eos) return VLQA_OK;
+        if (!last) piece += length + 1;
+    }
+}
+
+vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
+                     const struct vlqa_ask_options *options, struct vlqa_answer *answer)
+{
+    static const float logits[] = {1.0f, -2.5f, 0.0f, 65504.0f};
+    struct vlqa_ask_options o = options ? *options : vlqa_ask_options_default();
+    vlqa_status status;
+    char stop[16];
+    note_call("ask %s max=%d temp=%g k=%d p=%g min=%g rep=%g pres=%g seed=%llu keep=%d ignore=%d",
+              question, o.max_tokens, (double)o.temperature, o.top_k, (double)o.top_p,
+              (double)o.min_p, (double)o.repetition_penalty, (double)o.presence_penalty,
+              (unsigned long long)o.seed, o.keep, o.ignore_eos);
+    memset(answer, 0, sizeof *answer);
+    status = run_phase(session->engine, session->options.progress, session->options.user, "prefill",
+                       session->message);
+    if (status != VLQA_OK) return status;
+    script("stop", stop, sizeof stop);
+    answer->stop = strcmp(stop, "rows") == 0 ? VLQA_STOP_ROWS : VLQA_STOP_EOS;
+    status = decode(session, &o, answer);
+    session->text[answer->text_bytes] = 0;
+    answer->text = session->text;
+    answer->token = session->token;
+    answer->logits = logits;
+    answer->n_logits = 4;
+    answer->rows_prefix = 3;
+    answer->rows_context = session->image.rows;
+    answer->rows_question = (int)strlen(question) + 5;
+    answer->rows_total = 8 + answer->rows_context + (int)strlen(question);
+    answer->ms_vision = 2.5;
+    answer->ms_decode_image = 1.25;
+    answer->ms_prefill = 10;
+    answer->ms_first_token = 11;
+    answer->ms_decode = 20;
+    answer->ms_total = 31;
+    answer->peak_bytes = 5000000000;
+    return status;
+}

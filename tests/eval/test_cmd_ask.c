@@ -1,0 +1,305 @@
+/* test_cmd_ask.c - the verb ask over the fake runtime: answers, options, JSON, logits. */
+#include "base/json.h"
+#include "include/vlqa.h"
+#include "tests/check.h"
+#include "tests/eval/run_cli.h"
+
+#define MODEL "-m", "model"
+#define ANSWER .script = "answer=Yes|, it is|.\n"
+
+/* ---- answers ---- */
+
+TEST(the_answer_is_all_of_standard_output)
+{
+    struct run *r = run_cli((struct setup){ANSWER}, ARGS("ask", MODEL, "-p", "Is it?"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "Yes, it is.\n");
+    CHECK_STR(r->err, "");
+}
+
+TEST(the_verb_ask_may_be_left_out)
+{
+    struct run *r = run_cli((struct setup){ANSWER}, ARGS(MODEL, "-p", "Is it?"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "Yes, it is.\n");
+}
+
+TEST(an_answer_ends_with_one_line_end)
+{
+    struct run *r = run_script("answer=a\\x0a\n", ARGS(MODEL, "-p", "?"));
+    CHECK_STR(r->out, "a\n");
+    r = run_script("answer=a\\x0a\n", ARGS(MODEL, "-p", "?", "--stream"));
+    CHECK_STR(r->out, "a\n");
+    r = run_script("answer=\n", ARGS(MODEL, "-p", "?"));
+    CHECK_STR(r->out, "\n");
+    r = run_script("answer=\n", ARGS(MODEL, "-p", "?", "--stream"));
+    CHECK_STR(r->out, "\n");
+}
+
+TEST(bytes_of_an_answer_are_written_as_they_are)
+{
+    struct run *r = run_script("answer=a\\x00b|\\xc3\\xa9\n", ARGS(MODEL, "-p", "?"));
+    CHECK_EQ(r->out_bytes, 6);
+    CHECK(memcmp(r->out, "a\0b\xc3\xa9\n", 6) == 0);
+}
+
+TEST(a_stream_is_the_same_answer)
+{
+    struct run *r = run_cli((struct setup){ANSWER}, ARGS(MODEL, "-p", "?", "--stream"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "Yes, it is.\n");
+}
+
+/* The phases load and prefill take ten steps before the first piece. */
+TEST(pieces_are_streamed_before_the_answer_ends)
+{
+    char seen[64] = "";
+    pid_t pid = run_start((struct setup){.script = "answer=first|second\nhold=12\n"},
+                          ARGS(MODEL, "-p", "?", "--stream"));
+    CHECK(run_wait_for_call("held"));
+    get_file("stdout", seen, sizeof seen);
+    CHECK_STR(seen, "first");
+    put_file("fake.go", "", 0);
+    CHECK_STR(run_finish(pid)->out, "firstsecond\n");
+}
+
+TEST(a_stream_that_fails_ends_its_line)
+{
+    struct run *r =
+        run_script("answer=a|b|c\nask=EDEVICE\nfail_at=2\n", ARGS(MODEL, "-p", "?", "--stream"));
+    CHECK_EQ(r->code, 1);
+    CHECK_STR(r->out, "ab\n");
+    CHECK_STR(r->err, "vlqa: fake ask fails with EDEVICE\n");
+}
+
+TEST(a_cut_answer_is_noted)
+{
+    struct run *r = run_script("answer=a|b|c\n", ARGS(MODEL, "-p", "?", "-n", "2"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "ab\n");
+    CHECK_STR(r->err, "vlqa: the answer was cut at 2 tokens (--max-tokens)\n");
+    r = run_script("answer=a\nstop=rows\n", ARGS(MODEL, "-p", "?"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->err, "the session is full (--max-rows)");
+    r = run_script("answer=a|b|c\n", ARGS(MODEL, "-p", "?", "-n", "2", "--quiet"));
+    CHECK_STR(r->err, "");
+}
+
+/* ---- the conversation ---- */
+
+TEST(items_are_added_in_the_order_given)
+{
+    struct run *r;
+    put_file("note", "a note", 6);
+    put_file("a.png", "", 0);
+    put_file("-b.png", "", 0);
+    r = run_script("", ARGS(MODEL, "--image", "a.png", "--text=note", "--image=-b.png", "--system",
+                            "Be brief.", "--prompt", "Why?"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->calls, "session rows=0\nsystem Be brief.\nimage_file a.png\ntext a note\n"
+                        "image_file -b.png\nask Why? ");
+}
+
+TEST(options_reach_the_runtime)
+{
+    struct run *r = run_script(
+        "", ARGS(MODEL, "-p", "?", "-n", "9", "--temp", "0.5", "--top-k", "40", "--top-p", "0.25",
+                 "--min-p", "0.125", "--repetition-penalty", "1.5", "--presence-penalty", "-0.5",
+                 "-s", "18446744073709551615", "-t", "3", "-c", "777", "--dtype", "f32", "--cpu",
+                 "avx2", "--image-mode", "hf", "--resize", "pillow", "--image-min-tokens", "4",
+                 "--image-max-tokens", "16", "--image-max-pixels", "5000000000"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->calls, "open model=model shape=none seed=0 dtype=2 cpu=2 threads=3 mode=1 "
+                        "resize=1 min=4 max=16 pixels=5000000000\n"
+                        "session rows=777\n"
+                        "ask ? max=9 temp=0.5 k=40 p=0.25 min=0.125 rep=1.5 pres=-0.5 "
+                        "seed=18446744073709551615 keep=0 ignore=0\n");
+}
+
+TEST(defaults_are_greedy_and_automatic)
+{
+    struct run *r = run_script("", ARGS(MODEL, "-p", "?"));
+    CHECK_STR(r->calls, "open model=model shape=none seed=0 dtype=0 cpu=0 threads=0 mode=0 "
+                        "resize=0 min=0 max=0 pixels=100000000\n"
+                        "session rows=0\n"
+                        "ask ? max=128 temp=0 k=0 p=1 min=0 rep=1 pres=0 seed=0 keep=0 ignore=0\n");
+}
+
+TEST(standard_input_is_read_once)
+{
+    struct setup s = {.input = "from a pipe\n"};
+    struct run *r = run_cli(s, ARGS(MODEL, "-p", "-"));
+    CHECK_HAS(r->calls, "ask from a pipe max=");
+    r = run_cli(s, ARGS(MODEL, "-p", "?", "--image", "-"));
+    CHECK_HAS(r->calls, "image_bytes standard input from a pipe\n");
+    r = run_cli(s, ARGS(MODEL, "-p", "?", "--text=-"));
+    CHECK_HAS(r->calls, "text from a pipe\n");
+    r = run_cli(s, ARGS(MODEL, "-p", "-", "--image", "-"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "only one of --question, --image and --text can be -");
+    r = run_cli(s, ARGS(MODEL, "-p", "?", "--image", "-", "--image", "-"));
+    CHECK_EQ(r->code, 2);
+    CHECK_STR(r->calls, "");
+}
+
+TEST(a_question_with_nul_is_refused)
+{
+    struct run *r;
+    put_file("nul", "a\0b", 3);
+    r = run_cli((struct setup){.program = "/bin/sh"},
+                ARGS("-c", "exec \"$0\" -m model -p - < nul", FAKE_CLI));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "NUL");
+}
+
+TEST(bytes_that_are_not_utf8_are_the_librarys_matter)
+{
+    struct run *r = run_script("", ARGS(MODEL, "-p", "\xff\xfe"));
+    CHECK_HAS(r->calls, "ask \xff\xfe max=");
+    r = run_script("ask=ETEXT\n", ARGS(MODEL, "-p", "\xff\xfe"));
+    CHECK_EQ(r->code, 2);
+    CHECK_STR(r->err, "vlqa: fake ask fails with ETEXT\n");
+}
+
+TEST(file_names_are_bytes)
+{
+    struct run *r;
+    put_file("\xff.png", "", 0);
+    r = run_script("", ARGS(MODEL, "-p", "?", "--image", "\xff.png"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->calls, "image_file \xff.png\n");
+}
+
+/* ---- JSON ---- */
+
+TEST(json_of_ask_holds_every_field)
+{
+    static const char *const members[] = {"answer", "tokens",     "stop",  "rows",
+                                          "ms",     "peak_bytes", "model", "version"};
+    struct run *r = run_cli((struct setup){ANSWER}, ARGS(MODEL, "-p", "Is it?", "--json"));
+    struct json_doc *doc = run_json(r);
+    const struct json *member;
+    CHECK_EQ(r->code, 0);
+    REQUIRE(doc);
+    CHECK_EQ(json_count(json_root(doc)), 8);
+    member = json_first(json_root(doc));
+    for (size_t i = 0; i < 8 && member; i++, member = json_next(member))
+        CHECK_STR(json_name(member), members[i]);
+    CHECK_STR(run_text(doc, "answer"), "Yes, it is.");
+    CHECK_STR(run_text(doc, "stop"), "eos");
+    CHECK_STR(run_text(doc, "version"), VLQA_VERSION_TEXT);
+    CHECK(run_number(doc, NULL, "tokens") == 3);
+    CHECK(run_number(doc, NULL, "peak_bytes") == 5e9);
+    CHECK(run_number(doc, "rows", "total") == 14);
+    CHECK(run_number(doc, "rows", "prefix") == 3);
+    CHECK(run_number(doc, "rows", "context") == 0);
+    CHECK(run_number(doc, "rows", "question") == 11);
+    CHECK(run_number(doc, "ms", "load") >= 0);
+    CHECK(run_number(doc, "ms", "decode_image") == 1.25);
+    CHECK(run_number(doc, "ms", "vision") == 2.5);
+    CHECK(run_number(doc, "ms", "prefill") == 10);
+    CHECK(run_number(doc, "ms", "first_token") == 11);
+    CHECK(run_number(doc, "ms", "decode") == 20);
+    CHECK(run_number(doc, "ms", "total") >= run_number(doc, "ms", "load"));
+    CHECK_STR(json_text(json_get(json_get(json_root(doc), "model"), "digest")), "00ff");
+    json_free(doc);
+}
+
+TEST(json_says_why_the_answer_ended)
+{
+    static const struct {
+        const char *script, *stop;
+    } table[] = {{"answer=a\n", "eos"}, {"answer=a|b\n", "length"}, {"stop=rows\n", "rows"}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct run *r =
+            run_script(table[i].script, ARGS(MODEL, "-p", "?", "--json", "-n", i == 1 ? "1" : "9"));
+        struct json_doc *doc = run_json(r);
+        REQUIRE(doc);
+        CHECK_STR(run_text(doc, "stop"), table[i].stop);
+        json_free(doc);
+    }
+}
+
+TEST(json_survives_control_characters)
+{
+    struct run *r = run_script("answer=\\x01\\x1b[31m\\x09\\x22\\x5c\\x7f\\x0d|\\x00\\x0a\n",
+                               ARGS(MODEL, "-p", "?", "--json"));
+    struct json_doc *doc = run_json(r);
+    REQUIRE(doc);
+    CHECK_STR(run_text(doc, "answer"), "\x01\x1b[31m\t\"\\\x7f\r\xef\xbf\xbd\n");
+    json_free(doc);
+}
+
+TEST(a_failure_prints_no_json)
+{
+    struct run *r = run_script("ask=ELIMIT\n", ARGS(MODEL, "-p", "?", "--json"));
+    CHECK_EQ(r->code, 5);
+    CHECK_STR(r->out, "");
+}
+
+/* ---- logits ---- */
+
+TEST(logits_are_little_endian_floats)
+{
+    static const unsigned char expected[16] = {0, 0, 0x80, 0x3f, 0, 0,    0x20, 0xc0,
+                                               0, 0, 0,    0,    0, 0xe0, 0x7f, 0x47};
+    char found[64];
+    struct run *r = run_cli((struct setup){ANSWER}, ARGS(MODEL, "-p", "?", "--logits", "logits"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "Yes, it is.\n");
+    CHECK_EQ(get_file("logits", found, sizeof found), 16);
+    CHECK(memcmp(found, expected, 16) == 0);
+    r = run_cli((struct setup){ANSWER}, ARGS(MODEL, "-p", "?", "--logits", "none/logits"));
+    CHECK_EQ(r->code, 1);
+    CHECK_STR(r->out, "Yes, it is.\n");
+    CHECK_HAS(r->err, "none/logits");
+}
+
+/* ---- the model that is used ---- */
+
+TEST(the_environment_names_the_model)
+{
+    struct run *r = run_cli((struct setup){.environment = "VLQA_MODEL=elsewhere"}, ARGS("-p", "?"));
+    CHECK_HAS(r->calls, "open model=elsewhere ");
+    r = run_cli((struct setup){.environment = "VLQA_MODEL=elsewhere"}, ARGS(MODEL, "-p", "?"));
+    CHECK_HAS(r->calls, "open model=model ");
+    r = run_cli((struct setup){.environment = "VLQA_CPU=plain"}, ARGS(MODEL, "-p", "?"));
+    CHECK_HAS(r->calls, " cpu=1 ");
+    r = run_cli((struct setup){.environment = "VLQA_CPU=mmx"}, ARGS(MODEL, "-p", "?"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "vlqa: VLQA_CPU is mmx, expected auto, plain, avx2, avx512 or amx\n");
+}
+
+TEST(the_default_model_lies_beside_the_program)
+{
+    static const char *const places[] = {"assets", "share/vlqa"};
+    for (int i = 0; i < 2; i++) {
+        char expected[64];
+        struct run *r = run_cli((struct setup){.program = "/bin/sh"},
+                                ARGS("-c",
+                                     "rm -rf tree && mkdir -p tree/bin tree/$1/default-model && "
+                                     "cp \"$0\" tree/bin/vlqa && exec tree/bin/vlqa -p ?",
+                                     FAKE_CLI, places[i]));
+        snprintf(expected, sizeof expected, "/tree/bin/../%s/default-model ", places[i]);
+        CHECK_EQ(r->code, 0);
+        CHECK_HAS(r->calls, expected);
+    }
+}
+
+TEST(no_model_at_all_is_told)
+{
+    struct run *r = run_cli((struct setup){.program = "/bin/sh"},
+                            ARGS("-c",
+                                 "mkdir -p bare/bin && cp \"$0\" bare/bin/vlqa && "
+                                 "exec bare/bin/vlqa -p ?",
+                                 FAKE_CLI));
+    if (r->code == 0) SKIP("a default model is installed on this machine");
+    CHECK_EQ(r->code, 4);
+    CHECK_HAS(r->err, "vlqa: no model: give -m DIR; ");
+}
+
+int main(int argc, char **argv)
+{
+    run_begin(FAKE_CLI);
+    return check_main(argc, argv);
+}

@@ -1,0 +1,77 @@
+/* test_cmd_bench.c - the verb bench over the fake runtime. */
+#include "base/json.h"
+#include "tests/check.h"
+#include "tests/eval/run_cli.h"
+
+TEST(bench_fills_the_prompt_and_decodes_on)
+{
+    struct run *r =
+        run_script("answer=a\n", ARGS("bench", "--shape", "4b", "--image", "64x96", "--rows", "20",
+                                      "--decode", "7", "--repeat", "3", "-s", "5"));
+    const char *first, *second;
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->calls, "open model=none shape=4b seed=5 ");
+    CHECK_HAS(r->calls, "image_rgb 64x96 stride 192 ");
+    CHECK_HAS(r->calls, " max=7 ");
+    CHECK_HAS(r->calls, " ignore=1\n");
+    first = strstr(r->calls, "image_rgb");
+    second = first ? strstr(first + 1, "image_rgb") : NULL;
+    REQUIRE(first && second && strstr(second + 1, "image_rgb"));
+    CHECK(strncmp(first, second, strcspn(first, "\n")) != 0); /* another image each time */
+    CHECK_HAS(r->out, "64 x 96, resized to 64 x 96: 6 rows\n");
+    CHECK_HAS(r->out, "      7 tokens         20.0 ms      300.0 tokens/s\n");
+    CHECK_HAS(r->out, "memory     4.66 GiB at most\n");
+    CHECK_HAS(r->out, "median of 3 runs\n");
+}
+
+TEST(bench_json_holds_every_number)
+{
+    struct run *r = run_script(
+        "answer=a\n", ARGS("bench", "--image", "64x96", "--rows", "20", "--decode", "7", "--json"));
+    struct json_doc *doc = run_json(r);
+    CHECK_EQ(r->code, 0);
+    REQUIRE(doc);
+    CHECK_STR(run_text(doc, "shape"), "default");
+    CHECK_STR(run_text(doc, "cpu"), "plain");
+    CHECK(run_number(doc, NULL, "threads") == 3);
+    CHECK(run_number(doc, "image", "patches") == 24);
+    CHECK(run_number(doc, "image", "rows") == 6);
+    CHECK(run_number(doc, NULL, "rows") == 6 + 14 + 8);
+    CHECK(run_number(doc, NULL, "tokens") == 7);
+    CHECK(run_number(doc, "ms", "open") >= 0);
+    CHECK(run_number(doc, "ms", "vision") == 2.5);
+    CHECK(run_number(doc, "per_second", "patches") == 9600);
+    CHECK(run_number(doc, "per_second", "rows") == 2800);
+    CHECK(run_number(doc, "per_second", "tokens") == 300);
+    CHECK(run_number(doc, NULL, "peak_bytes") == 5e9);
+    json_free(doc);
+}
+
+TEST(bench_without_an_image_says_so)
+{
+    struct run *r =
+        run_script("answer=a\n", ARGS("bench", "--image=0x0", "--rows=9", "--decode=1", "--json"));
+    struct json_doc *doc = run_json(r);
+    const struct json *root;
+    REQUIRE(doc);
+    root = json_root(doc);
+    CHECK_EQ(json_kind(json_get(json_get(root, "ms"), "vision")), JSON_NULL);
+    CHECK_EQ(json_kind(json_get(json_get(root, "per_second"), "patches")), JSON_NULL);
+    CHECK_EQ(json_kind(json_get(json_get(root, "per_second"), "tokens")), JSON_NULL);
+    CHECK(!strstr(r->calls, "image_rgb"));
+    json_free(doc);
+}
+
+TEST(bench_stops_at_a_failure)
+{
+    struct run *r = run_script("ask=ELIMIT\n", ARGS("bench", "--image=0x0", "--repeat=5"));
+    CHECK_EQ(r->code, 5);
+    CHECK_STR(r->out, "");
+    CHECK_STR(r->err, "vlqa: fake ask fails with ELIMIT\n");
+}
+
+int main(int argc, char **argv)
+{
+    run_begin(FAKE_CLI);
+    return check_main(argc, argv);
+}

@@ -1,0 +1,72 @@
+/* test_main.c - verbs, help, usage errors. */
+#include "include/vlqa.h"
+#include "tests/check.h"
+#include "tests/eval/run_cli.h"
+
+TEST(usage_errors_point_to_the_help)
+{
+    static const struct {
+        const char *args[6];
+        const char *message;
+    } table[] = {
+        {{"-m", "x"}, "vlqa: no question: give --question TEXT\nTry 'vlqa ask --help'.\n"},
+        {{"-p", "?", "-n", "-5"},
+         "vlqa: --max-tokens is -5, expected a whole number from 1 to 1000000\n"},
+        {{"-p", "?", "--temp", "nan"}, "vlqa: --temp is nan, expected a number from 0 to 100\n"},
+        {{"-p", "?", "--threads", "0"},
+         "vlqa: --threads is 0, expected a whole number from 1 to 1024\n"},
+        {{"-p", "?", "--threads", "1000000000"}, "vlqa: --threads is 1000000000, expected"},
+        {{"-p", "?", "--seed", "x"}, "vlqa: --seed is x, expected"},
+        {{"-p", "?", "-p", "?"}, "vlqa: --question is given twice\n"},
+        {{"-p", "?", "--imgae", "x"}, "vlqa: unknown option --imgae; did you mean --image?\n"},
+        {{"-p", "?", "--json", "--stream"}, "vlqa: --json and --stream exclude each other\n"},
+        {{"-p", "?", "-q", "-v"}, "vlqa: --quiet and --verbose exclude each other\n"},
+        {{"-p", "?", "--image-min-tokens=9", "--image-max-tokens=8"},
+         "vlqa: --image-min-tokens is above --image-max-tokens\n"},
+        {{"-p", "?", "stray"}, "vlqa: unexpected argument stray\n"},
+        {{"ask", "-p"}, "vlqa: --question needs a value: --question=TEXT\n"},
+        {{"bench", "--shape", "70b"}, "vlqa: --shape is 70b, expected 2b, 4b, 8b or default\n"},
+        {{"bench", "--image", "0x5"}, "vlqa: --image has one side of 0, expected both or none\n"},
+        {{"inspect", "a", "b"}, "vlqa: --model is given twice\nTry 'vlqa inspect --help'.\n"},
+        {{"inspekt"}, "vlqa: unknown verb inspekt; did you mean inspect?\nTry 'vlqa --help'.\n"},
+        {{"frobnicate"}, "vlqa: unknown verb frobnicate\n"},
+        {{NULL}, "vlqa: nothing to do\nTry 'vlqa --help'.\n"},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct run *r = run_script("", table[i].args);
+        CHECK_EQ(r->code, 2);
+        CHECK_STR(r->out, "");
+        CHECK_HAS(r->err, table[i].message);
+        CHECK_HAS(r->err, " --help'.\n");
+        CHECK_STR(r->calls, "");
+    }
+}
+
+TEST(help_goes_to_standard_output)
+{
+    static const char *const args[][3] = {
+        {"--help"}, {"-h"}, {"ask", "--help"}, {"inspect", "-h"}, {"bench", "--help"}};
+    for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
+        struct run *r = run_script("", args[i]);
+        CHECK_EQ(r->code, 0);
+        CHECK_STR(r->err, "");
+        CHECK_HAS(r->out, "Usage: vlqa");
+        CHECK_HAS(r->out, "Example:\n");
+        for (char *line = strtok(r->out, "\n"); line; line = strtok(NULL, "\n"))
+            if (strlen(line) > 80) CHECK_FAIL("over 80 columns: %s", line);
+    }
+    CHECK_HAS(run_script("", ARGS("--help"))->out, "130  interrupted");
+}
+
+TEST(version_is_one_line)
+{
+    struct run *r = run_script("", ARGS("--version"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "vlqa " VLQA_VERSION_TEXT "\n");
+}
+
+int main(int argc, char **argv)
+{
+    run_begin(FAKE_CLI);
+    return check_main(argc, argv);
+}

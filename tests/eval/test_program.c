@@ -1,0 +1,229 @@
+/* test_program.c - the whole program with the default model: what a user types, what comes back. */
+#include "tests/check.h"
+#include "tests/eval/run_cli.h"
+
+#include <stdint.h>
+
+#define ASSETS VLQA_SOURCE_DIR "/assets/"
+#define MODEL "-m", ASSETS "default-model"
+#define CHART ASSETS "samples/00.png"
+#define QUESTION "-p", "What is the value of Sales?"
+
+static struct run *vlqa(const char *const *args)
+{
+    return run_cli((struct setup){.program = NULL}, args);
+}
+
+/* ---- right answers ---- */
+
+/* The first logits of the answer, which the program wrote to the file, and those of the list. */
+static void check_logits(const char *path, const struct json *list)
+{
+    static char data[1 << 16];
+    size_t bytes = get_file(path, data, sizeof data);
+    for (const struct json *pair = json_first(list); pair; pair = json_next(pair)) {
+        size_t id = (size_t)json_number(json_first(pair));
+        float found;
+        REQUIRE((id + 1) * sizeof found <= bytes);
+        memcpy(&found, data + id * sizeof found, sizeof found); /* the tests run little-endian */
+        CHECK(fabs((double)found - json_number(json_next(json_first(pair)))) < 1e-3);
+    }
+}
+
+static void check_line(const char *line)
+{
+    struct env env = {0};
+    struct json_doc *doc = NULL, *out;
+    const struct json *row;
+    struct run *r;
+    char image[256];
+    REQUIRE(json_parse(&env, "check.jsonl", line, strlen(line), 1 << 20, &doc) == VLQA_OK);
+    row = json_root(doc);
+    snprintf(image, sizeof image, ASSETS "%s", json_text(json_get(row, "image")));
+    r = vlqa(ARGS(MODEL, "--dtype", "f32", "--image", image, "-p",
+                  json_text(json_get(row, "question")), "--json", "--logits", "logits"));
+    CHECK_EQ(r->code, 0);
+    out = run_json(r);
+    REQUIRE(out);
+    CHECK_STR(run_text(out, "answer"), json_text(json_get(row, "model_answer")));
+    CHECK(run_number(out, NULL, "tokens") == json_count(json_get(row, "answer_ids")));
+    CHECK(run_number(out, "rows", "total") == json_count(json_get(row, "prompt_ids")));
+    check_logits("logits", json_get(row, "first_logits_top8"));
+    json_free(out);
+    json_free(doc);
+}
+
+TEST(answers_and_logits_are_those_of_transformers)
+{
+    static char line[65536];
+    FILE *f = fopen(ASSETS "default-model/check.jsonl", "r");
+    int checked = 0;
+    REQUIRE(f);
+    for (int i = 0; fgets(line, sizeof line, f); i++)
+        if (i % 24 == 0) {
+            line[strcspn(line, "\n")] = 0;
+            check_line(line);
+            checked++;
+        }
+    fclose(f);
+    CHECK_EQ(checked, 6);
+}
+
+TEST(every_way_to_ask_gives_the_same_answer)
+{
+    static char png[1 << 16];
+    size_t bytes = get_file(CHART, png, sizeof png);
+    struct run *r = vlqa(ARGS(MODEL, "--image", CHART, QUESTION));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "1.6\n");
+    CHECK_STR(r->err, "");
+    CHECK_STR(vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "--stream"))->out, "1.6\n");
+    CHECK_STR(vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "-t", "1"))->out, "1.6\n");
+    CHECK_STR(vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "-c", "100"))->out, "1.6\n");
+    REQUIRE(bytes > 1000 && bytes < sizeof png - 1);
+    put_file("copy", png, bytes);
+    r = run_cli((struct setup){.program = "/bin/sh"},
+                ARGS("-c", "exec \"$0\" -m \"$1\" --image - -p \"$2\" <copy", VLQA,
+                     ASSETS "default-model", "What is the value of Sales?"));
+    CHECK_STR(r->out, "1.6\n");
+    r = run_cli((struct setup){.input = "What is the value of Sales?\n"},
+                ARGS(MODEL, "--image", CHART, "-p", "-"));
+    CHECK_STR(r->out, "1.6\n");
+}
+
+TEST(equal_seeds_give_equal_answers)
+{
+    static char first[sizeof(((struct run *)0)->out)];
+    struct run *r;
+    int other = 0;
+    for (int i = 0; i < 6; i++) {
+        char seed[16];
+        snprintf(seed, sizeof seed, "%d", i / 2);
+        r = vlqa(ARGS(MODEL, "--image", CHART, "-p", "Read the chart.", "--temp", "1.5", "-q", "-n",
+                      "40", "-s", seed));
+        CHECK_EQ(r->code, 0);
+        if (i % 2)
+            CHECK_STR(r->out, first);
+        else
+            other += strcmp(r->out, first) != 0;
+        memcpy(first, r->out, sizeof first);
+    }
+    CHECK(other > 1); /* and other seeds others */
+}
+
+TEST(a_document_may_mix_images_and_texts)
+{
+    struct run *r;
+    struct json_doc *doc;
+    put_file("note", "The chart shows sales.\n", 23);
+    r = vlqa(ARGS(MODEL, "--system", "Be brief.", "--image", CHART, "--text", "note", "--image",
+                  ASSETS "samples/01.png", QUESTION, "--json", "-n", "4"));
+    CHECK_EQ(r->code, 0);
+    doc = run_json(r);
+    REQUIRE(doc);
+    CHECK(run_number(doc, "rows", "context") > 150);
+    CHECK(run_number(doc, "rows", "total") == run_number(doc, "rows", "prefix") +
+                                                  run_number(doc, "rows", "context") +
+                                                  run_number(doc, "rows", "question"));
+    json_free(doc);
+}
+
+/* ---- rejected ---- */
+
+TEST(damaged_images_are_rejected_with_3)
+{
+    static char png[1 << 16];
+    size_t bytes = get_file(CHART, png, sizeof png);
+    struct run *r;
+    put_file("cut.png", png, bytes / 2);
+    put_file("empty.png", "", 0);
+    put_file("other.png", "%PDF-1.4 and so on", 18);
+    r = vlqa(ARGS(MODEL, "--image", "cut.png", QUESTION));
+    CHECK_EQ(r->code, 3);
+    CHECK_STR(r->out, "");
+    CHECK_HAS(r->err, "vlqa: cut.png: ");
+    CHECK_EQ(vlqa(ARGS(MODEL, "--image", "empty.png", QUESTION))->code, 3);
+    CHECK_EQ(vlqa(ARGS(MODEL, "--image", "other.png", QUESTION))->code, 3);
+    CHECK_EQ(vlqa(ARGS(MODEL, "--image", ".", QUESTION))->code, 3);
+    CHECK_EQ(vlqa(ARGS(MODEL, "--image", "none.png", QUESTION))->code, 3);
+}
+
+TEST(models_that_are_none_are_rejected_with_4)
+{
+    struct run *r = vlqa(ARGS("-m", "none", QUESTION));
+    CHECK_EQ(r->code, 4);
+    CHECK_STR(r->out, "");
+    CHECK_HAS(r->err, "vlqa: ");
+    CHECK_EQ(vlqa(ARGS("-m", ".", QUESTION))->code, 4);
+    CHECK_EQ(vlqa(ARGS("inspect", "none"))->code, 4);
+}
+
+TEST(what_does_not_fit_is_rejected_with_5)
+{
+    struct run *r = vlqa(ARGS(MODEL, "-c", "16", "--image", CHART, QUESTION));
+    CHECK_EQ(r->code, 5);
+    CHECK_STR(r->out, "");
+    CHECK_EQ(vlqa(ARGS(MODEL, "-c", "1000000", QUESTION))->code, 5);
+}
+
+TEST(texts_that_are_not_utf8_are_rejected_with_2)
+{
+    struct run *r = vlqa(ARGS(MODEL, "-p", "What\xff"));
+    CHECK_EQ(r->code, 2);
+    CHECK_STR(r->out, "");
+    CHECK_HAS(r->err, "UTF-8");
+}
+
+/* ---- the other verbs ---- */
+
+TEST(inspect_counts_the_parameters)
+{
+    struct run *r = vlqa(ARGS("inspect", ASSETS "default-model", "--json"));
+    struct json_doc *doc = run_json(r);
+    CHECK_EQ(r->code, 0);
+    REQUIRE(doc);
+    CHECK(run_number(doc, "parameters", "total") == 12065216);
+    CHECK_STR(run_text(doc, "name"), "default-model");
+    CHECK_EQ(strlen(run_text(doc, "digest")), 64);
+    json_free(doc);
+}
+
+TEST(bench_runs_what_it_was_told)
+{
+    struct run *r = vlqa(ARGS("bench", "--image", "128x96", "--rows", "300", "--decode", "5",
+                              "--repeat", "2", "--json"));
+    struct json_doc *doc = run_json(r);
+    CHECK_EQ(r->code, 0);
+    REQUIRE(doc);
+    CHECK(run_number(doc, NULL, "rows") >= 300 && run_number(doc, NULL, "rows") < 340);
+    CHECK(run_number(doc, NULL, "tokens") == 5);
+    CHECK(run_number(doc, "image", "rows") == 12);
+    CHECK(run_number(doc, "per_second", "patches") > 0);
+    CHECK(run_number(doc, "per_second", "rows") > 0);
+    CHECK(run_number(doc, "per_second", "tokens") > 0);
+    CHECK(run_number(doc, NULL, "peak_bytes") > 1e6);
+    json_free(doc);
+}
+
+TEST(the_example_of_the_documentation_answers)
+{
+    struct run *r = run_cli((struct setup){.program = EXAMPLE},
+                            ARGS(ASSETS "default-model", CHART, ASSETS "samples/01.png", "A note.",
+                                 "What is the title?", "What is the value of Sales?"));
+    char *second;
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    second = strstr(r->out, " rows, ");
+    REQUIRE(second);
+    CHECK_HAS(second + 1, " rows, ");
+    r = run_cli((struct setup){.program = EXAMPLE},
+                ARGS(ASSETS "default-model", "none.png", CHART, "A note.", "Why?"));
+    CHECK_EQ(r->code, 1);
+    CHECK_HAS(r->err, "none.png");
+}
+
+int main(int argc, char **argv)
+{
+    run_begin(VLQA);
+    return check_main(argc, argv);
+}

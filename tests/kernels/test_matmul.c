@@ -1,0 +1,174 @@
+/* test_matmul.c - products against the definition, and rows that do not notice each other. */
+#include "tests/kernels/lab.h"
+
+extern const struct backend_ops cpu_ops_amx_emulated;
+
+/* As CPU_TEST, and once more over AMX tiles in memory. */
+#define MATMUL_TEST(name)                                            \
+    static void name(struct lab_cpu cpu);                            \
+    TEST(name##_on_emulated_amx)                                     \
+    {                                                                \
+        name((struct lab_cpu){VLQA_CPU_AMX, &cpu_ops_amx_emulated}); \
+    }                                                                \
+    CPU_TEST(name)
+
+struct product {
+    enum dtype x, w;
+};
+
+static const struct product products[] = {
+    {DT_F32, DT_F32}, {DT_F32, DT_BF16}, {DT_F32, DT_F16}, {DT_BF16, DT_BF16}};
+
+#define N_PRODUCTS ((int)(sizeof products / sizeof products[0]))
+
+struct shape {
+    int n, out, in;
+};
+
+/* Sums of `in` products in f32: an error of 2^-24 at each of about in / 8 additions in a row, which
+ * grows like its root; 4304 inputs give 1.4e-6. */
+#define SUM_BOUND 2e-6
+
+static void check_product(struct lab *lab, struct product p, struct shape s, enum dtype y_dtype,
+                          enum act act)
+{
+    struct mat x = lab_mat(p.x, s.n, s.in, s.in + 5, 1, 1);
+    struct mat w = lab_mat(p.w, s.out, s.in, s.in + 3, 1, 2);
+    struct mat y = lab_mat(y_dtype, s.n, s.out, s.out + 1, 1, 3);
+    float *bias = act == ACT_NONE ? NULL : lab_vec(s.out, 0, 4);
+    double *ref = lab_alloc((size_t)(s.n * s.out) * sizeof *ref);
+    uint64_t heap = heap_calls();
+    k_matmul(lab->be, y, x, w, bias, act);
+    CHECK_EQ(heap_calls(), heap);
+    ref_matmul(ref, x, w, bias, act);
+    CHECK_MAT(y, ref, SUM_BOUND);
+    heap_free(ref);
+    heap_free(bias);
+    lab_free(y);
+    lab_free(w);
+    lab_free(x);
+}
+
+MATMUL_TEST(products_match_the_definition)
+{
+    static const struct shape shape[] = {{1, 1, 1},     {3, 17, 33},  {17, 5, 72},  {2, 66, 31},
+                                         {7, 33, 4304}, {1, 130, 96}, {33, 16, 64}, {130, 70, 33}};
+    struct lab lab;
+    lab_open(&lab, cpu, 2);
+    for (int p = 0; p < N_PRODUCTS; p++)
+        for (size_t s = 0; s < sizeof shape / sizeof shape[0]; s++) {
+            check_product(&lab, products[p], shape[s], DT_F32, ACT_NONE);
+            check_product(&lab, products[p], shape[s], DT_BF16, ACT_GELU_TANH);
+            check_product(&lab, products[p], shape[s], DT_F32, ACT_GELU_ERF);
+        }
+    lab_close(&lab);
+}
+
+static struct mat product_of(struct lab_cpu cpu, int threads, struct mat x, struct mat w)
+{
+    struct mat y = lab_mat(DT_F32, x.rows, w.rows, w.rows, 0, 1);
+    struct lab lab;
+    lab_open(&lab, cpu, threads);
+    k_matmul(lab.be, y, x, w, NULL, ACT_NONE);
+    lab_close(&lab);
+    return y;
+}
+
+MATMUL_TEST(threads_do_not_change_a_bit)
+{
+    static const int threads[] = {1, 2, 5};
+    for (int p = 0; p < N_PRODUCTS; p++) {
+        struct mat x = lab_mat(products[p].x, 150, 171, 171, 1, 1);
+        struct mat w = lab_mat(products[p].w, 203, 171, 171, 1, 2);
+        struct mat one = product_of(cpu, 0, x, w);
+        for (int i = 0; i < 3; i++) {
+            struct mat y = product_of(cpu, threads[i], x, w);
+            CHECK(lab_same(y, one));
+            lab_free(y);
+        }
+        lab_free(one);
+        lab_free(w);
+        lab_free(x);
+    }
+}
+
+/* Rows in calls of `step`, so that each lands on another place of a tile. */
+static void check_split(struct lab *lab, struct mat x, struct mat w, struct mat whole, int step)
+{
+    struct mat y = lab_mat(whole.dtype, x.rows, w.rows, w.rows, 0, 1);
+    for (int row = 0; row < x.rows; row += step) {
+        int n = x.rows - row < step ? x.rows - row : step;
+        k_matmul(lab->be, mat_rows(y, row, n), mat_rows(x, row, n), w, NULL, ACT_NONE);
+    }
+    if (!lab_same(y, whole)) CHECK_FAIL("calls of %d rows differ from one call", step);
+    lab_free(y);
+}
+
+MATMUL_TEST(a_row_alone_equals_the_row_among_many)
+{
+    static const int step[] = {1, 2, 3, 5, 7, 16, 31, 100};
+    static const int in[] = {40, 2100}; /* 2100: more than the AMX path packs at a time */
+    struct lab lab;
+    lab_open(&lab, cpu, 2);
+    for (int p = 0; p < N_PRODUCTS; p++)
+        for (int i = 0; i < 2; i++) {
+            struct mat x = lab_mat(products[p].x, 131, in[i], in[i], 1, 1);
+            struct mat w = lab_mat(products[p].w, 37, in[i], in[i], 1, 2);
+            struct mat whole = lab_mat(DT_F32, x.rows, w.rows, w.rows, 0, 1);
+            k_matmul(lab.be, whole, x, w, NULL, ACT_NONE);
+            for (int s = 0; s < 8; s++)
+                check_split(&lab, x, w, whole, step[s]);
+            lab_free(whole);
+            lab_free(w);
+            lab_free(x);
+        }
+    lab_close(&lab);
+}
+
+MATMUL_TEST(an_output_does_not_notice_the_other_outputs)
+{
+    struct lab lab;
+    lab_open(&lab, cpu, 0);
+    for (int p = 0; p < N_PRODUCTS; p++) {
+        struct mat x = lab_mat(products[p].x, 9, 100, 100, 1, 1);
+        struct mat w = lab_mat(products[p].w, 39, 100, 100, 1, 2);
+        struct mat whole = lab_mat(DT_F32, 9, 39, 39, 0, 1), y = lab_mat(DT_F32, 9, 39, 39, 0, 1);
+        k_matmul(lab.be, whole, x, w, NULL, ACT_NONE);
+        for (int o = 0; o < 39; o += 3)
+            k_matmul(lab.be, mat_cols(y, o, 3), x, mat_rows(w, o, 3), NULL, ACT_NONE);
+        CHECK(lab_same(y, whole));
+        lab_free(y);
+        lab_free(whole);
+        lab_free(w);
+        lab_free(x);
+    }
+    lab_close(&lab);
+}
+
+MATMUL_TEST(a_row_of_nan_stays_a_row)
+{
+    struct lab lab;
+    lab_open(&lab, cpu, 0);
+    for (int p = 0; p < N_PRODUCTS; p++) {
+        struct mat x = lab_mat(products[p].x, 40, 50, 50, 1, 1);
+        struct mat w = lab_mat(products[p].w, 20, 50, 50, 1, 2);
+        struct mat y = lab_mat(DT_F32, 40, 20, 20, 0, 1);
+        int finite = 0;
+        lab_put(x, 17, 49, (double)NAN);
+        k_matmul(lab.be, y, x, w, NULL, ACT_NONE);
+        for (int r = 0; r < 40; r++)
+            for (int o = 0; o < 20; o++)
+                finite += isfinite(ref_value(y, r, o)) != 0;
+        CHECK_EQ(finite, 39 * 20);
+        CHECK(isnan(ref_value(y, 17, 0)) && isnan(ref_value(y, 17, 19)));
+        lab_free(y);
+        lab_free(w);
+        lab_free(x);
+    }
+    lab_close(&lab);
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}

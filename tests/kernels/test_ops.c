@@ -1,0 +1,327 @@
+/* test_ops.c - the operations on single rows against their definitions, bit for bit alike however
+ * they are called. */
+#include "tests/kernels/lab.h"
+
+#include "kernels/cpu/cpu_math.h"
+
+enum op { OP_RMSNORM, OP_HEADS, OP_LAYERNORM, OP_ROPE, OP_SWIGLU, OP_END };
+
+struct rows_op { /* one operation with its inputs, all rows of them */
+    enum op op;
+    struct mat x, cos_sin;
+    const float *w, *b;
+};
+
+#define HEADS 3
+#define EPS 1e-6f
+
+static struct rows_op open_op(enum op op, int rows, int cols)
+{
+    struct rows_op o = {.op = op};
+    o.x = lab_mat(DT_F32, rows, cols, cols + 2, 3, 1);
+    o.cos_sin = lab_mat(DT_F32, rows, cols / HEADS, cols / HEADS, 1, 2);
+    o.w = lab_vec(cols, 1, 3);
+    o.b = lab_vec(cols, 0, 4);
+    return o;
+}
+
+static void close_op(struct rows_op *o)
+{
+    lab_free(o->x);
+    lab_free(o->cos_sin);
+    heap_free((void *)(uintptr_t)o->w);
+    heap_free((void *)(uintptr_t)o->b);
+}
+
+static void run_op(struct backend *be, const struct rows_op *o, struct mat y, int row, int n)
+{
+    struct mat x = mat_rows(o->x, row, n);
+    switch (o->op) {
+    case OP_RMSNORM:
+        k_rmsnorm(be, y, x, o->w, x.cols, EPS);
+        break;
+    case OP_HEADS:
+        k_rmsnorm(be, y, x, o->w, x.cols / HEADS, EPS);
+        break;
+    case OP_LAYERNORM:
+        k_layernorm(be, y, x, o->w, o->b, EPS);
+        break;
+    case OP_ROPE:
+        k_rope(be, y, x, HEADS, mat_rows(o->cos_sin, row, n));
+        break;
+    case OP_SWIGLU:
+        k_swiglu(be, y, x);
+        break;
+    case OP_END:
+        break;
+    }
+}
+
+static void ref_op(double *y, const struct rows_op *o)
+{
+    switch (o->op) {
+    case OP_RMSNORM:
+        ref_rmsnorm(y, o->x, o->w, o->x.cols, (double)EPS);
+        break;
+    case OP_HEADS:
+        ref_rmsnorm(y, o->x, o->w, o->x.cols / HEADS, (double)EPS);
+        break;
+    case OP_LAYERNORM:
+        ref_layernorm(y, o->x, o->w, o->b, (double)EPS);
+        break;
+    case OP_ROPE:
+        ref_rope(y, o->x, HEADS, o->cos_sin);
+        break;
+    case OP_SWIGLU:
+        ref_swiglu(y, o->x);
+        break;
+    case OP_END:
+        break;
+    }
+}
+
+static struct mat output_of(const struct rows_op *o, enum dtype dtype)
+{
+    int cols = o->op == OP_SWIGLU ? o->x.cols / 2 : o->x.cols;
+    return lab_mat(dtype, o->x.rows, cols, cols + 1, 0, 1);
+}
+
+static const int widths[] = {6, 18, 66, 102, 432, 4302}; /* multiples of 2 * HEADS */
+
+#define N_WIDTHS ((int)(sizeof widths / sizeof widths[0]))
+
+/* A handful of roundings of 2^-24 a value; sums of 16 parts do not add to that. */
+#define ROW_BOUND 3e-7
+
+CPU_TEST(row_operations_match_their_definitions)
+{
+    struct lab lab;
+    lab_open(&lab, cpu, 2);
+    for (enum op op = 0; op < OP_END; op++)
+        for (int i = 0; i < 2 * N_WIDTHS; i++) {
+            struct rows_op o = open_op(op, 5, widths[i / 2]);
+            struct mat y = output_of(&o, i % 2 ? DT_BF16 : DT_F32);
+            double *ref = lab_alloc((size_t)(y.rows * y.cols) * sizeof *ref);
+            uint64_t heap = heap_calls();
+            run_op(lab.be, &o, y, 0, 5);
+            CHECK_EQ(heap_calls(), heap);
+            ref_op(ref, &o);
+            CHECK_MAT(y, ref, ROW_BOUND);
+            heap_free(ref);
+            lab_free(y);
+            close_op(&o);
+        }
+    lab_close(&lab);
+}
+
+CPU_TEST(row_operations_do_not_notice_rows_or_threads)
+{
+    static const int threads[] = {0, 1, 2, 5};
+    for (enum op op = 0; op < OP_END; op++) {
+        struct rows_op o = open_op(op, 201, 666);
+        struct mat whole = output_of(&o, DT_F32);
+        for (int t = 0; t < 4; t++) {
+            struct mat y = output_of(&o, DT_F32);
+            struct lab lab;
+            lab_open(&lab, cpu, threads[t]);
+            if (t == 0) run_op(lab.be, &o, whole, 0, 201);
+            run_op(lab.be, &o, y, 0, 201);
+            CHECK(lab_same(y, whole));
+            for (int row = 0; row < 201; row += 3)
+                run_op(lab.be, &o, mat_rows(y, row, 3), row, 3);
+            for (int row = 0; row < 201; row += 7)
+                run_op(lab.be, &o, mat_rows(y, row, 1), row, 1);
+            CHECK(lab_same(y, whole));
+            lab_close(&lab);
+            lab_free(y);
+        }
+        lab_free(whole);
+        close_op(&o);
+    }
+}
+
+CPU_TEST(norms_and_rope_may_work_in_place)
+{
+    struct lab lab;
+    lab_open(&lab, cpu, 0);
+    for (enum op op = 0; op < OP_SWIGLU; op++) {
+        struct rows_op o = open_op(op, 4, 1602);
+        struct mat y = output_of(&o, DT_F32);
+        run_op(lab.be, &o, y, 0, 4);
+        run_op(lab.be, &o, o.x, 0, 4);
+        CHECK(lab_same(y, o.x));
+        lab_free(y);
+        close_op(&o);
+    }
+    lab_close(&lab);
+}
+
+CPU_TEST(bf16_output_is_the_rounded_f32_output)
+{
+    struct lab lab;
+    lab_open(&lab, cpu, 0);
+    for (enum op op = 0; op < OP_END; op++) {
+        struct rows_op o = open_op(op, 3, 606);
+        struct mat wide = output_of(&o, DT_F32), narrow = output_of(&o, DT_BF16);
+        int same = 0;
+        run_op(lab.be, &o, wide, 0, 3);
+        run_op(lab.be, &o, narrow, 0, 3);
+        for (int r = 0; r < 3; r++)
+            for (int c = 0; c < wide.cols; c++)
+                same +=
+                    *(uint16_t *)mat_at(narrow, r, c) == f32_to_bf16(*(float *)mat_at(wide, r, c));
+        CHECK_EQ(same, 3 * wide.cols);
+        lab_free(wide);
+        lab_free(narrow);
+        close_op(&o);
+    }
+    lab_close(&lab);
+}
+
+static const int32_t moved[7] = {4, -1, 0, 6, 2, -5, 3};
+
+/* Conversions round to nearest even and otherwise change nothing. */
+static double rounded(double x, enum dtype dtype)
+{
+    return dtype == DT_F32 ? x : (double)bf16_to_f32(f32_to_bf16((float)x));
+}
+
+static void check_copies(struct lab *lab, enum dtype to, enum dtype from)
+{
+    struct mat src = lab_mat(from, 7, 333, 340, 1, 1);
+    struct mat got = lab_mat(to, 7, 333, 334, 9, 2), put = lab_mat(to, 7, 333, 335, 9, 2);
+    double *ref_got = lab_alloc(sizeof(double) * 7 * 333), *ref_put;
+    int bad = 0;
+    ref_put = lab_alloc(sizeof(double) * 7 * 333);
+    for (int i = 0; i < 7 * 333; i++)
+        ref_got[i] = ref_put[i] = ref_value(got, i / 333, i % 333);
+    k_gather(lab->be, got, src, moved);
+    k_scatter(lab->be, put, moved, src);
+    ref_gather(ref_got, 7, src, moved);
+    ref_scatter(ref_put, moved, src);
+    for (int i = 0; i < 7 * 333; i++) {
+        bad += ref_value(got, i / 333, i % 333) != rounded(ref_got[i], to);
+        bad += ref_value(put, i / 333, i % 333) != rounded(ref_put[i], to);
+    }
+    if (bad) CHECK_FAIL("%d of %s to %s", bad, dtype_name(from), dtype_name(to));
+    heap_free(ref_got);
+    heap_free(ref_put);
+    lab_free(src);
+    lab_free(got);
+    lab_free(put);
+}
+
+CPU_TEST(gather_and_scatter_move_rows)
+{
+    struct lab lab;
+    lab_open(&lab, cpu, 2);
+    for (enum dtype from = DT_F32; from <= DT_F16; from++) {
+        check_copies(&lab, DT_F32, from);
+        check_copies(&lab, DT_BF16, from);
+    }
+    lab_close(&lab);
+}
+
+CPU_TEST(add_adds_chosen_rows)
+{
+    struct lab lab;
+    lab_open(&lab, cpu, 2);
+    for (int i = 0; i < 4; i++) {
+        const int32_t *index = i % 2 ? moved : NULL;
+        struct mat src = lab_mat(i / 2 ? DT_BF16 : DT_F32, 7, 333, 340, 1, 1);
+        struct mat dst = lab_mat(DT_F32, 7, 333, 334, 1, 2);
+        double *ref = lab_alloc(sizeof(double) * 7 * 333);
+        for (int k = 0; k < 7 * 333; k++)
+            ref[k] = ref_value(dst, k / 333, k % 333);
+        k_add(lab.be, dst, src, index);
+        ref_add(ref, 7, src, index);
+        CHECK_MAT(dst, ref, 6e-8); /* one rounding */
+        heap_free(ref);
+        lab_free(src);
+        lab_free(dst);
+    }
+    lab_close(&lab);
+}
+
+CPU_TEST(no_rows_are_no_work)
+{
+    struct lab lab;
+    struct mat none = {NULL, DT_F32, 0, 12, 12}, w = lab_mat(DT_F32, 12, 12, 12, 1, 1);
+    struct attn a = {none, w, w, none, NULL, 2, 2, 1.0f};
+    float *ones = lab_vec(12, 1, 1);
+    lab_open(&lab, cpu, 2);
+    k_gather(lab.be, none, w, NULL);
+    k_scatter(lab.be, w, NULL, none);
+    k_add(lab.be, none, none, NULL);
+    k_matmul(lab.be, none, none, w, NULL, ACT_NONE);
+    k_rmsnorm(lab.be, none, none, ones, 12, EPS);
+    k_layernorm(lab.be, none, none, ones, ones, EPS);
+    k_attention(lab.be, &a);
+    CHECK_EQ(lab.be->op->sync(lab.be), VLQA_OK);
+    lab_close(&lab);
+    heap_free(ones);
+    lab_free(w);
+}
+
+TEST(exp_is_within_2e7_everywhere)
+{
+    double worst = 0;
+    for (int i = -87336; i <= 88720; i++) {
+        float x = (float)i * 0.001f;
+        double expected = exp((double)x);
+        worst = fmax(worst, fabs((double)exp_f32(x) - expected) / expected);
+    }
+    if (!(worst <= 2e-7)) CHECK_FAIL("relative error %g", worst);
+}
+
+TEST(exp_is_exact_at_its_ends)
+{
+    CHECK(exp_f32(0.0f) == 1.0f);
+    CHECK(exp_f32(-INFINITY) == 0.0f);
+    CHECK(exp_f32(-1e30f) == 0.0f);
+    CHECK(exp_f32(INFINITY) == INFINITY);
+    CHECK(exp_f32(200.0f) == INFINITY);
+    CHECK(isnan(exp_f32(NAN)));
+    CHECK(exp_f32(-100.0f) > 0.0f && exp_f32(-100.0f) < 1e-40f);
+}
+
+/* Absolute, in units of a value near 1; relative beyond that. */
+static double act_error(float found, double expected)
+{
+    return fabs((double)found - expected) / fmax(1, fabs(expected));
+}
+
+TEST(activations_are_within_2e7)
+{
+    double tanh_worst = 0, erf_worst = 0, silu_worst = 0;
+    for (int i = -120000; i <= 120000; i++) {
+        float x = (float)i * 0.001f;
+        double silu = (double)x / (1 + exp(-(double)x));
+        tanh_worst =
+            fmax(tanh_worst, act_error(gelu_tanh_f32(x), ref_act((double)x, ACT_GELU_TANH)));
+        erf_worst = fmax(erf_worst, act_error(gelu_erf_f32(x), ref_act((double)x, ACT_GELU_ERF)));
+        silu_worst = fmax(silu_worst, act_error(silu_f32(x), silu));
+    }
+    if (!(tanh_worst <= 2e-7)) CHECK_FAIL("gelu by tanh is off by %g", tanh_worst);
+    if (!(erf_worst <= 2e-7)) CHECK_FAIL("gelu by erf is off by %g", erf_worst);
+    if (!(silu_worst <= 2e-7)) CHECK_FAIL("silu is off by %g", silu_worst);
+    CHECK(gelu_tanh_f32(0) == 0 && gelu_erf_f32(0) == 0 && silu_f32(0) == 0);
+}
+
+TEST(rounding_to_bf16_is_to_nearest_even)
+{
+    CHECK_EQ(f32_to_bf16(1.0f), 0x3f80);
+    CHECK_EQ(f32_to_bf16(1.00390625f), 0x3f80); /* half way, down to even */
+    CHECK_EQ(f32_to_bf16(1.01171875f), 0x3f82); /* half way, up to even */
+    CHECK_EQ(f32_to_bf16(1.00390637f), 0x3f81);
+    CHECK_EQ(f32_to_bf16(-0.0f), 0x8000);
+    CHECK_EQ(f32_to_bf16(3.4e38f), 0x7f80);
+    CHECK(isnan(bf16_to_f32(f32_to_bf16(NAN))));
+    CHECK(f16_to_f32(0x3c01) == 1.0009765625f && f16_to_f32(0x0001) == 0x1p-24f);
+    CHECK(f16_to_f32(0x8400) == -0x1p-14f && isinf(f16_to_f32(0x7c00)));
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}

@@ -1,0 +1,46 @@
+#!/bin/sh
+# check_layers.sh - who may include whom, and what only one file may do.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../check.sh"
+cd "${1:-$here/../..}" || exit 1
+
+allowed() { # the folders that a folder may include
+    case $1 in
+    include) echo none ;;
+    base) echo 'include|base' ;;
+    kernels) echo 'include|base|kernels' ;;
+    vision) echo 'include|base|kernels|vision' ;;
+    text) echo 'include|base|kernels|text' ;;
+    fusion) echo 'include|base|kernels|vision|text|fusion' ;;
+    eval) echo 'include|base|eval' ;;
+    esac
+}
+
+layers() {
+    for folder in include base kernels vision text fusion eval; do
+        [ -d "$folder" ] || continue
+        grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' "$folder" |
+            grep -vE "include[[:space:]]*\"($(allowed "$folder"))/"
+    done
+}
+
+# only FILE PATTERN: calls elsewhere, comments left aside
+only() {
+    sources -name '*.[ch]' | grep -vxE "$1" |
+        xargs grep -nE "(^|[^A-Za-z0-9_>.])($2)[[:space:]]*\(" | grep -vE ':[[:space:]]*(/\*|\*)'
+}
+
+long_files() {
+    sources \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.sh' -o -name '*.py' \) |
+        xargs wc -l | awk '$2 != "total" && $1 > 600 { print $2 ": " $1 " lines" }'
+}
+
+claim includes_follow_the_layers "$(layers)"
+claim only_args_reads_the_environment "$(only 'eval/args\.c' 'getenv|secure_getenv')"
+claim only_heap_allocates "$(only 'base/heap\.c|tests/.*' \
+    'malloc|calloc|realloc|free|aligned_alloc|posix_memalign|strdup|strndup|asprintf|vasprintf')"
+claim nothing_exits_on_input "$(only 'eval/.*|tests/.*' \
+    'exit|_exit|abort|printf|fprintf|puts|putchar|perror')"
+claim files_are_short "$(long_files)"
+finish

@@ -1,0 +1,34 @@
+#!/bin/sh
+# check_lint.sh - the lint scripts find what they look for: one offence of each kind is planted.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../check.sh"
+tree=$(mktemp -d)
+trap 'rm -rf "$tree"' EXIT
+
+mkdir "$tree/text" "$tree/base" "$tree/eval"
+cat >"$tree/text/bad.c" <<'END'
+#include "vision/vit.h"
+#include "bad.h"
+void *bad(void) { if (getenv("HOME")) exit(1); return malloc(1); }
+END
+echo 'size_t bad;' >"$tree/base/bad.h"
+yes '' | head -n 601 >"$tree/eval/long.c"
+
+found() { # CLAIM SCRIPT: the script calls that claim broken in the planted tree
+    claim "offence_is_found_$1" \
+        "$("$here/$2" "$tree" 2>&1 | grep -q "^FAIL $1$" || echo "$2 passes $1")"
+}
+
+found includes_follow_the_layers check_layers.sh
+found only_args_reads_the_environment check_layers.sh
+found only_heap_allocates check_layers.sh
+found nothing_exits_on_input check_layers.sh
+found files_are_short check_layers.sh
+found headers_stand_alone_gcc check_headers.sh
+if "$here/check_format.sh" "$tree" | grep -q '^skip'; then
+    skip offence_is_found_files_are_formatted 'no clang-format 14'
+else
+    found files_are_formatted check_format.sh
+fi
+finish

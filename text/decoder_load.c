@@ -1,0 +1,134 @@
+/* decoder_load.c - text_config and the weights of the language model: the inventory. */
+#include "kernels/weights.h"
+#include "text/decoder.h"
+
+#include <math.h>
+#include <string.h>
+
+/* transformers 4.57 writes rope_scaling and a top-level rope_theta, 5.x rope_parameters. */
+static vlqa_status rope_read(struct env *env, const struct json_doc *doc, const struct json *text,
+                             struct rope_config *out)
+{
+    const struct json *rope = json_get(text, "rope_parameters");
+    const char *type = "default";
+    int n = 0, interleaved = 1;
+    if (!rope) rope = json_get(text, "rope_scaling");
+    if (json_kind(rope) != JSON_OBJECT)
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: text_config has neither rope_parameters nor rope_scaling");
+    TRY(json_want_double(env, doc, json_get(rope, "rope_theta") ? rope : text, "rope_theta", 1.0,
+                         1e12, &out->theta));
+    TRY(json_opt_string(env, doc, rope, "type", &type));
+    TRY(json_opt_string(env, doc, rope, "rope_type", &type));
+    if (strcmp(type, "default") != 0 && strcmp(type, "mrope") != 0)
+        return env_fail(env, VLQA_EMODEL, "config.json: rope_type is \"%s\", expected \"default\"",
+                        type);
+    TRY(json_opt_bool(env, doc, rope, "mrope_interleaved", &interleaved));
+    if (!interleaved)
+        return env_fail(env, VLQA_EMODEL, "config.json: mrope_interleaved is false, expected true");
+    if (json_get(rope, "mrope_section")) {
+        TRY(json_want_ints(env, doc, rope, "mrope_section", 0, ROPE_MAX_HALF, 3, out->section, &n));
+        if (n != 3)
+            return env_fail(env, VLQA_EMODEL,
+                            "config.json: mrope_section has %d numbers, expected 3", n);
+    } else if (out->dim == 128) {
+        memcpy(out->section, (int[3]){24, 20, 20}, sizeof out->section);
+    } else {
+        return env_fail(env, VLQA_EMODEL, "config.json: mrope_section is missing (head_dim is %d)",
+                        out->dim);
+    }
+    if (out->section[0] + out->section[1] + out->section[2] != out->dim / 2)
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: mrope_section sums to %d, expected head_dim / 2 = %d",
+                        out->section[0] + out->section[1] + out->section[2], out->dim / 2);
+    return VLQA_OK;
+}
+
+/* What would change the computation if it were set otherwise. */
+static vlqa_status check_variant(struct env *env, const struct json_doc *doc,
+                                 const struct json *text)
+{
+    const char *act = "silu";
+    int bias = 0;
+    TRY(json_opt_string(env, doc, text, "hidden_act", &act));
+    if (strcmp(act, "silu") != 0)
+        return env_fail(env, VLQA_EMODEL, "config.json: hidden_act is \"%s\", expected \"silu\"",
+                        act);
+    TRY(json_opt_bool(env, doc, text, "attention_bias", &bias));
+    if (bias)
+        return env_fail(env, VLQA_EMODEL, "config.json: attention_bias is true, expected false");
+    return VLQA_OK;
+}
+
+vlqa_status decoder_config_read(struct env *env, const struct json_doc *doc,
+                                struct decoder_config *out)
+{
+    const struct json *root = json_root(doc), *text;
+    struct decoder_config c = {0};
+    double eps = 0;
+    TRY(json_want_object(env, doc, root, "text_config", &text));
+    TRY(json_want_int(env, doc, text, "vocab_size", 8, 1 << 20, &c.vocab));
+    TRY(json_want_int(env, doc, text, "hidden_size", 1, 1 << 16, &c.hidden));
+    TRY(json_want_int(env, doc, text, "intermediate_size", 1, 1 << 18, &c.inner));
+    TRY(json_want_int(env, doc, text, "num_hidden_layers", 1, KV_MAX_LAYERS, &c.layers));
+    TRY(json_want_int(env, doc, text, "num_attention_heads", 1, 1024, &c.heads));
+    TRY(json_want_int(env, doc, text, "num_key_value_heads", 1, 1024, &c.kv_heads));
+    TRY(json_want_int(env, doc, text, "head_dim", 2, ROPE_MAX_HALF, &c.head_dim));
+    TRY(json_want_double(env, doc, text, "rms_norm_eps", 0.0, 1.0, &eps));
+    c.max_positions = 1 << 18;
+    TRY(json_opt_int(env, doc, text, "max_position_embeddings", 1, 1 << 24, &c.max_positions));
+    TRY(json_opt_bool(env, doc, text, "tie_word_embeddings", &c.tied));
+    TRY(json_opt_bool(env, doc, root, "tie_word_embeddings", &c.tied));
+    if (c.head_dim % 2)
+        return env_fail(env, VLQA_EMODEL, "config.json: head_dim is %d, expected an even number",
+                        c.head_dim);
+    if (c.heads % c.kv_heads)
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: num_attention_heads is %d, expected a multiple of "
+                        "num_key_value_heads = %d",
+                        c.heads, c.kv_heads);
+    c.eps = (float)eps;
+    c.rope.dim = c.head_dim;
+    TRY(rope_read(env, doc, text, &c.rope));
+    TRY(check_variant(env, doc, text));
+    *out = c;
+    return VLQA_OK;
+}
+
+static vlqa_status layer_load(struct weights *w, const struct decoder_config *c, int i,
+                              struct decoder_layer *out)
+{
+    int q_dim = c->heads * c->head_dim, kv_dim = c->kv_heads * c->head_dim;
+    int hidden = c->hidden, inner = c->inner;
+    TRY(weights_vec(w, &out->input_norm, hidden, "text.layers.%d.input_layernorm.weight", i));
+    TRY(weights_mat2(w, &out->q, q_dim, hidden, "text.layers.%d.self_attn.q_proj.weight", i));
+    TRY(weights_mat2(w, &out->k, kv_dim, hidden, "text.layers.%d.self_attn.k_proj.weight", i));
+    TRY(weights_mat2(w, &out->v, kv_dim, hidden, "text.layers.%d.self_attn.v_proj.weight", i));
+    TRY(weights_vec(w, &out->q_norm, c->head_dim, "text.layers.%d.self_attn.q_norm.weight", i));
+    TRY(weights_vec(w, &out->k_norm, c->head_dim, "text.layers.%d.self_attn.k_norm.weight", i));
+    TRY(weights_mat2(w, &out->o, hidden, q_dim, "text.layers.%d.self_attn.o_proj.weight", i));
+    TRY(weights_vec(w, &out->post_norm, hidden, "text.layers.%d.post_attention_layernorm.weight",
+                    i));
+    TRY(weights_mat2(w, &out->gate, inner, hidden, "text.layers.%d.mlp.gate_proj.weight", i));
+    TRY(weights_mat2(w, &out->up, inner, hidden, "text.layers.%d.mlp.up_proj.weight", i));
+    TRY(weights_mat2(w, &out->down, hidden, inner, "text.layers.%d.mlp.down_proj.weight", i));
+    return VLQA_OK;
+}
+
+vlqa_status decoder_load(struct env *env, struct backend *be, struct st_files *files,
+                         const struct decoder_config *config, struct arena *mem,
+                         struct decoder *out)
+{
+    struct weights w = {env, be, files, mem, config->compute};
+    int vocab = config->vocab, hidden = config->hidden;
+    out->config = *config;
+    TRY(weights_mat2(&w, &out->embed, vocab, hidden, "text.embed_tokens.weight"));
+    for (int i = 0; i < config->layers; i++)
+        TRY(layer_load(&w, config, i, &out->layer[i]));
+    TRY(weights_vec(&w, &out->norm, hidden, "text.norm.weight"));
+    out->config.tied = config->tied || !st_has(files, "lm_head.weight");
+    if (!out->config.tied) return weights_mat2(&w, &out->head, vocab, hidden, "lm_head.weight");
+    out->head = out->embed;
+    st_ignore(files, "lm_head.weight"); /* a re-saved copy: transformers ties all the same */
+    return VLQA_OK;
+}

@@ -1,0 +1,222 @@
+/* vit_load.c - vision_config, the processor's configuration and the weights of the tower. */
+#include "base/file.h"
+#include "kernels/weights.h"
+#include "vision/vit.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#define CONFIG_MAX_BYTES ((size_t)4 << 20)
+
+static vlqa_status three_numbers(struct env *env, const struct json *object, const char *name,
+                                 float out[3])
+{
+    const struct json *list = json_get(object, name), *value = json_first(list);
+    if (!list) return VLQA_OK;
+    for (int i = 0; i < 3; i++, value = json_next(value)) {
+        double v = json_number(value);
+        if (json_count(list) != 3 || !(v >= 0.0 && v <= 1.0))
+            return env_fail(env, VLQA_EMODEL,
+                            "processor configuration: %s is not three numbers in 0..1", name);
+        out[i] = (float)v;
+    }
+    return VLQA_OK;
+}
+
+/* shortest_edge and longest_edge are areas in pixels; min_pixels and max_pixels overrule them. */
+static vlqa_status pixel_limits(struct env *env, const struct json_doc *doc,
+                                const struct json *image, struct vit_config *c)
+{
+    const struct json *size = json_get(image, "size");
+    const int64_t most = (int64_t)1 << 40;
+    TRY(json_opt_int64(env, doc, size, "shortest_edge", 1, most, &c->min_pixels));
+    TRY(json_opt_int64(env, doc, size, "longest_edge", 1, most, &c->max_pixels));
+    TRY(json_opt_int64(env, doc, image, "min_pixels", 1, most, &c->min_pixels));
+    TRY(json_opt_int64(env, doc, image, "max_pixels", 1, most, &c->max_pixels));
+    if (c->min_pixels < 1 || c->max_pixels < c->min_pixels)
+        return env_fail(env, VLQA_EMODEL,
+                        "processor configuration: pixel limits are %lld to %lld, expected "
+                        "size.shortest_edge and size.longest_edge (areas) in ascending order",
+                        (long long)c->min_pixels, (long long)c->max_pixels);
+    return VLQA_OK;
+}
+
+static vlqa_status must_agree(struct env *env, const struct json_doc *doc, const struct json *image,
+                              const char *name, int expected)
+{
+    int found = expected;
+    TRY(json_opt_int(env, doc, image, name, 1, 4096, &found));
+    if (found != expected)
+        return env_fail(env, VLQA_EMODEL,
+                        "processor configuration: %s is %d, but config.json's vision_config says "
+                        "%d",
+                        name, found, expected);
+    return VLQA_OK;
+}
+
+static vlqa_status processor_apply(struct env *env, const struct json_doc *doc,
+                                   const struct json *image, struct vit_config *c)
+{
+    for (int i = 0; i < 3; i++)
+        c->patch.mean[i] = c->patch.std[i] = 0.5f;
+    TRY(must_agree(env, doc, image, "patch_size", c->patch.patch));
+    TRY(must_agree(env, doc, image, "merge_size", c->patch.merge));
+    TRY(must_agree(env, doc, image, "temporal_patch_size", c->patch.temporal));
+    TRY(three_numbers(env, image, "image_mean", c->patch.mean));
+    TRY(three_numbers(env, image, "image_std", c->patch.std));
+    for (int i = 0; i < 3; i++)
+        if (!(c->patch.std[i] > 0))
+            return env_fail(env, VLQA_EMODEL, "processor configuration: image_std has a zero");
+    return pixel_limits(env, doc, image, c);
+}
+
+/* preprocessor_config.json, or the image_processor of processor_config.json (transformers 5). */
+static vlqa_status processor_read(struct env *env, const char *dir, struct vit_config *c)
+{
+    char path[4096];
+    struct json_doc *doc = NULL;
+    const struct json *image;
+    vlqa_status status;
+    snprintf(path, sizeof path, "%s/preprocessor_config.json", dir);
+    if (file_exists(path)) {
+        TRY(json_read(env, path, CONFIG_MAX_BYTES, &doc));
+        image = json_root(doc);
+    } else {
+        snprintf(path, sizeof path, "%s/processor_config.json", dir);
+        TRY(json_read(env, path, CONFIG_MAX_BYTES, &doc));
+        image = json_get(json_root(doc), "image_processor");
+    }
+    status = json_kind(image) == JSON_OBJECT
+                 ? processor_apply(env, doc, image, c)
+                 : env_fail(env, VLQA_EMODEL, "%s: image_processor is %s, expected an object", path,
+                            json_kind_name(image));
+    json_free(doc);
+    return status;
+}
+
+static vlqa_status check_shape(struct env *env, const struct vit_config *c, int positions)
+{
+    int dim = c->heads ? c->hidden / c->heads : 0;
+    if (c->hidden % c->heads || dim % 4 || dim > 256)
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: vision_config: hidden_size %d / num_heads %d is no multiple "
+                        "of 4 up to 256",
+                        c->hidden, c->heads);
+    if (c->side * c->side != positions)
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: num_position_embeddings is %d, expected a square", positions);
+    if (c->patch.channels != 3)
+        return env_fail(env, VLQA_EMODEL, "config.json: in_channels is %d, expected 3",
+                        c->patch.channels);
+    for (int i = 0; i < c->n_deep; i++)
+        if (c->deep[i] >= c->depth || (i && c->deep[i] <= c->deep[i - 1]))
+            return env_fail(env, VLQA_EMODEL,
+                            "config.json: deepstack_visual_indexes has %d at place %d, expected "
+                            "ascending numbers below depth = %d",
+                            c->deep[i], i, c->depth);
+    return VLQA_OK;
+}
+
+static vlqa_status check_variant(struct env *env, const struct json_doc *doc,
+                                 const struct json *vision)
+{
+    const char *act = "gelu_pytorch_tanh";
+    double theta = 10000.0;
+    TRY(json_opt_string(env, doc, vision, "hidden_act", &act));
+    if (strcmp(act, "gelu_pytorch_tanh") != 0)
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: vision_config.hidden_act is \"%s\", expected "
+                        "\"gelu_pytorch_tanh\"",
+                        act);
+    TRY(json_opt_double(env, doc, json_get(vision, "rope_parameters"), "rope_theta", 1.0, 1e12,
+                        &theta));
+    if (theta < 9999.5 || theta > 10000.5)
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: vision_config's rope_theta is %g, expected 10000", theta);
+    return VLQA_OK;
+}
+
+vlqa_status vit_config_read(struct env *env, const struct json_doc *doc, const char *dir,
+                            struct vit_config *out)
+{
+    const struct json *vision;
+    struct vit_config c = {0};
+    int positions = 0;
+    TRY(json_want_object(env, doc, json_root(doc), "vision_config", &vision));
+    TRY(json_want_int(env, doc, vision, "hidden_size", 4, 1 << 14, &c.hidden));
+    TRY(json_want_int(env, doc, vision, "intermediate_size", 1, 1 << 17, &c.inner));
+    TRY(json_want_int(env, doc, vision, "depth", 1, VIT_MAX_LAYERS, &c.depth));
+    TRY(json_want_int(env, doc, vision, "num_heads", 1, 256, &c.heads));
+    TRY(json_want_int(env, doc, vision, "out_hidden_size", 1, 1 << 16, &c.out_hidden));
+    TRY(json_want_int(env, doc, vision, "num_position_embeddings", 1, 1 << 20, &positions));
+    TRY(json_want_int(env, doc, vision, "patch_size", 1, 64, &c.patch.patch));
+    TRY(json_want_int(env, doc, vision, "spatial_merge_size", 1, 8, &c.patch.merge));
+    TRY(json_want_int(env, doc, vision, "temporal_patch_size", 1, 8, &c.patch.temporal));
+    c.patch.channels = 3;
+    TRY(json_opt_int(env, doc, vision, "in_channels", 1, 64, &c.patch.channels));
+    TRY(json_want_ints(env, doc, vision, "deepstack_visual_indexes", 0, VIT_MAX_LAYERS,
+                       VIT_MAX_DEEP, c.deep, &c.n_deep));
+    c.side = (int)lround(sqrt((double)positions));
+    TRY(check_shape(env, &c, positions));
+    TRY(check_variant(env, doc, vision));
+    TRY(processor_read(env, dir, &c));
+    *out = c;
+    return VLQA_OK;
+}
+
+static vlqa_status layer_load(struct weights *w, const struct vit_config *c, int i,
+                              struct vit_layer *out)
+{
+    int h = c->hidden, inner = c->inner;
+    TRY(weights_vec(w, &out->norm1_w, h, "visual.blocks.%d.norm1.weight", i));
+    TRY(weights_vec(w, &out->norm1_b, h, "visual.blocks.%d.norm1.bias", i));
+    TRY(weights_mat2(w, &out->qkv, 3 * h, h, "visual.blocks.%d.attn.qkv.weight", i));
+    TRY(weights_vec(w, &out->qkv_b, 3 * h, "visual.blocks.%d.attn.qkv.bias", i));
+    TRY(weights_mat2(w, &out->proj, h, h, "visual.blocks.%d.attn.proj.weight", i));
+    TRY(weights_vec(w, &out->proj_b, h, "visual.blocks.%d.attn.proj.bias", i));
+    TRY(weights_vec(w, &out->norm2_w, h, "visual.blocks.%d.norm2.weight", i));
+    TRY(weights_vec(w, &out->norm2_b, h, "visual.blocks.%d.norm2.bias", i));
+    TRY(weights_mat2(w, &out->fc1, inner, h, "visual.blocks.%d.mlp.linear_fc1.weight", i));
+    TRY(weights_vec(w, &out->fc1_b, inner, "visual.blocks.%d.mlp.linear_fc1.bias", i));
+    TRY(weights_mat2(w, &out->fc2, h, inner, "visual.blocks.%d.mlp.linear_fc2.weight", i));
+    TRY(weights_vec(w, &out->fc2_b, h, "visual.blocks.%d.mlp.linear_fc2.bias", i));
+    return VLQA_OK;
+}
+
+static vlqa_status merger_load(struct weights *w, const struct vit_config *c, const char *name,
+                               int norm_merged, struct vit_merger *out)
+{
+    int wide = c->hidden * c->patch.merge * c->patch.merge;
+    int normed = norm_merged ? wide : c->hidden;
+    out->norm_merged = norm_merged;
+    TRY(weights_vec(w, &out->norm_w, normed, "%s.norm.weight", name));
+    TRY(weights_vec(w, &out->norm_b, normed, "%s.norm.bias", name));
+    TRY(weights_mat2(w, &out->fc1, wide, wide, "%s.linear_fc1.weight", name));
+    TRY(weights_vec(w, &out->fc1_b, wide, "%s.linear_fc1.bias", name));
+    TRY(weights_mat2(w, &out->fc2, c->out_hidden, wide, "%s.linear_fc2.weight", name));
+    TRY(weights_vec(w, &out->fc2_b, c->out_hidden, "%s.linear_fc2.bias", name));
+    return VLQA_OK;
+}
+
+vlqa_status vit_load(struct env *env, struct backend *be, struct st_files *files,
+                     const struct vit_config *config, struct arena *mem, struct vit *out)
+{
+    const struct vit_config *c = config;
+    const struct patch_config *p = &c->patch;
+    struct weights w = {env, be, files, mem, c->compute};
+    int64_t conv[5] = {c->hidden, p->channels, p->temporal, p->patch, p->patch};
+    out->config = *c;
+    TRY(weights_mat(&w, &out->patch_w, 5, conv, "visual.patch_embed.proj.weight"));
+    TRY(weights_vec(&w, &out->patch_b, c->hidden, "visual.patch_embed.proj.bias"));
+    TRY(weights_mat2(&w, &out->pos, c->side * c->side, c->hidden, "visual.pos_embed.weight"));
+    for (int i = 0; i < c->depth; i++)
+        TRY(layer_load(&w, c, i, &out->layer[i]));
+    TRY(merger_load(&w, c, "visual.merger", 0, &out->merger));
+    for (int i = 0; i < c->n_deep; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "visual.deepstack_merger_list.%d", i);
+        TRY(merger_load(&w, c, name, 1, &out->deep[i]));
+    }
+    return VLQA_OK;
+}
