@@ -60,8 +60,8 @@ void *arena_push_zero(struct arena *a, size_t bytes)
 
 int arena_fits(const struct arena *a, size_t bytes)
 {
-    size_t total = round_up(bytes);
-    return total >= bytes && total <= a->cap - a->used;
+    size_t total = round_up(bytes), left = a->base ? a->cap - a->used : SIZE_MAX - a->used;
+    return total >= bytes && total <= left;
 }
 
 size_t arena_left(const struct arena *a)

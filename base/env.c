@@ -3,21 +3,27 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static void format_line(char *out, size_t cap, const char *format, va_list args)
 {
     vsnprintf(out, cap, format, args);
-    for (char *c = out; *c; c++)
-        if ((unsigned char)*c < 0x20 || *c == 0x7f) *c = '?';
+    for (unsigned char *c = (unsigned char *)out; *c; c++) {
+        int c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f; /* U+0080..U+009F */
+        if (c[0] < 0x20 || c[0] == 0x7f || c1) c[0] = '?';
+        if (c1) c[1] = '?';
+    }
 }
 
 vlqa_status env_fail(struct env *env, vlqa_status status, const char *format, ...)
 {
+    char message[sizeof env->message]; /* the old one may be among the arguments */
     va_list args;
     va_start(args, format);
-    format_line(env->message, sizeof env->message, format, args);
+    format_line(message, sizeof message, format, args);
     va_end(args);
+    memcpy(env->message, message, strlen(message) + 1);
     return status;
 }
 

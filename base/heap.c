@@ -1,10 +1,12 @@
 /* heap.c - counted allocation. */
 #include "base/heap.h"
 
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static atomic_uint_fast64_t calls, live;
 static atomic_int_fast64_t fail_after = -1;
@@ -31,15 +33,13 @@ void *heap_alloc(size_t bytes)
     return allocate(bytes, 64);
 }
 
-#define PAGE ((size_t)4096)
-
 /* Large blocks are given back to the kernel page by page, which makes them zero and costs nothing
  * until they are touched. */
 void *heap_alloc_zero(size_t bytes)
 {
-    int large = bytes >= 256 * PAGE;
-    size_t whole = bytes & ~(PAGE - 1);
-    uint8_t *block = allocate(bytes, large ? PAGE : 64);
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), whole = bytes & ~(page - 1);
+    int large = bytes >= 256 * page;
+    uint8_t *block = allocate(bytes, large ? page : 64);
     if (!block) return NULL;
     if (large && madvise(block, whole, MADV_DONTNEED) == 0)
         memset(block + whole, 0, bytes - whole);
@@ -63,9 +63,10 @@ void heap_free(void *block)
     free(block);
 }
 
+/* Libraries make many small blocks: no more than malloc's alignment. */
 void *heap_malloc_hook(size_t bytes)
 {
-    return heap_alloc(bytes);
+    return allocate(bytes, alignof(max_align_t));
 }
 
 void heap_free_hook(void *block)

@@ -19,7 +19,7 @@ void heap_free_hook(void *block);
 
 uint64_t heap_calls(void); /* allocations since start, whole process */
 uint64_t heap_live(void);  /* blocks not yet freed */
-/* The n-th allocation from now on, and all after it, fail; negative: never. For tests. */
+/* After n more allocations all fail; negative: never. For tests. */
 void heap_fail_after(int64_t n);
 
 #endif

@@ -221,8 +221,10 @@ const char *json_scan(const char *text, size_t bytes, size_t *offset)
         problem = scan_value(&s, &inside);
         if (!problem && !inside) problem = scan_separator(&s);
     } while (!problem && s.depth > 0);
-    skip_space(&s);
-    if (!problem && s.at < s.end) problem = "bytes behind the value";
+    if (!problem) {
+        skip_space(&s);
+        if (s.at < s.end) problem = "bytes behind the value";
+    }
     *offset = (size_t)(s.at - (const uint8_t *)text);
     return problem;
 }

@@ -1,8 +1,9 @@
 /* safetensors.h - a model directory as named, checked, mapped tensors.
  *
  * Every rule of the format is checked at open (Trail of Bits' list): header length, first byte,
- * duplicate names, ranges that are relative, contiguous, in order, without gap or overlap, covering
- * the buffer exactly, and dtype x shape = range. Data is not read. */
+ * duplicate names, ranges that are relative and cover the buffer exactly, without gap or overlap,
+ * and dtype x shape = range. Data is not read, so NaN and infinity are what they are. A file that
+ * is cut while it is mapped still kills the process that reads behind its end: see st_unchanged. */
 #ifndef BASE_SAFETENSORS_H
 #define BASE_SAFETENSORS_H
 
@@ -19,7 +20,7 @@ struct st_tensor {
     enum dtype dtype;
     int rank;
     int64_t dim[ST_MAX_RANK];
-    const void *data; /* mapped: not necessarily aligned to more than the dtype's size */
+    const void *data; /* mapped, and possibly misaligned */
     size_t bytes;
 };
 
@@ -28,26 +29,30 @@ struct st_rename {
     const char *from, *to;
 };
 
-/* model.safetensors, or the shards that model.safetensors.index.json lists. */
+/* model.safetensors or else, as in transformers, the shards of model.safetensors.index.json. */
 vlqa_status st_open(struct env *env, const char *dir, const struct st_rename *rename, int n_rename,
                     struct st_files **out);
 /* A single file, by path: goldens and tests. */
 vlqa_status st_open_file(struct env *env, const char *path, struct st_files **out);
-/* No files: each tensor that is wanted is made, bf16, uniform around 0 with the deviation that
- * keeps activations in range; names that end in "norm.weight" and the like are ones. For timing. */
+/* For tests and fuzzing: the bytes of a file, borrowed until st_close; name is for messages. */
+vlqa_status st_open_memory(struct env *env, const char *name, const void *data, size_t bytes,
+                           struct st_files **out);
+/* No files: each tensor that is wanted is made, bf16: matrices uniform around 0 with the deviation
+ * that keeps activations in range, vectors zeros if they are biases and else ones. The same seed
+ * and name give the same contents. st_has is true of every name; st_find knows what was wanted. */
 vlqa_status st_open_random(struct env *env, uint64_t seed, struct st_files **out);
 void st_close(struct st_files *files); /* NULL is fine */
 
 int st_has(const struct st_files *files, const char *name);
-/* The tensor of exactly this shape, marked as used. Asking for one twice is a mistake of ours,
- * except for tied weights, which the caller asks for once. Errors: missing, other rank or shape
- * ("NAME is [a, b], found [c, d]"), a dtype that is not F32, F16 or BF16 (by name). */
+/* The tensor of exactly this shape, marked as used. Errors: missing, other rank or shape
+ * ("FILE: NAME is [c, d], expected [a, b]"), a dtype that is not F32, F16 or BF16 (by name). */
 vlqa_status st_want(struct env *env, struct st_files *files, const char *name, int rank,
                     const int64_t *dim, const struct st_tensor **out);
 /* The tensor as it is, not marked; NULL: not there or of another dtype. */
 const struct st_tensor *st_find(const struct st_files *files, const char *name);
 int st_count(const struct st_files *files);
-const struct st_tensor *st_at(const struct st_files *files, int i); /* sorted by name */
+/* Sorted by name. data is NULL, and dtype says nothing, where the dtype is not F32, F16 or BF16. */
+const struct st_tensor *st_at(const struct st_files *files, int i);
 /* VLQA_EMODEL naming the first tensor that nobody asked for, and how many there are. */
 vlqa_status st_all_used(struct env *env, const struct st_files *files);
 /* VLQA_EIO when a mapped file was changed in place. */

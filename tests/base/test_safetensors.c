@@ -1,0 +1,766 @@
+/* test_safetensors.c - what a file may say, what it may not, and how it is told. */
+#include "base/file.h"
+#include "base/heap.h"
+#include "base/pool.h"
+#include "base/safetensors.h"
+#include "tests/check.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define E(name, dtype, shape, begin, end)                                                        \
+    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end \
+    "]}"
+#define VALID                                                                                      \
+    "{\"__metadata__\":{\"format\":\"pt\"}," E("b.weight", "F32", "[2,3]", "8", "32") "," E(       \
+        "a.weight", "BF16", "[4]", "0",                                                            \
+        "8") "," E("ids", "I64", "[1]", "32", "40") "," E("none", "F16", "[0,7]", "40",            \
+                                                          "40") "," E("scalar", "F32", "[]", "40", \
+                                                                      "44") "}  "
+#define VALID_BYTES 44
+
+struct bytes {
+    uint8_t *data;
+    size_t n;
+};
+
+/* A file in a block of exactly its size: the length, the header, zeros. */
+static struct bytes file_of(const char *header, size_t data_bytes)
+{
+    size_t n = strlen(header);
+    struct bytes f = {malloc(8 + n + data_bytes), 8 + n + data_bytes};
+    uint64_t length = n;
+    if (!f.data) exit(1);
+    memcpy(f.data, &length, 8);
+    memcpy(f.data + 8, header, n);
+    memset(f.data + 8 + n, 0, data_bytes);
+    return f;
+}
+
+static vlqa_status open_header(struct env *env, const char *header, size_t data_bytes)
+{
+    struct bytes f = file_of(header, data_bytes);
+    struct st_files *files;
+    vlqa_status status = st_open_memory(env, "dir/model.safetensors", f.data, f.n, &files);
+    CHECK((status == VLQA_OK) == (files != NULL));
+    st_close(files);
+    free(f.data);
+    return status;
+}
+
+static void check_refused(const char *header, size_t data_bytes, const char *message)
+{
+    struct env env = {0};
+    uint64_t live = heap_live();
+    CHECK_EQ(open_header(&env, header, data_bytes), VLQA_EMODEL);
+    CHECK_STR(env.message, message);
+    CHECK_EQ(heap_live(), live);
+}
+
+static void check_accepted(const char *header, size_t data_bytes)
+{
+    struct env env = {0};
+    if (open_header(&env, header, data_bytes) != VLQA_OK) CHECK_FAIL("%s", env.message);
+}
+
+TEST(tensors_are_sorted_typed_and_where_they_are)
+{
+    struct env env = {0};
+    struct bytes f = file_of(VALID, VALID_BYTES);
+    const uint8_t *data = f.data + f.n - VALID_BYTES;
+    const struct st_tensor *t;
+    struct st_files *files;
+    REQUIRE(st_open_memory(&env, "x", f.data, f.n, &files) == VLQA_OK);
+    REQUIRE(st_count(files) == 5);
+    CHECK_EQ(st_bytes(files), VALID_BYTES);
+    t = st_at(files, 0);
+    CHECK_STR(t->name, "a.weight");
+    CHECK(t->dtype == DT_BF16 && t->rank == 1 && t->dim[0] == 4 && t->data == data);
+    t = st_at(files, 1);
+    CHECK_STR(t->name, "b.weight");
+    CHECK(t->dtype == DT_F32 && t->rank == 2 && t->dim[0] == 2 && t->dim[1] == 3);
+    CHECK(t->data == data + 8 && t->bytes == 24);
+    CHECK_STR(st_at(files, 2)->name, "ids");
+    CHECK(!st_at(files, 2)->data && !st_find(files, "ids") && st_has(files, "ids"));
+    CHECK(st_find(files, "none") && st_find(files, "none")->bytes == 0);
+    CHECK(st_find(files, "scalar") && st_find(files, "scalar")->rank == 0);
+    CHECK(!st_find(files, "a.weigh") && !st_has(files, "zzz"));
+    CHECK_EQ(st_unchanged(&env, files), VLQA_OK);
+    st_close(files);
+    st_close(NULL);
+    free(f.data);
+}
+
+TEST(wanted_tensors_have_the_shape_and_dtype_asked_for)
+{
+    static const int64_t d23[] = {2, 3}, d32[] = {3, 2}, d6[] = {6}, d4[] = {4}, d1[] = {1};
+    struct env env = {0};
+    struct bytes f = file_of(VALID, VALID_BYTES);
+    const struct st_tensor *t = NULL;
+    struct st_files *files;
+    REQUIRE(st_open_memory(&env, "dir/model.safetensors", f.data, f.n, &files) == VLQA_OK);
+    CHECK_EQ(st_want(&env, files, "b.weight", 2, d23, &t), VLQA_OK);
+    CHECK(t == st_find(files, "b.weight"));
+    CHECK_EQ(st_want(&env, files, "b.weight", 2, d32, &t), VLQA_EMODEL);
+    CHECK_STR(env.message, "model.safetensors: b.weight is [2, 3], expected [3, 2]");
+    CHECK_EQ(st_want(&env, files, "b.weight", 1, d6, &t), VLQA_EMODEL);
+    CHECK_STR(env.message, "model.safetensors: b.weight is [2, 3], expected [6]");
+    CHECK_EQ(st_want(&env, files, "c.weight", 1, d4, &t), VLQA_EMODEL);
+    CHECK_STR(env.message, "model.safetensors: c.weight is missing, expected [4]");
+    CHECK_EQ(st_want(&env, files, "ids", 1, d1, &t), VLQA_EMODEL);
+    CHECK_STR(env.message, "model.safetensors: ids has dtype I64, expected F32, F16 or BF16");
+    CHECK_EQ(st_want(&env, files, "a.weight", 1, d4, &t), VLQA_OK);
+    CHECK_EQ(st_want(&env, files, "scalar", 0, d4, &t), VLQA_OK);
+    CHECK_EQ(st_all_used(&env, files), VLQA_EMODEL);
+    CHECK_STR(env.message, "model.safetensors: ids is no tensor of this model (2 such)");
+    st_close(files);
+    free(f.data);
+}
+
+TEST(all_used_is_said_when_all_were_wanted)
+{
+    static const int64_t d4[] = {4};
+    struct env env = {0};
+    struct bytes f = file_of("{" E("a", "F16", "[4]", "0", "8") "}", 8);
+    const struct st_tensor *t;
+    struct st_files *files;
+    REQUIRE(st_open_memory(&env, "x", f.data, f.n, &files) == VLQA_OK);
+    CHECK_EQ(st_all_used(&env, files), VLQA_EMODEL);
+    CHECK_EQ(st_want(&env, files, "a", 1, d4, &t), VLQA_OK);
+    CHECK_EQ(st_all_used(&env, files), VLQA_OK);
+    st_close(files);
+    free(f.data);
+}
+
+static void check_length(uint64_t length, size_t bytes, const char *message)
+{
+    struct env env = {0};
+    struct bytes f = file_of("{}", bytes - 10);
+    struct st_files *files;
+    memcpy(f.data, &length, 8);
+    CHECK_EQ(st_open_memory(&env, "m", f.data, f.n, &files), VLQA_EMODEL);
+    CHECK_STR(env.message, message);
+    free(f.data);
+}
+
+TEST(header_lengths_that_do_not_fit_are_refused)
+{
+    check_length((uint64_t)1 << 63, 50,
+                 "m: the header has 9223372036854775808 bytes, expected at most 42");
+    check_length(UINT64_MAX, 50,
+                 "m: the header has 18446744073709551615 bytes, expected at most 42");
+    check_length(43, 50, "m: the header has 43 bytes, expected at most 42");
+    check_length(0, 50, "m: the header does not begin with '{'");
+}
+
+TEST(header_over_100_mb_is_refused_even_where_it_fits)
+{
+    struct env env = {0};
+    char path[] = "/tmp/vlqa_st_XXXXXX";
+    uint64_t length = 100000001;
+    struct st_files *files;
+    int fd = mkstemp(path);
+    REQUIRE(fd >= 0 && write(fd, &length, 8) == 8 && write(fd, "{", 1) == 1);
+    REQUIRE(ftruncate(fd, 100000100) == 0);
+    close(fd);
+    CHECK_EQ(st_open_file(&env, path, &files), VLQA_EMODEL);
+    CHECK_HAS(env.message, "the header has 100000001 bytes, expected at most 100000000");
+    unlink(path);
+}
+
+TEST(headers_that_are_no_object_are_refused)
+{
+    check_refused("[]", 0, "model.safetensors: the header does not begin with '{'");
+    check_refused(" {}", 0, "model.safetensors: the header does not begin with '{'");
+    check_refused("{", 0, "model.safetensors header: no member name at byte 1, expected JSON");
+    check_refused("{\"a\":{\"dtype\":\"F32\"", 0,
+                  "model.safetensors header: no ',' or '}' at byte 19, expected JSON");
+    check_refused("{\"\xc3(\":0}", 0,
+                  "model.safetensors header: ill-formed UTF-8 at byte 2, expected JSON");
+    check_accepted("{}", 0);
+}
+
+TEST(ranges_that_overlap_leave_gaps_or_run_over_are_refused)
+{
+    check_refused("{" E("a", "F32", "[2]", "0", "8") "," E("b", "F32", "[2]", "4", "12") "}", 12,
+                  "model.safetensors: b begins at byte 4, expected 8 (overlap)");
+    check_refused("{" E("a", "F32", "[2]", "0", "8") "," E("b", "F32", "[2]", "0", "8") "}", 8,
+                  "model.safetensors: b begins at byte 0, expected 8 (overlap)");
+    check_refused("{" E("a", "F32", "[2]", "0", "8") "," E("b", "F32", "[2]", "9", "17") "}", 17,
+                  "model.safetensors: b begins at byte 9, expected 8 (gap)");
+    check_refused("{" E("a", "F32", "[2]", "1", "9") "}", 9,
+                  "model.safetensors: a begins at byte 1, expected 0 (gap)");
+    check_refused("{" E("a", "F32", "[2]", "0", "8") "}", 9,
+                  "model.safetensors: the tensors have 8 bytes, the file 9");
+    check_refused(
+        "{" E("a", "F32", "[2]", "0", "8") "}", 7,
+        "model.safetensors: data_offsets of a is [0, 8], expected 0 <= begin <= end <= 7");
+    check_refused(
+        "{" E("a", "F32", "[2]", "8", "0") "}", 8,
+        "model.safetensors: data_offsets of a is [8, 0], expected 0 <= begin <= end <= 8");
+    check_refused("{}", 1, "model.safetensors: the tensors have 0 bytes, the file 1");
+}
+
+TEST(offsets_that_are_no_whole_numbers_are_refused)
+{
+    static const char *const bad[][2] = {{"-1", "7"},    {"0.5", "8"},  {"\"0\"", "8"},
+                                         {"0", "null"},  {"0,0", "8"},  {"1e300", "1e300"},
+                                         {"0", "8.001"}, {"false", "8"}};
+    struct env env = {0};
+    char header[200];
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        (void)snprintf(header, sizeof header,
+                       "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[%s,%s]}}",
+                       bad[i][0], bad[i][1]);
+        CHECK_EQ(open_header(&env, header, 8), VLQA_EMODEL);
+        CHECK_HAS(env.message, "model.safetensors: data_offsets of a is [");
+    }
+    CHECK_EQ(open_header(&env, "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":{}}}", 8),
+             VLQA_EMODEL);
+}
+
+TEST(shapes_that_overflow_or_do_not_match_are_refused)
+{
+    check_refused("{" E("a", "F32", "[3]", "0", "8") "}", 8,
+                  "model.safetensors: a has 8 bytes, expected 12 (F32 [3])");
+    check_refused("{" E("a", "BF16", "[2,2,2]", "0", "8") "}", 8,
+                  "model.safetensors: a has 8 bytes, expected 16 (BF16 [2, 2, 2])");
+    check_refused("{" E("a", "F32", "[2147483647,2147483647,2147483647]", "0", "8") "}", 8,
+                  "model.safetensors: shape of a is [2147483647, 2147483647, 2147483647], which is "
+                  "too large");
+    check_refused("{" E("a", "F32", "[4294967296,4294967296]", "0", "0") "}", 0,
+                  "model.safetensors header: a.shape[0] is no whole number in 0..2147483647");
+    check_refused("{" E("a", "F32", "[-2]", "0", "8") "}", 8,
+                  "model.safetensors header: a.shape[0] is no whole number in 0..2147483647");
+    check_refused("{" E("a", "U8", "[1,1,1,1,1,1,1,1,1]", "0", "1") "}", 1,
+                  "model.safetensors header: a.shape has 9 elements, expected at most 8");
+    check_refused(
+        "{" E("a", "F32", "2", "0", "8") "}", 8,
+        "model.safetensors header: a.shape is number, expected an array of whole numbers");
+    check_accepted("{" E("a", "U8", "[1,1,1,1,1,1,1,1]", "0", "1") "}", 1);
+}
+
+TEST(every_dtype_has_its_size_and_others_are_refused)
+{
+    static const struct {
+        const char *name;
+        int size;
+    } known[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1},
+                 {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},
+                 {"U32", 4},  {"F32", 4}, {"I64", 8}, {"U64", 8},     {"F64", 8}};
+    char header[200];
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        (void)snprintf(header, sizeof header, "{" E("a", "%s", "[3]", "0", "%d") "}", known[i].name,
+                       3 * known[i].size);
+        check_accepted(header, (size_t)(3 * known[i].size));
+    }
+    check_refused("{" E("a", "F33", "[2]", "0", "8") "}", 8,
+                  "model.safetensors: dtype of a is F33, which is not known");
+    check_refused("{" E("a", "f32", "[2]", "0", "8") "}", 8,
+                  "model.safetensors: dtype of a is f32, which is not known");
+}
+
+TEST(entries_with_other_members_are_refused)
+{
+    check_refused("{\"a\":[]}", 0, "model.safetensors: a is array, expected an object");
+    check_refused("{\"a\":{\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
+                  "model.safetensors header: a.dtype is missing, expected a string");
+    check_refused("{\"a\":{\"dtype\":\"F32\",\"data_offsets\":[0,8]}}", 8,
+                  "model.safetensors header: a.shape is missing, expected an array of whole "
+                  "numbers");
+    check_refused("{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8],\"x\":1}}", 8,
+                  "model.safetensors: a has 4 members, expected dtype, shape and data_offsets");
+    check_refused("{\"__metadata__\":[]}", 0,
+                  "model.safetensors: __metadata__ is array, expected an object");
+    check_refused("{\"__metadata__\":{\"x\":1}}", 0,
+                  "model.safetensors: __metadata__.x is number, expected a string");
+}
+
+TEST(a_name_twice_is_refused)
+{
+    check_refused("{" E("a", "F32", "[1]", "0", "4") "," E("a", "F32", "[1]", "4", "8") "}", 8,
+                  "model.safetensors header: a is there twice");
+}
+
+TEST(names_beyond_the_limit_are_refused)
+{
+    char name[600], header[800];
+    memset(name, 'n', sizeof name);
+    name[511] = 0;
+    (void)snprintf(header, sizeof header, "{" E("%s", "F32", "[1]", "0", "4") "}", name);
+    check_accepted(header, 4);
+    name[511] = 'n';
+    name[512] = 0;
+    (void)snprintf(header, sizeof header, "{" E("%s", "F32", "[1]", "0", "4") "}", name);
+    check_refused(header, 4,
+                  "model.safetensors: a tensor name has over 511 bytes: "
+                  "nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn...");
+}
+
+/* n tensors of no bytes. */
+static char *many_tensors(int n)
+{
+    char *header = malloc((size_t)n * 64 + 8);
+    size_t at = 0;
+    for (int i = 0; i < n && header; i++)
+        at += (size_t)sprintf(header + at, "%c" E("t%d", "F16", "[0]", "0", "0"), i ? ',' : '{', i);
+    if (header) memcpy(header + at, "}", 2);
+    return header;
+}
+
+TEST(a_hundred_thousand_tensors_are_read_and_200001_are_not)
+{
+    char *header = many_tensors(100000);
+    REQUIRE(header);
+    check_accepted(header, 0);
+    free(header);
+    header = many_tensors(200001);
+    REQUIRE(header);
+    check_refused(header, 0, "model.safetensors has 200001 tensors, expected at most 200000");
+    free(header);
+}
+
+TEST(nan_weights_are_data_like_others)
+{
+    static const int64_t d1[] = {1};
+    struct env env = {0};
+    struct bytes f = file_of("{" E("a", "F32", "[1]", "0", "4") "}", 4);
+    const struct st_tensor *t = NULL;
+    struct st_files *files;
+    memset(f.data + f.n - 4, 0xff, 4);
+    REQUIRE(st_open_memory(&env, "x", f.data, f.n, &files) == VLQA_OK);
+    CHECK_EQ(st_want(&env, files, "a", 1, d1, &t), VLQA_OK);
+    st_close(files);
+    free(f.data);
+}
+
+TEST(every_prefix_is_refused_without_reading_beyond)
+{
+    struct env env = {0};
+    struct bytes f = file_of(VALID, VALID_BYTES);
+    for (size_t n = 0; n < f.n; n++) {
+        uint8_t *prefix = malloc(n ? n : 1);
+        struct st_files *files;
+        REQUIRE(prefix);
+        memcpy(prefix, f.data, n);
+        if (st_open_memory(&env, "x", prefix, n, &files) != VLQA_EMODEL)
+            CHECK_FAIL("the first %zu bytes were accepted", n);
+        free(prefix);
+    }
+    free(f.data);
+}
+
+TEST(every_flipped_bit_is_survived)
+{
+    struct env env = {0};
+    struct bytes f = file_of(VALID, VALID_BYTES);
+    uint64_t live = heap_live();
+    for (size_t bit = 0; bit < 8 * (f.n - VALID_BYTES); bit++) {
+        struct st_files *files;
+        f.data[bit / 8] = (uint8_t)(f.data[bit / 8] ^ (1 << bit % 8));
+        if (st_open_memory(&env, "x", f.data, f.n, &files) == VLQA_OK) st_close(files);
+        f.data[bit / 8] = (uint8_t)(f.data[bit / 8] ^ (1 << bit % 8));
+    }
+    CHECK_EQ(heap_live(), live);
+    free(f.data);
+}
+
+/* ---- directories ---- */
+
+static char dir[] = "/tmp/vlqa_st_XXXXXX";
+
+static const char *in_dir(const char *name)
+{
+    static char path[300];
+    (void)snprintf(path, sizeof path, "%s/%s", dir, name);
+    return path;
+}
+
+static void write_text(const char *name, const char *text)
+{
+    struct env env = {0};
+    struct file_part part = {text, strlen(text)};
+    if (file_write_atomic(&env, in_dir(name), &part, 1) != VLQA_OK) CHECK_FAIL("%s", env.message);
+}
+
+static void write_tensors(const char *name, const char *header, size_t data_bytes)
+{
+    struct env env = {0};
+    struct bytes f = file_of(header, data_bytes);
+    struct file_part part = {f.data, f.n};
+    if (file_write_atomic(&env, in_dir(name), &part, 1) != VLQA_OK) CHECK_FAIL("%s", env.message);
+    free(f.data);
+}
+
+#define INDEX_NAME "model.safetensors.index.json"
+#define INDEX(map) "{\"metadata\":{\"total_size\":8},\"weight_map\":{" map "}}"
+#define SHARD_1 "{" E("m.a", "F32", "[1]", "0", "4") "}"
+#define SHARD_2 "{" E("m.b", "F32", "[1]", "0", "4") "}"
+
+static void write_shards(const char *index)
+{
+    write_tensors("one.safetensors", SHARD_1, 4);
+    write_tensors("two.safetensors", SHARD_2, 4);
+    write_text(INDEX_NAME, index);
+}
+
+static void clear_dir(void)
+{
+    static const char *const names[] = {"one.safetensors", "two.safetensors", INDEX_NAME,
+                                        "model.safetensors"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        unlink(in_dir(names[i]));
+}
+
+static void check_directory_refused(vlqa_status status, const char *message)
+{
+    struct env env = {0};
+    uint64_t live = heap_live();
+    struct st_files *files;
+    CHECK_EQ(st_open(&env, dir, NULL, 0, &files), status);
+    CHECK_HAS(env.message, message);
+    CHECK(!files);
+    CHECK_EQ(heap_live(), live);
+    clear_dir();
+}
+
+TEST(shards_are_one_table)
+{
+    static const struct st_rename rename[] = {{"m.a", "alpha"}, {"m.", "text."}};
+    static const int64_t d1[] = {1};
+    struct env env = {0};
+    const struct st_tensor *t;
+    struct st_files *files;
+    write_shards(INDEX("\"m.a\":\"one.safetensors\",\"m.b\":\"two.safetensors\""));
+    REQUIRE(st_open(&env, dir, rename, 2, &files) == VLQA_OK);
+    CHECK_EQ(st_count(files), 2);
+    CHECK_STR(st_at(files, 0)->name, "alpha");
+    CHECK_STR(st_at(files, 1)->name, "text.b");
+    CHECK_EQ(st_unchanged(&env, files), VLQA_OK);
+    CHECK_EQ(st_want(&env, files, "text.c", 1, d1, &t), VLQA_EMODEL);
+    CHECK_STR(env.message, "model.safetensors.index.json: text.c is missing, expected [1]");
+    st_close(files);
+    clear_dir();
+}
+
+TEST(a_single_file_is_preferred_to_an_index)
+{
+    struct env env = {0};
+    struct st_files *files;
+    write_text(INDEX_NAME, "no JSON at all");
+    write_tensors("model.safetensors", SHARD_1, 4);
+    REQUIRE(st_open(&env, dir, NULL, 0, &files) == VLQA_OK);
+    CHECK_EQ(st_count(files), 1);
+    st_close(files);
+    clear_dir();
+}
+
+TEST(index_and_shards_must_agree)
+{
+    write_shards(INDEX("\"m.a\":\"one.safetensors\",\"m.b\":\"one.safetensors\""));
+    check_directory_refused(VLQA_EMODEL, "index.json: m.b is not in one.safetensors");
+    write_shards(INDEX("\"m.a\":\"two.safetensors\",\"m.b\":\"one.safetensors\""));
+    check_directory_refused(VLQA_EMODEL, "index.json: m.a is not in two.safetensors");
+    write_shards(INDEX("\"m.a\":\"one.safetensors\",\"m.c\":\"two.safetensors\""));
+    check_directory_refused(VLQA_EMODEL, "index.json: m.c is not in two.safetensors");
+    write_shards(INDEX("\"m.a\":\"one.safetensors\",\"m.b\":\"two.safetensors\""));
+    write_tensors("two.safetensors",
+                  "{" E("m.b", "F32", "[1]", "0", "4") "," E("m.x", "F32", "[1]", "4", "8") "}", 8);
+    check_directory_refused(VLQA_EMODEL, "index.json does not list m.x of two.safetensors");
+    write_shards(INDEX("\"m.a\":\"one.safetensors\",\"m.b\":\"two.safetensors\""));
+    write_tensors("two.safetensors", SHARD_1, 4);
+    check_directory_refused(VLQA_EMODEL, "m.a is there twice: in ");
+    write_shards("{\"weight_map\":[]}");
+    check_directory_refused(VLQA_EMODEL, "weight_map is array, expected an object");
+}
+
+TEST(shards_that_are_missing_or_elsewhere_are_refused)
+{
+    write_shards(INDEX("\"m.a\":\"one.safetensors\",\"m.b\":\"three.safetensors\""));
+    check_directory_refused(VLQA_EIO, "three.safetensors: cannot open: No such file");
+    write_shards(INDEX("\"m.a\":\"../one.safetensors\""));
+    check_directory_refused(VLQA_EMODEL,
+                            "m.a is in ../one.safetensors, expected a plain file name");
+    write_shards(INDEX("\"m.a\":\"/etc/passwd\""));
+    check_directory_refused(VLQA_EMODEL, "m.a is in /etc/passwd, expected a plain file name");
+    write_shards(INDEX("\"m.a\":\"..\""));
+    check_directory_refused(VLQA_EMODEL, "expected a plain file name");
+    write_shards(INDEX("\"m.a\":\"\""));
+    check_directory_refused(VLQA_EMODEL, "expected a plain file name");
+    write_shards(INDEX("\"m.a\":7"));
+    check_directory_refused(VLQA_EMODEL, "m.a is in number, expected a plain file name");
+    write_shards(INDEX("\"m.a\":\"one.safetensors\\u002f..\\u002ftwo.safetensors\""));
+    check_directory_refused(VLQA_EMODEL, "expected a plain file name");
+}
+
+TEST(names_that_meet_after_renaming_are_refused)
+{
+    static const struct st_rename rename[] = {{"m.", ""}, {"n.", ""}};
+    struct env env = {0};
+    struct st_files *files;
+    write_tensors("model.safetensors",
+                  "{" E("m.a", "F32", "[1]", "0", "4") "," E("n.a", "F32", "[1]", "4", "8") "}", 8);
+    CHECK_EQ(st_open(&env, dir, rename, 2, &files), VLQA_EMODEL);
+    CHECK_STR(env.message, "a is there twice: in model.safetensors and in model.safetensors");
+    REQUIRE(st_open(&env, dir, rename, 1, &files) == VLQA_OK);
+    st_close(files);
+    clear_dir();
+}
+
+TEST(directories_without_safetensors_say_what_is_there)
+{
+    struct env env = {0};
+    struct st_files *files;
+    check_directory_refused(VLQA_EMODEL,
+                            " has neither model.safetensors nor model.safetensors.index.json");
+    write_text("pytorch_model.bin", "x");
+    check_directory_refused(VLQA_EMODEL,
+                            " has pytorch_model.bin, but only safetensors files are read");
+    unlink(in_dir("pytorch_model.bin"));
+    write_text("qwen.gguf", "x");
+    check_directory_refused(VLQA_EMODEL, " has qwen.gguf, but only safetensors files are read");
+    unlink(in_dir("qwen.gguf"));
+    CHECK_EQ(st_open(&env, in_dir("nowhere"), NULL, 0, &files), VLQA_EIO);
+    CHECK_HAS(env.message, "nowhere: cannot open: No such file or directory");
+    write_text("model.safetensors", "");
+    check_directory_refused(VLQA_EMODEL, "model.safetensors has 0 bytes, expected a safetensors");
+}
+
+TEST(changes_under_the_map_are_noticed)
+{
+    struct timeval past[2] = {{1000, 0}, {1000, 0}};
+    struct env env = {0};
+    struct st_files *files;
+    write_shards(INDEX("\"m.a\":\"one.safetensors\",\"m.b\":\"two.safetensors\""));
+    REQUIRE(utimes(in_dir("two.safetensors"), past) == 0);
+    REQUIRE(st_open(&env, dir, NULL, 0, &files) == VLQA_OK);
+    CHECK_EQ(st_unchanged(&env, files), VLQA_OK);
+    REQUIRE(utimes(in_dir("two.safetensors"), NULL) == 0);
+    CHECK_EQ(st_unchanged(&env, files), VLQA_EIO);
+    CHECK_HAS(env.message, "two.safetensors was written to while in use");
+    REQUIRE(truncate(in_dir("two.safetensors"), 9) == 0);
+    CHECK_EQ(st_unchanged(&env, files), VLQA_EIO);
+    CHECK_HAS(env.message, "two.safetensors changed while in use: 9 bytes");
+    write_tensors("two.safetensors", SHARD_2, 4);
+    CHECK_EQ(st_unchanged(&env, files), VLQA_EIO);
+    st_close(files);
+    clear_dir();
+}
+
+TEST(every_failed_allocation_is_a_status_and_leaks_nothing)
+{
+    static const struct st_rename rename[] = {{"m.", "text."}};
+    struct env env = {0};
+    struct st_files *files = NULL;
+    uint64_t live = heap_live();
+    vlqa_status status = VLQA_EMEMORY;
+    int n = 0;
+    write_shards(INDEX("\"m.a\":\"one.safetensors\",\"m.b\":\"two.safetensors\""));
+    for (; status == VLQA_EMEMORY && n < 1000; n++) {
+        heap_fail_after(n);
+        status = st_open(&env, dir, rename, 1, &files);
+        heap_fail_after(-1);
+        if (status != VLQA_OK) CHECK_EQ(heap_live(), live);
+    }
+    CHECK_EQ(status, VLQA_OK);
+    CHECK(n > 40);
+    st_close(files);
+    CHECK_EQ(heap_live(), live);
+    clear_dir();
+}
+
+/* ---- tensors that are made ---- */
+
+TEST(made_weights_depend_on_seed_and_name_alone)
+{
+    static const int64_t dim[] = {300, 257};
+    struct env alone = {0}, many = {0};
+    struct st_files *a, *b, *other;
+    const struct st_tensor *x, *y, *z, *again;
+    REQUIRE(pool_create(&many, 4, &many.pool) == VLQA_OK);
+    REQUIRE(st_open_random(&alone, 1, &a) == VLQA_OK);
+    REQUIRE(st_open_random(&many, 1, &b) == VLQA_OK);
+    REQUIRE(st_open_random(&alone, 2, &other) == VLQA_OK);
+    CHECK(st_has(a, "x.weight") && !st_find(a, "x.weight") && st_count(a) == 0);
+    REQUIRE(st_want(&many, b, "y.weight", 2, dim, &z) == VLQA_OK);
+    REQUIRE(st_want(&alone, a, "x.weight", 2, dim, &x) == VLQA_OK);
+    REQUIRE(st_want(&many, b, "x.weight", 2, dim, &y) == VLQA_OK);
+    CHECK_EQ(x->bytes, 300 * 257 * 2);
+    CHECK(memcmp(x->data, y->data, x->bytes) == 0);
+    CHECK(memcmp(x->data, z->data, x->bytes) != 0);
+    REQUIRE(st_want(&alone, other, "x.weight", 2, dim, &y) == VLQA_OK);
+    CHECK(memcmp(x->data, y->data, x->bytes) != 0);
+    REQUIRE(st_want(&alone, a, "x.weight", 2, dim, &again) == VLQA_OK);
+    CHECK(again == x && st_find(a, "x.weight") == x);
+    CHECK_EQ(st_want(&alone, a, "x.weight", 1, dim, &again), VLQA_EMODEL);
+    CHECK_STR(alone.message, "random weights: x.weight is [300, 257], expected [300]");
+    CHECK_EQ(st_all_used(&alone, a), VLQA_OK);
+    st_close(a);
+    st_close(b);
+    st_close(other);
+    pool_free(many.pool);
+}
+
+TEST(made_weights_have_the_promised_scale)
+{
+    static const int64_t dim[] = {1000, 3, 100}, d7[] = {7};
+    struct env env = {0};
+    struct st_files *files;
+    const struct st_tensor *m, *norm, *bias;
+    double sum = 0, squares = 0, n = 300000, deviation = 0.5 / sqrt(300);
+    REQUIRE(st_open_random(&env, 1, &files) == VLQA_OK);
+    REQUIRE(st_want(&env, files, "layers.0.proj.weight", 3, dim, &m) == VLQA_OK);
+    REQUIRE(st_want(&env, files, "layers.0.q_norm.weight", 1, d7, &norm) == VLQA_OK);
+    REQUIRE(st_want(&env, files, "layers.0.proj.bias", 1, d7, &bias) == VLQA_OK);
+    for (int i = 0; i < 300000; i++) {
+        double v = (double)bf16_to_f32(((const uint16_t *)m->data)[i]);
+        sum += v;
+        squares += v * v;
+    }
+    CHECK(fabs(sum / n) < 0.01 * deviation);
+    CHECK(fabs(sqrt(squares / n) / deviation - 1) < 0.01);
+    for (int i = 0; i < 7; i++) {
+        CHECK(bf16_to_f32(((const uint16_t *)norm->data)[i]) == 1);
+        CHECK(bf16_to_f32(((const uint16_t *)bias->data)[i]) == 0);
+    }
+    st_close(files);
+}
+
+TEST(made_tables_stay_sorted_as_they_grow)
+{
+    static const int64_t d1[] = {1};
+    struct env env = {0};
+    struct st_files *files;
+    const struct st_tensor *t, *first = NULL;
+    char name[20];
+    REQUIRE(st_open_random(&env, 1, &files) == VLQA_OK);
+    for (int i = 0; i < 200; i++) {
+        (void)snprintf(name, sizeof name, "t%d", i * 37 % 200);
+        REQUIRE(st_want(&env, files, name, 1, d1, &t) == VLQA_OK);
+        if (i == 0) first = t;
+    }
+    CHECK_EQ(st_count(files), 200);
+    for (int i = 1; i < 200; i++)
+        CHECK(strcmp(st_at(files, i - 1)->name, st_at(files, i)->name) < 0);
+    CHECK(st_find(files, "t0") == first); /* handed out once, valid until the end */
+    st_close(files);
+}
+
+TEST(made_tensors_may_fail_for_size_and_memory)
+{
+    static const int64_t huge[] = {2147483647, 2147483647, 2147483647}, d2[] = {2, 2};
+    struct env env = {0};
+    struct st_files *files;
+    const struct st_tensor *t;
+    uint64_t live = heap_live();
+    CHECK_EQ(st_open_random(&env, 1, &files), VLQA_OK);
+    CHECK_EQ(st_want(&env, files, "h", 3, huge, &t), VLQA_EMODEL);
+    CHECK_STR(env.message, "h is [2147483647, 2147483647, 2147483647], which is too large");
+    for (int n = 0; n < 5; n++) {
+        heap_fail_after(n);
+        CHECK_EQ(st_want(&env, files, "x", 2, d2, &t), VLQA_EMEMORY);
+        heap_fail_after(-1);
+        CHECK_EQ(st_count(files), 0);
+        st_close(files);
+        CHECK_EQ(heap_live(), live);
+        REQUIRE(st_open_random(&env, 1, &files) == VLQA_OK);
+    }
+    CHECK_EQ(st_want(&env, files, "x", 2, d2, &t), VLQA_OK);
+    st_close(files);
+    CHECK_EQ(heap_live(), live);
+}
+
+/* ---- digests ---- */
+
+static struct key digest_of_bytes(const char *header, size_t data_bytes, size_t changed)
+{
+    struct env env = {0};
+    struct bytes f = file_of(header, data_bytes);
+    struct st_files *files;
+    struct hash hash;
+    struct key key = {{0}};
+    f.data[f.n - data_bytes + changed] = 1;
+    hash_begin(&hash, "test");
+    if (st_open_memory(&env, "x", f.data, f.n, &files) == VLQA_OK) {
+        st_digest(files, &hash);
+        key = hash_end(&hash);
+        st_close(files);
+    } else {
+        CHECK_FAIL("%s", env.message);
+    }
+    free(f.data);
+    return key;
+}
+
+TEST(digest_depends_on_name_dtype_shape_and_content)
+{
+    struct key key = digest_of_bytes("{" E("a", "F32", "[4]", "0", "16") "}", 16, 3);
+    CHECK(key_equal(key, digest_of_bytes("{" E("a", "F32", "[4]", "0", "16") "} ", 16, 3)));
+    CHECK(!key_equal(key, digest_of_bytes("{" E("a", "F32", "[4]", "0", "16") "}", 16, 4)));
+    CHECK(!key_equal(key, digest_of_bytes("{" E("b", "F32", "[4]", "0", "16") "}", 16, 3)));
+    CHECK(!key_equal(key, digest_of_bytes("{" E("a", "I32", "[4]", "0", "16") "}", 16, 3)));
+    CHECK(!key_equal(key, digest_of_bytes("{" E("a", "F32", "[2,2]", "0", "16") "}", 16, 3)));
+}
+
+static struct key digest_of_file(const char *path)
+{
+    struct env env = {0};
+    struct st_files *files;
+    struct hash hash;
+    struct key key = {{0}};
+    hash_begin(&hash, "test");
+    if (st_open_file(&env, path, &files) == VLQA_OK) {
+        st_digest(files, &hash);
+        key = hash_end(&hash);
+        st_close(files);
+    } else {
+        CHECK_FAIL("%s", env.message);
+    }
+    return key;
+}
+
+TEST(digest_of_a_large_model_samples_first_and_last_page)
+{
+    static const char header[] = "{" E("a", "U8", "[300000000]", "0", "300000000") "}";
+    uint64_t length = sizeof header - 1;
+    char path[] = "/tmp/vlqa_st_XXXXXX";
+    int fd = mkstemp(path);
+    off_t data = (off_t)(8 + length), size = 300000000;
+    struct key key, changed;
+    REQUIRE(fd >= 0 && write(fd, &length, 8) == 8);
+    REQUIRE(write(fd, header, length) == (ssize_t)length);
+    REQUIRE(ftruncate(fd, data + size) == 0); /* holes take no space */
+    key = digest_of_file(path);
+    REQUIRE(pwrite(fd, "x", 1, data + 5000) == 1);
+    CHECK(key_equal(key, digest_of_file(path))); /* between two samples */
+    REQUIRE(pwrite(fd, "x", 1, data) == 1);
+    changed = digest_of_file(path);
+    CHECK(!key_equal(key, changed));
+    REQUIRE(pwrite(fd, "x", 1, data + size - 1) == 1);
+    CHECK(!key_equal(changed, digest_of_file(path)));
+    close(fd);
+    unlink(path);
+}
+
+TEST(starter_model_is_read)
+{
+    static const struct st_rename rename[] = {{"model.language_model.", "text."}};
+    const char *path = VLQA_SOURCE_DIR "/../shared/starter-model";
+    struct env env = {0};
+    struct st_files *files;
+    if (access(path, R_OK) != 0) SKIP("no shared/starter-model");
+    REQUIRE(st_open(&env, path, rename, 1, &files) == VLQA_OK);
+    CHECK(st_find(files, "text.embed_tokens.weight") != NULL);
+    CHECK_EQ(st_unchanged(&env, files), VLQA_OK);
+    st_close(files);
+}
+
+int main(int argc, char **argv)
+{
+    int status;
+    if (!mkdtemp(dir)) return 1;
+    status = check_main(argc, argv);
+    return rmdir(dir) == 0 ? status : 1; /* something was left behind */
+}
