@@ -119,11 +119,12 @@ static void load_keys(const struct block *b, int base, int slots)
         for (int d = 0; d < b->dim; d += VEC_LANES) {
             int n = min_int(VEC_LANES, b->dim - d);
             vec square[VEC_LANES];
-            for (int i = 0; i < VEC_LANES; i++)
-                square[i] = slot + i >= slots ? vec_zero()
-                            : n == VEC_LANES
-                                ? vec_load(k.dtype, mat_at(k, base + slot + i, d))
-                                : vec_load_n(k.dtype, mat_at(k, base + slot + i, d), n);
+            for (int i = 0; i < VEC_LANES; i++) {
+                const void *at = slot + i < slots ? mat_at(k, base + slot + i, d) : NULL;
+                square[i] = !at              ? vec_zero()
+                            : n == VEC_LANES ? vec_load(k.dtype, at)
+                                             : vec_load_n(k.dtype, at, n);
+            }
             vec_transpose(square);
             for (int i = 0; i < n; i++)
                 vec_store(b->work->kt + (d + i) * TILE + slot, square[i]);
@@ -171,15 +172,9 @@ static void softmax_pair(const struct block *b, int pair, struct seen s)
 static void add_values(const struct block *b, int pair, int n, int begin, int end)
 {
     struct work *w = b->work;
-    struct gemm g = {w->sum + pair * b->width,
-                     w->score + pair * TILE + begin,
-                     w->v + begin * b->width,
-                     b->width,
-                     TILE,
-                     b->width,
-                     n,
-                     end - begin,
-                     b->width};
+    struct gemm g = {.c = w->sum + pair * b->width, .ldc = b->width, .m = n};
+    g.a = w->score + pair * TILE + begin, g.lda = TILE, g.k = end - begin;
+    g.b = w->v + begin * b->width, g.ldb = b->width, g.n = b->width;
     if (begin < end) gemm_add(&g);
 }
 
@@ -188,15 +183,9 @@ static void add_tile(const struct block *b, int row, int rows, struct seen s)
 {
     int pair = row * b->group, n = rows * b->group;
     struct work *w = b->work;
-    struct gemm g = {w->score + pair * TILE,
-                     w->q + pair * b->width,
-                     w->kt,
-                     TILE,
-                     b->width,
-                     TILE,
-                     n,
-                     b->dim,
-                     TILE};
+    struct gemm g = {.c = w->score + pair * TILE, .ldc = TILE, .m = n};
+    g.a = w->q + pair * b->width, g.lda = b->width, g.k = b->dim;
+    g.b = w->kt, g.ldb = TILE, g.n = TILE;
     memset(g.c, 0, (size_t)(n * TILE) * sizeof *g.c);
     gemm_add(&g);
     for (int i = 0; i < n; i++)
