@@ -1,0 +1,141 @@
+/* weights.c - tensors to matrices and vectors: mapped where they can be, else brought to memory.
+ *
+ * A load makes the same calls twice: over a measuring arena, where nothing is copied, then over
+ * memory of the size that was measured. What is wrong with a tensor is said in the first run. */
+#include "kernels/weights.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#define NAME_BYTES 256
+#define PIECE 1024 /* elements converted at a time, on their way to the device */
+
+static int measures(const struct weights *w)
+{
+    return w->mem->base == NULL;
+}
+
+static vlqa_status name_of(struct weights *w, char out[NAME_BYTES], const char *format,
+                           va_list args)
+{
+    int n = vsnprintf(out, NAME_BYTES, format, args);
+    if (n < 0 || n >= NAME_BYTES)
+        return env_fail(w->env, VLQA_EMODEL, "tensor name %s... is too long", out);
+    return VLQA_OK;
+}
+
+static int aligned(const struct st_tensor *t)
+{
+    return (uintptr_t)t->data % dtype_size(t->dtype) == 0;
+}
+
+static void piece_load(float *dst, const struct st_tensor *t, size_t begin, size_t n)
+{
+    const uint8_t *src = (const uint8_t *)t->data + begin * dtype_size(t->dtype);
+    for (size_t i = 0; i < n; i++) {
+        uint16_t h;
+        if (t->dtype == DT_F32) {
+            memcpy(dst + i, src + i * sizeof *dst, sizeof *dst);
+            continue;
+        }
+        memcpy(&h, src + i * sizeof h, sizeof h);
+        dst[i] = t->dtype == DT_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
+    }
+}
+
+static void bring(struct weights *w, void *dst, enum dtype dtype, const struct st_tensor *t,
+                  size_t elements)
+{
+    float piece[PIECE];
+    uint16_t half[PIECE];
+    if (t->dtype == dtype) {
+        w->be->op->upload(w->be, dst, t->data, elements * dtype_size(dtype));
+        return;
+    }
+    for (size_t i = 0; i < elements; i += PIECE) {
+        size_t n = elements - i < PIECE ? elements - i : PIECE;
+        piece_load(piece, t, i, n);
+        for (size_t k = 0; dtype == DT_BF16 && k < n; k++)
+            half[k] = f32_to_bf16(piece[k]);
+        w->be->op->upload(w->be, (uint8_t *)dst + i * dtype_size(dtype),
+                          dtype == DT_BF16 ? (void *)half : piece, n * dtype_size(dtype));
+    }
+}
+
+/* Where it is mapped, or a copy of that dtype in mem. */
+static void *place(struct weights *w, const struct st_tensor *t, enum dtype dtype, size_t elements)
+{
+    void *copy;
+    if (t->dtype == dtype && aligned(t))
+        return (void *)(uintptr_t)t->data; /* operations do not write to weights */
+    copy = arena_push(w->mem, elements * dtype_size(dtype));
+    if (!measures(w)) bring(w, copy, dtype, t, elements);
+    return copy;
+}
+
+static vlqa_status mat_named(struct weights *w, struct mat *out, int rank, const int64_t *dim,
+                             const char *name)
+{
+    const struct st_tensor *t;
+    enum dtype dtype;
+    int64_t cols = 1;
+    assert(rank >= 1);
+    for (int i = 1; i < rank; i++)
+        if (dim[i] <= 0 || __builtin_mul_overflow(cols, dim[i], &cols) || cols > INT_MAX)
+            return env_fail(w->env, VLQA_EMODEL, "%s: a row has no place in an int", name);
+    if (dim[0] <= 0 || dim[0] > INT_MAX)
+        return env_fail(w->env, VLQA_EMODEL, "%s: it has %" PRId64 " rows", name, dim[0]);
+    TRY(st_want(w->env, w->files, name, rank, dim, &t));
+    dtype = w->compute == DT_F32 ? t->dtype : DT_BF16;
+    *out = mat_of(NULL, dtype, (int)dim[0], (int)cols);
+    out->data = place(w, t, dtype, (size_t)dim[0] * (size_t)cols);
+    return VLQA_OK;
+}
+
+vlqa_status weights_mat(struct weights *w, struct mat *out, int rank, const int64_t *dim,
+                        const char *name, ...)
+{
+    char full[NAME_BYTES];
+    va_list args;
+    vlqa_status status;
+    va_start(args, name);
+    status = name_of(w, full, name, args);
+    va_end(args);
+    TRY(status);
+    return mat_named(w, out, rank, dim, full);
+}
+
+vlqa_status weights_mat2(struct weights *w, struct mat *out, int rows, int cols, const char *name,
+                         ...)
+{
+    const int64_t dim[2] = {rows, cols};
+    char full[NAME_BYTES];
+    va_list args;
+    vlqa_status status;
+    va_start(args, name);
+    status = name_of(w, full, name, args);
+    va_end(args);
+    TRY(status);
+    return mat_named(w, out, 2, dim, full);
+}
+
+vlqa_status weights_vec(struct weights *w, const float **out, int n, const char *name, ...)
+{
+    const int64_t dim[1] = {n};
+    const struct st_tensor *t;
+    char full[NAME_BYTES];
+    va_list args;
+    vlqa_status status;
+    float *data;
+    va_start(args, name);
+    status = name_of(w, full, name, args);
+    va_end(args);
+    TRY(status);
+    TRY(st_want(w->env, w->files, full, 1, dim, &t));
+    data = arena_push(w->mem, (size_t)n * sizeof *data);
+    if (!measures(w)) bring(w, data, DT_F32, t, (size_t)n);
+    *out = data;
+    return VLQA_OK;
+}
