@@ -1,10 +1,10 @@
 /* weights.c - tensors to matrices and vectors: mapped where they can be, else brought to memory.
  *
- * A load runs twice over the same calls: on a measuring arena nothing is marked as used or
- * complained about, a tensor that is not there counts as a mapped BF16 one; the filling run, which
- * gives the same sizes, does both. */
+ * A load makes the same calls twice: over a measuring arena, where nothing is copied, then over
+ * memory of the size that was measured. What is wrong with a tensor is said in the first run. */
 #include "kernels/weights.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,15 +23,6 @@ static vlqa_status name_of(struct weights *w, char out[NAME_BYTES], const char *
     int n = vsnprintf(out, NAME_BYTES, format, args);
     if (n < 0 || n >= NAME_BYTES)
         return env_fail(w->env, VLQA_EMODEL, "tensor name %s... is too long", out);
-    return VLQA_OK;
-}
-
-/* NULL: measuring, and there is no such tensor. */
-static vlqa_status find(struct weights *w, const char *name, int rank, const int64_t *dim,
-                        const struct st_tensor **out)
-{
-    if (!measures(w)) return st_want(w->env, w->files, name, rank, dim, out);
-    *out = st_find(w->files, name);
     return VLQA_OK;
 }
 
@@ -59,48 +50,47 @@ static void bring(struct weights *w, void *dst, enum dtype dtype, const struct s
 {
     float piece[PIECE];
     uint16_t half[PIECE];
+    if (t->dtype == dtype) {
+        w->be->op->upload(w->be, dst, t->data, elements * dtype_size(dtype));
+        return;
+    }
     for (size_t i = 0; i < elements; i += PIECE) {
         size_t n = elements - i < PIECE ? elements - i : PIECE;
-        void *at = (uint8_t *)dst + i * dtype_size(dtype);
         piece_load(piece, t, i, n);
         for (size_t k = 0; dtype == DT_BF16 && k < n; k++)
             half[k] = f32_to_bf16(piece[k]);
-        w->be->op->upload(w->be, at, dtype == DT_BF16 ? (void *)half : piece,
-                          n * dtype_size(dtype));
+        w->be->op->upload(w->be, (uint8_t *)dst + i * dtype_size(dtype),
+                          dtype == DT_BF16 ? (void *)half : piece, n * dtype_size(dtype));
     }
 }
 
-/* Where it is, or a copy in mem in the dtype of *out. */
-static void place(struct weights *w, struct mat *out, const struct st_tensor *t)
+/* Where it is mapped, or a copy of that dtype in mem. */
+static void *place(struct weights *w, const struct st_tensor *t, enum dtype dtype, size_t elements)
 {
-    size_t elements = (size_t)out->rows * (size_t)out->cols;
-    if (t && w->compute == DT_F32) out->dtype = t->dtype;
-    if (!t || (t->dtype == out->dtype && aligned(t))) {
-        out->data = t ? (void *)(uintptr_t)t->data : NULL; /* operations do not write to weights */
-        return;
-    }
-    out->data = arena_push(w->mem, elements * dtype_size(out->dtype));
-    if (measures(w)) return;
-    if (t->dtype == out->dtype)
-        w->be->op->upload(w->be, out->data, t->data, elements * dtype_size(out->dtype));
-    else
-        bring(w, out->data, out->dtype, t, elements);
+    void *copy;
+    if (t->dtype == dtype && aligned(t))
+        return (void *)(uintptr_t)t->data; /* operations do not write to weights */
+    copy = arena_push(w->mem, elements * dtype_size(dtype));
+    if (!measures(w)) bring(w, copy, dtype, t, elements);
+    return copy;
 }
 
 static vlqa_status mat_named(struct weights *w, struct mat *out, int rank, const int64_t *dim,
                              const char *name)
 {
     const struct st_tensor *t;
+    enum dtype dtype;
     int64_t cols = 1;
-    *out = (struct mat){0};
+    assert(rank >= 1);
     for (int i = 1; i < rank; i++)
         if (dim[i] <= 0 || __builtin_mul_overflow(cols, dim[i], &cols) || cols > INT_MAX)
-            return env_fail(w->env, VLQA_EMODEL, "%s: rows are too wide", name);
+            return env_fail(w->env, VLQA_EMODEL, "%s: a row has no place in an int", name);
     if (dim[0] <= 0 || dim[0] > INT_MAX)
-        return env_fail(w->env, VLQA_EMODEL, "%s: it has too many rows", name);
-    TRY(find(w, name, rank, dim, &t));
-    *out = mat_of(NULL, DT_BF16, (int)dim[0], (int)cols);
-    place(w, out, t);
+        return env_fail(w->env, VLQA_EMODEL, "%s: it has %" PRId64 " rows", name, dim[0]);
+    TRY(st_want(w->env, w->files, name, rank, dim, &t));
+    dtype = w->compute == DT_F32 ? t->dtype : DT_BF16;
+    *out = mat_of(NULL, dtype, (int)dim[0], (int)cols);
+    out->data = place(w, t, dtype, (size_t)dim[0] * (size_t)cols);
     return VLQA_OK;
 }
 
@@ -143,7 +133,7 @@ vlqa_status weights_vec(struct weights *w, const float **out, int n, const char 
     status = name_of(w, full, name, args);
     va_end(args);
     TRY(status);
-    TRY(find(w, full, 1, dim, &t));
+    TRY(st_want(w->env, w->files, full, 1, dim, &t));
     data = arena_push(w->mem, (size_t)n * sizeof *data);
     if (!measures(w)) bring(w, data, DT_F32, t, (size_t)n);
     *out = data;

@@ -10,7 +10,7 @@ struct weights { /* one load: where from, where to */
     struct env *env;
     struct backend *be;
     struct st_files *files;
-    struct arena *mem;  /* takes what is converted; on a measuring arena (base NULL) nothing is */
+    struct arena *mem;  /* takes what is converted or copied; a measuring one (base NULL) counts */
     enum dtype compute; /* DT_BF16: matrices that are not BF16 are converted; DT_F32: stay mapped */
 };
 

@@ -32,6 +32,7 @@ struct block { /* rows that go through the tiles together, for one KV head */
 
 /* c[m, n] += a[m, k] b[k, n], k ascending for each element whatever the tile. n is a multiple of
  * VEC_LANES. */
+#define GEMM_ROWS 6
 #define GEMM_VECS (VEC_LANES == 16 ? 4 : 2)
 
 struct gemm {
@@ -42,25 +43,37 @@ struct gemm {
 
 VEC_INLINE void gemm_tile(const struct gemm *g, int row, int col, int rows, int vecs)
 {
-    vec sum[6][4], b[4];
-    const float *pa = g->a + row * g->lda, *pb = g->b + col;
+    const float *a = g->a + row * g->lda, *b = g->b + col;
     float *c = g->c + row * g->ldc + col;
-    _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
-        _Pragma("GCC unroll 8") for (int i = 0; i < vecs; i++) sum[r][i] =
-            vec_load(DT_F32, c + r * g->ldc + i * VEC_LANES);
-    for (int k = 0; k < g->k; k++) {
-        _Pragma("GCC unroll 8") for (int i = 0; i < vecs; i++) b[i] =
-            vec_load(DT_F32, pb + k * g->ldb + i * VEC_LANES);
-        _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
+    vec sum[GEMM_ROWS][GEMM_VECS], right[GEMM_VECS];
+    VEC_EACH(r, rows)
+    {
+        VEC_EACH(i, vecs)
         {
-            vec a = vec_all(pa[r * g->lda + k]);
-            _Pragma("GCC unroll 8") for (int i = 0; i < vecs; i++) sum[r][i] =
-                vec_madd(a, b[i], sum[r][i]);
+            sum[r][i] = vec_load(DT_F32, c + r * g->ldc + i * VEC_LANES);
         }
     }
-    _Pragma("GCC unroll 8") for (int r = 0; r < rows; r++)
-        _Pragma("GCC unroll 8") for (int i = 0; i < vecs; i++)
+    for (int k = 0; k < g->k; k++) {
+        VEC_EACH(i, vecs)
+        {
+            right[i] = vec_load(DT_F32, b + k * g->ldb + i * VEC_LANES);
+        }
+        VEC_EACH(r, rows)
+        {
+            vec left = vec_all(a[r * g->lda + k]);
+            VEC_EACH(i, vecs)
+            {
+                sum[r][i] = vec_madd(left, right[i], sum[r][i]);
+            }
+        }
+    }
+    VEC_EACH(r, rows)
+    {
+        VEC_EACH(i, vecs)
+        {
             vec_store(c + r * g->ldc + i * VEC_LANES, sum[r][i]);
+        }
+    }
 }
 
 VEC_INLINE void gemm_strip(const struct gemm *g, int row, int rows)
@@ -75,8 +88,8 @@ VEC_INLINE void gemm_strip(const struct gemm *g, int row, int rows)
 static void gemm_add(const struct gemm *g)
 {
     int row = 0;
-    for (; row + 6 <= g->m; row += 6)
-        gemm_strip(g, row, 6);
+    for (; row + GEMM_ROWS <= g->m; row += GEMM_ROWS)
+        gemm_strip(g, row, GEMM_ROWS);
     for (; row + 2 <= g->m; row += 2)
         gemm_strip(g, row, 2);
     for (; row < g->m; row++)
@@ -106,11 +119,12 @@ static void load_keys(const struct block *b, int base, int slots)
         for (int d = 0; d < b->dim; d += VEC_LANES) {
             int n = min_int(VEC_LANES, b->dim - d);
             vec square[VEC_LANES];
-            for (int i = 0; i < VEC_LANES; i++)
-                square[i] = slot + i >= slots ? vec_zero()
-                            : n == VEC_LANES
-                                ? vec_load(k.dtype, mat_at(k, base + slot + i, d))
-                                : vec_load_n(k.dtype, mat_at(k, base + slot + i, d), n);
+            for (int i = 0; i < VEC_LANES; i++) {
+                const void *at = slot + i < slots ? mat_at(k, base + slot + i, d) : NULL;
+                square[i] = !at              ? vec_zero()
+                            : n == VEC_LANES ? vec_load(k.dtype, at)
+                                             : vec_load_n(k.dtype, at, n);
+            }
             vec_transpose(square);
             for (int i = 0; i < n; i++)
                 vec_store(b->work->kt + (d + i) * TILE + slot, square[i]);
@@ -158,15 +172,9 @@ static void softmax_pair(const struct block *b, int pair, struct seen s)
 static void add_values(const struct block *b, int pair, int n, int begin, int end)
 {
     struct work *w = b->work;
-    struct gemm g = {w->sum + pair * b->width,
-                     w->score + pair * TILE + begin,
-                     w->v + begin * b->width,
-                     b->width,
-                     TILE,
-                     b->width,
-                     n,
-                     end - begin,
-                     b->width};
+    struct gemm g = {.c = w->sum + pair * b->width, .ldc = b->width, .m = n};
+    g.a = w->score + pair * TILE + begin, g.lda = TILE, g.k = end - begin;
+    g.b = w->v + begin * b->width, g.ldb = b->width, g.n = b->width;
     if (begin < end) gemm_add(&g);
 }
 
@@ -175,15 +183,9 @@ static void add_tile(const struct block *b, int row, int rows, struct seen s)
 {
     int pair = row * b->group, n = rows * b->group;
     struct work *w = b->work;
-    struct gemm g = {w->score + pair * TILE,
-                     w->q + pair * b->width,
-                     w->kt,
-                     TILE,
-                     b->width,
-                     TILE,
-                     n,
-                     b->dim,
-                     TILE};
+    struct gemm g = {.c = w->score + pair * TILE, .ldc = TILE, .m = n};
+    g.a = w->q + pair * b->width, g.lda = b->width, g.k = b->dim;
+    g.b = w->kt, g.ldb = TILE, g.n = TILE;
     memset(g.c, 0, (size_t)(n * TILE) * sizeof *g.c);
     gemm_add(&g);
     for (int i = 0; i < n; i++)

@@ -11,6 +11,13 @@
 
 #define VEC_INLINE static inline __attribute__((always_inline))
 
+/* A loop of a few constant turns, unrolled so that its arrays of vectors become registers. */
+#ifdef __clang__
+#define VEC_EACH(i, n) _Pragma("clang loop unroll(full)") for (int i = 0; i < (n); i++)
+#else
+#define VEC_EACH(i, n) _Pragma("GCC unroll 8") for (int i = 0; i < (n); i++)
+#endif
+
 #if defined(__AVX512F__)
 #include <immintrin.h>
 

@@ -69,7 +69,7 @@ static struct mat product_of(struct lab_cpu cpu, int threads, struct mat x, stru
     struct mat y = lab_mat(DT_F32, x.rows, w.rows, w.rows, 0, 1);
     struct lab lab;
     lab_open(&lab, cpu, threads);
-    k_matmul(lab.be, y, x, w, NULL, ACT_NONE);
+    k_matmul(lab.be, y, x, w, NULL, ACT_GELU_TANH);
     lab_close(&lab);
     return y;
 }

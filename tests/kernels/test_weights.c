@@ -1,0 +1,209 @@
+/* test_weights.c - tensors that stay mapped, tensors that are converted, and what is refused. */
+#include "tests/kernels/lab.h"
+
+#include "kernels/weights.h"
+
+#define HEADER                                                                      \
+    "{\"b\":{\"dtype\":\"BF16\",\"shape\":[2,3],\"data_offsets\":[0,12]},"          \
+    "\"f\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[12,36]},"           \
+    "\"h\":{\"dtype\":\"F16\",\"shape\":[2,3],\"data_offsets\":[36,48]},"           \
+    "\"conv.4\":{\"dtype\":\"BF16\",\"shape\":[2,3,1,2],\"data_offsets\":[48,72]}," \
+    "\"v\":{\"dtype\":\"F16\",\"shape\":[3],\"data_offsets\":[72,78]}}"
+#define DATA_BYTES 78
+
+static const float values[6] = {1.0f, -2.5f, 1.00390625f, 1.01171875f, 0.0f, -1.5f};
+static const float to_bf16[6] = {1.0f, -2.5f, 1.0f, 1.015625f, 0.0f, -1.5f};
+
+struct model { /* a file in memory, its data `shift` bytes past an aligned place */
+    uint8_t *block;
+    struct st_files *files;
+    struct lab lab;
+    struct arena mem;
+    struct weights w;
+};
+
+static void fill(uint8_t *data)
+{
+    for (int i = 0; i < 6; i++) {
+        uint16_t b = f32_to_bf16(values[i]), h = lab_f16((double)values[i]);
+        memcpy(data + 2 * i, &b, 2);
+        memcpy(data + 12 + 4 * i, &values[i], 4);
+        memcpy(data + 36 + 2 * i, &h, 2);
+        memcpy(data + 48 + 2 * i, &b, 2);
+        memcpy(data + 60 + 2 * i, &b, 2);
+        if (i < 3) memcpy(data + 72 + 2 * i, &h, 2);
+    }
+}
+
+static void open_model(struct model *m, enum dtype compute, size_t shift)
+{
+    size_t header = strlen(HEADER), padded = (header + 63) / 64 * 64 - 8 + shift;
+    uint64_t length;
+    if (padded < header) padded += 64;
+    length = padded;
+    m->block = lab_alloc(8 + padded + DATA_BYTES);
+    memset(m->block, ' ', 8 + padded);
+    memcpy(m->block, &length, 8);
+    memcpy(m->block + 8, HEADER, header);
+    fill(m->block + 8 + padded);
+    lab_open(&m->lab, (struct lab_cpu){VLQA_CPU_PLAIN, NULL}, 0);
+    m->files = NULL;
+    if (st_open_memory(&m->lab.env, "t", m->block, 8 + padded + DATA_BYTES, &m->files))
+        CHECK_FAIL("%s", m->lab.env.message);
+    m->mem = (struct arena){0};
+    m->w = (struct weights){&m->lab.env, m->lab.be, m->files, &m->mem, compute};
+}
+
+/* From measuring to filling: the same calls again need what was measured, no more and no less. */
+static void give_memory(struct model *m)
+{
+    size_t bytes = m->mem.used;
+    m->mem = arena_over(lab_alloc(bytes), bytes);
+}
+
+static void close_model(struct model *m)
+{
+    heap_free(m->mem.base);
+    st_close(m->files);
+    lab_close(&m->lab);
+    heap_free(m->block);
+}
+
+static int is_mapped(const struct model *m, struct mat a)
+{
+    const struct st_tensor *b = st_find(m->files, "b"), *v = st_find(m->files, "v");
+    return (const char *)a.data >= (const char *)b->data &&
+           (const char *)a.data < (const char *)v->data;
+}
+
+static int holds(struct mat m, const float *expected)
+{
+    int same = 0;
+    for (int i = 0; i < 6; i++)
+        same += ref_value(m, i / 3, i % 3) == (double)expected[i];
+    return same == 6 && m.rows == 2 && m.cols == 3;
+}
+
+static void want_three(struct model *m, struct mat out[3])
+{
+    CHECK_EQ(weights_mat2(&m->w, &out[0], 2, 3, "%s", "b"), VLQA_OK);
+    CHECK_EQ(weights_mat2(&m->w, &out[1], 2, 3, "%c", 'f'), VLQA_OK);
+    CHECK_EQ(weights_mat2(&m->w, &out[2], 2, 3, "h"), VLQA_OK);
+}
+
+static void load_three(struct model *m, enum dtype compute, size_t shift, struct mat out[3])
+{
+    size_t measured;
+    open_model(m, compute, shift);
+    want_three(m, out);
+    measured = m->mem.used;
+    give_memory(m);
+    want_three(m, out);
+    CHECK_EQ(m->mem.used, measured);
+}
+
+TEST(bf16_stays_mapped_and_the_rest_is_rounded)
+{
+    struct model m;
+    struct mat a[3];
+    load_three(&m, DT_BF16, 0, a);
+    CHECK(is_mapped(&m, a[0]) && !is_mapped(&m, a[1]) && !is_mapped(&m, a[2]));
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQ(a[i].dtype, DT_BF16);
+        CHECK(holds(a[i], to_bf16));
+    }
+    close_model(&m);
+}
+
+TEST(for_f32_everything_stays_mapped)
+{
+    struct model m;
+    struct mat a[3];
+    load_three(&m, DT_F32, 0, a);
+    CHECK_EQ(m.mem.used, 0);
+    CHECK(a[0].dtype == DT_BF16 && a[1].dtype == DT_F32 && a[2].dtype == DT_F16);
+    for (int i = 0; i < 3; i++)
+        CHECK(is_mapped(&m, a[i]) && holds(a[i], i == 0 ? to_bf16 : values));
+    close_model(&m);
+}
+
+TEST(misaligned_tensors_are_copied)
+{
+    for (size_t shift = 1; shift < 4; shift++) {
+        struct model m;
+        struct mat a[3];
+        load_three(&m, DT_F32, shift, a);
+        CHECK_EQ(is_mapped(&m, a[0]), shift == 2);
+        CHECK_EQ(is_mapped(&m, a[1]), 0);
+        CHECK_EQ(is_mapped(&m, a[2]), shift == 2);
+        for (int i = 0; i < 3; i++) {
+            CHECK_EQ((uintptr_t)a[i].data % dtype_size(a[i].dtype), 0);
+            CHECK(holds(a[i], i == 0 ? to_bf16 : values));
+        }
+        close_model(&m);
+    }
+}
+
+TEST(higher_ranks_are_seen_as_matrices)
+{
+    static const int64_t dim[4] = {2, 3, 1, 2};
+    struct model m;
+    struct mat a;
+    open_model(&m, DT_BF16, 0);
+    REQUIRE(weights_mat(&m.w, &a, 4, dim, "conv.%d", 4) == VLQA_OK);
+    CHECK(a.rows == 2 && a.cols == 6 && a.stride == 6);
+    CHECK(ref_value(a, 1, 5) == -1.5 && is_mapped(&m, a));
+    close_model(&m);
+}
+
+TEST(vectors_become_f32)
+{
+    struct model m;
+    const float *v = NULL;
+    open_model(&m, DT_BF16, 0);
+    CHECK_EQ(weights_vec(&m.w, &v, 3, "v"), VLQA_OK);
+    CHECK(v == NULL);
+    give_memory(&m);
+    REQUIRE(weights_vec(&m.w, &v, 3, "v") == VLQA_OK);
+    CHECK(memcmp(v, values, 3 * sizeof *v) == 0);
+    close_model(&m);
+}
+
+TEST(what_is_wrong_is_said_while_measuring)
+{
+    static const int64_t wide[3] = {1, 1 << 30, 1 << 30};
+    struct model m;
+    struct mat a;
+    const float *v;
+    open_model(&m, DT_BF16, 0);
+    CHECK_EQ(weights_mat2(&m.w, &a, 3, 2, "b"), VLQA_EMODEL);
+    CHECK_HAS(m.lab.env.message, "b is [2, 3], expected [3, 2]");
+    CHECK_EQ(weights_vec(&m.w, &v, 3, "layers.%d.norm", 7), VLQA_EMODEL);
+    CHECK_HAS(m.lab.env.message, "layers.7.norm is missing");
+    CHECK_EQ(weights_mat(&m.w, &a, 3, wide, "b"), VLQA_EMODEL);
+    CHECK_EQ(weights_mat2(&m.w, &a, 2, 3, "%0400d", 1), VLQA_EMODEL);
+    CHECK_HAS(m.lab.env.message, "too long");
+    CHECK_EQ(m.mem.used, 0);
+    close_model(&m);
+}
+
+TEST(made_up_weights_are_bf16_matrices)
+{
+    struct lab lab;
+    struct arena mem = {0};
+    struct st_files *files;
+    struct weights w;
+    struct mat a;
+    lab_open(&lab, (struct lab_cpu){VLQA_CPU_AUTO, NULL}, 0);
+    REQUIRE(st_open_random(&lab.env, 1, &files) == VLQA_OK);
+    w = (struct weights){&lab.env, lab.be, files, &mem, DT_BF16};
+    REQUIRE(weights_mat2(&w, &a, 40, 30, "x.weight") == VLQA_OK);
+    CHECK(a.dtype == DT_BF16 && mem.used == 0 && ref_value(a, 39, 29) != 0);
+    st_close(files);
+    lab_close(&lab);
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}
