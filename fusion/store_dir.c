@@ -32,19 +32,27 @@ static int hex_digit(char c)
     return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+static int is_temporary_end(const char *s) /* .PID.N.tmp */
+{
+    for (int i = 0; i < 2; i++) {
+        size_t digits = *s == '.' ? strspn(s + 1, "0123456789") : 0;
+        if (!digits) return 0;
+        s += 1 + digits;
+    }
+    return strcmp(s, ".tmp") == 0;
+}
+
 static enum name_kind name_parse(const char *name, struct key *key)
 {
-    size_t n = strlen(name);
-    if (n < 69) return NAME_OTHER;
+    if (strlen(name) < STORE_DIR_NAME - 1) return NAME_OTHER;
     for (int i = 0; i < 32; i++) {
         int high = hex_digit(name[2 * i]), low = hex_digit(name[2 * i + 1]);
         if (high < 0 || low < 0) return NAME_OTHER;
         key->b[i] = (uint8_t)(high << 4 | low);
     }
-    if (strcmp(name + 64, ".vlqa") == 0) return NAME_RECORD;
-    if (strncmp(name + 64, ".vlqa.", 6) == 0 && strcmp(name + n - 4, ".tmp") == 0)
-        return NAME_TEMPORARY;
-    return NAME_OTHER;
+    if (strncmp(name + 64, ".vlqa", 5) != 0) return NAME_OTHER;
+    if (!name[69]) return NAME_RECORD;
+    return is_temporary_end(name + 69) ? NAME_TEMPORARY : NAME_OTHER;
 }
 
 void store_dir_name(struct key key, char name[STORE_DIR_NAME])
