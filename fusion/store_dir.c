@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 #define LOCK_NAME "vlqa.lock"
-#define LOCK_WAIT_MS 2000 /* a writer of one record is done by then */
+#define LOCK_WAIT_MS 5000 /* a writer of one record is done by then */
 
 enum name_kind { NAME_OTHER, NAME_RECORD, NAME_TEMPORARY };
 
