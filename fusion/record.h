@@ -12,16 +12,17 @@ enum record_kind {
 
 #define RECORD_MAX_MATS 512
 
-/* One block: this struct, the matrices' table, their data, each 64-byte aligned. VISUAL: visual
- * rows, then the DeepStack rows. CHUNK: k and v of layer 0, of layer 1, ... */
+/* Made by the store: one block with the matrices' table and, unless they are mapped from a file,
+ * the matrices, each 64-byte aligned. VISUAL: visual rows, then the DeepStack rows. CHUNK: k and v
+ * of layer 0, of layer 1, ... */
 struct record {
     struct key key;
     enum record_kind kind;
     int rows;
     struct grid grid; /* of visual rows; {0, 0} for text */
     int n_mats;
-    struct mat *mat; /* [n_mats], each [rows, its own cols], no padding between rows */
-    size_t bytes;    /* of the block */
+    struct mat *mat; /* [n_mats], each [rows, its own cols], no padding between rows; one dtype */
+    size_t bytes;    /* of the block and of what is mapped */
 };
 
 struct record_shape { /* all that decides the size of a record */
@@ -51,5 +52,9 @@ struct key_parts {
 };
 
 struct key key_of(const struct key_parts *parts);
+
+/* One matrix after the other, from *at on: its bytes, and *at moved to where the next begins, a
+ * multiple of 64. 0 when that does not fit in memory. */
+int record_step(size_t *at, int rows, int cols, enum dtype dtype, size_t *bytes);
 
 #endif

@@ -1,0 +1,199 @@
+/* test_store_kill.c - many processes on one directory, some of them killed at any moment. */
+#include "tests/fusion/store_lab.h"
+
+#define KILLS 2000
+#define LARGEST 2048 /* rows of a record; it takes a while to write */
+
+static uint32_t next_random(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+static int rows_of(int number)
+{
+    return number % 3 ? LAB_ROWS : LARGEST;
+}
+
+/* Publishes one record after the other and says so, until it is killed. */
+static void write_until_killed(int first, size_t disk_bytes, int say)
+{
+    struct env env = {0};
+    struct store_options options = {lab_dir(), 0, disk_bytes};
+    struct store *store;
+    if (store_open(&env, &options, &store) != VLQA_OK) _exit(1);
+    for (int number = first;; number++) {
+        const struct record *r = lab_put(&env, store, number, RECORD_CHUNK, rows_of(number));
+        if (!r || lab_stats(store).write_failures) _exit(1);
+        store_unpin(store, r);
+        if (write(say, &number, sizeof number) != sizeof number) _exit(1);
+    }
+}
+
+/* A writer is started and killed; the descriptor has what it said. -1: could not be started or
+ * ended by itself. */
+static int run_and_kill(int first, size_t disk_bytes, uint32_t wait_us)
+{
+    int say[2], status = 0;
+    pid_t child;
+    if (pipe(say) != 0) return -1;
+    child = fork();
+    if (child == 0) write_until_killed(first, disk_bytes, say[1]);
+    close(say[1]);
+    usleep(wait_us);
+    if (child > 0) (void)kill(child, SIGKILL);
+    if (child > 0 && waitpid(child, &status, 0) == child && WIFSIGNALED(status)) return say[0];
+    close(say[0]);
+    return -1;
+}
+
+struct census {
+    int records, intact;
+    uint64_t bytes;
+};
+
+static int count(void *user, const struct store_item *item)
+{
+    struct census *census = user;
+    census->records++;
+    census->intact += item->intact;
+    census->bytes += item->bytes;
+    return 0;
+}
+
+/* Every file that has a record's name is whole. */
+static struct census take_census(void)
+{
+    struct env env = {0};
+    struct census census = {0, 0, 0};
+    CHECK_EQ(store_scan(&env, lab_dir(), 1, count, &census), VLQA_OK);
+    CHECK_EQ(census.intact, census.records);
+    return census;
+}
+
+static void remove_all(void)
+{
+    struct env env = {0};
+    int removed;
+    CHECK_EQ(store_remove(&env, lab_dir(), NULL, &removed), VLQA_OK);
+}
+
+TEST(killed_writers_lose_no_published_record)
+{
+    struct env env = {0};
+    struct store *store = lab_open(&env, lab_dir(), 0, LAB_LARGE);
+    uint32_t seed = 1;
+    int published = 0, torn = 0;
+    for (int kills = 0; kills < KILLS; kills++) {
+        int said = run_and_kill(kills * 1000, LAB_LARGE, next_random(&seed) % 6000), number;
+        long long bytes;
+        REQUIRE(said >= 0);
+        while (read(said, &number, sizeof number) == sizeof number) {
+            published++;
+            CHECK_EQ(lab_find(store, number), STORE_DISK);
+        }
+        close(said);
+        torn += lab_files(&bytes) > (int)lab_stats(store).disk_records;
+        if (kills % 50 != 49) continue;
+        (void)take_census();
+        remove_all();
+    }
+    CHECK(published > KILLS / 10 && torn > KILLS / 100);
+    CHECK_EQ(lab_stats(store).rejected, 0);
+    printf("     %d kills: %d records published, %d writes cut\n", KILLS, published, torn);
+    store_close(store);
+    lab_clean();
+}
+
+TEST(killed_writers_keep_the_quota)
+{
+    const size_t quota = 400000; /* of two large records and many small ones */
+    uint32_t seed = 2;
+    int evicted = 0;
+    for (int kills = 0; kills < 200; kills++) {
+        int said = run_and_kill(kills * 1000, quota, next_random(&seed) % 20000), number, last = 0;
+        long long bytes;
+        REQUIRE(said >= 0);
+        while (read(said, &number, sizeof number) == sizeof number)
+            last = number;
+        close(said);
+        (void)lab_files(&bytes);
+        CHECK(bytes <= (long long)quota); /* half-written files count */
+        evicted += last && take_census().records < last % 1000;
+    }
+    CHECK(evicted > 0);
+    lab_clean();
+}
+
+#define OPERATIONS 1000
+#define NUMBERS 24 /* records that they ask for; the quota holds a third */
+#define QUOTA (8 * LAB_FILE)
+
+/* The exit status of a process that shares the directory: 0, everything was right. */
+static int share(uint32_t seed)
+{
+    struct env env = {0};
+    struct store_options options = {lab_dir(), 2048, QUOTA};
+    struct store_stats stats;
+    struct store *store;
+    int wrong = 0;
+    if (store_open(&env, &options, &store) != VLQA_OK) return 1;
+    for (int i = 0; i < OPERATIONS; i++) {
+        int number = (int)(next_random(&seed) % NUMBERS);
+        const struct record *r = store_get(store, lab_key(number), NULL);
+        if (!r) r = lab_put(&env, store, number, RECORD_CHUNK, LAB_ROWS);
+        if (!r) return 2;
+        wrong += !lab_right(r, number);
+        store_unpin(store, r);
+    }
+    stats = lab_stats(store);
+    store_close(store);
+    if (wrong) return 3;
+    if (stats.write_failures || stats.rejected) return 4;
+    return stats.hits_disk > 100 && stats.evicted_disk > 100 ? 0 : 5;
+}
+
+static long long bytes_under_lock(void)
+{
+    int fd = open(lab_path("vlqa.lock"), O_RDWR | O_CREAT, 0600);
+    long long bytes = -1;
+    if (fd < 0) return -1;
+    if (flock(fd, LOCK_EX) == 0) (void)lab_files(&bytes);
+    close(fd);
+    return bytes;
+}
+
+TEST(processes_share_a_directory_and_its_quota)
+{
+    pid_t child[2];
+    int looks = 0;
+    for (int i = 0; i < 2; i++) {
+        child[i] = fork();
+        REQUIRE(child[i] >= 0);
+        if (child[i] == 0) _exit(share((uint32_t)i + 7));
+    }
+    for (int i = 0; i < 2; i++) {
+        int status = 0;
+        while (waitpid(child[i], &status, WNOHANG) == 0) {
+            long long bytes = bytes_under_lock();
+            CHECK(bytes >= 0 && bytes <= QUOTA);
+            looks++;
+            usleep(2000);
+        }
+        CHECK(WIFEXITED(status));
+        CHECK_EQ(WEXITSTATUS(status), 0);
+    }
+    CHECK(looks > 10);
+    CHECK(take_census().bytes <= QUOTA);
+    lab_clean();
+}
+
+TEST(directory_is_left_empty) /* the last test: nothing of ours lies around */
+{
+    CHECK_EQ(rmdir(lab_dir()), 0);
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}
