@@ -1,7 +1,6 @@
 /* cli.c - what the verbs share. */
 #include "eval/cli.h"
 
-#include "base/file.h"
 #include "base/heap.h"
 
 #include <assert.h>
@@ -174,27 +173,32 @@ int cli_progress(void *user, const char *phase, int64_t done, int64_t total)
 
 /* ---- engine and session ---- */
 
-/* <directory of this program>/../assets/default-model: a build folder in a checkout */
-static int beside_program(char *path, size_t cap)
+/* The directory of this program, ending with '/', or "". */
+static void program_directory(char *path, size_t cap)
 {
-    char program[4096], *slash;
-    ssize_t bytes = readlink("/proc/self/exe", program, sizeof program - 1);
-    if (bytes <= 0) return 0;
-    program[bytes] = 0;
-    slash = strrchr(program, '/');
-    if (!slash) return 0;
-    *slash = 0;
-    return snprintf(path, cap, "%s/../assets/default-model", program) < (int)cap;
+    ssize_t bytes = readlink("/proc/self/exe", path, cap - 1);
+    char *slash;
+    path[bytes > 0 ? bytes : 0] = 0;
+    slash = strrchr(path, '/');
+    if (slash) slash[1] = 0;
 }
 
 static int find_default_model(struct cli *cli, char *path, size_t cap)
 {
-    if (beside_program(path, cap) && file_exists(path)) return CLI_OK;
-    snprintf(path, cap, "%s", VLQA_INSTALLED_MODEL);
-    if (file_exists(path)) return CLI_OK;
+    /* a build folder in a checkout; an installation, also one that was moved; this one */
+    static const char *const places[] = {"../assets/default-model", "../share/vlqa/default-model",
+                                         VLQA_INSTALLED_MODEL};
+    char program[4096];
+    program_directory(program, sizeof program);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const char *before = places[i][0] == '/' ? "" : program;
+        if (places[i][0] != '/' && !program[0]) continue;
+        if (snprintf(path, cap, "%s%s", before, places[i]) < (int)cap && access(path, F_OK) == 0)
+            return CLI_OK;
+    }
     return cli_fail(cli, VLQA_EMODEL,
-                    "no model: give -m DIR; no default model is at " VLQA_INSTALLED_MODEL
-                    " or in ../assets beside this program");
+                    "no model: give -m DIR; no default model lies in ../assets or ../share/vlqa "
+                    "beside this program or at " VLQA_INSTALLED_MODEL);
 }
 
 int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct vlqa_engine **out)

@@ -272,13 +272,18 @@ TEST(the_environment_names_the_model)
 
 TEST(the_default_model_lies_beside_the_program)
 {
-    struct run *r = run_cli((struct setup){.program = "/bin/sh"},
-                            ARGS("-c",
-                                 "mkdir -p tree/bin tree/assets/default-model && "
-                                 "cp \"$0\" tree/bin/vlqa && exec tree/bin/vlqa -p ?",
-                                 FAKE_CLI));
-    CHECK_EQ(r->code, 0);
-    CHECK_HAS(r->calls, "/tree/bin/../assets/default-model ");
+    static const char *const places[] = {"assets", "share/vlqa"};
+    for (int i = 0; i < 2; i++) {
+        char expected[64];
+        struct run *r = run_cli((struct setup){.program = "/bin/sh"},
+                                ARGS("-c",
+                                     "rm -rf tree && mkdir -p tree/bin tree/$1/default-model && "
+                                     "cp \"$0\" tree/bin/vlqa && exec tree/bin/vlqa -p ?",
+                                     FAKE_CLI, places[i]));
+        snprintf(expected, sizeof expected, "/tree/bin/../%s/default-model ", places[i]);
+        CHECK_EQ(r->code, 0);
+        CHECK_HAS(r->calls, expected);
+    }
 }
 
 TEST(no_model_at_all_is_told)
