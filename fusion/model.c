@@ -93,7 +93,7 @@ static vlqa_status open_config(struct env *env, const char *dir, const char *nam
     return status;
 }
 
-/* The tower's configuration reads the same file; here it is one of those that make up the digest. */
+/* The tower's configuration reads the same file; here it counts for the digest. */
 static vlqa_status hash_processor(struct env *env, const char *dir, struct hash *digest)
 {
     struct json_doc *doc;

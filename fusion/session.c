@@ -286,8 +286,8 @@ static vlqa_status add_image(struct vlqa_session *s, const char *name, const str
     rows = (int64_t)(info.grid_h / merge) * (info.grid_w / merge);
     if (rows > s->max_rows - s->visual_rows)
         return env_fail(&s->env, VLQA_ELIMIT,
-                        "%s: needs %lld rows at %d x %d, the session has %d of %d left (more session "
-                        "rows or a lower image_max_tokens would fit it)",
+                        "%s: needs %lld rows at %d x %d, the session has %d of %d left (more "
+                        "session rows or a lower image_max_tokens would fit it)",
                         name, (long long)rows, info.resized_width, info.resized_height,
                         s->max_rows - s->visual_rows, s->max_rows);
     info.rows = (int)rows;

@@ -1,0 +1,224 @@
+/* test_answer.c - what an answer is: where it ends, its pieces, its rows, turns that are kept. */
+#include "fusion/session.h"
+
+#include "tests/check.h"
+#include "tests/fusion/fixture.h"
+#include "text/utf8.h"
+
+#define QUESTION FIXTURE_QUESTION
+#define VOCAB FIXTURE_VOCAB
+
+/* Answers. */
+
+TEST(greedy_answers_are_equal_and_seeds_matter)
+{
+    static const struct {
+        float temperature;
+        uint64_t seed;
+    } how[] = {{0, 1}, {0, 2}, {2, 1}, {2, 1}, {2, 2}};
+    static int32_t token[5][40];
+    struct run r = run_new();
+    REQUIRE(run_open(&r));
+    for (int i = 0; i < 5; i++) {
+        struct vlqa_ask_options o = run_ask(40);
+        struct vlqa_answer answer;
+        o.temperature = how[i].temperature;
+        o.seed = how[i].seed;
+        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+        REQUIRE(answer.n_tokens == 40);
+        memcpy(token[i], answer.token, sizeof token[i]);
+    }
+    CHECK(memcmp(token[0], token[1], sizeof token[0]) == 0);
+    CHECK(memcmp(token[2], token[3], sizeof token[0]) == 0);
+    CHECK(memcmp(token[2], token[4], sizeof token[0]) != 0);
+    CHECK(memcmp(token[0], token[2], sizeof token[0]) != 0);
+    run_close(&r);
+}
+
+struct stream {
+    char text[8192];
+    size_t bytes;
+    int calls, stop_after, broken;
+};
+
+static int on_token(void *user, const char *utf8, size_t bytes)
+{
+    struct stream *s = user;
+    s->calls++;
+    if (!bytes || utf8_valid(utf8, bytes) != bytes || s->bytes + bytes > sizeof s->text)
+        s->broken = 1;
+    else
+        memcpy(s->text + s->bytes, utf8, bytes);
+    s->bytes += bytes;
+    return s->calls == s->stop_after;
+}
+
+/* Random weights at a high temperature say many broken sequences. */
+TEST(pieces_are_utf8_and_make_up_the_answer)
+{
+    static struct stream stream;
+    struct run r = run_new();
+    int replaced = 0;
+    REQUIRE(run_open(&r));
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct vlqa_ask_options o = run_ask(60);
+        struct vlqa_answer answer;
+        memset(&stream, 0, sizeof stream);
+        o.temperature = 3;
+        o.seed = seed;
+        o.on_token = on_token;
+        o.user = &stream;
+        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+        CHECK(!stream.broken);
+        CHECK_EQ(stream.bytes, answer.text_bytes);
+        CHECK(memcmp(stream.text, answer.text, answer.text_bytes) == 0);
+        CHECK_EQ(utf8_valid(answer.text, answer.text_bytes), answer.text_bytes);
+        CHECK_EQ(answer.text[answer.text_bytes], 0);
+        replaced += strstr(answer.text, "\xef\xbf\xbd") != NULL;
+    }
+    CHECK(replaced > 0);
+    run_close(&r);
+}
+
+TEST(on_token_can_end_the_answer)
+{
+    static struct stream stream;
+    struct run r = run_new();
+    REQUIRE(run_open(&r));
+    CHECK(vlqa_add_image_file(r.session, FIXTURE_PICTURE) == VLQA_OK);
+    for (int n = 1; n < 6; n++) {
+        struct vlqa_ask_options o = run_ask(60);
+        struct vlqa_answer answer;
+        stream = (struct stream){.stop_after = n};
+        o.on_token = on_token;
+        o.user = &stream;
+        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+        CHECK(answer.stop == VLQA_STOP_CALLER);
+        CHECK_EQ(stream.calls, n);
+        CHECK_EQ(stream.bytes, answer.text_bytes);
+        CHECK(answer.n_tokens >= n && answer.n_tokens < 60);
+    }
+    CHECK(run_is_undisturbed(r.session));
+    run_close(&r);
+}
+
+TEST(answer_ends_where_it_must)
+{
+    struct run r = run_new();
+    struct vlqa_ask_options o = run_ask(7);
+    struct vlqa_answer answer;
+    int rows;
+    REQUIRE(run_open(&r));
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+    CHECK(answer.stop == VLQA_STOP_LENGTH);
+    CHECK_EQ(answer.n_tokens, 7);
+    rows = answer.rows_total;
+    run_close(&r);
+    for (int room = 0; room < 3; room++) { /* the last token needs no row */
+        r.so.max_rows = rows + room;
+        REQUIRE(run_open(&r));
+        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+        CHECK(answer.stop == VLQA_STOP_ROWS);
+        CHECK_EQ(answer.n_tokens, room + 1);
+        run_close(&r);
+    }
+    r.so.max_rows = rows - 1;
+    REQUIRE(run_open(&r));
+    CHECK(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_ELIMIT);
+    CHECK(answer.logits == NULL);
+    run_close(&r);
+}
+
+/* A token that the answer has becomes an end token: the answer stops before it. */
+TEST(end_token_ends_the_answer)
+{
+    struct run r = run_new();
+    struct vlqa_ask_options o = run_ask(20);
+    struct vlqa_answer answer;
+    int at = 0;
+    REQUIRE(run_open(&r));
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+    r.engine->ids.eos[0] = answer.token[5];
+    while (answer.token[at] != r.engine->ids.eos[0])
+        at++;
+    o.ignore_eos = 0;
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+    CHECK(answer.stop == VLQA_STOP_EOS);
+    CHECK_EQ(answer.n_tokens, at);
+    run_close(&r);
+}
+
+static void check_rows(const struct vlqa_answer *a)
+{
+    CHECK(a->rows_prefix > 0 && a->rows_context >= 0 && a->rows_question > 0);
+    CHECK_EQ(a->rows_prefix + a->rows_context + a->rows_question, a->rows_total);
+}
+
+#define TURN_SYSTEM "<|im_start|>system\nBe brief.<|im_end|>\n"
+#define TURN_USER "<|im_start|>user\nNote. First?<|im_end|>\n"
+#define TURN_OPEN "<|im_start|>assistant\n"
+
+TEST(kept_turns_are_those_of_the_conversation)
+{
+    static float kept[VOCAB], fresh[VOCAB];
+    char text[2048], prompt[2048], reply[512];
+    struct vlqa_ask_options o = run_ask(6);
+    struct vlqa_answer answer;
+    struct run r = run_new();
+    REQUIRE(run_open(&r));
+    CHECK(vlqa_set_system(r.session, "Be brief.", 9) == VLQA_OK);
+    CHECK(run_text(r.session, "Note. ") == VLQA_OK);
+    o.keep = 1;
+    REQUIRE(vlqa_ask(r.session, "First?", &o, &answer) == VLQA_OK);
+    check_rows(&answer);
+    run_prompt(&r, &answer, prompt, sizeof prompt);
+    CHECK_STR(prompt, TURN_SYSTEM TURN_USER TURN_OPEN);
+    REQUIRE(strlen(answer.text) < sizeof reply);
+    strcpy(reply, answer.text);
+    o.keep = 0;
+    REQUIRE(vlqa_ask(r.session, "Second?", &o, &answer) == VLQA_OK);
+    check_rows(&answer);
+    snprintf(text, sizeof text, "%s%s<|im_end|>\n<|im_start|>user\nSecond?<|im_end|>\n" TURN_OPEN,
+             TURN_SYSTEM TURN_USER TURN_OPEN, reply);
+    run_prompt(&r, &answer, prompt, sizeof prompt);
+    CHECK_STR(prompt, text);
+    memcpy(kept, answer.logits, sizeof kept);
+
+    CHECK(vlqa_session_clear(r.session) == VLQA_OK); /* built by hand, without the first question */
+    CHECK(vlqa_set_system(r.session, "Be brief.", 9) == VLQA_OK);
+    CHECK(run_text(r.session, "Note. First?") == VLQA_OK);
+    r.session->turn++;
+    CHECK(session_append(r.session, PROMPT_ASSISTANT, reply, strlen(reply)) == VLQA_OK);
+    r.session->turn++;
+    REQUIRE(run_logits(r.session, "Second?", fresh));
+    CHECK(memcmp(kept, fresh, sizeof kept) == 0);
+    run_close(&r);
+}
+
+TEST(turns_are_kept_until_the_session_is_cleared)
+{
+    struct vlqa_ask_options o = run_ask(2);
+    struct vlqa_answer answer;
+    struct vlqa_image_info info;
+    struct run r = run_new();
+    int rows = 0;
+    REQUIRE(run_open(&r));
+    CHECK(vlqa_add_image_file(r.session, FIXTURE_PICTURE) == VLQA_OK);
+    o.keep = 1;
+    for (int i = 0; i < 5; i++) {
+        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+        check_rows(&answer);
+        CHECK(answer.rows_total > rows);
+        rows = answer.rows_total;
+    }
+    CHECK(vlqa_session_clear(r.session) == VLQA_OK);
+    CHECK(vlqa_last_image(r.session, &info) == VLQA_ESTATE);
+    CHECK(vlqa_add_image_file(r.session, FIXTURE_PICTURE) == VLQA_OK);
+    CHECK(run_is_undisturbed(r.session));
+    run_close(&r);
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}

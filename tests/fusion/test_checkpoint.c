@@ -1,0 +1,296 @@
+/* test_checkpoint.c - layouts in the wild that must be read, and read to the same bits. */
+#include "fusion/session.h"
+
+#include "tests/check.h"
+#include "tests/fusion/fixture.h"
+
+#define TIED FIXTURE_TIED
+#define SHARDED FIXTURE_GOLDEN "sharded12"
+#define TOWER FIXTURE_GOLDEN "tower72"
+#define CONFIG "config.json"
+#define PROCESSOR "preprocessor_config.json"
+#define WEIGHTS "model.safetensors"
+#define SHARD "model-00001-of-00002.safetensors"
+#define INDEX "model.safetensors.index.json"
+
+struct answer_bits {
+    float logits[512];
+    int n;
+    char digest[65];
+};
+
+/* Opens, looks at a picture and answers. Nonzero: it did. */
+static int answer_of(const char *model, enum vlqa_dtype dtype, struct answer_bits *out)
+{
+    static uint8_t rgb[64 * 40 * 3];
+    struct vlqa_engine *engine;
+    struct vlqa_session *session = NULL;
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_model_info info;
+    struct vlqa_answer answer;
+    vlqa_status status = fixture_engine(model, dtype, &engine);
+    for (size_t i = 0; i < sizeof rgb; i++)
+        rgb[i] = (uint8_t)(i * i >> 5);
+    o.max_tokens = 3;
+    if (status == VLQA_OK) status = vlqa_session_open(engine, NULL, &session);
+    if (status == VLQA_OK) status = vlqa_add_image_rgb(session, rgb, 64, 40, 192);
+    if (status == VLQA_OK) status = vlqa_ask(session, "What is it?", &o, &answer);
+    if (status == VLQA_OK) status = vlqa_engine_info(engine, &info);
+    if (status != VLQA_OK) {
+        CHECK_FAIL("%s: %s %s", model, vlqa_engine_message(engine), vlqa_message(session));
+    } else {
+        out->n = answer.n_logits;
+        memcpy(out->logits, answer.logits, (size_t)out->n * sizeof *out->logits);
+        memcpy(out->digest, info.digest, sizeof out->digest);
+        for (int i = 0; i < out->n; i++)
+            CHECK(isfinite(out->logits[i]));
+    }
+    vlqa_session_close(session);
+    vlqa_engine_close(engine);
+    return status == VLQA_OK;
+}
+
+static int same_bits(const struct answer_bits *a, const struct answer_bits *b)
+{
+    return a->n == b->n && memcmp(a->logits, b->logits, (size_t)a->n * sizeof *a->logits) == 0;
+}
+
+static struct answer_bits plain, changed; /* too large for the stack of a test */
+
+TEST(every_stored_type_answers_in_every_type)
+{
+    static const char *const model[] = {TIED, SHARDED, TOWER};
+    static const char *const stored[] = {"BF16", "F32", "F16"};
+    for (int i = 0; i < 3; i++) {
+        struct vlqa_engine *engine;
+        struct vlqa_model_info info;
+        REQUIRE(answer_of(model[i], VLQA_DTYPE_AUTO, &plain));
+        REQUIRE(answer_of(model[i], i ? VLQA_DTYPE_F32 : VLQA_DTYPE_BF16, &changed));
+        CHECK(same_bits(&plain, &changed)); /* what AUTO means */
+        REQUIRE(answer_of(model[i], i ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, &changed));
+        CHECK(!same_bits(&plain, &changed));
+        CHECK_COSINE(changed.logits, plain.logits, plain.n, 0.99);
+        REQUIRE(fixture_engine(model[i], VLQA_DTYPE_AUTO, &engine) == VLQA_OK);
+        REQUIRE(vlqa_engine_info(engine, &info) == VLQA_OK);
+        CHECK_STR(info.stored, stored[i]);
+        CHECK_STR(info.dtype, i ? "f32" : "bf16");
+        vlqa_engine_close(engine);
+    }
+}
+
+/* The golden checkpoints have names as "model.visual." and "model.language_model.". */
+TEST(other_prefixes_give_the_same_logits)
+{
+    static const char *const prefix[][2] = {{"visual.", "model."},
+                                            {"visual.", "language_model.model."}};
+    REQUIRE(answer_of(TIED, VLQA_DTYPE_AUTO, &plain));
+    for (int i = 0; i < 2; i++) {
+        char visual[64], text[64];
+        struct fixture f;
+        REQUIRE(fixture_open(&f, TIED));
+        snprintf(visual, sizeof visual, "\"%s", prefix[i][0]);
+        snprintf(text, sizeof text, "\"%s", prefix[i][1]);
+        fixture_rename_tensors(&f, WEIGHTS, "\"model.visual.", visual);
+        fixture_rename_tensors(&f, WEIGHTS, "\"model.language_model.", text);
+        REQUIRE(answer_of(f.dir, VLQA_DTYPE_AUTO, &changed));
+        CHECK(same_bits(&plain, &changed));
+        CHECK_STR(changed.digest, plain.digest);
+        fixture_close(&f);
+    }
+}
+
+TEST(prefix_of_the_output_matrix_may_be_language_model)
+{
+    struct fixture f;
+    REQUIRE(answer_of(SHARDED, VLQA_DTYPE_AUTO, &plain));
+    REQUIRE(fixture_open(&f, SHARDED));
+    fixture_rename_tensors(&f, SHARD, "\"lm_head.", "\"language_model.lm_head.");
+    fixture_replace(&f, INDEX, "\"lm_head.", "\"language_model.lm_head.");
+    REQUIRE(answer_of(f.dir, VLQA_DTYPE_AUTO, &changed));
+    CHECK(same_bits(&plain, &changed));
+    fixture_close(&f);
+}
+
+/* transformers ties whatever the file says; without tying, the output matrix is used. */
+TEST(output_matrix_of_a_tied_model_is_not_used)
+{
+    size_t bytes = 320 * 56 * 2;
+    char *zero = calloc(1, bytes);
+    struct fixture f;
+    REQUIRE(zero && answer_of(TIED, VLQA_DTYPE_AUTO, &plain));
+    REQUIRE(fixture_open(&f, TIED));
+    fixture_add_tensor(&f, WEIGHTS, "lm_head.weight", "BF16", "[320,56]", zero, bytes);
+    REQUIRE(answer_of(f.dir, VLQA_DTYPE_AUTO, &changed));
+    CHECK(same_bits(&plain, &changed));
+    fixture_replace(&f, CONFIG, "\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
+    REQUIRE(answer_of(f.dir, VLQA_DTYPE_AUTO, &changed));
+    for (int i = 0; i < changed.n; i++)
+        CHECK(changed.logits[i] == 0);
+    free(zero);
+    fixture_close(&f);
+}
+
+TEST(both_layouts_of_rope_are_read)
+{
+    struct fixture f;
+    REQUIRE(answer_of(TIED, VLQA_DTYPE_AUTO, &plain));
+    REQUIRE(fixture_open(&f, TIED));
+    fixture_replace(&f, CONFIG, "\"rope_theta\": 10000.0,", "");
+    fixture_replace(&f, CONFIG, "\"rope_scaling\": {",
+                    "\"rope_parameters\": {\"rope_theta\": 1e4,");
+    REQUIRE(answer_of(f.dir, VLQA_DTYPE_AUTO, &changed));
+    CHECK(same_bits(&plain, &changed));
+    fixture_replace(&f, CONFIG, "\"rope_theta\": 1e4", "\"rope_theta\": 5e4");
+    REQUIRE(answer_of(f.dir, VLQA_DTYPE_AUTO, &changed));
+    CHECK(!same_bits(&plain, &changed));
+    fixture_close(&f);
+}
+
+TEST(both_files_of_the_processor_are_read)
+{
+    struct fixture f;
+    size_t bytes;
+    char *image, *both;
+    REQUIRE(answer_of(TIED, VLQA_DTYPE_AUTO, &plain));
+    REQUIRE(fixture_open(&f, TIED));
+    image = fixture_read(&f, PROCESSOR, &bytes);
+    both = malloc(bytes + 64);
+    REQUIRE(both);
+    snprintf(both, bytes + 64, "{\"image_processor\": %s}", image);
+    fixture_write(&f, "processor_config.json", both, strlen(both));
+    fixture_remove(&f, PROCESSOR);
+    REQUIRE(answer_of(f.dir, VLQA_DTYPE_AUTO, &changed));
+    CHECK(same_bits(&plain, &changed));
+    free(image);
+    free(both);
+    fixture_close(&f);
+}
+
+/* A cache entry of one of them must never answer for another. */
+TEST(digest_follows_everything_that_changes_the_result)
+{
+    static const struct {
+        const char *file, *from, *to;
+    } change[] = {
+        {CONFIG, "\"rope_theta\": 10000.0", "\"rope_theta\": 10001.0"},
+        {CONFIG, "\"rms_norm_eps\": 1e-06", "\"rms_norm_eps\": 1e-05"},
+        {PROCESSOR, "\"image_mean\": [\n  0.5,", "\"image_mean\": [0.25,"},
+        {PROCESSOR, "\"longest_edge\": 8192", "\"longest_edge\": 4096"},
+    };
+    REQUIRE(answer_of(TIED, VLQA_DTYPE_AUTO, &plain));
+    for (size_t i = 0; i < sizeof change / sizeof *change; i++) {
+        struct fixture f;
+        REQUIRE(fixture_open(&f, TIED));
+        fixture_replace(&f, change[i].file, change[i].from, change[i].to);
+        REQUIRE(answer_of(f.dir, VLQA_DTYPE_AUTO, &changed));
+        if (strcmp(plain.digest, changed.digest) == 0)
+            CHECK_FAIL("%s in %s leaves the digest", change[i].to, change[i].file);
+        fixture_close(&f);
+    }
+}
+
+TEST(digest_follows_the_processor_of_transformers_5)
+{
+    struct fixture f;
+    REQUIRE(answer_of(TOWER, VLQA_DTYPE_AUTO, &plain));
+    REQUIRE(fixture_open(&f, TOWER));
+    fixture_replace_all(&f, "processor_config.json", "0.5", "0.25");
+    REQUIRE(answer_of(f.dir, VLQA_DTYPE_AUTO, &changed));
+    CHECK(strcmp(plain.digest, changed.digest) != 0);
+    CHECK(!same_bits(&plain, &changed));
+    fixture_close(&f);
+}
+
+TEST(null_stands_for_as_usual)
+{
+    struct fixture f;
+    REQUIRE(answer_of(TIED, VLQA_DTYPE_AUTO, &plain));
+    REQUIRE(fixture_open(&f, TIED));
+    fixture_replace(&f, CONFIG, "\"attention_bias\": false",
+                    "\"attention_bias\": null, \"quantization_config\": null");
+    REQUIRE(answer_of(f.dir, VLQA_DTYPE_AUTO, &changed));
+    CHECK(same_bits(&plain, &changed));
+    fixture_close(&f);
+}
+
+/* Whether a prompt of the model ends with <think> and a line break. */
+static int thinks(const char *model)
+{
+    struct vlqa_engine *engine;
+    struct vlqa_session *session = NULL;
+    struct vlqa_answer answer;
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    int found = -1;
+    o.max_tokens = 1;
+    if (fixture_engine(model, VLQA_DTYPE_AUTO, &engine) == VLQA_OK &&
+        vlqa_session_open(engine, NULL, &session) == VLQA_OK &&
+        vlqa_ask(session, "Hi", &o, &answer) == VLQA_OK) {
+        int32_t think = tokenizer_added(engine->tokenizer, "<think>");
+        found = think >= 0 && answer.prompt_token[answer.rows_total - 2] == think;
+    }
+    vlqa_session_close(session);
+    vlqa_engine_close(engine);
+    return found;
+}
+
+TEST(template_that_opens_thoughts_is_followed)
+{
+    static const char jinja[] = "{{- '<|im_start|>assistant\\n<think>\\n' }}";
+    static const char json[] =
+        "{\"chat_template\": \"{{- '<|im_start|>assistant\\\\n<think>\\\\n' }}\"}";
+    struct fixture f;
+    REQUIRE(fixture_open(&f, TIED));
+    CHECK_EQ(thinks(f.dir), 0);
+    fixture_write(&f, "chat_template.jinja", jinja, strlen(jinja));
+    CHECK_EQ(thinks(f.dir), 1);
+    fixture_remove(&f, "chat_template.jinja");
+    CHECK_EQ(thinks(f.dir), 0);
+    fixture_write(&f, "chat_template.json", json, strlen(json));
+    CHECK_EQ(thinks(f.dir), 1);
+    fixture_close(&f);
+}
+
+/* Templates are looked at, never run. */
+TEST(hostile_template_is_harmless)
+{
+    static const char loop[] = "{% for a in range(10**9) %}{{ a.__class__.__mro__ }}{% endfor %}";
+    struct fixture f;
+    REQUIRE(fixture_open(&f, TIED));
+    fixture_write(&f, "chat_template.jinja", loop, strlen(loop));
+    CHECK_EQ(thinks(f.dir), 0);
+    fixture_close(&f);
+}
+
+/* NaN in a norm: no crash, no token outside the vocabulary. */
+TEST(weights_that_are_not_finite_do_no_harm)
+{
+    struct fixture f;
+    struct vlqa_engine *engine;
+    struct vlqa_session *session = NULL;
+    struct vlqa_answer answer = {0};
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    size_t bytes;
+    char *data;
+    REQUIRE(fixture_open(&f, TIED));
+    data = fixture_read(&f, WEIGHTS, &bytes);
+    memset(data + bytes / 2, 0xff, bytes / 4);
+    fixture_write(&f, WEIGHTS, data, bytes);
+    free(data);
+    REQUIRE(fixture_engine(f.dir, VLQA_DTYPE_AUTO, &engine) == VLQA_OK);
+    REQUIRE(vlqa_session_open(engine, NULL, &session) == VLQA_OK);
+    for (int i = 0; i < 2; i++) {
+        o.temperature = (float)i;
+        o.max_tokens = 4;
+        CHECK(vlqa_ask(session, "Hi", &o, &answer) == VLQA_OK);
+        for (int t = 0; t < answer.n_tokens; t++)
+            CHECK(answer.token[t] >= 0 && answer.token[t] < answer.n_logits);
+    }
+    vlqa_session_close(session);
+    vlqa_engine_close(engine);
+    fixture_close(&f);
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}
