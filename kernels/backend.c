@@ -89,7 +89,7 @@ void k_layernorm(struct backend *be, struct mat y, struct mat x, const float *w,
 
 void k_rope(struct backend *be, struct mat y, struct mat x, int heads, struct mat cos_sin)
 {
-    assert(same_shape(y, x) && x.dtype == DT_F32 && is_float(y));
+    assert(same_shape(y, x) && is_float(x) && is_float(y));
     assert(heads > 0 && x.cols % (2 * heads) == 0);
     assert(shape_ok(cos_sin) && cos_sin.dtype == DT_F32);
     assert(cos_sin.rows == x.rows && cos_sin.cols == x.cols / heads);
@@ -122,4 +122,22 @@ void k_attention(struct backend *be, const struct attn *a)
     for (int i = 0; i < a->q.rows; i++)
         assert(span_ok(a->span[i], a->k.rows));
     be->op->attention(be, a);
+}
+
+size_t k_score_work(int n, int heads)
+{
+    size_t tiles = (size_t)n * 2 * SCORE_TILE, pairs = (size_t)n * (size_t)heads * 2;
+    return (tiles + pairs + SCORE_TILE) * sizeof(float);
+}
+
+void k_score(struct backend *be, const struct score *s)
+{
+    int dim = s->q.cols / s->heads;
+    assert(same_shape(s->k, s->v) && s->k.dtype == s->v.dtype && s->q.dtype == DT_F32);
+    assert(s->kv_heads > 0 && s->heads % s->kv_heads == 0 && dim <= ATTN_MAX_DIM);
+    assert(s->q.cols == s->heads * dim && s->k.cols == s->kv_heads * dim);
+    assert(s->out.dtype == DT_F32 && s->out.rows == 1 && s->out.cols == s->k.rows && s->work);
+    for (int i = 0; i < s->q.rows; i++)
+        assert(span_ok(s->span[i], s->k.rows));
+    be->op->score(be, s);
 }

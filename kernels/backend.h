@@ -11,6 +11,7 @@
 #include "kernels/tensor.h"
 
 #define ATTN_MAX_DIM 256  /* of a head */
+#define SCORE_TILE 1024   /* slots that a score sweep holds at a time; changes no result */
 #define ATTN_MAX_GROUP 64 /* query heads that share a KV head */
 
 struct attn {        /* arguments of the attention operation */
@@ -20,6 +21,24 @@ struct attn {        /* arguments of the attention operation */
     const struct span *span; /* [n] host memory; at least one visible slot a row */
     int heads, kv_heads;     /* query head g reads KV head g / (heads / kv_heads) */
     float scale;
+};
+
+/* What a row's softmax weight a of a slot counts for, and how heads and rows are brought together:
+ * score[slot] = rows over n of (heads over heads of (value of a)). */
+enum score_value { SCORE_WEIGHT, SCORE_ENTROPY, SCORE_VALUE }; /* a | -a ln a | a |v| */
+enum score_heads { SCORE_HEADS_SUM, SCORE_HEADS_L2, SCORE_HEADS_MAX };
+enum score_rows { SCORE_ROWS_SUM, SCORE_ROWS_L2 };
+
+struct score { /* arguments of the score operation; q, k, v, span, heads as in struct attn */
+    struct mat q, k, v;
+    const struct span *span; /* the softmax is over what these see */
+    int heads, kv_heads;
+    float scale;
+    enum score_value value;
+    enum score_heads over_heads;
+    enum score_rows over_rows;
+    struct mat out; /* [1, slots] f32, overwritten; 0 where nobody sees */
+    float *work;    /* k_score_work(n, heads) bytes */
 };
 
 struct backend;
@@ -46,6 +65,7 @@ struct backend_ops {
     void (*rope)(struct backend *be, struct mat y, struct mat x, int heads, struct mat cos_sin);
     void (*swiglu)(struct backend *be, struct mat y, struct mat gate_up);
     void (*attention)(struct backend *be, const struct attn *a);
+    void (*score)(struct backend *be, const struct score *s);
 };
 
 /* Sees intermediate results, for tests and debugging: called in the order of computation with
@@ -94,11 +114,15 @@ void k_layernorm(struct backend *be, struct mat y, struct mat x, const float *w,
                  float eps);
 /* Half-split rotation of each of `heads` heads of a row: with d = cols / heads and e < d / 2,
  * y[e] = x[e] cos[e] - x[e + d/2] sin[e], y[e + d/2] = x[e + d/2] cos[e] + x[e] sin[e].
- * cos_sin [n, d] f32: d/2 cosines, then d/2 sines. x f32, y f32 or bf16; y may be x. */
+ * cos_sin [n, d] f32: d/2 cosines, then d/2 sines. x and y f32 or bf16; y may be x. */
 void k_rope(struct backend *be, struct mat y, struct mat x, int heads, struct mat cos_sin);
 /* y[n, m] = silu(gate) * up with gate_up [n, 2m]: gates, then ups. f32 in, f32 or bf16 out. */
 void k_swiglu(struct backend *be, struct mat y, struct mat gate_up);
 /* Softmax over each row's span, grouped-query. */
 void k_attention(struct backend *be, const struct attn *a);
+/* How much rows attend to each slot, in two sweeps over the keys: memory O(slots), never n x slots.
+ */
+void k_score(struct backend *be, const struct score *s);
+size_t k_score_work(int n, int heads);
 
 #endif

@@ -64,6 +64,7 @@ void CPU(layernorm)(struct backend *be, struct mat y, struct mat x, const float 
 void CPU(rope)(struct backend *be, struct mat y, struct mat x, int heads, struct mat cos_sin);
 void CPU(swiglu)(struct backend *be, struct mat y, struct mat gate_up);
 void CPU(attention)(struct backend *be, const struct attn *a);
+void CPU(score)(struct backend *be, const struct score *s);
 #endif
 
 #endif

@@ -22,4 +22,5 @@ const struct backend_ops CPU(ops) = {
     .rope = CPU(rope),
     .swiglu = CPU(swiglu),
     .attention = CPU(attention),
+    .score = CPU(score),
 };

@@ -173,15 +173,15 @@ struct rope {
 static void rope_head(const struct rope *a, int row, int head)
 {
     int half = a->cos_sin.cols / 2, col = head * 2 * half;
-    const float *x = mat_at(a->x, row, col), *cosine = mat_at(a->cos_sin, row, 0);
-    const float *sine = cosine + half;
-    float lo[PIECE], hi[PIECE];
+    const float *cosine = mat_at(a->cos_sin, row, 0), *sine = cosine + half;
+    float u[PIECE], v[PIECE], lo[PIECE], hi[PIECE];
     for (int c = 0; c < half; c += PIECE) {
         int n = min_int(PIECE, half - c);
+        piece_load(u, a->x.dtype, mat_at(a->x, row, col + c), n);
+        piece_load(v, a->x.dtype, mat_at(a->x, row, col + c + half), n);
         for (int i = 0; i < n; i++) {
-            float u = x[c + i], v = x[c + i + half];
-            lo[i] = madd(u, cosine[c + i], -(v * sine[c + i]));
-            hi[i] = madd(v, cosine[c + i], u * sine[c + i]);
+            lo[i] = madd(u[i], cosine[c + i], -(v[i] * sine[c + i]));
+            hi[i] = madd(v[i], cosine[c + i], u[i] * sine[c + i]);
         }
         piece_store(a->y.dtype, mat_at(a->y, row, col + c), lo, n);
         piece_store(a->y.dtype, mat_at(a->y, row, col + c + half), hi, n);
