@@ -7,7 +7,9 @@ struct work {           /* of one pass over n rows; compute: f32 or bf16 */
     struct mat x;       /* [n, hidden] f32: the residual stream */
     struct mat norm;    /* [n, hidden] compute */
     struct mat q;       /* [n, heads * head_dim] f32 */
-    struct mat k, v;    /* [n, kv_heads * head_dim] f32 */
+    struct mat key;     /* [n, kv_heads * head_dim] f32: before the norm */
+    struct mat raw, v;  /* [n, kv_heads * head_dim] kv: K without a place, V */
+    struct mat k;       /* [n, kv_heads * head_dim] kv: K rotated */
     struct mat mixed;   /* [n, heads * head_dim] compute: what attention read */
     struct mat delta;   /* [n, hidden] f32: what a half layer adds */
     struct mat gate_up; /* [n, 2 * inner] f32 */
@@ -15,6 +17,8 @@ struct work {           /* of one pass over n rows; compute: f32 or bf16 */
     struct mat cos_sin; /* [n, head_dim] f32 */
     struct mat last;    /* [1, hidden] compute */
     struct mat logits;  /* [1, vocab] f32 */
+    struct mat score;   /* [1, slots] f32: with a tap */
+    float *score_work;
 };
 
 static struct mat push(struct arena *mem, enum dtype dtype, int rows, int cols)
@@ -28,8 +32,10 @@ static void work_layout(const struct decoder_config *c, int n, struct arena *mem
     w->x = push(mem, DT_F32, n, c->hidden);
     w->norm = push(mem, c->compute, n, c->hidden);
     w->q = push(mem, DT_F32, n, q_dim);
-    w->k = push(mem, DT_F32, n, kv_dim);
-    w->v = push(mem, DT_F32, n, kv_dim);
+    w->key = push(mem, DT_F32, n, kv_dim);
+    w->raw = push(mem, c->kv, n, kv_dim);
+    w->v = push(mem, c->kv, n, kv_dim);
+    w->k = push(mem, c->kv, n, kv_dim);
     w->mixed = push(mem, c->compute, n, q_dim);
     w->delta = push(mem, DT_F32, n, c->hidden);
     w->gate_up = push(mem, DT_F32, n, 2 * c->inner);
@@ -47,11 +53,41 @@ size_t decoder_scratch(const struct decoder_config *c, int n)
     return dry.used;
 }
 
+size_t decoder_tap_scratch(const struct decoder_config *c, int n_query, int slots)
+{
+    struct arena dry = {0};
+    push(&dry, DT_F32, 1, slots);
+    arena_push(&dry, k_score_work(n_query, c->heads));
+    return dry.used;
+}
+
 static void embed(struct backend *be, const struct decoder *m, const struct rows *rows,
                   struct mat x)
 {
     k_gather(be, x, m->embed, rows->token);
     if (rows->visual.rows) k_gather(be, x, rows->visual, rows->visual_row);
+}
+
+/* What the rows of the tap attend to in this layer, added to what they did before. */
+static void count_attention(struct backend *be, const struct tap *tap, const struct attn *a,
+                            const struct work *w)
+{
+    const float *score = w->score.data;
+    struct score s = {.q = mat_rows(a->q, tap->first, tap->rows),
+                      .k = a->k,
+                      .v = a->v,
+                      .span = tap->span ? tap->span : a->span + tap->first,
+                      .heads = a->heads,
+                      .kv_heads = a->kv_heads,
+                      .scale = a->scale,
+                      .value = tap->value,
+                      .over_heads = tap->over_heads,
+                      .over_rows = tap->over_rows,
+                      .out = w->score,
+                      .work = w->score_work};
+    k_score(be, &s);
+    for (int slot = 0; slot < w->score.cols; slot++)
+        tap->slot[slot] += score[slot];
 }
 
 static void self_attention(struct backend *be, const struct decoder *m, int i,
@@ -60,6 +96,8 @@ static void self_attention(struct backend *be, const struct decoder *m, int i,
     const struct decoder_config *c = &m->config;
     const struct decoder_layer *layer = &m->layer[i];
     const struct kv *kv = pass->kv;
+    struct mat raw = pass->capture ? pass->capture->k[i] : w->raw;
+    struct mat v = pass->capture ? pass->capture->v[i] : w->v;
     struct attn a = {.q = w->q,
                      .k = kv->k[i],
                      .v = kv->v[i],
@@ -70,16 +108,18 @@ static void self_attention(struct backend *be, const struct decoder *m, int i,
                      .scale = 1.0f / sqrtf((float)c->head_dim)};
     k_rmsnorm(be, w->norm, w->x, layer->input_norm, c->hidden, c->eps);
     k_matmul(be, w->q, w->norm, layer->q, NULL, ACT_NONE);
-    k_matmul(be, w->k, w->norm, layer->k, NULL, ACT_NONE);
-    k_matmul(be, w->v, w->norm, layer->v, NULL, ACT_NONE);
+    k_matmul(be, w->key, w->norm, layer->k, NULL, ACT_NONE);
+    k_matmul(be, v, w->norm, layer->v, NULL, ACT_NONE);
     k_rmsnorm(be, w->q, w->q, layer->q_norm, c->head_dim, c->eps);
-    k_rmsnorm(be, w->k, w->k, layer->k_norm, c->head_dim, c->eps);
+    k_rmsnorm(be, raw, w->key, layer->k_norm, c->head_dim, c->eps);
     k_rope(be, w->q, w->q, c->heads, w->cos_sin);
-    k_rope(be, w->k, w->k, c->kv_heads, w->cos_sin);
+    k_rope(be, w->k, raw, c->kv_heads,
+           w->cos_sin); /* raw knows no place: a chunk may go anywhere */
     k_trace(be, "text.q", i, w->q);
     k_trace(be, "text.k", i, w->k);
     k_scatter(be, kv->k[i], pass->rows.slot, w->k);
-    k_scatter(be, kv->v[i], pass->rows.slot, w->v);
+    k_scatter(be, kv->v[i], pass->rows.slot, v);
+    if (pass->tap && pass->tap->layer[i]) count_attention(be, pass->tap, &a, w);
     k_attention(be, &a);
     k_matmul(be, w->delta, w->mixed, layer->o, NULL, ACT_NONE);
     k_trace(be, "text.attn", i, w->delta);
@@ -115,14 +155,19 @@ void decoder_forward(struct backend *be, const struct decoder *m, const struct p
 {
     const struct decoder_config *c = &m->config;
     const struct rows *rows = &pass->rows;
+    int end = pass->layer_end ? pass->layer_end : c->layers;
     size_t mark = arena_mark(scratch);
-    struct work w;
+    struct work w = {0};
     assert(rows->n >= 1 && pass->kv->layers == c->layers);
     work_layout(c, rows->n, scratch, &w);
+    if (pass->tap) {
+        w.score = push(scratch, DT_F32, 1, pass->kv->slots);
+        w.score_work = arena_push(scratch, k_score_work(pass->tap->rows, c->heads));
+    }
     position_table(&c->rope, rows->pos, rows->n, w.cos_sin);
     k_trace(be, "text.cos_sin", 0, w.cos_sin);
     embed(be, m, rows, w.x);
-    for (int i = 0; i < c->layers; i++) {
+    for (int i = 0; i < end; i++) {
         self_attention(be, m, i, pass, &w);
         mlp(be, m, i, &w);
         k_trace(be, "text.layer", i, w.x);

@@ -14,7 +14,8 @@ struct decoder_config {
     int hidden, inner, layers, heads, kv_heads, head_dim, vocab, max_positions, tied;
     float eps;
     struct rope_config rope;
-    enum dtype compute; /* DT_F32 or DT_BF16: matrix inputs and KV */
+    enum dtype compute; /* DT_F32 or DT_BF16: matrix inputs */
+    enum dtype kv;      /* DT_F32 or DT_BF16: K and V; K is rounded before it is rotated */
 };
 
 struct decoder_layer {
@@ -48,10 +49,24 @@ struct rows { /* what goes through the decoder; index arrays are host memory */
     const struct span *span; /* [n] which slots it sees */
 };
 
+/* Attention of some rows of a pass, summed over some layers. */
+struct tap {
+    const uint8_t *layer;    /* [layers] nonzero: counted */
+    int first, rows;         /* rows [first, first + rows) of the pass ask */
+    const struct span *span; /* [rows] what their softmax is over; NULL: what they see */
+    enum score_value value;
+    enum score_heads over_heads;
+    enum score_rows over_rows;
+    float *slot; /* [slots] host memory, added to */
+};
+
 struct pass {
     struct rows rows;
     struct kv *kv;
-    float *logits; /* optional out, host memory: [vocab] of the last row */
+    int layer_end; /* 0: all. A pass may stop early: its rows are then in the KV so far */
+    struct kv_block *capture; /* optional out: [n] rows */
+    const struct tap *tap;    /* optional */
+    float *logits;            /* optional out, host memory: [vocab] of the last row */
 };
 
 /* text_config of config.json; every rule of the format is checked. */
@@ -62,8 +77,10 @@ vlqa_status decoder_config_read(struct env *env, const struct json_doc *doc,
 vlqa_status decoder_load(struct env *env, struct backend *be, struct st_files *files,
                          const struct decoder_config *config, struct arena *mem,
                          struct decoder *out);
-/* Scratch of a pass of n rows, in bytes. */
+/* Scratch of a pass of n rows, in bytes; a tap of n_query rows over a sequence of slots needs
+ * decoder_tap_scratch more. */
 size_t decoder_scratch(const struct decoder_config *c, int n);
+size_t decoder_tap_scratch(const struct decoder_config *c, int n_query, int slots);
 /* The pass. rows.n >= 1. Scratch is rewound before returning. */
 void decoder_forward(struct backend *be, const struct decoder *m, const struct pass *pass,
                      struct arena *scratch);

@@ -87,6 +87,11 @@ vlqa_status decoder_config_read(struct env *env, const struct json_doc *doc,
                         "config.json: num_attention_heads is %d, expected a multiple of "
                         "num_key_value_heads = %d",
                         c.heads, c.kv_heads);
+    if (c.heads / c.kv_heads > ATTN_MAX_GROUP)
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: %d attention heads share a key-value head, expected at most "
+                        "%d",
+                        c.heads / c.kv_heads, ATTN_MAX_GROUP);
     c.eps = (float)eps;
     c.rope.dim = c.head_dim;
     TRY(rope_read(env, doc, text, &c.rope));

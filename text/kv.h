@@ -3,7 +3,7 @@
 #define TEXT_KV_H
 
 #include "base/arena.h"
-#include "kernels/tensor.h"
+#include "kernels/backend.h"
 
 #define KV_MAX_LAYERS 128
 
@@ -12,8 +12,18 @@ struct kv {
     struct mat k[KV_MAX_LAYERS], v[KV_MAX_LAYERS]; /* [slots, kv_heads * head_dim], K rotated */
 };
 
+struct kv_block { /* the same rows without a place: K before RoPE */
+    int layers, rows;
+    struct mat k[KV_MAX_LAYERS], v[KV_MAX_LAYERS]; /* [rows, kv_heads * head_dim] */
+};
+
 /* Lays out (or, on a measuring arena, measures) room for `slots` rows. */
 void kv_layout(struct kv *kv, int layers, int kv_heads, int head_dim, int slots, enum dtype dtype,
                struct arena *mem);
+/* Block rows into slots, K rotated by cos_sin [rows, head_dim]: exactly what a pass over these rows
+ * would have written there. The only door from a block to a sequence. */
+void kv_place(struct backend *be, struct kv *kv, int kv_heads, const int32_t *slot,
+              const struct kv_block *block, struct mat cos_sin, struct arena *scratch);
+size_t kv_place_scratch(int kv_heads, int head_dim, int rows);
 
 #endif

@@ -1,4 +1,5 @@
-/* prompt.c - turns to ids in one pass; text between two control tokens is encoded as one string. */
+/* prompt.c - turns to ids in one pass. Text between two control tokens is encoded as one string,
+ * but a document that is to be read stays by itself: its rows are then the same in every prompt. */
 #include "text/prompt.h"
 
 #include "base/file.h"
@@ -9,7 +10,6 @@
 #include <string.h>
 
 #define TEMPLATE_MAX ((size_t)16 << 20)
-#define NOWHERE SIZE_MAX
 
 /* ---- control tokens and the checkpoint's own template ---- */
 
@@ -75,11 +75,11 @@ struct render {
     struct prompt *p;
     int64_t n; /* rows so far; those beyond cap are counted, not written */
     int cap, n_images;
+    int n_texts;     /* documents so far */
     int any_context; /* some item is context */
-    int begun;       /* the end of the prefix is behind us, or marked in text */
-    char *text;      /* since the last control token */
+    int begun;       /* the prefix is behind us */
+    char *text;      /* since the last control token or document */
     size_t n_text;
-    size_t prefix_at, context_at; /* in text: where these ends lie; NOWHERE: not in this text */
 };
 
 static void put_row(struct render *r, int32_t id, int image, int cell)
@@ -88,6 +88,7 @@ static void put_row(struct render *r, int32_t id, int image, int cell)
         r->p->id[r->n] = id;
         r->p->image[r->n] = image;
         r->p->cell[r->n] = cell;
+        r->p->text[r->n] = -1;
     }
     r->n++;
 }
@@ -98,81 +99,38 @@ static void put_text(struct render *r, const char *text, size_t bytes)
     r->n_text += bytes;
 }
 
-/* Ids of text[0, bytes), written behind the rows as far as there is room. */
-static vlqa_status encode(struct render *r, size_t bytes, int *n)
+/* Encodes the pending text into rows of document `text`, or of none: -1. */
+static vlqa_status flush(struct render *r, int text)
 {
-    int at = r->n < r->cap ? (int)r->n : r->cap;
-    return tokenizer_encode(r->env, r->t, r->text, bytes, r->scratch, r->p->id + at, r->cap - at,
-                            n);
-}
-
-static size_t row_bytes(const struct render *r, int64_t row)
-{
-    size_t bytes;
-    tokenizer_piece(r->t, r->p->id[row], &bytes);
-    return bytes;
-}
-
-/* Turns an offset in text into the offset in the normalised text, which is what the pieces of the
- * ids add up to. */
-static vlqa_status normalise(struct render *r, size_t *at)
-{
-    size_t bytes = 0;
-    int n;
-    if (*at == NOWHERE) return VLQA_OK;
-    TRY(encode(r, *at, &n));
-    for (int64_t row = r->n; row < r->n + n && row < r->cap; row++)
-        bytes += row_bytes(r, row);
-    *at = bytes;
-    return VLQA_OK;
-}
-
-/* Encodes the pending text and finds the ends that lie in it: rows of the prefix lie before its end
- * as a whole, rows of the context begin before its end. */
-static vlqa_status flush(struct render *r)
-{
-    size_t at = 0;
-    int n;
-    TRY(normalise(r, &r->prefix_at));
-    TRY(normalise(r, &r->context_at));
-    TRY(encode(r, r->n_text, &n));
-    if (r->context_at != NOWHERE) r->p->context_end = (int)r->n;
-    for (int i = 0; i < n; i++, r->n++) {
-        if (r->n >= r->cap) continue;
-        r->p->image[r->n] = r->p->cell[r->n] = -1;
-        if (r->prefix_at != NOWHERE && at <= r->prefix_at) r->p->prefix_end = (int)r->n;
-        if (r->context_at != NOWHERE && at < r->context_at) r->p->context_end = (int)r->n + 1;
-        at += row_bytes(r, r->n);
+    int at = r->n < r->cap ? (int)r->n : r->cap, n;
+    TRY(tokenizer_encode(r->env, r->t, r->text, r->n_text, r->scratch, r->p->id + at, r->cap - at,
+                         &n));
+    for (int i = at; i < r->cap && i < at + n; i++) {
+        r->p->image[i] = r->p->cell[i] = -1;
+        r->p->text[i] = text;
     }
-    if (r->prefix_at != NOWHERE && at <= r->prefix_at) r->p->prefix_end = (int)r->n;
+    r->n += n;
     r->n_text = 0;
-    r->prefix_at = r->context_at = NOWHERE;
     return VLQA_OK;
 }
 
 static vlqa_status put_control(struct render *r, int32_t id)
 {
-    TRY(flush(r));
+    TRY(flush(r, -1));
     put_row(r, id, -1, -1);
     return VLQA_OK;
 }
 
-/* Whether the prefix ends where this item begins. */
-static int ends_prefix(const struct render *r, enum prompt_role role,
-                       const struct prompt_item *item)
+static void end_prefix(struct render *r)
 {
-    if (r->begun) return 0;
-    return r->any_context ? item->context : role == PROMPT_USER && item->text;
+    if (!r->begun) r->p->prefix_end = r->p->context_end = (int)r->n;
+    r->begun = 1;
 }
 
-static vlqa_status put_image(struct render *r, enum prompt_role role,
-                             const struct prompt_item *item)
+static vlqa_status put_image(struct render *r, const struct prompt_item *item)
 {
     TRY(put_control(r, r->pt->vision_start));
-    if (ends_prefix(r, role, item)) {
-        r->begun = 1;
-        r->p->prefix_end = (int)r->n;
-    }
+    if (item->context) end_prefix(r);
     for (int cell = 0; cell < item->rows; cell++)
         put_row(r, r->pt->image_pad, r->n_images, cell);
     r->n_images++;
@@ -181,23 +139,30 @@ static vlqa_status put_image(struct render *r, enum prompt_role role,
     return VLQA_OK;
 }
 
+static vlqa_status put_document(struct render *r, const struct prompt_item *item)
+{
+    TRY(flush(r, -1));
+    end_prefix(r);
+    put_text(r, item->text, item->bytes);
+    TRY(flush(r, r->n_texts++));
+    r->p->context_end = (int)r->n;
+    return VLQA_OK;
+}
+
 static vlqa_status put_turn(struct render *r, const struct prompt_turn *turn)
 {
     static const char *const role[] = {"system\n", "user\n", "assistant\n"};
     TRY(put_control(r, r->pt->im_start));
+    if (turn->role == PROMPT_USER && !r->any_context) end_prefix(r);
     put_text(r, role[turn->role], strlen(role[turn->role]));
     for (int i = 0; i < turn->n_items; i++) {
         const struct prompt_item *item = &turn->item[i];
-        if (!item->text) {
-            TRY(put_image(r, turn->role, item));
-            continue;
-        }
-        if (ends_prefix(r, turn->role, item)) {
-            r->begun = 1;
-            r->prefix_at = r->n_text;
-        }
-        put_text(r, item->text, item->bytes);
-        if (item->context) r->context_at = r->n_text;
+        if (!item->text)
+            TRY(put_image(r, item));
+        else if (item->context)
+            TRY(put_document(r, item));
+        else
+            put_text(r, item->text, item->bytes);
     }
     TRY(put_control(r, r->pt->im_end));
     put_text(r, "\n", 1);
@@ -208,13 +173,12 @@ static vlqa_status render(struct render *r, const struct prompt_turn *turn, int 
 {
     for (int i = 0; i < n_turns; i++)
         TRY(put_turn(r, &turn[i]));
-    TRY(flush(r));
-    if (!r->begun) r->p->prefix_end = (int)r->n;
-    if (!r->any_context) r->p->context_end = r->p->prefix_end;
+    TRY(flush(r, -1));
+    end_prefix(r);
     TRY(put_control(r, r->pt->im_start));
     put_text(r, "assistant\n", 10);
     if (r->pt->think) put_text(r, "<think>\n", 8);
-    return flush(r);
+    return flush(r, -1);
 }
 
 static vlqa_status check_turn(struct env *env, const struct prompt_turn *turn, int index)
@@ -272,8 +236,8 @@ vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struc
     out->id = arena_push(mem, (size_t)cap * sizeof *out->id);
     out->image = arena_push(mem, (size_t)cap * sizeof *out->image);
     out->cell = arena_push(mem, (size_t)cap * sizeof *out->cell);
+    out->text = arena_push(mem, (size_t)cap * sizeof *out->text);
     r.text = arena_push(scratch, bytes);
-    r.prefix_at = r.context_at = NOWHERE;
     status = render(&r, turn, n_turns);
     arena_rewind(scratch, mark);
     if (status == VLQA_OK && r.n > cap)

@@ -28,12 +28,11 @@ struct prompt {
     int32_t *id;    /* [n] */
     int32_t *image; /* [n] which image (0, 1, ... over the conversation), or -1: text */
     int32_t *cell;  /* [n] which row of that image, or -1 */
+    int32_t *text;  /* [n] which document (context text: 0, 1, ...), or -1 */
     int n;
     int prefix_end;  /* rows before the first context item, vision_start included */
     int context_end; /* rows up to and with the last context item (its vision_end included) */
-    /* Without a context item both are the rows before the first text of a user, or before the
-     * opening of the answer where there is none. A row of text that reaches over an end is counted
-     * to the context. */
+    /* Without a context item both are the rows up to the first user's <|im_start|>. */
 };
 
 /* Looks the control tokens up; VLQA_EMODEL naming the missing one. dir: for the generation prompt
@@ -41,7 +40,7 @@ struct prompt {
 vlqa_status prompt_tokens_find(struct env *env, const struct tokenizer *t, const char *dir,
                                struct prompt_tokens *out);
 /* Renders turns and the opening of the assistant's answer. A system turn may only be the first.
- * ids are pushed on mem (3 * cap int32_t); VLQA_ELIMIT "prompt needs N rows, the session holds
+ * ids are pushed on mem (4 * cap int32_t); VLQA_ELIMIT "prompt needs N rows, the session holds
  * CAP", or when scratch cannot hold the work (about prompt_scratch). No heap calls. */
 vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struct prompt_tokens *pt,
                          const struct prompt_turn *turn, int n_turns, int cap, struct arena *mem,
