@@ -1,25 +1,9 @@
 /* ask.c - one question: the prompt on paper, rows through the decoder, tokens out. */
-#include "fusion/session.h"
-
-#include "text/utf8.h"
+#include "fusion/ask.h"
 
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
-
-struct ask { /* one call of vlqa_ask */
-    struct vlqa_session *s;
-    struct vlqa_ask_options o;
-    const char *question;
-    struct prompt prompt;
-    struct layout layout;
-    struct sampler sampler;
-    struct utf8_stream utf8;
-    size_t text_bytes;
-    int n_tokens;
-    enum vlqa_stop stop;
-    double begin, first_token, prefilled;
-};
 
 static vlqa_status check_options(struct env *env, const struct vlqa_ask_options *o)
 {
@@ -40,6 +24,41 @@ static vlqa_status check_options(struct env *env, const struct vlqa_ask_options 
                         "ask options: repetition_penalty is %g, presence_penalty %g; expected "
                         "above 0 and up to 100, -100..100",
                         (double)o->repetition_penalty, (double)o->presence_penalty);
+    return VLQA_OK;
+}
+
+static vlqa_status check_forced(struct env *env, const struct vlqa_ask_options *o, int vocab)
+{
+    if (o->n_forced < 0 || (o->n_forced && !o->forced))
+        return env_fail(env, VLQA_EUSAGE, "ask options: %d forced tokens at %s", o->n_forced,
+                        o->forced ? "their place" : "NULL");
+    for (int i = 0; i < o->n_forced; i++)
+        if (o->forced[i] < 0 || o->forced[i] >= vocab)
+            return env_fail(env, VLQA_EUSAGE, "ask options: forced token %d is %d, expected 0..%d",
+                            i, o->forced[i], vocab - 1);
+    return VLQA_OK;
+}
+
+static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o, int layers)
+{
+    int end = o->score_layer_end ? o->score_layer_end : layers;
+    if ((unsigned)o->reuse > VLQA_REUSE_RANDOM || (unsigned)o->chunker > VLQA_CHUNK_STRIPS ||
+        (unsigned)o->score > VLQA_SCORE_VATP || (unsigned)o->score_query > VLQA_QUERY_LAST)
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "ask options: reuse, chunker, score or score_query is no value of its enum");
+    if (!(o->recompute_ratio >= 0 && o->recompute_ratio <= 1))
+        return env_fail(env, VLQA_EUSAGE, "ask options: recompute_ratio is %g, expected 0..1",
+                        (double)o->recompute_ratio);
+    if (o->chunk_k < 1 || o->chunk_k > 256 || o->chunk_text_rows < 1)
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "ask options: chunk_k is %d, chunk_text_rows %d; expected 1..256, 1 or more",
+            o->chunk_k, o->chunk_text_rows);
+    if (o->score_layer_begin < 0 || o->score_layer_begin >= end || end > layers)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: score layers %d to %d, the model has 0 to %d",
+                        o->score_layer_begin, end, layers);
     return VLQA_OK;
 }
 
@@ -84,110 +103,9 @@ static vlqa_status plan_request(struct ask *a)
                      &s->scratch, &a->prompt));
     memcpy(s->prompt_token, a->prompt.id, (size_t)a->prompt.n * sizeof *s->prompt_token);
     layout_build(&a->prompt, s->image, &s->request, &a->layout);
-    return VLQA_OK;
-}
-
-static void run_rows(struct ask *a, struct rows rows, float *logits)
-{
-    struct vlqa_session *s = a->s;
-    struct pass pass = {.rows = rows, .kv = &s->kv, .logits = logits};
-    pass.rows.visual = mat_rows(s->visual, 0, s->visual_rows);
-    pass.rows.n_deep = s->engine->vit.config.n_deep;
-    for (int i = 0; i < pass.rows.n_deep; i++)
-        pass.rows.deep[i] = mat_rows(s->deep[i], 0, s->visual_rows);
-    decoder_forward(s->be, &s->engine->decoder, &pass, &s->scratch);
-}
-
-/* Cut into passes that fit the scratch memory: the cuts change no bit of the result. */
-static vlqa_status prefill(struct ask *a)
-{
-    struct vlqa_session *s = a->s;
-    const struct layout *l = &a->layout;
-    for (int begin = 0; begin < l->n; begin += SESSION_PASS_ROWS) {
-        int n = l->n - begin < SESSION_PASS_ROWS ? l->n - begin : SESSION_PASS_ROWS;
-        int last = begin + n == l->n;
-        TRY(env_progress(&s->env, "prefill", begin, l->n));
-        run_rows(a, layout_rows(l, begin, n), last ? s->first_logits : NULL);
-    }
-    TRY(s->be->op->sync(s->be));
-    memcpy(s->logits, s->first_logits, (size_t)s->engine->decoder.config.vocab * sizeof(float));
-    a->prefilled = env_ms();
-    return env_progress(&s->env, "prefill", l->n, l->n);
-}
-
-static void begin_sampling(struct ask *a)
-{
-    const struct vlqa_ask_options *o = &a->o;
-    struct sampler *p = &a->sampler;
-    p->temperature = o->temperature;
-    p->top_p = o->top_p;
-    p->min_p = o->min_p;
-    p->top_k = o->top_k;
-    p->repetition_penalty = o->repetition_penalty;
-    p->presence_penalty = o->presence_penalty;
-    sampler_begin(p, a->s->engine->decoder.config.vocab, o->seed, &a->s->scratch);
-    sampler_see_prompt(p, a->prompt.id, a->prompt.n);
-}
-
-static int is_end(const struct vlqa_engine *e, int32_t id)
-{
-    for (int i = 0; i < e->ids.n_eos; i++)
-        if (e->ids.eos[i] == id) return 1;
-    return 0;
-}
-
-/* Appends the token's text; nonzero: the caller has enough. */
-static int emit(struct ask *a, const char *piece, size_t bytes, int end)
-{
-    char *out = a->s->answer + a->text_bytes;
-    size_t n = end ? utf8_stream_end(&a->utf8, out) : utf8_stream_push(&a->utf8, piece, bytes, out);
-    a->text_bytes += n;
-    return n && a->o.on_token && a->o.on_token(a->o.user, out, n);
-}
-
-/* The row of the last token, behind all others. */
-static void decode_row(struct ask *a, int32_t id)
-{
-    struct layout *l = &a->layout;
-    int32_t slot = l->n + a->n_tokens - 1, text = -1;
-    struct span span = {0, 0, slot + 1};
-    struct pos pos;
-    struct rows row = {
-        .n = 1, .token = &id, .visual_row = &text, .pos = &pos, .slot = &slot, .span = &span};
-    position_text(&l->next, 1, &pos);
-    run_rows(a, row, a->s->logits);
-}
-
-static vlqa_status generate(struct ask *a)
-{
-    struct vlqa_session *s = a->s;
-    struct vlqa_engine *e = s->engine;
-    int known = tokenizer_count(e->tokenizer), room = s->max_rows - a->layout.n;
-    begin_sampling(a);
-    for (a->stop = VLQA_STOP_LENGTH; a->n_tokens < a->o.max_tokens;) {
-        size_t bytes;
-        int32_t id = sampler_pick(&a->sampler, s->logits, known);
-        const char *piece = tokenizer_piece(e->tokenizer, id, &bytes);
-        if (!a->n_tokens) a->first_token = env_ms();
-        if (is_end(e, id) && !a->o.ignore_eos) {
-            a->stop = VLQA_STOP_EOS;
-            break;
-        }
-        s->answer_token[a->n_tokens++] = id;
-        if (emit(a, piece, bytes, 0)) {
-            a->stop = VLQA_STOP_CALLER;
-            return VLQA_OK;
-        }
-        if (a->n_tokens == a->o.max_tokens) break;
-        if (a->n_tokens > room) {
-            a->stop = VLQA_STOP_ROWS;
-            break;
-        }
-        TRY(env_progress(&s->env, "decode", a->n_tokens, a->o.max_tokens));
-        decode_row(a, id);
-        TRY(s->be->op->sync(s->be));
-    }
-    if (emit(a, NULL, 0, 1)) a->stop = VLQA_STOP_CALLER;
+    a->question_end = a->prompt.n;
+    while (a->prompt.id[--a->question_end] != e->tokens.im_end)
+        ; /* every turn ends with one */
     return VLQA_OK;
 }
 
@@ -211,6 +129,20 @@ static void fill_answer(const struct ask *a, struct vlqa_answer *out)
                                 .ms_vision = s->ms_vision,
                                 .ms_decode_image = s->ms_decode_image,
                                 .ms_total = end - a->begin};
+    out->rows_selected = a->n_selected;
+    out->rows_recomputed = a->n_recomputed;
+    out->chunks_ram = a->chunks_ram;
+    out->chunks_disk = a->chunks_disk;
+    out->chunks_made = a->chunks_made;
+    out->visual_ram = s->visual_ram;
+    out->visual_disk = s->visual_disk;
+    out->visual_made = s->visual_made;
+    out->row_score = a->score;
+    out->row_selected = a->selected;
+    out->ms_chunks = a->ms_chunks;
+    out->ms_assemble = a->ms_assemble;
+    out->ms_score = a->ms_score;
+    out->ms_repair = a->ms_repair;
     if (a->prefilled > 0) {
         out->logits = s->first_logits;
         out->n_logits = s->engine->decoder.config.vocab;
@@ -249,10 +181,12 @@ static vlqa_status keep_turns(struct ask *a)
 static vlqa_status answer(struct ask *a)
 {
     TRY(check_options(&a->s->env, &a->o));
+    TRY(check_reuse(&a->s->env, &a->o, a->s->engine->decoder.config.layers));
+    TRY(check_forced(&a->s->env, &a->o, a->s->engine->decoder.config.vocab));
     TRY(st_unchanged(&a->s->env, a->s->engine->files));
     TRY(plan_request(a));
-    TRY(prefill(a));
-    TRY(generate(a));
+    TRY(ask_prefill(a));
+    TRY(ask_generate(a));
     return a->o.keep ? keep_turns(a) : VLQA_OK;
 }
 
@@ -268,6 +202,7 @@ vlqa_status vlqa_ask(struct vlqa_session *s, const char *question,
             s, env_fail(&s->env, VLQA_EUSAGE, "the %s is NULL", question ? "answer" : "question"));
     status = options ? engine_options_copy(&s->env, "ask", options, &a.o, sizeof a.o) : VLQA_OK;
     if (status == VLQA_OK) status = answer(&a);
+    chunk_release(&a);
     fill_answer(&a, out);
     return session_leave(s, status);
 }

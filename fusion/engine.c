@@ -89,6 +89,36 @@ static enum dtype compute_dtype(const struct vlqa_engine *e)
     return e->options.dtype == VLQA_DTYPE_F32 ? DT_F32 : DT_BF16;
 }
 
+#define ENGINE_ARITHMETIC 1 /* changes whenever roundings do: older records are then not found */
+
+void engine_key_parts(const struct vlqa_engine *e, struct key_parts *out)
+{
+    const char *cpu = backend_name(e->be);
+    memset(out, 0, sizeof *out);
+    out->model = e->model_key;
+    out->arithmetic = ENGINE_ARITHMETIC;
+    out->cpu = (int32_t)checksum64(cpu, strlen(cpu));
+    out->compute = e->decoder.config.compute;
+    out->stored = e->decoder.config.kv;
+    out->salt = e->salt;
+}
+
+static vlqa_status open_store(struct vlqa_engine *e)
+{
+    const struct vlqa_engine_options *o = &e->options;
+    struct store_options so = {.dir = o->no_cache ? NULL : o->cache_dir};
+    const char *salt = o->cache_salt ? o->cache_salt : "";
+    if (o->cache_ram_bytes < 0 || o->cache_disk_bytes < 0 || strlen(salt) >= sizeof e->salt)
+        return env_fail(&e->env, VLQA_EUSAGE,
+                        "engine options: a cache size is negative, or the salt has %zu bytes or "
+                        "more",
+                        sizeof e->salt);
+    memcpy(e->salt, salt, strlen(salt) + 1);
+    so.ram_bytes = o->no_cache ? 0 : (size_t)(o->cache_ram_bytes ? o->cache_ram_bytes : 1LL << 30);
+    so.disk_bytes = (size_t)(o->cache_disk_bytes ? o->cache_disk_bytes : 1LL << 32);
+    return store_open(&e->env, &so, &e->store);
+}
+
 static vlqa_status load_towers(struct vlqa_engine *e, const struct decoder_config *text,
                                const struct vit_config *vision, struct arena *mem)
 {
@@ -101,7 +131,7 @@ static vlqa_status load_weights(struct vlqa_engine *e, struct decoder_config *te
                                 struct vit_config *vision)
 {
     struct arena mem = {0};
-    text->compute = vision->compute = compute_dtype(e);
+    text->compute = text->kv = vision->compute = compute_dtype(e);
     TRY(load_towers(e, text, vision, &mem));
     e->weights_bytes = mem.used;
     e->weights = heap_alloc(mem.used);
@@ -172,6 +202,7 @@ static vlqa_status load(struct vlqa_engine *e)
     tokenizer_digest(e->tokenizer, &digest);
     st_digest(e->files, &digest);
     e->model_key = hash_end(&digest);
+    TRY(open_store(e));
     env_log(env, VLQA_LOG_INFO, "%s: %d tensors, %.1f MiB, %s on %s, %d threads", e->name,
             st_count(e->files), (double)st_bytes(e->files) / 1048576.0, dtype_name(text.compute),
             backend_name(e->be), pool_threads(e->pool));
@@ -198,13 +229,15 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
     TRY(check_options(&e->env, &e->options));
     status = load(e);
     e->usable = status == VLQA_OK;
-    e->options.model = e->options.random_shape = NULL; /* the caller's, and only until here */
+    e->options.model = e->options.random_shape = NULL;
+    e->options.cache_dir = e->options.cache_salt = NULL; /* the caller's, and only until here */
     return status;
 }
 
 void vlqa_engine_close(struct vlqa_engine *e)
 {
     if (!e) return;
+    store_close(e->store);
     tokenizer_free(e->tokenizer);
     st_close(e->files);
     backend_free(e->be);

@@ -5,6 +5,8 @@
 #include "base/hash.h"
 #include "base/pool.h"
 #include "fusion/model.h"
+#include "fusion/record.h"
+#include "fusion/store.h"
 #include "text/prompt.h"
 
 #include <sys/types.h>
@@ -26,12 +28,17 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
     struct model_ids ids;
     int max_piece; /* bytes of the longest token */
     struct key model_key;
+    struct store *store;
+    char salt[256];
     char name[128];
 };
 
 /* Names of the layouts in the wild, by their first parts. */
 extern const struct st_rename engine_rename[];
 extern const int engine_n_rename;
+
+/* What every record of this engine depends on; the rest is the caller's to fill. */
+void engine_key_parts(const struct vlqa_engine *e, struct key_parts *out);
 
 /* Checks version and size of an options struct and copies it over the defaults in `to`: fields that
  * an older header lacked keep their default. VLQA_EUSAGE. */

@@ -28,7 +28,7 @@ static void fill_text(const struct vlqa_engine *e, struct vlqa_model_info *out)
     out->max_positions = c->max_positions;
     out->tied = c->tied;
     out->kv_bytes_per_row =
-        2 * (int64_t)c->layers * c->kv_heads * c->head_dim * (int64_t)dtype_size(c->compute);
+        2 * (int64_t)c->layers * c->kv_heads * c->head_dim * (int64_t)dtype_size(c->kv);
 }
 
 static void fill_vision(const struct vlqa_engine *e, struct vlqa_model_info *out)

@@ -1,4 +1,4 @@
-/* layout.c - slots count up, positions follow M-RoPE, spans are causal. */
+/* layout.c - slots count up, positions follow M-RoPE, spans are causal; the context in pieces. */
 #include "fusion/layout.h"
 
 static void push_arrays(int n, struct arena *mem, struct layout *out)
@@ -11,19 +11,32 @@ static void push_arrays(int n, struct arena *mem, struct layout *out)
     out->span = arena_push(mem, rows * sizeof *out->span);
 }
 
+static void push_pieces(int n, struct arena *mem, struct layout *out)
+{
+    size_t rows = (size_t)n;
+    out->piece = arena_push(mem, rows * sizeof *out->piece);
+    out->piece_slot = arena_push(mem, rows * sizeof *out->piece_slot);
+    out->piece_own = arena_push(mem, rows * sizeof *out->piece_own);
+    out->in_piece = arena_push(mem, rows * sizeof *out->in_piece);
+    out->exact = arena_push(mem, rows * sizeof *out->exact);
+}
+
 size_t layout_bytes(int n)
 {
     struct arena dry = {0};
     struct layout l;
     push_arrays(n, &dry, &l);
+    push_pieces(n, &dry, &l);
     return dry.used;
 }
 
 void layout_build(const struct prompt *prompt, const struct layout_image *image, struct arena *mem,
                   struct layout *out)
 {
-    *out = (struct layout){
-        prompt->n, prompt->prefix_end, prompt->context_end, NULL, NULL, NULL, NULL, NULL, 0};
+    memset(out, 0, sizeof *out);
+    out->n = prompt->n;
+    out->prefix_end = prompt->prefix_end;
+    out->context_end = prompt->context_end;
     push_arrays(prompt->n, mem, out);
     for (int i = 0; i < prompt->n; i++) {
         int picture = prompt->image[i];
@@ -48,4 +61,100 @@ struct rows layout_rows(const struct layout *l, int begin, int n)
                         .span = l->span + begin};
     assert(begin >= 0 && n >= 1 && begin + n <= l->n);
     return rows;
+}
+
+struct box layout_cell(struct grid grid, int k_rows, int k_cols, int index)
+{
+    int row = index / k_cols, col = index % k_cols;
+    int y = row * grid.h / k_rows, x = col * grid.w / k_cols;
+    return (struct box){y, x, (row + 1) * grid.h / k_rows - y, (col + 1) * grid.w / k_cols - x};
+}
+
+/* Where rows stand when chunks are made: right behind the prefix, whatever comes between in this
+ * request. The first image or document stands there anyway. */
+static int32_t own_base(const struct layout *l)
+{
+    return l->prefix_end ? l->pos[l->prefix_end - 1].t + 1 : 0;
+}
+
+static struct piece *begin_piece(struct layout *l, int *at, int image, int text, int index)
+{
+    struct piece *p = &l->piece[l->n_pieces++];
+    *p = (struct piece){.begin = *at, .image = image, .text = text, .index = index};
+    return p;
+}
+
+static void put_row(struct layout *l, struct piece *p, int *at, int slot, struct pos own)
+{
+    l->piece_slot[*at] = slot;
+    l->piece_own[*at] = own;
+    l->in_piece[slot] = 1;
+    (*at)++;
+    p->rows++;
+}
+
+static int at_most(int k, int most)
+{
+    return k < 1 ? 1 : k < most ? k : most;
+}
+
+static void cut_image(struct layout *l, int image, int slot, struct grid grid,
+                      const struct chunker *c, int *at)
+{
+    int k_rows = c->kind == VLQA_CHUNK_IMAGE ? 1 : at_most(c->k, grid.h);
+    int k_cols = c->kind == VLQA_CHUNK_GRID ? at_most(c->k, grid.w) : 1;
+    int32_t base = own_base(l);
+    for (int i = 0; i < k_rows * k_cols; i++) {
+        struct piece *p = begin_piece(l, at, image, -1, i);
+        struct box b = p->box = layout_cell(grid, k_rows, k_cols, i);
+        for (int y = b.y; y < b.y + b.h; y++)
+            for (int x = b.x; x < b.x + b.w; x++)
+                put_row(l, p, at, slot + y * grid.w + x, (struct pos){base, base + y, base + x});
+    }
+}
+
+static void cut_text(struct layout *l, int text, int slot, int rows, const struct chunker *c,
+                     int *at)
+{
+    int n = (rows + c->text_rows - 1) / c->text_rows;
+    int32_t base = own_base(l);
+    for (int i = 0; i < n; i++) {
+        struct piece *p = begin_piece(l, at, -1, text, i);
+        p->first = i * rows / n;
+        for (int row = p->first; row < (i + 1) * rows / n; row++)
+            put_row(l, p, at, slot + row, (struct pos){base + row, base + row, base + row});
+    }
+}
+
+/* A chunk's row is exact where the chunk stands in its own place and all rows between it and the
+ * prefix are of the same chunk: nothing was hidden from it. */
+static void mark_exact(struct layout *l)
+{
+    for (int i = 0; i < l->n_pieces; i++) {
+        const struct piece *p = &l->piece[i];
+        for (int r = 0; r < p->rows && l->piece_slot[p->begin + r] == l->prefix_end + r; r++) {
+            struct pos own = l->piece_own[p->begin + r], pos = l->pos[l->prefix_end + r];
+            if (own.t != pos.t || own.h != pos.h || own.w != pos.w) break;
+            l->exact[l->prefix_end + r] = 1;
+        }
+    }
+}
+
+void layout_cut(struct layout *l, const struct prompt *prompt, const struct layout_image *image,
+                const struct chunker *chunker, struct arena *mem)
+{
+    int at = 0;
+    push_pieces(l->n, mem, l);
+    memset(l->in_piece, 0, (size_t)l->n);
+    memset(l->exact, 0, (size_t)l->n);
+    for (int slot = l->prefix_end, end; slot < l->context_end; slot = end) {
+        int picture = prompt->image[slot], text = prompt->text[slot];
+        for (end = slot + 1; end < l->context_end; end++)
+            if (prompt->image[end] != picture || prompt->text[end] != text) break;
+        if (picture >= 0)
+            cut_image(l, picture, slot, image[picture].grid, chunker, &at);
+        else if (text >= 0)
+            cut_text(l, text, slot, end - slot, chunker, &at);
+    }
+    mark_exact(l);
 }

@@ -1,4 +1,5 @@
-/* layout.h - one request on paper: for every row its token or pixels, slot, position and span. */
+/* layout.h - one request on paper: for every row its token or pixels, slot, position and span, and
+ * which rows are computed together as a chunk. */
 #ifndef FUSION_LAYOUT_H
 #define FUSION_LAYOUT_H
 
@@ -8,23 +9,53 @@
 struct layout_image { /* of the conversation, in the order of the prompt's image numbers */
     struct grid grid; /* visual rows */
     int first;        /* its first row in the session's visual matrix */
+    struct key key;   /* of its tower output */
+};
+
+struct box { /* cells of an image's grid */
+    int y, x, h, w;
+};
+
+struct chunker {
+    enum vlqa_chunker kind;
+    int k, text_rows;
+};
+
+struct piece {       /* rows computed together, seeing the prefix and each other */
+    int begin, rows; /* in piece_slot and piece_own */
+    int image, text; /* of the conversation; one of them is negative */
+    int index;       /* which piece of it, raster order */
+    struct box box;  /* image: its cells */
+    int first;       /* text: its first row in the document */
 };
 
 struct layout {
     int n, prefix_end, context_end;
     int32_t *token;      /* [n] id, or -1: a visual row */
     int32_t *visual_row; /* [n] row of the visual matrix, or -1: text */
-    int32_t *slot;       /* [n] */
+    int32_t *slot;       /* [n] slot[i] == i: raster order whatever the chunks */
     struct pos *pos;     /* [n] */
     struct span *span;   /* [n] everything before and itself */
     int32_t next;        /* the position of the row after the last */
+
+    int n_pieces;
+    struct piece *piece;
+    int32_t *piece_slot;   /* slots of piece 0 ascending, of piece 1, ... */
+    struct pos *piece_own; /* where a row stands when its chunk is made: right behind the prefix */
+    uint8_t *in_piece;     /* [n] */
+    uint8_t *exact;        /* [n] in a piece, and the chunk's row is what a full prefill gives */
 };
 
-/* Arrays are pushed on mem: layout_bytes(n). */
+/* Arrays are pushed on mem: at most layout_bytes(n). */
 void layout_build(const struct prompt *prompt, const struct layout_image *image, struct arena *mem,
                   struct layout *out);
+/* Cuts the context into pieces; to be called once, after layout_build. */
+void layout_cut(struct layout *l, const struct prompt *prompt, const struct layout_image *image,
+                const struct chunker *chunker, struct arena *mem);
 size_t layout_bytes(int n);
 /* Rows [begin, begin + n) as they go through the decoder; the visual matrices are the caller's. */
 struct rows layout_rows(const struct layout *l, int begin, int n);
+/* Piece `index` of a grid of k x k cells (rows != 0: strips, k x 1), balanced, never empty. */
+struct box layout_cell(struct grid grid, int k_rows, int k_cols, int index);
 
 #endif

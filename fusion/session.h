@@ -41,16 +41,24 @@ struct vlqa_session {
     char *answer;                         /* UTF-8 of the last answer */
     int32_t *answer_token, *prompt_token; /* [max_rows] */
     float *logits, *first_logits;         /* [vocab] */
-    struct arena request;                 /* the paper of one question */
-    struct arena scratch;                 /* of one call below */
+    int32_t *held; /* [max_rows] token, or -1 - visual row, of the leading slots whose KV is what a
+                      full prefill would have left there */
+    int n_held;
+    float *row_score;      /* [max_rows] of the last answer */
+    uint8_t *row_selected; /* [max_rows] */
+    struct arena request;  /* the paper of one question */
+    struct arena scratch;  /* of one call below */
 
     struct vlqa_image_info last_image;
     double ms_decode_image, ms_vision;
+    int visual_ram, visual_disk, visual_made;
 };
 
 /* VLQA_ESTATE when the session is in use or belongs to another process; else it is marked. */
 vlqa_status session_enter(struct vlqa_session *s);
 vlqa_status session_leave(struct vlqa_session *s, vlqa_status status);
+/* VLQA_ELIMIT when no item more fits. */
+vlqa_status session_check_items(struct vlqa_session *s);
 /* Copies a text to the end of the conversation's current turn. */
 vlqa_status session_append(struct vlqa_session *s, enum prompt_role role, const char *utf8,
                            size_t bytes);

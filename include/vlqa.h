@@ -72,6 +72,9 @@ typedef int (*vlqa_progress_fn)(void *user, const char *phase, int64_t done, int
  * Nonzero ends the answer there (stop = VLQA_STOP_CALLER); that is no error. */
 typedef int (*vlqa_token_fn)(void *user, const char *utf8, size_t bytes);
 
+/* The logits [n] that step 0, 1, ... of the answer is sampled from; valid during the call. */
+typedef void (*vlqa_logits_fn)(void *user, int step, const float *logits, int n);
+
 enum vlqa_dtype {
     VLQA_DTYPE_AUTO, /* bf16 for BF16 checkpoints, else f32 */
     VLQA_DTYPE_BF16, /* matrix inputs and KV in bf16, sums and residual stream in f32 */
@@ -90,6 +93,31 @@ enum vlqa_resize {
     VLQA_RESIZE_PILLOW       /* 22-bit coefficients: the slow processor, qwen-vl-utils */
 };
 
+enum vlqa_reuse {                  /* which context rows are computed again behind stored chunks */
+                  VLQA_REUSE_OFF,  /* no chunks: everything in one causal prefill, exact */
+                  VLQA_REUSE_FULL, /* all rows: as exact, through chunks (for tests and studies) */
+                  VLQA_REUSE_NONE, /* no row */
+                  VLQA_REUSE_INFOFLOW,   /* rows that the question attends to most (InfoFlow KV) */
+                  VLQA_REUSE_PROPHET,    /* the same over context keys only, all layers, mean
+                                            (ProphetKV) */
+                  VLQA_REUSE_CACHEBLEND, /* rows whose layer-1 KV deviates most (CacheBlend) */
+                  VLQA_REUSE_EPIC,       /* the first rows of every chunk (EPIC, LegoLink) */
+                  VLQA_REUSE_VLCACHE,    /* the first rows of the context (VLCache) */
+                  VLQA_REUSE_RANDOM      /* seeded */
+};
+
+enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
+
+enum vlqa_score { /* what a row's attention counts for */
+                  VLQA_SCORE_NORM,
+                  VLQA_SCORE_MASS,
+                  VLQA_SCORE_MAX,
+                  VLQA_SCORE_ENTROPY,
+                  VLQA_SCORE_VATP
+};
+
+enum vlqa_score_query { VLQA_QUERY_SUFFIX, VLQA_QUERY_QUESTION, VLQA_QUERY_LAST };
+
 struct vlqa_engine_options {
     uint32_t version;         /* set by vlqa_engine_options_default; checked at open */
     uint32_t struct_bytes;    /* likewise */
@@ -106,7 +134,11 @@ struct vlqa_engine_options {
     int64_t image_max_pixels; /* refuse to decode larger files; 0: 100 million */
     vlqa_log_fn log;          /* NULL: silence */
     vlqa_progress_fn progress;
-    void *user; /* handed to log and progress */
+    void *user;             /* handed to log and progress */
+    int no_cache;           /* nonzero: keep nothing between images and questions */
+    const char *cache_dir;  /* NULL: in memory only */
+    const char *cache_salt; /* records of other salts are never seen; NULL: none */
+    int64_t cache_ram_bytes, cache_disk_bytes; /* 0: 1 GiB, 4 GiB */
 };
 
 struct vlqa_session_options {
@@ -132,7 +164,18 @@ struct vlqa_ask_options {
     int keep;       /* nonzero: question and answer become turns of the conversation */
     int ignore_eos; /* nonzero: go on to max_tokens (for timing) */
     vlqa_token_fn on_token;
-    void *user; /* handed to on_token */
+    vlqa_logits_fn on_logits;
+    void *user;            /* handed to on_token and on_logits */
+    const int32_t *forced; /* [n_forced] the answer is these tokens, whatever the logits say */
+    int n_forced;
+    enum vlqa_reuse reuse;
+    float recompute_ratio; /* of the rows that may be repaired; 0..1 */
+    enum vlqa_chunker chunker;
+    int chunk_k; /* grid: k x k cells; strips: k; made smaller where an image has fewer rows */
+    int chunk_text_rows; /* documents are cut after so many rows */
+    enum vlqa_score score;
+    enum vlqa_score_query score_query;
+    int score_layer_begin, score_layer_end; /* end 0: to the last */
 };
 
 enum vlqa_stop {
@@ -154,6 +197,13 @@ struct vlqa_answer {
     const int32_t *prompt_token; /* [rows_total] ids as the decoder saw them */
     int rows_total;              /* prefix + context + question */
     int rows_prefix, rows_context, rows_question;
+    int rows_selected;                        /* context rows computed again */
+    int rows_recomputed;                      /* with the question's and those between chunks */
+    int chunks_ram, chunks_disk, chunks_made; /* where the chunks of this question came from */
+    int visual_ram, visual_disk, visual_made; /* and the tower's output */
+    const float *row_score;      /* [rows_total] what selection went by; NULL: nothing was scored */
+    const uint8_t *row_selected; /* [rows_total] nonzero: computed again; NULL with reuse off */
+    double ms_chunks, ms_assemble, ms_score, ms_repair; /* parts of ms_prefill */
     double ms_vision;       /* tower, all images of this prompt, when they were added */
     double ms_decode_image; /* reading and resizing them */
     double ms_prefill, ms_first_token, ms_decode, ms_total; /* first_token counts from the call */
@@ -258,6 +308,9 @@ static inline struct vlqa_ask_options vlqa_ask_options_default(void)
     o.max_tokens = 128;
     o.top_p = 1.0f;
     o.repetition_penalty = 1.0f;
+    o.recompute_ratio = 0.15f;
+    o.chunk_k = 2;
+    o.chunk_text_rows = 256;
     return o;
 }
 

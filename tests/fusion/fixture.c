@@ -203,7 +203,7 @@ vlqa_status fixture_engine(const char *model, enum vlqa_dtype dtype, struct vlqa
 
 struct run run_new(void)
 {
-    struct run r = {NULL, NULL, vlqa_session_options_default(), 1};
+    struct run r = {NULL, NULL, vlqa_session_options_default(), 1, 0};
     return r;
 }
 
@@ -212,6 +212,7 @@ int run_open(struct run *r)
     struct vlqa_engine_options o = vlqa_engine_options_default();
     o.model = FIXTURE_TIED;
     o.threads = r->threads;
+    o.no_cache = r->no_cache;
     if (vlqa_engine_open(&o, &r->engine) == VLQA_OK &&
         vlqa_session_open(r->engine, &r->so, &r->session) == VLQA_OK)
         return 1;

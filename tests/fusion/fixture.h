@@ -39,7 +39,7 @@ struct run {
     struct vlqa_engine *engine;
     struct vlqa_session *session;
     struct vlqa_session_options so;
-    int threads;
+    int threads, no_cache;
 };
 
 struct run run_new(void);    /* one thread, default options */

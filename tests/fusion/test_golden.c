@@ -237,6 +237,7 @@ static int run_open(struct run *r, const char *checkpoint, enum vlqa_cpu cpu, in
     char path[512];
     memset(r, 0, sizeof *r);
     snprintf(path, sizeof path, GOLDEN "%s", checkpoint);
+    eo.no_cache = 1; /* the tower is to run every time */
     eo.model = path;
     eo.cpu = cpu;
     eo.dtype = f32 ? VLQA_DTYPE_F32 : VLQA_DTYPE_BF16;

@@ -227,7 +227,7 @@ static void check_positions(const struct json *row)
     CHECK_EQ(prompt_of(files, m.ids.image, id, picture, cell, &prompt), grid.rows);
     for (int i = 0, first = 0; i < grid.rows; i++) {
         struct grid cells = {(int)mat_get(grid, i, 1) / 2, (int)mat_get(grid, i, 2) / 2};
-        image[i] = (struct layout_image){cells, first};
+        image[i] = (struct layout_image){.grid = cells, .first = first};
         first += cells.h * cells.w;
     }
     size_t bytes = layout_bytes(prompt.n);

@@ -74,6 +74,7 @@ TEST(vision_prefill_and_decode_can_be_cancelled_at_every_step)
     struct vlqa_image_info info;
     struct run r = run_new();
     int steps;
+    r.no_cache = 1; /* the tower is to run every time */
     r.so.progress = step;
     r.so.user = &s;
     REQUIRE(run_open(&r));

@@ -1,0 +1,63 @@
+/* ask.h - one call of vlqa_ask, shared by the files that carry it out. */
+#ifndef FUSION_ASK_H
+#define FUSION_ASK_H
+
+#include "fusion/record.h"
+#include "fusion/session.h"
+#include "fusion/store.h"
+#include "text/utf8.h"
+
+struct ask {
+    struct vlqa_session *s;
+    struct vlqa_ask_options o;
+    const char *question;
+    struct prompt prompt;
+    struct layout layout;
+    int question_end; /* rows [context_end, question_end) are the question, the rest template */
+
+    const struct record **chunk; /* [n_pieces] pinned, NULL where none is held */
+    float *score;                /* [n] NULL: nothing was scored */
+    uint8_t *selected;           /* [n] of the context; NULL with reuse off */
+    int32_t *list;               /* [n] slots of a pass */
+    int n_selected, n_recomputed;
+    int chunks_ram, chunks_disk, chunks_made;
+
+    struct sampler sampler;
+    struct utf8_stream utf8;
+    size_t text_bytes;
+    int n_tokens;
+    enum vlqa_stop stop;
+    double begin, first_token, prefilled;
+    double ms_chunks, ms_assemble, ms_score, ms_repair;
+};
+
+/* How rows go through the decoder besides what the layout says of them. */
+struct ask_pass {
+    const int32_t *row;    /* [n] ascending slots of the layout */
+    const struct pos *pos; /* [n] other positions, or NULL */
+    int slot;              /* -1: their own slots; else slot, slot + 1, ... seeing all before */
+    int layer_end;
+    struct kv_block *capture;
+    const struct tap *tap; /* counts rows of the last batch */
+    float *logits;
+};
+
+/* The prompt into the KV, a->s->first_logits out. */
+vlqa_status ask_prefill(struct ask *a);
+vlqa_status ask_generate(struct ask *a);
+void ask_decode_row(struct ask *a, int32_t id);
+
+/* Runs n rows in batches of SESSION_PASS_ROWS; the cuts change no bit. phase: for progress. */
+vlqa_status ask_run(struct ask *a, const char *phase, int n, const struct ask_pass *pass);
+
+/* Chunks of every piece, from the store or made and stored; pinned in a->chunk. */
+vlqa_status chunk_fetch(struct ask *a);
+/* Writes them to their slots at their positions. */
+void chunk_place(struct ask *a);
+void chunk_release(struct ask *a);
+
+/* a->selected by the reuse option: what attention, deviation or order say. The chunks are in place.
+ */
+vlqa_status choose_rows(struct ask *a);
+
+#endif

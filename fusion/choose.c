@@ -1,0 +1,179 @@
+/* choose.c - which context rows are computed again: by attention, deviation, order or chance. */
+#include "fusion/ask.h"
+#include "fusion/select.h"
+
+#include <math.h>
+#include <string.h>
+
+struct choice {
+    struct ask *a;
+    uint8_t *candidate; /* [n] in a chunk and not exact */
+    int n_candidates, budget;
+};
+
+/* ---- attention: InfoFlow KV and ProphetKV ---- */
+
+static void score_kind(const struct vlqa_ask_options *o, struct tap *tap)
+{
+    static const struct {
+        enum score_value value;
+        enum score_heads over_heads;
+        enum score_rows over_rows;
+    } kinds[] = {
+        [VLQA_SCORE_NORM] = {SCORE_WEIGHT, SCORE_HEADS_SUM, SCORE_ROWS_L2},
+        [VLQA_SCORE_MASS] = {SCORE_WEIGHT, SCORE_HEADS_SUM, SCORE_ROWS_SUM},
+        [VLQA_SCORE_MAX] = {SCORE_WEIGHT, SCORE_HEADS_MAX, SCORE_ROWS_SUM},
+        [VLQA_SCORE_ENTROPY] = {SCORE_ENTROPY, SCORE_HEADS_SUM, SCORE_ROWS_SUM},
+        [VLQA_SCORE_VATP] = {SCORE_VALUE, SCORE_HEADS_SUM, SCORE_ROWS_SUM},
+    };
+    enum vlqa_score kind = o->reuse == VLQA_REUSE_PROPHET ? VLQA_SCORE_MASS : o->score;
+    tap->value = kinds[kind].value;
+    tap->over_heads = kinds[kind].over_heads;
+    tap->over_rows = kinds[kind].over_rows;
+}
+
+/* Rows [*first, *first + *rows) of the n of the scoring pass ask; they end the pass or come before
+ * the template, and fit the pass's last batch. */
+static void query_rows(const struct ask *a, int n, int *first, int *rows)
+{
+    int end = n, begin = n - (a->layout.n - a->layout.context_end);
+    if (a->o.score_query == VLQA_QUERY_QUESTION) end = n - (a->layout.n - a->question_end);
+    if (a->o.score_query == VLQA_QUERY_LAST) begin = n - 1;
+    if (begin < n - SESSION_PASS_ROWS) begin = n - SESSION_PASS_ROWS;
+    if (begin < 0) begin = 0;
+    if (end <= begin) end = begin + 1;
+    *first = begin;
+    *rows = end - begin;
+}
+
+/* Runs the question's rows (and those between chunks) over the chunks as they are and counts what
+ * they attend to. Their KV is written again by the repair. */
+static vlqa_status score_attention(struct choice *c)
+{
+    struct ask *a = c->a;
+    struct vlqa_session *s = a->s;
+    const struct layout *l = &a->layout;
+    int layers = s->engine->decoder.config.layers, n = 0;
+    int end = a->o.score_layer_end ? a->o.score_layer_end : layers;
+    uint8_t *layer = arena_push_zero(&s->request, (size_t)layers);
+    struct tap tap = {.layer = layer, .slot = a->score};
+    struct ask_pass pass = {.row = a->list, .slot = -1, .layer_end = end, .tap = &tap};
+    for (int i = l->prefix_end; i < l->n; i++)
+        if (!l->in_piece[i]) a->list[n++] = i;
+    query_rows(a, n, &tap.first, &tap.rows);
+    if (a->o.reuse == VLQA_REUSE_PROPHET) { /* softmax over the context alone */
+        struct span *span = arena_push(&s->request, (size_t)tap.rows * sizeof *span);
+        for (int i = 0; i < tap.rows; i++)
+            span[i] = (struct span){0, 0, l->context_end};
+        tap.span = span;
+    }
+    score_kind(&a->o, &tap);
+    for (int i = a->o.score_layer_begin; i < end; i++)
+        layer[i] = 1;
+    return ask_run(a, "score", n, &pass);
+}
+
+/* ---- deviation: CacheBlend ---- */
+
+/* Mean |V - V of the chunk| of layer 1, after two layers over all rows: what hidden context changes
+ * first. Layer 0 cannot differ. */
+static vlqa_status score_deviation(struct choice *c)
+{
+    struct ask *a = c->a;
+    struct vlqa_session *s = a->s;
+    const struct layout *l = &a->layout;
+    int n = 0, at = s->kv.layers > 1 ? 1 : 0;
+    struct ask_pass pass = {.row = a->list, .slot = -1, .layer_end = at + 1};
+    for (int i = l->prefix_end; i < l->n; i++)
+        a->list[n++] = i;
+    TRY(ask_run(a, "score", n, &pass));
+    for (int p = 0; p < l->n_pieces; p++) {
+        struct mat before = a->chunk[p]->mat[2 * at + 1], after = s->kv.v[at];
+        for (int r = 0; r < l->piece[p].rows; r++) {
+            int slot = l->piece_slot[l->piece[p].begin + r];
+            double sum = 0;
+            for (int col = 0; col < before.cols; col++)
+                sum += fabs((double)mat_get(after, slot, col) - (double)mat_get(before, r, col));
+            a->score[slot] = (float)(sum / before.cols);
+        }
+    }
+    return VLQA_OK;
+}
+
+/* ---- order and chance ---- */
+
+/* EPIC: the first rows of every chunk, which stood as sinks when it was made. */
+static void score_heads(struct choice *c)
+{
+    const struct layout *l = &c->a->layout;
+    for (int p = 0; p < l->n_pieces; p++)
+        for (int r = 0; r < l->piece[p].rows; r++)
+            c->a->score[l->piece_slot[l->piece[p].begin + r]] =
+                1.0f - (float)r / (float)l->piece[p].rows;
+}
+
+/* VLCache: errors travel on, so the earliest rows matter most. */
+static void score_leading(struct choice *c)
+{
+    for (int i = 0; i < c->a->layout.n; i++)
+        c->a->score[i] = -(float)i;
+}
+
+static void score_random(struct choice *c)
+{
+    uint64_t state = c->a->o.seed;
+    for (int i = 0; i < c->a->layout.n; i++) { /* splitmix64 */
+        uint64_t z = state += 0x9e3779b97f4a7c15u;
+        z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+        z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+        c->a->score[i] = (float)((z ^ (z >> 31)) >> 40);
+    }
+}
+
+static vlqa_status score(struct choice *c)
+{
+    switch (c->a->o.reuse) {
+    case VLQA_REUSE_OFF:
+    case VLQA_REUSE_NONE:
+    case VLQA_REUSE_FULL:
+        break;
+    case VLQA_REUSE_INFOFLOW:
+    case VLQA_REUSE_PROPHET:
+        return score_attention(c);
+    case VLQA_REUSE_CACHEBLEND:
+        return score_deviation(c);
+    case VLQA_REUSE_EPIC:
+        score_heads(c);
+        break;
+    case VLQA_REUSE_VLCACHE:
+        score_leading(c);
+        break;
+    case VLQA_REUSE_RANDOM:
+        score_random(c);
+        break;
+    }
+    return VLQA_OK;
+}
+
+vlqa_status choose_rows(struct ask *a)
+{
+    struct arena *mem = &a->s->request;
+    const struct layout *l = &a->layout;
+    size_t n = (size_t)l->n;
+    struct choice c = {.a = a, .candidate = arena_push(mem, n)};
+    int scored = a->o.reuse > VLQA_REUSE_NONE;
+    a->selected = a->s->row_selected;
+    a->score = a->s->row_score; /* of all slots of the session: what a tap counts over */
+    memset(a->score, 0, (size_t)a->s->max_rows * sizeof *a->score);
+    for (int i = 0; i < l->n; i++)
+        c.candidate[i] = l->in_piece[i] && !l->exact[i];
+    c.n_candidates = select_count(c.candidate, l->n);
+    c.budget = a->o.reuse == VLQA_REUSE_FULL ? c.n_candidates
+               : a->o.reuse == VLQA_REUSE_NONE
+                   ? 0
+                   : select_budget(a->o.recompute_ratio, c.n_candidates);
+    if (scored && c.budget > 0 && c.budget < c.n_candidates) TRY(score(&c));
+    a->n_selected = select_top(a->score, c.candidate, l->n, c.budget, a->list, a->selected);
+    if (!scored) a->score = NULL;
+    return VLQA_OK;
+}

@@ -1,0 +1,145 @@
+/* chunk.c - pieces of the context as stored chunks: found or made, then placed. */
+#include "fusion/ask.h"
+
+#include <string.h>
+
+static struct key prefix_key(const struct layout *l)
+{
+    struct hash h;
+    hash_begin(&h, "vlqa prefix");
+    for (int i = 0; i < l->prefix_end; i++)
+        hash_u64(&h, (uint64_t)(int64_t)l->token[i]);
+    return hash_end(&h);
+}
+
+static struct key text_key(const struct layout *l, const struct piece *p)
+{
+    struct hash h;
+    hash_begin(&h, "vlqa text");
+    for (int i = 0; i < p->rows; i++)
+        hash_u64(&h, (uint64_t)(int64_t)l->token[l->piece_slot[p->begin + i]]);
+    return hash_end(&h);
+}
+
+static struct key chunk_key(const struct ask *a, const struct piece *p, struct key prefix)
+{
+    struct key_parts parts;
+    engine_key_parts(a->s->engine, &parts);
+    parts.kind = RECORD_CHUNK;
+    parts.prefix = prefix;
+    if (p->image >= 0) {
+        parts.content = a->s->image[p->image].key;
+        parts.grid = a->s->image[p->image].grid;
+        parts.chunker = (int32_t)a->o.chunker;
+        parts.k = a->o.chunker == VLQA_CHUNK_IMAGE ? 1 : a->o.chunk_k;
+        parts.index = p->index;
+    } else { /* where it stands in its document decides its rotation among the prefix */
+        parts.content = text_key(&a->layout, p);
+        parts.chunker = -1;
+        parts.index = p->first;
+    }
+    return key_of(&parts);
+}
+
+static void block_of(const struct record *r, int begin, int n, struct kv_block *out)
+{
+    out->layers = r->n_mats / 2;
+    out->rows = n;
+    for (int i = 0; i < out->layers; i++) {
+        out->k[i] = mat_rows(r->mat[2 * i], begin, n);
+        out->v[i] = mat_rows(r->mat[2 * i + 1], begin, n);
+    }
+}
+
+static vlqa_status new_record(struct ask *a, const struct piece *p, struct key key,
+                              struct record **out)
+{
+    const struct vlqa_engine *e = a->s->engine;
+    const struct decoder_config *c = &e->decoder.config;
+    int cols[2 * KV_MAX_LAYERS];
+    struct record_shape shape = {.kind = RECORD_CHUNK,
+                                 .rows = p->rows,
+                                 .grid = {p->box.h, p->box.w},
+                                 .n_mats = 2 * c->layers,
+                                 .cols = cols,
+                                 .dtype = c->kv};
+    for (int i = 0; i < shape.n_mats; i++)
+        cols[i] = c->kv_heads * c->head_dim;
+    return store_new(&a->s->env, e->store, key, &shape, out);
+}
+
+/* Right behind the prefix, in slots that are overwritten when all chunks are placed. */
+static vlqa_status make(struct ask *a, const struct piece *p, struct key key,
+                        const struct record **out)
+{
+    struct layout *l = &a->layout;
+    struct record *r;
+    struct kv_block block;
+    vlqa_status status;
+    struct ask_pass pass = {.row = l->piece_slot + p->begin,
+                            .pos = l->piece_own + p->begin,
+                            .slot = l->prefix_end,
+                            .capture = &block};
+    TRY(new_record(a, p, key, &r));
+    block_of(r, 0, p->rows, &block);
+    status = ask_run(a, "chunks", p->rows, &pass);
+    if (status != VLQA_OK) {
+        store_drop(a->s->engine->store, r);
+        return status;
+    }
+    *out = store_put(&a->s->env, a->s->engine->store, r);
+    a->chunks_made++;
+    return VLQA_OK;
+}
+
+vlqa_status chunk_fetch(struct ask *a)
+{
+    const struct layout *l = &a->layout;
+    struct store *store = a->s->engine->store;
+    struct key prefix = prefix_key(l);
+    a->chunk = arena_push_zero(&a->s->request, (size_t)l->n_pieces * sizeof *a->chunk);
+    for (int i = 0; i < l->n_pieces; i++) {
+        struct key key = chunk_key(a, &l->piece[i], prefix);
+        enum store_where where;
+        a->chunk[i] = store_get(store, key, &where);
+        if (!a->chunk[i]) TRY(make(a, &l->piece[i], key, &a->chunk[i]));
+        a->chunks_ram += where == STORE_RAM;
+        a->chunks_disk += where == STORE_DISK;
+    }
+    return VLQA_OK;
+}
+
+static void place(struct ask *a, const struct piece *p, const struct record *r, int begin, int n)
+{
+    struct vlqa_session *s = a->s;
+    const struct decoder_config *c = &s->engine->decoder.config;
+    const int32_t *slot = a->layout.piece_slot + p->begin + begin;
+    size_t mark = arena_mark(&s->scratch);
+    struct pos *pos = arena_push(&s->scratch, (size_t)n * sizeof *pos);
+    struct mat cos_sin =
+        mat_of(arena_push(&s->scratch, mat_bytes(DT_F32, n, c->head_dim)), DT_F32, n, c->head_dim);
+    struct kv_block block;
+    for (int i = 0; i < n; i++)
+        pos[i] = a->layout.pos[slot[i]];
+    position_table(&c->rope, pos, n, cos_sin);
+    block_of(r, begin, n, &block);
+    kv_place(s->be, &s->kv, c->kv_heads, slot, &block, cos_sin, &s->scratch);
+    arena_rewind(&s->scratch, mark);
+}
+
+void chunk_place(struct ask *a)
+{
+    const struct layout *l = &a->layout;
+    for (int i = 0; i < l->n_pieces; i++)
+        for (int begin = 0; begin < l->piece[i].rows; begin += SESSION_PASS_ROWS) {
+            int left = l->piece[i].rows - begin;
+            place(a, &l->piece[i], a->chunk[i], begin,
+                  left < SESSION_PASS_ROWS ? left : SESSION_PASS_ROWS);
+        }
+}
+
+void chunk_release(struct ask *a)
+{
+    for (int i = 0; a->chunk && i < a->layout.n_pieces; i++)
+        if (a->chunk[i]) store_unpin(a->s->engine->store, a->chunk[i]);
+}

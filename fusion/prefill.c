@@ -1,0 +1,194 @@
+/* prefill.c - the prompt's rows into the KV: what is held already, the rest as it is or by chunks.
+ */
+#include "fusion/ask.h"
+
+#include <string.h>
+
+static void run_rows(struct ask *a, struct pass *pass)
+{
+    struct vlqa_session *s = a->s;
+    pass->kv = &s->kv;
+    pass->rows.visual = mat_rows(s->visual, 0, s->visual_rows);
+    pass->rows.n_deep = s->engine->vit.config.n_deep;
+    for (int i = 0; i < pass->rows.n_deep; i++)
+        pass->rows.deep[i] = mat_rows(s->deep[i], 0, s->visual_rows);
+    decoder_forward(s->be, &s->engine->decoder, pass, &s->scratch);
+}
+
+/* Rows [begin, begin + n) of the list, as the decoder takes them. */
+static struct rows rows_of(struct ask *a, const struct ask_pass *p, int begin, int n)
+{
+    const struct layout *l = &a->layout;
+    struct arena *mem = &a->s->scratch;
+    size_t count = (size_t)n;
+    int32_t *token = arena_push(mem, count * sizeof *token);
+    int32_t *visual_row = arena_push(mem, count * sizeof *visual_row);
+    int32_t *slot = arena_push(mem, count * sizeof *slot);
+    struct pos *pos = arena_push(mem, count * sizeof *pos);
+    struct span *span = arena_push(mem, count * sizeof *span);
+    for (int i = 0; i < n; i++) {
+        int row = p->row[begin + i];
+        token[i] = l->token[row];
+        visual_row[i] = l->visual_row[row];
+        slot[i] = p->slot < 0 ? row : p->slot + begin + i;
+        pos[i] = p->pos ? p->pos[begin + i] : l->pos[row];
+        span[i] = (struct span){0, 0, slot[i] + 1};
+    }
+    return (struct rows){
+        .n = n, .token = token, .visual_row = visual_row, .slot = slot, .pos = pos, .span = span};
+}
+
+static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n, int last)
+{
+    size_t mark = arena_mark(&a->s->scratch);
+    struct kv_block capture;
+    struct pass pass = {.rows = rows_of(a, p, begin, n),
+                        .layer_end = p->layer_end,
+                        .tap = last ? p->tap : NULL,
+                        .logits = last ? p->logits : NULL};
+    if (p->capture) {
+        capture = *p->capture;
+        capture.rows = n;
+        for (int i = 0; i < capture.layers; i++) {
+            capture.k[i] = mat_rows(capture.k[i], begin, n);
+            capture.v[i] = mat_rows(capture.v[i], begin, n);
+        }
+        pass.capture = &capture;
+    }
+    run_rows(a, &pass);
+    arena_rewind(&a->s->scratch, mark);
+}
+
+vlqa_status ask_run(struct ask *a, const char *phase, int n, const struct ask_pass *pass)
+{
+    struct env *env = &a->s->env;
+    int first = (n - 1) % SESSION_PASS_ROWS + 1; /* so that the last batch is a whole one */
+    if (n < 1) return VLQA_OK;
+    for (int begin = 0, end = first; begin < n; begin = end, end += SESSION_PASS_ROWS) {
+        TRY(env_progress(env, phase, begin, n));
+        run_batch(a, pass, begin, end - begin, end == n);
+    }
+    TRY(a->s->be->op->sync(a->s->be));
+    return env_progress(env, phase, n, n);
+}
+
+/* ---- what the session holds already ---- */
+
+static int32_t identity(const struct layout *l, int row)
+{
+    return l->visual_row[row] < 0 ? l->token[row] : -1 - l->visual_row[row];
+}
+
+/* Leading rows of this request whose exact KV is there from the request before. */
+static int held_rows(const struct ask *a)
+{
+    const struct vlqa_session *s = a->s;
+    int n = 0;
+    while (n < s->n_held && n < a->layout.n && s->held[n] == identity(&a->layout, n))
+        n++;
+    return n;
+}
+
+static void hold_rows(struct ask *a, int n)
+{
+    for (int i = 0; i < n; i++)
+        a->s->held[i] = identity(&a->layout, i);
+    a->s->n_held = n;
+}
+
+/* Rows [begin, end) in their own slots; behind held rows they are exact. */
+static vlqa_status run_exact(struct ask *a, const char *phase, int begin, int end, float *logits)
+{
+    struct ask_pass pass = {.row = a->layout.slot + begin, .slot = -1, .logits = logits};
+    if (a->s->n_held > begin) a->s->n_held = begin; /* until it has gone through */
+    TRY(ask_run(a, phase, end - begin, &pass));
+    hold_rows(a, end);
+    return VLQA_OK;
+}
+
+static vlqa_status prefill_exact(struct ask *a)
+{
+    int n = a->layout.n, held = held_rows(a);
+    if (held == n) held = n - 1; /* the last row's logits are wanted */
+    a->n_recomputed = n - held;
+    return run_exact(a, "prefill", held, n, a->s->first_logits);
+}
+
+/* ---- chunks ---- */
+
+static double since(double *mark)
+{
+    double now = env_ms(), ms = now - *mark;
+    *mark = now;
+    return ms;
+}
+
+/* The chosen rows, those between chunks and the question, in one pass: each sees fresh KV of all
+ * chosen rows before it. */
+static vlqa_status repair(struct ask *a)
+{
+    const struct layout *l = &a->layout;
+    struct ask_pass pass = {.row = a->list, .slot = -1, .logits = a->s->first_logits};
+    int n = 0;
+    for (int i = l->prefix_end; i < l->n; i++)
+        if (!l->in_piece[i] || a->selected[i]) a->list[n++] = i;
+    a->n_recomputed = n;
+    return ask_run(a, "repair", n, &pass);
+}
+
+static int leading_exact(const struct layout *l)
+{
+    int n = l->prefix_end;
+    while (n < l->n && l->exact[n])
+        n++;
+    return n;
+}
+
+static vlqa_status prefill_chunks(struct ask *a)
+{
+    struct vlqa_session *s = a->s;
+    struct layout *l = &a->layout;
+    struct chunker chunker = {a->o.chunker, a->o.chunk_k, a->o.chunk_text_rows};
+    double mark = env_ms();
+    int held = held_rows(a);
+    layout_cut(l, &a->prompt, s->image, &chunker, &s->request);
+    a->list = arena_push(&s->request, (size_t)l->n * sizeof *a->list);
+    if (held < l->prefix_end) TRY(run_exact(a, "prefix", held, l->prefix_end, NULL));
+    s->n_held = l->prefix_end;
+    TRY(chunk_fetch(a));
+    a->ms_chunks = since(&mark);
+    chunk_place(a);
+    a->ms_assemble = since(&mark);
+    TRY(choose_rows(a));
+    a->ms_score = since(&mark);
+    TRY(repair(a));
+    a->ms_repair = since(&mark);
+    hold_rows(a, leading_exact(l));
+    return VLQA_OK;
+}
+
+vlqa_status ask_prefill(struct ask *a)
+{
+    struct vlqa_session *s = a->s;
+    TRY(a->o.reuse == VLQA_REUSE_OFF ? prefill_exact(a) : prefill_chunks(a));
+    memcpy(s->logits, s->first_logits, (size_t)s->engine->decoder.config.vocab * sizeof(float));
+    a->prefilled = env_ms();
+    return VLQA_OK;
+}
+
+/* The row of the last token, behind all others. */
+void ask_decode_row(struct ask *a, int32_t id)
+{
+    struct layout *l = &a->layout;
+    struct vlqa_session *s = a->s;
+    int32_t slot = l->n + a->n_tokens - 1, text = -1;
+    struct span span = {0, 0, slot + 1};
+    struct pos pos;
+    struct pass pass = {
+        .rows =
+            {.n = 1, .token = &id, .visual_row = &text, .pos = &pos, .slot = &slot, .span = &span},
+        .logits = s->logits};
+    position_text(&l->next, 1, &pos);
+    run_rows(a, &pass);
+    if (s->n_held == slot) s->held[s->n_held++] = id;
+}

@@ -1,0 +1,326 @@
+/* test_reuse.c - chunks that are kept, placed and repaired: what must hold to the last bit. */
+#include "base/heap.h"
+#include "fusion/session.h"
+#include "tests/check.h"
+
+#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
+#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
+#define VOCAB 1280
+#define QUESTION "What is the value of February?"
+
+struct run {
+    struct vlqa_engine *engine;
+    struct vlqa_session *session;
+};
+
+static struct vlqa_session *session_of(struct vlqa_engine *engine)
+{
+    struct vlqa_session_options so = vlqa_session_options_default();
+    struct vlqa_session *session;
+    so.max_rows = 640;
+    if (vlqa_session_open(engine, &so, &session) != VLQA_OK)
+        CHECK_FAIL("session: %s", vlqa_message(session));
+    return session;
+}
+
+static int run_open(struct run *r, enum vlqa_dtype dtype, const char *dir)
+{
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
+    eo.model = MODEL;
+    eo.dtype = dtype;
+    eo.threads = 2;
+    eo.cache_dir = dir;
+    r->session = NULL;
+    if (vlqa_engine_open(&eo, &r->engine) != VLQA_OK)
+        CHECK_FAIL("engine: %s", vlqa_engine_message(r->engine));
+    else
+        r->session = session_of(r->engine);
+    return !check_failures;
+}
+
+static void run_close(struct run *r)
+{
+    vlqa_session_close(r->session);
+    vlqa_engine_close(r->engine);
+}
+
+static void add_one(struct vlqa_session *s)
+{
+    CHECK(vlqa_add_image_file(s, SAMPLE("05")) == VLQA_OK);
+}
+
+static const char note[] = "The note says: A means Apples and B means Bananas, sold in the north.";
+
+/* Three pictures, a document and plain rows between them. */
+static void add_many(struct vlqa_session *s)
+{
+    CHECK(vlqa_set_system(s, "You read charts.", 16) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, SAMPLE("05")) == VLQA_OK);
+    CHECK(vlqa_add_text(s, note, sizeof note - 1) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, SAMPLE("02")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, SAMPLE("07")) == VLQA_OK);
+}
+
+struct plan {
+    enum vlqa_reuse reuse;
+    enum vlqa_chunker chunker;
+    int k;
+    float ratio;
+};
+
+static struct vlqa_answer ask_plan(struct vlqa_session *s, struct plan p, float *logits)
+{
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer answer = {0};
+    o.max_tokens = 4;
+    o.ignore_eos = 1;
+    o.reuse = p.reuse;
+    o.chunker = p.chunker;
+    o.chunk_k = p.k;
+    o.recompute_ratio = p.ratio;
+    o.chunk_text_rows = 8;
+    if (vlqa_ask(s, QUESTION, &o, &answer) != VLQA_OK)
+        CHECK_FAIL("ask: %s", vlqa_message(s));
+    else
+        memcpy(logits, answer.logits, VOCAB * sizeof *logits);
+    return answer;
+}
+
+static const struct plan cuts[] = {{VLQA_REUSE_FULL, VLQA_CHUNK_IMAGE, 1, 0},
+                                   {VLQA_REUSE_FULL, VLQA_CHUNK_GRID, 2, 0},
+                                   {VLQA_REUSE_FULL, VLQA_CHUNK_GRID, 4, 0},
+                                   {VLQA_REUSE_FULL, VLQA_CHUNK_STRIPS, 3, 0}};
+#define N_CUTS (int)(sizeof cuts / sizeof *cuts)
+static const struct plan off = {VLQA_REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0};
+
+/* I1 of docs/MODEL.md, for every chunker and dtype, one image and many. */
+TEST(repairing_every_row_equals_full_prefill)
+{
+    static float full[VOCAB], repaired[VOCAB];
+    for (int i = 0; i < 4; i++) {
+        struct run r;
+        REQUIRE(run_open(&r, i % 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, NULL));
+        if (i / 2)
+            add_many(r.session);
+        else
+            add_one(r.session);
+        ask_plan(r.session, off, full);
+        for (int c = 0; c < N_CUTS; c++) {
+            struct vlqa_answer a = ask_plan(r.session, cuts[c], repaired);
+            CHECK(memcmp(full, repaired, sizeof full) == 0);
+            CHECK(cuts[c].chunker == VLQA_CHUNK_IMAGE || a.rows_selected > 0);
+        }
+        run_close(&r);
+    }
+}
+
+/* I3: nothing was hidden from the one chunk. */
+TEST(one_chunk_behind_the_prefix_is_exact_without_repair)
+{
+    static float full[VOCAB], reused[VOCAB];
+    for (int i = 0; i < 2; i++) {
+        const struct plan none = {VLQA_REUSE_NONE, VLQA_CHUNK_IMAGE, 1, 0};
+        struct run r;
+        REQUIRE(run_open(&r, i ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, NULL));
+        add_one(r.session);
+        ask_plan(r.session, off, full);
+        CHECK_EQ(ask_plan(r.session, none, reused).rows_selected, 0);
+        CHECK(memcmp(full, reused, sizeof full) == 0);
+        run_close(&r);
+    }
+}
+
+TEST(cut_images_without_repair_differ_and_ratio_0_repairs_nothing)
+{
+    static float full[VOCAB], none[VOCAB], zero[VOCAB];
+    const struct plan p = {VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0};
+    const struct plan q = {VLQA_REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0};
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_F32, NULL));
+    add_one(r.session);
+    ask_plan(r.session, off, full);
+    ask_plan(r.session, p, none);
+    ask_plan(r.session, q, zero);
+    CHECK(check_compare(none, full, VOCAB).max_abs > 0.01);
+    CHECK(memcmp(none, zero, sizeof none) == 0);
+    run_close(&r);
+}
+
+TEST(dropping_deepstack_from_the_repair_shows)
+{
+    static float full[VOCAB], repaired[VOCAB];
+    struct run r;
+    int n_deep;
+    REQUIRE(run_open(&r, VLQA_DTYPE_F32, NULL));
+    add_one(r.session);
+    ask_plan(r.session, off, full);
+    ask_plan(r.session, cuts[1], repaired); /* chunks are made with DeepStack */
+    n_deep = r.engine->vit.config.n_deep;
+    r.engine->vit.config.n_deep = 0;
+    ask_plan(r.session, cuts[1], repaired);
+    r.engine->vit.config.n_deep = n_deep;
+    CHECK(check_compare(repaired, full, VOCAB).max_abs > 0.01);
+    run_close(&r);
+}
+
+static const struct plan plans[] = {{VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0},
+                                    {VLQA_REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0.15f},
+                                    {VLQA_REUSE_PROPHET, VLQA_CHUNK_STRIPS, 3, 0.15f},
+                                    {VLQA_REUSE_CACHEBLEND, VLQA_CHUNK_GRID, 4, 0.15f},
+                                    {VLQA_REUSE_EPIC, VLQA_CHUNK_IMAGE, 1, 0.05f},
+                                    {VLQA_REUSE_VLCACHE, VLQA_CHUNK_GRID, 2, 0.1f},
+                                    {VLQA_REUSE_RANDOM, VLQA_CHUNK_GRID, 2, 0.3f}};
+#define N_PLANS (int)(sizeof plans / sizeof *plans)
+
+/* Cold, from RAM, in another session, and from disk by another engine. */
+TEST(warm_equals_cold)
+{
+    static float cold[VOCAB], warm[VOCAB];
+    char dir[] = "/tmp/vlqa-test-XXXXXX", command[64];
+    REQUIRE(mkdtemp(dir));
+    for (int p = 0; p < N_PLANS; p++) {
+        struct run fresh, kept;
+        struct vlqa_answer a;
+        int made;
+        REQUIRE(run_open(&fresh, VLQA_DTYPE_BF16, NULL));
+        add_many(fresh.session);
+        a = ask_plan(fresh.session, plans[p], cold);
+        made = a.chunks_made;
+        CHECK(made > 0 && a.chunks_ram == 0 && a.chunks_disk == 0);
+        a = ask_plan(fresh.session, plans[p], warm);
+        CHECK_EQ(a.chunks_ram, made);
+        CHECK_EQ(a.chunks_made, 0);
+        CHECK(memcmp(cold, warm, sizeof cold) == 0);
+        run_close(&fresh);
+        for (int again = 0; again < 2; again++) {
+            REQUIRE(run_open(&kept, VLQA_DTYPE_BF16, dir));
+            add_many(kept.session);
+            a = ask_plan(kept.session, plans[p], warm);
+            CHECK(memcmp(cold, warm, sizeof cold) == 0);
+            if (again) CHECK_EQ(a.chunks_disk, made);
+            if (again) CHECK_EQ(a.visual_disk, 3);
+            run_close(&kept);
+        }
+    }
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    CHECK(system(command) == 0);
+}
+
+/* The second picture's chunk is the one made when it was the first. */
+TEST(a_chunk_is_found_wherever_it_stands)
+{
+    static float logits[VOCAB];
+    const struct plan none = {VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0};
+    struct vlqa_answer a;
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
+    CHECK(vlqa_add_image_file(r.session, SAMPLE("02")) == VLQA_OK);
+    a = ask_plan(r.session, none, logits);
+    CHECK_EQ(a.chunks_made, 4);
+    CHECK(vlqa_session_clear(r.session) == VLQA_OK);
+    CHECK(vlqa_add_image_file(r.session, SAMPLE("05")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(r.session, SAMPLE("02")) == VLQA_OK);
+    a = ask_plan(r.session, none, logits);
+    CHECK_EQ(a.chunks_ram, 4);
+    CHECK_EQ(a.chunks_made, 4);
+    CHECK_EQ(a.visual_ram, 1);
+    run_close(&r);
+}
+
+/* I6: what placing writes is what a pass over the same rows at that place would have written. */
+TEST(a_placed_chunk_equals_rows_computed_in_place)
+{
+    static float placed[VOCAB], direct[VOCAB];
+    const struct plan none = {VLQA_REUSE_NONE, VLQA_CHUNK_STRIPS, 2, 0};
+    struct run r;
+    size_t bytes;
+    void *k;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
+    add_one(r.session);
+    ask_plan(r.session, off, direct);
+    bytes = mat_bytes(r.session->kv.k[0].dtype, 30, r.session->kv.k[0].cols);
+    k = heap_alloc(bytes);
+    for (int layer = 0; layer < r.session->kv.layers; layer++) {
+        memcpy(k, r.session->kv.k[layer].data, bytes); /* prefix and the first strip */
+        if (layer == 0) r.session->n_held = 0;
+        if (layer == 0) ask_plan(r.session, none, placed);
+        if (layer == 0) CHECK(memcmp(k, r.session->kv.k[0].data, bytes) == 0);
+    }
+    heap_free(k);
+    run_close(&r);
+}
+
+TEST(other_words_before_the_picture_miss)
+{
+    static float logits[VOCAB];
+    const struct plan none = {VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0};
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
+    add_one(r.session);
+    ask_plan(r.session, none, logits);
+    CHECK(vlqa_session_clear(r.session) == VLQA_OK);
+    CHECK(vlqa_set_system(r.session, "Be brief.", 9) == VLQA_OK);
+    add_one(r.session);
+    CHECK_EQ(ask_plan(r.session, none, logits).chunks_made, 4);
+    run_close(&r);
+}
+
+TEST(a_warm_question_makes_no_heap_call)
+{
+    static float logits[VOCAB];
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
+    add_many(r.session);
+    for (int p = 0; p < N_PLANS; p++) {
+        uint64_t before;
+        ask_plan(r.session, plans[p], logits);
+        before = heap_calls();
+        ask_plan(r.session, plans[p], logits);
+        CHECK_EQ(heap_calls() - before, 0);
+    }
+    run_close(&r);
+}
+
+/* The session's own exact rows: a second question runs only what is new, to the same bits. */
+TEST(held_rows_are_not_run_again)
+{
+    static float first[VOCAB], again[VOCAB];
+    struct vlqa_answer a;
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
+    add_one(r.session);
+    a = ask_plan(r.session, off, first);
+    CHECK_EQ(a.rows_recomputed, a.rows_total);
+    a = ask_plan(r.session, off, again);
+    CHECK_EQ(a.rows_recomputed, 1);
+    CHECK(memcmp(first, again, sizeof first) == 0);
+    ask_plan(r.session, plans[1], again); /* leaves stale rows behind */
+    a = ask_plan(r.session, off, again);
+    CHECK(a.rows_recomputed > 1);
+    CHECK(memcmp(first, again, sizeof first) == 0);
+    run_close(&r);
+}
+
+TEST(budget_is_of_rows_that_miss_context)
+{
+    static float logits[VOCAB];
+    struct vlqa_answer a;
+    struct run r;
+    int selected = 0, inside = 0;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
+    add_one(r.session);
+    a = ask_plan(r.session, plans[1], logits);
+    for (int i = 0; i < a.rows_total; i++) {
+        selected += a.row_selected[i];
+        inside += a.row_selected[i] && i >= a.rows_prefix && i < a.rows_prefix + a.rows_context;
+    }
+    CHECK_EQ(selected, a.rows_selected);
+    CHECK_EQ(inside, selected);
+    CHECK(selected > 0 && selected <= (int)(0.15 * a.rows_context));
+    run_close(&r);
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}
