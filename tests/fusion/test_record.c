@@ -249,19 +249,24 @@ TEST(committed_bytes_are_read)
     }
 }
 
-/* One number of the header set, with both checksums made right again. */
-static enum store_file_state state_with(int at, int bytes, uint64_t value)
+/* The first so many bytes, one number set, both checksums made right again. */
+static enum store_file_state state_of(size_t file_bytes, int at, int bytes, uint64_t value)
 {
-    uint8_t copy[sizeof committed];
+    uint8_t copy[sizeof committed + 64] = {0};
     struct record r;
     uint64_t sum;
-    memcpy(copy, committed, sizeof copy);
+    memcpy(copy, committed, sizeof committed);
     memcpy(copy + at, &value, (size_t)bytes);
     sum = checksum64(copy + 64, 32 + 2 * 32);
     memcpy(copy + 48, &sum, 8);
     sum = checksum64(copy, 56);
     memcpy(copy + 56, &sum, 8);
-    return store_file_header((struct store_file){copy, sizeof copy}, &r);
+    return store_file_header((struct store_file){copy, file_bytes}, &r);
+}
+
+static enum store_file_state state_with(int at, int bytes, uint64_t value)
+{
+    return state_of(sizeof committed, at, bytes, value);
 }
 
 TEST(well_signed_nonsense_is_damaged)
@@ -288,6 +293,13 @@ TEST(well_signed_nonsense_is_damaged)
         CHECK_EQ(state_with(at, 8, 0), expected);
         CHECK_EQ(state_with(at, 8, 64), expected);
     }
+}
+
+TEST(file_that_knows_its_wrong_length_is_damaged)
+{
+    size_t head = 192, whole = sizeof committed;
+    for (size_t n = head; n <= whole + 64; n++)
+        CHECK_EQ(state_of(n, 40, 8, n - head), n == whole ? STORE_FILE_GOOD : STORE_FILE_DAMAGED);
 }
 
 TEST(every_prefix_of_a_file_is_damaged)

@@ -160,6 +160,10 @@ TEST(padding_behind_matrices_is_zero)
     struct record *r = lab_new(&env, store, 1, RECORD_CHUNK, LAB_ROWS);
     const uint8_t *end;
     REQUIRE(r);
+    memset(r->mat[0].data, 0xaa, LAB_FILE - 192); /* memory that was used before */
+    store_drop(store, r);
+    r = lab_new(&env, store, 1, RECORD_CHUNK, LAB_ROWS);
+    REQUIRE(r);
     end = (const uint8_t *)r->mat[1].data + 72;
     for (int i = 0; i < 56; i++)
         CHECK_EQ(end[i], 0);

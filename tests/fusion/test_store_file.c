@@ -210,17 +210,20 @@ TEST(names_that_are_not_ours_are_never_touched)
     struct store *store;
     const char *name = lab_record_path(9);
     char upper[300], longer[300];
+    struct key link = lab_key(2);
     int removed;
     (void)snprintf(upper, sizeof upper, "%.*sA.vlqa", (int)strlen(name) - 6, name);
     (void)snprintf(longer, sizeof longer, "%s.tmp", name);
-    lab_fill(1);
+    lab_fill(3);
+    REQUIRE(unlink(lab_record_path(1)) == 0);
+    REQUIRE(rename(lab_record_path(2), lab_path("moved")) == 0);
     lab_write_file(lab_path("notes.txt"), "mine", 4);
     lab_write_file(lab_path("notes.vlqa"), "mine", 4);
     lab_write_file(lab_path("notes.tmp"), "mine", 4);
     lab_write_file(upper, "mine", 4);
     lab_write_file(longer, "mine", 4);
     REQUIRE(mkdir(lab_record_path(1), 0700) == 0);
-    REQUIRE(symlink(lab_record_path(0), lab_record_path(2)) == 0);
+    REQUIRE(symlink(lab_path("moved"), lab_record_path(2)) == 0);
     REQUIRE(mkfifo(lab_record_path(3), 0600) == 0);
     store = lab_open(&env, lab_dir(), 0, LAB_FILE); /* so that everything else has to go */
     CHECK_EQ(lab_stats(store).disk_records, 1);
@@ -233,6 +236,8 @@ TEST(names_that_are_not_ours_are_never_touched)
     lab_keep(&env, store, 5, RECORD_CHUNK);
     CHECK_EQ(lab_find(store, 0), STORE_MISS);
     store_close(store);
+    CHECK_EQ(store_remove(&env, lab_dir(), &link, &removed), VLQA_OK);
+    CHECK_EQ(removed, 0);
     CHECK_EQ(store_remove(&env, lab_dir(), NULL, &removed), VLQA_OK);
     CHECK_EQ(removed, 1);
     for (int i = 1; i <= 3; i++)
