@@ -2,7 +2,7 @@
 #include "tests/fusion/store_lab.h"
 
 #define KILLS 2000
-#define LARGEST 2048 /* rows of a record; it takes a while to write */
+#define LARGEST 512 /* rows of a record; it takes a while to write */
 
 static uint32_t next_random(uint32_t *seed)
 {
@@ -87,7 +87,7 @@ TEST(killed_writers_lose_no_published_record)
     uint32_t seed = 1;
     int published = 0, torn = 0;
     for (int kills = 0; kills < KILLS; kills++) {
-        int said = run_and_kill(kills * 1000, LAB_LARGE, next_random(&seed) % 5000), number;
+        int said = run_and_kill(kills * 1000, LAB_LARGE, next_random(&seed) % 2000), number;
         long long bytes;
         REQUIRE(said >= 0);
         while (read(said, &number, sizeof number) == sizeof number) {
@@ -96,7 +96,7 @@ TEST(killed_writers_lose_no_published_record)
         }
         close(said);
         torn += lab_files(&bytes) > (int)lab_stats(store).disk_records;
-        if (kills % 50 != 49) continue;
+        if (kills % 10 != 9) continue;
         (void)take_census();
         remove_all();
     }
@@ -109,7 +109,7 @@ TEST(killed_writers_lose_no_published_record)
 
 TEST(killed_writers_keep_the_quota)
 {
-    const size_t quota = 400000; /* of two large records and many small ones */
+    const size_t quota = 100000; /* of two large records and many small ones */
     struct env env = {0};
     struct store *store = lab_open(&env, lab_dir(), 0, quota);
     uint32_t seed = 2;
@@ -117,7 +117,7 @@ TEST(killed_writers_keep_the_quota)
         store_unpin(store, lab_put(&env, store, i, RECORD_CHUNK, LARGEST));
     store_close(store);
     for (int kills = 0; kills < 200; kills++) {
-        int said = run_and_kill(kills * 1000, quota, next_random(&seed) % 10000);
+        int said = run_and_kill(kills * 1000, quota, next_random(&seed) % 5000);
         long long bytes;
         REQUIRE(said >= 0);
         close(said);
