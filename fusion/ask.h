@@ -17,7 +17,7 @@ struct ask {
 
     const struct record **chunk; /* [n_pieces] pinned, NULL where none is held */
     float *score;                /* [n] NULL: nothing was scored */
-    uint8_t *selected;           /* [n] of the context; NULL with reuse off */
+    uint8_t *selected;           /* [n] round of choice, or 0; NULL with reuse off */
     int32_t *list;               /* [n] slots of a pass */
     int n_selected, n_recomputed;
     int chunks_ram, chunks_disk, chunks_made;
@@ -56,8 +56,9 @@ vlqa_status chunk_fetch(struct ask *a);
 void chunk_place(struct ask *a);
 void chunk_release(struct ask *a);
 
-/* a->selected by the reuse option: what attention, deviation or order say. The chunks are in place.
- */
-vlqa_status choose_rows(struct ask *a);
+/* Sets a->selected to `round` (1, 2, ... of a->o.score_rounds) for the rows that the reuse option
+ * picks now: what attention, deviation or order say. The chunks are in place, and the rows of
+ * earlier rounds are repaired. */
+vlqa_status choose_rows(struct ask *a, int round);
 
 #endif

@@ -176,6 +176,11 @@ struct vlqa_ask_options {
     enum vlqa_score score;
     enum vlqa_score_query score_query;
     int score_layer_begin, score_layer_end; /* end 0: to the last */
+    float adaptive;   /* above 0: the budget doubles until the first token's distribution moves by
+                         less   (KL, nats) than this from one budget to the next; in the end all rows,
+                         exactly */
+    int score_rounds; /* rows are chosen in so many rounds, each looking at what the last repaired
+                       */
 };
 
 enum vlqa_stop {
@@ -202,7 +207,7 @@ struct vlqa_answer {
     int chunks_ram, chunks_disk, chunks_made; /* where the chunks of this question came from */
     int visual_ram, visual_disk, visual_made; /* and the tower's output */
     const float *row_score;      /* [rows_total] what selection went by; NULL: nothing was scored */
-    const uint8_t *row_selected; /* [rows_total] nonzero: computed again; NULL with reuse off */
+    const uint8_t *row_selected; /* [rows_total] round in which it was computed again, 0: never */
     double ms_chunks, ms_assemble, ms_score, ms_repair; /* parts of ms_prefill */
     double ms_vision;       /* tower, all images of this prompt, when they were added */
     double ms_decode_image; /* reading and resizing them */
@@ -311,6 +316,7 @@ static inline struct vlqa_ask_options vlqa_ask_options_default(void)
     o.recompute_ratio = 0.15f;
     o.chunk_k = 2;
     o.chunk_text_rows = 256;
+    o.score_rounds = 1;
     return o;
 }
 

@@ -301,6 +301,36 @@ TEST(held_rows_are_not_run_again)
     run_close(&r);
 }
 
+/* A bound that nothing meets leads to all rows, and that is full prefill; one that everything meets
+ * stops at the second look. */
+TEST(adaptive_ends_exact_or_early)
+{
+    static float full[VOCAB], adapted[VOCAB];
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer a;
+    struct run r;
+    int candidates;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
+    add_one(r.session);
+    candidates = ask_plan(r.session, cuts[1], adapted).rows_selected;
+    ask_plan(r.session, off, full);
+    o.max_tokens = 1;
+    o.reuse = VLQA_REUSE_INFOFLOW;
+    o.chunker = VLQA_CHUNK_GRID;
+    o.adaptive = 1e-30f;
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a) == VLQA_OK);
+    CHECK(memcmp(full, a.logits, sizeof full) == 0);
+    CHECK(a.rows_recomputed > a.rows_total);
+    CHECK(vlqa_session_clear(r.session) == VLQA_OK);
+    add_one(r.session);
+    o.adaptive = 100;
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a) == VLQA_OK);
+    memcpy(adapted, a.logits, sizeof adapted);
+    CHECK_EQ(a.rows_selected, (int)(0.3 * candidates)); /* 15 %, then 30 % */
+    CHECK(memcmp(full, adapted, sizeof full) != 0);
+    run_close(&r);
+}
+
 TEST(budget_is_of_rows_that_miss_context)
 {
     static float logits[VOCAB];
