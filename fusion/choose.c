@@ -174,14 +174,15 @@ vlqa_status choose_rows(struct ask *a, int round)
     size_t n = (size_t)l->n, mark = arena_mark(mem);
     struct choice c = {.a = a, .candidate = arena_push(mem, n)};
     uint8_t *chosen = arena_push(mem, n);
-    int scored = a->o.reuse > VLQA_REUSE_NONE;
+    int scored;
     for (int i = 0; i < l->n; i++)
         c.candidate[i] = l->in_piece[i] && !l->exact[i] && !a->selected[i];
     c.n_candidates = select_count(c.candidate, l->n);
     c.budget = budget_after(a, round, c.n_candidates + a->n_selected) - a->n_selected;
     a->score = a->s->row_score; /* of all slots of the session: what a tap counts over */
     memset(a->score, 0, (size_t)a->s->max_rows * sizeof *a->score);
-    if (scored && c.budget > 0 && c.budget < c.n_candidates) TRY(score(&c));
+    scored = a->o.reuse > VLQA_REUSE_NONE && c.budget > 0 && c.budget < c.n_candidates;
+    if (scored) TRY(score(&c));
     a->n_selected += select_top(a->score, c.candidate, l->n, c.budget, a->list, chosen);
     for (int i = 0; i < l->n; i++)
         if (chosen[i]) a->selected[i] = (uint8_t)round;

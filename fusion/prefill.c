@@ -199,7 +199,7 @@ static vlqa_status repair_in_rounds(struct ask *a, double *mark)
     return VLQA_OK;
 }
 
-static vlqa_status prefill_chunks(struct ask *a)
+vlqa_status ask_fetch(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     struct layout *l = &a->layout;
@@ -212,6 +212,16 @@ static vlqa_status prefill_chunks(struct ask *a)
     s->n_held = l->prefix_end;
     TRY(chunk_fetch(a));
     a->ms_chunks = since(&mark);
+    return VLQA_OK;
+}
+
+static vlqa_status prefill_chunks(struct ask *a)
+{
+    struct vlqa_session *s = a->s;
+    const struct layout *l = &a->layout;
+    double mark;
+    TRY(ask_fetch(a));
+    mark = env_ms();
     chunk_place(a);
     a->ms_assemble = since(&mark);
     a->selected = s->row_selected;
