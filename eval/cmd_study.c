@@ -65,7 +65,7 @@ static vlqa_status parse_ratios(struct study *s)
     struct words w = {.at = s->args.ratios};
     while (next_word(&w)) {
         char *end;
-        float ratio = strtof(w.word, &end);
+        double ratio = strtod(w.word, &end);
         if (*end || end == w.word || !(ratio >= 0 && ratio <= 1))
             return env_fail(&s->cli.env, VLQA_EUSAGE, "--ratios: %s is no number from 0 to 1",
                             w.word);
@@ -82,7 +82,12 @@ static vlqa_status parse_cuts(struct study *s)
     while (next_word(&w)) {
         if (s->n_cuts == STUDY_CUTS)
             return env_fail(&s->cli.env, VLQA_ELIMIT, "--chunk: more than %d", STUDY_CUTS);
-        TRY(cutting_parse(&s->cli.env, "--chunk", w.word, &s->cut[s->n_cuts++]));
+        if (!reuse_read_chunk(w.word, &s->cut[s->n_cuts].chunk))
+            return env_fail(&s->cli.env, VLQA_EUSAGE,
+                            "--chunk: %s is none of image, grid:K, strips:K with K from 1 to 256",
+                            w.word);
+        snprintf(s->cut[s->n_cuts].name, sizeof s->cut[0].name, "%s", w.word);
+        s->n_cuts++;
     }
     return s->n_cuts ? VLQA_OK : env_fail(&s->cli.env, VLQA_EUSAGE, "--chunk: none given");
 }
@@ -113,8 +118,7 @@ static vlqa_status expand_layers(struct study *s)
         TRY(add_method(s, &m));
         for (int layer = 0; method_has_layers(&m) && layer < s->info.layers; layer++) {
             snprintf(m.name, sizeof m.name, "%.48s/%d", list[i].name, layer);
-            m.layer_begin = layer;
-            m.layer_end = layer + 1;
+            m.args.layers = (struct reuse_layers){layer, layer + 1};
             TRY(add_method(s, &m));
         }
     }
@@ -124,7 +128,7 @@ static vlqa_status expand_layers(struct study *s)
 static vlqa_status check_layers(struct study *s)
 {
     for (int i = 0; i < s->n_methods; i++)
-        if (s->method[i].layer_end > s->info.layers)
+        if (s->method[i].args.layers.end > s->info.layers)
             return env_fail(&s->cli.env, VLQA_EUSAGE, "--methods: %s: the model has layers 0 to %d",
                             s->method[i].name, s->info.layers - 1);
     if (s->args.calibrate) TRY(expand_layers(s));
@@ -217,16 +221,18 @@ static void compare_logits(void *user, int step, const float *logits, int n)
     if (step < COSINE_STEPS) c->o->cosine += stats_cosine(full, logits, n) / cosine_steps;
 }
 
-static void count_work(const struct study *s, const struct method *m, const struct vlqa_answer *a,
-                       struct outcome *o)
+static void count_work(const struct study *s, const struct method *m, double ratio,
+                       const struct vlqa_answer *a, struct outcome *o)
 {
     int layers = s->info.layers, question = a->rows_recomputed - a->rows_selected;
     o->rows_selected = a->rows_selected;
     o->rows_computed = a->rows_recomputed;
     o->ms = a->ms_prefill;
     o->flops = flops(s, a->rows_recomputed, a->rows_total, layers);
+    if (a->rows_selected == 0 || ratio >= 1) return; /* nothing is scored then */
     if (method_has_layers(m))
-        o->flops += flops(s, question, a->rows_total, m->layer_end ? m->layer_end : layers);
+        o->flops +=
+            flops(s, question, a->rows_total, m->args.layers.end ? m->args.layers.end : layers);
     if (m->reuse == VLQA_REUSE_CACHEBLEND)
         o->flops += flops(s, a->rows_total - a->rows_prefix, a->rows_total, layers < 2 ? 1 : 2);
 }
@@ -243,7 +249,7 @@ static int write_line(struct study *s, int index, int cut, const struct method *
     report_string(&r, "question", q->text);
     report_string(&r, "chunk", s->cut[cut].name);
     report_string(&r, "method", m->name);
-    report_number(&r, "ratio", method_has_ratio(m) ? (double)s->ratio[ratio] : (double)NAN);
+    report_number(&r, "ratio", method_has_ratio(m) ? s->ratio[ratio] : (double)NAN);
     report_number(&r, "kl", o->kl);
     report_number(&r, "kl_first", o->kl_first);
     report_number(&r, "top1", o->top1);
@@ -267,6 +273,16 @@ static int write_line(struct study *s, int index, int cut, const struct method *
     return CLI_OK;
 }
 
+static void set_reuse(const struct study *s, const struct method *m, const struct cutting *cut,
+                      int ratio, struct vlqa_ask_options *out)
+{
+    struct reuse_args args = m->args;
+    args.chunk = cut->chunk;
+    args.ratio = s->ratio[ratio];
+    args.text_rows = s->args.text_rows;
+    reuse_options(&args, out);
+}
+
 static int ask_method(struct study *s, int index, int cut, int method, int ratio)
 {
     const struct question *q = &s->questions.item[index];
@@ -278,9 +294,7 @@ static int ask_method(struct study *s, int index, int cut, int method, int ratio
     const char *text = s->text;
     int code;
     *out = (struct outcome){.kl = 0};
-    method_apply(m, &o);
-    cutting_apply(&s->cut[cut], &o);
-    o.recompute_ratio = s->ratio[ratio];
+    set_reuse(s, m, &s->cut[cut], ratio, &o);
     o.seed = s->args.seed + (uint64_t)q->line;
     o.max_tokens = s->steps;
     o.forced = s->token;
@@ -289,7 +303,7 @@ static int ask_method(struct study *s, int index, int cut, int method, int ratio
     o.user = &c;
     code = ask(s, q, &o, &answer);
     if (code != CLI_OK) return code;
-    count_work(s, m, &answer, out);
+    count_work(s, m, s->ratio[ratio], &answer, out);
     if (out->top1 < 1 - 1e-9) { /* left alone it goes another way */
         o.max_tokens = s->args.max_tokens;
         o.n_forced = 0;
@@ -433,6 +447,8 @@ static const struct arg args[] = {
      .fallback = "0.02,0.05,0.1,0.15,0.2,0.3,0.5", .help = "how many of them"},
     {ARG_TEXT, .name = "chunk", .value = "LIST", FIELD(chunks), .fallback = "grid:2,grid:4",
      .help = "how images are cut: image, grid:K, strips:K"},
+    {ARG_INT, .name = "chunk-text", .value = "N", .min = 1, .max = 1 << 20, .fallback = "256",
+     FIELD(text_rows), .help = "texts are cut after N rows"},
     {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 4096,
      .fallback = "16", FIELD(max_tokens), .help = "of the answer that is compared"},
     {ARG_TEXT, .name = "against", .value = "METHOD", FIELD(against),

@@ -33,7 +33,7 @@ struct reference { /* of a question: full prefill */
 struct study_args {
     struct cli_args common;
     const char *questions, *methods, *ratios, *chunks, *lines, *against;
-    int limit, max_tokens, calibrate, max_rows;
+    int limit, max_tokens, calibrate, max_rows, text_rows;
     uint64_t seed;
 };
 
@@ -42,8 +42,11 @@ struct study {
     struct study_args args;
     struct questions questions;
     struct method method[STUDY_METHODS]; /* the first is none, the baseline */
-    float ratio[STUDY_RATIOS];
-    struct cutting cut[STUDY_CUTS];
+    double ratio[STUDY_RATIOS];
+    struct cutting {
+        char name[16];
+        struct reuse_chunk chunk;
+    } cut[STUDY_CUTS];
     int n_methods, n_ratios, n_cuts, n_questions;
     int against; /* method, or -1 */
     struct vlqa_engine *engine;

@@ -97,7 +97,7 @@ static void print_table(const struct view *v, const char *title, int column, cel
     char text[CELL];
     printf("\n%s\n%-*s", title, width, "ratio");
     for (int r = 0; r < s->n_ratios; r++)
-        printf(" %*g", column, (double)s->ratio[r]);
+        printf(" %*g", column, s->ratio[r]);
     for (int m = 0; m < s->n_methods; m++) {
         printf("\n%-*s", width, s->method[m].name);
         for (int r = 0; r < s->n_ratios; r++) {

@@ -21,6 +21,8 @@ struct ask {
     int32_t *list;               /* [n] slots of a pass */
     int n_selected, n_recomputed;
     int chunks_ram, chunks_disk, chunks_made;
+    int n_chunks; /* of them, in s->placed_chunk */
+    int n_evidence;
 
     struct sampler sampler;
     struct utf8_stream utf8;
@@ -42,6 +44,8 @@ struct ask_pass {
     float *logits;
 };
 
+/* Cuts the context, runs the prefix and has every chunk: pinned, not placed. */
+vlqa_status ask_fetch(struct ask *a);
 /* The prompt into the KV, a->s->first_logits out. */
 vlqa_status ask_prefill(struct ask *a);
 vlqa_status ask_generate(struct ask *a);

@@ -161,7 +161,7 @@ vlqa_status choose_rows(struct ask *a)
     const struct layout *l = &a->layout;
     size_t n = (size_t)l->n;
     struct choice c = {.a = a, .candidate = arena_push(mem, n)};
-    int scored = a->o.reuse > VLQA_REUSE_NONE;
+    int scored;
     a->selected = a->s->row_selected;
     a->score = a->s->row_score; /* of all slots of the session: what a tap counts over */
     memset(a->score, 0, (size_t)a->s->max_rows * sizeof *a->score);
@@ -172,7 +172,8 @@ vlqa_status choose_rows(struct ask *a)
                : a->o.reuse == VLQA_REUSE_NONE
                    ? 0
                    : select_budget(a->o.recompute_ratio, c.n_candidates);
-    if (scored && c.budget > 0 && c.budget < c.n_candidates) TRY(score(&c));
+    scored = a->o.reuse > VLQA_REUSE_NONE && c.budget > 0 && c.budget < c.n_candidates;
+    if (scored) TRY(score(&c));
     a->n_selected = select_top(a->score, c.candidate, l->n, c.budget, a->list, a->selected);
     if (!scored) a->score = NULL;
     return VLQA_OK;

@@ -144,7 +144,7 @@ static int leading_exact(const struct layout *l)
     return n;
 }
 
-static vlqa_status prefill_chunks(struct ask *a)
+vlqa_status ask_fetch(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     struct layout *l = &a->layout;
@@ -157,13 +157,21 @@ static vlqa_status prefill_chunks(struct ask *a)
     s->n_held = l->prefix_end;
     TRY(chunk_fetch(a));
     a->ms_chunks = since(&mark);
+    return VLQA_OK;
+}
+
+static vlqa_status prefill_chunks(struct ask *a)
+{
+    double mark;
+    TRY(ask_fetch(a));
+    mark = env_ms();
     chunk_place(a);
     a->ms_assemble = since(&mark);
     TRY(choose_rows(a));
     a->ms_score = since(&mark);
     TRY(repair(a));
     a->ms_repair = since(&mark);
-    hold_rows(a, leading_exact(l));
+    hold_rows(a, leading_exact(&a->layout));
     return VLQA_OK;
 }
 

@@ -185,6 +185,31 @@ enum vlqa_stop {
     VLQA_STOP_CALLER  /* on_token asked to stop */
 };
 
+enum vlqa_source { VLQA_SOURCE_MADE, VLQA_SOURCE_RAM, VLQA_SOURCE_DISK };
+
+struct vlqa_placed_image { /* an image of the conversation, in the order they were added */
+    int width, height;     /* of the source as decoded upright, EXIF orientation applied */
+    int grid_h, grid_w;    /* in rows of the decoder */
+    int first_row;         /* of the prompt; the others follow in raster order */
+    enum vlqa_source source;
+};
+
+struct vlqa_placed_chunk { /* rows that were computed together, seeing the prefix and each other */
+    int image;             /* of the answer, or -1: a text */
+    int text;              /* the how many-th document, or -1 */
+    int y, x, h, w;        /* of an image: its cells of the grid */
+    int rows, rows_exact;  /* of them as a full prefill gives them: never repaired */
+    enum vlqa_source source;
+};
+
+/* Part of an image that the question attended to most (VLQA_REUSE_INFOFLOW and PROPHET) or that
+ * hidden context changes most (CACHEBLEND), among the rows in chunks. */
+struct vlqa_evidence {
+    int image;               /* of the answer */
+    int x, y, width, height; /* in the pixels of the source as decoded upright; (0, 0) top left */
+    float score;             /* the highest row_score inside */
+};
+
 /* Everything it points to belongs to the session and is valid until its next call. */
 struct vlqa_answer {
     const char *text; /* UTF-8, NUL-terminated; ill-formed bytes of the model become U+FFFD */
@@ -203,6 +228,12 @@ struct vlqa_answer {
     int visual_ram, visual_disk, visual_made; /* and the tower's output */
     const float *row_score;      /* [rows_total] what selection went by; NULL: nothing was scored */
     const uint8_t *row_selected; /* [rows_total] nonzero: computed again; NULL with reuse off */
+    const struct vlqa_placed_image *image;
+    int n_images;
+    const struct vlqa_placed_chunk *chunk; /* in the order of the prompt; none with reuse off */
+    int n_chunks;
+    const struct vlqa_evidence *evidence;               /* at most 16, the highest score first */
+    int n_evidence;                                     /* 0: nothing was scored that tells */
     double ms_chunks, ms_assemble, ms_score, ms_repair; /* parts of ms_prefill */
     double ms_vision;       /* tower, all images of this prompt, when they were added */
     double ms_decode_image; /* reading and resizing them */
@@ -216,6 +247,49 @@ struct vlqa_image_info { /* the image that was added last */
     int grid_h, grid_w; /* in patches */
     int rows;           /* decoder rows */
     double ms_decode, ms_vision;
+};
+
+struct vlqa_pixels {
+    uint8_t *rgb; /* [height * width * 3] */
+    int width, height;
+};
+
+enum vlqa_record_kind {
+    VLQA_RECORD_UNKNOWN, /* its header is damaged or of another version */
+    VLQA_RECORD_VISUAL,  /* what the vision tower made of an image: exact */
+    VLQA_RECORD_CHUNK    /* keys and values of a piece of a document */
+};
+
+struct vlqa_cache_options { /* of a directory of records, without an engine */
+    uint32_t version;
+    uint32_t struct_bytes;
+    const char *dir;
+    int verify;      /* nonzero: read every byte of every record */
+    vlqa_log_fn log; /* told why a call failed, as an error; NULL: silence */
+    void *user;      /* handed to log and to vlqa_record_fn */
+};
+
+struct vlqa_record {
+    uint32_t version; /* VLQA_OPTIONS_VERSION of the library */
+    uint32_t struct_bytes;
+    const char *key; /* 64 hexadecimal digits */
+    enum vlqa_record_kind kind;
+    int rows, grid_h, grid_w; /* 0 where unknown; a text has no grid */
+    uint64_t bytes;           /* of its file */
+    int64_t mtime;            /* seconds since 1970; the last use, roughly */
+    int intact;               /* the header is; with verify: every byte */
+};
+
+/* The record is valid during the call. Nonzero ends the scan; that is no error. */
+typedef int (*vlqa_record_fn)(void *user, const struct vlqa_record *record);
+
+struct vlqa_cache_info { /* of an engine, since it was opened */
+    uint64_t ram_records, ram_bytes;
+    uint64_t disk_records, disk_bytes; /* of the directory now, whoever wrote them */
+    uint64_t hits_ram, hits_disk, misses, evicted_ram, evicted_disk;
+    uint64_t rejected;       /* damaged files: removed, and made again */
+    uint64_t write_failures; /* records that are not on disk */
+    char disk_problem[512];  /* why there is a directory that is not used, or "" */
 };
 
 struct vlqa_model_info {
@@ -279,6 +353,28 @@ VLQA_API vlqa_status vlqa_last_image(const struct vlqa_session *session,
 VLQA_API vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
                               const struct vlqa_ask_options *options, struct vlqa_answer *answer);
 
+/* Finds or makes all that a question with these options would need of the conversation: the tower's
+ * output, kept when an image is added, and, whatever options->reuse is, the chunks. options NULL:
+ * defaults. answer may be NULL; its text is empty. */
+VLQA_API vlqa_status vlqa_warm(struct vlqa_session *session, const struct vlqa_ask_options *options,
+                               struct vlqa_answer *answer);
+
+/* An encoded file as the engine's options have it decoded, upright; nothing is added, and the last
+ * answer stays valid. Free it with vlqa_free_pixels. */
+VLQA_API vlqa_status vlqa_decode_image(struct vlqa_session *session, const void *data, size_t bytes,
+                                       const char *name, struct vlqa_pixels *out);
+VLQA_API void vlqa_free_pixels(struct vlqa_pixels *pixels); /* NULL and zeroed are fine */
+
+/* Safe while other threads use the engine. */
+VLQA_API vlqa_status vlqa_cache_info(const struct vlqa_engine *engine, struct vlqa_cache_info *out);
+/* The records of a directory, least recently used first. Safe while others use it. VLQA_EIO: there
+ * is no such directory, or it cannot be read. */
+VLQA_API vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_record_fn fn);
+/* Removes the records whose key begins with these 1 to 64 hexadecimal digits; NULL: all, and what
+ * crashed writers left. *removed counts them. */
+VLQA_API vlqa_status vlqa_cache_remove(const struct vlqa_cache_options *options, const char *key,
+                                       int *removed);
+
 #define VLQA_OPTIONS_VERSION 1u
 
 static inline struct vlqa_engine_options vlqa_engine_options_default(void)
@@ -311,6 +407,15 @@ static inline struct vlqa_ask_options vlqa_ask_options_default(void)
     o.recompute_ratio = 0.15f;
     o.chunk_k = 2;
     o.chunk_text_rows = 256;
+    return o;
+}
+
+static inline struct vlqa_cache_options vlqa_cache_options_default(void)
+{
+    struct vlqa_cache_options o;
+    memset(&o, 0, sizeof o);
+    o.version = VLQA_OPTIONS_VERSION;
+    o.struct_bytes = (uint32_t)sizeof o;
     return o;
 }
 
