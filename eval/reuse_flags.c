@@ -19,6 +19,10 @@ const char *const reuse_queries[] = {"suffix", "question", "last", NULL};
 _Static_assert(VLQA_QUERY_SUFFIX == 0 && VLQA_QUERY_QUESTION == 1 && VLQA_QUERY_LAST == 2,
                "reuse_queries");
 
+const char *const reuse_bases[] = {"candidates", "context", "all", NULL};
+_Static_assert(VLQA_BASE_CANDIDATES == 0 && VLQA_BASE_CONTEXT == 1 && VLQA_BASE_ALL == 2,
+               "reuse_bases");
+
 enum vlqa_reuse reuse_of(int index)
 {
     return reuse_values[index];
@@ -65,6 +69,9 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
 {
     out->reuse = reuse_of(args->strategy);
     out->recompute_ratio = (float)args->ratio;
+    out->budget_base = (enum vlqa_budget_base)args->base;
+    out->adaptive = (float)args->adaptive;
+    out->score_rounds = args->rounds;
     out->chunker = args->chunk.kind;
     out->chunk_k = args->chunk.k;
     out->chunk_text_rows = args->text_rows;

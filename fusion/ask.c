@@ -42,11 +42,13 @@ static vlqa_status check_forced(struct env *env, const struct vlqa_ask_options *
 static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o, int layers)
 {
     int end = o->score_layer_end ? o->score_layer_end : layers;
-    if ((unsigned)o->reuse > VLQA_REUSE_RANDOM || (unsigned)o->chunker > VLQA_CHUNK_STRIPS ||
-        (unsigned)o->score > VLQA_SCORE_VATP || (unsigned)o->score_query > VLQA_QUERY_LAST)
+    if ((unsigned)o->reuse > VLQA_REUSE_RANDOM || (unsigned)o->budget_base > VLQA_BASE_ALL ||
+        (unsigned)o->chunker > VLQA_CHUNK_STRIPS || (unsigned)o->score > VLQA_SCORE_VATP ||
+        (unsigned)o->score_query > VLQA_QUERY_LAST)
         return env_fail(
             env, VLQA_EUSAGE,
-            "ask options: reuse, chunker, score or score_query is no value of its enum");
+            "ask options: reuse, budget_base, chunker, score or score_query is no value "
+            "of its enum");
     if (!(o->recompute_ratio >= 0 && o->recompute_ratio <= 1))
         return env_fail(env, VLQA_EUSAGE, "ask options: recompute_ratio is %g, expected 0..1",
                         (double)o->recompute_ratio);

@@ -158,11 +158,15 @@ static vlqa_status score(struct choice *c)
 /* How many of the candidates are chosen after so many rounds of all. */
 static int budget_after(const struct ask *a, int round, int n_candidates)
 {
-    int all = select_budget(a->o.recompute_ratio, n_candidates);
+    const struct layout *l = &a->layout;
+    int base = a->o.budget_base == VLQA_BASE_ALL       ? l->n
+               : a->o.budget_base == VLQA_BASE_CONTEXT ? l->context_end - l->prefix_end
+                                                       : n_candidates;
+    int all = select_budget(a->o.recompute_ratio, base);
+    if (all > n_candidates) all = n_candidates;
     if (a->o.reuse == VLQA_REUSE_NONE) return 0;
     if (a->o.reuse == VLQA_REUSE_FULL) return n_candidates;
-    if (a->o.adaptive > 0)
-        return select_budget(ldexpf(a->o.recompute_ratio, round - 1), n_candidates);
+    if (a->o.adaptive > 0) return select_budget(ldexpf(a->o.recompute_ratio, round - 1), base);
     /* all of them in one go are full prefill; in two they would not be */
     return all == n_candidates ? all : (int)((int64_t)all * round / a->o.score_rounds);
 }

@@ -106,6 +106,12 @@ enum vlqa_reuse {                  /* which context rows are computed again behi
                   VLQA_REUSE_RANDOM      /* seeded */
 };
 
+enum vlqa_budget_base {                       /* what recompute_ratio is a share of */
+                        VLQA_BASE_CANDIDATES, /* rows that miss context */
+                        VLQA_BASE_CONTEXT,    /* rows of the context */
+                        VLQA_BASE_ALL         /* rows of the prompt */
+};
+
 enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
 
 enum vlqa_score { /* what a row's attention counts for */
@@ -125,6 +131,7 @@ struct vlqa_engine_options {
     const char *random_shape; /* "2b", "4b", "8b", "default": random weights, for timing */
     uint64_t random_seed;
     enum vlqa_dtype dtype;
+    enum vlqa_dtype kv_dtype; /* of keys and values, kept ones too; auto: as dtype */
     enum vlqa_cpu cpu; /* highest instruction set to use; asking for a missing one is an error */
     int threads;       /* 0: one per core this process may use; at most 1024 */
     enum vlqa_image_mode image_mode;
@@ -169,7 +176,8 @@ struct vlqa_ask_options {
     const int32_t *forced; /* [n_forced] the answer is these tokens, whatever the logits say */
     int n_forced;
     enum vlqa_reuse reuse;
-    float recompute_ratio; /* of the rows that may be repaired; 0..1 */
+    float recompute_ratio; /* 0..1 */
+    enum vlqa_budget_base budget_base;
     enum vlqa_chunker chunker;
     int chunk_k; /* grid: k x k cells; strips: k; made smaller where an image has fewer rows */
     int chunk_text_rows; /* documents are cut after so many rows */
@@ -298,11 +306,12 @@ struct vlqa_cache_info { /* of an engine, since it was opened */
 };
 
 struct vlqa_model_info {
-    char name[128];  /* last part of the model's path, or random-SHAPE */
-    char digest[65]; /* 256 bits in hexadecimal: configuration, tokenizer, tensors */
-    char dtype[8];   /* of the computation: "bf16" or "f32" */
-    char stored[8];  /* of the weights: "BF16", "F16", "F32" */
-    char cpu[16];    /* instruction set in use */
+    char name[128];   /* last part of the model's path, or random-SHAPE */
+    char digest[65];  /* 256 bits in hexadecimal: configuration, tokenizer, tensors */
+    char dtype[8];    /* of the computation: "bf16" or "f32" */
+    char kv_dtype[8]; /* of keys and values */
+    char stored[8];   /* of the weights: "BF16", "F16", "F32" */
+    char cpu[16];     /* instruction set in use */
     int threads;
     int64_t parameters, parameters_vision, parameters_text, parameters_embedding;
     int64_t weight_bytes; /* mapped or converted */

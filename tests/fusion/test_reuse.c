@@ -23,9 +23,10 @@ static struct vlqa_session *session_of(struct vlqa_engine *engine)
     return session;
 }
 
-static int run_open(struct run *r, enum vlqa_dtype dtype, const char *dir)
+static int run_open_kv(struct run *r, enum vlqa_dtype dtype, enum vlqa_dtype kv, const char *dir)
 {
     struct vlqa_engine_options eo = vlqa_engine_options_default();
+    eo.kv_dtype = kv;
     eo.model = MODEL;
     eo.dtype = dtype;
     eo.threads = 2;
@@ -36,6 +37,11 @@ static int run_open(struct run *r, enum vlqa_dtype dtype, const char *dir)
     else
         r->session = session_of(r->engine);
     return !check_failures;
+}
+
+static int run_open(struct run *r, enum vlqa_dtype dtype, const char *dir)
+{
+    return run_open_kv(r, dtype, VLQA_DTYPE_AUTO, dir);
 }
 
 static void run_close(struct run *r)
@@ -97,10 +103,11 @@ static const struct plan off = {VLQA_REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0};
 TEST(repairing_every_row_equals_full_prefill)
 {
     static float full[VOCAB], repaired[VOCAB];
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 8; i++) {
         struct run r;
-        REQUIRE(run_open(&r, i % 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, NULL));
-        if (i / 2)
+        REQUIRE(run_open_kv(&r, i & 1 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32,
+                            i & 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, NULL));
+        if (i & 4)
             add_many(r.session);
         else
             add_one(r.session);
