@@ -40,7 +40,7 @@ struct ask_pass {
     int slot;              /* -1: their own slots; else slot, slot + 1, ... seeing all before */
     int layer_end;
     struct kv_block *capture;
-    const struct tap *tap; /* counts rows of the last batch */
+    const struct tap *tap; /* its rows are of all n, and in the last batch */
     float *logits;
 };
 

@@ -43,10 +43,15 @@ static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n,
 {
     size_t mark = arena_mark(&a->s->scratch);
     struct kv_block capture;
+    struct tap tap;
     struct pass pass = {.rows = rows_of(a, p, begin, n),
                         .layer_end = p->layer_end,
-                        .tap = last ? p->tap : NULL,
                         .logits = last ? p->logits : NULL};
+    if (last && p->tap) {
+        tap = *p->tap;
+        tap.first -= begin; /* from here on */
+        pass.tap = &tap;
+    }
     if (p->capture) {
         capture = *p->capture;
         capture.rows = n;

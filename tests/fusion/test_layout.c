@@ -50,7 +50,7 @@ static void page_open(struct page *page, const struct part *part, int n)
 {
     struct prompt *p = &page->prompt;
     int images = 0, texts = 0, visual = 0, context = 0, rows = count_rows(part, n);
-    size_t bytes = 4 * ((size_t)rows * sizeof(int32_t) + ARENA_ALIGN) + layout_bytes(rows);
+    size_t bytes = 4 * ((size_t)rows * sizeof(int32_t) + 2 * ARENA_ALIGN) + layout_bytes(rows);
     memset(page, 0, sizeof *page);
     page->block = heap_alloc(bytes);
     page->mem = arena_over(page->block, bytes);

@@ -357,6 +357,55 @@ TEST(budget_is_of_rows_that_miss_context)
     run_close(&r);
 }
 
+#define LAYERS 8
+#define HEADS 4
+
+/* Each of the rows that ask gives each layer and head a weight of 1, however many rows there are
+ * and however they are cut for the decoder. */
+static void check_mass(struct vlqa_session *s, int words, enum vlqa_reuse reuse,
+                       enum vlqa_score_query query)
+{
+    static char question[4096];
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer a;
+    double sum = 0;
+    int rows;
+    question[0] = 0;
+    for (int i = 0; i < words; i++)
+        strcat(question, "and ");
+    o.max_tokens = 1;
+    o.reuse = reuse;
+    o.chunker = VLQA_CHUNK_GRID;
+    o.score = VLQA_SCORE_MASS;
+    o.score_query = query;
+    if (vlqa_ask(s, question, &o, &a) != VLQA_OK) {
+        CHECK_FAIL("%d words: %s", words, vlqa_message(s));
+        return;
+    }
+    rows = a.rows_question < SESSION_PASS_ROWS ? a.rows_question : SESSION_PASS_ROWS;
+    for (int i = 0; i < a.rows_total; i++)
+        sum += (double)a.row_score[i];
+    if (query == VLQA_QUERY_LAST) rows = 1;
+    CHECK(a.rows_selected > 0);
+    CHECK(fabs(sum / (LAYERS * HEADS * rows) - 1) < 1e-4);
+}
+
+TEST(a_question_of_any_length_is_scored)
+{
+    static const int words[] = {1, 200, 480, 510, 600};
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
+    vlqa_session_close(r.session);
+    REQUIRE(vlqa_session_open(r.engine, NULL, &r.session) == VLQA_OK);
+    add_one(r.session);
+    for (int i = 0; i < 5; i++) {
+        check_mass(r.session, words[i], VLQA_REUSE_INFOFLOW, VLQA_QUERY_SUFFIX);
+        check_mass(r.session, words[i], VLQA_REUSE_INFOFLOW, VLQA_QUERY_LAST);
+        check_mass(r.session, words[i], VLQA_REUSE_PROPHET, VLQA_QUERY_SUFFIX);
+    }
+    run_close(&r);
+}
+
 int main(int argc, char **argv)
 {
     return check_main(argc, argv);
