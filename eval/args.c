@@ -4,6 +4,7 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,6 +64,18 @@ static int text_size(const char *text, struct arg_size *out, double min, double 
     return 1;
 }
 
+int args_number(const char *text, int min, int max, const char **end, int *out)
+{
+    int64_t value = 0;
+    const char *c = text;
+    for (; isdigit((unsigned char)*c) && value <= INT_MAX; c++)
+        value = 10 * value + (*c - '0');
+    if (c == text || value < min || value > max) return 0;
+    *end = c;
+    *out = (int)value;
+    return 1;
+}
+
 static int text_choice(const char *text, const char *const *choice, int *out)
 {
     for (int i = 0; choice[i]; i++)
@@ -105,6 +118,9 @@ static void expected(const struct arg *arg, char *out, size_t cap)
         return;
     case ARG_SIZE:
         snprintf(out, cap, "%s, each from %.0f to %.0f", arg->value, arg->min, arg->max);
+        return;
+    case ARG_FORM:
+        snprintf(out, cap, "%s", arg->form);
         return;
     case ARG_ITEM:
         snprintf(out, cap, "at most %d of them", ARGS_MAX_ITEMS);
@@ -150,6 +166,8 @@ static int store(const struct arg *arg, const char *text, void *field)
         return text_choice(text, arg->choice, field);
     case ARG_SIZE:
         return text_size(text, field, arg->min, arg->max);
+    case ARG_FORM:
+        return arg->read(text, field);
     case ARG_ITEM:
         return add_item(field, arg->name, text);
     case ARG_TEXT:

@@ -20,6 +20,7 @@ enum arg_kind {                 /* what the value is -> the field it is written 
                 ARG_TEXT,       /* anything -> const char * */
                 ARG_CHOICE,     /* one of choice[] -> int, its index */
                 ARG_SIZE,       /* WIDTHxHEIGHT, each in [min, max] -> struct arg_size */
+                ARG_FORM,       /* what read() takes -> what read() fills */
                 ARG_ITEM,       /* anything, any number of times -> struct arg_items, in order */
                 ARG_POSITIONAL, /* as ARG_TEXT; may also be given without its name */
 };
@@ -35,6 +36,9 @@ struct arg {
     double min, max;
     const char *const *choice; /* ends with NULL */
     size_t offset;             /* of the field; several ARG_ITEM options may share one */
+    /* ARG_FORM: the value into its field; 0 when it is not what `form` says. */
+    int (*read)(const char *text, void *field);
+    const char *form;
 };
 
 struct arg_size {
@@ -64,6 +68,8 @@ struct verb {
 /* Fills *out, which begins zeroed. VLQA_EUSAGE with a message that says option, value and what is
  * expected. Strings of *out point into argv and the environment. */
 vlqa_status args_parse(struct env *env, const struct verb *verb, int argc, char **argv, void *out);
+/* A whole number of decimal digits alone, in [min, max]; *end is behind them. For ARG_FORM. */
+int args_number(const char *text, int min, int max, const char **end, int *out);
 /* Help of one verb, at most 80 columns wide. */
 void args_help(FILE *to, const struct verb *verb);
 /* The name that was probably meant, or NULL; names is an array of n. */

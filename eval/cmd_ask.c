@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "eval/cli.h"
+#include "eval/reuse_flags.h"
 #include "eval/verbs.h"
 
 #include <errno.h>
@@ -20,6 +21,7 @@ struct ask_args {
     uint64_t seed;
     int image_mode, resize, image_min_tokens, image_max_tokens;
     int64_t image_max_pixels;
+    struct reuse_args reuse;
 };
 
 struct ask {
@@ -305,6 +307,7 @@ static int answer_question(struct ask *a)
     options.repetition_penalty = (float)a->args.repetition_penalty;
     options.presence_penalty = (float)a->args.presence_penalty;
     options.seed = a->args.seed;
+    reuse_options(&a->args.reuse, &options);
     options.on_token = on_token;
     options.user = a;
     status = vlqa_ask(a->session, a->args.question, &options, &answer);
@@ -365,6 +368,7 @@ static const struct arg args[] = {
      FIELD(presence_penalty), .help = "for tokens of the answer; 0 is off"},
     {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(seed),
      .help = "of sampling: equal seeds, equal answers"},
+    REUSE_ARGS(struct ask_args, reuse),
     {ARG_HEADING, .name = "Model"},
     {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},

@@ -1,32 +1,11 @@
 /* cmd_bench.c - the verb bench: how fast a shape runs here, with random weights. */
 #include "base/heap.h"
-#include "eval/cli.h"
+#include "eval/bench.h"
 #include "eval/verbs.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct bench_args {
-    struct cli_args common;
-    int shape, rows, decode, repeat, max_rows;
-    struct arg_size image;
-    uint64_t seed;
-};
-
-/* What is measured. The first of them are milliseconds. */
-enum measure {
-    M_DECODE_IMAGE,
-    M_VISION,
-    M_PREFILL,
-    M_FIRST_TOKEN,
-    M_DECODE,
-    M_TOTAL,
-    M_PATCH_RATE, /* each second */
-    M_ROW_RATE,
-    M_TOKEN_RATE,
-    N_MEASURES
-};
 
 static const char *const measure_names[] = {
     [M_DECODE_IMAGE] = "decode_image", [M_VISION] = "vision", [M_PREFILL] = "prefill",
@@ -34,27 +13,9 @@ static const char *const measure_names[] = {
     [M_PATCH_RATE] = "patches",        [M_ROW_RATE] = "rows", [M_TOKEN_RATE] = "tokens",
 };
 
-#define MAX_REPEAT 100
-
-struct bench {
-    struct cli cli;
-    struct bench_args args;
-    struct vlqa_engine *engine;
-    struct vlqa_session *session;
-    struct vlqa_model_info info;
-    struct vlqa_image_info image; /* zero without one */
-    uint8_t *rgb;                 /* [height, width, 3] */
-    char *question;               /* [rows + 1] */
-    double open_ms;
-    double sample[N_MEASURES][MAX_REPEAT];
-    double median[N_MEASURES]; /* NaN: not measured */
-    int rows, tokens;
-    int64_t peak_bytes;
-};
-
 static const char *const shapes[] = {"2b", "4b", "8b", "default", NULL};
 
-static int failed(struct bench *b, vlqa_status status)
+int bench_failed(struct bench *b, vlqa_status status)
 {
     return cli_fail(&b->cli, status, vlqa_message(b->session));
 }
@@ -70,13 +31,13 @@ static uint64_t next_random(uint64_t *state)
     return z ^ (z >> 31);
 }
 
-/* Another image and another question each time, so that nothing can be remembered. */
-static void make_input(struct bench *b, int run)
+void bench_input(struct bench *b, int image, int question)
 {
-    uint64_t state = b->args.seed + (uint64_t)run;
+    uint64_t state = b->args.seed + (uint64_t)image;
     size_t pixels = (size_t)b->args.image.width * (size_t)b->args.image.height;
     for (size_t i = 0; i < pixels * 3; i++)
         b->rgb[i] = (uint8_t)next_random(&state);
+    state = ~b->args.seed - (uint64_t)question;
     for (int i = 0; i < b->args.rows; i++)
         b->question[i] = (char)('a' + next_random(&state) % 26);
     b->question[b->args.rows] = 0;
@@ -93,7 +54,7 @@ static int allocate(struct bench *b)
 
 /* ---- runs ---- */
 
-static int add_image(struct bench *b)
+int bench_add_image(struct bench *b)
 {
     struct arg_size size = b->args.image;
     vlqa_status status;
@@ -101,7 +62,7 @@ static int add_image(struct bench *b)
     status =
         vlqa_add_image_rgb(b->session, b->rgb, size.width, size.height, (size_t)size.width * 3);
     if (status == VLQA_OK) status = vlqa_last_image(b->session, &b->image);
-    return status == VLQA_OK ? CLI_OK : failed(b, status);
+    return status == VLQA_OK ? CLI_OK : bench_failed(b, status);
 }
 
 static double rate(double count, double ms)
@@ -142,9 +103,9 @@ static int run_once(struct bench *b, int run)
     struct vlqa_answer answer;
     vlqa_status status = vlqa_session_clear(b->session);
     int code, filler;
-    if (status != VLQA_OK) return failed(b, status);
-    make_input(b, run);
-    code = add_image(b);
+    if (status != VLQA_OK) return bench_failed(b, status);
+    bench_input(b, run, run);
+    code = bench_add_image(b);
     if (code != CLI_OK) return code;
     /* With random weights each byte of a text is a row; the template adds a few. */
     filler = b->args.rows > b->image.rows ? b->args.rows - b->image.rows : 1;
@@ -153,8 +114,8 @@ static int run_once(struct bench *b, int run)
     options.ignore_eos = 1;
     options.on_token = stop_if_interrupted;
     status = vlqa_ask(b->session, b->question, &options, &answer);
-    if (status != VLQA_OK) return failed(b, status);
-    if (answer.stop == VLQA_STOP_CALLER) return failed(b, VLQA_ECANCELLED);
+    if (status != VLQA_OK) return bench_failed(b, status);
+    if (answer.stop == VLQA_STOP_CALLER) return bench_failed(b, VLQA_ECANCELLED);
     take_sample(b, run, &answer);
     return CLI_OK;
 }
@@ -183,6 +144,7 @@ static int open_all(struct bench *b)
     int code;
     options.random_shape = shapes[b->args.shape];
     options.random_seed = b->args.seed;
+    options.no_cache = !b->args.reuse;
     code = cli_open_engine(&b->cli, &options, &b->engine);
     if (code != CLI_OK) return code;
     status = vlqa_engine_info(b->engine, &b->info);
@@ -270,6 +232,7 @@ static int bench(struct bench *b)
         return cli_fail(&b->cli, VLQA_EUSAGE, "--image has one side of 0, expected both or none");
     code = allocate(b);
     if (code == CLI_OK) code = open_all(b);
+    if (code == CLI_OK && b->args.reuse) return bench_reuse(b);
     for (int run = 0; run < b->args.repeat && code == CLI_OK; run++)
         code = run_once(b, run);
     progress_clear(&b->cli.bar);
@@ -306,6 +269,8 @@ static const struct arg args[] = {
      FIELD(decode), .help = "tokens of the answer"},
     {ARG_INT, .name = "repeat", .value = "N", .min = 1, .max = MAX_REPEAT, .fallback = "1",
      FIELD(repeat), .help = "runs, of which medians are printed"},
+    {ARG_FLAG, .name = "reuse", FIELD(reuse),
+     .help = "compare a cold question with one over repaired chunks and one behind held rows"},
     {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(seed),
      .help = "of weights and input"},
     {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,

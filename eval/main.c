@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const struct verb *const verbs[] = {&verb_ask, &verb_inspect, &verb_bench};
+static const struct verb *const verbs[] = {&verb_ask, &verb_inspect, &verb_bench, &verb_study};
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static int print_overview(void)

@@ -80,11 +80,16 @@ void report_int(struct report *r, const char *name, int64_t value)
     if (!cJSON_AddNumberToObject(top(r), name, (double)value)) r->failed = 1;
 }
 
-void report_real(struct report *r, const char *name, double value)
+void report_number(struct report *r, const char *name, double value)
 {
-    cJSON *added = isfinite(value) ? cJSON_AddNumberToObject(top(r), name, round(value * 1e3) / 1e3)
+    cJSON *added = isfinite(value) ? cJSON_AddNumberToObject(top(r), name, value)
                                    : cJSON_AddNullToObject(top(r), name);
     if (!added) r->failed = 1;
+}
+
+void report_real(struct report *r, const char *name, double value)
+{
+    report_number(r, name, round(value * 1e3) / 1e3);
 }
 
 char *report_end(struct report *r)

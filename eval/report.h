@@ -22,8 +22,9 @@ void report_close(struct report *r);                  /* ... ends */
 void report_text(struct report *r, const char *name, const char *utf8, size_t bytes);
 void report_string(struct report *r, const char *name, const char *utf8);
 void report_ints(struct report *r, const char *name, const int *value, int n);
-void report_int(struct report *r, const char *name, int64_t value); /* exact up to 2^53 */
-void report_real(struct report *r, const char *name, double value); /* three digits; NaN: null */
+void report_int(struct report *r, const char *name, int64_t value);   /* exact up to 2^53 */
+void report_number(struct report *r, const char *name, double value); /* NaN: null */
+void report_real(struct report *r, const char *name, double value);   /* three digits; NaN: null */
 /* The line without its end, for heap_free; NULL: no memory. Frees everything else. */
 char *report_end(struct report *r);
 

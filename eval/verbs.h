@@ -4,6 +4,6 @@
 
 #include "eval/args.h"
 
-extern const struct verb verb_ask, verb_inspect, verb_bench;
+extern const struct verb verb_ask, verb_inspect, verb_bench, verb_study;
 
 #endif

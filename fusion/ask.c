@@ -42,11 +42,13 @@ static vlqa_status check_forced(struct env *env, const struct vlqa_ask_options *
 static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o, int layers)
 {
     int end = o->score_layer_end ? o->score_layer_end : layers;
-    if ((unsigned)o->reuse > VLQA_REUSE_RANDOM || (unsigned)o->chunker > VLQA_CHUNK_STRIPS ||
-        (unsigned)o->score > VLQA_SCORE_VATP || (unsigned)o->score_query > VLQA_QUERY_LAST)
+    if ((unsigned)o->reuse > VLQA_REUSE_RANDOM || (unsigned)o->budget_base > VLQA_BASE_ALL ||
+        (unsigned)o->chunker > VLQA_CHUNK_STRIPS || (unsigned)o->score > VLQA_SCORE_VATP ||
+        (unsigned)o->score_query > VLQA_QUERY_LAST)
         return env_fail(
             env, VLQA_EUSAGE,
-            "ask options: reuse, chunker, score or score_query is no value of its enum");
+            "ask options: reuse, budget_base, chunker, score or score_query is no value "
+            "of its enum");
     if (!(o->recompute_ratio >= 0 && o->recompute_ratio <= 1))
         return env_fail(env, VLQA_EUSAGE, "ask options: recompute_ratio is %g, expected 0..1",
                         (double)o->recompute_ratio);
@@ -55,6 +57,12 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
             env, VLQA_EUSAGE,
             "ask options: chunk_k is %d, chunk_text_rows %d; expected 1..256, 1 or more",
             o->chunk_k, o->chunk_text_rows);
+    if (!(o->adaptive >= 0 && o->adaptive <= 100))
+        return env_fail(env, VLQA_EUSAGE, "ask options: adaptive is %g, expected 0..100",
+                        (double)o->adaptive);
+    if (o->score_rounds < 1 || o->score_rounds > 16)
+        return env_fail(env, VLQA_EUSAGE, "ask options: score_rounds is %d, expected 1..16",
+                        o->score_rounds);
     if (o->score_layer_begin < 0 || o->score_layer_begin >= end || end > layers)
         return env_fail(env, VLQA_EUSAGE,
                         "ask options: score layers %d to %d, the model has 0 to %d",
@@ -103,6 +111,8 @@ static vlqa_status plan_request(struct ask *a)
                      &s->scratch, &a->prompt));
     memcpy(s->prompt_token, a->prompt.id, (size_t)a->prompt.n * sizeof *s->prompt_token);
     layout_build(&a->prompt, s->image, &s->request, &a->layout);
+    for (int i = 0; i < a->prompt.n; i++)
+        if (a->prompt.cell[i] == 0) s->placed_image[a->prompt.image[i]].first_row = i;
     a->question_end = a->prompt.n;
     while (a->prompt.id[--a->question_end] != e->tokens.im_end)
         ; /* every turn ends with one */
@@ -139,6 +149,12 @@ static void fill_answer(const struct ask *a, struct vlqa_answer *out)
     out->visual_made = s->visual_made;
     out->row_score = a->score;
     out->row_selected = a->selected;
+    out->image = s->placed_image;
+    out->n_images = p->n ? s->n_images : 0;
+    out->chunk = s->placed_chunk;
+    out->n_chunks = a->n_chunks;
+    out->evidence = s->evidence;
+    out->n_evidence = a->n_evidence;
     out->ms_chunks = a->ms_chunks;
     out->ms_assemble = a->ms_assemble;
     out->ms_score = a->ms_score;
@@ -178,31 +194,67 @@ static vlqa_status keep_turns(struct ask *a)
     return status;
 }
 
-static vlqa_status answer(struct ask *a)
+/* Order and chance say nothing about the picture. */
+static void find_evidence(struct ask *a)
 {
-    TRY(check_options(&a->s->env, &a->o));
-    TRY(check_reuse(&a->s->env, &a->o, a->s->engine->decoder.config.layers));
-    TRY(check_forced(&a->s->env, &a->o, a->s->engine->decoder.config.vocab));
-    TRY(st_unchanged(&a->s->env, a->s->engine->files));
-    TRY(plan_request(a));
+    struct vlqa_session *s = a->s;
+    int tells = a->o.reuse == VLQA_REUSE_INFOFLOW || a->o.reuse == VLQA_REUSE_PROPHET ||
+                a->o.reuse == VLQA_REUSE_CACHEBLEND;
+    if (a->score && tells)
+        a->n_evidence = evidence_find(a->score, a->prompt.n, s->placed_image, s->n_images,
+                                      &s->scratch, s->evidence);
+}
+
+static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options)
+{
+    struct env *env = &a->s->env;
+    const struct decoder_config *c = &a->s->engine->decoder.config;
+    a->o = vlqa_ask_options_default();
+    if (options) TRY(engine_options_copy(env, "ask", options, &a->o, sizeof a->o));
+    TRY(check_options(env, &a->o));
+    TRY(check_reuse(env, &a->o, c->layers));
+    TRY(check_forced(env, &a->o, c->vocab));
+    TRY(st_unchanged(env, a->s->engine->files));
+    return plan_request(a);
+}
+
+static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)
+{
+    TRY(prepare(a, options));
     TRY(ask_prefill(a));
+    find_evidence(a);
     TRY(ask_generate(a));
     return a->o.keep ? keep_turns(a) : VLQA_OK;
+}
+
+static vlqa_status warm(struct ask *a, const struct vlqa_ask_options *options)
+{
+    TRY(prepare(a, options));
+    return ask_fetch(a);
+}
+
+static vlqa_status finish(struct ask *a, vlqa_status status, struct vlqa_answer *out)
+{
+    chunk_release(a);
+    if (out) fill_answer(a, out);
+    return session_leave(a->s, status);
 }
 
 vlqa_status vlqa_ask(struct vlqa_session *s, const char *question,
                      const struct vlqa_ask_options *options, struct vlqa_answer *out)
 {
     struct ask a = {.s = s, .question = question, .begin = env_ms()};
-    vlqa_status status;
     TRY(session_enter(s));
-    a.o = vlqa_ask_options_default();
     if (!question || !out)
         return session_leave(
             s, env_fail(&s->env, VLQA_EUSAGE, "the %s is NULL", question ? "answer" : "question"));
-    status = options ? engine_options_copy(&s->env, "ask", options, &a.o, sizeof a.o) : VLQA_OK;
-    if (status == VLQA_OK) status = answer(&a);
-    chunk_release(&a);
-    fill_answer(&a, out);
-    return session_leave(s, status);
+    return finish(&a, answer(&a, options), out);
+}
+
+vlqa_status vlqa_warm(struct vlqa_session *s, const struct vlqa_ask_options *options,
+                      struct vlqa_answer *out)
+{
+    struct ask a = {.s = s, .question = "", .begin = env_ms()};
+    TRY(session_enter(s));
+    return finish(&a, warm(&a, options), out);
 }

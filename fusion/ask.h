@@ -17,10 +17,12 @@ struct ask {
 
     const struct record **chunk; /* [n_pieces] pinned, NULL where none is held */
     float *score;                /* [n] NULL: nothing was scored */
-    uint8_t *selected;           /* [n] of the context; NULL with reuse off */
+    uint8_t *selected;           /* [n] round of choice, or 0; NULL with reuse off */
     int32_t *list;               /* [n] slots of a pass */
     int n_selected, n_recomputed;
     int chunks_ram, chunks_disk, chunks_made;
+    int n_chunks; /* of them, in s->placed_chunk */
+    int n_evidence;
 
     struct sampler sampler;
     struct utf8_stream utf8;
@@ -38,10 +40,12 @@ struct ask_pass {
     int slot;              /* -1: their own slots; else slot, slot + 1, ... seeing all before */
     int layer_end;
     struct kv_block *capture;
-    const struct tap *tap; /* counts rows of the last batch */
+    const struct tap *tap; /* its rows are of all n, and in the last batch */
     float *logits;
 };
 
+/* Cuts the context, runs the prefix and has every chunk: pinned, not placed. */
+vlqa_status ask_fetch(struct ask *a);
 /* The prompt into the KV, a->s->first_logits out. */
 vlqa_status ask_prefill(struct ask *a);
 vlqa_status ask_generate(struct ask *a);
@@ -56,8 +60,9 @@ vlqa_status chunk_fetch(struct ask *a);
 void chunk_place(struct ask *a);
 void chunk_release(struct ask *a);
 
-/* a->selected by the reuse option: what attention, deviation or order say. The chunks are in place.
- */
-vlqa_status choose_rows(struct ask *a);
+/* Sets a->selected to `round` (1, 2, ... of a->o.score_rounds) for the rows that the reuse option
+ * picks now: what attention, deviation or order say. The chunks are in place, and the rows of
+ * earlier rounds are repaired. */
+vlqa_status choose_rows(struct ask *a, int round);
 
 #endif

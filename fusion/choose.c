@@ -155,25 +155,42 @@ static vlqa_status score(struct choice *c)
     return VLQA_OK;
 }
 
-vlqa_status choose_rows(struct ask *a)
+/* How many of the candidates are chosen after so many rounds of all. */
+static int budget_after(const struct ask *a, int round, int n_candidates)
+{
+    const struct layout *l = &a->layout;
+    int base = a->o.budget_base == VLQA_BASE_ALL       ? l->n
+               : a->o.budget_base == VLQA_BASE_CONTEXT ? l->context_end - l->prefix_end
+                                                       : n_candidates;
+    int all = select_budget(a->o.recompute_ratio, base);
+    if (all > n_candidates) all = n_candidates;
+    if (a->o.reuse == VLQA_REUSE_NONE) return 0;
+    if (a->o.reuse == VLQA_REUSE_FULL) return n_candidates;
+    if (a->o.adaptive > 0) return select_budget(ldexpf(a->o.recompute_ratio, round - 1), base);
+    /* all of them in one go are full prefill; in two they would not be */
+    return all == n_candidates ? all : (int)((int64_t)all * round / a->o.score_rounds);
+}
+
+vlqa_status choose_rows(struct ask *a, int round)
 {
     struct arena *mem = &a->s->request;
     const struct layout *l = &a->layout;
-    size_t n = (size_t)l->n;
+    size_t n = (size_t)l->n, mark = arena_mark(mem);
     struct choice c = {.a = a, .candidate = arena_push(mem, n)};
-    int scored = a->o.reuse > VLQA_REUSE_NONE;
-    a->selected = a->s->row_selected;
+    uint8_t *chosen = arena_push(mem, n);
+    int scored;
+    for (int i = 0; i < l->n; i++)
+        c.candidate[i] = l->in_piece[i] && !l->exact[i] && !a->selected[i];
+    c.n_candidates = select_count(c.candidate, l->n);
+    c.budget = budget_after(a, round, c.n_candidates + a->n_selected) - a->n_selected;
     a->score = a->s->row_score; /* of all slots of the session: what a tap counts over */
     memset(a->score, 0, (size_t)a->s->max_rows * sizeof *a->score);
+    scored = a->o.reuse > VLQA_REUSE_NONE && c.budget > 0 && c.budget < c.n_candidates;
+    if (scored) TRY(score(&c));
+    a->n_selected += select_top(a->score, c.candidate, l->n, c.budget, a->list, chosen);
     for (int i = 0; i < l->n; i++)
-        c.candidate[i] = l->in_piece[i] && !l->exact[i];
-    c.n_candidates = select_count(c.candidate, l->n);
-    c.budget = a->o.reuse == VLQA_REUSE_FULL ? c.n_candidates
-               : a->o.reuse == VLQA_REUSE_NONE
-                   ? 0
-                   : select_budget(a->o.recompute_ratio, c.n_candidates);
-    if (scored && c.budget > 0 && c.budget < c.n_candidates) TRY(score(&c));
-    a->n_selected = select_top(a->score, c.candidate, l->n, c.budget, a->list, a->selected);
+        if (chosen[i]) a->selected[i] = (uint8_t)round;
     if (!scored) a->score = NULL;
+    arena_rewind(mem, mark);
     return VLQA_OK;
 }

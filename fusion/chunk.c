@@ -88,8 +88,28 @@ static vlqa_status make(struct ask *a, const struct piece *p, struct key key,
         return status;
     }
     *out = store_put(&a->s->env, a->s->engine->store, r);
-    a->chunks_made++;
     return VLQA_OK;
+}
+
+static void note_chunk(struct ask *a, const struct piece *p, enum store_where where)
+{
+    static const enum vlqa_source source[] = {[STORE_MISS] = VLQA_SOURCE_MADE,
+                                              [STORE_RAM] = VLQA_SOURCE_RAM,
+                                              [STORE_DISK] = VLQA_SOURCE_DISK};
+    struct vlqa_placed_chunk *out = &a->s->placed_chunk[a->n_chunks++];
+    *out = (struct vlqa_placed_chunk){.image = p->image,
+                                      .text = p->text,
+                                      .y = p->box.y,
+                                      .x = p->box.x,
+                                      .h = p->box.h,
+                                      .w = p->box.w,
+                                      .rows = p->rows,
+                                      .source = source[where]};
+    for (int i = 0; i < p->rows; i++)
+        out->rows_exact += a->layout.exact[a->layout.piece_slot[p->begin + i]];
+    a->chunks_ram += where == STORE_RAM;
+    a->chunks_disk += where == STORE_DISK;
+    a->chunks_made += where == STORE_MISS;
 }
 
 vlqa_status chunk_fetch(struct ask *a)
@@ -103,8 +123,7 @@ vlqa_status chunk_fetch(struct ask *a)
         enum store_where where;
         a->chunk[i] = store_get(store, key, &where);
         if (!a->chunk[i]) TRY(make(a, &l->piece[i], key, &a->chunk[i]));
-        a->chunks_ram += where == STORE_RAM;
-        a->chunks_disk += where == STORE_DISK;
+        note_chunk(a, &l->piece[i], where);
     }
     return VLQA_OK;
 }

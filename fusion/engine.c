@@ -45,10 +45,11 @@ static vlqa_status check_options(struct env *env, const struct vlqa_engine_optio
     if (o->threads < 0 || o->threads > POOL_MAX_THREADS)
         return env_fail(env, VLQA_EUSAGE, "engine options: threads is %d, expected 0..%d",
                         o->threads, POOL_MAX_THREADS);
-    if ((unsigned)o->dtype > VLQA_DTYPE_F32 || (unsigned)o->cpu > VLQA_CPU_AMX ||
-        (unsigned)o->image_mode > VLQA_IMAGE_HF || (unsigned)o->resize > VLQA_RESIZE_PILLOW)
+    if ((unsigned)o->dtype > VLQA_DTYPE_F32 || (unsigned)o->kv_dtype > VLQA_DTYPE_F32 ||
+        (unsigned)o->cpu > VLQA_CPU_AMX || (unsigned)o->image_mode > VLQA_IMAGE_HF ||
+        (unsigned)o->resize > VLQA_RESIZE_PILLOW)
         return env_fail(env, VLQA_EUSAGE,
-                        "engine options: dtype, cpu, image_mode or resize is no "
+                        "engine options: dtype, kv_dtype, cpu, image_mode or resize is no "
                         "value of its enum");
     if (o->image_min_tokens < 0 || o->image_max_tokens < 0 || o->image_max_pixels < 0)
         return env_fail(env, VLQA_EUSAGE, "engine options: a limit of the image is negative");
@@ -131,7 +132,10 @@ static vlqa_status load_weights(struct vlqa_engine *e, struct decoder_config *te
                                 struct vit_config *vision)
 {
     struct arena mem = {0};
-    text->compute = text->kv = vision->compute = compute_dtype(e);
+    text->compute = vision->compute = compute_dtype(e);
+    text->kv = e->options.kv_dtype == VLQA_DTYPE_AUTO  ? text->compute
+               : e->options.kv_dtype == VLQA_DTYPE_F32 ? DT_F32
+                                                       : DT_BF16;
     TRY(load_towers(e, text, vision, &mem));
     e->weights_bytes = mem.used;
     e->weights = heap_alloc(mem.used);

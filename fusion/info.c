@@ -56,6 +56,8 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info
     key_hex(e->model_key, out->digest);
     snprintf(out->dtype, sizeof out->dtype, "%s",
              e->decoder.config.compute == DT_BF16 ? "bf16" : "f32");
+    snprintf(out->kv_dtype, sizeof out->kv_dtype, "%s",
+             e->decoder.config.kv == DT_BF16 ? "bf16" : "f32");
     snprintf(out->stored, sizeof out->stored, "%s",
              dtype_name(st_find(e->files, "text.embed_tokens.weight")->dtype));
     snprintf(out->cpu, sizeof out->cpu, "%s", backend_name(e->be));

@@ -116,12 +116,13 @@ static void cut_image(struct layout *l, int image, int slot, struct grid grid,
 static void cut_text(struct layout *l, int text, int slot, int rows, const struct chunker *c,
                      int *at)
 {
-    int n = (rows + c->text_rows - 1) / c->text_rows;
+    int n = rows / c->text_rows + (rows % c->text_rows != 0);
     int32_t base = own_base(l);
     for (int i = 0; i < n; i++) {
         struct piece *p = begin_piece(l, at, -1, text, i);
-        p->first = i * rows / n;
-        for (int row = p->first; row < (i + 1) * rows / n; row++)
+        int end = (int)((int64_t)(i + 1) * rows / n);
+        p->first = (int)((int64_t)i * rows / n);
+        for (int row = p->first; row < end; row++)
             put_row(l, p, at, slot + row, (struct pos){base + row, base + row, base + row});
     }
 }

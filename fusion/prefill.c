@@ -2,6 +2,7 @@
  */
 #include "fusion/ask.h"
 
+#include <math.h>
 #include <string.h>
 
 static void run_rows(struct ask *a, struct pass *pass)
@@ -42,10 +43,15 @@ static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n,
 {
     size_t mark = arena_mark(&a->s->scratch);
     struct kv_block capture;
+    struct tap tap;
     struct pass pass = {.rows = rows_of(a, p, begin, n),
                         .layer_end = p->layer_end,
-                        .tap = last ? p->tap : NULL,
                         .logits = last ? p->logits : NULL};
+    if (last && p->tap) {
+        tap = *p->tap;
+        tap.first -= begin; /* from here on */
+        pass.tap = &tap;
+    }
     if (p->capture) {
         capture = *p->capture;
         capture.rows = n;
@@ -125,14 +131,14 @@ static double since(double *mark)
 
 /* The chosen rows, those between chunks and the question, in one pass: each sees fresh KV of all
  * chosen rows before it. */
-static vlqa_status repair(struct ask *a)
+static vlqa_status repair(struct ask *a, int round)
 {
     const struct layout *l = &a->layout;
     struct ask_pass pass = {.row = a->list, .slot = -1, .logits = a->s->first_logits};
     int n = 0;
     for (int i = l->prefix_end; i < l->n; i++)
-        if (!l->in_piece[i] || a->selected[i]) a->list[n++] = i;
-    a->n_recomputed = n;
+        if (!l->in_piece[i] || a->selected[i] == round) a->list[n++] = i;
+    a->n_recomputed += n;
     return ask_run(a, "repair", n, &pass);
 }
 
@@ -144,7 +150,61 @@ static int leading_exact(const struct layout *l)
     return n;
 }
 
-static vlqa_status prefill_chunks(struct ask *a)
+/* ---- when the answer depends on what is still stale ---- */
+
+/* KL(before || after) of the distributions of two rows of logits, in nats. */
+static double divergence(const float *before, const float *after, int n)
+{
+    double max[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, kl = 0;
+    for (int i = 0; i < n; i++) {
+        max[0] = (double)before[i] > max[0] ? (double)before[i] : max[0];
+        max[1] = (double)after[i] > max[1] ? (double)after[i] : max[1];
+    }
+    for (int i = 0; i < n; i++) {
+        sum[0] += exp((double)before[i] - max[0]);
+        sum[1] += exp((double)after[i] - max[1]);
+    }
+    for (int i = 0; i < n; i++) {
+        double p = (double)before[i] - max[0] - log(sum[0]);
+        double q = (double)after[i] - max[1] - log(sum[1]);
+        kl += exp(p) * (p - q);
+    }
+    return kl;
+}
+
+/* Doubles the budget until another look changes nothing; all rows in the end, as one exact pass. */
+static vlqa_status repair_adaptively(struct ask *a, double *mark)
+{
+    struct vlqa_session *s = a->s;
+    int vocab = s->engine->decoder.config.vocab, round = 1;
+    for (float ratio = a->o.recompute_ratio; ratio < 1; ratio *= 2, round++) {
+        memcpy(s->logits, s->first_logits, (size_t)vocab * sizeof *s->logits);
+        TRY(choose_rows(a, round));
+        a->ms_score += since(mark);
+        TRY(repair(a, round));
+        a->ms_repair += since(mark);
+        if (round > 1 && divergence(s->logits, s->first_logits, vocab) < (double)a->o.adaptive)
+            return VLQA_OK;
+    }
+    for (int i = 0; i < a->layout.n; i++)
+        if (a->layout.in_piece[i] && !a->layout.exact[i] && !a->selected[i])
+            a->selected[i] = (uint8_t)round, a->n_selected++;
+    a->n_recomputed += a->layout.n - a->layout.prefix_end;
+    return run_exact(a, "repair", a->layout.prefix_end, a->layout.n, s->first_logits);
+}
+
+static vlqa_status repair_in_rounds(struct ask *a, double *mark)
+{
+    for (int round = 1; round <= a->o.score_rounds; round++) {
+        TRY(choose_rows(a, round));
+        a->ms_score += since(mark);
+        TRY(repair(a, round));
+        a->ms_repair += since(mark);
+    }
+    return VLQA_OK;
+}
+
+vlqa_status ask_fetch(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     struct layout *l = &a->layout;
@@ -157,13 +217,25 @@ static vlqa_status prefill_chunks(struct ask *a)
     s->n_held = l->prefix_end;
     TRY(chunk_fetch(a));
     a->ms_chunks = since(&mark);
+    return VLQA_OK;
+}
+
+static vlqa_status prefill_chunks(struct ask *a)
+{
+    struct vlqa_session *s = a->s;
+    const struct layout *l = &a->layout;
+    double mark;
+    TRY(ask_fetch(a));
+    mark = env_ms();
     chunk_place(a);
     a->ms_assemble = since(&mark);
-    TRY(choose_rows(a));
-    a->ms_score = since(&mark);
-    TRY(repair(a));
-    a->ms_repair = since(&mark);
-    hold_rows(a, leading_exact(l));
+    a->selected = s->row_selected;
+    memset(a->selected, 0, (size_t)l->n);
+    if (a->o.adaptive > 0 && a->o.recompute_ratio > 0)
+        TRY(repair_adaptively(a, &mark));
+    else
+        TRY(repair_in_rounds(a, &mark));
+    if (s->n_held < l->n) hold_rows(a, leading_exact(l));
     return VLQA_OK;
 }
 

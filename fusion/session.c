@@ -31,7 +31,8 @@ static size_t scratch_bytes(const struct vlqa_engine *e, int max_rows, size_t te
     size_t forward = decoder_scratch(c, rows) + decoder_tap_scratch(c, rows, max_rows) +
                      layout_bytes(rows) + sampler_scratch(c->vocab) + 8 * ARENA_ALIGN;
     size_t encode = tokenizer_scratch(2 * text_cap) + 2 * text_cap + 8 * ARENA_ALIGN;
-    return forward > encode ? forward : encode;
+    size_t most = forward > encode ? forward : encode, evidence = evidence_scratch(max_rows);
+    return most > evidence ? most : evidence;
 }
 
 /* The session's block, measured with mem->base NULL and laid out with the same code. */
@@ -56,6 +57,8 @@ static void layout_session(struct vlqa_session *s, struct arena *mem)
     s->held = arena_push(mem, rows * sizeof *s->held);
     s->row_score = arena_push(mem, rows * sizeof *s->row_score);
     s->row_selected = arena_push(mem, rows);
+    s->placed_image = arena_push(mem, SESSION_MAX_ITEMS * sizeof *s->placed_image);
+    s->placed_chunk = arena_push(mem, rows * sizeof *s->placed_chunk);
     s->logits = arena_push(mem, vocab * sizeof *s->logits);
     s->first_logits = arena_push(mem, vocab * sizeof *s->first_logits);
     scratch = scratch_bytes(e, s->max_rows, s->text_cap);

@@ -3,6 +3,7 @@
 #define FUSION_SESSION_H
 
 #include "fusion/engine.h"
+#include "fusion/evidence.h"
 #include "fusion/layout.h"
 #include "text/sampler.h"
 
@@ -44,10 +45,13 @@ struct vlqa_session {
     int32_t *held; /* [max_rows] token, or -1 - visual row, of the leading slots whose KV is what a
                       full prefill would have left there */
     int n_held;
-    float *row_score;      /* [max_rows] of the last answer */
-    uint8_t *row_selected; /* [max_rows] */
-    struct arena request;  /* the paper of one question */
-    struct arena scratch;  /* of one call below */
+    float *row_score;                       /* [max_rows] of the last answer */
+    uint8_t *row_selected;                  /* [max_rows] */
+    struct vlqa_placed_image *placed_image; /* [SESSION_MAX_ITEMS] */
+    struct vlqa_placed_chunk *placed_chunk; /* [max_rows] of the last answer */
+    struct vlqa_evidence evidence[EVIDENCE_MAX];
+    struct arena request; /* the paper of one question */
+    struct arena scratch; /* of one call below */
 
     struct vlqa_image_info last_image;
     double ms_decode_image, ms_vision;

@@ -90,7 +90,7 @@ static int visual_mats(const struct vlqa_session *s, int rows, struct mat *out)
     return n;
 }
 
-static int recall(struct vlqa_session *s, struct key key, int rows)
+static int recall(struct vlqa_session *s, struct key key, int rows, enum vlqa_source *source)
 {
     struct mat to[1 + ROWS_MAX_DEEP];
     enum store_where where;
@@ -103,6 +103,7 @@ static int recall(struct vlqa_session *s, struct key key, int rows)
     store_unpin(s->engine->store, r);
     s->visual_ram += where == STORE_RAM;
     s->visual_disk += where == STORE_DISK;
+    *source = where == STORE_RAM ? VLQA_SOURCE_RAM : VLQA_SOURCE_DISK;
     return 1;
 }
 
@@ -133,6 +134,7 @@ static vlqa_status add_image(struct vlqa_session *s, const char *name, const str
     int merge = c->patch.merge;
     struct vlqa_image_info info = {
         .width = im->width, .height = im->height, .ms_decode = ms_decode};
+    enum vlqa_source source = VLQA_SOURCE_MADE;
     struct grid grid;
     struct key key;
     int64_t rows;
@@ -152,11 +154,16 @@ static vlqa_status add_image(struct vlqa_session *s, const char *name, const str
     info.rows = (int)rows;
     grid = (struct grid){info.grid_h / merge, info.grid_w / merge};
     key = visual_key(s, im, &info);
-    if (!recall(s, key, info.rows)) {
+    if (!recall(s, key, info.rows, &source)) {
         TRY(resize_and_encode(s, im, &info));
         keep(s, key, grid);
     }
     s->image[s->n_images] = (struct layout_image){grid, s->visual_rows, key};
+    s->placed_image[s->n_images] = (struct vlqa_placed_image){.width = im->width,
+                                                              .height = im->height,
+                                                              .grid_h = grid.h,
+                                                              .grid_w = grid.w,
+                                                              .source = source};
     s->item[s->n_items++] = (struct session_item){PROMPT_USER, s->turn, NULL, 0, s->n_images++, 0};
     s->visual_rows += info.rows;
     s->ms_decode_image += info.ms_decode;
@@ -167,17 +174,24 @@ static vlqa_status add_image(struct vlqa_session *s, const char *name, const str
     return VLQA_OK;
 }
 
-static vlqa_status add_encoded(struct vlqa_session *s, const void *data, size_t bytes,
-                               const char *name)
+static vlqa_status decode(struct vlqa_session *s, const void *data, size_t bytes, const char *name,
+                          struct image *out)
 {
     const struct vlqa_engine_options *o = &s->engine->options;
     struct image_limits limits = {o->image_max_pixels ? o->image_max_pixels : 100000000,
                                   o->image_mode};
+    if (!data) return env_fail(&s->env, VLQA_EUSAGE, "the image is NULL");
+    return image_decode(&s->env, data, bytes, name, &limits, out);
+}
+
+static vlqa_status add_encoded(struct vlqa_session *s, const void *data, size_t bytes,
+                               const char *name)
+{
     struct image image = {0};
     struct upright im;
     double begin = env_ms();
     vlqa_status status;
-    TRY(image_decode(&s->env, data, bytes, name, &limits, &image));
+    TRY(decode(s, data, bytes, name, &image));
     im = (struct upright){image.rgb, image.width, image.height, (size_t)image.width * 3};
     status = add_image(s, name, &im, env_ms() - begin);
     image_free(&image);
@@ -219,7 +233,6 @@ vlqa_status vlqa_add_image_bytes(struct vlqa_session *s, const void *data, size_
                                  const char *name)
 {
     TRY(session_enter(s));
-    if (!data) return session_leave(s, env_fail(&s->env, VLQA_EUSAGE, "the image is NULL"));
     return session_leave(s, add_encoded(s, data, bytes, name ? name : "image"));
 }
 
@@ -228,6 +241,28 @@ vlqa_status vlqa_add_image_rgb(struct vlqa_session *s, const uint8_t *rgb, int w
 {
     TRY(session_enter(s));
     return session_leave(s, add_rgb(s, rgb, width, height, stride));
+}
+
+vlqa_status vlqa_decode_image(struct vlqa_session *s, const void *data, size_t bytes,
+                              const char *name, struct vlqa_pixels *out)
+{
+    struct image image = {0};
+    vlqa_status status;
+    if (!out) return VLQA_EUSAGE;
+    memset(out, 0, sizeof *out);
+    TRY(session_enter(s));
+    status = decode(s, data, bytes, name ? name : "image", &image);
+    *out = (struct vlqa_pixels){image.rgb, image.width, image.height};
+    return session_leave(s, status);
+}
+
+void vlqa_free_pixels(struct vlqa_pixels *pixels)
+{
+    struct image image;
+    if (!pixels) return;
+    image = (struct image){pixels->rgb, pixels->width, pixels->height};
+    image_free(&image);
+    memset(pixels, 0, sizeof *pixels);
 }
 
 vlqa_status vlqa_last_image(const struct vlqa_session *s, struct vlqa_image_info *out)

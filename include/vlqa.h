@@ -106,6 +106,12 @@ enum vlqa_reuse {                  /* which context rows are computed again behi
                   VLQA_REUSE_RANDOM      /* seeded */
 };
 
+enum vlqa_budget_base {                       /* what recompute_ratio is a share of */
+                        VLQA_BASE_CANDIDATES, /* rows that miss context */
+                        VLQA_BASE_CONTEXT,    /* rows of the context */
+                        VLQA_BASE_ALL         /* rows of the prompt */
+};
+
 enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
 
 enum vlqa_score { /* what a row's attention counts for */
@@ -125,6 +131,7 @@ struct vlqa_engine_options {
     const char *random_shape; /* "2b", "4b", "8b", "default": random weights, for timing */
     uint64_t random_seed;
     enum vlqa_dtype dtype;
+    enum vlqa_dtype kv_dtype; /* of keys and values, kept ones too; auto: as dtype */
     enum vlqa_cpu cpu; /* highest instruction set to use; asking for a missing one is an error */
     int threads;       /* 0: one per core this process may use; at most 1024 */
     enum vlqa_image_mode image_mode;
@@ -169,13 +176,19 @@ struct vlqa_ask_options {
     const int32_t *forced; /* [n_forced] the answer is these tokens, whatever the logits say */
     int n_forced;
     enum vlqa_reuse reuse;
-    float recompute_ratio; /* of the rows that may be repaired; 0..1 */
+    float recompute_ratio; /* 0..1 */
+    enum vlqa_budget_base budget_base;
     enum vlqa_chunker chunker;
     int chunk_k; /* grid: k x k cells; strips: k; made smaller where an image has fewer rows */
     int chunk_text_rows; /* documents are cut after so many rows */
     enum vlqa_score score;
     enum vlqa_score_query score_query;
     int score_layer_begin, score_layer_end; /* end 0: to the last */
+    float adaptive;   /* above 0: the budget doubles until the first token's distribution moves by
+                         less   (KL, nats) than this from one budget to the next; in the end all rows,
+                         exactly */
+    int score_rounds; /* rows are chosen in so many rounds, each looking at what the last repaired
+                       */
 };
 
 enum vlqa_stop {
@@ -183,6 +196,31 @@ enum vlqa_stop {
     VLQA_STOP_LENGTH, /* max_tokens reached */
     VLQA_STOP_ROWS,   /* the session is full */
     VLQA_STOP_CALLER  /* on_token asked to stop */
+};
+
+enum vlqa_source { VLQA_SOURCE_MADE, VLQA_SOURCE_RAM, VLQA_SOURCE_DISK };
+
+struct vlqa_placed_image { /* an image of the conversation, in the order they were added */
+    int width, height;     /* of the source as decoded upright, EXIF orientation applied */
+    int grid_h, grid_w;    /* in rows of the decoder */
+    int first_row;         /* of the prompt; the others follow in raster order */
+    enum vlqa_source source;
+};
+
+struct vlqa_placed_chunk { /* rows that were computed together, seeing the prefix and each other */
+    int image;             /* of the answer, or -1: a text */
+    int text;              /* the how many-th document, or -1 */
+    int y, x, h, w;        /* of an image: its cells of the grid */
+    int rows, rows_exact;  /* of them as a full prefill gives them: never repaired */
+    enum vlqa_source source;
+};
+
+/* Part of an image that the question attended to most (VLQA_REUSE_INFOFLOW and PROPHET) or that
+ * hidden context changes most (CACHEBLEND), among the rows in chunks. */
+struct vlqa_evidence {
+    int image;               /* of the answer */
+    int x, y, width, height; /* in the pixels of the source as decoded upright; (0, 0) top left */
+    float score;             /* the highest row_score inside */
 };
 
 /* Everything it points to belongs to the session and is valid until its next call. */
@@ -202,7 +240,13 @@ struct vlqa_answer {
     int chunks_ram, chunks_disk, chunks_made; /* where the chunks of this question came from */
     int visual_ram, visual_disk, visual_made; /* and the tower's output */
     const float *row_score;      /* [rows_total] what selection went by; NULL: nothing was scored */
-    const uint8_t *row_selected; /* [rows_total] nonzero: computed again; NULL with reuse off */
+    const uint8_t *row_selected; /* [rows_total] round in which it was computed again, 0: never */
+    const struct vlqa_placed_image *image;
+    int n_images;
+    const struct vlqa_placed_chunk *chunk; /* in the order of the prompt; none with reuse off */
+    int n_chunks;
+    const struct vlqa_evidence *evidence;               /* at most 16, the highest score first */
+    int n_evidence;                                     /* 0: nothing was scored that tells */
     double ms_chunks, ms_assemble, ms_score, ms_repair; /* parts of ms_prefill */
     double ms_vision;       /* tower, all images of this prompt, when they were added */
     double ms_decode_image; /* reading and resizing them */
@@ -218,12 +262,56 @@ struct vlqa_image_info { /* the image that was added last */
     double ms_decode, ms_vision;
 };
 
+struct vlqa_pixels {
+    uint8_t *rgb; /* [height * width * 3] */
+    int width, height;
+};
+
+enum vlqa_record_kind {
+    VLQA_RECORD_UNKNOWN, /* its header is damaged or of another version */
+    VLQA_RECORD_VISUAL,  /* what the vision tower made of an image: exact */
+    VLQA_RECORD_CHUNK    /* keys and values of a piece of a document */
+};
+
+struct vlqa_cache_options { /* of a directory of records, without an engine */
+    uint32_t version;
+    uint32_t struct_bytes;
+    const char *dir;
+    int verify;      /* nonzero: read every byte of every record */
+    vlqa_log_fn log; /* told why a call failed, as an error; NULL: silence */
+    void *user;      /* handed to log and to vlqa_record_fn */
+};
+
+struct vlqa_record {
+    uint32_t version; /* VLQA_OPTIONS_VERSION of the library */
+    uint32_t struct_bytes;
+    const char *key; /* 64 hexadecimal digits */
+    enum vlqa_record_kind kind;
+    int rows, grid_h, grid_w; /* 0 where unknown; a text has no grid */
+    uint64_t bytes;           /* of its file */
+    int64_t mtime;            /* seconds since 1970; the last use, roughly */
+    int intact;               /* the header is; with verify: every byte */
+};
+
+/* The record is valid during the call. Nonzero ends the scan; that is no error. */
+typedef int (*vlqa_record_fn)(void *user, const struct vlqa_record *record);
+
+struct vlqa_cache_info { /* of an engine, since it was opened */
+    uint64_t ram_records, ram_bytes;
+    uint64_t disk_records, disk_bytes; /* of the directory now, whoever wrote them */
+    uint64_t hits_ram, hits_disk, misses, evicted_ram, evicted_disk;
+    uint64_t rejected;       /* damaged files: removed, and made again */
+    uint64_t write_failures; /* records that are not on disk */
+    char disk_problem[512];  /* why there is a directory that is not used, or "" */
+};
+
 struct vlqa_model_info {
-    char name[128];  /* last part of the model's path, or random-SHAPE */
-    char digest[65]; /* 256 bits in hexadecimal: configuration, tokenizer, tensors */
-    char dtype[8];   /* of the computation: "bf16" or "f32" */
-    char stored[8];  /* of the weights: "BF16", "F16", "F32" */
-    char cpu[16];    /* instruction set in use */
+    char name[128];   /* last part of the model's path, or random-SHAPE */
+    char digest[65];  /* 256 bits in hexadecimal: configuration, tokenizer, tensors */
+    char dtype[8];    /* of the computation: "bf16" or "f32" */
+    char kv_dtype[8]; /* of keys and values */
+    char stored[8];   /* of the weights: "BF16", "F16", "F32" */
+    char cpu[16];     /* instruction set in use */
     int threads;
     int64_t parameters, parameters_vision, parameters_text, parameters_embedding;
     int64_t weight_bytes; /* mapped or converted */
@@ -279,6 +367,28 @@ VLQA_API vlqa_status vlqa_last_image(const struct vlqa_session *session,
 VLQA_API vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
                               const struct vlqa_ask_options *options, struct vlqa_answer *answer);
 
+/* Finds or makes all that a question with these options would need of the conversation: the tower's
+ * output, kept when an image is added, and, whatever options->reuse is, the chunks. options NULL:
+ * defaults. answer may be NULL; its text is empty. */
+VLQA_API vlqa_status vlqa_warm(struct vlqa_session *session, const struct vlqa_ask_options *options,
+                               struct vlqa_answer *answer);
+
+/* An encoded file as the engine's options have it decoded, upright; nothing is added, and the last
+ * answer stays valid. Free it with vlqa_free_pixels. */
+VLQA_API vlqa_status vlqa_decode_image(struct vlqa_session *session, const void *data, size_t bytes,
+                                       const char *name, struct vlqa_pixels *out);
+VLQA_API void vlqa_free_pixels(struct vlqa_pixels *pixels); /* NULL and zeroed are fine */
+
+/* Safe while other threads use the engine. */
+VLQA_API vlqa_status vlqa_cache_info(const struct vlqa_engine *engine, struct vlqa_cache_info *out);
+/* The records of a directory, least recently used first. Safe while others use it. VLQA_EIO: there
+ * is no such directory, or it cannot be read. */
+VLQA_API vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_record_fn fn);
+/* Removes the records whose key begins with these 1 to 64 hexadecimal digits; NULL: all, and what
+ * crashed writers left. *removed counts them. */
+VLQA_API vlqa_status vlqa_cache_remove(const struct vlqa_cache_options *options, const char *key,
+                                       int *removed);
+
 #define VLQA_OPTIONS_VERSION 1u
 
 static inline struct vlqa_engine_options vlqa_engine_options_default(void)
@@ -311,6 +421,16 @@ static inline struct vlqa_ask_options vlqa_ask_options_default(void)
     o.recompute_ratio = 0.15f;
     o.chunk_k = 2;
     o.chunk_text_rows = 256;
+    o.score_rounds = 1;
+    return o;
+}
+
+static inline struct vlqa_cache_options vlqa_cache_options_default(void)
+{
+    struct vlqa_cache_options o;
+    memset(&o, 0, sizeof o);
+    o.version = VLQA_OPTIONS_VERSION;
+    o.struct_bytes = (uint32_t)sizeof o;
     return o;
 }
 

@@ -126,8 +126,7 @@ void k_attention(struct backend *be, const struct attn *a)
 
 size_t k_score_work(int n, int heads)
 {
-    size_t tiles = (size_t)n * 2 * SCORE_TILE, pairs = (size_t)n * (size_t)heads * 2;
-    return (tiles + pairs + SCORE_TILE) * sizeof(float);
+    return (size_t)n * (size_t)heads * 2 * sizeof(float);
 }
 
 void k_score(struct backend *be, const struct score *s)

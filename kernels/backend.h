@@ -11,7 +11,6 @@
 #include "kernels/tensor.h"
 
 #define ATTN_MAX_DIM 256  /* of a head */
-#define SCORE_TILE 1024   /* slots that a score sweep holds at a time; changes no result */
 #define ATTN_MAX_GROUP 64 /* query heads that share a KV head */
 
 struct attn {        /* arguments of the attention operation */

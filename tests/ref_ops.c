@@ -2,6 +2,7 @@
 #include "tests/ref_ops.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 double ref_value(struct mat m, int row, int col)
 {
@@ -154,4 +155,63 @@ void ref_attention(double *out, const struct attn *a)
     for (int row = 0; row < a->q.rows; row++)
         for (int head = 0; head < a->heads; head++)
             attend(out + row * a->q.cols + head * dim, a, row, head);
+}
+
+/* The softmax weights [slots] of one row and head, 0 where it sees nothing. */
+static void weigh(double *weight, const struct attn *a, int row, int head)
+{
+    double max = -INFINITY, total = 0;
+    for (int slot = 0; slot < a->k.rows; slot++)
+        if (sees(a->span[row], slot)) max = fmax(max, score_of(a, row, head, slot));
+    for (int slot = 0; slot < a->k.rows; slot++) {
+        weight[slot] = 0;
+        if (sees(a->span[row], slot)) weight[slot] = exp(score_of(a, row, head, slot) - max);
+        total += weight[slot];
+    }
+    for (int slot = 0; slot < a->k.rows; slot++)
+        weight[slot] /= total;
+}
+
+static double value_of(const struct score *s, double weight, int head, int slot)
+{
+    int dim = s->q.cols / s->heads, kv = head / (s->heads / s->kv_heads);
+    double squares = 0;
+    if (weight <= 0 || s->value == SCORE_WEIGHT) return weight;
+    if (s->value == SCORE_ENTROPY) return -weight * log(weight);
+    for (int d = 0; d < dim; d++)
+        squares += pow(ref_value(s->v, slot, kv * dim + d), 2);
+    return weight * sqrt(squares);
+}
+
+static double join_heads(enum score_heads over, double sum, double value)
+{
+    return over == SCORE_HEADS_MAX ? fmax(sum, value)
+                                   : sum + (over == SCORE_HEADS_L2 ? value * value : value);
+}
+
+void ref_score(double *out, const struct score *s)
+{
+    struct attn a = {.q = s->q, .k = s->k, .span = s->span, .scale = s->scale};
+    int slots = s->k.rows;
+    double *weight = calloc((size_t)slots, sizeof *weight);
+    double *heads = calloc((size_t)slots, sizeof *heads);
+    a.heads = s->heads;
+    a.kv_heads = s->kv_heads;
+    memset(out, 0, (size_t)slots * sizeof *out);
+    for (int row = 0; row < s->q.rows && weight && heads; row++) {
+        memset(heads, 0, (size_t)slots * sizeof *heads);
+        for (int head = 0; head < s->heads; head++) {
+            weigh(weight, &a, row, head);
+            for (int i = 0; i < slots; i++)
+                heads[i] = join_heads(s->over_heads, heads[i], value_of(s, weight[i], head, i));
+        }
+        for (int i = 0; i < slots; i++) {
+            double joint = s->over_heads == SCORE_HEADS_L2 ? sqrt(heads[i]) : heads[i];
+            out[i] += s->over_rows == SCORE_ROWS_L2 ? joint * joint : joint;
+        }
+    }
+    for (int i = 0; i < slots && s->over_rows == SCORE_ROWS_L2; i++)
+        out[i] = sqrt(out[i]);
+    free(weight);
+    free(heads);
 }

@@ -1,6 +1,6 @@
 /* cpu.h - what the files of the CPU backend share.
  *
- * cpu_ops.c, cpu_rows.c, cpu_matmul.c and cpu_attention.c are compiled once for each instruction
+ * cpu_ops.c, cpu_rows.c, cpu_matmul.c, cpu_attention.c and cpu_score.c are compiled once for each
  * set with CPU_ISA naming it (plain, avx2, avx512, amx); CPU(matmul) is then cpu_matmul_avx2. The
  * sets differ in cpu_vec.h and nowhere else, so each of them follows the same order of summation
  * for every row. */
@@ -37,6 +37,26 @@ static inline int min_int(int a, int b)
 static inline int max_int(int a, int b)
 {
     return a > b ? a : b;
+}
+
+struct seen { /* what a row sees of a tile: [0, head) and [tail, end), head <= tail <= end */
+    int head, tail, end;
+};
+
+static inline struct seen seen_of(struct span span, int base, int slots)
+{
+    struct seen s;
+    int tail_end = max_int(span.tail_end, span.tail_begin);
+    s.head = min_int(max_int(span.head_end - base, 0), slots);
+    s.tail = min_int(max_int(span.tail_begin - base, s.head), slots);
+    s.end = min_int(max_int(tail_end - base, s.tail), slots);
+    return s;
+}
+
+/* Behind the last slot of a span. */
+static inline int span_end(struct span s)
+{
+    return s.tail_end > s.tail_begin ? s.tail_end : s.head_end;
 }
 
 /* Once for all sets: cpu_backend.c. */

@@ -20,10 +20,6 @@ struct work {
     float max[PAIRS], weight[PAIRS];
 };
 
-struct seen { /* what a row sees of a tile: [0, head) and [tail, end), head <= tail <= end */
-    int head, tail, end;
-};
-
 struct block { /* rows that go through the tiles together, for one KV head */
     const struct attn *a;
     struct work *work;
@@ -96,16 +92,6 @@ static void gemm_add(const struct gemm *g)
         gemm_strip(g, row, 1);
 }
 
-static struct seen seen_of(struct span span, int base)
-{
-    struct seen s;
-    int tail_end = max_int(span.tail_end, span.tail_begin);
-    s.head = min_int(max_int(span.head_end - base, 0), TILE);
-    s.tail = min_int(max_int(span.tail_begin - base, s.head), TILE);
-    s.end = min_int(max_int(tail_end - base, s.tail), TILE);
-    return s;
-}
-
 static int seen_any(struct seen s)
 {
     return s.head > 0 || s.end > s.tail;
@@ -142,29 +128,18 @@ static void load_values(const struct block *b, int base, int slots)
 static void softmax_pair(const struct block *b, int pair, struct seen s)
 {
     float *score = b->work->score + pair * TILE, *sum = b->work->sum + pair * b->width;
-    float part[PARTS], before = b->work->max[pair], max = before, decay;
+    float before = b->work->max[pair], max, decay;
     for (int i = s.head; i < s.tail; i++)
         score[i] = -INFINITY;
     for (int i = s.end; i < TILE; i++)
         score[i] = -INFINITY;
-    for (int l = 0; l < PARTS; l++)
-        part[l] = score[l];
-    for (int i = PARTS; i < TILE; i += PARTS)
-        for (int l = 0; l < PARTS; l++)
-            part[l] = score[i + l] > part[l] ? score[i + l] : part[l];
-    for (int l = 0; l < PARTS; l++)
-        max = part[l] > max ? part[l] : max;
+    max = values_max(score, TILE, before);
     for (int i = 0; i < TILE; i++)
         score[i] = exp_f32(score[i] - max);
-    for (int l = 0; l < PARTS; l++)
-        part[l] = score[l];
-    for (int i = PARTS; i < TILE; i += PARTS)
-        for (int l = 0; l < PARTS; l++)
-            part[l] += score[i + l];
     decay = exp_f32(before - max);
     for (int d = 0; d < b->width; d++)
         sum[d] *= decay;
-    b->work->weight[pair] = madd(b->work->weight[pair], decay, parts_sum(part));
+    b->work->weight[pair] = madd(b->work->weight[pair], decay, values_sum(score, TILE));
     b->work->max[pair] = max;
 }
 
@@ -204,8 +179,8 @@ static void run_tile(const struct block *b, int base)
     const struct span *span = b->a->span + b->row;
     int loaded = 0;
     for (int row = 0, next; row < b->rows; row = next) {
-        struct seen s = seen_of(span[row], base);
-        for (next = row + 1; next < b->rows && seen_same(s, seen_of(span[next], base));)
+        struct seen s = seen_of(span[row], base, TILE);
+        for (next = row + 1; next < b->rows && seen_same(s, seen_of(span[next], base, TILE));)
             next++;
         if (!seen_any(s)) continue;
         if (!loaded) {
@@ -252,10 +227,8 @@ static void end_block(const struct block *b)
 static void run_block(const struct block *b)
 {
     int end = 0;
-    for (int i = 0; i < b->rows; i++) {
-        struct span s = b->a->span[b->row + i];
-        end = max_int(end, s.tail_end > s.tail_begin ? s.tail_end : s.head_end);
-    }
+    for (int i = 0; i < b->rows; i++)
+        end = max_int(end, span_end(b->a->span[b->row + i]));
     begin_block(b);
     for (int base = 0; base < end; base += TILE)
         run_tile(b, base);

@@ -95,6 +95,32 @@ static inline float parts_sum(const float part[PARTS])
     return t[0];
 }
 
+/* Of n values, a multiple of PARTS. */
+static inline float values_sum(const float *x, int n)
+{
+    float part[PARTS];
+    for (int l = 0; l < PARTS; l++)
+        part[l] = x[l];
+    for (int i = PARTS; i < n; i += PARTS)
+        for (int l = 0; l < PARTS; l++)
+            part[l] += x[i + l];
+    return parts_sum(part);
+}
+
+/* The largest of max and n values, a multiple of PARTS. */
+static inline float values_max(const float *x, int n, float max)
+{
+    float part[PARTS];
+    for (int l = 0; l < PARTS; l++)
+        part[l] = x[l];
+    for (int i = PARTS; i < n; i += PARTS)
+        for (int l = 0; l < PARTS; l++)
+            part[l] = x[i + l] > part[l] ? x[i + l] : part[l];
+    for (int l = 0; l < PARTS; l++)
+        max = part[l] > max ? part[l] : max;
+    return max;
+}
+
 /* Values are worked on as f32 in pieces that stay in the first-level cache. */
 #define PIECE 256
 

@@ -8,7 +8,6 @@
 #include "kernels/cpu/cpu_vec.h"
 
 #define PANEL_ROWS 96         /* a multiple of every VEC_TILE_ROWS */
-#define PANEL_OUTS 64         /* at most */
 #define PANEL_MIN 16          /* outputs; a smaller panel costs more than it spreads */
 #define PANEL_BYTES (1 << 18) /* of weights: stay in the second-level cache */
 #define CHUNK_BYTES 4096      /* of a row of x */
@@ -192,6 +191,13 @@ struct work {
     struct sums kept[PANEL_OUTS / VEC_TILE_OUTS + VEC_TILE_OUTS];
     struct amx_work amx;
 };
+
+void CPU(dots)(const struct backend *be, int worker, float *out, int ld, struct mat x, struct mat w)
+{
+    struct work *work = cpu_work(be, worker);
+    assert(w.rows <= PANEL_OUTS && x.dtype == DT_F32);
+    dots(out, ld, x, w, work->kept);
+}
 
 struct job {
     struct backend *be;

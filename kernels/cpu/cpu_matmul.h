@@ -11,6 +11,13 @@
 #define CPU_AMX 0
 #endif
 
+#define PANEL_OUTS 64 /* rows of w, at most */
+
+/* out[r * ld + o] = dot(x row r, w row o) in f32 by one worker, in its area; x f32, w of at most
+ * PANEL_OUTS rows. The same bits as matmul. */
+void CPU(dots)(const struct backend *be, int worker, float *out, int ld, struct mat x,
+               struct mat w);
+
 #define AMX_PANEL_ROWS 128 /* rows of x */
 #define AMX_PANEL_OUTS 512 /* rows of w */
 #define AMX_DEPTH 2048     /* columns of x that are packed at a time */

@@ -1,183 +1,224 @@
 /* cpu_score.c - how much rows attend to each slot, in two sweeps over tiles of the keys.
  *
  * The first sweep finds each (row, head)'s maximum and sum, the second turns scores to weights and
- * brings heads, then rows together. Products are those of matmul; heads and rows are added in
- * ascending order, so threads change nothing. */
-#include "kernels/cpu/cpu.h"
+ * brings heads, then rows together. Both compute the scores of a block of rows and a head with a
+ * tile of slots, which stay in the first-level cache: that is cheaper than keeping n x slots.
+ * Tiles, heads and rows are added in ascending order, so threads change nothing. */
 #include "kernels/cpu/cpu_math.h"
+#include "kernels/cpu/cpu_matmul.h"
+
+#include <float.h>
+
+#define TILE PANEL_OUTS /* slots */
+#define ROWS 24         /* of a block; a multiple of the register tiles */
 
 struct job {
     struct backend *be;
     const struct score *s;
-    int dim, tile, head, n_slots; /* slots of the tile: [tile, tile + n_slots) */
-    float *product;               /* [n, SCORE_TILE] q k^T of one head */
-    float *joint;                 /* [n, SCORE_TILE] heads so far */
-    float *max, *sum;             /* [n, heads] */
-    float *norm;                  /* [SCORE_TILE] |v| of one KV head */
+    int dim, blocks, end; /* end: behind the last slot that anybody sees */
+    float *max, *sum;     /* [n, heads] */
 };
 
-static struct mat head_of(struct mat m, int head, int dim)
-{
-    return mat_cols(m, head * dim, dim);
-}
-
-static int kv_head(const struct job *j)
-{
-    return j->head / (j->s->heads / j->s->kv_heads);
-}
-
-static void multiply(const struct job *j)
-{
-    struct mat y = {j->product, DT_F32, j->s->q.rows, j->n_slots, SCORE_TILE};
-    struct mat k = head_of(mat_rows(j->s->k, j->tile, j->n_slots), kv_head(j), j->dim);
-    CPU(matmul)(j->be, y, head_of(j->s->q, j->head, j->dim), k, NULL, ACT_NONE);
-}
-
-/* Calls once for each of the two runs of the tile's slots that a row sees. */
-struct seen {
-    int begin[2], end[2];
+struct block { /* one head of some rows with the slots of a tile */
+    int row, rows, head, slot, slots;
+    float score[ROWS * TILE]; /* [rows, TILE] scaled; -INFINITY where the row does not see */
 };
 
-static struct seen seen_of(const struct job *j, int row)
+static int kv_head(const struct job *j, int head)
 {
-    struct span span = j->s->span[row];
-    struct seen seen = {{0, span.tail_begin - j->tile}, {span.head_end - j->tile, 0}};
-    seen.end[1] = span.tail_end - j->tile;
-    for (int i = 0; i < 2; i++) {
-        seen.begin[i] = min_int(max_int(seen.begin[i], 0), j->n_slots);
-        seen.end[i] = min_int(max_int(seen.end[i], seen.begin[i]), j->n_slots);
+    return head / (j->s->heads / j->s->kv_heads);
+}
+
+static struct mat head_of(const struct job *j, struct mat m, int head)
+{
+    return mat_cols(m, head * j->dim, j->dim);
+}
+
+static void set_rows(const struct job *j, struct block *b, int index)
+{
+    b->row = index * ROWS;
+    b->rows = min_int(ROWS, j->s->q.rows - b->row);
+}
+
+static void set_slots(const struct job *j, struct block *b, int slot)
+{
+    b->slot = slot;
+    b->slots = min_int(TILE, j->end - slot);
+}
+
+static void compute_scores(const struct job *j, struct block *b, int worker)
+{
+    struct mat q = mat_rows(head_of(j, j->s->q, b->head), b->row, b->rows);
+    struct mat k = mat_rows(head_of(j, j->s->k, kv_head(j, b->head)), b->slot, b->slots);
+    CPU(dots)(j->be, worker, b->score, TILE, q, k);
+    for (int row = 0; row < b->rows; row++) {
+        float *score = b->score + row * TILE;
+        struct seen seen = seen_of(j->s->span[b->row + row], b->slot, TILE);
+        for (int i = 0; i < b->slots; i++)
+            score[i] *= j->s->scale;
+        for (int i = seen.head; i < seen.tail; i++)
+            score[i] = -INFINITY;
+        for (int i = seen.end; i < TILE; i++)
+            score[i] = -INFINITY;
     }
-    return seen;
 }
 
-static void first_rows(void *arg, int begin, int end, int worker)
+static size_t pair_of(const struct job *j, const struct block *b, int row)
+{
+    return (size_t)(b->row + row) * (size_t)j->s->heads + (size_t)b->head;
+}
+
+/* ---- first sweep: an item is a head and a block of rows ---- */
+
+static void add_weights(float *score, float *max, float *sum)
+{
+    float top = values_max(score, TILE, *max);
+    for (int i = 0; i < TILE; i++)
+        score[i] = exp_f32(score[i] - top);
+    *sum = *sum * exp_f32(*max - top) + values_sum(score, TILE);
+    *max = top;
+}
+
+static void first_sweep(void *arg, int begin, int end, int worker)
 {
     const struct job *j = arg;
-    (void)worker;
-    for (int row = begin; row < end; row++) {
-        const float *product = j->product + (size_t)row * SCORE_TILE;
-        float *max = &j->max[row * j->s->heads + j->head];
-        float *sum = &j->sum[row * j->s->heads + j->head], before = *max, part[PARTS] = {0};
-        struct seen seen = seen_of(j, row);
-        for (int r = 0; r < 2; r++)
-            for (int i = seen.begin[r]; i < seen.end[r]; i++)
-                *max = product[i] > *max ? product[i] : *max;
-        if (*max == -INFINITY) continue;
-        for (int r = 0; r < 2; r++)
-            for (int i = seen.begin[r]; i < seen.end[r]; i++)
-                part[i % PARTS] += exp_f32((product[i] - *max) * j->s->scale);
-        *sum = *sum * exp_f32((before - *max) * j->s->scale) + parts_sum(part);
+    struct block b;
+    for (int item = begin; item < end; item++) {
+        b.head = item / j->blocks;
+        set_rows(j, &b, item % j->blocks);
+        for (int row = 0; row < b.rows; row++) {
+            size_t pair = pair_of(j, &b, row);
+            j->max[pair] = -FLT_MAX; /* so that nothing seen yet gives weights of 0 */
+            j->sum[pair] = 0;
+        }
+        for (int slot = 0; slot < j->end; slot += TILE) {
+            set_slots(j, &b, slot);
+            compute_scores(j, &b, worker);
+            for (int row = 0; row < b.rows; row++) {
+                size_t pair = pair_of(j, &b, row);
+                add_weights(b.score + row * TILE, &j->max[pair], &j->sum[pair]);
+            }
+        }
     }
 }
 
-static float value_of(enum score_value value, float weight, float norm)
+/* ---- second sweep: an item is a tile of slots ---- */
+
+static void value_norms(const struct job *j, const struct block *b, float norm[TILE])
 {
-    switch (value) {
+    struct mat v = head_of(j, j->s->v, kv_head(j, b->head));
+    float piece[ATTN_MAX_DIM] = {0};
+    int width = (j->dim + PARTS - 1) / PARTS * PARTS;
+    for (int i = 0; i < b->slots; i++) {
+        piece_load(piece, v.dtype, mat_at(v, b->slot + i, 0), j->dim);
+        for (int d = 0; d < width; d++)
+            piece[d] *= piece[d];
+        norm[i] = sqrtf(values_sum(piece, width));
+    }
+}
+
+/* Scores to what they count for. With x = score - max a weight is e^x / sum, and its logarithm
+ * x - ln sum. A weight of 0 counts for nothing, whatever its value row holds. */
+static void count(const struct job *j, float *score, float max, float sum, const float *norm)
+{
+    float scale = 1.0f / sum, log_sum = logf(sum);
+    switch (j->s->value) {
     case SCORE_WEIGHT:
+        for (int i = 0; i < TILE; i++)
+            score[i] = exp_f32(score[i] - max) * scale;
         break;
     case SCORE_ENTROPY:
-        return weight > 0 ? -weight * logf(weight) : 0;
+        for (int i = 0; i < TILE; i++) {
+            float x = score[i] - max, least = x < -104.0f ? -104.0f : x; /* 0 from there on */
+            score[i] = exp_f32(x) * scale * (log_sum - least);
+        }
+        break;
     case SCORE_VALUE:
-        return weight * norm;
+        for (int i = 0; i < TILE; i++) {
+            float weight = exp_f32(score[i] - max) * scale, value = weight * norm[i];
+            score[i] = weight == 0.0f ? 0.0f : value;
+        }
+        break;
     }
-    return weight;
 }
 
-static float join(enum score_heads over, float joint, float value)
+static void join_head(enum score_heads over, float *joint, const float *value)
 {
     switch (over) {
     case SCORE_HEADS_SUM:
+        for (int i = 0; i < TILE; i++)
+            joint[i] += value[i];
         break;
     case SCORE_HEADS_L2:
-        return joint + value * value;
+        for (int i = 0; i < TILE; i++)
+            joint[i] += value[i] * value[i];
+        break;
     case SCORE_HEADS_MAX:
-        return value > joint ? value : joint;
+        for (int i = 0; i < TILE; i++)
+            joint[i] = value[i] > joint[i] ? value[i] : joint[i];
+        break;
     }
-    return joint + value;
 }
 
-static void second_rows(void *arg, int begin, int end, int worker)
+/* joint is a row's sum of squares over heads with SCORE_HEADS_L2, else its value; likewise sum over
+ * rows. */
+static void join_row(const struct score *s, float *sum, const float *joint)
+{
+    if ((s->over_heads == SCORE_HEADS_L2) == (s->over_rows == SCORE_ROWS_L2))
+        for (int i = 0; i < TILE; i++)
+            sum[i] += joint[i];
+    else if (s->over_heads == SCORE_HEADS_L2)
+        for (int i = 0; i < TILE; i++)
+            sum[i] += sqrtf(joint[i]);
+    else
+        for (int i = 0; i < TILE; i++)
+            sum[i] += joint[i] * joint[i];
+}
+
+static void add_rows(const struct job *j, struct block *b, int worker, float sum[TILE])
+{
+    const struct score *s = j->s;
+    float joint[ROWS * TILE] = {0}, norm[TILE] = {0};
+    for (b->head = 0; b->head < s->heads; b->head++) {
+        compute_scores(j, b, worker);
+        if (s->value == SCORE_VALUE) value_norms(j, b, norm);
+        for (int row = 0; row < b->rows; row++) {
+            size_t pair = pair_of(j, b, row);
+            float *score = b->score + row * TILE;
+            count(j, score, j->max[pair], j->sum[pair], norm);
+            join_head(s->over_heads, joint + row * TILE, score);
+        }
+    }
+    for (int row = 0; row < b->rows; row++)
+        join_row(s, sum, joint + row * TILE);
+}
+
+static void second_sweep(void *arg, int begin, int end, int worker)
 {
     const struct job *j = arg;
-    const struct score *s = j->s;
-    (void)worker;
-    for (int row = begin; row < end; row++) {
-        const float *product = j->product + (size_t)row * SCORE_TILE;
-        float *joint = j->joint + (size_t)row * SCORE_TILE;
-        float max = j->max[row * s->heads + j->head];
-        float scale = 1.0f / j->sum[row * s->heads + j->head];
-        struct seen seen = seen_of(j, row);
-        for (int r = 0; r < 2; r++)
-            for (int i = seen.begin[r]; i < seen.end[r]; i++) {
-                float weight = exp_f32((product[i] - max) * s->scale) * scale;
-                joint[i] = join(s->over_heads, joint[i], value_of(s->value, weight, j->norm[i]));
-            }
-    }
-}
-
-static void value_norms(const struct job *j)
-{
-    struct mat v = head_of(j->s->v, kv_head(j), j->dim);
-    float piece[ATTN_MAX_DIM];
-    for (int i = 0; i < j->n_slots; i++) {
-        float part[PARTS] = {0};
-        piece_load(piece, v.dtype, mat_at(v, j->tile + i, 0), j->dim);
-        for (int d = 0; d < j->dim; d++)
-            part[d % PARTS] += piece[d] * piece[d];
-        j->norm[i] = sqrtf(parts_sum(part));
-    }
-}
-
-/* Rows of the tile together, in ascending order. */
-static void join_rows(const struct job *j)
-{
-    const struct score *s = j->s;
-    float *out = mat_at(s->out, 0, j->tile);
-    for (int row = 0; row < s->q.rows; row++) {
-        const float *joint = j->joint + (size_t)row * SCORE_TILE;
-        for (int i = 0; i < j->n_slots; i++) {
-            float squared = s->over_heads == SCORE_HEADS_L2 ? joint[i] : joint[i] * joint[i];
-            float plain = s->over_heads == SCORE_HEADS_L2 ? sqrtf(joint[i]) : joint[i];
-            out[i] += s->over_rows == SCORE_ROWS_L2 ? squared : plain;
+    struct block b;
+    for (int item = begin; item < end; item++) {
+        float sum[TILE] = {0};
+        set_slots(j, &b, item * TILE);
+        for (int i = 0; i < j->blocks; i++) {
+            set_rows(j, &b, i);
+            add_rows(j, &b, worker, sum);
         }
-    }
-    for (int i = 0; i < j->n_slots && s->over_rows == SCORE_ROWS_L2; i++)
-        out[i] = sqrtf(out[i]);
-}
-
-static void sweep(struct job *j, int end, pool_fn rows, int second)
-{
-    const struct score *s = j->s;
-    for (j->tile = 0; j->tile < end; j->tile += SCORE_TILE) {
-        j->n_slots = min_int(SCORE_TILE, end - j->tile);
-        if (second) memset(j->joint, 0, (size_t)s->q.rows * SCORE_TILE * sizeof *j->joint);
-        for (j->head = 0; j->head < s->heads; j->head++) {
-            if (second && s->value == SCORE_VALUE) value_norms(j);
-            multiply(j);
-            pool_for(j->be->env->pool, s->q.rows, 4, rows, j);
-        }
-        if (second) join_rows(j);
+        for (int i = 0; i < TILE && j->s->over_rows == SCORE_ROWS_L2; i++)
+            sum[i] = sqrtf(sum[i]);
+        memcpy(mat_at(j->s->out, 0, b.slot), sum, (size_t)b.slots * sizeof *sum);
     }
 }
 
 void CPU(score)(struct backend *be, const struct score *s)
 {
-    size_t n = (size_t)s->q.rows, pairs = n * (size_t)s->heads;
     struct job j = {.be = be, .s = s, .dim = s->q.cols / s->heads};
-    int end = 0;
-    j.product = s->work;
-    j.joint = j.product + n * SCORE_TILE;
-    j.max = j.joint + n * SCORE_TILE;
-    j.sum = j.max + pairs;
-    j.norm = j.sum + pairs;
-    for (size_t i = 0; i < pairs; i++) {
-        j.max[i] = -INFINITY;
-        j.sum[i] = 0;
-    }
-    for (size_t i = 0; i < n; i++)
-        end = max_int(end, s->span[i].tail_end > s->span[i].tail_begin ? s->span[i].tail_end
-                                                                       : s->span[i].head_end);
+    j.blocks = (s->q.rows + ROWS - 1) / ROWS;
+    j.max = s->work;
+    j.sum = j.max + (size_t)s->q.rows * (size_t)s->heads;
+    for (int i = 0; i < s->q.rows; i++)
+        j.end = max_int(j.end, span_end(s->span[i]));
     memset(s->out.data, 0, (size_t)s->out.cols * sizeof(float));
-    sweep(&j, end, first_rows, 0);
-    sweep(&j, end, second_rows, 1);
+    pool_for(be->env->pool, s->heads * j.blocks, 1, first_sweep, &j);
+    pool_for(be->env->pool, (j.end + TILE - 1) / TILE, 1, second_sweep, &j);
 }

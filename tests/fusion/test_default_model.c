@@ -8,6 +8,9 @@
 #include <stdio.h>
 
 #define MODEL VLQA_SOURCE_DIR "/assets/default-model"
+/* Of the prompts one in so many is asked: they differ in numbers, hardly in what code they run, and
+ * with sanitizers all of them would take minutes. */
+#define STRIDE (VLQA_SANITIZED ? 12 : 1)
 
 static void check_ids(const char *what, int line, const struct json *list, const int32_t *id, int n)
 {
@@ -70,8 +73,9 @@ TEST(f32_agrees_with_transformers_on_every_prompt)
     REQUIRE(file_read(&env, MODEL "/check.jsonl", 1 << 24, &data, &bytes) == VLQA_OK);
     for (char *at = data, *end; (end = strchr(at, '\n')); at = end + 1) {
         struct json_doc *doc;
+        if (lines++ % STRIDE) continue;
         REQUIRE(json_parse(&env, "check.jsonl", at, (size_t)(end - at), 1 << 24, &doc) == VLQA_OK);
-        check_row(session, json_root(doc), ++lines);
+        check_row(session, json_root(doc), lines);
         json_free(doc);
     }
     CHECK_EQ(lines, 144);

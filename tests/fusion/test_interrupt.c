@@ -3,6 +3,7 @@
 
 #include "base/env.h"
 #include "base/heap.h"
+#include "fusion/session.h"
 #include "tests/check.h"
 #include "tests/fusion/fixture.h"
 
@@ -19,12 +20,14 @@
 
 struct stepper { /* cancels at one step */
     int seen, cancel_at;
+    const char *phase; /* of the last step */
 };
 
 static int step(void *user, const char *phase, int64_t done, int64_t total)
 {
     struct stepper *s = user;
     CHECK(phase && done >= 0 && done <= total);
+    s->phase = phase;
     return s->seen++ == s->cancel_at;
 }
 
@@ -40,14 +43,14 @@ static vlqa_status open_stepped(struct stepper *s, struct vlqa_engine **out)
 
 TEST(load_can_be_cancelled_at_every_step)
 {
-    struct stepper count = {0, -1};
+    struct stepper count = {0, -1, NULL};
     struct vlqa_engine *e;
     uint64_t live = heap_live();
     CHECK(open_stepped(&count, &e) == VLQA_OK);
     vlqa_engine_close(e);
     CHECK(count.seen >= 4);
     for (int i = 0; i < count.seen; i++) {
-        struct stepper s = {0, i};
+        struct stepper s = {0, i, NULL};
         struct vlqa_session *session;
         CHECK(open_stepped(&s, &e) == VLQA_ECANCELLED);
         CHECK_HAS(vlqa_engine_message(e), "load");
@@ -70,7 +73,7 @@ static vlqa_status add_and_ask(struct vlqa_session *s)
 
 TEST(vision_prefill_and_decode_can_be_cancelled_at_every_step)
 {
-    struct stepper s = {0, -1};
+    struct stepper s = {0, -1, NULL};
     struct vlqa_image_info info;
     struct run r = run_new();
     int steps;
@@ -83,7 +86,7 @@ TEST(vision_prefill_and_decode_can_be_cancelled_at_every_step)
     CHECK(steps >= 3 + 2 + 19);
     for (int i = 0; i < steps; i++) {
         CHECK(vlqa_session_clear(r.session) == VLQA_OK);
-        s = (struct stepper){0, i};
+        s = (struct stepper){0, i, NULL};
         CHECK(add_and_ask(r.session) == VLQA_ECANCELLED);
         CHECK_EQ(s.seen, i + 1);
         CHECK_HAS(vlqa_message(r.session), "cancelled during");
@@ -93,6 +96,101 @@ TEST(vision_prefill_and_decode_can_be_cancelled_at_every_step)
         CHECK(run_is_undisturbed(r.session));
     }
     run_close(&r);
+}
+
+/* Through chunks, some of them repaired. */
+static struct vlqa_ask_options chunked(enum vlqa_reuse reuse)
+{
+    struct vlqa_ask_options o = run_ask(3);
+    o.reuse = reuse;
+    o.chunker = VLQA_CHUNK_GRID;
+    o.recompute_ratio = 0.5f;
+    o.chunk_text_rows = 8;
+    return o;
+}
+
+static void add_context(struct vlqa_session *s)
+{
+    CHECK(vlqa_session_clear(s) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, PICTURE) == VLQA_OK);
+    CHECK(run_text(s, "A means Apples and B means Bananas.") == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, OTHER_PICTURE) == VLQA_OK);
+}
+
+static vlqa_status ask_chunked(struct vlqa_session *s, enum vlqa_reuse reuse, float *logits)
+{
+    struct vlqa_ask_options o = chunked(reuse);
+    struct vlqa_answer answer;
+    TRY(vlqa_ask(s, QUESTION, &o, &answer));
+    memcpy(logits, answer.logits, VOCAB * sizeof *logits);
+    return VLQA_OK;
+}
+
+/* Without a cache a record is there while it is pinned, and no longer. */
+static uint64_t pinned(const struct run *r)
+{
+    struct store_stats stats;
+    store_stats(r->engine->store, &stats);
+    return stats.ram_records;
+}
+
+struct expected { /* of add_context, undisturbed */
+    float through_chunks[VOCAB], exact[VOCAB];
+};
+
+static void check_as_expected(const struct run *r, enum vlqa_reuse reuse, const struct expected *e)
+{
+    float logits[VOCAB];
+    CHECK_EQ(pinned(r), 0);
+    CHECK(ask_chunked(r->session, reuse, logits) == VLQA_OK);
+    CHECK(memcmp(logits, e->through_chunks, sizeof logits) == 0);
+    CHECK(ask_chunked(r->session, VLQA_REUSE_OFF, logits) == VLQA_OK);
+    CHECK(memcmp(logits, e->exact, sizeof logits) == 0);
+}
+
+static void expect(struct run *r, enum vlqa_reuse reuse, struct expected *e)
+{
+    add_context(r->session);
+    CHECK(ask_chunked(r->session, VLQA_REUSE_OFF, e->exact) == VLQA_OK);
+    add_context(r->session);
+    CHECK(ask_chunked(r->session, reuse, e->through_chunks) == VLQA_OK);
+    CHECK(memcmp(e->exact, e->through_chunks, sizeof e->exact) != 0);
+}
+
+TEST(a_question_through_chunks_can_be_cancelled_at_every_step)
+{
+    static const enum vlqa_reuse reuse[] = {VLQA_REUSE_INFOFLOW, VLQA_REUSE_CACHEBLEND};
+    static const char *const phases[] = {"prefix", "chunks", "score", "repair", "decode"};
+    for (int k = 0; k < 2; k++) {
+        struct stepper s = {0, -1, NULL};
+        struct run r = run_new();
+        struct expected e;
+        float logits[VOCAB];
+        vlqa_status status = VLQA_ECANCELLED;
+        int met[5] = {0};
+        r.no_cache = 1; /* chunks are to be made every time */
+        r.so.progress = step;
+        r.so.user = &s;
+        REQUIRE(run_open(&r));
+        expect(&r, reuse[k], &e);
+        for (int i = 0; status == VLQA_ECANCELLED && i < 1000; i++) {
+            s.cancel_at = -1;
+            add_context(r.session);
+            s = (struct stepper){0, i, NULL};
+            status = ask_chunked(r.session, reuse[k], logits);
+            if (status != VLQA_ECANCELLED) break;
+            CHECK_EQ(s.seen, i + 1);
+            CHECK_HAS(vlqa_message(r.session), s.phase);
+            for (int p = 0; p < 5; p++)
+                met[p] += strcmp(s.phase, phases[p]) == 0;
+            s.cancel_at = -1;
+            check_as_expected(&r, reuse[k], &e);
+        }
+        CHECK(status == VLQA_OK);
+        for (int p = 0; p < 5; p++)
+            CHECK(met[p] >= 2); /* where it begins and where it ends */
+        run_close(&r);
+    }
 }
 
 struct intruder { /* calls every function of the session it is called from */
@@ -358,38 +456,83 @@ TEST(weights_that_change_under_a_session_are_noticed)
 /* Memory. */
 
 /* Everything a program does, once. The first failure, or VLQA_OK. */
-static vlqa_status whole_life(void)
+static vlqa_status whole_life(enum vlqa_reuse reuse, const char *cache_dir)
 {
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
     struct run r = run_new();
     struct vlqa_answer answer;
-    struct vlqa_ask_options o = run_ask(3);
-    vlqa_status status = fixture_engine(FIXTURE_TIED, VLQA_DTYPE_F32, &r.engine);
+    struct vlqa_ask_options o = chunked(reuse);
+    vlqa_status status;
+    eo.model = FIXTURE_TIED;
+    eo.dtype = VLQA_DTYPE_F32;
+    eo.threads = 1;
+    eo.cache_dir = cache_dir;
+    status = vlqa_engine_open(&eo, &r.engine);
     r.so.max_rows = 64;
     if (status == VLQA_OK) status = vlqa_session_open(r.engine, &r.so, &r.session);
     if (status == VLQA_OK) status = vlqa_add_image_file(r.session, PICTURE);
     if (status == VLQA_OK) status = vlqa_ask(r.session, QUESTION, &o, &answer);
-    run_close(&r);
+    run_close(&r); /* asserts that no record is pinned */
     return status;
 }
 
-TEST(every_failed_allocation_is_a_clean_error)
+/* Fails at the first allocation, at the second, ... until nothing fails. Returns how often. */
+static int64_t live_with_less_memory(enum vlqa_reuse reuse, const char *cache_dir)
 {
     uint64_t live = heap_live();
     vlqa_status status = VLQA_EMEMORY;
     int64_t n = 0;
-    for (; status != VLQA_OK && n < 100000; n++) {
+    for (; status != VLQA_OK && n < 100000 && check_failures < 8; n++) {
         heap_fail_after(n);
-        status = whole_life();
+        status = whole_life(reuse, cache_dir);
         heap_fail_after(-1);
         if (status != VLQA_OK && status != VLQA_EMEMORY)
             CHECK_FAIL("after %lld allocations: %s", (long long)n, vlqa_status_name(status));
         if (heap_live() != live)
             CHECK_FAIL("after %lld allocations: %lld blocks left", (long long)n,
                        (long long)(heap_live() - live));
-        if (check_failures > 8) return;
     }
     CHECK(status == VLQA_OK);
-    CHECK(n > 100);
+    return n;
+}
+
+TEST(every_failed_allocation_is_a_clean_error)
+{
+    CHECK(live_with_less_memory(VLQA_REUSE_OFF, NULL) > 100);
+    CHECK(live_with_less_memory(VLQA_REUSE_INFOFLOW, NULL) > 100);
+}
+
+TEST(every_failed_allocation_is_a_clean_error_with_records_on_disk)
+{
+    char dir[] = "/tmp/vlqa-test-XXXXXX", command[64];
+    REQUIRE(mkdtemp(dir));
+    CHECK(live_with_less_memory(VLQA_REUSE_PROPHET, dir) > 100);
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    CHECK(system(command) == 0);
+}
+
+/* Between calls that fail the records made so far may stay, but nothing pinned. */
+TEST(a_question_through_chunks_survives_failed_allocations)
+{
+    struct run r = run_new();
+    struct expected e;
+    float logits[VOCAB];
+    vlqa_status status = VLQA_EMEMORY;
+    int n = 0;
+    r.no_cache = 1;
+    REQUIRE(run_open(&r));
+    expect(&r, VLQA_REUSE_EPIC, &e);
+    for (; status != VLQA_OK && n < 1000; n++) {
+        add_context(r.session);
+        heap_fail_after(n);
+        status = ask_chunked(r.session, VLQA_REUSE_EPIC, logits);
+        heap_fail_after(-1);
+        CHECK(status == VLQA_OK || status == VLQA_EMEMORY);
+        check_as_expected(&r, VLQA_REUSE_EPIC, &e);
+    }
+    CHECK(status == VLQA_OK);
+    CHECK(n > 8); /* a record is an allocation: 4 + 4 cells, and a document */
+    run_close(&r);
 }
 
 /* The same session, its memory failing between calls: it goes on afterwards. */

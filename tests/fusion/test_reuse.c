@@ -23,9 +23,10 @@ static struct vlqa_session *session_of(struct vlqa_engine *engine)
     return session;
 }
 
-static int run_open(struct run *r, enum vlqa_dtype dtype, const char *dir)
+static int run_open_kv(struct run *r, enum vlqa_dtype dtype, enum vlqa_dtype kv, const char *dir)
 {
     struct vlqa_engine_options eo = vlqa_engine_options_default();
+    eo.kv_dtype = kv;
     eo.model = MODEL;
     eo.dtype = dtype;
     eo.threads = 2;
@@ -36,6 +37,11 @@ static int run_open(struct run *r, enum vlqa_dtype dtype, const char *dir)
     else
         r->session = session_of(r->engine);
     return !check_failures;
+}
+
+static int run_open(struct run *r, enum vlqa_dtype dtype, const char *dir)
+{
+    return run_open_kv(r, dtype, VLQA_DTYPE_AUTO, dir);
 }
 
 static void run_close(struct run *r)
@@ -97,10 +103,11 @@ static const struct plan off = {VLQA_REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0};
 TEST(repairing_every_row_equals_full_prefill)
 {
     static float full[VOCAB], repaired[VOCAB];
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 8; i++) {
         struct run r;
-        REQUIRE(run_open(&r, i % 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, NULL));
-        if (i / 2)
+        REQUIRE(run_open_kv(&r, i & 1 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32,
+                            i & 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, NULL));
+        if (i & 4)
             add_many(r.session);
         else
             add_one(r.session);
@@ -301,6 +308,36 @@ TEST(held_rows_are_not_run_again)
     run_close(&r);
 }
 
+/* A bound that nothing meets leads to all rows, and that is full prefill; one that everything meets
+ * stops at the second look. */
+TEST(adaptive_ends_exact_or_early)
+{
+    static float full[VOCAB], adapted[VOCAB];
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer a;
+    struct run r;
+    int candidates;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
+    add_one(r.session);
+    candidates = ask_plan(r.session, cuts[1], adapted).rows_selected;
+    ask_plan(r.session, off, full);
+    o.max_tokens = 1;
+    o.reuse = VLQA_REUSE_INFOFLOW;
+    o.chunker = VLQA_CHUNK_GRID;
+    o.adaptive = 1e-30f;
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a) == VLQA_OK);
+    CHECK(memcmp(full, a.logits, sizeof full) == 0);
+    CHECK(a.rows_recomputed > a.rows_total);
+    CHECK(vlqa_session_clear(r.session) == VLQA_OK);
+    add_one(r.session);
+    o.adaptive = 100;
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a) == VLQA_OK);
+    memcpy(adapted, a.logits, sizeof adapted);
+    CHECK_EQ(a.rows_selected, (int)(0.3 * candidates)); /* 15 %, then 30 % */
+    CHECK(memcmp(full, adapted, sizeof full) != 0);
+    run_close(&r);
+}
+
 TEST(budget_is_of_rows_that_miss_context)
 {
     static float logits[VOCAB];
@@ -317,6 +354,55 @@ TEST(budget_is_of_rows_that_miss_context)
     CHECK_EQ(selected, a.rows_selected);
     CHECK_EQ(inside, selected);
     CHECK(selected > 0 && selected <= (int)(0.15 * a.rows_context));
+    run_close(&r);
+}
+
+#define LAYERS 8
+#define HEADS 4
+
+/* Each of the rows that ask gives each layer and head a weight of 1, however many rows there are
+ * and however they are cut for the decoder. */
+static void check_mass(struct vlqa_session *s, int words, enum vlqa_reuse reuse,
+                       enum vlqa_score_query query)
+{
+    static char question[4096];
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer a;
+    double sum = 0;
+    int rows;
+    question[0] = 0;
+    for (int i = 0; i < words; i++)
+        strcat(question, "and ");
+    o.max_tokens = 1;
+    o.reuse = reuse;
+    o.chunker = VLQA_CHUNK_GRID;
+    o.score = VLQA_SCORE_MASS;
+    o.score_query = query;
+    if (vlqa_ask(s, question, &o, &a) != VLQA_OK) {
+        CHECK_FAIL("%d words: %s", words, vlqa_message(s));
+        return;
+    }
+    rows = a.rows_question < SESSION_PASS_ROWS ? a.rows_question : SESSION_PASS_ROWS;
+    for (int i = 0; i < a.rows_total; i++)
+        sum += (double)a.row_score[i];
+    if (query == VLQA_QUERY_LAST) rows = 1;
+    CHECK(a.rows_selected > 0);
+    CHECK(fabs(sum / (LAYERS * HEADS * rows) - 1) < 1e-4);
+}
+
+TEST(a_question_of_any_length_is_scored)
+{
+    static const int words[] = {1, 200, 480, 510, 600};
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
+    vlqa_session_close(r.session);
+    REQUIRE(vlqa_session_open(r.engine, NULL, &r.session) == VLQA_OK);
+    add_one(r.session);
+    for (int i = 0; i < 5; i++) {
+        check_mass(r.session, words[i], VLQA_REUSE_INFOFLOW, VLQA_QUERY_SUFFIX);
+        check_mass(r.session, words[i], VLQA_REUSE_INFOFLOW, VLQA_QUERY_LAST);
+        check_mass(r.session, words[i], VLQA_REUSE_PROPHET, VLQA_QUERY_SUFFIX);
+    }
     run_close(&r);
 }
 

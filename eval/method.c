@@ -1,0 +1,65 @@
+/* method.c - names to selectors and their settings. */
+#include "eval/method.h"
+
+#include <string.h>
+
+/* The index of a word, or -1. */
+static int find(const char *const *names, const char *word)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], word) == 0) return i;
+    return -1;
+}
+
+static vlqa_status parse_setting(struct env *env, const char *option, const char *word,
+                                 struct method *out)
+{
+    int query = find(reuse_queries, word), score = find(reuse_scores, word);
+    if (!method_has_layers(out) || (score >= 0 && out->reuse == VLQA_REUSE_PROPHET))
+        return env_fail(env, VLQA_EUSAGE, "%s: %s: %s does not take %s", option, out->name,
+                        reuse_name(out->reuse), word);
+    if (query >= 0)
+        out->args.query = query;
+    else if (score >= 0)
+        out->args.score = score;
+    else if (!reuse_read_layers(word, &out->args.layers))
+        return env_fail(env, VLQA_EUSAGE,
+                        "%s: %s: %s is none of suffix, question, last; norm, mass, max, entropy, "
+                        "vatp; layers as all, 5 or 4-6",
+                        option, out->name, word);
+    return VLQA_OK;
+}
+
+vlqa_status method_parse(struct env *env, const char *option, const char *text, struct method *out)
+{
+    char words[sizeof out->name], *word, *slash = NULL;
+    *out = (struct method){.reuse = VLQA_REUSE_OFF};
+    if (strlen(text) < sizeof words) {
+        memcpy(out->name, text, strlen(text));
+        memcpy(words, out->name, sizeof words);
+        if ((slash = strchr(words, '/'))) *slash = 0;
+        out->args.strategy = find(reuse_names, words);
+        if (out->args.strategy >= 0) out->reuse = reuse_of(out->args.strategy);
+    }
+    if (out->reuse == VLQA_REUSE_OFF)
+        return env_fail(env, VLQA_EUSAGE,
+                        "%s: %s is none of full, none, infoflow, prophet, cacheblend, epic, "
+                        "vlcache, random",
+                        option, text);
+    while (slash) {
+        word = slash + 1;
+        if ((slash = strchr(word, '/'))) *slash = 0;
+        TRY(parse_setting(env, option, word, out));
+    }
+    return VLQA_OK;
+}
+
+int method_has_ratio(const struct method *m)
+{
+    return m->reuse > VLQA_REUSE_NONE;
+}
+
+int method_has_layers(const struct method *m)
+{
+    return m->reuse == VLQA_REUSE_INFOFLOW || m->reuse == VLQA_REUSE_PROPHET;
+}

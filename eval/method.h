@@ -1,0 +1,21 @@
+/* method.h - what a study compares, as a user writes it.
+ *
+ *   METHOD[/ROWS][/SCORE][/LAYERS]     infoflow/last/max/4-6, prophet/all, epic
+ *
+ * Settings may come in any order; those left out are the defaults of their options. */
+#ifndef EVAL_METHOD_H
+#define EVAL_METHOD_H
+
+#include "eval/reuse_flags.h"
+
+struct method {
+    char name[64]; /* as it was written */
+    enum vlqa_reuse reuse;
+    struct reuse_args args; /* all but ratio and chunks */
+};
+
+vlqa_status method_parse(struct env *env, const char *option, const char *text, struct method *out);
+int method_has_ratio(const struct method *m);  /* not: none, full */
+int method_has_layers(const struct method *m); /* infoflow, prophet */
+
+#endif

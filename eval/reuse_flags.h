@@ -1,0 +1,111 @@
+/* reuse_flags.h - the options that say how stored chunks are used, for every verb that asks. */
+#ifndef EVAL_REUSE_FLAGS_H
+#define EVAL_REUSE_FLAGS_H
+
+#include "eval/args.h"
+
+struct reuse_args {
+    int strategy, score, query, base, text_rows, rounds; /* strategy: an index of reuse_names */
+    double ratio, adaptive;
+    struct reuse_chunk {
+        enum vlqa_chunker kind;
+        int k;
+    } chunk;
+    struct reuse_layers {
+        int begin, end; /* end 0: to the last */
+    } layers;
+};
+
+/* "off", "auto", "full", ...; ends with NULL. */
+extern const char *const reuse_names[];
+/* What an index of reuse_names asks for. auto is exact, as long as no method is shown to be. */
+enum vlqa_reuse reuse_of(int index);
+const char *reuse_name(enum vlqa_reuse reuse);
+
+/* "image", "grid:2", "strips:4"; "all", "3-7", "5": for ARG_FORM. */
+int reuse_read_chunk(const char *text, void *field);
+int reuse_read_layers(const char *text, void *field);
+
+void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out);
+
+extern const char *const reuse_scores[], *const reuse_queries[], *const reuse_bases[];
+
+/* Rows of a table whose struct `type` has a struct reuse_args called `member`. */
+#define REUSE_CHUNK_ARGS(type, member)                                                            \
+    {ARG_FORM,                                                                                    \
+     .name = "chunk",                                                                             \
+     .value = "HOW",                                                                              \
+     .fallback = "image",                                                                         \
+     .read = reuse_read_chunk,                                                                    \
+     .form = "image, grid:K or strips:K with K from 1 to 256",                                    \
+     .offset = offsetof(type, member.chunk),                                                      \
+     .help = "how images are cut: image, grid:K (K x K cells) or strips:K"},                      \
+    {                                                                                             \
+        ARG_INT, .name = "chunk-text", .value = "N", .min = 1, .max = 1 << 20, .fallback = "256", \
+                 .offset = offsetof(type, member.text_rows), .help = "texts are cut after N rows" \
+    }
+
+#define REUSE_ARGS(type, member)                                                          \
+    {ARG_HEADING, .name = "Reuse of chunks"},                                             \
+        {ARG_CHOICE,                                                                      \
+         .name = "reuse",                                                                 \
+         .value = "METHOD",                                                               \
+         .fallback = "auto",                                                              \
+         .choice = reuse_names,                                                           \
+         .offset = offsetof(type, member.strategy),                                       \
+         .help = "which rows of stored chunks are computed again; off and auto use no "   \
+                 "chunks and are exact"},                                                 \
+        {ARG_REAL,                                                                        \
+         .name = "recompute-ratio",                                                       \
+         .value = "R",                                                                    \
+         .min = 0,                                                                        \
+         .max = 1,                                                                        \
+         .fallback = "0.15",                                                              \
+         .offset = offsetof(type, member.ratio),                                          \
+         .help = "share of the rows that are computed again"},                            \
+        {ARG_CHOICE,                                                                      \
+         .name = "budget-base",                                                           \
+         .value = "ROWS",                                                                 \
+         .fallback = "candidates",                                                        \
+         .choice = reuse_bases,                                                           \
+         .offset = offsetof(type, member.base),                                           \
+         .help = "share of which rows: those that miss context, of the context, or all"}, \
+        {ARG_REAL,                                                                        \
+         .name = "adaptive",                                                              \
+         .value = "KL",                                                                   \
+         .min = 0,                                                                        \
+         .max = 100,                                                                      \
+         .fallback = "0",                                                                 \
+         .offset = offsetof(type, member.adaptive),                                       \
+         .help = "double the share until the first token moves by less; 0 is off"},       \
+        {ARG_INT,                                                                         \
+         .name = "rounds",                                                                \
+         .value = "N",                                                                    \
+         .min = 1,                                                                        \
+         .max = 16,                                                                       \
+         .fallback = "1",                                                                 \
+         .offset = offsetof(type, member.rounds),                                         \
+         .help = "choose in N rounds, each looking at what the last repaired"},           \
+        REUSE_CHUNK_ARGS(type, member),                                                   \
+        {ARG_CHOICE,                                                                      \
+         .name = "score",                                                                 \
+         .value = "SCORE",                                                                \
+         .fallback = "norm",                                                              \
+         .choice = reuse_scores,                                                          \
+         .offset = offsetof(type, member.score),                                          \
+         .help = "what a row's attention counts for"},                                    \
+        {ARG_FORM,                                                                        \
+         .name = "score-layers",                                                          \
+         .value = "A-B",                                                                  \
+         .fallback = "all",                                                               \
+         .read = reuse_read_layers,                                                       \
+         .form = "all, a layer or A-B with A up to B, counted from 0",                    \
+         .offset = offsetof(type, member.layers),                                         \
+         .help = "layers whose attention counts, both ends included"},                    \
+    {                                                                                     \
+        ARG_CHOICE, .name = "score-query", .value = "ROWS", .fallback = "suffix",         \
+                    .choice = reuse_queries, .offset = offsetof(type, member.query),      \
+                    .help = "rows whose attention counts"                                 \
+    }
+
+#endif

@@ -1,0 +1,17 @@
+/* evidence.h - scores of rows to boxes in the pixels of the source images. */
+#ifndef FUSION_EVIDENCE_H
+#define FUSION_EVIDENCE_H
+
+#include "base/arena.h"
+#include "include/vlqa.h"
+
+#define EVIDENCE_MAX 16
+#define EVIDENCE_SHARE 0.05f /* of the rows of all images, those of the highest scores, count */
+
+/* score [n] of the rows of the prompt, of which placed images are parts; rows without a positive
+ * score are no evidence. Returns the number of boxes. */
+int evidence_find(const float *score, int n, const struct vlqa_placed_image *image, int n_images,
+                  struct arena *scratch, struct vlqa_evidence out[EVIDENCE_MAX]);
+size_t evidence_scratch(int n);
+
+#endif

@@ -1,0 +1,381 @@
+/* test_layout.c - a request on paper: slots, positions, and the context in pieces. */
+#include "fusion/layout.h"
+
+#include "base/heap.h"
+#include "tests/check.h"
+
+#include <limits.h>
+
+#define MOST 256
+#define MAX_PARTS 16
+
+struct part {  /* of a prompt that needs no tokenizer */
+    char kind; /* 't': plain rows, 'd': a document, 'i': an image */
+    int rows;  /* of t and d */
+    struct grid grid;
+};
+
+struct page { /* a prompt and its layout */
+    struct prompt prompt;
+    struct layout_image image[MAX_PARTS];
+    struct layout l;
+    struct arena mem;
+    void *block;
+};
+
+static int count_rows(const struct part *part, int n)
+{
+    int sum = 0;
+    for (int i = 0; i < n; i++)
+        sum += part[i].kind == 'i' ? part[i].grid.h * part[i].grid.w : part[i].rows;
+    return sum;
+}
+
+static int32_t *push_rows(struct arena *mem, int rows)
+{
+    return arena_push(mem, (size_t)rows * sizeof(int32_t));
+}
+
+static void put_row(struct prompt *p, int image, int cell, int text)
+{
+    p->id[p->n] = 100 + p->n;
+    p->image[p->n] = image;
+    p->cell[p->n] = cell;
+    p->text[p->n++] = text;
+}
+
+/* Plain rows in front of the first image or document are the prefix, those behind the last the
+ * question. */
+static void page_open(struct page *page, const struct part *part, int n)
+{
+    struct prompt *p = &page->prompt;
+    int images = 0, texts = 0, visual = 0, context = 0, rows = count_rows(part, n);
+    size_t bytes = 4 * ((size_t)rows * sizeof(int32_t) + 2 * ARENA_ALIGN) + layout_bytes(rows);
+    memset(page, 0, sizeof *page);
+    page->block = heap_alloc(bytes);
+    page->mem = arena_over(page->block, bytes);
+    p->id = push_rows(&page->mem, rows);
+    p->image = push_rows(&page->mem, rows);
+    p->cell = push_rows(&page->mem, rows);
+    p->text = push_rows(&page->mem, rows);
+    for (int i = 0; i < n; i++) {
+        if (part[i].kind != 't' && !context) p->prefix_end = p->n;
+        if (part[i].kind != 't') context = 1;
+        for (int row = 0; row < part[i].rows && part[i].kind != 'i'; row++)
+            put_row(p, -1, -1, part[i].kind == 'd' ? texts : -1);
+        for (int cell = 0; part[i].kind == 'i' && cell < part[i].grid.h * part[i].grid.w; cell++)
+            put_row(p, images, cell, -1);
+        if (part[i].kind == 'i') {
+            page->image[images++] = (struct layout_image){part[i].grid, visual, {{0}}};
+            visual += part[i].grid.h * part[i].grid.w;
+        }
+        texts += part[i].kind == 'd';
+        if (part[i].kind != 't') p->context_end = p->n;
+    }
+    if (!context) p->prefix_end = p->context_end = part[0].rows;
+    layout_build(p, page->image, &page->mem, &page->l);
+}
+
+static void page_cut(struct page *page, enum vlqa_chunker kind, int k, int text_rows)
+{
+    struct chunker c = {kind, k, text_rows};
+    layout_cut(&page->l, &page->prompt, page->image, &c, &page->mem);
+}
+
+static void page_close(struct page *page)
+{
+    heap_free(page->block);
+}
+
+static int is_pos(struct pos p, int t, int h, int w)
+{
+    return p.t == t && p.h == h && p.w == w;
+}
+
+/* A system text, two images with words between them, a document, the question. */
+static const struct part story[] = {{'t', 5, {0, 0}}, {'i', 0, {4, 6}},  {'t', 2, {0, 0}},
+                                    {'i', 0, {3, 2}}, {'d', 10, {0, 0}}, {'t', 6, {0, 0}}};
+#define STORY_N 6
+
+/* Grids. */
+
+static int splits_evenly(struct grid grid, int k_rows, int k_cols)
+{
+    uint8_t covered[20 * 20] = {0};
+    for (int i = 0; i < k_rows * k_cols; i++) {
+        struct box b = layout_cell(grid, k_rows, k_cols, i);
+        if (b.h < grid.h / k_rows || b.h > (grid.h + k_rows - 1) / k_rows) return 0;
+        if (b.w < grid.w / k_cols || b.w > (grid.w + k_cols - 1) / k_cols) return 0;
+        if (b.h < 1 || b.w < 1) return 0;
+        for (int y = b.y; y < b.y + b.h; y++)
+            for (int x = b.x; x < b.x + b.w; x++)
+                covered[y * grid.w + x]++;
+    }
+    for (int i = 0; i < grid.h * grid.w; i++)
+        if (covered[i] != 1) return 0;
+    return 1;
+}
+
+TEST(cells_cover_a_grid_once_balanced_and_never_empty)
+{
+    for (int h = 1; h <= 20; h++)
+        for (int w = 1; w <= 20; w += 1 + h % 3)
+            for (int rows = 1; rows <= h; rows++)
+                for (int cols = 1; cols <= w; cols++)
+                    if (!splits_evenly((struct grid){h, w}, rows, cols))
+                        CHECK_FAIL("%d x %d in %d x %d cells", h, w, rows, cols);
+}
+
+TEST(a_chunker_asks_for_at_most_one_cell_a_row)
+{
+    static const struct {
+        enum vlqa_chunker kind;
+        int k, pieces; /* of a grid of 4 x 6 */
+    } cases[] = {{VLQA_CHUNK_IMAGE, 9, 1},   {VLQA_CHUNK_GRID, 1, 1},   {VLQA_CHUNK_GRID, 3, 9},
+                 {VLQA_CHUNK_GRID, 4, 16},   {VLQA_CHUNK_GRID, 5, 20},  {VLQA_CHUNK_GRID, 6, 24},
+                 {VLQA_CHUNK_GRID, 256, 24}, {VLQA_CHUNK_STRIPS, 3, 3}, {VLQA_CHUNK_STRIPS, 4, 4},
+                 {VLQA_CHUNK_STRIPS, 100, 4}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct page page;
+        page_open(&page, story, 2);
+        page_cut(&page, cases[i].kind, cases[i].k, 8);
+        CHECK_EQ(page.l.n_pieces, cases[i].pieces);
+        page_close(&page);
+    }
+}
+
+/* Pieces. */
+
+static const struct chunker cuts[] = {{VLQA_CHUNK_IMAGE, 1, 4},
+                                      {VLQA_CHUNK_GRID, 2, 1},
+                                      {VLQA_CHUNK_GRID, 3, 100},
+                                      {VLQA_CHUNK_STRIPS, 3, 3},
+                                      {VLQA_CHUNK_STRIPS, 200, 10}};
+#define N_CUTS 5
+
+TEST(pieces_cover_images_and_documents_once_and_nothing_else)
+{
+    for (int c = 0; c < N_CUTS; c++) {
+        struct page page;
+        int seen[MOST] = {0}, at = 0;
+        page_open(&page, story, STORY_N);
+        page_cut(&page, cuts[c].kind, cuts[c].k, cuts[c].text_rows);
+        for (int i = 0; i < page.l.n_pieces; i++) {
+            const struct piece *p = &page.l.piece[i];
+            CHECK_EQ(p->begin, at);
+            CHECK(p->rows > 0 && (p->image < 0) != (p->text < 0));
+            for (int r = 0; r < p->rows; r++) {
+                int slot = page.l.piece_slot[p->begin + r];
+                CHECK(r == 0 || slot > page.l.piece_slot[p->begin + r - 1]);
+                CHECK_EQ(page.prompt.image[slot], p->image);
+                CHECK_EQ(page.prompt.text[slot], p->text);
+                seen[slot]++;
+            }
+            at += p->rows;
+        }
+        for (int row = 0; row < page.l.n; row++) {
+            int wanted = page.prompt.image[row] >= 0 || page.prompt.text[row] >= 0;
+            CHECK_EQ(seen[row], wanted);
+            CHECK_EQ(page.l.in_piece[row], wanted);
+            CHECK(!page.l.exact[row] || wanted);
+        }
+        page_close(&page);
+    }
+}
+
+TEST(rows_keep_raster_slots_and_places_whatever_the_chunker)
+{
+    for (int c = 0; c < N_CUTS; c++) {
+        struct page page;
+        page_open(&page, story, STORY_N);
+        page_cut(&page, cuts[c].kind, cuts[c].k, cuts[c].text_rows);
+        for (int row = 0; row < page.l.n; row++) {
+            CHECK_EQ(page.l.slot[row], row);
+            CHECK(page.l.span[row].head_end == 0 && page.l.span[row].tail_begin == 0);
+            CHECK_EQ(page.l.span[row].tail_end, row + 1);
+            CHECK_EQ(page.l.token[row], page.prompt.image[row] < 0 ? 100 + row : -1);
+        }
+        CHECK(is_pos(page.l.pos[4], 4, 4, 4));                     /* the prefix ends */
+        CHECK(is_pos(page.l.pos[5 + 6 * 2 + 3], 5, 5 + 2, 5 + 3)); /* first image, row 2 column 3 */
+        CHECK(is_pos(page.l.pos[29], 11, 11, 11));                 /* max(4, 6) behind 5 */
+        CHECK(is_pos(page.l.pos[31 + 2 * 2 + 1], 13, 15, 14));     /* second image, its last cell */
+        CHECK(is_pos(page.l.pos[37], 16, 16, 16));                 /* document */
+        CHECK(is_pos(page.l.pos[52], 31, 31, 31));
+        CHECK_EQ(page.l.next, 32);
+        CHECK_EQ(page.l.visual_row[5], 0);
+        CHECK_EQ(page.l.visual_row[31], 24);
+        CHECK_EQ(page.l.visual_row[29], -1);
+        page_close(&page);
+    }
+}
+
+/* Chunks are made as if theirs were the first image or document, each cell in its place. */
+TEST(own_positions_begin_right_behind_the_prefix)
+{
+    struct page page;
+    page_open(&page, story, STORY_N);
+    page_cut(&page, VLQA_CHUNK_GRID, 2, 4);
+    for (int i = 0; i < page.l.n_pieces; i++) {
+        const struct piece *p = &page.l.piece[i];
+        for (int r = 0; r < p->rows; r++) {
+            struct pos own = page.l.piece_own[p->begin + r];
+            int row = p->first + r;
+            if (p->image >= 0)
+                CHECK(is_pos(own, 5, 5 + p->box.y + r / p->box.w, 5 + p->box.x + r % p->box.w));
+            else
+                CHECK(is_pos(own, 5 + row, 5 + row, 5 + row));
+        }
+    }
+    page_close(&page);
+}
+
+TEST(the_same_image_is_cut_alike_wherever_it_stands)
+{
+    static const struct part alone[] = {{'t', 5, {0, 0}}, {'i', 0, {3, 2}}, {'t', 4, {0, 0}}};
+    struct page first, second;
+    page_open(&first, alone, 3);
+    page_open(&second, story, STORY_N);
+    page_cut(&first, VLQA_CHUNK_GRID, 2, 4);
+    page_cut(&second, VLQA_CHUNK_GRID, 2, 4);
+    CHECK_EQ(first.l.n_pieces, 4);
+    for (int i = 0; i < 4; i++) {
+        const struct piece *p = &first.l.piece[i], *q = &second.l.piece[4 + i];
+        CHECK_EQ(q->image, 1);
+        CHECK_EQ(q->index, i);
+        CHECK_EQ(q->rows, p->rows);
+        CHECK(memcmp(&p->box, &q->box, sizeof p->box) == 0);
+        for (int r = 0; r < p->rows; r++)
+            CHECK(memcmp(&first.l.piece_own[p->begin + r], &second.l.piece_own[q->begin + r],
+                         sizeof(struct pos)) == 0);
+    }
+    page_close(&first);
+    page_close(&second);
+}
+
+TEST(documents_are_cut_evenly)
+{
+    for (int rows = 1; rows < 40; rows++)
+        for (int most = 1; most < 45; most += 1 + most / 3) {
+            struct part parts[] = {{'t', 3, {0, 0}}, {'d', rows, {0, 0}}, {'t', 2, {0, 0}}};
+            struct page page;
+            int n = (rows + most - 1) / most, at = 0;
+            page_open(&page, parts, 3);
+            page_cut(&page, VLQA_CHUNK_IMAGE, 1, most);
+            CHECK_EQ(page.l.n_pieces, n);
+            for (int i = 0; i < page.l.n_pieces; i++) {
+                const struct piece *p = &page.l.piece[i];
+                CHECK_EQ(p->first, at);
+                CHECK_EQ(p->index, i);
+                CHECK(p->rows >= rows / n && p->rows <= (rows + n - 1) / n && p->rows <= most);
+                at += p->rows;
+            }
+            CHECK_EQ(at, rows);
+            page_close(&page);
+        }
+}
+
+/* Products of counts leave the range of int. */
+TEST(a_long_document_in_single_rows_or_one_piece)
+{
+    static const int rows = 70000;
+    static const struct part parts[] = {{'d', 70000, {0, 0}}, {'t', 1, {0, 0}}};
+    static const int most[] = {1, 2, 69999, 70000, INT_MAX};
+    static const int pieces[] = {70000, 35000, 2, 1, 1};
+    for (int i = 0; i < 5; i++) {
+        struct page page;
+        int at = 0;
+        page_open(&page, parts, 2);
+        page_cut(&page, VLQA_CHUNK_IMAGE, 1, most[i]);
+        CHECK_EQ(page.l.n_pieces, pieces[i]);
+        for (int p = 0; p < page.l.n_pieces; p++) {
+            CHECK_EQ(page.l.piece[p].first, at);
+            CHECK_EQ(page.l.piece[p].rows, rows / pieces[i]);
+            at += page.l.piece[p].rows;
+        }
+        CHECK_EQ(at, rows);
+        page_close(&page);
+    }
+}
+
+/* Which rows a chunk gives exactly. */
+
+static int exact_rows(const struct page *page, int begin, int end)
+{
+    int sum = 0;
+    for (int row = begin; row < end; row++)
+        sum += page->l.exact[row];
+    return sum;
+}
+
+static void check_exact(const struct part *part, int n, struct chunker c, int expected)
+{
+    struct page page;
+    page_open(&page, part, n);
+    page_cut(&page, c.kind, c.k, c.text_rows);
+    CHECK_EQ(exact_rows(&page, 0, page.l.n), expected);
+    /* they follow the prefix without a gap */
+    CHECK_EQ(exact_rows(&page, page.l.prefix_end, page.l.prefix_end + expected), expected);
+    page_close(&page);
+}
+
+TEST(rows_are_exact_while_nothing_was_hidden_from_them)
+{
+    static const struct part text_first[] = {
+        {'t', 4, {0, 0}}, {'d', 9, {0, 0}}, {'i', 0, {2, 2}}, {'t', 3, {0, 0}}};
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_IMAGE, 1, 4}, 24);
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 1, 4}, 24);
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_STRIPS, 4, 4}, 6);
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_STRIPS, 3, 4}, 6);
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_STRIPS, 2, 4}, 12);
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 2, 4}, 3);
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 3, 4}, 2);
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 99, 4}, 1);
+    check_exact(text_first, 4, (struct chunker){VLQA_CHUNK_IMAGE, 1, 9}, 9);
+    check_exact(text_first, 4, (struct chunker){VLQA_CHUNK_IMAGE, 1, 8}, 4);
+    check_exact(text_first, 4, (struct chunker){VLQA_CHUNK_IMAGE, 1, 1}, 1);
+}
+
+TEST(without_context_nothing_is_cut)
+{
+    static const struct part plain[] = {{'t', 4, {0, 0}}, {'t', 7, {0, 0}}};
+    struct page page;
+    page_open(&page, plain, 2);
+    page_cut(&page, VLQA_CHUNK_GRID, 2, 4);
+    CHECK_EQ(page.l.n_pieces, 0);
+    CHECK_EQ(exact_rows(&page, 0, page.l.n), 0);
+    for (int row = 0; row < page.l.n; row++)
+        CHECK(!page.l.in_piece[row]);
+    page_close(&page);
+}
+
+TEST(a_context_without_a_prefix_starts_at_0)
+{
+    static const struct part bare[] = {{'i', 0, {2, 3}}, {'t', 3, {0, 0}}};
+    struct page page;
+    page_open(&page, bare, 2);
+    page_cut(&page, VLQA_CHUNK_STRIPS, 2, 4);
+    CHECK(is_pos(page.l.piece_own[0], 0, 0, 0));
+    CHECK(is_pos(page.l.piece_own[5], 0, 1, 2));
+    CHECK_EQ(exact_rows(&page, 0, page.l.n), 3);
+    page_close(&page);
+}
+
+TEST(two_equal_documents_side_by_side_are_two)
+{
+    static const struct part twice[] = {
+        {'t', 2, {0, 0}}, {'d', 3, {0, 0}}, {'d', 3, {0, 0}}, {'t', 2, {0, 0}}};
+    struct page page;
+    page_open(&page, twice, 4);
+    page_cut(&page, VLQA_CHUNK_IMAGE, 1, 100);
+    CHECK_EQ(page.l.n_pieces, 2);
+    CHECK_EQ(page.l.piece[1].text, 1);
+    CHECK_EQ(page.l.piece[1].first, 0);
+    CHECK(is_pos(page.l.piece_own[3], 2, 2, 2));
+    CHECK_EQ(exact_rows(&page, 0, page.l.n), 3);
+    page_close(&page);
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}

@@ -1,0 +1,135 @@
+/* test_select.c - the rows of the highest score, against sorting them all. */
+#include "fusion/select.h"
+
+#include "tests/check.h"
+
+#define MOST 300
+
+static const float *compared; /* by sort_order: qsort hands nothing on */
+
+/* Higher score first, then the lower row; NaN behind everything. */
+static int sort_order(const void *a, const void *b)
+{
+    int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
+    float x = compared[i], y = compared[j];
+    if (isnan(x) != isnan(y)) return isnan(x) ? 1 : -1;
+    if (!isnan(x) && x != y) return x > y ? -1 : 1;
+    return i < j ? -1 : 1;
+}
+
+static int select_naively(const float *score, const uint8_t *candidate, int n, int budget,
+                          uint8_t *chosen)
+{
+    int32_t order[MOST];
+    int count = 0;
+    for (int i = 0; i < n; i++) {
+        chosen[i] = 0;
+        if (candidate[i]) order[count++] = i;
+    }
+    compared = score;
+    qsort(order, (size_t)count, sizeof *order, sort_order);
+    if (budget < count) count = budget > 0 ? budget : 0;
+    for (int i = 0; i < count; i++)
+        chosen[order[i]] = 1;
+    return count;
+}
+
+static void compare(const float *score, const uint8_t *candidate, int n, int budget)
+{
+    uint8_t found[MOST + 1], expected[MOST];
+    int32_t order[MOST + 1];
+    int count = select_naively(score, candidate, n, budget, expected);
+    memset(found, 7, sizeof found); /* nothing is left over from before */
+    order[n] = -5;
+    CHECK_EQ(select_top(score, candidate, n, budget, order, found), count);
+    CHECK(memcmp(found, expected, (size_t)n) == 0);
+    CHECK(found[n] == 7 && order[n] == -5);
+}
+
+static uint32_t random_next(uint32_t *state)
+{
+    *state = *state * 1664525u + 1013904223u;
+    return *state >> 8;
+}
+
+/* Scores of few different values among them infinities and NaN: ties everywhere. */
+TEST(any_budget_chooses_what_sorting_would)
+{
+    static const float values[] = {0.5f,     1.0f,      -1.0f, 0.0f, -0.0f,
+                                   INFINITY, -INFINITY, NAN,   2.0f, 1e-40f};
+    uint32_t state = 1;
+    for (int round = 0; round < 400; round++) {
+        float score[MOST];
+        uint8_t candidate[MOST];
+        int n = (int)(random_next(&state) % MOST), few = round % 3;
+        for (int i = 0; i < n; i++) {
+            score[i] = few ? values[random_next(&state) % 10] : (float)random_next(&state);
+            candidate[i] = round % 2 || random_next(&state) % 4;
+        }
+        compare(score, candidate, n, (int)(random_next(&state) % (MOST + 1)));
+        compare(score, candidate, n, select_count(candidate, n));
+        compare(score, candidate, n, select_count(candidate, n) - 1);
+        compare(score, candidate, n, 1);
+        compare(score, candidate, n, 0);
+        compare(score, candidate, n, -1);
+        compare(score, candidate, n, n + 1);
+    }
+}
+
+TEST(equal_scores_go_to_the_lower_row)
+{
+    const float score[] = {1, 3, 1, 3, 1, 3};
+    const uint8_t all[] = {1, 1, 1, 1, 1, 1};
+    uint8_t chosen[6];
+    int32_t order[6];
+    CHECK_EQ(select_top(score, all, 6, 4, order, chosen), 4);
+    CHECK(memcmp(chosen, (uint8_t[]){1, 1, 0, 1, 0, 1}, 6) == 0);
+    CHECK_EQ(select_top(score, all, 6, 5, order, chosen), 5);
+    CHECK(memcmp(chosen, (uint8_t[]){1, 1, 1, 1, 0, 1}, 6) == 0);
+}
+
+TEST(nan_comes_last_and_then_the_lower_row)
+{
+    const float score[] = {NAN, -INFINITY, NAN, 0, NAN};
+    const uint8_t all[] = {1, 1, 1, 1, 1};
+    uint8_t chosen[5];
+    int32_t order[5];
+    select_top(score, all, 5, 2, order, chosen);
+    CHECK(memcmp(chosen, (uint8_t[]){0, 1, 0, 1, 0}, 5) == 0);
+    select_top(score, all, 5, 4, order, chosen);
+    CHECK(memcmp(chosen, (uint8_t[]){1, 1, 1, 1, 0}, 5) == 0);
+}
+
+TEST(only_candidates_are_chosen)
+{
+    const float score[] = {9, 1, 8, 2, 7};
+    const uint8_t some[] = {0, 1, 0, 255, 0};
+    uint8_t chosen[5];
+    int32_t order[5];
+    CHECK_EQ(select_count(some, 5), 2);
+    CHECK_EQ(select_top(score, some, 5, 5, order, chosen), 2);
+    CHECK(memcmp(chosen, (uint8_t[]){0, 1, 0, 1, 0}, 5) == 0);
+    CHECK_EQ(select_count(some, 0), 0);
+    CHECK_EQ(select_top(score, some, 0, 5, order, chosen), 0);
+}
+
+TEST(a_budget_is_rounded_down_and_never_more_than_there_is)
+{
+    CHECK_EQ(select_budget(0, 1000), 0);
+    CHECK_EQ(select_budget(1, 1000), 1000);
+    CHECK_EQ(select_budget(1, 0), 0);
+    CHECK_EQ(select_budget(0.5f, 7), 3);
+    CHECK_EQ(select_budget(0.999f, 1), 0);
+    CHECK_EQ(select_budget(2, 10), 10);
+    CHECK_EQ(select_budget(-1, 10), 0);
+    CHECK_EQ(select_budget(1, 1 << 20), 1 << 20);
+    for (int n = 0; n < 2000; n++) {
+        int budget = select_budget(0.15f, n);
+        CHECK(budget <= (double)0.15f * n && budget + 1 > (double)0.15f * n);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}
