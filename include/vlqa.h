@@ -198,6 +198,7 @@ struct vlqa_placed_chunk { /* rows that were computed together, seeing the prefi
     int image;             /* of the answer, or -1: a text */
     int text;              /* the how many-th document, or -1 */
     int y, x, h, w;        /* of an image: its cells of the grid */
+    int first_row;         /* of the prompt; a text's others follow */
     int rows, rows_exact;  /* of them as a full prefill gives them: never repaired */
     enum vlqa_source source;
 };
