@@ -34,9 +34,10 @@ void cache_options(const struct cache_args *args, char path[CACHE_PATH],
 
 int cache_check(struct cli *cli, const struct cache_args *args, const struct vlqa_engine *engine)
 {
-    struct vlqa_cache_info info;
+    struct vlqa_cache_stats info;
     char path[CACHE_PATH];
-    if (!args->strict || args->off || vlqa_cache_info(engine, &info) != VLQA_OK) return CLI_OK;
+    if (!args->strict || args->off || vlqa_cache_read_stats(engine, &info) != VLQA_OK)
+        return CLI_OK;
     if (!usable_dir(args, path))
         cli_note(cli, "cache: there is no home for it: give --cache-dir DIR");
     else if (info.disk_problem[0])

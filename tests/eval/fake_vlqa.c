@@ -461,7 +461,7 @@ void vlqa_free_pixels(struct vlqa_pixels *pixels)
     pixels->rgb = NULL;
 }
 
-vlqa_status vlqa_cache_info(const struct vlqa_engine *engine, struct vlqa_cache_info *out)
+vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine, struct vlqa_cache_stats *out)
 {
     (void)engine;
     memset(out, 0, sizeof *out);

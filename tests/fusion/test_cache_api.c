@@ -148,14 +148,14 @@ static void flip_bit(const char *key)
 TEST(null_is_refused_everywhere)
 {
     struct vlqa_cache_options o = vlqa_cache_options_default();
-    struct vlqa_cache_info info;
+    struct vlqa_cache_stats info;
     struct vlqa_pixels pixels;
     struct listing l = {.n = 0};
     struct run r;
     int removed;
     CHECK(vlqa_warm(NULL, NULL, NULL) == VLQA_EUSAGE);
     CHECK(vlqa_decode_image(NULL, "a", 1, "a", &pixels) == VLQA_EUSAGE);
-    CHECK(vlqa_cache_info(NULL, &info) == VLQA_EUSAGE);
+    CHECK(vlqa_cache_read_stats(NULL, &info) == VLQA_EUSAGE);
     CHECK(vlqa_cache_scan(NULL, list_record) == VLQA_EUSAGE);
     CHECK(vlqa_cache_scan(&o, NULL) == VLQA_EUSAGE);
     CHECK(vlqa_cache_remove(NULL, NULL, &removed) == VLQA_EUSAGE);
@@ -166,7 +166,7 @@ TEST(null_is_refused_everywhere)
     CHECK(vlqa_cache_scan(&o, list_record) == VLQA_EUSAGE);
     CHECK_HAS(l.message, "dir is NULL");
     REQUIRE(run_open(&r, NULL, 0));
-    CHECK(vlqa_cache_info(r.engine, NULL) == VLQA_EUSAGE);
+    CHECK(vlqa_cache_read_stats(r.engine, NULL) == VLQA_EUSAGE);
     CHECK(vlqa_decode_image(r.session, "a", 1, "a", NULL) == VLQA_EUSAGE);
     CHECK(vlqa_decode_image(r.session, NULL, 1, "a", &pixels) == VLQA_EUSAGE);
     CHECK_HAS(vlqa_message(r.session), "NULL");
@@ -195,8 +195,8 @@ TEST(keys_are_checked)
                                       "AB",
                                       "../",
                                       "12 ",
-                                      "00000000000000000000000000000000"
-                                      "000000000000000000000000000000000"};
+                                      ("00000000000000000000000000000000"
+                                       "000000000000000000000000000000000")};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct vlqa_cache_options o = vlqa_cache_options_default();
         char message[512] = "";
@@ -388,7 +388,7 @@ TEST(pictures_are_told_and_decoded_upright)
 TEST(a_scan_lists_what_was_written)
 {
     struct vlqa_ask_options o = options_of(VLQA_REUSE_OFF);
-    struct vlqa_cache_info info;
+    struct vlqa_cache_stats info;
     struct vlqa_answer a;
     struct listing l;
     struct run r;
@@ -402,7 +402,7 @@ TEST(a_scan_lists_what_was_written)
     CHECK_EQ(l.of_kind[VLQA_RECORD_VISUAL], 2);
     CHECK_EQ(l.of_kind[VLQA_RECORD_CHUNK], a.n_chunks);
     CHECK_EQ(l.intact, l.n);
-    REQUIRE(vlqa_cache_info(r.engine, &info) == VLQA_OK);
+    REQUIRE(vlqa_cache_read_stats(r.engine, &info) == VLQA_OK);
     CHECK_EQ(info.disk_records, l.n);
     CHECK_EQ(info.disk_bytes, l.bytes);
     CHECK_EQ(info.ram_records, l.n);
@@ -434,7 +434,7 @@ TEST(records_are_removed_by_the_beginning_of_their_key)
 TEST(a_flipped_byte_is_found_and_made_good)
 {
     static float cold[VOCAB], again[VOCAB];
-    struct vlqa_cache_info info;
+    struct vlqa_cache_stats info;
     struct vlqa_answer a;
     struct listing l;
     struct run r;
@@ -456,7 +456,7 @@ TEST(a_flipped_byte_is_found_and_made_good)
     a = ask(r.session, VLQA_REUSE_NONE, again);
     CHECK_EQ(a.chunks_made + a.visual_made, 1);
     CHECK(memcmp(cold, again, sizeof cold) == 0);
-    CHECK(vlqa_cache_info(r.engine, &info) == VLQA_OK);
+    CHECK(vlqa_cache_read_stats(r.engine, &info) == VLQA_OK);
     CHECK_EQ(info.rejected, 1);
     run_close(&r);
     CHECK(scan(dir, 1, 0, &l) == VLQA_OK);
@@ -488,14 +488,14 @@ TEST(the_directory_stays_within_its_budget)
 {
     static float logits[VOCAB];
     const int64_t budget = 1 << 19;
-    struct vlqa_cache_info info;
+    struct vlqa_cache_stats info;
     struct listing l;
     struct run r;
     remove_keys(NULL);
     REQUIRE(run_open(&r, NULL, budget));
     add_many(r.session);
     ask(r.session, VLQA_REUSE_NONE, logits);
-    CHECK(vlqa_cache_info(r.engine, &info) == VLQA_OK);
+    CHECK(vlqa_cache_read_stats(r.engine, &info) == VLQA_OK);
     CHECK(info.evicted_disk > 0);
     CHECK(scan(dir, 1, 0, &l) == VLQA_OK);
     CHECK(l.n > 0 && l.bytes <= (uint64_t)budget);
@@ -506,14 +506,14 @@ TEST(an_unusable_directory_is_told_and_does_no_harm)
 {
     static float logits[VOCAB];
     struct vlqa_engine_options eo = vlqa_engine_options_default();
-    struct vlqa_cache_info info;
+    struct vlqa_cache_stats info;
     struct run r = {NULL, NULL};
     eo.model = MODEL;
     eo.cache_dir = MODEL "/config.json";
     REQUIRE(vlqa_engine_open(&eo, &r.engine) == VLQA_OK);
     REQUIRE(vlqa_session_open(r.engine, NULL, &r.session) == VLQA_OK);
     ask(r.session, VLQA_REUSE_NONE, logits);
-    CHECK(vlqa_cache_info(r.engine, &info) == VLQA_OK);
+    CHECK(vlqa_cache_read_stats(r.engine, &info) == VLQA_OK);
     CHECK_HAS(info.disk_problem, "config.json");
     run_close(&r);
 }
