@@ -302,6 +302,18 @@ static vlqa_status set_defaults(struct parser *p)
     return VLQA_OK;
 }
 
+int args_cache_home(char *path, size_t cap)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int is_set = xdg && xdg[0] == '/';
+    int bytes = snprintf(path, cap, "%s%s",
+                         is_set ? xdg
+                         : home ? home
+                                : "",
+                         is_set ? "" : "/.cache");
+    return path[0] == '/' && (is_set || (home && home[0])) && bytes < (int)cap;
+}
+
 /* --name, --name=VALUE, -n, -nVALUE; *at moves on when the value is the next word. */
 static vlqa_status parse_option(struct parser *p, int argc, char **argv, int *at)
 {

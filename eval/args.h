@@ -70,6 +70,8 @@ struct verb {
 vlqa_status args_parse(struct env *env, const struct verb *verb, int argc, char **argv, void *out);
 /* A whole number of decimal digits alone, in [min, max]; *end is behind them. For ARG_FORM. */
 int args_number(const char *text, int min, int max, const char **end, int *out);
+/* The user's cache home: $XDG_CACHE_HOME or else $HOME/.cache; 0: neither is an absolute path. */
+int args_cache_home(char *path, size_t cap);
 /* Help of one verb, at most 80 columns wide. */
 void args_help(FILE *to, const struct verb *verb);
 /* The name that was probably meant, or NULL; names is an array of n. */

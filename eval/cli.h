@@ -13,6 +13,7 @@ enum {
     CLI_IMAGE = 3,
     CLI_MODEL = 4,
     CLI_LIMIT = 5,
+    CLI_CACHE = 6,
     CLI_INTERRUPTED = 130,
     CLI_GO_ON = -1 /* of cli_begin only */
 };

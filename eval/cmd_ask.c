@@ -1,34 +1,29 @@
 /* cmd_ask.c - the verb ask: images, texts and a question in, an answer out. */
 #include "base/file.h"
 #include "base/heap.h"
-#include "eval/cli.h"
+#include "eval/cache_flags.h"
+#include "eval/document.h"
+#include "eval/explain.h"
 #include "eval/reuse_flags.h"
 #include "eval/verbs.h"
 
-#include <errno.h>
 #include <string.h>
-#include <unistd.h>
-
-#define MAX_QUESTION ((size_t)16 << 20) /* bytes read from standard input or --text */
-#define MAX_IMAGE ((size_t)1 << 30)     /* bytes of an encoded image on standard input */
 
 struct ask_args {
     struct cli_args common;
-    struct arg_items items; /* --image and --text as they were given */
-    const char *question, *system, *logits;
-    int max_tokens, top_k, stream, max_rows;
+    struct document_args document;
+    const char *question, *logits, *explain;
+    int max_tokens, top_k, stream, max_rows, explain_cache;
     double temp, top_p, min_p, repetition_penalty, presence_penalty;
     uint64_t seed;
-    int image_mode, resize, image_min_tokens, image_max_tokens;
-    int64_t image_max_pixels;
     struct reuse_args reuse;
+    struct cache_args cache;
 };
 
 struct ask {
     struct cli cli;
     struct ask_args args;
-    void *input; /* what standard input held, for the one argument that is "-" */
-    size_t input_bytes;
+    struct document document;
     struct vlqa_engine *engine;
     struct vlqa_session *session;
     double load_ms;
@@ -36,143 +31,32 @@ struct ask {
     char last;  /* byte written */
 };
 
-static int is_stdin(const char *value)
-{
-    return value && strcmp(value, "-") == 0;
-}
-
-static int is_image(const struct arg_item *item)
-{
-    return strcmp(item->name, "image") == 0;
-}
-
-/* ---- checks and input, before the model is loaded ---- */
-
 static int check_args(struct ask *a)
 {
     const struct ask_args *o = &a->args;
-    int readers = is_stdin(o->question);
+    const struct arg_items *items = &o->document.items;
+    int images = 0;
     if (!o->question) return cli_fail(&a->cli, VLQA_EUSAGE, "no question: give --question TEXT");
     if (o->common.json && o->stream)
         return cli_fail(&a->cli, VLQA_EUSAGE, "--json and --stream exclude each other");
-    if (o->image_min_tokens && o->image_max_tokens && o->image_min_tokens > o->image_max_tokens)
-        return cli_fail(&a->cli, VLQA_EUSAGE, "--image-min-tokens is above --image-max-tokens");
-    for (int i = 0; i < o->items.n; i++)
-        readers += is_stdin(o->items.item[i].value);
-    if (readers > 1)
-        return cli_fail(&a->cli, VLQA_EUSAGE,
-                        "only one of --question, --image and --text can be - (standard input)");
-    return CLI_OK;
-}
-
-/* A wrong file name is told at once, not after minutes of loading. */
-static int check_files(struct ask *a)
-{
-    const struct arg_items *items = &a->args.items;
-    for (int i = 0; i < items->n; i++) {
-        const struct arg_item *item = &items->item[i];
-        vlqa_status status = is_image(item) ? VLQA_EIMAGE : VLQA_EIO;
-        if (is_stdin(item->value) || access(item->value, R_OK) == 0) continue;
-        (void)env_fail(&a->cli.env, status, "%s: %s", item->value, strerror(errno));
-        return cli_fail(&a->cli, status, a->cli.env.message);
-    }
-    return CLI_OK;
-}
-
-static int read_stdin(struct ask *a)
-{
-    const struct arg_items *items = &a->args.items;
-    size_t max_bytes = MAX_QUESTION;
-    int wanted = is_stdin(a->args.question);
-    vlqa_status status;
     for (int i = 0; i < items->n; i++)
-        if (is_stdin(items->item[i].value)) {
-            wanted = 1;
-            if (is_image(&items->item[i])) max_bytes = MAX_IMAGE;
-        }
-    if (!wanted) return CLI_OK;
-    status = file_read(&a->cli.env, "-", max_bytes, &a->input, &a->input_bytes);
-    if (status != VLQA_OK) return cli_fail(&a->cli, status, a->cli.env.message);
+        images += strcmp(items->item[i].name, "image") == 0;
+    if (o->explain && (images < 1 || images > EXPLAIN_MAX_IMAGES))
+        return cli_fail(&a->cli, VLQA_EUSAGE, "--explain draws on 1 to 64 images");
     return CLI_OK;
 }
-
-/* A question from a pipe: without the line end that echo puts there. */
-static int question_from_stdin(struct ask *a)
-{
-    char *text = a->input;
-    size_t bytes = a->input_bytes;
-    if (!is_stdin(a->args.question)) return CLI_OK;
-    if (memchr(text, 0, bytes))
-        return cli_fail(&a->cli, VLQA_ETEXT, "the question on standard input holds a NUL byte");
-    if (bytes && text[bytes - 1] == '\n') text[--bytes] = 0;
-    if (bytes && text[bytes - 1] == '\r') text[--bytes] = 0;
-    a->args.question = text;
-    return CLI_OK;
-}
-
-static int read_input(struct ask *a)
-{
-    int code = check_args(a);
-    if (code == CLI_OK) code = check_files(a);
-    if (code == CLI_OK) code = read_stdin(a);
-    if (code == CLI_OK) code = question_from_stdin(a);
-    return code;
-}
-
-/* ---- engine, session, conversation ---- */
 
 static int open_all(struct ask *a)
 {
     struct vlqa_engine_options options = vlqa_engine_options_default();
+    char path[CACHE_PATH];
     double start = env_ms();
     int code;
-    options.image_mode = (enum vlqa_image_mode)a->args.image_mode;
-    options.resize = (enum vlqa_resize)a->args.resize;
-    options.image_min_tokens = a->args.image_min_tokens;
-    options.image_max_tokens = a->args.image_max_tokens;
-    options.image_max_pixels = a->args.image_max_pixels;
+    document_options(&a->args.document, &options);
+    cache_options(&a->args.cache, path, &options);
     code = cli_open_engine(&a->cli, &options, &a->engine);
     if (code == CLI_OK) code = cli_open_session(&a->cli, a->engine, a->args.max_rows, &a->session);
     a->load_ms = env_ms() - start;
-    return code;
-}
-
-static int add_image(struct ask *a, const char *path)
-{
-    vlqa_status status = is_stdin(path) ? vlqa_add_image_bytes(a->session, a->input, a->input_bytes,
-                                                               "standard input")
-                                        : vlqa_add_image_file(a->session, path);
-    if (status == VLQA_OK) return CLI_OK;
-    if (status == VLQA_EIO) status = VLQA_EIMAGE;
-    return cli_fail(&a->cli, status, vlqa_message(a->session));
-}
-
-static int add_text(struct ask *a, const char *path)
-{
-    void *text = a->input;
-    size_t bytes = a->input_bytes;
-    vlqa_status status = VLQA_OK;
-    if (!is_stdin(path)) status = file_read(&a->cli.env, path, MAX_QUESTION, &text, &bytes);
-    if (status != VLQA_OK) return cli_fail(&a->cli, status, a->cli.env.message);
-    status = vlqa_add_text(a->session, text, bytes);
-    if (!is_stdin(path)) heap_free(text);
-    if (status == VLQA_OK) return CLI_OK;
-    (void)env_fail(&a->cli.env, status, "%s: %s", path, vlqa_message(a->session));
-    return cli_fail(&a->cli, status, a->cli.env.message);
-}
-
-static int add_all(struct ask *a)
-{
-    const char *text = a->args.system;
-    const struct arg_items *items = &a->args.items;
-    int code = CLI_OK;
-    vlqa_status status = text ? vlqa_set_system(a->session, text, strlen(text)) : VLQA_OK;
-    if (status != VLQA_OK) return cli_fail(&a->cli, status, vlqa_message(a->session));
-    for (int i = 0; i < items->n && code == CLI_OK; i++) {
-        const struct arg_item *item = &items->item[i];
-        code = is_image(item) ? add_image(a, item->value) : add_text(a, item->value);
-        progress_clear(&a->cli.bar);
-    }
     return code;
 }
 
@@ -209,6 +93,61 @@ static const char *stop_name(enum vlqa_stop stop)
     return "interrupted";
 }
 
+/* Rows of the context that are as a full prefill gives them, unrepaired. */
+static int count_exact(const struct vlqa_answer *answer)
+{
+    int n = 0;
+    if (!answer->row_selected) return answer->rows_context;
+    for (int i = 0; i < answer->n_chunks; i++)
+        n += answer->chunk[i].rows_exact;
+    return n;
+}
+
+static void report_rows(struct report *r, const struct vlqa_answer *answer)
+{
+    report_open(r, "rows");
+    report_int(r, "total", answer->rows_total);
+    report_int(r, "prefix", answer->rows_prefix);
+    report_int(r, "context", answer->rows_context);
+    report_int(r, "question", answer->rows_question);
+    report_int(r, "selected", answer->rows_selected);
+    report_int(r, "recomputed", answer->rows_recomputed);
+    report_int(r, "exact", count_exact(answer));
+    report_close(r);
+}
+
+static void report_times(struct report *r, const struct ask *a, const struct vlqa_answer *answer)
+{
+    report_open(r, "ms");
+    report_real(r, "load", a->load_ms);
+    report_real(r, "decode_image", answer->ms_decode_image);
+    report_real(r, "vision", answer->ms_vision);
+    report_real(r, "prefill", answer->ms_prefill);
+    report_real(r, "chunks", answer->ms_chunks);
+    report_real(r, "assemble", answer->ms_assemble);
+    report_real(r, "score", answer->ms_score);
+    report_real(r, "repair", answer->ms_repair);
+    report_real(r, "first_token", answer->ms_first_token);
+    report_real(r, "decode", answer->ms_decode);
+    report_real(r, "total", env_ms() - a->cli.start_ms);
+    report_close(r);
+}
+
+static void report_evidence(struct report *r, const struct vlqa_answer *answer)
+{
+    report_open_list(r, "evidence");
+    for (int i = 0; i < answer->n_evidence; i++) {
+        const struct vlqa_evidence *e = &answer->evidence[i];
+        const int box[4] = {e->x, e->y, e->width, e->height};
+        report_open(r, NULL);
+        report_int(r, "image", e->image);
+        report_ints(r, "box", box, 4);
+        report_real(r, "score", (double)e->score);
+        report_close(r);
+    }
+    report_close(r);
+}
+
 static int write_json(struct ask *a, const struct vlqa_answer *answer)
 {
     struct report r = report_begin();
@@ -218,21 +157,12 @@ static int write_json(struct ask *a, const struct vlqa_answer *answer)
     report_text(&r, "answer", answer->text, answer->text_bytes);
     report_int(&r, "tokens", answer->n_tokens);
     report_string(&r, "stop", stop_name(answer->stop));
-    report_open(&r, "rows");
-    report_int(&r, "total", answer->rows_total);
-    report_int(&r, "prefix", answer->rows_prefix);
-    report_int(&r, "context", answer->rows_context);
-    report_int(&r, "question", answer->rows_question);
-    report_close(&r);
-    report_open(&r, "ms");
-    report_real(&r, "load", a->load_ms);
-    report_real(&r, "decode_image", answer->ms_decode_image);
-    report_real(&r, "vision", answer->ms_vision);
-    report_real(&r, "prefill", answer->ms_prefill);
-    report_real(&r, "first_token", answer->ms_first_token);
-    report_real(&r, "decode", answer->ms_decode);
-    report_real(&r, "total", env_ms() - a->cli.start_ms);
-    report_close(&r);
+    report_string(&r, "strategy", reuse_name(reuse_of(a->args.reuse.strategy)));
+    report_rows(&r, answer);
+    report_counts(&r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_made);
+    report_counts(&r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_made);
+    report_times(&r, a, answer);
+    report_evidence(&r, answer);
     report_int(&r, "peak_bytes", (int64_t)answer->peak_bytes);
     report_open(&r, "model");
     report_string(&r, "name", info.name);
@@ -283,15 +213,28 @@ static void note_stop(struct ask *a, const struct vlqa_answer *answer)
         cli_note(&a->cli, "the answer was cut, the session is full (--max-rows)");
 }
 
+static int write_picture(struct ask *a, const struct vlqa_answer *answer)
+{
+    struct vlqa_pixels pixels[EXPLAIN_MAX_IMAGES] = {{0}};
+    int code = CLI_OK;
+    for (int i = 0; i < answer->n_images && code == CLI_OK; i++)
+        code = document_pixels(&a->document, a->session, i, &pixels[i]);
+    if (code == CLI_OK) code = explain_picture(&a->cli, answer, pixels, a->args.explain);
+    for (int i = 0; i < answer->n_images; i++)
+        vlqa_free_pixels(&pixels[i]);
+    return code;
+}
+
 static int finish(struct ask *a, const struct vlqa_answer *answer)
 {
     int code = write_answer(a, answer);
-    if (code != CLI_OK) return code;
-    if (a->args.logits) code = write_logits(a, answer);
+    if (code == CLI_OK && a->args.explain_cache) explain_cache(&a->cli, answer);
+    if (code == CLI_OK && a->args.logits) code = write_logits(a, answer);
+    if (code == CLI_OK && a->args.explain) code = write_picture(a, answer);
     if (code != CLI_OK) return code;
     if (answer->stop == VLQA_STOP_CALLER) return cli_fail(&a->cli, VLQA_ECANCELLED, NULL);
     note_stop(a, answer);
-    return CLI_OK;
+    return cache_check(&a->cli, &a->args.cache, a->engine);
 }
 
 static int answer_question(struct ask *a)
@@ -324,33 +267,26 @@ static int run(const struct verb *verb, int argc, char **argv)
     memset(&a, 0, sizeof a);
     code = cli_begin(&a.cli, verb, argc, argv, &a.args.common);
     if (code != CLI_GO_ON) return code;
-    code = read_input(&a);
+    a.document = (struct document){&a.cli, &a.args.document, &a.args.question, NULL, 0};
+    code = check_args(&a);
+    if (code == CLI_OK) code = document_read(&a.document);
     cli_catch_interrupt(); /* not before: while standard input is awaited, Ctrl-C ends at once */
     if (code == CLI_OK) code = open_all(&a);
-    if (code == CLI_OK) code = add_all(&a);
+    if (code == CLI_OK) code = document_add(&a.document, a.session);
     if (code == CLI_OK) code = answer_question(&a);
     vlqa_session_close(a.session);
     vlqa_engine_close(a.engine);
-    heap_free(a.input);
+    document_free(&a.document);
     return code;
 }
-
-static const char *const image_modes[] = {"white", "hf", NULL};
-_Static_assert(VLQA_IMAGE_WHITE == 0 && VLQA_IMAGE_HF == 1, "image_modes");
-static const char *const resizes[] = {"torchvision", "pillow", NULL};
-_Static_assert(VLQA_RESIZE_TORCHVISION == 0 && VLQA_RESIZE_PILLOW == 1, "resizes");
 
 #define FIELD(member) .offset = offsetof(struct ask_args, member)
 
 static const struct arg args[] = {
     {ARG_HEADING, .name = "Prompt (images and texts are placed in the order they are given)"},
-    {ARG_ITEM, .name = "image", .value = "FILE", FIELD(items),
-     .help = "PNG, JPEG, BMP or WebP image, - for standard input; repeatable"},
-    {ARG_ITEM, .name = "text", .value = "FILE", FIELD(items),
-     .help = "UTF-8 text, - for standard input; repeatable"},
+    DOCUMENT_ITEM_ARGS(struct ask_args, document),
     {ARG_TEXT, .name = "question", .also = "prompt", .letter = 'p', .value = "TEXT",
      FIELD(question), .help = "what to ask; - reads it from standard input"},
-    {ARG_TEXT, .name = "system", .value = "TEXT", FIELD(system), .help = "system text [none]"},
     {ARG_HEADING, .name = "Answer"},
     {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 1000000,
      .fallback = "128", FIELD(max_tokens), .help = "longest answer"},
@@ -374,22 +310,17 @@ static const struct arg args[] = {
      .help = "Hugging Face directory [the default model]"},
     {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,
      FIELD(max_rows), .help = "room for prompt and answer [what the model allows, at most 32768]"},
-    {ARG_HEADING, .name = "Images"},
-    {ARG_INT, .name = "image-min-tokens", .value = "N", .min = 1, .max = 1000000,
-     FIELD(image_min_tokens), .help = "enlarge images to this many rows [the model's]"},
-    {ARG_INT, .name = "image-max-tokens", .value = "N", .min = 1, .max = 1000000,
-     FIELD(image_max_tokens), .help = "shrink images to this many rows [the model's]"},
-    {ARG_INT64, .name = "image-max-pixels", .value = "N", .min = 1, .max = 1e12,
-     .fallback = "100000000", FIELD(image_max_pixels), .help = "refuse larger files"},
-    {ARG_CHOICE, .name = "image-mode", .value = "MODE", .fallback = "white", .choice = image_modes,
-     FIELD(image_mode), .help = "transparency: over white, or dropped as transformers does"},
-    {ARG_CHOICE, .name = "resize", .value = "METHOD", .fallback = "torchvision", .choice = resizes,
-     FIELD(resize), .help = "whose arithmetic to follow"},
+    DOCUMENT_IMAGE_ARGS(struct ask_args, document),
+    CACHE_ARGS(struct ask_args, cache),
     CLI_COMPUTE_ARGS,
     {ARG_HEADING, .name = "Output"},
     {ARG_FLAG, .name = "stream", FIELD(stream), .help = "print the answer as it is made"},
     {ARG_TEXT, .name = "logits", .value = "FILE", FIELD(logits),
      .help = "write the logits of the first answer token: float32, little-endian"},
+    {ARG_TEXT, .name = "explain", .value = "FILE", FIELD(explain),
+     .help = "draw scores, repaired rows and chunks over the images, side by side: a PNG file"},
+    {ARG_FLAG, .name = "explain-cache", FIELD(explain_cache),
+     .help = "tell for every image and chunk whether it was found or made"},
     CLI_OUTPUT_ARGS,
 };
 
@@ -400,9 +331,15 @@ const struct verb verb_ask = {
     .notes = "The answer goes to standard output, everything else to standard error.\n"
              "\n"
              "--json prints on one line: answer, tokens, stop (eos, length, rows,\n"
-             "interrupted), rows {total, prefix, context, question}, ms {load, decode_image,\n"
-             "vision, prefill, first_token, decode, total}, peak_bytes, model {name, digest},\n"
-             "version. first_token counts from the question, total from the start.\n"
+             "interrupted), strategy, rows {total, prefix, context, question, selected,\n"
+             "recomputed, exact}, chunks and visual {ram, disk, made}, ms {load,\n"
+             "decode_image, vision, prefill, chunks, assemble, score, repair, first_token,\n"
+             "decode, total}, evidence [{image, box [x, y, width, height], score}],\n"
+             "peak_bytes, model {name, digest}, version. first_token counts from the\n"
+             "question, total from the start. Boxes are in pixels of the upright image.\n"
+             "\n"
+             "Images that were seen before skip the vision tower, which changes nothing.\n"
+             "Chunks are used with --reuse alone; repaired in part they approximate.\n"
              "\n"
              "Example:\n"
              "  vlqa --image chart.png -p \"Which year was best?\"\n",

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-static const struct verb *const verbs[] = {&verb_ask, &verb_inspect, &verb_bench, &verb_study};
+static const struct verb *const verbs[] = {&verb_ask, &verb_bench, &verb_cache, &verb_inspect,
+                                           &verb_study};
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static int print_overview(void)
@@ -28,6 +29,7 @@ static int print_overview(void)
          "  3    an image was rejected\n"
          "  4    a model was rejected\n"
          "  5    out of memory, or over a limit\n"
+         "  6    the cache had a problem (--cache-strict, cache verify)\n"
          "  130  interrupted");
     return cli_flush();
 }

@@ -25,12 +25,25 @@ static cJSON *top(const struct report *r)
     return r->level[r->depth - 1];
 }
 
+/* Takes value over. */
+static void open_value(struct report *r, const char *name, cJSON *value)
+{
+    int added = value && (name ? cJSON_AddItemToObject(top(r), name, value)
+                               : cJSON_AddItemToArray(top(r), value));
+    assert(r->depth < REPORT_DEPTH);
+    if (!added) cJSON_Delete(value);
+    r->level[r->depth++] = added ? value : NULL;
+    r->failed |= !added;
+}
+
 void report_open(struct report *r, const char *name)
 {
-    cJSON *object = cJSON_AddObjectToObject(top(r), name);
-    assert(r->depth < REPORT_DEPTH);
-    r->level[r->depth++] = object;
-    r->failed |= !object;
+    open_value(r, name, cJSON_CreateObject());
+}
+
+void report_open_list(struct report *r, const char *name)
+{
+    open_value(r, name, cJSON_CreateArray());
 }
 
 void report_close(struct report *r)
@@ -90,6 +103,15 @@ void report_number(struct report *r, const char *name, double value)
 void report_real(struct report *r, const char *name, double value)
 {
     report_number(r, name, round(value * 1e3) / 1e3);
+}
+
+void report_counts(struct report *r, const char *name, int ram, int disk, int made)
+{
+    report_open(r, name);
+    report_int(r, "ram", ram);
+    report_int(r, "disk", disk);
+    report_int(r, "made", made);
+    report_close(r);
 }
 
 char *report_end(struct report *r)

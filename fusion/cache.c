@@ -3,22 +3,22 @@
 
 #include <stdio.h>
 
-vlqa_status vlqa_cache_info(const struct vlqa_engine *e, struct vlqa_cache_info *out)
+vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *e, struct vlqa_cache_stats *out)
 {
     struct store_stats s;
     if (!e || !out || !e->usable) return VLQA_EUSAGE;
     store_stats(e->store, &s);
-    *out = (struct vlqa_cache_info){.ram_records = s.ram_records,
-                                    .ram_bytes = s.ram_bytes,
-                                    .disk_records = s.disk_records,
-                                    .disk_bytes = s.disk_bytes,
-                                    .hits_ram = s.hits_ram,
-                                    .hits_disk = s.hits_disk,
-                                    .misses = s.misses,
-                                    .evicted_ram = s.evicted_ram,
-                                    .evicted_disk = s.evicted_disk,
-                                    .rejected = s.rejected,
-                                    .write_failures = s.write_failures};
+    *out = (struct vlqa_cache_stats){.ram_records = s.ram_records,
+                                     .ram_bytes = s.ram_bytes,
+                                     .disk_records = s.disk_records,
+                                     .disk_bytes = s.disk_bytes,
+                                     .hits_ram = s.hits_ram,
+                                     .hits_disk = s.hits_disk,
+                                     .misses = s.misses,
+                                     .evicted_ram = s.evicted_ram,
+                                     .evicted_disk = s.evicted_disk,
+                                     .rejected = s.rejected,
+                                     .write_failures = s.write_failures};
     snprintf(out->disk_problem, sizeof out->disk_problem, "%s", store_disk_message(e->store));
     return VLQA_OK;
 }

@@ -211,6 +211,7 @@ struct vlqa_placed_chunk { /* rows that were computed together, seeing the prefi
     int image;             /* of the answer, or -1: a text */
     int text;              /* the how many-th document, or -1 */
     int y, x, h, w;        /* of an image: its cells of the grid */
+    int first_row;         /* of the prompt; a text's others follow */
     int rows, rows_exact;  /* of them as a full prefill gives them: never repaired */
     enum vlqa_source source;
 };
@@ -296,7 +297,7 @@ struct vlqa_record {
 /* The record is valid during the call. Nonzero ends the scan; that is no error. */
 typedef int (*vlqa_record_fn)(void *user, const struct vlqa_record *record);
 
-struct vlqa_cache_info { /* of an engine, since it was opened */
+struct vlqa_cache_stats { /* of an engine, since it was opened */
     uint64_t ram_records, ram_bytes;
     uint64_t disk_records, disk_bytes; /* of the directory now, whoever wrote them */
     uint64_t hits_ram, hits_disk, misses, evicted_ram, evicted_disk;
@@ -380,7 +381,8 @@ VLQA_API vlqa_status vlqa_decode_image(struct vlqa_session *session, const void 
 VLQA_API void vlqa_free_pixels(struct vlqa_pixels *pixels); /* NULL and zeroed are fine */
 
 /* Safe while other threads use the engine. */
-VLQA_API vlqa_status vlqa_cache_info(const struct vlqa_engine *engine, struct vlqa_cache_info *out);
+VLQA_API vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine,
+                                           struct vlqa_cache_stats *out);
 /* The records of a directory, least recently used first. Safe while others use it. VLQA_EIO: there
  * is no such directory, or it cannot be read. */
 VLQA_API vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_record_fn fn);

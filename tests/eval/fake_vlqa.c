@@ -11,6 +11,10 @@
  *                      steps each, a piece of the answer is one
  *   stubborn = 1       callbacks cannot cancel
  *   log = TEXT         an info line and a warning when the engine opens
+ *   reuse = 1          the answer came from two chunks of an image of 20 x 10 pixels, with evidence
+ *   warm, scan, remove = STATUS        that call fails
+ *   records = N        in the directory, all but one visual; damaged = N of them
+ *   rejected, unwritten = N; problem = TEXT    of the cache
  */
 #include "include/vlqa.h"
 
@@ -137,6 +141,11 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
               options->threads, (int)options->image_mode, (int)options->resize,
               options->image_min_tokens, options->image_max_tokens,
               (long long)options->image_max_pixels);
+    note_call("cache dir=%s salt=%s ram=%lld disk=%lld off=%d",
+              options->cache_dir ? options->cache_dir : "none",
+              options->cache_salt ? options->cache_salt : "none",
+              (long long)options->cache_ram_bytes, (long long)options->cache_disk_bytes,
+              options->no_cache);
     script("log", line, sizeof line);
     if (line[0]) {
         options->log(options->user, VLQA_LOG_INFO, line);
@@ -349,6 +358,53 @@ static vlqa_status decode(struct vlqa_session *s, const struct vlqa_ask_options 
     }
 }
 
+static void note_reuse(const struct vlqa_ask_options *o)
+{
+    note_call("reuse %d ratio=%g chunker=%d k=%d text=%d score=%d query=%d layers=%d-%d",
+              (int)o->reuse, (double)o->recompute_ratio, (int)o->chunker, o->chunk_k,
+              o->chunk_text_rows, (int)o->score, (int)o->score_query, o->score_layer_begin,
+              o->score_layer_end);
+}
+
+/* One image of 2 x 1 cells behind three rows of prefix, a chunk each. */
+static void fill_reuse(struct vlqa_answer *a)
+{
+    static const struct vlqa_placed_image image[] = {{20, 10, 1, 2, 3, VLQA_SOURCE_DISK}};
+    static const struct vlqa_placed_chunk chunk[] = {
+        {0, -1, 0, 0, 1, 1, 3, 1, 1, VLQA_SOURCE_RAM},
+        {0, -1, 0, 1, 1, 1, 4, 1, 0, VLQA_SOURCE_MADE}};
+    static const struct vlqa_evidence evidence[] = {{0, 10, 0, 10, 10, 2.5f}};
+    static const float score[64] = {0, 0, 0, 0.5f, 2.5f};
+    static const uint8_t selected[64] = {0, 0, 0, 0, 1};
+    if (!script_number("reuse")) return;
+    a->image = image;
+    a->n_images = 1;
+    a->chunk = chunk;
+    a->n_chunks = 2;
+    a->evidence = evidence;
+    a->n_evidence = 1;
+    a->row_score = score;
+    a->row_selected = selected;
+    a->rows_selected = 1;
+    a->rows_recomputed = 12;
+    a->chunks_ram = a->chunks_made = a->visual_disk = 1;
+    a->ms_chunks = 3;
+    a->ms_assemble = 0.5;
+    a->ms_score = 1.5;
+    a->ms_repair = 4;
+}
+
+vlqa_status vlqa_warm(struct vlqa_session *session, const struct vlqa_ask_options *options,
+                      struct vlqa_answer *answer)
+{
+    note_call("warm");
+    note_reuse(options);
+    memset(answer, 0, sizeof *answer);
+    answer->rows_context = 2;
+    fill_reuse(answer);
+    return script_status("warm", session->message);
+}
+
 vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
                      const struct vlqa_ask_options *options, struct vlqa_answer *answer)
 {
@@ -360,6 +416,7 @@ vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
               question, o.max_tokens, (double)o.temperature, o.top_k, (double)o.top_p,
               (double)o.min_p, (double)o.repetition_penalty, (double)o.presence_penalty,
               (unsigned long long)o.seed, o.keep, o.ignore_eos);
+    note_reuse(&o);
     memset(answer, 0, sizeof *answer);
     status = run_phase(session->engine, session->options.progress, session->options.user, "prefill",
                        session->message);
@@ -383,5 +440,69 @@ vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
     answer->ms_decode = 20;
     answer->ms_total = 31;
     answer->peak_bytes = 5000000000;
+    fill_reuse(answer);
     return status;
+}
+
+/* ---- cache ---- */
+
+vlqa_status vlqa_decode_image(struct vlqa_session *session, const void *data, size_t bytes,
+                              const char *name, struct vlqa_pixels *out)
+{
+    (void)session, (void)data;
+    note_call("decode %s %zu", name, bytes);
+    *out = (struct vlqa_pixels){calloc(20 * 10, 3), 20, 10};
+    return VLQA_OK;
+}
+
+void vlqa_free_pixels(struct vlqa_pixels *pixels)
+{
+    free(pixels->rgb);
+    pixels->rgb = NULL;
+}
+
+vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine, struct vlqa_cache_stats *out)
+{
+    (void)engine;
+    memset(out, 0, sizeof *out);
+    out->rejected = (uint64_t)script_number("rejected");
+    out->write_failures = (uint64_t)script_number("unwritten");
+    script("problem", out->disk_problem, sizeof out->disk_problem);
+    return VLQA_OK;
+}
+
+static vlqa_status cache_status(const struct vlqa_cache_options *o, const char *key)
+{
+    char message[256];
+    vlqa_status status = script_status(key, message);
+    if (status != VLQA_OK) o->log(o->user, VLQA_LOG_ERROR, message);
+    return status;
+}
+
+vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_record_fn fn)
+{
+    int n = script_number("records"), damaged = script_number("damaged");
+    note_call("scan %s verify=%d", options->dir, options->verify);
+    for (int i = 0; i < n; i++) {
+        char key[65];
+        struct vlqa_record r = {.key = key,
+                                .kind = i ? VLQA_RECORD_VISUAL : VLQA_RECORD_CHUNK,
+                                .rows = 70,
+                                .grid_h = i ? 7 : 0,
+                                .grid_w = i ? 10 : 0,
+                                .bytes = 2048,
+                                .mtime = time(NULL) - 7200,
+                                .intact = i >= damaged};
+        snprintf(key, sizeof key, "%064d", i);
+        if (fn(options->user, &r)) break;
+    }
+    return cache_status(options, "scan");
+}
+
+vlqa_status vlqa_cache_remove(const struct vlqa_cache_options *options, const char *key,
+                              int *removed)
+{
+    note_call("remove %s %s", options->dir, key ? key : "all");
+    *removed = script_number("records");
+    return cache_status(options, "remove");
 }

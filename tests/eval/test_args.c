@@ -13,7 +13,19 @@ struct fields {
     const char *text, *where;
     struct arg_size size;
     struct arg_items items;
+    struct span {
+        int first, last;
+    } span;
 };
+
+/* "3:5" */
+static int read_span(const char *text, void *field)
+{
+    struct span *out = field;
+    const char *end;
+    return args_number(text, 0, 50, &end, &out->first) && *end == ':' &&
+           args_number(end + 1, out->first, 50, &end, &out->last) && !*end;
+}
 
 #define FIELD(member) .offset = offsetof(struct fields, member)
 
@@ -31,6 +43,8 @@ static const struct arg table[] = {
      .help = "a long sentence that cannot stand on one line of eighty columns, so it is wrapped"},
     {ARG_SIZE, .name = "size", .value = "WIDTHxHEIGHT", .min = 0, .max = 100, FIELD(size),
      .help = "a size"},
+    {ARG_FORM, .name = "span", .value = "A:B", .read = read_span, .form = "A:B up to 50",
+     .fallback = "1:2", FIELD(span), .help = "a span"},
     {ARG_ITEM, .name = "image", .value = "FILE", FIELD(items), .help = "an item"},
     {ARG_ITEM, .name = "note-file", .value = "FILE", FIELD(items), .help = "another"},
     {ARG_POSITIONAL, .name = "where", .value = "DIR", FIELD(where), .help = "a place"},
@@ -80,6 +94,41 @@ TEST(every_kind_is_stored)
     CHECK_EQ(fields.size.width, 3);
     CHECK_EQ(fields.size.height, 100);
     CHECK_STR(fields.where, "/dir");
+}
+
+TEST(forms_are_read_by_their_own_function)
+{
+    REQUIRE(PARSE("--span", "7:50") == VLQA_OK);
+    CHECK_EQ(fields.span.first, 7);
+    CHECK_EQ(fields.span.last, 50);
+    REQUIRE(PARSE("/dir") == VLQA_OK);
+    CHECK_EQ(fields.span.last, 2);
+    REFUSED("--span is 7:51, expected A:B up to 50", "--span", "7:51");
+    REFUSED("--span is 9, expected A:B", "--span=9");
+    REFUSED("--span is 99999999999999999999:1, expected", "--span", "99999999999999999999:1");
+}
+
+TEST(the_cache_home_is_absolute_or_none)
+{
+    static const struct {
+        const char *xdg, *home, *expected;
+    } homes[] = {{"/x", "/h", "/x"}, {"", "/h", "/h/.cache"}, {"x", "/h", "/h/.cache"},
+                 {NULL, "h", NULL},  {NULL, "", NULL},        {NULL, NULL, NULL},
+                 {"/x", NULL, "/x"}};
+    char path[16];
+    for (size_t i = 0; i < sizeof homes / sizeof *homes; i++) {
+        int found;
+        unsetenv("XDG_CACHE_HOME");
+        unsetenv("HOME");
+        if (homes[i].xdg) setenv("XDG_CACHE_HOME", homes[i].xdg, 1);
+        if (homes[i].home) setenv("HOME", homes[i].home, 1);
+        found = args_cache_home(path, sizeof path);
+        CHECK_EQ(found, homes[i].expected != NULL);
+        if (found && homes[i].expected) CHECK_STR(path, homes[i].expected);
+    }
+    setenv("HOME", "/a/home/that/is/too/long", 1);
+    unsetenv("XDG_CACHE_HOME");
+    CHECK_EQ(args_cache_home(path, sizeof path), 0);
 }
 
 TEST(absent_options_have_their_defaults)

@@ -111,9 +111,11 @@ TEST(options_reach_the_runtime)
     CHECK_EQ(r->code, 0);
     CHECK_STR(r->calls, "open model=model shape=none seed=0 dtype=2 cpu=2 threads=3 mode=1 "
                         "resize=1 min=4 max=16 pixels=5000000000\n"
+                        "cache dir=none salt=none ram=1073741824 disk=4294967296 off=0\n"
                         "session rows=777\n"
                         "ask ? max=9 temp=0.5 k=40 p=0.25 min=0.125 rep=1.5 pres=-0.5 "
-                        "seed=18446744073709551615 keep=0 ignore=0\n");
+                        "seed=18446744073709551615 keep=0 ignore=0\n"
+                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=0 query=0 layers=0-0\n");
 }
 
 TEST(defaults_are_greedy_and_automatic)
@@ -121,8 +123,10 @@ TEST(defaults_are_greedy_and_automatic)
     struct run *r = run_script("", ARGS(MODEL, "-p", "?"));
     CHECK_STR(r->calls, "open model=model shape=none seed=0 dtype=0 cpu=0 threads=0 mode=0 "
                         "resize=0 min=0 max=0 pixels=100000000\n"
+                        "cache dir=none salt=none ram=1073741824 disk=4294967296 off=0\n"
                         "session rows=0\n"
-                        "ask ? max=128 temp=0 k=0 p=1 min=0 rep=1 pres=0 seed=0 keep=0 ignore=0\n");
+                        "ask ? max=128 temp=0 k=0 p=1 min=0 rep=1 pres=0 seed=0 keep=0 ignore=0\n"
+                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=0 query=0 layers=0-0\n");
 }
 
 TEST(standard_input_is_read_once)
@@ -174,16 +178,17 @@ TEST(file_names_are_bytes)
 
 TEST(json_of_ask_holds_every_field)
 {
-    static const char *const members[] = {"answer", "tokens",     "stop",  "rows",
-                                          "ms",     "peak_bytes", "model", "version"};
+    static const char *const members[] = {"answer",   "tokens",     "stop",   "strategy",
+                                          "rows",     "chunks",     "visual", "ms",
+                                          "evidence", "peak_bytes", "model",  "version"};
     struct run *r = run_cli((struct setup){ANSWER}, ARGS(MODEL, "-p", "Is it?", "--json"));
     struct json_doc *doc = run_json(r);
     const struct json *member;
     CHECK_EQ(r->code, 0);
     REQUIRE(doc);
-    CHECK_EQ(json_count(json_root(doc)), 8);
+    CHECK_EQ(json_count(json_root(doc)), 12);
     member = json_first(json_root(doc));
-    for (size_t i = 0; i < 8 && member; i++, member = json_next(member))
+    for (size_t i = 0; i < 12 && member; i++, member = json_next(member))
         CHECK_STR(json_name(member), members[i]);
     CHECK_STR(run_text(doc, "answer"), "Yes, it is.");
     CHECK_STR(run_text(doc, "stop"), "eos");
@@ -202,6 +207,36 @@ TEST(json_of_ask_holds_every_field)
     CHECK(run_number(doc, "ms", "decode") == 20);
     CHECK(run_number(doc, "ms", "total") >= run_number(doc, "ms", "load"));
     CHECK_STR(json_text(json_get(json_get(json_root(doc), "model"), "digest")), "00ff");
+    json_free(doc);
+}
+
+TEST(json_tells_of_reuse_and_evidence)
+{
+    struct run *r =
+        run_script("reuse=1\n", ARGS(MODEL, "-p", "Is it?", "--json", "--reuse", "prophet"));
+    struct json_doc *doc = run_json(r);
+    const struct json *e;
+    CHECK_EQ(r->code, 0);
+    REQUIRE(doc);
+    CHECK_STR(run_text(doc, "strategy"), "prophet");
+    CHECK(run_number(doc, "rows", "selected") == 1);
+    CHECK(run_number(doc, "rows", "recomputed") == 12);
+    CHECK(run_number(doc, "rows", "exact") == 1);
+    CHECK(run_number(doc, "chunks", "ram") == 1);
+    CHECK(run_number(doc, "chunks", "disk") == 0);
+    CHECK(run_number(doc, "chunks", "made") == 1);
+    CHECK(run_number(doc, "visual", "disk") == 1);
+    CHECK(run_number(doc, "ms", "chunks") == 3);
+    CHECK(run_number(doc, "ms", "assemble") == 0.5);
+    CHECK(run_number(doc, "ms", "score") == 1.5);
+    CHECK(run_number(doc, "ms", "repair") == 4);
+    CHECK_EQ(json_count(json_get(json_root(doc), "evidence")), 1);
+    e = json_first(json_get(json_root(doc), "evidence"));
+    CHECK(json_number(json_get(e, "image")) == 0);
+    CHECK(json_number(json_get(e, "score")) == 2.5);
+    CHECK_EQ(json_count(json_get(e, "box")), 4);
+    CHECK(json_number(json_first(json_get(e, "box"))) == 10);
+    CHECK(json_number(json_next(json_first(json_get(e, "box")))) == 0);
     json_free(doc);
 }
 
@@ -253,6 +288,160 @@ TEST(logits_are_little_endian_floats)
     CHECK_EQ(r->code, 1);
     CHECK_STR(r->out, "Yes, it is.\n");
     CHECK_HAS(r->err, "none/logits");
+}
+
+/* ---- reuse ---- */
+
+TEST(options_of_reuse_reach_the_runtime)
+{
+    struct run *r =
+        run_script("", ARGS(MODEL, "-p", "?", "--reuse", "infoflow", "--recompute-ratio", "0.25",
+                            "--chunk", "grid:3", "--chunk-text", "64", "--score", "vatp",
+                            "--score-layers", "2-5", "--score-query", "last"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->calls, "reuse 3 ratio=0.25 chunker=1 k=3 text=64 score=4 query=2 layers=2-6\n");
+}
+
+TEST(every_method_has_its_name)
+{
+    static const char *const names[] = {"off",        "full", "none",    "infoflow", "prophet",
+                                        "cacheblend", "epic", "vlcache", "random"};
+    for (int i = 0; i <= VLQA_REUSE_RANDOM; i++) {
+        char expected[32];
+        struct run *r = run_script("", ARGS(MODEL, "-p", "?", "--reuse", names[i]));
+        snprintf(expected, sizeof expected, "reuse %d ", i);
+        CHECK_HAS(r->calls, expected);
+    }
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--reuse", "auto"))->calls, "reuse 0 ");
+}
+
+TEST(forms_of_reuse_are_checked)
+{
+    static const struct {
+        const char *option, *value, *expected;
+    } bad[] = {
+        {"--chunk", "grid", "--chunk is grid, expected image, grid:K or strips:K"},
+        {"--chunk", "grid:", "--chunk is grid:, expected image"},
+        {"--chunk", "grid:0", "K from 1 to 256"},
+        {"--chunk", "strips:257", "K from 1 to 256"},
+        {"--chunk", "strips:99999999999999999999", "K from 1 to 256"},
+        {"--chunk", "grid:2x", "--chunk is grid:2x"},
+        {"--chunk", "grid: 2", "--chunk is grid: 2"},
+        {"--chunk", "grids:2", "--chunk is grids:2"},
+        {"--chunk", "image:1", "--chunk is image:1"},
+        {"--score-layers", "5-2", "--score-layers is 5-2, expected all, a layer or A-B"},
+        {"--score-layers", "-1", "--score-layers is -1, expected"},
+        {"--score-layers", "1-", "--score-layers is 1-"},
+        {"--score-layers", "1-2-3", "--score-layers is 1-2-3"},
+        {"--score-layers", "", "--score-layers is , expected"},
+        {"--reuse", "some", "--reuse is some, expected off, auto, full"},
+        {"--recompute-ratio", "1.5", "--recompute-ratio is 1.5, expected a number from 0 to 1"},
+        {"--chunk-text", "0", "--chunk-text is 0, expected a whole number from 1"},
+        {"--cache-ram", "0", "--cache-ram is 0, expected a whole number from 1"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct run *r = run_script("", ARGS(MODEL, "-p", "?", bad[i].option, bad[i].value));
+        CHECK_EQ(r->code, 2);
+        CHECK_HAS(r->err, bad[i].expected);
+    }
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--score-layers", "7"))->calls, "layers=7-8\n");
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--chunk", "strips:256"))->calls,
+              "chunker=2 k=256");
+}
+
+/* ---- cache ---- */
+
+TEST(options_of_the_cache_reach_the_runtime)
+{
+    struct run *r = run_script("", ARGS(MODEL, "-p", "?", "--cache-dir", "kept", "--cache-salt",
+                                        "me", "--cache-ram", "2", "--cache-disk", "3"));
+    CHECK_HAS(r->calls, "cache dir=kept salt=me ram=2097152 disk=3145728 off=0\n");
+    r = run_script("", ARGS(MODEL, "-p", "?", "--cache-dir", "kept", "--no-cache"));
+    CHECK_HAS(r->calls, "cache dir=none ");
+    CHECK_HAS(r->calls, " off=1\n");
+}
+
+TEST(the_cache_lies_in_the_cache_home)
+{
+    static const struct {
+        const char *environment, *expected;
+    } table[] = {
+        {"HOME=/proc/self/cwd", "cache dir=/proc/self/cwd/.cache/vlqa "},
+        {"XDG_CACHE_HOME=/proc/self/cwd/xdg", "cache dir=/proc/self/cwd/xdg/vlqa "},
+        {"XDG_CACHE_HOME=relative", "cache dir=none "},
+        {"HOME=", "cache dir=none "},
+        {"HOME=relative", "cache dir=none "},
+        {"HOME=/none/such", "cache dir=none "},
+        {"VLQA_CACHE_DIR=elsewhere", "cache dir=elsewhere "},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct run *r =
+            run_cli((struct setup){.environment = table[i].environment}, ARGS(MODEL, "-p", "?"));
+        CHECK_EQ(r->code, 0);
+        CHECK_STR(r->err, "");
+        CHECK_HAS(r->calls, table[i].expected);
+    }
+}
+
+TEST(a_problem_of_the_cache_is_6_when_strict)
+{
+    static const struct {
+        const char *script, *message;
+    } table[] = {{"answer=Yes\nrejected=2\n", "2 damaged records"},
+                 {"answer=Yes\nunwritten=3\n", "3 not written"},
+                 {"answer=Yes\nproblem=it is full\n", "cache: it is full"}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct run *r = run_script(table[i].script,
+                                   ARGS(MODEL, "-p", "?", "--cache-dir", "kept", "--cache-strict"));
+        CHECK_EQ(r->code, 6);
+        CHECK_STR(r->out, "Yes\n");
+        CHECK_HAS(r->err, table[i].message);
+        r = run_script(table[i].script, ARGS(MODEL, "-p", "?", "--cache-dir", "kept"));
+        CHECK_EQ(r->code, 0);
+        CHECK_STR(r->err, "");
+    }
+    CHECK_EQ(run_script("", ARGS(MODEL, "-p", "?", "--cache-strict"))->code, 6); /* no home */
+    CHECK_EQ(run_script("", ARGS(MODEL, "-p", "?", "--cache-strict", "--no-cache"))->code, 0);
+    CHECK_EQ(run_script("", ARGS(MODEL, "-p", "?", "--cache-strict", "--cache-dir", "kept"))->code,
+             0);
+}
+
+/* ---- explaining ---- */
+
+TEST(the_cache_is_explained_line_by_line)
+{
+    struct run *r = run_script("answer=Yes\nreuse=1\n", ARGS(MODEL, "-p", "?", "--explain-cache"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "Yes\n");
+    CHECK_STR(r->err,
+              "vlqa: image 1: 20 x 10 pixels, 2 x 1 rows, tower output found on disk; exact\n"
+              "vlqa: chunk 1: image 1, 1 x 1 cells from (0, 0): 1 rows, found in memory; exact, "
+              "nothing before it but the prefix\n"
+              "vlqa: chunk 2: image 1, 1 x 1 cells from (1, 0): 1 rows, not found, made; 0 exact, "
+              "1 without their context, 1 of them repaired\n");
+    r = run_script("answer=Yes\n", ARGS(MODEL, "-p", "?", "--explain-cache"));
+    CHECK_HAS(r->err, "no chunks: ");
+}
+
+TEST(a_picture_is_written)
+{
+    static const unsigned char signature[8] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+    static char png[1 << 16];
+    struct run *r;
+    put_file("a.png", "pixels", 6);
+    r = run_script("answer=Yes\nreuse=1\n",
+                   ARGS(MODEL, "-p", "?", "--image", "a.png", "--explain", "why.png"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    CHECK_HAS(r->calls, "decode a.png 6\n");
+    CHECK(get_file("why.png", png, sizeof png) > 1000);
+    CHECK(memcmp(png, signature, 8) == 0);
+    r = run_script("reuse=1\n", ARGS(MODEL, "-p", "?", "--image", "a.png", "--explain", "no/why"));
+    CHECK_EQ(r->code, 1);
+    CHECK_HAS(r->err, "no/why");
+    r = run_script("", ARGS(MODEL, "-p", "?", "--explain", "why.png"));
+    CHECK_EQ(r->code, 2);
+    CHECK_STR(r->calls, "");
 }
 
 /* ---- the model that is used ---- */

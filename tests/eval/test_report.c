@@ -17,6 +17,32 @@ static struct json_doc *read_back(char *line)
     return doc;
 }
 
+TEST(lists_hold_objects)
+{
+    struct report r = report_begin();
+    struct json_doc *doc;
+    const struct json *list;
+    report_open_list(&r, "list");
+    for (int i = 0; i < 2; i++) {
+        report_open(&r, NULL);
+        report_int(&r, "n", i);
+        report_close(&r);
+    }
+    report_close(&r);
+    report_open_list(&r, "empty");
+    report_close(&r);
+    report_counts(&r, "counts", 1, 2, 3);
+    doc = read_back(report_end(&r));
+    REQUIRE(doc);
+    list = json_get(json_root(doc), "list");
+    CHECK_EQ(json_kind(list), JSON_ARRAY);
+    CHECK_EQ(json_count(list), 2);
+    CHECK(json_number(json_get(json_next(json_first(list)), "n")) == 1);
+    CHECK_EQ(json_kind(json_get(json_root(doc), "empty")), JSON_ARRAY);
+    CHECK(json_number(json_get(json_get(json_root(doc), "counts"), "made")) == 3);
+    json_free(doc);
+}
+
 TEST(members_are_read_back)
 {
     static const int list[] = {5, 11, 17};

@@ -1,0 +1,194 @@
+/* test_program_cache.c - the whole program twice: what the first run keeps, the second finds. */
+#include "tests/check.h"
+#include "tests/eval/run_cli.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define ASSETS VLQA_SOURCE_DIR "/assets/"
+#define MODEL "-m", ASSETS "default-model"
+#define CHART "--image", ASSETS "samples/05.png"
+#define QUESTION "-p", "What is the value of February?"
+#define REUSE "--reuse", "infoflow", "--chunk", "grid:2"
+#define ANSWER "27k\n"
+
+static struct run *vlqa(const char *const *args)
+{
+    return run_cli((struct setup){.program = NULL}, args);
+}
+
+static double number(const struct run *r, const char *object, const char *name)
+{
+    struct json_doc *doc = run_json(r);
+    double value = doc ? run_number(doc, object, name) : (double)NAN;
+    json_free(doc);
+    return value;
+}
+
+static int same_file(const char *a, const char *b)
+{
+    static char first[1 << 16], second[1 << 16];
+    size_t n = get_file(a, first, sizeof first), m = get_file(b, second, sizeof second);
+    return n > 1000 && n == m && memcmp(first, second, n) == 0;
+}
+
+/* Flips a bit in the middle of one record file. */
+static void damage_one(const char *dir)
+{
+    char path[512];
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    REQUIRE(d);
+    while ((e = readdir(d)) && !strstr(e->d_name, ".vlqa")) {
+    }
+    REQUIRE(e);
+    (void)snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+    closedir(d);
+    {
+        struct stat st;
+        char byte = 0;
+        int fd = open(path, O_RDWR);
+        REQUIRE(fd >= 0 && fstat(fd, &st) == 0 && pread(fd, &byte, 1, st.st_size / 2) == 1);
+        byte = (char)(byte ^ 4);
+        CHECK_EQ(pwrite(fd, &byte, 1, st.st_size / 2), 1);
+        close(fd);
+    }
+}
+
+TEST(a_second_run_finds_what_the_first_kept)
+{
+    struct run *r = vlqa(
+        ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "two", "--json", "--logits", "cold"));
+    CHECK_EQ(r->code, 0);
+    CHECK(number(r, "chunks", "made") == 4);
+    CHECK(number(r, "visual", "made") == 1);
+    r = vlqa(
+        ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "two", "--json", "--logits", "warm"));
+    CHECK_EQ(r->code, 0);
+    CHECK(number(r, "chunks", "disk") == 4);
+    CHECK(number(r, "chunks", "made") == 0);
+    CHECK(number(r, "visual", "disk") == 1);
+    CHECK(same_file("cold", "warm"));
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "two", "--explain-cache"));
+    CHECK_STR(r->out, ANSWER);
+    CHECK_HAS(r->err, "tower output found on disk; exact");
+    CHECK_HAS(r->err, "chunk 4: image 1, 5 x 4 cells from (5, 3): 20 rows, found on disk; 0 exact");
+}
+
+TEST(exact_answers_are_the_same_with_and_without_a_cache)
+{
+    CHECK_EQ(vlqa(ARGS(MODEL, CHART, QUESTION, "--no-cache", "--logits", "none"))->code, 0);
+    CHECK_EQ(vlqa(ARGS(MODEL, CHART, QUESTION, "--cache-dir", "exact", "--logits", "a"))->code, 0);
+    CHECK_EQ(vlqa(ARGS(MODEL, CHART, QUESTION, "--cache-dir", "exact", "--logits", "b"))->code, 0);
+    CHECK(same_file("none", "a"));
+    CHECK(same_file("none", "b"));
+}
+
+TEST(a_fresh_home_gets_a_cache)
+{
+    struct setup s = {.environment = "HOME=/proc/self/cwd"};
+    struct run *r = run_cli(s, ARGS(MODEL, CHART, QUESTION));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    CHECK_STR(r->out, ANSWER);
+    CHECK_EQ(access(".cache/vlqa", F_OK), 0);
+    r = run_cli(s, ARGS("cache", "ls"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "visual      70 rows     10 x 7");
+}
+
+TEST(a_cache_that_cannot_be_used_changes_no_answer)
+{
+    struct run *r;
+    put_file("file", "", 0);
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, "--cache-dir", "file"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, ANSWER);
+    CHECK_HAS(r->err, "expected a directory");
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, "--cache-dir", "file", "--cache-strict"));
+    CHECK_EQ(r->code, 6);
+    CHECK_STR(r->out, ANSWER);
+    CHECK_EQ(vlqa(ARGS(MODEL, CHART, QUESTION, "--cache-dir", "file/in/file"))->code, 0);
+}
+
+TEST(a_damaged_record_is_found_told_and_made_again)
+{
+    struct run *r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "hurt"));
+    CHECK_STR(r->out, ANSWER);
+    damage_one("hurt");
+    r = vlqa(ARGS("cache", "verify", "--cache-dir", "hurt"));
+    CHECK_EQ(r->code, 6);
+    CHECK_HAS(r->out, "5 records, 1 damaged\n");
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "hurt", "--cache-strict"));
+    CHECK_EQ(r->code, 6);
+    CHECK_STR(r->out, ANSWER);
+    CHECK_HAS(r->err, "1 damaged records");
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "hurt", "--cache-strict"));
+    CHECK_EQ(r->code, 0);
+    r = vlqa(ARGS("cache", "verify", "--cache-dir", "hurt"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "5 records, 0 damaged\n");
+}
+
+TEST(salts_and_budgets_hold)
+{
+    struct run *r;
+    vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "salty"));
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "salty", "--cache-salt", "other",
+                  "--json"));
+    CHECK(number(r, "chunks", "made") == 4);
+    CHECK(number(r, "visual", "made") == 1);
+    r = vlqa(ARGS("cache", "stat", "--cache-dir", "salty"));
+    CHECK_HAS(r->out, "all          10 records");
+    for (int i = 0; i < 4; i++) { /* some 0.4 MiB each */
+        char salt[8];
+        (void)snprintf(salt, sizeof salt, "%d", i);
+        r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "small", "--cache-disk", "1",
+                      "--cache-salt", salt));
+        CHECK_STR(r->out, ANSWER);
+    }
+    r = vlqa(ARGS("cache", "stat", "--cache-dir", "small", "--cache-disk", "1"));
+    CHECK_HAS(r->out, " KiB of 1.00 MiB\n");
+}
+
+TEST(a_warmed_document_is_found)
+{
+    struct run *r =
+        vlqa(ARGS("cache", "warm", MODEL, CHART, "--chunk", "grid:2", "--cache-dir", "warm-dir"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "images: 0 found, 1 made\nchunks: 0 found, 4 made\n");
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "warm-dir", "--json"));
+    CHECK(number(r, "chunks", "disk") == 4);
+    CHECK(number(r, "chunks", "made") == 0);
+    r = vlqa(ARGS("cache", "rm", "--all", "--cache-dir", "warm-dir"));
+    CHECK_STR(r->out, "5 records removed\n");
+    CHECK_STR(vlqa(ARGS("cache", "ls", "--cache-dir", "warm-dir"))->out, "");
+}
+
+TEST(two_pictures_are_explained_side_by_side)
+{
+    static char png[1 << 20];
+    struct run *r = vlqa(ARGS(MODEL, CHART, "--image", ASSETS "samples/02.png", QUESTION, REUSE,
+                              "--explain", "why.png"));
+    size_t bytes = get_file("why.png", png, sizeof png);
+    CHECK_EQ(r->code, 0);
+    CHECK(bytes > 5000);
+    put_file("copy.png", png, bytes);
+    r = vlqa(ARGS(MODEL, "--image", "why.png", QUESTION, "-n", "1", "-q")); /* it is a picture */
+    CHECK_EQ(r->code, 0);
+}
+
+TEST(layers_the_model_lacks_are_refused)
+{
+    struct run *r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--score-layers", "0-99"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "score layers 0 to 100");
+}
+
+int main(int argc, char **argv)
+{
+    run_begin(VLQA);
+    return check_main(argc, argv);
+}
