@@ -38,24 +38,24 @@ static int next_word(struct words *w)
     return 1;
 }
 
-static vlqa_status add_method(struct study *s, const struct method *m)
+/* *at: where it stands; a method is run once. */
+static vlqa_status add_method(struct study *s, const struct method *m, int *at)
 {
-    for (int i = 0; i < s->n_methods; i++)
-        if (strcmp(s->method[i].name, m->name) == 0) return VLQA_OK;
+    for (*at = 0; *at < s->n_methods; ++*at)
+        if (strcmp(s->method[*at].name, m->name) == 0) return VLQA_OK;
     if (s->n_methods == STUDY_METHODS)
         return env_fail(&s->cli.env, VLQA_ELIMIT, "--methods: more than %d", STUDY_METHODS);
     s->method[s->n_methods++] = *m;
     return VLQA_OK;
 }
 
-static vlqa_status parse_methods(struct study *s, const char *option, const char *list)
+static vlqa_status parse_methods(struct study *s, const char *option, const char *list, int *at)
 {
     struct words w = {.at = list};
-    struct method m;
     while (next_word(&w)) {
+        struct method m;
         TRY(method_parse(&s->cli.env, option, w.word, &m));
-        TRY(add_method(s, &m));
-        if (option[2] == 'a') s->against = s->n_methods - 1;
+        TRY(add_method(s, &m, at));
     }
     return VLQA_OK;
 }
@@ -94,8 +94,9 @@ static vlqa_status parse_cuts(struct study *s)
 
 static vlqa_status parse_lists(struct study *s)
 {
-    TRY(parse_methods(s, "--methods", "none"));
-    TRY(parse_methods(s, "--methods", s->args.methods));
+    int at;
+    TRY(parse_methods(s, "--methods", "none", &at));
+    TRY(parse_methods(s, "--methods", s->args.methods, &at));
     TRY(parse_ratios(s));
     TRY(parse_cuts(s));
     if (!s->args.questions)
@@ -110,16 +111,16 @@ static vlqa_status parse_lists(struct study *s)
 static vlqa_status expand_layers(struct study *s)
 {
     struct method list[STUDY_METHODS];
-    int n = s->n_methods;
+    int n = s->n_methods, at;
     memcpy(list, s->method, sizeof list);
     s->n_methods = 0;
     for (int i = 0; i < n; i++) {
         struct method m = list[i];
-        TRY(add_method(s, &m));
+        TRY(add_method(s, &m, &at));
         for (int layer = 0; method_has_layers(&m) && layer < s->info.layers; layer++) {
             snprintf(m.name, sizeof m.name, "%.48s/%d", list[i].name, layer);
             m.args.layers = (struct reuse_layers){layer, layer + 1};
-            TRY(add_method(s, &m));
+            TRY(add_method(s, &m, &at));
         }
     }
     return VLQA_OK;
@@ -132,7 +133,7 @@ static vlqa_status check_layers(struct study *s)
             return env_fail(&s->cli.env, VLQA_EUSAGE, "--methods: %s: the model has layers 0 to %d",
                             s->method[i].name, s->info.layers - 1);
     if (s->args.calibrate) TRY(expand_layers(s));
-    if (s->args.against) TRY(parse_methods(s, "--against", s->args.against));
+    if (s->args.against) TRY(parse_methods(s, "--against", s->args.against, &s->against));
     return VLQA_OK;
 }
 
@@ -148,6 +149,7 @@ static int add_document(struct study *s, const struct question *q)
             return failed_here(s,
                                env_fail(&s->cli.env, VLQA_EIO, "%s: the path is too long", item));
         status = vlqa_add_image_file(s->session, path);
+        if (status == VLQA_EIO) status = VLQA_EIMAGE; /* one that is not there is a wrong one */
     }
     for (int i = 0; status == VLQA_OK && (item = question_member(q, "texts", i)); i++)
         status = vlqa_add_text(s->session, item, strlen(item));

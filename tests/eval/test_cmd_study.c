@@ -1,0 +1,198 @@
+/* test_cmd_study.c - the verb study with the default model. */
+#include "tests/check.h"
+#include "tests/eval/run_cli.h"
+
+#define SAMPLES VLQA_SOURCE_DIR "/assets/samples/"
+#define STUDY "study", "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", "1"
+
+static char lines[1 << 20];
+
+static struct run *vlqa(const char *const *args)
+{
+    return run_cli((struct setup){.program = NULL}, args);
+}
+
+static void put_text(const char *path, const char *text)
+{
+    put_file(path, text, strlen(text));
+}
+
+static const char *text(const struct json *line, const char *name)
+{
+    const char *value = json_text(json_get(line, name));
+    return value ? value : "";
+}
+
+static double number(const struct json *line, const char *name)
+{
+    return json_number(json_get(line, name));
+}
+
+/* Calls back with each line of the file; returns how many are JSON. */
+static int each_line(const char *path, void (*look)(const struct json *))
+{
+    struct env env = {0};
+    int n = 0;
+    get_file(path, lines, sizeof lines);
+    for (char *at = lines, *end; (end = strchr(at, '\n')); at = end + 1, n++) {
+        struct json_doc *doc = NULL;
+        if (json_parse(&env, path, at, (size_t)(end - at), sizeof lines, &doc) != VLQA_OK)
+            return -1;
+        look(json_root(doc));
+        json_free(doc);
+    }
+    return n;
+}
+
+static double none_kl;
+
+static void check_extremes(const struct json *line)
+{
+    int full = strcmp(text(line, "method"), "full") == 0 || number(line, "ratio") == 1;
+    if (full) {
+        CHECK(number(line, "kl") == 0);
+        CHECK(number(line, "kl_first") == 0);
+        CHECK(number(line, "top1") > 1 - 1e-9);
+        CHECK(number(line, "cosine") > 1 - 1e-9);
+        CHECK(number(line, "same") == 1);
+        CHECK_STR(text(line, "answer"), text(line, "full_answer"));
+        CHECK(number(line, "right") == number(line, "full_right"));
+    }
+    if (strcmp(text(line, "method"), "none") == 0) {
+        none_kl += number(line, "kl");
+        CHECK_EQ(number(line, "rows_selected"), 0);
+    }
+    CHECK(number(line, "kl") >= 0);
+    CHECK(number(line, "steps") >= 2); /* the end of the answer is one */
+    CHECK(number(line, "rows_computed") > number(line, "rows_selected"));
+    CHECK(number(line, "flops") > 0);
+}
+
+TEST(full_repair_recovers_all_and_none_nothing)
+{
+    struct run *r = vlqa(ARGS(STUDY, SAMPLES "questions.jsonl", "--limit", "3", "--methods",
+                              "full,infoflow,random", "--ratios", "0.1,1", "--chunk", "grid:2",
+                              "--json", "lines"));
+    none_kl = 0;
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    CHECK_EQ(each_line("lines", check_extremes), 3 * (1 + 1 + 2 + 2));
+    CHECK(none_kl > 0);
+    CHECK_HAS(r->out, "\nnone           0 [0, 0]       0 [0, 0]\n");
+    CHECK_HAS(r->out, "\nfull     100 [100, 100] 100 [100, 100]\n");
+    CHECK_HAS(r->out, "\nquestions  3 about 1 documents\n");
+}
+
+/* All but the time, which is the last member. */
+static void cut_times(char *at)
+{
+    char *to = at, *ms;
+    for (; (ms = strstr(at, ",\"ms\"")); at = ms + strcspn(ms, "\n")) {
+        memmove(to, at, (size_t)(ms - at));
+        to += ms - at;
+    }
+    *to = 0;
+}
+
+TEST(runs_are_equal_on_any_number_of_threads)
+{
+    static char first[1 << 16], second[1 << 16], out[32768];
+    static const char *const threads[] = {"1", "2"};
+    for (int i = 0; i < 2; i++) {
+        struct run *r = vlqa(ARGS("study", "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t",
+                                  threads[i], SAMPLES "questions.jsonl", "--limit", "2",
+                                  "--methods", "infoflow/last,random", "--ratios", "0.1", "--chunk",
+                                  "strips:3,image", "-s", "9", "--json", "lines"));
+        CHECK_EQ(r->code, 0);
+        if (i) CHECK_STR(r->out, out);
+        memcpy(out, r->out, sizeof out);
+        REQUIRE(get_file("lines", i ? second : first, sizeof first) > 100);
+    }
+    cut_times(first);
+    cut_times(second);
+    CHECK_STR(first, second);
+}
+
+static int order[8], n_order;
+
+static void note_order(const struct json *line)
+{
+    if (n_order < 8) order[n_order++] = (int)number(line, "line");
+}
+
+TEST(questions_about_one_document_come_together)
+{
+    static const char asked[] =
+        "{\"image\": \"" SAMPLES "00.png\", \"question\": \"What is the title?\"}\n"
+        "\n"
+        "{\"image\": [\"" SAMPLES "01.png\"], \"question\": \"What is the title?\"}\r\n"
+        "{\"image\": [\"" SAMPLES "00.png\"], \"question\": \"What is the value of Sales?\", "
+        "\"answers\": [\"1\", \" 1.6\"]}";
+    struct run *r;
+    put_text("mixed.jsonl", asked);
+    r = vlqa(
+        ARGS(STUDY, "mixed.jsonl", "--methods", "none", "--chunk", "grid:2", "--json", "lines"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "\nquestions  3 about 2 documents\n");
+    CHECK_HAS(r->out, "1 questions that full prefill answers right");
+    n_order = 0;
+    CHECK_EQ(each_line("lines", note_order), 3);
+    CHECK(order[0] == 1 && order[1] == 4 && order[2] == 3);
+}
+
+TEST(calibration_tells_each_layer)
+{
+    struct run *r =
+        vlqa(ARGS(STUDY, SAMPLES "questions.jsonl", "--limit", "1", "--methods", "infoflow/last",
+                  "--ratios", "0.1", "--chunk", "grid:2", "--calibrate", "--against", "none"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "\ninfoflow/last   ");
+    CHECK_HAS(r->out, "\ninfoflow/last/0 ");
+    CHECK_HAS(r->out, "\ninfoflow/last/7 ");
+    CHECK(!strstr(r->out, "infoflow/last/8"));
+    CHECK_HAS(r->out, "mean KL less that of none");
+    CHECK_HAS(r->out, "+0.000 [+0.000, +0.000]");
+}
+
+static void check_wrong(int code, const char *part, const char *const *args)
+{
+    struct run *r = vlqa(args);
+    CHECK_EQ(r->code, code);
+    CHECK_STR(r->out, "");
+    CHECK_HAS(r->err, part);
+}
+
+#define ASKED SAMPLES "questions.jsonl"
+
+TEST(wrong_usage_is_told)
+{
+    check_wrong(2, "no questions: ", ARGS(STUDY));
+    check_wrong(2, "epic does not take max", ARGS(STUDY, ASKED, "--methods", "epic/max"));
+    check_wrong(2, "layers 0 to 7", ARGS(STUDY, ASKED, "--methods", "infoflow/5-8"));
+    check_wrong(2, "1.5 is no number", ARGS(STUDY, ASKED, "--ratios", "0.1,1.5"));
+    check_wrong(2, "--ratios: none given", ARGS(STUDY, ASKED, "--ratios", ""));
+    check_wrong(2, "--chunk: grid:0 is none", ARGS(STUDY, ASKED, "--chunk", "grid:2,grid:0"));
+    check_wrong(2, "--against: x is none", ARGS(STUDY, ASKED, "--against", "x"));
+    check_wrong(1, "none.jsonl", ARGS(STUDY, "none.jsonl"));
+    check_wrong(1, "no/file", ARGS(STUDY, ASKED, "--json", "no/file"));
+}
+
+TEST(wrong_questions_are_told_with_their_line)
+{
+    put_text("a.jsonl", "{\"question\": \"Why?\"}\n{\"question\": 5}\n");
+    check_wrong(2, "a.jsonl, line 2", ARGS(STUDY, "a.jsonl"));
+    put_text("a.jsonl", "{\"question\": \"Why?\"\n");
+    check_wrong(2, "a.jsonl, line 1", ARGS(STUDY, "a.jsonl"));
+    put_text("a.jsonl", "{\"question\": \"Why?\", \"image\": [\"x\", 3]}\n");
+    check_wrong(2, "image holds number", ARGS(STUDY, "a.jsonl"));
+    put_text("a.jsonl", "\n\n");
+    check_wrong(2, "no question in it", ARGS(STUDY, "a.jsonl"));
+    put_text("a.jsonl", "{\"question\": \"Why?\", \"image\": \"none.png\"}\n");
+    check_wrong(3, "none.png", ARGS(STUDY, "a.jsonl"));
+}
+
+int main(int argc, char **argv)
+{
+    run_begin(VLQA);
+    return check_main(argc, argv);
+}

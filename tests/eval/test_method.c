@@ -1,0 +1,73 @@
+/* test_method.c - methods as they are written. */
+#include "eval/method.h"
+
+#include "tests/check.h"
+
+static struct env env;
+
+TEST(settings_come_in_any_order)
+{
+    static const char *const texts[] = {"infoflow/last/max/4-6", "infoflow/4-6/last/max",
+                                        "infoflow/max/4-6/last"};
+    struct method m;
+    for (int i = 0; i < 3; i++) {
+        REQUIRE(method_parse(&env, "--methods", texts[i], &m) == VLQA_OK);
+        CHECK_STR(m.name, texts[i]);
+        CHECK_EQ(m.reuse, VLQA_REUSE_INFOFLOW);
+        CHECK_EQ(m.args.query, VLQA_QUERY_LAST);
+        CHECK_EQ(m.args.score, VLQA_SCORE_MAX);
+        CHECK(m.args.layers.begin == 4 && m.args.layers.end == 7);
+    }
+}
+
+TEST(what_is_left_out_is_the_default)
+{
+    struct method m;
+    REQUIRE(method_parse(&env, "--methods", "prophet", &m) == VLQA_OK);
+    CHECK_EQ(m.reuse, VLQA_REUSE_PROPHET);
+    CHECK_EQ(m.args.query, VLQA_QUERY_SUFFIX);
+    CHECK(m.args.layers.begin == 0 && m.args.layers.end == 0);
+    CHECK(method_has_layers(&m) && method_has_ratio(&m));
+    REQUIRE(method_parse(&env, "--methods", "none", &m) == VLQA_OK);
+    CHECK(!method_has_layers(&m) && !method_has_ratio(&m));
+}
+
+TEST(wrong_methods_are_refused_with_what_is_expected)
+{
+    static const char *const wrong[][2] = {
+        {"off", "off is none of full, none"},
+        {"auto", "is none of full"},
+        {"", "is none of full"},
+        {"info", "info is none of"},
+        {"infoflow/", "is none of suffix"},
+        {"infoflow/first", "first is none of suffix"},
+        {"infoflow/6-4", "6-4 is none of suffix"},
+        {"infoflow/-1", "-1 is none of"},
+        {"infoflow/last/5x", "5x is none of"},
+        {"epic/last", "epic does not take last"},
+        {"none/all", "none does not take all"},
+        {"infoflow//last", "is none of suffix"},
+        {"prophet/norm", "prophet does not take norm"},
+    };
+    struct method m;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        CHECK_EQ(method_parse(&env, "--methods", wrong[i][0], &m), VLQA_EUSAGE);
+        CHECK_HAS(env.message, "--methods: ");
+        CHECK_HAS(env.message, wrong[i][1]);
+    }
+}
+
+TEST(an_endless_name_is_refused)
+{
+    char text[500];
+    struct method m;
+    memset(text, '/', sizeof text);
+    memcpy(text, "infoflow", 8);
+    text[sizeof text - 1] = 0;
+    CHECK_EQ(method_parse(&env, "--methods", text, &m), VLQA_EUSAGE);
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}

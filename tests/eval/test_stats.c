@@ -1,0 +1,92 @@
+/* test_stats.c - divergences with known values, intervals that cover what they should. */
+#include "eval/stats.h"
+
+#include "tests/check.h"
+
+static double work[STATS_RESAMPLES];
+
+static int near(double found, double expected)
+{
+    return fabs(found - expected) < 1e-12;
+}
+
+TEST(equal_distributions_have_no_divergence)
+{
+    static const float p[] = {1, -2, 0.5f, 100}, moved[] = {4, 1, 3.5f, 103};
+    CHECK(stats_kl(p, p, 4) == 0);
+    CHECK(near(stats_kl(p, moved, 4), 0)); /* softmax does not see a constant */
+}
+
+TEST(divergence_has_known_values)
+{
+    static const float even[] = {0, 0}, odd[] = {1.0986122886681098f, 0}; /* 3 to 1 */
+    static const float far[] = {-500, 500}, other[] = {500, -500};
+    CHECK(fabs(stats_kl(even, odd, 2) - 0.5 * log(4.0 / 3)) < 1e-7);
+    CHECK(fabs(stats_kl(odd, even, 2) - (log(2.0) + 0.75 * log(0.75) + 0.25 * log(0.25))) < 1e-7);
+    CHECK(near(stats_kl(far, other, 2), 1000)); /* beyond the range of exp */
+}
+
+TEST(cosine_and_argmax_have_known_values)
+{
+    static const float a[] = {3, 4, 0}, b[] = {-3, -4, 0}, c[] = {0, 0, 2}, ties[] = {1, 7, 7};
+    CHECK(near(stats_cosine(a, a, 3), 1));
+    CHECK(near(stats_cosine(a, b, 3), -1));
+    CHECK(near(stats_cosine(a, c, 3), 0));
+    CHECK_EQ(stats_argmax(ties, 3), 1);
+}
+
+TEST(a_ratio_of_equal_pairs_is_sure)
+{
+    static const double x[] = {1, 2, 5, 0.5}, y[] = {2, 4, 10, 1};
+    struct stats_interval r = stats_ratio(x, y, 4, 1, work), s = stats_share(x, y, 4, 1, work);
+    CHECK(r.value == 0.5 && r.low == 0.5 && r.high == 0.5);
+    CHECK(s.value == 0.5 && s.low == 0.5 && s.high == 0.5);
+}
+
+TEST(nothing_to_divide_by_is_not_a_number)
+{
+    static const double x[] = {1, 2}, zero[] = {0, 0};
+    CHECK(isnan(stats_share(x, zero, 2, 1, work).value));
+    CHECK(isnan(stats_ratio(x, NULL, 0, 1, work).low));
+}
+
+TEST(equal_seeds_give_equal_intervals)
+{
+    double x[50];
+    struct stats_interval a, b, c;
+    for (int i = 0; i < 50; i++)
+        x[i] = sin(i * 1.7);
+    a = stats_ratio(x, NULL, 50, 3, work);
+    b = stats_ratio(x, NULL, 50, 3, work);
+    c = stats_ratio(x, NULL, 50, 4, work);
+    CHECK(a.value == b.value && a.low == b.low && a.high == b.high);
+    CHECK(a.value == c.value && a.low != c.low);
+    CHECK(a.low < a.value && a.value < a.high);
+}
+
+/* Of many samples of a skewed distribution, about 95 % have an interval around the truth. */
+TEST(intervals_cover_the_truth)
+{
+    enum { SAMPLES = 200, N = 80 };
+    double x[N], y[N];
+    int covered = 0, share_covered = 0;
+    srand(7);
+    for (int s = 0; s < SAMPLES; s++) {
+        struct stats_interval mean, share;
+        for (int i = 0; i < N; i++) { /* exponential, mean 1; x is 0.3 of it on average */
+            y[i] = -log((rand() + 1.0) / (RAND_MAX + 2.0));
+            x[i] = y[i] * 0.6 * rand() / RAND_MAX;
+        }
+        mean = stats_ratio(y, NULL, N, (uint64_t)s, work);
+        share = stats_share(x, y, N, (uint64_t)s, work);
+        covered += mean.low <= 1 && 1 <= mean.high;
+        share_covered += share.low <= 0.7 && 0.7 <= share.high;
+    }
+    CHECK(covered > 0.88 * SAMPLES && covered < 0.995 * SAMPLES);
+    CHECK(share_covered > 0.88 * SAMPLES && share_covered < 0.995 * SAMPLES);
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}
