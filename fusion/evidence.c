@@ -6,6 +6,26 @@
 #include <math.h>
 #include <string.h>
 
+struct work {
+    uint8_t *candidate, *chosen; /* [n] rows */
+    int32_t *list;               /* [n] */
+};
+
+static struct work push_work(int n, struct arena *mem)
+{
+    size_t rows = (size_t)n;
+    struct work w = {.candidate = arena_push(mem, rows), .chosen = arena_push(mem, rows)};
+    w.list = arena_push(mem, rows * sizeof *w.list);
+    return w;
+}
+
+size_t evidence_scratch(int n)
+{
+    struct arena dry = {0};
+    (void)push_work(n, &dry);
+    return dry.used;
+}
+
 struct region { /* cells of a grid, the ends not included */
     int top, left, bottom, right;
     float score;
@@ -70,35 +90,38 @@ static void mark_candidates(const float *score, const struct vlqa_placed_image *
         candidate[i] = isfinite(score[i]) && score[i] > 0;
 }
 
-int evidence_find(const float *score, int n, const struct vlqa_placed_image *image, int n_images,
-                  struct arena *scratch, struct vlqa_evidence out[EVIDENCE_MAX])
+/* Returns how many of the list are used, from `found` on. */
+static int add_regions(const float *score, const struct vlqa_placed_image *im, int image,
+                       struct work *w, int found, struct vlqa_evidence *out)
 {
-    size_t mark = arena_mark(scratch), rows = (size_t)n;
-    uint8_t *candidate = arena_push_zero(scratch, rows), *chosen = arena_push(scratch, rows);
-    int32_t *list = arena_push(scratch, rows * sizeof *list);
-    int found = 0, cells = 0;
-    for (int i = 0; i < n_images; i++) {
-        mark_candidates(score, &image[i], candidate);
-        cells += image[i].grid_h * image[i].grid_w;
+    for (int cell = 0; cell < im->grid_h * im->grid_w; cell++) {
+        struct vlqa_evidence e = {.image = image};
+        struct region r;
+        if (!w->chosen[im->first_row + cell]) continue;
+        r = take_region(im, score, w->chosen, cell, w->list);
+        pixels_of(r.left, r.right, im->grid_w, im->width, &e.x, &e.width);
+        pixels_of(r.top, r.bottom, im->grid_h, im->height, &e.y, &e.height);
+        e.score = r.score;
+        found = insert(out, found, e);
     }
-    cells = select_budget(EVIDENCE_SHARE, cells) + 1;
-    (void)select_top(score, candidate, n, cells, list, chosen);
-    for (int i = 0; i < n_images; i++)
-        for (int cell = 0; cell < image[i].grid_h * image[i].grid_w; cell++) {
-            struct vlqa_evidence e = {.image = i};
-            struct region r;
-            if (!chosen[image[i].first_row + cell]) continue;
-            r = take_region(&image[i], score, chosen, cell, list);
-            pixels_of(r.left, r.right, image[i].grid_w, image[i].width, &e.x, &e.width);
-            pixels_of(r.top, r.bottom, image[i].grid_h, image[i].height, &e.y, &e.height);
-            e.score = r.score;
-            found = insert(out, found, e);
-        }
-    arena_rewind(scratch, mark);
     return found;
 }
 
-size_t evidence_scratch(int n)
+int evidence_find(const float *score, int n, const struct vlqa_placed_image *image, int n_images,
+                  struct arena *scratch, struct vlqa_evidence out[EVIDENCE_MAX])
 {
-    return (size_t)n * (2 + sizeof(int32_t)) + 4 * ARENA_ALIGN;
+    size_t mark = arena_mark(scratch);
+    struct work w = push_work(n, scratch);
+    int found = 0, rows = 0;
+    memset(w.candidate, 0, (size_t)n);
+    for (int i = 0; i < n_images; i++) {
+        mark_candidates(score, &image[i], w.candidate);
+        rows += image[i].grid_h * image[i].grid_w;
+    }
+    (void)select_top(score, w.candidate, n, select_budget(EVIDENCE_SHARE, rows) + 1, w.list,
+                     w.chosen);
+    for (int i = 0; i < n_images; i++)
+        found = add_regions(score, &image[i], i, &w, found, out);
+    arena_rewind(scratch, mark);
+    return found;
 }

@@ -143,7 +143,7 @@ TEST(salts_and_budgets_hold)
     r = vlqa(ARGS("cache", "stat", "--cache-dir", "salty"));
     CHECK_HAS(r->out, "all          10 records");
     for (int i = 0; i < 4; i++) { /* some 0.4 MiB each */
-        char salt[8];
+        char salt[16];
         (void)snprintf(salt, sizeof salt, "%d", i);
         r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "small", "--cache-disk", "1",
                       "--cache-salt", salt));
