@@ -71,7 +71,7 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
     out->recompute_ratio = (float)args->ratio;
     out->budget_base = (enum vlqa_budget_base)args->base;
     out->adaptive = (float)args->adaptive;
-    out->score_rounds = args->rounds;
+    if (args->rounds) out->score_rounds = args->rounds; /* a verb may have no such option */
     out->chunker = args->chunk.kind;
     out->chunk_k = args->chunk.k;
     out->chunk_text_rows = args->text_rows;
