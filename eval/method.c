@@ -14,18 +14,18 @@ static int find(const char *const *names, const char *word)
 static vlqa_status parse_setting(struct env *env, const char *option, const char *word,
                                  struct method *out)
 {
-    int query = find(reuse_queries, word), score = find(reuse_scores, word);
+    int score = find(reuse_scores, word);
     if (!method_has_layers(out) || (score >= 0 && out->reuse == VLQA_REUSE_PROPHET))
         return env_fail(env, VLQA_EUSAGE, "%s: %s: %s does not take %s", option, out->name,
                         reuse_name(out->reuse), word);
-    if (query >= 0)
-        out->args.query = query;
-    else if (score >= 0)
+    if (score >= 0)
         out->args.score = score;
+    else if (reuse_read_query(word, &out->args.query))
+        return VLQA_OK;
     else if (!reuse_read_layers(word, &out->args.layers))
         return env_fail(env, VLQA_EUSAGE,
-                        "%s: %s: %s is none of suffix, question, last; norm, mass, max, entropy, "
-                        "vatp; layers as all, 5 or 4-6",
+                        "%s: %s: %s is none of suffix, question, last, draft:N; norm, mass, max, "
+                        "entropy, vatp; layers as all, 5 or 4-6",
                         option, out->name, word);
     return VLQA_OK;
 }
@@ -33,7 +33,7 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
 vlqa_status method_parse(struct env *env, const char *option, const char *text, struct method *out)
 {
     char words[sizeof out->name], *word, *slash = NULL;
-    *out = (struct method){.reuse = VLQA_REUSE_OFF};
+    *out = (struct method){.reuse = VLQA_REUSE_OFF, .args.score = VLQA_SCORE_MAX};
     if (strlen(text) < sizeof words) {
         memcpy(out->name, text, strlen(text));
         memcpy(words, out->name, sizeof words);

@@ -15,10 +15,6 @@ const char *const reuse_scores[] = {"norm", "mass", "max", "entropy", "vatp", NU
 _Static_assert(VLQA_SCORE_NORM == 0 && VLQA_SCORE_MASS == 1 && VLQA_SCORE_MAX == 2 &&
                    VLQA_SCORE_ENTROPY == 3 && VLQA_SCORE_VATP == 4,
                "reuse_scores");
-const char *const reuse_queries[] = {"suffix", "question", "last", NULL};
-_Static_assert(VLQA_QUERY_SUFFIX == 0 && VLQA_QUERY_QUESTION == 1 && VLQA_QUERY_LAST == 2,
-               "reuse_queries");
-
 const char *const reuse_bases[] = {"candidates", "context", "all", NULL};
 _Static_assert(VLQA_BASE_CANDIDATES == 0 && VLQA_BASE_CONTEXT == 1 && VLQA_BASE_ALL == 2,
                "reuse_bases");
@@ -65,18 +61,36 @@ int reuse_read_layers(const char *text, void *field)
     return !*end;
 }
 
+int reuse_read_query(const char *text, void *field)
+{
+    static const char *const names[] = {"auto", "suffix", "question", "last"};
+    static const enum vlqa_score_query rows[] = {VLQA_QUERY_AUTO, VLQA_QUERY_SUFFIX,
+                                                 VLQA_QUERY_QUESTION, VLQA_QUERY_LAST};
+    struct reuse_query *out = field;
+    const char *end;
+    *out = (struct reuse_query){VLQA_QUERY_LAST, 0};
+    if (strncmp(text, "draft:", 6) == 0)
+        return args_number(text + 6, 1, 1024, &end, &out->draft) && !*end;
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(text, names[i]) != 0) continue;
+        out->rows = rows[i];
+        return 1;
+    }
+    return 0;
+}
+
 void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
 {
     out->reuse = reuse_of(args->strategy);
     out->recompute_ratio = (float)args->ratio;
     out->budget_base = (enum vlqa_budget_base)args->base;
     out->adaptive = (float)args->adaptive;
-    if (args->rounds) out->score_rounds = args->rounds; /* a verb may have no such option */
     out->chunker = args->chunk.kind;
     out->chunk_k = args->chunk.k;
     out->chunk_text_rows = args->text_rows;
     out->score = (enum vlqa_score)args->score;
-    out->score_query = (enum vlqa_score_query)args->query;
+    out->score_query = args->query.rows;
+    out->score_draft = args->query.draft;
     out->score_layer_begin = args->layers.begin;
     out->score_layer_end = args->layers.end;
 }

@@ -5,12 +5,16 @@
 #include "eval/args.h"
 
 struct reuse_args {
-    int strategy, score, query, base, text_rows, rounds; /* strategy: an index of reuse_names */
+    int strategy, score, base, text_rows; /* strategy: an index of reuse_names */
     double ratio, adaptive;
     struct reuse_chunk {
         enum vlqa_chunker kind;
         int k;
     } chunk;
+    struct reuse_query {
+        enum vlqa_score_query rows;
+        int draft;
+    } query;
     struct reuse_layers {
         int begin, end; /* end 0: to the last */
     } layers;
@@ -25,10 +29,12 @@ const char *reuse_name(enum vlqa_reuse reuse);
 /* "image", "grid:2", "strips:4"; "all", "3-7", "5": for ARG_FORM. */
 int reuse_read_chunk(const char *text, void *field);
 int reuse_read_layers(const char *text, void *field);
+/* "auto", "suffix", "question", "last", "draft:4" (last, and 4 drafted tokens) */
+int reuse_read_query(const char *text, void *field);
 
 void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out);
 
-extern const char *const reuse_scores[], *const reuse_queries[], *const reuse_bases[];
+extern const char *const reuse_scores[], *const reuse_bases[];
 
 /* Rows of a table whose struct `type` has a struct reuse_args called `member`. */
 #define REUSE_CHUNK_ARGS(type, member)                                                            \
@@ -45,67 +51,62 @@ extern const char *const reuse_scores[], *const reuse_queries[], *const reuse_ba
                  .offset = offsetof(type, member.text_rows), .help = "texts are cut after N rows" \
     }
 
-#define REUSE_ARGS(type, member)                                                          \
-    {ARG_HEADING, .name = "Reuse of chunks"},                                             \
-        {ARG_CHOICE,                                                                      \
-         .name = "reuse",                                                                 \
-         .value = "METHOD",                                                               \
-         .fallback = "auto",                                                              \
-         .choice = reuse_names,                                                           \
-         .offset = offsetof(type, member.strategy),                                       \
-         .help = "which rows of stored chunks are computed again; off and auto use no "   \
-                 "chunks and are exact"},                                                 \
-        {ARG_REAL,                                                                        \
-         .name = "recompute-ratio",                                                       \
-         .value = "R",                                                                    \
-         .min = 0,                                                                        \
-         .max = 1,                                                                        \
-         .fallback = "0.15",                                                              \
-         .offset = offsetof(type, member.ratio),                                          \
-         .help = "share of the rows that are computed again"},                            \
-        {ARG_CHOICE,                                                                      \
-         .name = "budget-base",                                                           \
-         .value = "ROWS",                                                                 \
-         .fallback = "candidates",                                                        \
-         .choice = reuse_bases,                                                           \
-         .offset = offsetof(type, member.base),                                           \
-         .help = "share of which rows: those that miss context, of the context, or all"}, \
-        {ARG_REAL,                                                                        \
-         .name = "adaptive",                                                              \
-         .value = "KL",                                                                   \
-         .min = 0,                                                                        \
-         .max = 100,                                                                      \
-         .fallback = "0",                                                                 \
-         .offset = offsetof(type, member.adaptive),                                       \
-         .help = "double the share until the first token moves by less; 0 is off"},       \
-        {ARG_INT,                                                                         \
-         .name = "rounds",                                                                \
-         .value = "N",                                                                    \
-         .min = 1,                                                                        \
-         .max = 16,                                                                       \
-         .fallback = "1",                                                                 \
-         .offset = offsetof(type, member.rounds),                                         \
-         .help = "choose in N rounds, each looking at what the last repaired"},           \
-        REUSE_CHUNK_ARGS(type, member),                                                   \
-        {ARG_CHOICE,                                                                      \
-         .name = "score",                                                                 \
-         .value = "SCORE",                                                                \
-         .fallback = "norm",                                                              \
-         .choice = reuse_scores,                                                          \
-         .offset = offsetof(type, member.score),                                          \
-         .help = "what a row's attention counts for"},                                    \
-        {ARG_FORM,                                                                        \
-         .name = "score-layers",                                                          \
-         .value = "A-B",                                                                  \
-         .fallback = "all",                                                               \
-         .read = reuse_read_layers,                                                       \
-         .form = "all, a layer or A-B with A up to B, counted from 0",                    \
-         .offset = offsetof(type, member.layers),                                         \
-         .help = "layers whose attention counts, both ends included"},                    \
-    {                                                                                     \
-        ARG_CHOICE, .name = "score-query", .value = "ROWS", .fallback = "suffix",         \
-                    .choice = reuse_queries, .offset = offsetof(type, member.query),      \
-                    .help = "rows whose attention counts"                                 \
+#define REUSE_ARGS(type, member)                                                           \
+    {ARG_HEADING, .name = "Reuse of chunks"},                                              \
+        {ARG_CHOICE,                                                                       \
+         .name = "reuse",                                                                  \
+         .value = "METHOD",                                                                \
+         .fallback = "auto",                                                               \
+         .choice = reuse_names,                                                            \
+         .offset = offsetof(type, member.strategy),                                        \
+         .help = "which rows of stored chunks are computed again; off and auto use no "    \
+                 "chunks and are exact"},                                                  \
+        {ARG_REAL,                                                                         \
+         .name = "recompute-ratio",                                                        \
+         .value = "R",                                                                     \
+         .min = 0,                                                                         \
+         .max = 1,                                                                         \
+         .fallback = "0.15",                                                               \
+         .offset = offsetof(type, member.ratio),                                           \
+         .help = "share of the rows that are computed again"},                             \
+        {ARG_CHOICE,                                                                       \
+         .name = "budget-base",                                                            \
+         .value = "ROWS",                                                                  \
+         .fallback = "candidates",                                                         \
+         .choice = reuse_bases,                                                            \
+         .offset = offsetof(type, member.base),                                            \
+         .help = "share of which rows: those that miss context, of the context, or all"},  \
+        {ARG_REAL,                                                                         \
+         .name = "adaptive",                                                               \
+         .value = "KL",                                                                    \
+         .min = 0,                                                                         \
+         .max = 100,                                                                       \
+         .fallback = "0",                                                                  \
+         .offset = offsetof(type, member.adaptive),                                        \
+         .help = "double the share until the first token moves by less; 0 is off"},        \
+        REUSE_CHUNK_ARGS(type, member),                                                    \
+        {ARG_CHOICE,                                                                       \
+         .name = "score",                                                                  \
+         .value = "SCORE",                                                                 \
+         .fallback = "max",                                                                \
+         .choice = reuse_scores,                                                           \
+         .offset = offsetof(type, member.score),                                           \
+         .help = "what a row's attention counts for"},                                     \
+        {ARG_FORM,                                                                         \
+         .name = "score-layers",                                                           \
+         .value = "A-B",                                                                   \
+         .fallback = "all",                                                                \
+         .read = reuse_read_layers,                                                        \
+         .form = "all, a layer or A-B with A up to B, counted from 0",                     \
+         .offset = offsetof(type, member.layers),                                          \
+         .help = "layers whose attention counts, both ends included"},                     \
+    {                                                                                      \
+        ARG_FORM, .name = "score-query", .value = "ROWS", .fallback = "auto",              \
+                  .read = reuse_read_query,                                                \
+                  .form = "auto, suffix, question, last or draft:N with N from 1 to 1024", \
+                  .offset = offsetof(type, member.query),                                  \
+                  .help = "rows whose attention counts: suffix, question, last "           \
+                          "(auto for infoflow), or draft:N: last and N drafted tokens"     \
     }
 
 #endif

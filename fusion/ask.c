@@ -60,9 +60,9 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
     if (!(o->adaptive >= 0 && o->adaptive <= 100))
         return env_fail(env, VLQA_EUSAGE, "ask options: adaptive is %g, expected 0..100",
                         (double)o->adaptive);
-    if (o->score_rounds < 1 || o->score_rounds > 16)
-        return env_fail(env, VLQA_EUSAGE, "ask options: score_rounds is %d, expected 1..16",
-                        o->score_rounds);
+    if (o->score_draft < 0 || o->score_draft > 1024)
+        return env_fail(env, VLQA_EUSAGE, "ask options: score_draft is %d, expected 0..1024",
+                        o->score_draft);
     if (o->score_layer_begin < 0 || o->score_layer_begin >= end || end > layers)
         return env_fail(env, VLQA_EUSAGE,
                         "ask options: score layers %d to %d, the model has 0 to %d",

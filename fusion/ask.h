@@ -17,7 +17,7 @@ struct ask {
 
     const struct record **chunk; /* [n_pieces] pinned, NULL where none is held */
     float *score;                /* [n] NULL: nothing was scored */
-    uint8_t *selected;           /* [n] round of choice, or 0; NULL with reuse off */
+    uint8_t *selected;           /* [n] look at which it was chosen, or 0; NULL with reuse off */
     int32_t *list;               /* [n] slots of a pass */
     int n_selected, n_recomputed;
     int chunks_ram, chunks_disk, chunks_made;
@@ -49,7 +49,10 @@ vlqa_status ask_fetch(struct ask *a);
 /* The prompt into the KV, a->s->first_logits out. */
 vlqa_status ask_prefill(struct ask *a);
 vlqa_status ask_generate(struct ask *a);
+int ask_is_end(const struct ask *a, int32_t id); /* the model ends its turn with it */
 void ask_decode_row(struct ask *a, int32_t id);
+/* One text row behind all others; its logits go to a->s->logits. tap may be NULL. */
+void ask_row(struct ask *a, int32_t id, int32_t slot, int32_t position, const struct tap *tap);
 
 /* Runs n rows in batches of SESSION_PASS_ROWS; the cuts change no bit. phase: for progress. */
 vlqa_status ask_run(struct ask *a, const char *phase, int n, const struct ask_pass *pass);
@@ -60,7 +63,7 @@ vlqa_status chunk_fetch(struct ask *a);
 void chunk_place(struct ask *a);
 void chunk_release(struct ask *a);
 
-/* Sets a->selected to `round` (1, 2, ... of a->o.score_rounds) for the rows that the reuse option
+/* Sets a->selected to `round` (1, 2, ... with adaptive) for the rows that the reuse option
  * picks now: what attention, deviation or order say. The chunks are in place, and the rows of
  * earlier rounds are repaired. */
 vlqa_status choose_rows(struct ask *a, int round);

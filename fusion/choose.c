@@ -37,13 +37,37 @@ static void score_kind(const struct vlqa_ask_options *o, struct tap *tap)
 static void query_rows(const struct ask *a, int n, int *first, int *rows)
 {
     int end = n, begin = n - (a->layout.n - a->layout.context_end);
-    if (a->o.score_query == VLQA_QUERY_QUESTION) end = n - (a->layout.n - a->question_end);
-    if (a->o.score_query == VLQA_QUERY_LAST) begin = n - 1;
+    enum vlqa_score_query query = a->o.score_query;
+    if (query == VLQA_QUERY_AUTO)
+        query = a->o.reuse == VLQA_REUSE_PROPHET ? VLQA_QUERY_SUFFIX : VLQA_QUERY_LAST;
+    if (query == VLQA_QUERY_QUESTION) end = n - (a->layout.n - a->question_end);
+    if (query == VLQA_QUERY_LAST) begin = n - 1;
     if (begin < n - SESSION_PASS_ROWS) begin = n - SESSION_PASS_ROWS;
     if (begin < 0) begin = 0;
     if (end <= begin) end = begin + 1;
     *first = begin;
     *rows = end - begin;
+}
+
+/* Lets the model begin its answer on the chunks as they are: rows of the answer attend to what
+ * later tokens need, where the last row knows the first token only. */
+static void draft(struct ask *a, const struct tap *like)
+{
+    struct vlqa_session *s = a->s;
+    int vocab = s->engine->decoder.config.vocab;
+    struct span span = {0, 0, a->layout.context_end};
+    struct tap tap = *like;
+    tap.first = 0;
+    tap.rows = 1;
+    tap.span = like->span ? &span : NULL;
+    memcpy(s->logits, s->first_logits, (size_t)vocab * sizeof *s->logits);
+    for (int i = 0; i < a->o.score_draft && a->layout.n + i < s->max_rows; i++) {
+        int32_t best = 0;
+        for (int id = 1; id < vocab; id++)
+            if (s->logits[id] > s->logits[best]) best = id;
+        if (ask_is_end(a, best)) return;
+        ask_row(a, best, a->layout.n + i, a->layout.next + i, &tap);
+    }
 }
 
 /* Runs the question's rows (and those between chunks) over the chunks as they are and counts what
@@ -70,7 +94,13 @@ static vlqa_status score_attention(struct choice *c)
     score_kind(&a->o, &tap);
     for (int i = a->o.score_layer_begin; i < end; i++)
         layer[i] = 1;
-    return ask_run(a, "score", n, &pass);
+    if (a->o.score_draft) { /* for tokens all layers are needed */
+        pass.layer_end = 0;
+        pass.logits = a->s->first_logits;
+    }
+    TRY(ask_run(a, "score", n, &pass));
+    draft(a, &tap);
+    return a->s->be->op->sync(a->s->be);
 }
 
 /* ---- deviation: CacheBlend ---- */
@@ -155,7 +185,7 @@ static vlqa_status score(struct choice *c)
     return VLQA_OK;
 }
 
-/* How many of the candidates are chosen after so many rounds of all. */
+/* How many of the candidates are chosen after so many looks. */
 static int budget_after(const struct ask *a, int round, int n_candidates)
 {
     const struct layout *l = &a->layout;
@@ -167,8 +197,7 @@ static int budget_after(const struct ask *a, int round, int n_candidates)
     if (a->o.reuse == VLQA_REUSE_NONE) return 0;
     if (a->o.reuse == VLQA_REUSE_FULL) return n_candidates;
     if (a->o.adaptive > 0) return select_budget(ldexpf(a->o.recompute_ratio, round - 1), base);
-    /* all of them in one go are full prefill; in two they would not be */
-    return all == n_candidates ? all : (int)((int64_t)all * round / a->o.score_rounds);
+    return all;
 }
 
 vlqa_status choose_rows(struct ask *a, int round)

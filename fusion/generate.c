@@ -15,8 +15,9 @@ static void begin_sampling(struct ask *a)
     sampler_see_prompt(p, a->prompt.id, a->prompt.n);
 }
 
-static int is_end(const struct vlqa_engine *e, int32_t id)
+int ask_is_end(const struct ask *a, int32_t id)
 {
+    const struct vlqa_engine *e = a->s->engine;
     for (int i = 0; i < e->ids.n_eos; i++)
         if (e->ids.eos[i] == id) return 1;
     return 0;
@@ -53,7 +54,7 @@ vlqa_status ask_generate(struct ask *a)
         int32_t id = next_token(a, known);
         const char *piece = tokenizer_piece(e->tokenizer, id, &bytes);
         if (!a->n_tokens) a->first_token = env_ms();
-        if (is_end(e, id) && !a->o.ignore_eos && a->n_tokens >= a->o.n_forced) {
+        if (ask_is_end(a, id) && !a->o.ignore_eos && a->n_tokens >= a->o.n_forced) {
             a->stop = VLQA_STOP_EOS;
             break;
         }

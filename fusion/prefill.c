@@ -193,14 +193,12 @@ static vlqa_status repair_adaptively(struct ask *a, double *mark)
     return run_exact(a, "repair", a->layout.prefix_end, a->layout.n, s->first_logits);
 }
 
-static vlqa_status repair_in_rounds(struct ask *a, double *mark)
+static vlqa_status repair_once(struct ask *a, double *mark)
 {
-    for (int round = 1; round <= a->o.score_rounds; round++) {
-        TRY(choose_rows(a, round));
-        a->ms_score += since(mark);
-        TRY(repair(a, round));
-        a->ms_repair += since(mark);
-    }
+    TRY(choose_rows(a, 1));
+    a->ms_score = since(mark);
+    TRY(repair(a, 1));
+    a->ms_repair = since(mark);
     return VLQA_OK;
 }
 
@@ -234,7 +232,7 @@ static vlqa_status prefill_chunks(struct ask *a)
     if (a->o.adaptive > 0 && a->o.recompute_ratio > 0)
         TRY(repair_adaptively(a, &mark));
     else
-        TRY(repair_in_rounds(a, &mark));
+        TRY(repair_once(a, &mark));
     if (s->n_held < l->n) hold_rows(a, leading_exact(l));
     return VLQA_OK;
 }
@@ -248,19 +246,25 @@ vlqa_status ask_prefill(struct ask *a)
     return VLQA_OK;
 }
 
-/* The row of the last token, behind all others. */
-void ask_decode_row(struct ask *a, int32_t id)
+void ask_row(struct ask *a, int32_t id, int32_t slot, int32_t position, const struct tap *tap)
 {
-    struct layout *l = &a->layout;
     struct vlqa_session *s = a->s;
-    int32_t slot = l->n + a->n_tokens - 1, text = -1;
+    int32_t text = -1;
     struct span span = {0, 0, slot + 1};
-    struct pos pos;
+    struct pos pos = {position, position, position};
     struct pass pass = {
         .rows =
             {.n = 1, .token = &id, .visual_row = &text, .pos = &pos, .slot = &slot, .span = &span},
+        .tap = tap,
         .logits = s->logits};
-    position_text(&l->next, 1, &pos);
     run_rows(a, &pass);
+}
+
+/* The row of the last token of the answer. */
+void ask_decode_row(struct ask *a, int32_t id)
+{
+    struct vlqa_session *s = a->s;
+    int32_t slot = a->layout.n + a->n_tokens - 1;
+    ask_row(a, id, slot, a->layout.next++, NULL);
     if (s->n_held == slot) s->held[s->n_held++] = id;
 }

@@ -122,7 +122,13 @@ enum vlqa_score { /* what a row's attention counts for */
                   VLQA_SCORE_VATP
 };
 
-enum vlqa_score_query { VLQA_QUERY_SUFFIX, VLQA_QUERY_QUESTION, VLQA_QUERY_LAST };
+enum vlqa_score_query {                  /* whose attention counts */
+                        VLQA_QUERY_AUTO, /* the method's own: the last row for InfoFlow, the suffix
+                                            for ProphetKV */
+                        VLQA_QUERY_SUFFIX,   /* all rows behind the context */
+                        VLQA_QUERY_QUESTION, /* those of the question, without the template */
+                        VLQA_QUERY_LAST
+};
 
 struct vlqa_engine_options {
     uint32_t version;         /* set by vlqa_engine_options_default; checked at open */
@@ -183,12 +189,11 @@ struct vlqa_ask_options {
     int chunk_text_rows; /* documents are cut after so many rows */
     enum vlqa_score score;
     enum vlqa_score_query score_query;
+    int score_draft; /* tokens drafted on the chunks as they are, whose rows ask, too; 0: none */
     int score_layer_begin, score_layer_end; /* end 0: to the last */
-    float adaptive;   /* above 0: the budget doubles until the first token's distribution moves by
-                         less   (KL, nats) than this from one budget to the next; in the end all rows,
-                         exactly */
-    int score_rounds; /* rows are chosen in so many rounds, each looking at what the last repaired
-                       */
+    float adaptive; /* above 0: the budget doubles until the first token's distribution moves by
+                       less   (KL, nats) than this from one budget to the next; in the end all rows,
+                       exactly */
 };
 
 enum vlqa_stop {
@@ -240,8 +245,9 @@ struct vlqa_answer {
     int rows_recomputed;                      /* with the question's and those between chunks */
     int chunks_ram, chunks_disk, chunks_made; /* where the chunks of this question came from */
     int visual_ram, visual_disk, visual_made; /* and the tower's output */
-    const float *row_score;      /* [rows_total] what selection went by; NULL: nothing was scored */
-    const uint8_t *row_selected; /* [rows_total] round in which it was computed again, 0: never */
+    const float *row_score; /* [rows_total] what selection went by; NULL: nothing was scored */
+    const uint8_t
+        *row_selected; /* [rows_total] look at which it was chosen (1; more with adaptive), or 0 */
     const struct vlqa_placed_image *image;
     int n_images;
     const struct vlqa_placed_chunk *chunk; /* in the order of the prompt; none with reuse off */
@@ -423,7 +429,7 @@ static inline struct vlqa_ask_options vlqa_ask_options_default(void)
     o.recompute_ratio = 0.15f;
     o.chunk_k = 2;
     o.chunk_text_rows = 256;
-    o.score_rounds = 1;
+    o.score = VLQA_SCORE_MAX;
     return o;
 }
 

@@ -115,7 +115,7 @@ TEST(options_reach_the_runtime)
                         "session rows=777\n"
                         "ask ? max=9 temp=0.5 k=40 p=0.25 min=0.125 rep=1.5 pres=-0.5 "
                         "seed=18446744073709551615 keep=0 ignore=0\n"
-                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=0 query=0 layers=0-0\n");
+                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0-0\n");
 }
 
 TEST(defaults_are_greedy_and_automatic)
@@ -126,7 +126,7 @@ TEST(defaults_are_greedy_and_automatic)
                         "cache dir=none salt=none ram=1073741824 disk=4294967296 off=0\n"
                         "session rows=0\n"
                         "ask ? max=128 temp=0 k=0 p=1 min=0 rep=1 pres=0 seed=0 keep=0 ignore=0\n"
-                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=0 query=0 layers=0-0\n");
+                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0-0\n");
 }
 
 TEST(standard_input_is_read_once)
@@ -299,7 +299,7 @@ TEST(options_of_reuse_reach_the_runtime)
                             "--chunk", "grid:3", "--chunk-text", "64", "--score", "vatp",
                             "--score-layers", "2-5", "--score-query", "last"));
     CHECK_EQ(r->code, 0);
-    CHECK_HAS(r->calls, "reuse 3 ratio=0.25 chunker=1 k=3 text=64 score=4 query=2 layers=2-6\n");
+    CHECK_HAS(r->calls, "reuse 3 ratio=0.25 chunker=1 k=3 text=64 score=4 query=3 layers=2-6\n");
 }
 
 TEST(every_method_has_its_name)

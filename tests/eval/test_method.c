@@ -14,7 +14,7 @@ TEST(settings_come_in_any_order)
         REQUIRE(method_parse(&env, "--methods", texts[i], &m) == VLQA_OK);
         CHECK_STR(m.name, texts[i]);
         CHECK_EQ(m.reuse, VLQA_REUSE_INFOFLOW);
-        CHECK_EQ(m.args.query, VLQA_QUERY_LAST);
+        CHECK_EQ(m.args.query.rows, VLQA_QUERY_LAST);
         CHECK_EQ(m.args.score, VLQA_SCORE_MAX);
         CHECK(m.args.layers.begin == 4 && m.args.layers.end == 7);
     }
@@ -25,7 +25,7 @@ TEST(what_is_left_out_is_the_default)
     struct method m;
     REQUIRE(method_parse(&env, "--methods", "prophet", &m) == VLQA_OK);
     CHECK_EQ(m.reuse, VLQA_REUSE_PROPHET);
-    CHECK_EQ(m.args.query, VLQA_QUERY_SUFFIX);
+    CHECK_EQ(m.args.query.rows, VLQA_QUERY_AUTO);
     CHECK(m.args.layers.begin == 0 && m.args.layers.end == 0);
     CHECK(method_has_layers(&m) && method_has_ratio(&m));
     REQUIRE(method_parse(&env, "--methods", "none", &m) == VLQA_OK);
