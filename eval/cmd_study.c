@@ -86,7 +86,7 @@ static vlqa_status parse_cuts(struct study *s)
             return env_fail(&s->cli.env, VLQA_EUSAGE,
                             "--chunk: %s is none of image, grid:K, strips:K with K from 1 to 256",
                             w.word);
-        snprintf(s->cut[s->n_cuts].name, sizeof s->cut[0].name, "%s", w.word);
+        snprintf(s->cut[s->n_cuts].name, sizeof s->cut[0].name, "%.15s", w.word);
         s->n_cuts++;
     }
     return s->n_cuts ? VLQA_OK : env_fail(&s->cli.env, VLQA_EUSAGE, "--chunk: none given");
@@ -400,33 +400,27 @@ static int study(struct study *s)
     return status == VLQA_OK ? cli_flush() : failed_here(s, status);
 }
 
+static void close_all(struct study *s)
+{
+    if (s->lines) fclose(s->lines);
+    vlqa_session_close(s->session);
+    vlqa_engine_close(s->engine);
+    questions_free(&s->questions);
+    heap_free(s->outcome);
+    heap_free(s->reference);
+    heap_free(s->logits);
+    heap_free(s->token);
+    heap_free(s->text);
+}
+
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct study *s = heap_alloc_zero(sizeof *s);
-    struct study_args args = {0};
-    struct cli cli;
-    int code = cli_begin(&cli, verb, argc, argv, &args.common);
-    if (code == CLI_GO_ON && s) {
-        s->cli = cli;
-        s->args = args;
-        s->cli.args = &s->args.common;
-        s->against = -1;
-        cli_catch_interrupt();
-        code = study(s);
-    } else if (code == CLI_GO_ON)
-        code = cli_fail(&cli, VLQA_EMEMORY, "out of memory: the study");
-    if (s) {
-        if (s->lines) fclose(s->lines);
-        vlqa_session_close(s->session);
-        vlqa_engine_close(s->engine);
-        questions_free(&s->questions);
-        heap_free(s->outcome);
-        heap_free(s->reference);
-        heap_free(s->logits);
-        heap_free(s->token);
-        heap_free(s->text);
-    }
-    heap_free(s);
+    struct study s = {.against = -1};
+    int code = cli_begin(&s.cli, verb, argc, argv, &s.args.common);
+    if (code != CLI_GO_ON) return code;
+    cli_catch_interrupt();
+    code = study(&s);
+    close_all(&s);
     return code;
 }
 
