@@ -93,41 +93,44 @@ enum vlqa_resize {
     VLQA_RESIZE_PILLOW       /* 22-bit coefficients: the slow processor, qwen-vl-utils */
 };
 
-enum vlqa_reuse {                  /* which context rows are computed again behind stored chunks */
-                  VLQA_REUSE_OFF,  /* no chunks: everything in one causal prefill, exact */
-                  VLQA_REUSE_FULL, /* all rows: as exact, through chunks (for tests and studies) */
-                  VLQA_REUSE_NONE, /* no row */
-                  VLQA_REUSE_INFOFLOW,   /* rows that the question attends to most (InfoFlow KV) */
-                  VLQA_REUSE_PROPHET,    /* the same over context keys only, all layers, mean
-                                            (ProphetKV) */
-                  VLQA_REUSE_CACHEBLEND, /* rows whose layer-1 KV deviates most (CacheBlend) */
-                  VLQA_REUSE_EPIC,       /* the first rows of every chunk (EPIC, LegoLink) */
-                  VLQA_REUSE_VLCACHE,    /* the first rows of the context (VLCache) */
-                  VLQA_REUSE_RANDOM      /* seeded */
+/* Which context rows are computed again behind stored chunks. */
+enum vlqa_reuse {
+    VLQA_REUSE_OFF,        /* no chunks: everything in one causal prefill, exact */
+    VLQA_REUSE_FULL,       /* all rows: as exact, through chunks (for tests and studies) */
+    VLQA_REUSE_NONE,       /* no row */
+    VLQA_REUSE_INFOFLOW,   /* rows that the question attends to most (InfoFlow KV) */
+    VLQA_REUSE_PROPHET,    /* the same over context keys only, heads summed (ProphetKV) */
+    VLQA_REUSE_CACHEBLEND, /* rows whose layer-1 values deviate most (CacheBlend) */
+    VLQA_REUSE_EPIC,       /* the first rows of every chunk (EPIC, LegoLink) */
+    VLQA_REUSE_VLCACHE,    /* the first rows of the context (VLCache) */
+    VLQA_REUSE_RANDOM      /* seeded */
 };
 
-enum vlqa_budget_base {                       /* what recompute_ratio is a share of */
-                        VLQA_BASE_CANDIDATES, /* rows that miss context */
-                        VLQA_BASE_CONTEXT,    /* rows of the context */
-                        VLQA_BASE_ALL         /* rows of the prompt */
+/* What recompute_ratio is a share of. */
+enum vlqa_budget_base {
+    VLQA_BASE_CANDIDATES, /* rows that miss context */
+    VLQA_BASE_CONTEXT,    /* rows of the context */
+    VLQA_BASE_ALL         /* rows of the prompt */
 };
 
+/* How images are cut: whole, k x k cells, k horizontal strips. */
 enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
 
-enum vlqa_score { /* what a row's attention counts for */
-                  VLQA_SCORE_NORM,
-                  VLQA_SCORE_MASS,
-                  VLQA_SCORE_MAX,
-                  VLQA_SCORE_ENTROPY,
-                  VLQA_SCORE_VATP
+/* What attention a (of a head and a row that asks) to a context row counts for. */
+enum vlqa_score {
+    VLQA_SCORE_NORM,    /* heads summed, rows by their L2 norm */
+    VLQA_SCORE_MASS,    /* all summed */
+    VLQA_SCORE_MAX,     /* the largest head, rows summed */
+    VLQA_SCORE_ENTROPY, /* -a ln a summed */
+    VLQA_SCORE_VATP     /* a |v| summed */
 };
 
-enum vlqa_score_query {                  /* whose attention counts */
-                        VLQA_QUERY_AUTO, /* the method's own: the last row for InfoFlow, the suffix
-                                            for ProphetKV */
-                        VLQA_QUERY_SUFFIX,   /* all rows behind the context */
-                        VLQA_QUERY_QUESTION, /* those of the question, without the template */
-                        VLQA_QUERY_LAST
+/* Whose attention counts. */
+enum vlqa_score_query {
+    VLQA_QUERY_AUTO,     /* the method's own: the last row for InfoFlow, the suffix for ProphetKV */
+    VLQA_QUERY_SUFFIX,   /* all rows behind the context */
+    VLQA_QUERY_QUESTION, /* those of the question, without the template */
+    VLQA_QUERY_LAST      /* the last row of the prompt */
 };
 
 struct vlqa_engine_options {
@@ -191,9 +194,8 @@ struct vlqa_ask_options {
     enum vlqa_score_query score_query;
     int score_draft; /* tokens drafted on the chunks as they are, whose rows ask, too; 0: none */
     int score_layer_begin, score_layer_end; /* end 0: to the last */
-    float adaptive; /* above 0: the budget doubles until the first token's distribution moves by
-                       less   (KL, nats) than this from one budget to the next; in the end all rows,
-                       exactly */
+    float adaptive; /* above 0: the share doubles until the first token's distribution moves by less
+                     * than this (KL, nats); in the end all rows, exactly */
 };
 
 enum vlqa_stop {
@@ -246,8 +248,9 @@ struct vlqa_answer {
     int chunks_ram, chunks_disk, chunks_made; /* where the chunks of this question came from */
     int visual_ram, visual_disk, visual_made; /* and the tower's output */
     const float *row_score; /* [rows_total] what selection went by; NULL: nothing was scored */
-    const uint8_t
-        *row_selected; /* [rows_total] look at which it was chosen (1; more with adaptive), or 0 */
+    /* [rows_total] the look at which a row was chosen (1; more with adaptive), or 0; NULL with
+     * reuse off */
+    const uint8_t *row_selected;
     const struct vlqa_placed_image *image;
     int n_images;
     const struct vlqa_placed_chunk *chunk; /* in the order of the prompt; none with reuse off */
