@@ -215,6 +215,7 @@ int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct
     }
     options->threads = cli->args->threads;
     options->dtype = (enum vlqa_dtype)cli->args->dtype;
+    options->kv_dtype = (enum vlqa_dtype)cli->args->kv_dtype;
     options->cpu = (enum vlqa_cpu)cli->args->cpu;
     options->log = cli_log;
     options->progress = cli_progress;

@@ -21,7 +21,7 @@ enum {
 /* Options of every verb: the first member of each verb's own struct. */
 struct cli_args {
     const char *model;
-    int threads, dtype, cpu;
+    int threads, dtype, kv_dtype, cpu;
     int json, quiet, verbose, help;
 };
 
@@ -29,21 +29,24 @@ extern const char *const cli_dtypes[], *const cli_cpus[];
 
 #define CLI_FIELD(member) .offset = offsetof(struct cli_args, member)
 
-#define CLI_COMPUTE_ARGS                                                                     \
-    {ARG_HEADING, .name = "Computation"},                                                    \
-        {ARG_INT,                                                                            \
-         .name = "threads",                                                                  \
-         .letter = 't',                                                                      \
-         .value = "N",                                                                       \
-         .min = 1,                                                                           \
-         .max = 1024,                                                                        \
-         .help = "threads [one per core]",                                                   \
-         CLI_FIELD(threads)},                                                                \
-        {ARG_CHOICE,           .name = "dtype",         .value = "TYPE", .fallback = "auto", \
-         .choice = cli_dtypes, .help = "number format", CLI_FIELD(dtype)},                   \
-    {                                                                                        \
-        ARG_CHOICE, .name = "cpu", .value = "SET", .fallback = "auto", .choice = cli_cpus,   \
-                    .help = "highest instruction set to use", CLI_FIELD(cpu)                 \
+#define CLI_COMPUTE_ARGS                                                                             \
+    {ARG_HEADING, .name = "Computation"},                                                            \
+        {ARG_INT,                                                                                    \
+         .name = "threads",                                                                          \
+         .letter = 't',                                                                              \
+         .value = "N",                                                                               \
+         .min = 1,                                                                                   \
+         .max = 1024,                                                                                \
+         .help = "threads [one per core]",                                                           \
+         CLI_FIELD(threads)},                                                                        \
+        {ARG_CHOICE,           .name = "dtype",         .value = "TYPE", .fallback = "auto",         \
+         .choice = cli_dtypes, .help = "number format", CLI_FIELD(dtype)},                           \
+        {ARG_CHOICE,         .name = "kv-dtype",   .value = "TYPE",                                  \
+         .fallback = "auto", .choice = cli_dtypes, .help = "of keys and values; auto is as --dtype", \
+         CLI_FIELD(kv_dtype)},                                                                       \
+    {                                                                                                \
+        ARG_CHOICE, .name = "cpu", .value = "SET", .fallback = "auto", .choice = cli_cpus,           \
+                    .help = "highest instruction set to use", CLI_FIELD(cpu)                         \
     }
 
 #define CLI_OUTPUT_ARGS                                                                       \

@@ -133,12 +133,12 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
     char line[256];
     vlqa_status status;
     *out = e;
-    note_call("open model=%s shape=%s seed=%llu dtype=%d cpu=%d threads=%d mode=%d resize=%d "
+    note_call("open model=%s shape=%s seed=%llu dtype=%d kv=%d cpu=%d threads=%d mode=%d resize=%d "
               "min=%d max=%d pixels=%lld",
               options->model ? options->model : "none",
               options->random_shape ? options->random_shape : "none",
-              (unsigned long long)options->random_seed, (int)options->dtype, (int)options->cpu,
-              options->threads, (int)options->image_mode, (int)options->resize,
+              (unsigned long long)options->random_seed, (int)options->dtype, options->kv_dtype,
+              (int)options->cpu, options->threads, (int)options->image_mode, (int)options->resize,
               options->image_min_tokens, options->image_max_tokens,
               (long long)options->image_max_pixels);
     note_call("cache dir=%s salt=%s ram=%lld disk=%lld off=%d",

@@ -102,14 +102,15 @@ TEST(items_are_added_in_the_order_given)
 
 TEST(options_reach_the_runtime)
 {
-    struct run *r = run_script(
-        "", ARGS(MODEL, "-p", "?", "-n", "9", "--temp", "0.5", "--top-k", "40", "--top-p", "0.25",
-                 "--min-p", "0.125", "--repetition-penalty", "1.5", "--presence-penalty", "-0.5",
-                 "-s", "18446744073709551615", "-t", "3", "-c", "777", "--dtype", "f32", "--cpu",
-                 "avx2", "--image-mode", "hf", "--resize", "pillow", "--image-min-tokens", "4",
-                 "--image-max-tokens", "16", "--image-max-pixels", "5000000000"));
+    struct run *r =
+        run_script("", ARGS(MODEL, "-p", "?", "-n", "9", "--temp", "0.5", "--top-k", "40",
+                            "--top-p", "0.25", "--min-p", "0.125", "--repetition-penalty", "1.5",
+                            "--presence-penalty", "-0.5", "-s", "18446744073709551615", "-t", "3",
+                            "-c", "777", "--dtype", "f32", "--kv-dtype", "bf16", "--cpu", "avx2",
+                            "--image-mode", "hf", "--resize", "pillow", "--image-min-tokens", "4",
+                            "--image-max-tokens", "16", "--image-max-pixels", "5000000000"));
     CHECK_EQ(r->code, 0);
-    CHECK_STR(r->calls, "open model=model shape=none seed=0 dtype=2 cpu=2 threads=3 mode=1 "
+    CHECK_STR(r->calls, "open model=model shape=none seed=0 dtype=2 kv=1 cpu=2 threads=3 mode=1 "
                         "resize=1 min=4 max=16 pixels=5000000000\n"
                         "cache dir=none salt=none ram=1073741824 disk=4294967296 off=0\n"
                         "session rows=777\n"
@@ -121,7 +122,7 @@ TEST(options_reach_the_runtime)
 TEST(defaults_are_greedy_and_automatic)
 {
     struct run *r = run_script("", ARGS(MODEL, "-p", "?"));
-    CHECK_STR(r->calls, "open model=model shape=none seed=0 dtype=0 cpu=0 threads=0 mode=0 "
+    CHECK_STR(r->calls, "open model=model shape=none seed=0 dtype=0 kv=0 cpu=0 threads=0 mode=0 "
                         "resize=0 min=0 max=0 pixels=100000000\n"
                         "cache dir=none salt=none ram=1073741824 disk=4294967296 off=0\n"
                         "session rows=0\n"
