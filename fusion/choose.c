@@ -96,11 +96,11 @@ static vlqa_status score_attention(struct choice *c)
         layer[i] = 1;
     if (a->o.score_draft) { /* for tokens all layers are needed */
         pass.layer_end = 0;
-        pass.logits = a->s->first_logits;
+        pass.logits = s->first_logits;
     }
     TRY(ask_run(a, "score", n, &pass));
-    draft(a, &tap);
-    return a->s->be->op->sync(a->s->be);
+    if (a->o.score_draft) draft(a, &tap);
+    return s->be->op->sync(s->be);
 }
 
 /* ---- deviation: CacheBlend ---- */

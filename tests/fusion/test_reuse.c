@@ -308,6 +308,44 @@ TEST(held_rows_are_not_run_again)
     run_close(&r);
 }
 
+static double sum_scores(struct vlqa_session *s, int draft)
+{
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer a;
+    double sum = 0;
+    o.max_tokens = 1;
+    o.reuse = VLQA_REUSE_INFOFLOW;
+    o.chunker = VLQA_CHUNK_GRID;
+    o.score = VLQA_SCORE_MASS;
+    o.score_draft = draft;
+    if (vlqa_ask(s, QUESTION, &o, &a) != VLQA_OK || !a.row_score) {
+        CHECK_FAIL("ask: %s", vlqa_message(s));
+        return 0;
+    }
+    for (int i = 0; i < a.rows_total; i++)
+        sum += (double)a.row_score[i];
+    return sum;
+}
+
+/* Each asking row spreads a weight of one in every layer and head; drafted ones keep some of it for
+ * themselves, behind the prompt. What they leave there changes no later answer. */
+TEST(drafted_rows_ask_beside_the_last)
+{
+    static float before[VOCAB], after[VOCAB];
+    struct run r;
+    double one = 8 * 4, last, drafted; /* layers x heads of the default model */
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
+    add_one(r.session);
+    ask_plan(r.session, off, before);
+    last = sum_scores(r.session, 0);
+    drafted = sum_scores(r.session, 2);
+    CHECK(fabs(last - one) < 1e-3);
+    CHECK(drafted > last + 0.5 * one && drafted < last + 2 * one);
+    ask_plan(r.session, off, after);
+    CHECK(memcmp(before, after, sizeof before) == 0);
+    run_close(&r);
+}
+
 /* A bound that nothing meets leads to all rows, and that is full prefill; one that everything meets
  * stops at the second look. */
 TEST(adaptive_ends_exact_or_early)
