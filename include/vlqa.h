@@ -65,7 +65,8 @@ enum vlqa_log_level { VLQA_LOG_ERROR, VLQA_LOG_WARN, VLQA_LOG_INFO, VLQA_LOG_DEB
 
 /* A finished line without a line break; valid during the call. */
 typedef void (*vlqa_log_fn)(void *user, enum vlqa_log_level level, const char *line);
-/* phase: "load", "vision", "prefill", "decode"; 0 <= done <= total. Nonzero cancels at the next
+/* phase: "load", "vision", "prefill", "decode", and with chunks "prefix", "chunks",
+ * "score", "repair"; 0 <= done <= total. Nonzero cancels at the next
  * boundary with VLQA_ECANCELLED; the session stays usable. */
 typedef int (*vlqa_progress_fn)(void *user, const char *phase, int64_t done, int64_t total);
 /* The next piece of the answer: whole UTF-8 code points, bytes long, not terminated by NUL.
