@@ -16,8 +16,17 @@ static void run_rows(struct ask *a, struct pass *pass)
     decoder_forward(s->be, &s->engine->decoder, pass, &s->scratch);
 }
 
+/* A row's K and V of the last layer are all that others see of it there: only rows that ask, and
+ * the one whose logits are wanted, go through that layer whole. */
+static int depth_of(const struct ask *a, const struct ask_pass *p, int i, int n)
+{
+    int end = p->layer_end ? p->layer_end : a->s->kv.layers;
+    int asks = p->tap && i >= p->tap->first && i < p->tap->first + p->tap->rows;
+    return asks || (p->logits && i == n - 1) ? end : end - 1;
+}
+
 /* Rows [begin, begin + n) of the list, as the decoder takes them. */
-static struct rows rows_of(struct ask *a, const struct ask_pass *p, int begin, int n)
+static struct rows rows_of(struct ask *a, const struct ask_pass *p, int begin, int n, int total)
 {
     const struct layout *l = &a->layout;
     struct arena *mem = &a->s->scratch;
@@ -27,6 +36,7 @@ static struct rows rows_of(struct ask *a, const struct ask_pass *p, int begin, i
     int32_t *slot = arena_push(mem, count * sizeof *slot);
     struct pos *pos = arena_push(mem, count * sizeof *pos);
     struct span *span = arena_push(mem, count * sizeof *span);
+    int32_t *depth = arena_push(mem, count * sizeof *depth);
     for (int i = 0; i < n; i++) {
         int row = p->row[begin + i];
         token[i] = l->token[row];
@@ -34,17 +44,25 @@ static struct rows rows_of(struct ask *a, const struct ask_pass *p, int begin, i
         slot[i] = p->slot < 0 ? row : p->slot + begin + i;
         pos[i] = p->pos ? p->pos[begin + i] : l->pos[row];
         span[i] = (struct span){0, 0, slot[i] + 1};
+        depth[i] = depth_of(a, p, begin + i, total);
     }
-    return (struct rows){
-        .n = n, .token = token, .visual_row = visual_row, .slot = slot, .pos = pos, .span = span};
+    return (struct rows){.n = n,
+                         .token = token,
+                         .visual_row = visual_row,
+                         .slot = slot,
+                         .pos = pos,
+                         .span = span,
+                         .depth = depth};
 }
 
-static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n, int last)
+/* Rows [begin, begin + n) of a pass of `total`. */
+static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n, int total)
 {
+    int last = begin + n == total;
     size_t mark = arena_mark(&a->s->scratch);
     struct kv_block capture;
     struct tap tap;
-    struct pass pass = {.rows = rows_of(a, p, begin, n),
+    struct pass pass = {.rows = rows_of(a, p, begin, n, total),
                         .layer_end = p->layer_end,
                         .logits = last ? p->logits : NULL};
     if (last && p->tap) {
@@ -72,7 +90,7 @@ vlqa_status ask_run(struct ask *a, const char *phase, int n, const struct ask_pa
     if (n < 1) return VLQA_OK;
     for (int begin = 0, end = first; begin < n; begin = end, end += SESSION_PASS_ROWS) {
         TRY(env_progress(env, phase, begin, n));
-        run_batch(a, pass, begin, end - begin, end == n);
+        run_batch(a, pass, begin, end - begin, n);
     }
     TRY(a->s->be->op->sync(a->s->be));
     return env_progress(env, phase, n, n);

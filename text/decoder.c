@@ -3,7 +3,17 @@
 
 #include <math.h>
 
-struct work {           /* of one pass over n rows; compute: f32 or bf16 */
+struct stay { /* of the rows that are still in a pass that rows leave: [n] each */
+    int32_t *visual_row, *slot, *depth;
+    struct pos *pos;
+    struct span *span;
+    int32_t *from; /* where they stood before others left */
+};
+
+struct work {         /* of one pass over n rows; compute: f32 or bf16 */
+    struct rows rows; /* those that are still in the pass */
+    struct stay stay;
+    int first_asking;   /* of them: where the rows of the tap begin */
     struct mat x;       /* [n, hidden] f32: the residual stream */
     struct mat norm;    /* [n, hidden] compute */
     struct mat q;       /* [n, heads * head_dim] f32 */
@@ -29,6 +39,13 @@ static struct mat push(struct arena *mem, enum dtype dtype, int rows, int cols)
 static void work_layout(const struct decoder_config *c, int n, struct arena *mem, struct work *w)
 {
     int q_dim = c->heads * c->head_dim, kv_dim = c->kv_heads * c->head_dim;
+    size_t rows = (size_t)n;
+    w->stay.visual_row = arena_push(mem, rows * sizeof *w->stay.visual_row);
+    w->stay.slot = arena_push(mem, rows * sizeof *w->stay.slot);
+    w->stay.depth = arena_push(mem, rows * sizeof *w->stay.depth);
+    w->stay.pos = arena_push(mem, rows * sizeof *w->stay.pos);
+    w->stay.span = arena_push(mem, rows * sizeof *w->stay.span);
+    w->stay.from = arena_push(mem, rows * sizeof *w->stay.from);
     w->x = push(mem, DT_F32, n, c->hidden);
     w->norm = push(mem, c->compute, n, c->hidden);
     w->q = push(mem, DT_F32, n, q_dim);
@@ -73,10 +90,10 @@ static void count_attention(struct backend *be, const struct tap *tap, const str
                             const struct work *w)
 {
     const float *score = w->score.data;
-    struct score s = {.q = mat_rows(a->q, tap->first, tap->rows),
+    struct score s = {.q = mat_rows(a->q, w->first_asking, tap->rows),
                       .k = a->k,
                       .v = a->v,
-                      .span = tap->span ? tap->span : a->span + tap->first,
+                      .span = tap->span ? tap->span : a->span + w->first_asking,
                       .heads = a->heads,
                       .kv_heads = a->kv_heads,
                       .scale = a->scale,
@@ -90,35 +107,41 @@ static void count_attention(struct backend *be, const struct tap *tap, const str
         tap->slot[slot] += score[slot];
 }
 
-static void self_attention(struct backend *be, const struct decoder *m, int i,
-                           const struct pass *pass, const struct work *w)
+static void keys_and_values(struct backend *be, const struct decoder *m, int i,
+                            const struct pass *pass, const struct work *w)
 {
     const struct decoder_config *c = &m->config;
     const struct decoder_layer *layer = &m->layer[i];
-    const struct kv *kv = pass->kv;
     struct mat raw = pass->capture ? pass->capture->k[i] : w->raw;
     struct mat v = pass->capture ? pass->capture->v[i] : w->v;
+    k_rmsnorm(be, w->norm, w->x, layer->input_norm, c->hidden, c->eps);
+    k_matmul(be, w->key, w->norm, layer->k, NULL, ACT_NONE);
+    k_matmul(be, v, w->norm, layer->v, NULL, ACT_NONE);
+    k_rmsnorm(be, raw, w->key, layer->k_norm, c->head_dim, c->eps);
+    k_rope(be, w->k, raw, c->kv_heads,
+           w->cos_sin); /* raw knows no place: a chunk may go anywhere */
+    k_trace(be, "text.k", i, w->k);
+    k_scatter(be, pass->kv->k[i], w->rows.slot, w->k);
+    k_scatter(be, pass->kv->v[i], w->rows.slot, v);
+}
+
+static void attend(struct backend *be, const struct decoder *m, int i, const struct pass *pass,
+                   const struct work *w)
+{
+    const struct decoder_config *c = &m->config;
+    const struct decoder_layer *layer = &m->layer[i];
     struct attn a = {.q = w->q,
-                     .k = kv->k[i],
-                     .v = kv->v[i],
+                     .k = pass->kv->k[i],
+                     .v = pass->kv->v[i],
                      .out = w->mixed,
-                     .span = pass->rows.span,
+                     .span = w->rows.span,
                      .heads = c->heads,
                      .kv_heads = c->kv_heads,
                      .scale = 1.0f / sqrtf((float)c->head_dim)};
-    k_rmsnorm(be, w->norm, w->x, layer->input_norm, c->hidden, c->eps);
     k_matmul(be, w->q, w->norm, layer->q, NULL, ACT_NONE);
-    k_matmul(be, w->key, w->norm, layer->k, NULL, ACT_NONE);
-    k_matmul(be, v, w->norm, layer->v, NULL, ACT_NONE);
     k_rmsnorm(be, w->q, w->q, layer->q_norm, c->head_dim, c->eps);
-    k_rmsnorm(be, raw, w->key, layer->k_norm, c->head_dim, c->eps);
     k_rope(be, w->q, w->q, c->heads, w->cos_sin);
-    k_rope(be, w->k, raw, c->kv_heads,
-           w->cos_sin); /* raw knows no place: a chunk may go anywhere */
     k_trace(be, "text.q", i, w->q);
-    k_trace(be, "text.k", i, w->k);
-    k_scatter(be, kv->k[i], pass->rows.slot, w->k);
-    k_scatter(be, kv->v[i], pass->rows.slot, v);
     if (pass->tap && pass->tap->layer[i]) count_attention(be, pass->tap, &a, w);
     k_attention(be, &a);
     k_matmul(be, w->delta, w->mixed, layer->o, NULL, ACT_NONE);
@@ -150,25 +173,88 @@ static void head(struct backend *be, const struct decoder *m, const struct work 
     be->op->download(be, logits, w->logits.data, (size_t)c->vocab * sizeof *logits);
 }
 
+/* ---- rows that leave before the last layer ---- */
+
+static void work_narrow(struct work *w, int n)
+{
+    struct mat *of_rows[] = {&w->x, &w->norm,  &w->q,     &w->key,     &w->raw,   &w->v,
+                             &w->k, &w->mixed, &w->delta, &w->gate_up, &w->inner, &w->cos_sin};
+    for (size_t i = 0; i < sizeof of_rows / sizeof *of_rows; i++)
+        of_rows[i]->rows = n;
+}
+
+static void rows_keep(struct backend *be, const struct decoder *m, int i, struct work *w, int n)
+{
+    struct mat x = w->delta; /* free between halves of a layer */
+    x.rows = n;
+    w->rows.n = n;
+    if (n == 0) return;
+    k_gather(be, x, w->x, w->stay.from);
+    w->delta = w->x;
+    w->x = x;
+    work_narrow(w, n);
+    position_table(&m->config.rope, w->stay.pos, n, w->cos_sin);
+    k_rmsnorm(be, w->norm, w->x, m->layer[i].input_norm, m->config.hidden, m->config.eps);
+}
+
+/* Takes the rows out that go through layers before i alone; their K and V of i are written. */
+static void rows_leave(struct backend *be, const struct decoder *m, int i, struct work *w)
+{
+    struct stay *s = &w->stay;
+    int n = 0, asking = 0;
+    for (int r = 0; r < w->rows.n; r++) {
+        if (s->depth[r] <= i) continue;
+        asking += r < w->first_asking;
+        s->from[n] = r;
+        s->visual_row[n] = s->visual_row[r];
+        s->slot[n] = s->slot[r];
+        s->depth[n] = s->depth[r];
+        s->pos[n] = s->pos[r];
+        s->span[n++] = s->span[r];
+    }
+    w->first_asking = asking;
+    if (n < w->rows.n) rows_keep(be, m, i, w, n);
+}
+
+/* The arrays of the rows become the pass's own, to take rows out of. */
+static void rows_own(struct work *w)
+{
+    struct rows *rows = &w->rows;
+    size_t n = (size_t)rows->n;
+    memcpy(w->stay.visual_row, rows->visual_row, n * sizeof *rows->visual_row);
+    memcpy(w->stay.slot, rows->slot, n * sizeof *rows->slot);
+    memcpy(w->stay.depth, rows->depth, n * sizeof *rows->depth);
+    memcpy(w->stay.pos, rows->pos, n * sizeof *rows->pos);
+    memcpy(w->stay.span, rows->span, n * sizeof *rows->span);
+    rows->visual_row = w->stay.visual_row;
+    rows->slot = w->stay.slot;
+    rows->span = w->stay.span;
+}
+
 void decoder_forward(struct backend *be, const struct decoder *m, const struct pass *pass,
                      struct arena *scratch)
 {
     const struct decoder_config *c = &m->config;
-    const struct rows *rows = &pass->rows;
     int end = pass->layer_end ? pass->layer_end : c->layers;
     size_t mark = arena_mark(scratch);
-    struct work w = {0};
+    struct work w = {.rows = pass->rows};
+    const struct rows *rows = &w.rows;
     assert(rows->n >= 1 && pass->kv->layers == c->layers);
     work_layout(c, rows->n, scratch, &w);
     if (pass->tap) {
+        w.first_asking = pass->tap->first;
         w.score = push(scratch, DT_F32, 1, pass->kv->slots);
         w.score_work = arena_push(scratch, k_score_work(pass->tap->rows, c->heads));
     }
+    if (rows->depth) rows_own(&w);
     position_table(&c->rope, rows->pos, rows->n, w.cos_sin);
     k_trace(be, "text.cos_sin", 0, w.cos_sin);
     embed(be, m, rows, w.x);
     for (int i = 0; i < end; i++) {
-        self_attention(be, m, i, pass, &w);
+        keys_and_values(be, m, i, pass, &w);
+        if (rows->depth) rows_leave(be, m, i, &w);
+        if (rows->n == 0) break;
+        attend(be, m, i, pass, &w);
         mlp(be, m, i, &w);
         k_trace(be, "text.layer", i, w.x);
         if (i < rows->n_deep && rows->visual.rows) {
@@ -176,6 +262,6 @@ void decoder_forward(struct backend *be, const struct decoder *m, const struct p
             k_trace(be, "text.deep", i, w.x);
         }
     }
-    if (pass->logits) head(be, m, &w, pass->logits);
+    if (pass->logits && rows->n) head(be, m, &w, pass->logits);
     arena_rewind(scratch, mark);
 }

@@ -47,12 +47,16 @@ struct rows { /* what goes through the decoder; index arrays are host memory */
     const struct pos *pos;   /* [n] how it is rotated */
     const int32_t *slot;     /* [n] where its K and V go */
     const struct span *span; /* [n] which slots it sees */
+    /* [n] layers that it goes through whole; in the next one only its K and V are written, then it
+     * leaves the pass, which ends when no row is left. NULL: all rows stay to the end. A pass that
+     * captures is left by all rows at once */
+    const int32_t *depth;
 };
 
 /* Attention of some rows of a pass, summed over some layers. */
 struct tap {
     const uint8_t *layer;    /* [layers] nonzero: counted */
-    int first, rows;         /* rows [first, first + rows) of the pass ask */
+    int first, rows;         /* rows [first, first + rows) of the pass ask; they stay to the end */
     const struct span *span; /* [rows] what their softmax is over; NULL: what they see */
     enum score_value value;
     enum score_heads over_heads;
@@ -66,7 +70,7 @@ struct pass {
     int layer_end; /* 0: all. A pass may stop early: its rows are then in the KV so far */
     struct kv_block *capture; /* optional out: [n] rows */
     const struct tap *tap;    /* optional */
-    float *logits;            /* optional out, host memory: [vocab] of the last row */
+    float *logits; /* optional out, host memory: [vocab] of the last row, which stays to the end */
 };
 
 /* text_config of config.json; every rule of the format is checked. */

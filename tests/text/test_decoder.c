@@ -318,6 +318,118 @@ TEST(a_pass_that_stops_early_leaves_later_layers_alone)
         }
 }
 
+/* ---- depth ---- */
+
+/* Depths that leave the last row to the end and let others leave at every layer. */
+static void depths_fill(int32_t *depth, int variant)
+{
+    for (int i = 0; i < N; i++)
+        depth[i] = i == N - 1 ? LAYERS : (i * (variant + 3) + variant) % (LAYERS + 1);
+}
+
+/* Where the KV of all rows is there already, rows that leave early change nothing for the others:
+ * all write what was there, and see what they saw. */
+TEST(rows_that_leave_take_nothing_along)
+{
+    static const uint8_t layers[LAYERS] = {1, 0, 1, 1};
+    static float logits[2][320];
+    for (int i = 0; i < 2 * 4; i++) {
+        float slot[2][SLOTS] = {{0}};
+        int32_t depth[N];
+        struct tap tap = {.layer = layers, .first = N - 1, .rows = 1, .slot = slot[0]};
+        struct lab lab;
+        struct state whole, again;
+        struct page p;
+        struct pass pass;
+        REQUIRE(lab_open(&lab, dtypes[i / 4]));
+        state_open(&whole, dtypes[i / 4]);
+        state_open(&again, dtypes[i / 4]);
+        page_fill_causal(&p);
+        pass = pass_of(&lab, &p, &whole);
+        pass.logits = logits[0];
+        pass.tap = &tap;
+        run(&lab, &pass);
+        memcpy(again.memory, whole.memory, whole.bytes);
+        depths_fill(depth, i % 4);
+        pass.rows.depth = depth;
+        pass.kv = &again.kv;
+        pass.logits = logits[1];
+        tap.slot = slot[1];
+        run(&lab, &pass);
+        CHECK(memcmp(logits[0], logits[1], sizeof logits[0]) == 0);
+        CHECK(memcmp(slot[0], slot[1], sizeof slot[0]) == 0);
+        for (int layer = 0; layer < LAYERS; layer++)
+            CHECK(same_layer(&whole, &again, layer));
+        state_close(&whole);
+        state_close(&again);
+        lab_close(&lab);
+    }
+}
+
+TEST(a_row_writes_one_layer_behind_its_depth_and_none_after)
+{
+    for (int variant = 0; variant < 4; variant++) {
+        int32_t depth[N];
+        struct lab lab;
+        struct state whole, part, untouched;
+        struct page p;
+        struct pass pass;
+        REQUIRE(lab_open(&lab, DT_F32));
+        state_open(&whole, DT_F32);
+        state_open(&part, DT_F32);
+        state_open(&untouched, DT_F32);
+        page_fill(&p, 0, 3); /* rows see themselves alone: those that left are not missed */
+        pass = pass_of(&lab, &p, &whole);
+        run(&lab, &pass);
+        depths_fill(depth, variant);
+        pass.rows.depth = depth;
+        pass.kv = &part.kv;
+        run(&lab, &pass);
+        for (int layer = 0; layer < LAYERS; layer++)
+            for (int i = 0; i < N; i++) {
+                const struct state *like = layer <= depth[i] ? &whole : &untouched;
+                int slot = p.slot[i];
+                CHECK(same_rows(part.kv.k[layer], slot, like->kv.k[layer], slot) &&
+                      same_rows(part.kv.v[layer], slot, like->kv.v[layer], slot));
+            }
+        state_close(&whole);
+        state_close(&part);
+        state_close(&untouched);
+        lab_close(&lab);
+    }
+}
+
+TEST(a_pass_that_all_rows_leave_ends_there)
+{
+    int32_t depth[N];
+    struct lab lab;
+    struct state whole, part;
+    struct page p;
+    struct pass pass;
+    REQUIRE(lab_open(&lab, DT_BF16));
+    state_open(&whole, DT_BF16);
+    state_open(&part, DT_BF16);
+    page_fill_causal(&p);
+    pass = pass_of(&lab, &p, &whole);
+    pass.capture = &whole.block;
+    run(&lab, &pass);
+    for (int i = 0; i < N; i++)
+        depth[i] = LAYERS - 1;
+    pass.rows.depth = depth;
+    pass.kv = &part.kv;
+    pass.capture = &part.block;
+    run(&lab, &pass);
+    for (int layer = 0; layer < LAYERS; layer++) {
+        CHECK(same_layer(&whole, &part, layer));
+        for (int i = 0; i < N; i++)
+            CHECK(same_rows(whole.block.k[layer], i, part.block.k[layer], i) &&
+                  same_rows(whole.block.v[layer], i, part.block.v[layer], i));
+    }
+    state_close(&whole);
+    state_close(&part);
+    lab_close(&lab);
+}
+
 /* ---- capture and placing ---- */
 
 static void place(struct lab *lab, struct state *s, const struct kv_block *block,
