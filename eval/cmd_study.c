@@ -171,14 +171,6 @@ static void keep_logits(void *user, int step, const float *logits, int n)
     s->steps = step + 1;
 }
 
-/* Products with the weights of the layers, and attention as if each row saw all. */
-static double flops(const struct study *s, int rows, int total, int layers)
-{
-    const struct vlqa_model_info *i = &s->info;
-    double weights = (double)i->parameters_text / i->layers;
-    return (double)rows * layers * (2 * weights + 4.0 * i->heads * i->head_dim * total);
-}
-
 /* Full prefill: its answer is what all methods are led along. */
 static int ask_reference(struct study *s, int index)
 {
@@ -197,12 +189,11 @@ static int ask_reference(struct study *s, int index)
     memcpy(s->text, answer.text, answer.text_bytes + 1);
     memcpy(s->token, answer.token, (size_t)answer.n_tokens * sizeof *s->token);
     s->n_tokens = answer.n_tokens;
-    s->reference[index] =
-        (struct reference){.flops = flops(s, answer.rows_total, answer.rows_total, s->info.layers),
-                           .rows = answer.rows_total,
-                           .steps = s->steps,
-                           .right = question_is_answer(q, answer.text),
-                           .line = q->line};
+    s->reference[index] = (struct reference){.flops = answer.flops,
+                                             .rows = answer.rows_total,
+                                             .steps = s->steps,
+                                             .right = question_is_answer(q, answer.text),
+                                             .line = q->line};
     return CLI_OK;
 }
 
@@ -221,22 +212,6 @@ static void compare_logits(void *user, int step, const float *logits, int n)
     c->o->kl += kl / steps;
     c->o->top1 += (stats_argmax(full, n) == stats_argmax(logits, n)) / steps;
     if (step < COSINE_STEPS) c->o->cosine += stats_cosine(full, logits, n) / cosine_steps;
-}
-
-static void count_work(const struct study *s, const struct method *m, double ratio,
-                       const struct vlqa_answer *a, struct outcome *o)
-{
-    int layers = s->info.layers, question = a->rows_recomputed - a->rows_selected;
-    o->rows_selected = a->rows_selected;
-    o->rows_computed = a->rows_recomputed;
-    o->ms = a->ms_prefill;
-    o->flops = flops(s, a->rows_recomputed, a->rows_total, layers);
-    if (a->rows_selected == 0 || ratio >= 1) return; /* nothing is scored then */
-    if (method_has_layers(m))
-        o->flops +=
-            flops(s, question, a->rows_total, m->args.layers.end ? m->args.layers.end : layers);
-    if (m->reuse == VLQA_REUSE_CACHEBLEND)
-        o->flops += flops(s, a->rows_total - a->rows_prefix, a->rows_total, layers < 2 ? 1 : 2);
 }
 
 static int write_line(struct study *s, int index, int cut, const struct method *m, int ratio,
@@ -305,7 +280,10 @@ static int ask_method(struct study *s, int index, int cut, int method, int ratio
     o.user = &c;
     code = ask(s, q, &o, &answer);
     if (code != CLI_OK) return code;
-    count_work(s, m, s->ratio[ratio], &answer, out);
+    out->rows_selected = answer.rows_selected;
+    out->rows_computed = answer.rows_recomputed;
+    out->flops = answer.flops;
+    out->ms = answer.ms_prefill;
     if (out->top1 < 1 - 1e-9) { /* left alone it goes another way */
         o.max_tokens = s->args.max_tokens;
         o.n_forced = 0;

@@ -141,6 +141,7 @@ static void fill_answer(const struct ask *a, struct vlqa_answer *out)
                                 .ms_total = end - a->begin};
     out->rows_selected = a->n_selected;
     out->rows_recomputed = a->n_recomputed;
+    out->flops = a->flops;
     out->chunks_ram = a->chunks_ram;
     out->chunks_disk = a->chunks_disk;
     out->chunks_made = a->chunks_made;

@@ -30,6 +30,7 @@ struct ask {
     int n_tokens;
     enum vlqa_stop stop;
     double begin, first_token, prefilled;
+    double flops;
     double ms_chunks, ms_assemble, ms_score, ms_repair;
 };
 

@@ -79,6 +79,8 @@ static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n,
         }
         pass.capture = &capture;
     }
+    if (!p->capture)
+        a->flops += decoder_flops(&a->s->engine->decoder.config, &pass.rows, p->layer_end);
     run_rows(a, &pass);
     arena_rewind(&a->s->scratch, mark);
 }
@@ -275,6 +277,7 @@ void ask_row(struct ask *a, int32_t id, int32_t slot, int32_t position, const st
             {.n = 1, .token = &id, .visual_row = &text, .pos = &pos, .slot = &slot, .span = &span},
         .tap = tap,
         .logits = s->logits};
+    if (a->prefilled <= 0) a->flops += decoder_flops(&s->engine->decoder.config, &pass.rows, 0);
     run_rows(a, &pass);
 }
 

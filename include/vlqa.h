@@ -263,6 +263,8 @@ struct vlqa_answer {
     double ms_decode_image; /* reading and resizing them */
     double ms_prefill, ms_first_token, ms_decode, ms_total; /* first_token counts from the call */
     uint64_t peak_bytes;                                    /* of the process, so far */
+    double flops; /* in the decoder's layers, of the prompt: prefill or scoring and repair, without
+                   * the making of chunks, which are kept */
 };
 
 struct vlqa_image_info { /* the image that was added last */

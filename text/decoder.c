@@ -78,6 +78,21 @@ size_t decoder_tap_scratch(const struct decoder_config *c, int n_query, int slot
     return dry.used;
 }
 
+double decoder_flops(const struct decoder_config *c, const struct rows *rows, int layer_end)
+{
+    double q_dim = (double)c->heads * c->head_dim, kv_dim = (double)c->kv_heads * c->head_dim;
+    double write = 4 * c->hidden * kv_dim; /* K and V */
+    double rest = 4 * c->hidden * q_dim + 6.0 * c->hidden * c->inner, sum = 0;
+    int end = layer_end ? layer_end : c->layers;
+    for (int i = 0; i < rows->n; i++) {
+        const struct span *s = &rows->span[i];
+        double sees = s->head_end + (double)(s->tail_end - s->tail_begin);
+        int whole = rows->depth && rows->depth[i] < end ? rows->depth[i] : end;
+        sum += whole * (write + rest + 4 * q_dim * sees) + (whole < end ? write : 0);
+    }
+    return sum;
+}
+
 static void embed(struct backend *be, const struct decoder *m, const struct rows *rows,
                   struct mat x)
 {

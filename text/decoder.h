@@ -85,6 +85,9 @@ vlqa_status decoder_load(struct env *env, struct backend *be, struct st_files *f
  * decoder_tap_scratch more. */
 size_t decoder_scratch(const struct decoder_config *c, int n);
 size_t decoder_tap_scratch(const struct decoder_config *c, int n_query, int slots);
+/* Multiplications and additions of a pass's rows in the layers, two for each pair: products with
+ * weights, and attention over what a row sees. */
+double decoder_flops(const struct decoder_config *c, const struct rows *rows, int layer_end);
 /* The pass. rows.n >= 1. Scratch is rewound before returning. */
 void decoder_forward(struct backend *be, const struct decoder *m, const struct pass *pass,
                      struct arena *scratch);

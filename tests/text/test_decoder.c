@@ -430,6 +430,23 @@ TEST(a_pass_that_all_rows_leave_ends_there)
     lab_close(&lab);
 }
 
+/* Two for each product: 2 * 56 * (96 + 96) of q and o, 2 * 56 * 64 of k and v, 2 * 56 * 231 of the
+ * MLP, 4 * 96 for each slot that is seen. */
+TEST(operations_are_counted_layer_by_layer)
+{
+    static const struct span span[] = {{3, 0, 0}, {2, 4, 9}};
+    const double kv = 7168, rest = 21504 + 25872;
+    int32_t depth[] = {2, LAYERS};
+    struct rows rows = {.n = 2, .span = span};
+    struct decoder_config c = shape;
+    CHECK_EQ(decoder_flops(&c, &rows, 0), LAYERS * (2 * (kv + rest) + 4 * 96 * (3 + 7)));
+    CHECK_EQ(decoder_flops(&c, &rows, 1), 2 * (kv + rest) + 4 * 96 * (3 + 7));
+    rows.depth = depth;
+    CHECK_EQ(decoder_flops(&c, &rows, 0),
+             2 * (kv + rest + 4 * 96 * 3) + kv + LAYERS * (kv + rest + 4 * 96 * 7));
+    CHECK_EQ(decoder_flops(&c, &rows, 2), 2 * (2 * (kv + rest) + 4 * 96 * (3 + 7)));
+}
+
 /* ---- capture and placing ---- */
 
 static void place(struct lab *lab, struct state *s, const struct kv_block *block,
