@@ -2,6 +2,7 @@
 #include "fusion/session.h"
 
 #include "base/heap.h"
+#include "fusion/choose.h"
 #include "text/utf8.h"
 
 #include <string.h>
@@ -15,12 +16,14 @@ int session_default_rows(const struct vlqa_engine *e)
     return most < SESSION_DEFAULT_ROWS ? most : SESSION_DEFAULT_ROWS;
 }
 
-static size_t request_bytes(int max_rows)
+static size_t request_bytes(const struct vlqa_engine *e, int max_rows)
 {
     size_t ids = 4 * ((size_t)max_rows * sizeof(int32_t) + 2 * ARENA_ALIGN);
     size_t turns = (SESSION_MAX_ITEMS + 2) *
                    (sizeof(struct prompt_item) + sizeof(struct prompt_turn) + ARENA_ALIGN);
-    return ids + turns + layout_bytes(max_rows) + 16 * (size_t)max_rows + 64 * ARENA_ALIGN;
+    size_t list = (size_t)max_rows * (sizeof(int32_t) + sizeof(void *)); /* of rows, of chunks */
+    return ids + turns + layout_bytes(max_rows) + list +
+           choose_bytes(&e->decoder.config, max_rows) + 64 * ARENA_ALIGN;
 }
 
 /* Encoding the prompt and running the decoder come one after the other. */
@@ -42,7 +45,7 @@ static void layout_session(struct vlqa_session *s, struct arena *mem)
     const struct decoder_config *c = &e->decoder.config;
     size_t rows = (size_t)s->max_rows, vocab = (size_t)c->vocab;
     size_t visual = mat_bytes(c->compute, s->max_rows, c->hidden);
-    size_t request = request_bytes(s->max_rows), scratch;
+    size_t request = request_bytes(e, s->max_rows), scratch;
     s->text_cap = SESSION_TEXT_BYTES + 16 * rows;
     kv_layout(&s->kv, c->layers, c->kv_heads, c->head_dim, s->max_rows, c->kv, mem);
     s->visual = mat_of(arena_push(mem, visual), c->compute, s->max_rows, c->hidden);
