@@ -4,23 +4,18 @@
 
 #include <string.h>
 
-static void score_kind(const struct vlqa_ask_options *o, struct tap *tap)
+static struct tap_count count_of(enum vlqa_score score, float *slot)
 {
-    static const struct {
-        enum score_value value;
-        enum score_heads over_heads;
-        enum score_rows over_rows;
-    } kinds[] = {
-        [VLQA_SCORE_NORM] = {SCORE_WEIGHT, SCORE_HEADS_SUM, SCORE_ROWS_L2},
-        [VLQA_SCORE_MASS] = {SCORE_WEIGHT, SCORE_HEADS_SUM, SCORE_ROWS_SUM},
-        [VLQA_SCORE_MAX] = {SCORE_WEIGHT, SCORE_HEADS_MAX, SCORE_ROWS_SUM},
-        [VLQA_SCORE_ENTROPY] = {SCORE_ENTROPY, SCORE_HEADS_SUM, SCORE_ROWS_SUM},
-        [VLQA_SCORE_VATP] = {SCORE_VALUE, SCORE_HEADS_SUM, SCORE_ROWS_SUM},
+    static const struct tap_count kinds[] = {
+        [VLQA_SCORE_NORM] = {SCORE_WEIGHT, SCORE_HEADS_SUM, SCORE_ROWS_L2, NULL, 0},
+        [VLQA_SCORE_MASS] = {SCORE_WEIGHT, SCORE_HEADS_SUM, SCORE_ROWS_SUM, NULL, 0},
+        [VLQA_SCORE_MAX] = {SCORE_WEIGHT, SCORE_HEADS_MAX, SCORE_ROWS_SUM, NULL, 0},
+        [VLQA_SCORE_ENTROPY] = {SCORE_ENTROPY, SCORE_HEADS_SUM, SCORE_ROWS_SUM, NULL, 0},
+        [VLQA_SCORE_VATP] = {SCORE_VALUE, SCORE_HEADS_SUM, SCORE_ROWS_SUM, NULL, 0},
     };
-    enum vlqa_score kind = o->reuse == VLQA_REUSE_PROPHET ? VLQA_SCORE_MASS : o->score;
-    tap->value = kinds[kind].value;
-    tap->over_heads = kinds[kind].over_heads;
-    tap->over_rows = kinds[kind].over_rows;
+    struct tap_count count = kinds[score];
+    count.slot = slot;
+    return count;
 }
 
 /* Rows [*first, *first + *rows) of the n of the scoring pass ask; they end the pass or come before
@@ -70,7 +65,8 @@ vlqa_status score_attention(struct choice *c)
     const struct layout *l = &a->layout;
     int layers = s->engine->decoder.config.layers, n = 0;
     int end = a->o.score_layer_end ? a->o.score_layer_end : layers;
-    struct tap tap = {.layer = c->layer, .slot = a->score};
+    enum vlqa_score kind = a->o.reuse == VLQA_REUSE_PROPHET ? VLQA_SCORE_MASS : a->o.score;
+    struct tap tap = {.layer = c->layer, .n = 1, .count = {count_of(kind, a->score)}};
     struct ask_pass pass = {.row = a->list, .slot = -1, .layer_end = end, .tap = &tap};
     for (int i = l->prefix_end; i < l->n; i++)
         if (!l->in_piece[i]) a->list[n++] = i;
@@ -80,7 +76,6 @@ vlqa_status score_attention(struct choice *c)
             c->span[i] = (struct span){0, 0, l->context_end};
         tap.span = c->span;
     }
-    score_kind(&a->o, &tap);
     for (int i = 0; i < end; i++)
         c->layer[i] = i >= a->o.score_layer_begin;
     if (a->o.score_draft) { /* for tokens all layers are needed */

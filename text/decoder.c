@@ -101,8 +101,8 @@ static void embed(struct backend *be, const struct decoder *m, const struct rows
 }
 
 /* What the rows of the tap attend to in this layer, added to what they did before. */
-static void count_attention(struct backend *be, const struct tap *tap, const struct attn *a,
-                            const struct work *w)
+static void count_attention(struct backend *be, const struct tap *tap, int layer,
+                            const struct attn *a, const struct work *w)
 {
     const float *score = w->score.data;
     struct score s = {.q = mat_rows(a->q, w->first_asking, tap->rows),
@@ -112,14 +112,18 @@ static void count_attention(struct backend *be, const struct tap *tap, const str
                       .heads = a->heads,
                       .kv_heads = a->kv_heads,
                       .scale = a->scale,
-                      .value = tap->value,
-                      .over_heads = tap->over_heads,
-                      .over_rows = tap->over_rows,
                       .out = w->score,
                       .work = w->score_work};
-    k_score(be, &s);
-    for (int slot = 0; slot < w->score.cols; slot++)
-        tap->slot[slot] += score[slot];
+    for (int i = 0; i < tap->n; i++) {
+        const struct tap_count *count = &tap->count[i];
+        float *out = count->slot + (size_t)layer * count->layer_step;
+        s.value = count->value;
+        s.over_heads = count->over_heads;
+        s.over_rows = count->over_rows;
+        k_score(be, &s);
+        for (int slot = 0; slot < w->score.cols; slot++)
+            out[slot] += score[slot];
+    }
 }
 
 static void keys_and_values(struct backend *be, const struct decoder *m, int i,
@@ -157,7 +161,7 @@ static void attend(struct backend *be, const struct decoder *m, int i, const str
     k_rmsnorm(be, w->q, w->q, layer->q_norm, c->head_dim, c->eps);
     k_rope(be, w->q, w->q, c->heads, w->cos_sin);
     k_trace(be, "text.q", i, w->q);
-    if (pass->tap && pass->tap->layer[i]) count_attention(be, pass->tap, &a, w);
+    if (pass->tap && pass->tap->layer[i]) count_attention(be, pass->tap, i, &a, w);
     k_attention(be, &a);
     k_matmul(be, w->delta, w->mixed, layer->o, NULL, ACT_NONE);
     k_trace(be, "text.attn", i, w->delta);

@@ -53,15 +53,21 @@ struct rows { /* what goes through the decoder; index arrays are host memory */
     const int32_t *depth;
 };
 
-/* Attention of some rows of a pass, summed over some layers. */
+#define TAP_MAX_COUNTS 3
+
+/* Attention of some rows of a pass in some layers. */
 struct tap {
     const uint8_t *layer;    /* [layers] nonzero: counted */
     int first, rows;         /* rows [first, first + rows) of the pass ask; they stay to the end */
     const struct span *span; /* [rows] what their softmax is over; NULL: what they see */
-    enum score_value value;
-    enum score_heads over_heads;
-    enum score_rows over_rows;
-    float *slot; /* [slots] host memory, added to */
+    int n;
+    struct tap_count { /* what is counted of it */
+        enum score_value value;
+        enum score_heads over_heads;
+        enum score_rows over_rows;
+        float *slot;       /* [slots] host memory, added to */
+        size_t layer_step; /* layer i adds to slot + i * layer_step; 0: layers are summed */
+    } count[TAP_MAX_COUNTS];
 };
 
 struct pass {

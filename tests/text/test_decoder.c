@@ -194,7 +194,7 @@ static const enum dtype dtypes[] = {DT_F32, DT_BF16};
 
 /* The sum over the named layers of the score operation, from traced q and the KV of the pass. */
 static void count_by_hand(struct lab *lab, const struct state *s, const struct page *p,
-                          const struct tap *tap, float *slot)
+                          const struct tap *tap, const struct tap_count *count, float *slot)
 {
     float out[SLOTS];
     float *work = heap_alloc(k_score_work(tap->rows, HEADS));
@@ -206,9 +206,9 @@ static void count_by_hand(struct lab *lab, const struct state *s, const struct p
                               .heads = HEADS,
                               .kv_heads = KV_HEADS,
                               .scale = 0.25f, /* 1 / sqrt(HEAD_DIM) */
-                              .value = tap->value,
-                              .over_heads = tap->over_heads,
-                              .over_rows = tap->over_rows,
+                              .value = count->value,
+                              .over_heads = count->over_heads,
+                              .over_rows = count->over_rows,
                               .out = mat_of(out, DT_F32, 1, SLOTS),
                               .work = work};
         if (!tap->layer[i]) continue;
@@ -232,10 +232,11 @@ TEST(a_tap_counts_the_named_rows_and_layers)
         struct tap tap = {.layer = layers[at],
                           .first = first[at],
                           .rows = rows[at],
-                          .value = (enum score_value)(i / 4 % 3),
-                          .over_heads = (enum score_heads)(i / 4 % 3),
-                          .over_rows = (enum score_rows)(i / 12 % 2),
-                          .slot = found};
+                          .n = 1,
+                          .count = {{.value = (enum score_value)(i / 4 % 3),
+                                     .over_heads = (enum score_heads)(i / 4 % 3),
+                                     .over_rows = (enum score_rows)(i / 12 % 2),
+                                     .slot = found}}};
         struct lab lab;
         struct state s;
         struct page p;
@@ -249,7 +250,7 @@ TEST(a_tap_counts_the_named_rows_and_layers)
         for (int k = 0; k < SLOTS; k++)
             found[k] = expected[k] = (float)k; /* added to, not overwritten */
         run(&lab, &pass);
-        count_by_hand(&lab, &s, &p, &tap, expected);
+        count_by_hand(&lab, &s, &p, &tap, &tap.count[0], expected);
         CHECK(memcmp(found, expected, sizeof found) == 0);
         CHECK_EQ(found[0] > 0, at < 3); /* else nothing was counted at all */
         CHECK(found[N] == N && found[SLOTS - 1] == SLOTS - 1);
@@ -258,12 +259,49 @@ TEST(a_tap_counts_the_named_rows_and_layers)
     }
 }
 
+/* Several counts of one pass, one of them with room for each layer of its own. */
+TEST(a_tap_counts_several_things_at_once)
+{
+    static const uint8_t layers[LAYERS] = {1, 0, 1, 1};
+    static float by_layer[LAYERS][SLOTS], sum[2][SLOTS], expected[SLOTS], joined[SLOTS];
+    const struct tap tap = {.layer = layers,
+                            .first = 2,
+                            .rows = 7,
+                            .n = 3,
+                            .count = {{.value = SCORE_ENTROPY, .slot = sum[0]},
+                                      {.slot = by_layer[0], .layer_step = SLOTS},
+                                      {.over_rows = SCORE_ROWS_L2, .slot = sum[1]}}};
+    struct lab lab;
+    struct state s;
+    struct page p;
+    struct pass pass;
+    REQUIRE(lab_open(&lab, DT_F32));
+    state_open(&s, DT_F32);
+    page_fill_causal(&p);
+    pass = pass_of(&lab, &p, &s);
+    pass.tap = &tap;
+    run(&lab, &pass);
+    for (int i = 0; i < LAYERS; i++)
+        for (int k = 0; k < SLOTS; k++)
+            joined[k] += by_layer[i][k];
+    for (int i = 0; i < 3; i++) {
+        memset(expected, 0, sizeof expected);
+        count_by_hand(&lab, &s, &p, &tap, &tap.count[i], expected);
+        CHECK(expected[0] > 0);
+        CHECK(memcmp(i == 1 ? joined : sum[i / 2], expected, sizeof expected) == 0);
+    }
+    CHECK(by_layer[0][0] > 0 && by_layer[1][0] == 0 && by_layer[3][0] > 0);
+    state_close(&s);
+    lab_close(&lab);
+}
+
 TEST(a_tap_changes_nothing_else)
 {
     static const uint8_t layers[LAYERS] = {1, 0, 1, 1};
     static float plain[320], tapped[320];
     float slot[SLOTS] = {0};
-    const struct tap tap = {.layer = layers, .first = 1, .rows = 8, .slot = slot};
+    const struct tap tap = {
+        .layer = layers, .first = 1, .rows = 8, .n = 1, .count = {{.slot = slot}}};
     struct lab lab;
     struct state a, b;
     struct page p;
@@ -336,7 +374,8 @@ TEST(rows_that_leave_take_nothing_along)
     for (int i = 0; i < 2 * 4; i++) {
         float slot[2][SLOTS] = {{0}};
         int32_t depth[N];
-        struct tap tap = {.layer = layers, .first = N - 1, .rows = 1, .slot = slot[0]};
+        struct tap tap = {
+            .layer = layers, .first = N - 1, .rows = 1, .n = 1, .count = {{.slot = slot[0]}}};
         struct lab lab;
         struct state whole, again;
         struct page p;
@@ -354,7 +393,7 @@ TEST(rows_that_leave_take_nothing_along)
         pass.rows.depth = depth;
         pass.kv = &again.kv;
         pass.logits = logits[1];
-        tap.slot = slot[1];
+        tap.count[0].slot = slot[1];
         run(&lab, &pass);
         CHECK(memcmp(logits[0], logits[1], sizeof logits[0]) == 0);
         CHECK(memcmp(slot[0], slot[1], sizeof slot[0]) == 0);
