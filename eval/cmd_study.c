@@ -119,7 +119,8 @@ static vlqa_status expand_layers(struct study *s)
         TRY(add_method(s, &m, &at));
         for (int layer = 0; method_has_layers(&m) && layer < s->info.layers; layer++) {
             snprintf(m.name, sizeof m.name, "%.48s/%d", list[i].name, layer);
-            m.args.layers = (struct reuse_layers){layer, layer + 1};
+            m.args.layers = (struct reuse_layers){{0, 0}};
+            reuse_add_layer(&m.args.layers, layer);
             TRY(add_method(s, &m, &at));
         }
     }
@@ -129,7 +130,7 @@ static vlqa_status expand_layers(struct study *s)
 static vlqa_status check_layers(struct study *s)
 {
     for (int i = 0; i < s->n_methods; i++)
-        if (s->method[i].args.layers.end > s->info.layers)
+        if (reuse_layers_end(&s->method[i].args.layers) > s->info.layers)
             return env_fail(&s->cli.env, VLQA_EUSAGE, "--methods: %s: the model has layers 0 to %d",
                             s->method[i].name, s->info.layers - 1);
     if (s->args.calibrate) TRY(expand_layers(s));
@@ -458,7 +459,7 @@ const struct verb verb_study = {
              "A method is full, none, infoflow, prophet, cacheblend, epic, vlcache or random.\n"
              "Behind infoflow and prophet come, each after a slash, what is left out at will:\n"
              "the rows that ask (suffix, question, last), the score (norm, mass, max, entropy,\n"
-             "vatp; not of prophet) and the layers (all, 5, 4-6).\n"
+             "vatp, combined; not of prophet) and the layers (all, 5, 4-6, 3+5-7).\n"
              "\n"
              "The file of --json holds line, image, question, chunk, method, ratio, kl,\n"
              "kl_first, top1, cosine, steps, answer, full_answer, right, full_right, same,\n"

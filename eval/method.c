@@ -25,7 +25,7 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
     else if (!reuse_read_layers(word, &out->args.layers))
         return env_fail(env, VLQA_EUSAGE,
                         "%s: %s: %s is none of suffix, question, last, draft:N; norm, mass, max, "
-                        "entropy, vatp; layers as all, 5 or 4-6",
+                        "entropy, vatp, combined, eq7; layers as all, 5, 4-6 or 3+5-7",
                         option, out->name, word);
     return VLQA_OK;
 }
@@ -33,7 +33,7 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
 vlqa_status method_parse(struct env *env, const char *option, const char *text, struct method *out)
 {
     char words[sizeof out->name], *word, *slash = NULL;
-    *out = (struct method){.reuse = VLQA_REUSE_OFF, .args.score = VLQA_SCORE_MAX};
+    *out = (struct method){.reuse = VLQA_REUSE_OFF, .args.score = find(reuse_scores, "max")};
     if (strlen(text) < sizeof words) {
         memcpy(out->name, text, strlen(text));
         memcpy(words, out->name, sizeof words);

@@ -1,6 +1,6 @@
 /* method.h - what a study compares, as a user writes it.
  *
- *   METHOD[/ROWS][/SCORE][/LAYERS]     infoflow/last/max/4-6, prophet/all, epic
+ *   METHOD[/ROWS][/SCORE][/LAYERS]     infoflow/last/max/4-6, prophet/3+5-7, epic
  *
  * Settings may come in any order; those left out are the defaults of their options. */
 #ifndef EVAL_METHOD_H

@@ -11,10 +11,12 @@ static const enum vlqa_reuse reuse_values[] = {
     VLQA_REUSE_VLCACHE,  VLQA_REUSE_RANDOM,
 };
 
-const char *const reuse_scores[] = {"norm", "mass", "max", "entropy", "vatp", NULL};
-_Static_assert(VLQA_SCORE_NORM == 0 && VLQA_SCORE_MASS == 1 && VLQA_SCORE_MAX == 2 &&
-                   VLQA_SCORE_ENTROPY == 3 && VLQA_SCORE_VATP == 4,
-               "reuse_scores");
+const char *const reuse_scores[] = {"norm", "mass",     "max", "entropy",
+                                    "vatp", "combined", "eq7", NULL};
+static const enum vlqa_score score_values[] = {
+    VLQA_SCORE_NORM, VLQA_SCORE_MASS,     VLQA_SCORE_MAX,  VLQA_SCORE_ENTROPY,
+    VLQA_SCORE_VATP, VLQA_SCORE_COMBINED, VLQA_SCORE_MASS, /* eq7: by another name */
+};
 const char *const reuse_bases[] = {"candidates", "context", "all", NULL};
 _Static_assert(VLQA_BASE_CANDIDATES == 0 && VLQA_BASE_CONTEXT == 1 && VLQA_BASE_ALL == 2,
                "reuse_bases");
@@ -48,17 +50,39 @@ int reuse_read_chunk(const char *text, void *field)
     return args_number(text + bytes + 1, 1, 256, &end, &out->k) && !*end;
 }
 
+void reuse_add_layer(struct reuse_layers *layers, int layer)
+{
+    layers->set[layer / 64] |= (uint64_t)1 << layer % 64;
+}
+
+int reuse_has_layer(const struct reuse_layers *layers, int layer)
+{
+    return (int)(layers->set[layer / 64] >> layer % 64 & 1);
+}
+
+int reuse_layers_end(const struct reuse_layers *layers)
+{
+    int end = REUSE_MAX_LAYERS;
+    while (end > 0 && !reuse_has_layer(layers, end - 1))
+        end--;
+    return end;
+}
+
 int reuse_read_layers(const char *text, void *field)
 {
     struct reuse_layers *out = field;
-    const char *end;
-    *out = (struct reuse_layers){0, 0};
+    const int most = REUSE_MAX_LAYERS - 1;
+    *out = (struct reuse_layers){{0, 0}};
     if (strcmp(text, "all") == 0) return 1;
-    if (!args_number(text, 0, 9999, &end, &out->begin)) return 0;
-    out->end = out->begin;
-    if (*end == '-' && !args_number(end + 1, out->begin, 9999, &end, &out->end)) return 0;
-    out->end++;
-    return !*end;
+    for (const char *end;; text = end + 1) {
+        int first, last;
+        if (!args_number(text, 0, most, &end, &first)) return 0;
+        last = first;
+        if (*end == '-' && !args_number(end + 1, first, most, &end, &last)) return 0;
+        for (int i = first; i <= last; i++)
+            reuse_add_layer(out, i);
+        if (*end != ',' && *end != '+') return !*end;
+    }
 }
 
 int reuse_read_query(const char *text, void *field)
@@ -88,9 +112,8 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
     out->chunker = args->chunk.kind;
     out->chunk_k = args->chunk.k;
     out->chunk_text_rows = args->text_rows;
-    out->score = (enum vlqa_score)args->score;
+    out->score = score_values[args->score];
     out->score_query = args->query.rows;
     out->score_draft = args->query.draft;
-    out->score_layer_begin = args->layers.begin;
-    out->score_layer_end = args->layers.end;
+    memcpy(out->score_layers, args->layers.set, sizeof out->score_layers);
 }

@@ -4,6 +4,8 @@
 
 #include "eval/args.h"
 
+#define REUSE_MAX_LAYERS 128
+
 struct reuse_args {
     int strategy, score, base, text_rows; /* strategy: an index of reuse_names */
     double ratio, adaptive;
@@ -16,7 +18,7 @@ struct reuse_args {
         int draft;
     } query;
     struct reuse_layers {
-        int begin, end; /* end 0: to the last */
+        uint64_t set[2]; /* as in vlqa_ask_options; none: all */
     } layers;
 };
 
@@ -26,9 +28,13 @@ extern const char *const reuse_names[];
 enum vlqa_reuse reuse_of(int index);
 const char *reuse_name(enum vlqa_reuse reuse);
 
-/* "image", "grid:2", "strips:4"; "all", "3-7", "5": for ARG_FORM. */
+/* "image", "grid:2", "strips:4": for ARG_FORM, as all below. */
 int reuse_read_chunk(const char *text, void *field);
+/* "all", "5", "3-7", "3,5-7" or, where commas stand for something else, "3+5-7". */
 int reuse_read_layers(const char *text, void *field);
+void reuse_add_layer(struct reuse_layers *layers, int layer);
+int reuse_has_layer(const struct reuse_layers *layers, int layer); /* "all" has none */
+int reuse_layers_end(const struct reuse_layers *layers);           /* behind the last; 0: "all" */
 /* "auto", "suffix", "question", "last", "draft:4" (last, and 4 drafted tokens) */
 int reuse_read_query(const char *text, void *field);
 
@@ -91,15 +97,15 @@ extern const char *const reuse_scores[], *const reuse_bases[];
          .fallback = "max",                                                                \
          .choice = reuse_scores,                                                           \
          .offset = offsetof(type, member.score),                                           \
-         .help = "what a row's attention counts for"},                                     \
+         .help = "what a row's attention counts for; eq7 is mass"},                        \
         {ARG_FORM,                                                                         \
          .name = "score-layers",                                                           \
-         .value = "A-B",                                                                   \
+         .value = "LIST",                                                                  \
          .fallback = "all",                                                                \
          .read = reuse_read_layers,                                                        \
-         .form = "all, a layer or A-B with A up to B, counted from 0",                     \
+         .form = "all or a list of layers and ranges from 0 to 127, as 3,5-7",             \
          .offset = offsetof(type, member.layers),                                          \
-         .help = "layers whose attention counts, both ends included"},                     \
+         .help = "layers whose attention counts: all, or a list as 3,5-7"},                \
     {                                                                                      \
         ARG_FORM, .name = "score-query", .value = "ROWS", .fallback = "auto",              \
                   .read = reuse_read_query,                                                \

@@ -39,11 +39,26 @@ static vlqa_status check_forced(struct env *env, const struct vlqa_ask_options *
     return VLQA_OK;
 }
 
+int ask_layer_end(const uint64_t set[2])
+{
+    for (int i = 127; i >= 0; i--)
+        if (set[i / 64] >> i % 64 & 1) return i + 1;
+    return 0;
+}
+
+static vlqa_status check_layers(struct env *env, const char *name, const uint64_t set[2],
+                                int layers)
+{
+    int end = ask_layer_end(set);
+    if (end <= layers) return VLQA_OK;
+    return env_fail(env, VLQA_EUSAGE, "ask options: %s has layer %d, the model has 0 to %d", name,
+                    end - 1, layers - 1);
+}
+
 static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o, int layers)
 {
-    int end = o->score_layer_end ? o->score_layer_end : layers;
     if ((unsigned)o->reuse > VLQA_REUSE_RANDOM || (unsigned)o->budget_base > VLQA_BASE_ALL ||
-        (unsigned)o->chunker > VLQA_CHUNK_STRIPS || (unsigned)o->score > VLQA_SCORE_VATP ||
+        (unsigned)o->chunker > VLQA_CHUNK_STRIPS || (unsigned)o->score > VLQA_SCORE_COMBINED ||
         (unsigned)o->score_query > VLQA_QUERY_LAST)
         return env_fail(
             env, VLQA_EUSAGE,
@@ -63,11 +78,7 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
     if (o->score_draft < 0 || o->score_draft > 1024)
         return env_fail(env, VLQA_EUSAGE, "ask options: score_draft is %d, expected 0..1024",
                         o->score_draft);
-    if (o->score_layer_begin < 0 || o->score_layer_begin >= end || end > layers)
-        return env_fail(env, VLQA_EUSAGE,
-                        "ask options: score layers %d to %d, the model has 0 to %d",
-                        o->score_layer_begin, end, layers);
-    return VLQA_OK;
+    return check_layers(env, "score_layers", o->score_layers, layers);
 }
 
 /* The items of the conversation, and the question behind them, as turns. Returns their number. */

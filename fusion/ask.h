@@ -34,6 +34,9 @@ struct ask {
     double ms_chunks, ms_assemble, ms_score, ms_repair;
 };
 
+/* Behind the last layer of a set of vlqa.h; 0: there is none. */
+int ask_layer_end(const uint64_t set[2]);
+
 /* How rows go through the decoder besides what the layout says of them. */
 struct ask_pass {
     const int32_t *row;    /* [n] ascending slots of the layout */

@@ -78,11 +78,13 @@ static int budget_after(const struct ask *a, int round, int n_candidates)
     return all;
 }
 
-static struct choice push_choice(const struct decoder_config *config, int n, struct arena *mem)
+static struct choice push_choice(const struct decoder_config *config, int slots, struct arena *mem)
 {
-    struct choice c = {.candidate = arena_push(mem, (size_t)n),
-                       .chosen = arena_push(mem, (size_t)n),
-                       .layer = arena_push(mem, (size_t)config->layers)};
+    size_t n = (size_t)slots;
+    struct choice c = {.candidate = arena_push(mem, n), .chosen = arena_push(mem, n)};
+    for (int i = 0; i < 2; i++)
+        c.part[i] = arena_push(mem, n * sizeof *c.part[i]);
+    c.layer = arena_push(mem, (size_t)config->layers);
     c.span = arena_push(mem, SESSION_PASS_ROWS * sizeof *c.span);
     return c;
 }
@@ -99,7 +101,7 @@ vlqa_status choose_rows(struct ask *a, int round)
     struct arena *mem = &a->s->request;
     const struct layout *l = &a->layout;
     size_t mark = arena_mark(mem);
-    struct choice c = push_choice(&a->s->engine->decoder.config, l->n, mem);
+    struct choice c = push_choice(&a->s->engine->decoder.config, a->s->max_rows, mem);
     int scored;
     c.a = a;
     for (int i = 0; i < l->n; i++)

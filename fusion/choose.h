@@ -12,7 +12,8 @@ struct choice {
     uint8_t *chosen;    /* [n] */
     int n_candidates, budget;
 
-    /* work of those that score */
+    /* work of those that score; slots: of the session */
+    float *part[2];    /* [slots] */
     uint8_t *layer;    /* [layers] which ones count */
     struct span *span; /* [rows of a pass] */
 };

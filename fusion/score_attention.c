@@ -2,6 +2,7 @@
 #include "fusion/ask.h"
 #include "fusion/choose.h"
 
+#include <math.h>
 #include <string.h>
 
 static struct tap_count count_of(enum vlqa_score score, float *slot)
@@ -16,6 +17,47 @@ static struct tap_count count_of(enum vlqa_score score, float *slot)
     struct tap_count count = kinds[score];
     count.slot = slot;
     return count;
+}
+
+/* Of InfoFlow KV's code for images. */
+static const struct {
+    enum vlqa_score score;
+    float weight;
+} mixture[] = {{VLQA_SCORE_ENTROPY, 0.4f}, {VLQA_SCORE_NORM, 0.4f}, {VLQA_SCORE_VATP, 0.2f}};
+#define N_MIXTURE (int)(sizeof mixture / sizeof *mixture)
+_Static_assert(sizeof mixture / sizeof *mixture <= TAP_MAX_COUNTS, "one pass counts all of them");
+
+static void set_counts(struct choice *c, struct tap *tap)
+{
+    struct ask *a = c->a;
+    enum vlqa_score score = a->o.reuse == VLQA_REUSE_PROPHET ? VLQA_SCORE_MASS : a->o.score;
+    tap->n = 1;
+    if (score != VLQA_SCORE_COMBINED) {
+        tap->count[0] = count_of(score, a->score);
+        return;
+    }
+    for (tap->n = 0; tap->n < N_MIXTURE; tap->n++) {
+        float *slot = tap->n ? c->part[tap->n - 1] : a->score;
+        memset(slot, 0, (size_t)a->s->max_rows * sizeof *slot);
+        tap->count[tap->n] = count_of(mixture[tap->n].score, slot);
+    }
+}
+
+/* Each part from 0 to 1 over the candidates, summed by weight into the first. */
+static void mix(struct choice *c, const struct tap *tap)
+{
+    int n = c->a->layout.n;
+    for (int part = 0; part < tap->n; part++) {
+        float *slot = tap->count[part].slot, low = INFINITY, high = -INFINITY, scale;
+        for (int i = 0; i < n; i++) {
+            if (!c->candidate[i]) continue;
+            low = slot[i] < low ? slot[i] : low;
+            high = slot[i] > high ? slot[i] : high;
+        }
+        scale = high > low ? mixture[part].weight / (high - low) : 0;
+        for (int i = 0; i < n; i++)
+            c->a->score[i] = (slot[i] - low) * scale + (part ? c->a->score[i] : 0);
+    }
 }
 
 /* Rows [*first, *first + *rows) of the n of the scoring pass ask; they end the pass or come before
@@ -56,6 +98,16 @@ static void draft(struct ask *a, const struct tap *like)
     }
 }
 
+/* Marks the layers that count; returns where the last of them ends. */
+static int set_layers(struct choice *c)
+{
+    const uint64_t *set = c->a->o.score_layers;
+    int layers = c->a->s->kv.layers, end = ask_layer_end(set);
+    for (int i = 0; i < layers; i++)
+        c->layer[i] = !end || (set[i / 64] >> i % 64 & 1);
+    return end ? end : layers;
+}
+
 /* Runs the question's rows (and those between chunks) over the chunks as they are and counts what
  * they attend to. Their KV is written again by the repair. */
 vlqa_status score_attention(struct choice *c)
@@ -63,26 +115,25 @@ vlqa_status score_attention(struct choice *c)
     struct ask *a = c->a;
     struct vlqa_session *s = a->s;
     const struct layout *l = &a->layout;
-    int layers = s->engine->decoder.config.layers, n = 0;
-    int end = a->o.score_layer_end ? a->o.score_layer_end : layers;
-    enum vlqa_score kind = a->o.reuse == VLQA_REUSE_PROPHET ? VLQA_SCORE_MASS : a->o.score;
-    struct tap tap = {.layer = c->layer, .n = 1, .count = {count_of(kind, a->score)}};
-    struct ask_pass pass = {.row = a->list, .slot = -1, .layer_end = end, .tap = &tap};
+    int n = 0;
+    struct tap tap = {.layer = c->layer};
+    struct ask_pass pass = {.row = a->list, .slot = -1, .layer_end = set_layers(c), .tap = &tap};
     for (int i = l->prefix_end; i < l->n; i++)
         if (!l->in_piece[i]) a->list[n++] = i;
+    set_counts(c, &tap);
     query_rows(a, n, &tap.first, &tap.rows);
     if (a->o.reuse == VLQA_REUSE_PROPHET) { /* softmax over the context alone */
         for (int i = 0; i < tap.rows; i++)
             c->span[i] = (struct span){0, 0, l->context_end};
         tap.span = c->span;
     }
-    for (int i = 0; i < end; i++)
-        c->layer[i] = i >= a->o.score_layer_begin;
     if (a->o.score_draft) { /* for tokens all layers are needed */
         pass.layer_end = 0;
         pass.logits = s->first_logits;
     }
     TRY(ask_run(a, "score", n, &pass));
     if (a->o.score_draft) draft(a, &tap);
-    return s->be->op->sync(s->be);
+    TRY(s->be->op->sync(s->be));
+    if (tap.n > 1) mix(c, &tap);
+    return VLQA_OK;
 }

@@ -120,10 +120,12 @@ enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
 /* What attention a (of a head and a row that asks) to a context row counts for. */
 enum vlqa_score {
     VLQA_SCORE_NORM,    /* heads summed, rows by their L2 norm */
-    VLQA_SCORE_MASS,    /* all summed */
+    VLQA_SCORE_MASS,    /* all summed: Eq. 7 of InfoFlow KV (arXiv 2603.05353), times a constant */
     VLQA_SCORE_MAX,     /* the largest head, rows summed */
     VLQA_SCORE_ENTROPY, /* -a ln a summed */
-    VLQA_SCORE_VATP     /* a |v| summed */
+    VLQA_SCORE_VATP,    /* a |v| summed */
+    VLQA_SCORE_COMBINED /* 0.4 entropy + 0.4 norm + 0.2 vatp, each from 0 to 1 over the rows that
+                         * may be chosen: the mixture of InfoFlow KV's code for images */
 };
 
 /* Whose attention counts. */
@@ -194,7 +196,8 @@ struct vlqa_ask_options {
     enum vlqa_score score;
     enum vlqa_score_query score_query;
     int score_draft; /* tokens drafted on the chunks as they are, whose rows ask, too; 0: none */
-    int score_layer_begin, score_layer_end; /* end 0: to the last */
+    uint64_t
+        score_layers[2]; /* bit i % 64 of [i / 64]: attention in layer i counts; none: in all */
     float adaptive; /* above 0: the share doubles until the first token's distribution moves by less
                      * than this (KL, nats); in the end all rows, exactly */
 };

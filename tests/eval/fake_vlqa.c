@@ -360,10 +360,10 @@ static vlqa_status decode(struct vlqa_session *s, const struct vlqa_ask_options 
 
 static void note_reuse(const struct vlqa_ask_options *o)
 {
-    note_call("reuse %d ratio=%g chunker=%d k=%d text=%d score=%d query=%d layers=%d-%d",
+    note_call("reuse %d ratio=%g chunker=%d k=%d text=%d score=%d query=%d layers=%llx,%llx",
               (int)o->reuse, (double)o->recompute_ratio, (int)o->chunker, o->chunk_k,
-              o->chunk_text_rows, (int)o->score, (int)o->score_query, o->score_layer_begin,
-              o->score_layer_end);
+              o->chunk_text_rows, (int)o->score, (int)o->score_query,
+              (unsigned long long)o->score_layers[1], (unsigned long long)o->score_layers[0]);
 }
 
 /* One image of 2 x 1 cells behind three rows of prefix, a chunk each. */

@@ -116,7 +116,7 @@ TEST(options_reach_the_runtime)
                         "session rows=777\n"
                         "ask ? max=9 temp=0.5 k=40 p=0.25 min=0.125 rep=1.5 pres=-0.5 "
                         "seed=18446744073709551615 keep=0 ignore=0\n"
-                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0-0\n");
+                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0,0\n");
 }
 
 TEST(defaults_are_greedy_and_automatic)
@@ -127,7 +127,7 @@ TEST(defaults_are_greedy_and_automatic)
                         "cache dir=none salt=none ram=1073741824 disk=4294967296 off=0\n"
                         "session rows=0\n"
                         "ask ? max=128 temp=0 k=0 p=1 min=0 rep=1 pres=0 seed=0 keep=0 ignore=0\n"
-                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0-0\n");
+                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0,0\n");
 }
 
 TEST(standard_input_is_read_once)
@@ -298,9 +298,9 @@ TEST(options_of_reuse_reach_the_runtime)
     struct run *r =
         run_script("", ARGS(MODEL, "-p", "?", "--reuse", "infoflow", "--recompute-ratio", "0.25",
                             "--chunk", "grid:3", "--chunk-text", "64", "--score", "vatp",
-                            "--score-layers", "2-5", "--score-query", "last"));
+                            "--score-layers", "2-5,64", "--score-query", "last"));
     CHECK_EQ(r->code, 0);
-    CHECK_HAS(r->calls, "reuse 3 ratio=0.25 chunker=1 k=3 text=64 score=4 query=3 layers=2-6\n");
+    CHECK_HAS(r->calls, "reuse 3 ratio=0.25 chunker=1 k=3 text=64 score=4 query=3 layers=1,3c\n");
 }
 
 TEST(every_method_has_its_name)
@@ -330,10 +330,15 @@ TEST(forms_of_reuse_are_checked)
         {"--chunk", "grid: 2", "--chunk is grid: 2"},
         {"--chunk", "grids:2", "--chunk is grids:2"},
         {"--chunk", "image:1", "--chunk is image:1"},
-        {"--score-layers", "5-2", "--score-layers is 5-2, expected all, a layer or A-B"},
+        {"--score-layers", "5-2", "--score-layers is 5-2, expected all or a list of layers"},
         {"--score-layers", "-1", "--score-layers is -1, expected"},
         {"--score-layers", "1-", "--score-layers is 1-"},
         {"--score-layers", "1-2-3", "--score-layers is 1-2-3"},
+        {"--score-layers", "1,", "--score-layers is 1,"},
+        {"--score-layers", "1,,2", "--score-layers is 1,,2"},
+        {"--score-layers", ",1", "--score-layers is ,1"},
+        {"--score-layers", "1,all", "--score-layers is 1,all"},
+        {"--score-layers", "128", "ranges from 0 to 127"},
         {"--score-layers", "", "--score-layers is , expected"},
         {"--reuse", "some", "--reuse is some, expected off, auto, full"},
         {"--recompute-ratio", "1.5", "--recompute-ratio is 1.5, expected a number from 0 to 1"},
@@ -345,7 +350,12 @@ TEST(forms_of_reuse_are_checked)
         CHECK_EQ(r->code, 2);
         CHECK_HAS(r->err, bad[i].expected);
     }
-    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--score-layers", "7"))->calls, "layers=7-8\n");
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--score-layers", "7"))->calls,
+              "layers=0,80\n");
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--score-layers", "0+63+127"))->calls,
+              "layers=8000000000000000,8000000000000001\n");
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--score-layers", "all"))->calls,
+              "layers=0,0\n");
     CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--chunk", "strips:256"))->calls,
               "chunker=2 k=256");
 }

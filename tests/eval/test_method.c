@@ -16,7 +16,7 @@ TEST(settings_come_in_any_order)
         CHECK_EQ(m.reuse, VLQA_REUSE_INFOFLOW);
         CHECK_EQ(m.args.query.rows, VLQA_QUERY_LAST);
         CHECK_EQ(m.args.score, VLQA_SCORE_MAX);
-        CHECK(m.args.layers.begin == 4 && m.args.layers.end == 7);
+        CHECK(m.args.layers.set[0] == 0x70 && m.args.layers.set[1] == 0);
     }
 }
 
@@ -26,10 +26,21 @@ TEST(what_is_left_out_is_the_default)
     REQUIRE(method_parse(&env, "--methods", "prophet", &m) == VLQA_OK);
     CHECK_EQ(m.reuse, VLQA_REUSE_PROPHET);
     CHECK_EQ(m.args.query.rows, VLQA_QUERY_AUTO);
-    CHECK(m.args.layers.begin == 0 && m.args.layers.end == 0);
+    CHECK(m.args.layers.set[0] == 0 && m.args.layers.set[1] == 0);
     CHECK(method_has_layers(&m) && method_has_ratio(&m));
     REQUIRE(method_parse(&env, "--methods", "none", &m) == VLQA_OK);
     CHECK(!method_has_layers(&m) && !method_has_ratio(&m));
+}
+
+TEST(a_list_of_layers_has_no_commas)
+{
+    struct method m;
+    REQUIRE(method_parse(&env, "--methods", "prophet/3+5-7", &m) == VLQA_OK);
+    CHECK(m.args.layers.set[0] == 0xe8 && m.args.layers.set[1] == 0);
+    CHECK(reuse_has_layer(&m.args.layers, 3) && !reuse_has_layer(&m.args.layers, 4));
+    CHECK_EQ(reuse_layers_end(&m.args.layers), 8);
+    CHECK_EQ(method_parse(&env, "--methods", "prophet/3+", &m), VLQA_EUSAGE);
+    CHECK_HAS(env.message, "3+ is none of");
 }
 
 TEST(wrong_methods_are_refused_with_what_is_expected)

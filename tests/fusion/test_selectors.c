@@ -1,0 +1,173 @@
+/* test_selectors.c - every way to choose rows and every setting of it: what must hold of all. */
+#include "base/heap.h"
+#include "fusion/session.h"
+#include "tests/check.h"
+
+#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
+#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
+#define VOCAB 1280
+#define LAYERS 8
+#define QUESTION "What is the value of February?"
+
+struct run {
+    struct vlqa_engine *engine;
+    struct vlqa_session *session;
+};
+
+static int run_open(struct run *r, enum vlqa_dtype dtype)
+{
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
+    struct vlqa_session_options so = vlqa_session_options_default();
+    eo.model = MODEL;
+    eo.dtype = dtype;
+    eo.threads = 1;
+    so.max_rows = 320;
+    r->session = NULL;
+    if (vlqa_engine_open(&eo, &r->engine) != VLQA_OK)
+        CHECK_FAIL("engine: %s", vlqa_engine_message(r->engine));
+    else if (vlqa_session_open(r->engine, &so, &r->session) != VLQA_OK)
+        CHECK_FAIL("session: %s", vlqa_message(r->session));
+    return !check_failures;
+}
+
+static void run_close(struct run *r)
+{
+    vlqa_session_close(r->session);
+    vlqa_engine_close(r->engine);
+}
+
+/* A picture of 7 x 10 rows, and with `many` a text and a second one. */
+static void add(struct vlqa_session *s, int many)
+{
+    static const char note[] = "A means Apples and B means Bananas, sold in the north.";
+    CHECK(vlqa_add_image_file(s, SAMPLE("05")) == VLQA_OK);
+    if (!many) return;
+    CHECK(vlqa_add_text(s, note, sizeof note - 1) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, SAMPLE("02")) == VLQA_OK);
+}
+
+static struct vlqa_ask_options plan(enum vlqa_reuse reuse, float ratio)
+{
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    o.reuse = reuse;
+    o.recompute_ratio = ratio;
+    o.chunker = VLQA_CHUNK_GRID;
+    o.chunk_text_rows = 8;
+    o.max_tokens = 1;
+    o.ignore_eos = 1;
+    return o;
+}
+
+static struct vlqa_answer ask(struct vlqa_session *s, const struct vlqa_ask_options *o)
+{
+    struct vlqa_answer a = {0};
+    if (vlqa_ask(s, QUESTION, o, &a) != VLQA_OK) CHECK_FAIL("ask: %s", vlqa_message(s));
+    return a;
+}
+
+/* ---- scores of attention ---- */
+
+#define ROWS 128
+
+static void scores(struct vlqa_session *s, enum vlqa_score score, float out[ROWS])
+{
+    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
+    struct vlqa_answer a;
+    o.score = score;
+    o.score_query = VLQA_QUERY_SUFFIX;
+    a = ask(s, &o);
+    if (a.row_score) memcpy(out, a.row_score, (size_t)a.rows_total * sizeof *out);
+}
+
+/* 0 for the lowest of the rows that may be chosen, 1 for the highest. */
+static void normalise(const uint8_t *candidate, int n, float *x)
+{
+    float low = INFINITY, high = -INFINITY;
+    for (int i = 0; i < n; i++) {
+        if (candidate[i] && x[i] < low) low = x[i];
+        if (candidate[i] && x[i] > high) high = x[i];
+    }
+    for (int i = 0; i < n; i++)
+        x[i] = (x[i] - low) / (high - low);
+}
+
+TEST(the_combined_score_mixes_three)
+{
+    static float mixed[ROWS], entropy[ROWS], norm[ROWS], vatp[ROWS];
+    static uint8_t candidate[ROWS];
+    const struct vlqa_ask_options full = plan(VLQA_REUSE_FULL, 0);
+    struct vlqa_answer a;
+    struct run r;
+    int n, differ = 0;
+    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
+    add(r.session, 0);
+    a = ask(r.session, &full); /* chooses all that may be chosen */
+    n = a.rows_total;
+    REQUIRE(n <= ROWS);
+    memcpy(candidate, a.row_selected, (size_t)n);
+    scores(r.session, VLQA_SCORE_COMBINED, mixed);
+    scores(r.session, VLQA_SCORE_ENTROPY, entropy);
+    scores(r.session, VLQA_SCORE_NORM, norm);
+    scores(r.session, VLQA_SCORE_VATP, vatp);
+    normalise(candidate, n, entropy);
+    normalise(candidate, n, norm);
+    normalise(candidate, n, vatp);
+    for (int i = 0; i < n; i++) {
+        float expected = 0.4f * entropy[i] + 0.4f * norm[i] + 0.2f * vatp[i];
+        if (!candidate[i]) continue;
+        CHECK(fabsf(mixed[i] - expected) < 1e-5f);
+        differ += fabsf(entropy[i] - norm[i]) > 0.05f && fabsf(vatp[i] - norm[i]) > 0.05f;
+    }
+    CHECK(differ > 3);
+    run_close(&r);
+}
+
+/* Scores are sums over layers: those of a set are those of its layers, whatever its holes. */
+TEST(layers_of_a_set_are_counted_and_no_other)
+{
+    static const uint64_t sets[][2] = {{0x08, 0}, {0xa0, 0}, {0xa8, 0}};
+    static float score[3][ROWS];
+    struct run r;
+    int n = 0;
+    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
+    add(r.session, 0);
+    for (int i = 0; i < 3; i++) {
+        struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
+        struct vlqa_answer a;
+        memcpy(o.score_layers, sets[i], sizeof o.score_layers);
+        a = ask(r.session, &o);
+        n = a.rows_total;
+        REQUIRE(a.row_score && n <= ROWS);
+        memcpy(score[i], a.row_score, (size_t)n * sizeof **score);
+    }
+    for (int i = 0; i < n; i++) {
+        CHECK(fabsf(score[0][i] + score[1][i] - score[2][i]) < 1e-5f);
+        CHECK(i >= n - 1 || (score[0][i] > 0 && score[1][i] > 0));
+    }
+    run_close(&r);
+}
+
+static void check_refused(const struct vlqa_ask_options *o, const char *part)
+{
+    struct vlqa_answer a;
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
+    add(r.session, 0);
+    CHECK_EQ(vlqa_ask(r.session, QUESTION, o, &a), VLQA_EUSAGE);
+    CHECK_HAS(vlqa_message(r.session), part);
+    run_close(&r);
+}
+
+TEST(layers_that_the_model_lacks_are_refused)
+{
+    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
+    o.score_layers[0] = 0x101;
+    check_refused(&o, "score_layers has layer 8, the model has 0 to 7");
+    o.score_layers[1] = (uint64_t)1 << 63;
+    check_refused(&o, "score_layers has layer 127, the model has 0 to 7");
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}
