@@ -6,16 +6,17 @@
 #include <stdint.h>
 #include <string.h>
 
-enum dtype { DT_F32, DT_BF16, DT_F16 };
+enum dtype { DT_F32, DT_BF16, DT_F16, DT_I8 }; /* I8: codes, with scales somewhere */
 
 static inline size_t dtype_size(enum dtype dtype)
 {
-    return dtype == DT_F32 ? 4 : 2;
+    return dtype == DT_F32 ? 4 : dtype == DT_I8 ? 1 : 2;
 }
 
 static inline const char *dtype_name(enum dtype dtype) /* as safetensors writes it */
 {
-    return dtype == DT_F32 ? "F32" : dtype == DT_BF16 ? "BF16" : "F16";
+    static const char *const name[] = {"F32", "BF16", "F16", "I8"};
+    return name[dtype];
 }
 
 static inline float bf16_to_f32(uint16_t h)

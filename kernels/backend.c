@@ -40,10 +40,15 @@ static int rows_exist(const int32_t *index, int n, int rows)
     return 1;
 }
 
+static int converts(struct mat dst, struct mat src)
+{
+    return dst.dtype == src.dtype || (is_float(dst) && src.dtype != DT_I8);
+}
+
 void k_gather(struct backend *be, struct mat dst, struct mat src, const int32_t *index)
 {
     assert(shape_ok(dst) && shape_ok(src) && dst.cols == src.cols);
-    assert(is_float(dst) || dst.dtype == src.dtype);
+    assert(converts(dst, src));
     assert(rows_exist(index, dst.rows, src.rows));
     be->op->gather(be, dst, src, index);
 }
@@ -51,7 +56,7 @@ void k_gather(struct backend *be, struct mat dst, struct mat src, const int32_t 
 void k_scatter(struct backend *be, struct mat dst, const int32_t *index, struct mat src)
 {
     assert(shape_ok(dst) && shape_ok(src) && dst.cols == src.cols);
-    assert(is_float(dst) || dst.dtype == src.dtype);
+    assert(converts(dst, src));
     assert(rows_exist(index, src.rows, dst.rows));
     be->op->scatter(be, dst, index, src);
 }
@@ -139,4 +144,14 @@ void k_score(struct backend *be, const struct score *s)
     for (int i = 0; i < s->q.rows; i++)
         assert(span_ok(s->span[i], s->k.rows));
     be->op->score(be, s);
+}
+
+void k_code(struct backend *be, struct mat dst, struct mat src, int heads)
+{
+    struct mat packed = dst.dtype == DT_I8 ? dst : src, plain = dst.dtype == DT_I8 ? src : dst;
+    assert(shape_ok(packed) && shape_ok(plain) && packed.rows == plain.rows);
+    assert(packed.dtype == DT_I8 && is_float(plain));
+    assert(heads > 0 && plain.cols % heads == 0);
+    assert(packed.cols == packed_cols(plain.cols, heads));
+    be->op->code(be, dst, src, heads);
 }

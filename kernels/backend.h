@@ -65,6 +65,7 @@ struct backend_ops {
     void (*swiglu)(struct backend *be, struct mat y, struct mat gate_up);
     void (*attention)(struct backend *be, const struct attn *a);
     void (*score)(struct backend *be, const struct score *s);
+    void (*code)(struct backend *be, struct mat dst, struct mat src, int heads);
 };
 
 /* Sees intermediate results, for tests and debugging: called in the order of computation with
@@ -123,5 +124,10 @@ void k_attention(struct backend *be, const struct attn *a);
  */
 void k_score(struct backend *be, const struct score *s);
 size_t k_score_work(int n, int heads);
+/* Values to codes or back: one of dst and src is packed (packed_cols), the other f32 or bf16, with
+ * the same rows. The scale of a run is its largest magnitude / 127, a code is value / scale rounded
+ * to nearest even. A run of zeros has scale 0; one with a NaN or an infinity has scale NaN, and all
+ * of it reads as NaN. */
+void k_code(struct backend *be, struct mat dst, struct mat src, int heads);
 
 #endif

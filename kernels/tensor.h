@@ -41,12 +41,22 @@ static inline void *mat_at(struct mat m, int row, int col)
     return (char *)m.data + element * dtype_size(m.dtype);
 }
 
-/* One element as float: for tables and tests, not for inner loops. */
+/* Columns of a packed matrix of `cols` values a row: DT_I8, each row the codes -127..127 of its
+ * values, then, as f32, the scale of each of `heads` equal runs of them. A value is its code times
+ * the scale of its run. */
+static inline int packed_cols(int cols, int heads)
+{
+    return cols + heads * (int)sizeof(float);
+}
+
+/* One element as float, of a matrix that is not packed: for tables and tests, not for inner loops.
+ */
 static inline float mat_get(struct mat m, int row, int col)
 {
     const void *at = mat_at(m, row, col);
     float f;
     uint16_t h;
+    assert(m.dtype != DT_I8);
     if (m.dtype == DT_F32) {
         memcpy(&f, at, sizeof f);
         return f;

@@ -85,6 +85,7 @@ void CPU(rope)(struct backend *be, struct mat y, struct mat x, int heads, struct
 void CPU(swiglu)(struct backend *be, struct mat y, struct mat gate_up);
 void CPU(attention)(struct backend *be, const struct attn *a);
 void CPU(score)(struct backend *be, const struct score *s);
+void CPU(code)(struct backend *be, struct mat dst, struct mat src, int heads);
 #endif
 
 #endif

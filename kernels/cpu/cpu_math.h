@@ -121,6 +121,17 @@ static inline float values_max(const float *x, int n, float max)
     return max;
 }
 
+/* A value of a run as a code: to nearest even, by the magic number. divisor is the scale of the
+ * run, or infinity where there is none; whatever x is, the code is one. */
+static inline int8_t code_of(float x, float divisor)
+{
+    const float magic = 12582912.0f; /* 1.5 * 2^23, bits 0x4b400000 */
+    float q = x / divisor;
+    q = q < 127.0f ? q : 127.0f; /* a scale that is subnormal is coarse */
+    q = q > -127.0f ? q : -127.0f;
+    return (int8_t)(bits_of_float(q + magic) - 0x4b400000u);
+}
+
 /* Values are worked on as f32 in pieces that stay in the first-level cache. */
 #define PIECE 256
 
@@ -139,6 +150,8 @@ static inline void piece_load(float *dst, enum dtype dtype, const void *src, int
         for (int i = 0; i < n; i++)
             dst[i] = f16_to_f32(h[i]);
         return;
+    case DT_I8: /* means nothing without its scales */
+        break;
     }
 }
 

@@ -23,4 +23,5 @@ const struct backend_ops CPU(ops) = {
     .swiglu = CPU(swiglu),
     .attention = CPU(attention),
     .score = CPU(score),
+    .code = CPU(code),
 };

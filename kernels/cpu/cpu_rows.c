@@ -225,3 +225,78 @@ void CPU(swiglu)(struct backend *be, struct mat y, struct mat gate_up)
     struct copy a = {y, gate_up, NULL};
     for_rows(be, y.rows, gate_up.cols, swiglu_rows, &a);
 }
+
+struct code {
+    struct mat packed, plain;
+    int heads;
+};
+
+/* The largest magnitude of the run / 127, NaN where one is not finite. */
+static float run_scale(struct mat m, int row, int col, int n)
+{
+    float piece[PIECE];
+    uint32_t most = 0;
+    for (int c = 0; c < n; c += PIECE) {
+        int k = min_int(PIECE, n - c);
+        piece_load(piece, m.dtype, mat_at(m, row, col + c), k);
+        for (int i = 0; i < k; i++) { /* magnitudes are in the order of their bits */
+            uint32_t bits = bits_of_float(piece[i]) & 0x7fffffffu;
+            most = bits > most ? bits : most;
+        }
+    }
+    return most < 0x7f800000u ? float_of_bits(most) / 127.0f : NAN;
+}
+
+static void pack_run(const struct code *a, int row, int head)
+{
+    int n = a->plain.cols / a->heads, col = head * n;
+    float piece[PIECE], scale = run_scale(a->plain, row, col, n);
+    float divisor = scale > 0 ? scale : INFINITY;
+    int8_t *code = mat_at(a->packed, row, col);
+    for (int c = 0; c < n; c += PIECE) {
+        int k = min_int(PIECE, n - c);
+        piece_load(piece, a->plain.dtype, mat_at(a->plain, row, col + c), k);
+        for (int i = 0; i < k; i++)
+            code[c + i] = code_of(piece[i], divisor);
+    }
+    memcpy(mat_at(a->packed, row, packed_cols(a->plain.cols, head)), &scale, sizeof scale);
+}
+
+static void unpack_run(const struct code *a, int row, int head)
+{
+    int n = a->plain.cols / a->heads, col = head * n;
+    const int8_t *code = mat_at(a->packed, row, col);
+    float piece[PIECE], scale;
+    memcpy(&scale, mat_at(a->packed, row, packed_cols(a->plain.cols, head)), sizeof scale);
+    for (int c = 0; c < n; c += PIECE) {
+        int k = min_int(PIECE, n - c);
+        for (int i = 0; i < k; i++)
+            piece[i] = (float)code[c + i] * scale;
+        piece_store(a->plain.dtype, mat_at(a->plain, row, col + c), piece, k);
+    }
+}
+
+static void pack_rows(void *arg, int begin, int end, int worker)
+{
+    const struct code *a = arg;
+    (void)worker;
+    for (int row = begin; row < end; row++)
+        for (int head = 0; head < a->heads; head++)
+            pack_run(a, row, head);
+}
+
+static void unpack_rows(void *arg, int begin, int end, int worker)
+{
+    const struct code *a = arg;
+    (void)worker;
+    for (int row = begin; row < end; row++)
+        for (int head = 0; head < a->heads; head++)
+            unpack_run(a, row, head);
+}
+
+void CPU(code)(struct backend *be, struct mat dst, struct mat src, int heads)
+{
+    int packs = dst.dtype == DT_I8;
+    struct code a = {packs ? dst : src, packs ? src : dst, heads};
+    for_rows(be, dst.rows, a.plain.cols, packs ? pack_rows : unpack_rows, &a);
+}
