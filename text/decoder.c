@@ -131,12 +131,18 @@ static void keys_and_values(struct backend *be, const struct decoder *m, int i,
 {
     const struct decoder_config *c = &m->config;
     const struct decoder_layer *layer = &m->layer[i];
-    struct mat raw = pass->capture ? pass->capture->k[i] : w->raw;
-    struct mat v = pass->capture ? pass->capture->v[i] : w->v;
+    const struct kv_block *capture = pass->capture;
+    int packs = capture && capture->k[i].dtype == DT_I8;
+    struct mat raw = capture && !packs ? capture->k[i] : w->raw;
+    struct mat v = capture && !packs ? capture->v[i] : w->v;
     k_rmsnorm(be, w->norm, w->x, layer->input_norm, c->hidden, c->eps);
     k_matmul(be, w->key, w->norm, layer->k, NULL, ACT_NONE);
     k_matmul(be, v, w->norm, layer->v, NULL, ACT_NONE);
     k_rmsnorm(be, raw, w->key, layer->k_norm, c->head_dim, c->eps);
+    if (packs) { /* for those who come later: this pass goes on with what it computed */
+        k_code(be, capture->k[i], raw, c->kv_heads);
+        k_code(be, capture->v[i], v, c->kv_heads);
+    }
     k_rope(be, w->k, raw, c->kv_heads,
            w->cos_sin); /* raw knows no place: a chunk may go anywhere */
     k_trace(be, "text.k", i, w->k);

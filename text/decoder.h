@@ -74,7 +74,7 @@ struct pass {
     struct rows rows;
     struct kv *kv;
     int layer_end; /* 0: all. A pass may stop early: its rows are then in the KV so far */
-    struct kv_block *capture; /* optional out: [n] rows */
+    struct kv_block *capture; /* optional out: [n] rows, packed if it is */
     const struct tap *tap;    /* optional */
     float *logits; /* optional out, host memory: [vocab] of the last row, which stays to the end */
 };
