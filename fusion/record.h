@@ -7,7 +7,8 @@
 
 enum record_kind {
     RECORD_VISUAL = 1, /* what the tower made of an image: exact, small */
-    RECORD_CHUNK = 2   /* what the decoder made of a piece: K before RoPE, V, of every layer */
+    RECORD_CHUNK = 2   /* what the decoder made of a piece: K before RoPE, V, of every layer; DT_I8:
+                          packed */
 };
 
 #define RECORD_MAX_MATS 512

@@ -10,7 +10,7 @@
  *   20      4   grid h
  *   24      4   grid w
  *   28      4   n_mats, 1..512
- *   32      4   dtype: 0 F32, 1 BF16, 2 F16
+ *   32      4   dtype: 0 F32, 1 BF16, 2 F16, 3 I8: rows of codes and then their scales, F32
  *   36      4   zero
  *   40      8   payload bytes: from the first section to the end of the file
  *   48      8   XXH3 of key and table
@@ -34,7 +34,8 @@ enum { ROW_COLS = 0, ROW_OFFSET = 8, ROW_BYTES = 16, ROW_SUM = 24, ROW_SIZE = 32
 
 static const char magic[] = "vlqa-rec";
 
-_Static_assert(DT_F32 == 0 && DT_BF16 == 1 && DT_F16 == 2, "files have these numbers");
+_Static_assert(DT_F32 == 0 && DT_BF16 == 1 && DT_F16 == 2 && DT_I8 == 3,
+               "files have these numbers");
 _Static_assert(RECORD_VISUAL == 1 && RECORD_CHUNK == 2, "files have these numbers");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "sections are used as they lie");
 
@@ -168,7 +169,7 @@ enum store_file_state store_file_header(struct store_file file, struct record *o
         !get_int(f + AT_GRID, 0, INT32_MAX, &out->grid.h) ||
         !get_int(f + AT_GRID + 4, 0, INT32_MAX, &out->grid.w) ||
         !get_int(f + AT_N_MATS, 1, RECORD_MAX_MATS, &out->n_mats) ||
-        !get_int(f + AT_DTYPE, DT_F32, DT_F16, &dtype) || !get_int(f + AT_ZERO, 0, 0, &zero))
+        !get_int(f + AT_DTYPE, DT_F32, DT_I8, &dtype) || !get_int(f + AT_ZERO, 0, 0, &zero))
         return STORE_FILE_DAMAGED;
     if (file.bytes < head_bytes(out->n_mats) ||
         get(f + AT_TABLE_SUM, 8) !=

@@ -128,6 +128,58 @@ TEST(every_flipped_bit_is_a_miss_or_changes_nothing)
     lab_clean();
 }
 
+/* Codes of eight bits with their scales: matrices like others to the store. */
+static int put_codes(struct store *store)
+{
+    static const int cols[] = {24 + 8, 5 + 4}; /* two scales in a row, and one */
+    struct record_shape shape = {RECORD_CHUNK, LAB_ROWS, {0, 0}, 2, cols, DT_I8};
+    struct env env = {0};
+    struct record *r;
+    if (store_new(&env, store, lab_key(0), &shape, &r) != VLQA_OK) return 0;
+    for (int m = 0; m < 2; m++)
+        for (int i = 0; i < LAB_ROWS * cols[m]; i++)
+            ((uint8_t *)r->mat[m].data)[i] = (uint8_t)lab_cell(0, m, i);
+    store_unpin(store, store_put(&env, store, r));
+    return 1;
+}
+
+static int has_codes(const struct record *r)
+{
+    for (int m = 0; m < 2; m++) {
+        struct mat mat = r->mat[m];
+        if (mat.dtype != DT_I8 || mat.rows != LAB_ROWS || mat.cols != (m ? 9 : 32)) return 0;
+        for (int i = 0; i < mat.rows * mat.cols; i++)
+            if (((const uint8_t *)mat.data)[i] != (uint8_t)lab_cell(0, m, i)) return 0;
+    }
+    return 1;
+}
+
+TEST(codes_are_kept_and_checked_like_other_matrices)
+{
+    struct env env = {0};
+    struct store *store = lab_open(&env, lab_dir(), 0, LAB_LARGE);
+    const size_t payload = 128 + 64; /* of LAB_ROWS rows of 32 and of 9 bytes */
+    uint8_t *file;
+    size_t n;
+    CHECK(put_codes(store));
+    file = lab_read_file(lab_record_path(0), &n);
+    REQUIRE(n == 192 + payload);
+    for (size_t at = 0; at <= n; at++) {
+        int padding = (at >= 160 && at < 192) || (at >= n - 28 && at < n);
+        const struct record *r;
+        if (at < n) file[at] ^= 0x20;
+        lab_write_file(lab_record_path(0), file, n);
+        r = store_get(store, lab_key(0), NULL);
+        CHECK_EQ(r != NULL, padding || at == n);
+        if (r) CHECK(has_codes(r));
+        if (r) store_unpin(store, r);
+        if (at < n) file[at] ^= 0x20;
+    }
+    store_close(store);
+    free(file);
+    lab_clean();
+}
+
 TEST(every_truncated_or_longer_file_is_a_miss)
 {
     struct env env = {0};
