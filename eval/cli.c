@@ -13,7 +13,10 @@
 #include <unistd.h>
 
 const char *const cli_dtypes[] = {"auto", "bf16", "f32", NULL};
-_Static_assert(VLQA_DTYPE_AUTO == 0 && VLQA_DTYPE_BF16 == 1 && VLQA_DTYPE_F32 == 2, "cli_dtypes");
+const char *const cli_kv_dtypes[] = {"auto", "bf16", "f32", "int8", NULL};
+_Static_assert(VLQA_DTYPE_AUTO == 0 && VLQA_DTYPE_BF16 == 1 && VLQA_DTYPE_F32 == 2 &&
+                   VLQA_DTYPE_INT8 == 3,
+               "cli_dtypes");
 const char *const cli_cpus[] = {"auto", "plain", "avx2", "avx512", "amx", NULL};
 _Static_assert(VLQA_CPU_AUTO == 0 && VLQA_CPU_PLAIN == 1 && VLQA_CPU_AVX2 == 2 &&
                    VLQA_CPU_AVX512 == 3 && VLQA_CPU_AMX == 4,

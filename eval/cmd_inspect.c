@@ -65,7 +65,7 @@ static void print_parameters(const struct vlqa_model_info *m)
 
 static void print_memory(const struct vlqa_model_info *m, int rows)
 {
-    char weights[32], session[32], total[32], kv[32], visual[32];
+    char weights[32], session[32], total[32], kv[32], visual[32], chunk[32];
     const char *about = rows == m->session_rows ? "" : "about ";
     int64_t bytes = session_bytes(m, rows);
     report_bytes(m->weight_bytes, weights);
@@ -73,10 +73,12 @@ static void print_memory(const struct vlqa_model_info *m, int rows)
     report_bytes(m->weight_bytes + bytes, total);
     report_bytes(m->kv_bytes_per_row, kv);
     report_bytes(m->visual_bytes_per_row, visual);
+    report_bytes(m->chunk_bytes_per_row, chunk);
     line("memory", "%s%s", about, total);
     line("  weights", "%s", weights);
     line("  session", "%s%s for %d rows", about, session, rows);
     line("  each row", "%s KV, %s more for rows of images", kv, visual);
+    line("  kept chunks", "%s each row, in %s", chunk, m->chunk_dtype);
 }
 
 static int print_text(const struct vlqa_model_info *m, int rows)
@@ -139,6 +141,7 @@ static int print_json(struct cli *cli, const struct vlqa_model_info *m, int rows
     report_int(&r, "session_rows", rows);
     report_int(&r, "kv_per_row", m->kv_bytes_per_row);
     report_int(&r, "visual_per_row", m->visual_bytes_per_row);
+    report_int(&r, "chunk_per_row", m->chunk_bytes_per_row);
     report_int(&r, "total", m->weight_bytes + session_bytes(m, rows));
     report_close(&r);
     report_string(&r, "version", vlqa_version());
@@ -197,8 +200,8 @@ const struct verb verb_inspect = {
              "parameters {total, vision, text, embedding}, text {layers, hidden, inner,\n"
              "heads, kv_heads, head_dim, vocab, max_positions, tied}, vision {depth, hidden,\n"
              "inner, heads, patch, merge, min_pixels, max_pixels, deepstack}, bytes {weights,\n"
-             "session, session_rows, kv_per_row, visual_per_row, total}, version. With\n"
-             "--max-rows, session is an estimate.\n"
+             "session, session_rows, kv_per_row, visual_per_row, chunk_per_row, total},\n"
+             "version. With --max-rows, session is an estimate.\n"
              "\n"
              "Example:\n"
              "  vlqa inspect Qwen3-VL-4B-Instruct -c 8192\n",

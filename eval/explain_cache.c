@@ -35,8 +35,8 @@ static void explain_chunk(struct cli *cli, const struct vlqa_answer *a, int inde
     if (c->rows_exact == c->rows)
         snprintf(why, sizeof why, "exact, nothing before it but the prefix");
     else
-        snprintf(why, sizeof why, "%d exact, %d without their context, %d of them repaired",
-                 c->rows_exact, c->rows - c->rows_exact, count_selected(a, c));
+        snprintf(why, sizeof why, "%d exact, %d approximate, %d of them repaired", c->rows_exact,
+                 c->rows - c->rows_exact, count_selected(a, c));
     cli_note(cli, "chunk %d: %s: %d rows, %s; %s", index + 1, of, c->rows, source_name(c->source),
              why);
 }

@@ -62,9 +62,9 @@ static vlqa_status new_record(struct ask *a, const struct piece *p, struct key k
                                  .grid = {p->box.h, p->box.w},
                                  .n_mats = 2 * c->layers,
                                  .cols = cols,
-                                 .dtype = c->kv};
+                                 .dtype = e->chunk};
     for (int i = 0; i < shape.n_mats; i++)
-        cols[i] = c->kv_heads * c->head_dim;
+        cols[i] = engine_chunk_cols(e);
     return store_new(&a->s->env, e->store, key, &shape, out);
 }
 

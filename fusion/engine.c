@@ -45,7 +45,7 @@ static vlqa_status check_options(struct env *env, const struct vlqa_engine_optio
     if (o->threads < 0 || o->threads > POOL_MAX_THREADS)
         return env_fail(env, VLQA_EUSAGE, "engine options: threads is %d, expected 0..%d",
                         o->threads, POOL_MAX_THREADS);
-    if ((unsigned)o->dtype > VLQA_DTYPE_F32 || (unsigned)o->kv_dtype > VLQA_DTYPE_F32 ||
+    if ((unsigned)o->dtype > VLQA_DTYPE_F32 || (unsigned)o->kv_dtype > VLQA_DTYPE_INT8 ||
         (unsigned)o->cpu > VLQA_CPU_AMX || (unsigned)o->image_mode > VLQA_IMAGE_HF ||
         (unsigned)o->resize > VLQA_RESIZE_PILLOW)
         return env_fail(env, VLQA_EUSAGE,
@@ -90,7 +90,20 @@ static enum dtype compute_dtype(const struct vlqa_engine *e)
     return e->options.dtype == VLQA_DTYPE_F32 ? DT_F32 : DT_BF16;
 }
 
+/* Of a sequence: int8 is for what is kept. */
+static enum dtype kv_dtype(enum vlqa_dtype option, enum dtype compute)
+{
+    return option == VLQA_DTYPE_F32 ? DT_F32 : option == VLQA_DTYPE_BF16 ? DT_BF16 : compute;
+}
+
 #define ENGINE_ARITHMETIC 1 /* changes whenever roundings do: older records are then not found */
+
+int engine_chunk_cols(const struct vlqa_engine *e)
+{
+    const struct decoder_config *c = &e->decoder.config;
+    int values = c->kv_heads * c->head_dim;
+    return e->chunk == DT_I8 ? packed_cols(values, c->kv_heads) : values;
+}
 
 void engine_key_parts(const struct vlqa_engine *e, struct key_parts *out)
 {
@@ -100,7 +113,7 @@ void engine_key_parts(const struct vlqa_engine *e, struct key_parts *out)
     out->arithmetic = ENGINE_ARITHMETIC;
     out->cpu = (int32_t)checksum64(cpu, strlen(cpu));
     out->compute = e->decoder.config.compute;
-    out->stored = e->decoder.config.kv;
+    out->stored = e->chunk;
     out->salt = e->salt;
 }
 
@@ -133,9 +146,8 @@ static vlqa_status load_weights(struct vlqa_engine *e, struct decoder_config *te
 {
     struct arena mem = {0};
     text->compute = vision->compute = compute_dtype(e);
-    text->kv = e->options.kv_dtype == VLQA_DTYPE_AUTO  ? text->compute
-               : e->options.kv_dtype == VLQA_DTYPE_F32 ? DT_F32
-                                                       : DT_BF16;
+    text->kv = kv_dtype(e->options.kv_dtype, text->compute);
+    e->chunk = e->options.kv_dtype == VLQA_DTYPE_INT8 ? DT_I8 : text->kv;
     TRY(load_towers(e, text, vision, &mem));
     e->weights_bytes = mem.used;
     e->weights = heap_alloc(mem.used);

@@ -23,6 +23,7 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
     size_t weights_bytes;
     struct vit vit;
     struct decoder decoder;
+    enum dtype chunk; /* of K and V in chunks: that of the decoder's KV, or DT_I8 */
     struct tokenizer *tokenizer;
     struct prompt_tokens tokens;
     struct model_ids ids;
@@ -37,6 +38,8 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
 extern const struct st_rename engine_rename[];
 extern const int engine_n_rename;
 
+/* Columns of K and of V of a layer in a chunk. */
+int engine_chunk_cols(const struct vlqa_engine *e);
 /* What every record of this engine depends on; the rest is the caller's to fill. */
 void engine_key_parts(const struct vlqa_engine *e, struct key_parts *out);
 

@@ -28,7 +28,9 @@ static void fill_text(const struct vlqa_engine *e, struct vlqa_model_info *out)
     out->max_positions = c->max_positions;
     out->tied = c->tied;
     out->kv_bytes_per_row =
-        2 * (int64_t)c->layers * c->kv_heads * c->head_dim * (int64_t)dtype_size(c->kv);
+        2 * (int64_t)c->layers * (int64_t)mat_bytes(c->kv, 1, c->kv_heads * c->head_dim);
+    out->chunk_bytes_per_row =
+        2 * (int64_t)c->layers * (int64_t)mat_bytes(e->chunk, 1, engine_chunk_cols(e));
 }
 
 static void fill_vision(const struct vlqa_engine *e, struct vlqa_model_info *out)
@@ -58,6 +60,8 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info
              e->decoder.config.compute == DT_BF16 ? "bf16" : "f32");
     snprintf(out->kv_dtype, sizeof out->kv_dtype, "%s",
              e->decoder.config.kv == DT_BF16 ? "bf16" : "f32");
+    snprintf(out->chunk_dtype, sizeof out->chunk_dtype, "%s",
+             e->chunk == DT_I8 ? "int8" : out->kv_dtype);
     snprintf(out->stored, sizeof out->stored, "%s",
              dtype_name(st_find(e->files, "text.embed_tokens.weight")->dtype));
     snprintf(out->cpu, sizeof out->cpu, "%s", backend_name(e->be));

@@ -230,6 +230,7 @@ vlqa_status ask_fetch(struct ask *a)
     double mark = env_ms();
     int held = held_rows(a);
     layout_cut(l, &a->prompt, s->image, &chunker, &s->request);
+    if (s->engine->chunk == DT_I8) memset(l->exact, 0, (size_t)l->n); /* kept in fewer bits */
     a->list = arena_push(&s->request, (size_t)l->n * sizeof *a->list);
     if (held < l->prefix_end) TRY(run_exact(a, "prefix", held, l->prefix_end, NULL));
     s->n_held = l->prefix_end;

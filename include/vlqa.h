@@ -79,7 +79,8 @@ typedef void (*vlqa_logits_fn)(void *user, int step, const float *logits, int n)
 enum vlqa_dtype {
     VLQA_DTYPE_AUTO, /* bf16 for BF16 checkpoints, else f32 */
     VLQA_DTYPE_BF16, /* matrix inputs and KV in bf16, sums and residual stream in f32 */
-    VLQA_DTYPE_F32   /* everything in f32, weights widened: for parity work */
+    VLQA_DTYPE_F32,  /* everything in f32, weights widened: for parity work */
+    VLQA_DTYPE_INT8  /* kv_dtype only: K and V of chunks that are kept, see there */
 };
 
 enum vlqa_cpu { VLQA_CPU_AUTO, VLQA_CPU_PLAIN, VLQA_CPU_AVX2, VLQA_CPU_AVX512, VLQA_CPU_AMX };
@@ -143,7 +144,12 @@ struct vlqa_engine_options {
     const char *random_shape; /* "2b", "4b", "8b", "default": random weights, for timing */
     uint64_t random_seed;
     enum vlqa_dtype dtype;
-    enum vlqa_dtype kv_dtype; /* of keys and values, kept ones too; auto: as dtype */
+    /* Of keys and values, kept ones too; auto: as dtype. int8: of kept chunks alone, K before its
+     * rotation and V as eight bits with one f32 scale for each row, layer and KV head (the largest
+     * magnitude / 127, to nearest even); half the bytes of bf16. All else is then as with auto, so
+     * rows that are computed, those computed again too, are never rounded to eight bits. What is
+     * placed from a chunk is not exact: none of its rows count as exact, and all are candidates. */
+    enum vlqa_dtype kv_dtype;
     enum vlqa_cpu cpu; /* highest instruction set to use; asking for a missing one is an error */
     int threads;       /* 0: one per core this process may use; at most 1024 */
     enum vlqa_image_mode image_mode;
@@ -223,7 +229,7 @@ struct vlqa_placed_chunk { /* rows that were computed together, seeing the prefi
     int text;              /* the how many-th document, or -1 */
     int y, x, h, w;        /* of an image: its cells of the grid */
     int first_row;         /* of the prompt; a text's others follow */
-    int rows, rows_exact;  /* of them as a full prefill gives them: never repaired */
+    int rows, rows_exact;  /* of them as a full prefill gives them: never repaired; int8: 0 */
     enum vlqa_source source;
 };
 
@@ -322,12 +328,13 @@ struct vlqa_cache_stats { /* of an engine, since it was opened */
 };
 
 struct vlqa_model_info {
-    char name[128];   /* last part of the model's path, or random-SHAPE */
-    char digest[65];  /* 256 bits in hexadecimal: configuration, tokenizer, tensors */
-    char dtype[8];    /* of the computation: "bf16" or "f32" */
-    char kv_dtype[8]; /* of keys and values */
-    char stored[8];   /* of the weights: "BF16", "F16", "F32" */
-    char cpu[16];     /* instruction set in use */
+    char name[128];      /* last part of the model's path, or random-SHAPE */
+    char digest[65];     /* 256 bits in hexadecimal: configuration, tokenizer, tensors */
+    char dtype[8];       /* of the computation: "bf16" or "f32" */
+    char kv_dtype[8];    /* of keys and values: "bf16" or "f32" */
+    char chunk_dtype[8]; /* of kept ones: as kv_dtype, or "int8" */
+    char stored[8];      /* of the weights: "BF16", "F16", "F32" */
+    char cpu[16];        /* instruction set in use */
     int threads;
     int64_t parameters, parameters_vision, parameters_text, parameters_embedding;
     int64_t weight_bytes; /* mapped or converted */
@@ -336,8 +343,9 @@ struct vlqa_model_info {
     int n_deepstack, deepstack[8];
     int64_t min_pixels, max_pixels;
     int64_t kv_bytes_per_row, visual_bytes_per_row;
-    int64_t session_bytes; /* what a session of session_rows rows takes at most */
-    int session_rows;      /* the default max_rows */
+    int64_t chunk_bytes_per_row; /* of kept keys and values */
+    int64_t session_bytes;       /* what a session of session_rows rows takes at most */
+    int session_rows;            /* the default max_rows */
 };
 
 struct vlqa_engine;

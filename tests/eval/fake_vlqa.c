@@ -207,6 +207,8 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model
         .max_pixels = 16777216,
         .kv_bytes_per_row = 147456,
         .visual_bytes_per_row = 20480,
+        .chunk_bytes_per_row = 76032,
+        .chunk_dtype = "int8",
         .session_bytes = 5637144576,
         .session_rows = 32768,
     };

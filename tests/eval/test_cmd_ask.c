@@ -429,7 +429,7 @@ TEST(the_cache_is_explained_line_by_line)
               "vlqa: chunk 1: image 1, 1 x 1 cells from (0, 0): 1 rows, found in memory; exact, "
               "nothing before it but the prefix\n"
               "vlqa: chunk 2: image 1, 1 x 1 cells from (1, 0): 1 rows, not found, made; 0 exact, "
-              "1 without their context, 1 of them repaired\n");
+              "1 approximate, 1 of them repaired\n");
     r = run_script("answer=Yes\n", ARGS(MODEL, "-p", "?", "--explain-cache"));
     CHECK_HAS(r->err, "no chunks: ");
 }

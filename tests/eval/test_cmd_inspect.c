@@ -15,6 +15,7 @@ TEST(inspect_shows_shape_and_memory)
     CHECK_HAS(r->out, "8.27 GiB\n");
     CHECK_HAS(r->out, "5.25 GiB for 32768 rows");
     CHECK_HAS(r->out, "144.00 KiB KV, 20.00 KiB more");
+    CHECK_HAS(r->out, "74.25 KiB each row, in int8\n");
 }
 
 TEST(inspect_tells_the_memory_of_another_size)
@@ -27,6 +28,7 @@ TEST(inspect_tells_the_memory_of_another_size)
     CHECK(run_number(doc, "bytes", "session") ==
           5637144576.0 - (32768.0 - 1024.0) * (147456.0 + 20480.0));
     CHECK(run_number(doc, "bytes", "weights") == 8875631616.0);
+    CHECK(run_number(doc, "bytes", "chunk_per_row") == 76032.0);
     CHECK(run_number(doc, "bytes", "total") ==
           run_number(doc, "bytes", "weights") + run_number(doc, "bytes", "session"));
     CHECK(run_number(doc, "parameters", "total") == 4437815808.0);

@@ -77,6 +77,25 @@ TEST(a_second_run_finds_what_the_first_kept)
     CHECK_HAS(r->err, "chunk 4: image 1, 5 x 4 cells from (5, 3): 20 rows, found on disk; 0 exact");
 }
 
+/* In eight bits, too; and what the first format kept is of no use to the second. */
+TEST(a_second_run_in_eight_bits_finds_what_the_first_kept)
+{
+    struct run *r;
+    vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "int8", "--logits", "cold16"));
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "int8", "--json", "--kv-dtype",
+                  "int8", "--logits", "cold8"));
+    CHECK_EQ(r->code, 0);
+    CHECK(number(r, "chunks", "made") == 4);
+    CHECK(number(r, "visual", "disk") == 1);
+    CHECK(number(r, "rows", "exact") == 0);
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "int8", "--json", "--kv-dtype",
+                  "int8", "--logits", "warm8"));
+    CHECK_EQ(r->code, 0);
+    CHECK(number(r, "chunks", "disk") == 4);
+    CHECK(same_file("cold8", "warm8"));
+    CHECK(!same_file("cold8", "cold16"));
+}
+
 TEST(exact_answers_are_the_same_with_and_without_a_cache)
 {
     CHECK_EQ(vlqa(ARGS(MODEL, CHART, QUESTION, "--no-cache", "--logits", "none"))->code, 0);

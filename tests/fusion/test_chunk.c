@@ -287,6 +287,30 @@ TEST(an_engine_that_would_compute_other_bytes_misses)
     desk_end(&d);
 }
 
+/* K and V in another format are other chunks; the tower's output has nothing to do with it. */
+TEST(another_format_of_keys_and_values_misses_chunks_and_finds_pictures)
+{
+    static const enum vlqa_dtype format[] = {VLQA_DTYPE_AUTO, VLQA_DTYPE_F32, VLQA_DTYPE_INT8};
+    struct desk d;
+    REQUIRE(desk_begin(&d));
+    for (int i = 0; i < 6; i++) {
+        struct vlqa_answer a;
+        d.eo.kv_dtype = format[i % 3];
+        a = ask_anew(&d);
+        CHECK_EQ(a.visual_made, i == 0);
+        if (i < 3)
+            check_miss(a, 4);
+        else
+            check_hit(a);
+    }
+    d.eo.kv_dtype = VLQA_DTYPE_BF16; /* what AUTO means here */
+    check_hit(ask_anew(&d));
+    d.eo.dtype = VLQA_DTYPE_F32; /* codes of other values */
+    d.eo.kv_dtype = VLQA_DTYPE_INT8;
+    check_miss(ask_anew(&d), 4);
+    desk_end(&d);
+}
+
 TEST(an_engine_that_computes_the_same_bytes_hits)
 {
     struct vlqa_engine_options plain;

@@ -99,15 +99,23 @@ static const struct plan cuts[] = {{VLQA_REUSE_FULL, VLQA_CHUNK_IMAGE, 1, 0},
 #define N_CUTS (int)(sizeof cuts / sizeof *cuts)
 static const struct plan off = {VLQA_REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0};
 
+static int rows_in_chunks(const struct vlqa_answer *a)
+{
+    int n = 0;
+    for (int i = 0; i < a->n_chunks; i++)
+        n += a->chunk[i].rows;
+    return n;
+}
+
 /* I1 of docs/MODEL.md, for every chunker and dtype, one image and many. */
 TEST(repairing_every_row_equals_full_prefill)
 {
     static float full[VOCAB], repaired[VOCAB];
-    for (int i = 0; i < 8; i++) {
+    static const enum vlqa_dtype kv[] = {VLQA_DTYPE_F32, VLQA_DTYPE_BF16, VLQA_DTYPE_INT8};
+    for (int i = 0; i < 12; i++) {
         struct run r;
-        REQUIRE(run_open_kv(&r, i & 1 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32,
-                            i & 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, NULL));
-        if (i & 4)
+        REQUIRE(run_open_kv(&r, i & 1 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, kv[i / 2 % 3], NULL));
+        if (i >= 6)
             add_many(r.session);
         else
             add_one(r.session);
@@ -116,6 +124,7 @@ TEST(repairing_every_row_equals_full_prefill)
             struct vlqa_answer a = ask_plan(r.session, cuts[c], repaired);
             CHECK(memcmp(full, repaired, sizeof full) == 0);
             CHECK(cuts[c].chunker == VLQA_CHUNK_IMAGE || a.rows_selected > 0);
+            if (kv[i / 2 % 3] == VLQA_DTYPE_INT8) CHECK_EQ(a.rows_selected, rows_in_chunks(&a));
         }
         run_close(&r);
     }
@@ -180,34 +189,40 @@ static const struct plan plans[] = {{VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0},
 #define N_PLANS (int)(sizeof plans / sizeof *plans)
 
 /* Cold, from RAM, in another session, and from disk by another engine. */
-TEST(warm_equals_cold)
+static void check_warm(struct plan plan, enum vlqa_dtype kv, const char *dir)
 {
     static float cold[VOCAB], warm[VOCAB];
+    struct run fresh, kept;
+    struct vlqa_answer a;
+    int made;
+    REQUIRE(run_open_kv(&fresh, VLQA_DTYPE_BF16, kv, NULL));
+    add_many(fresh.session);
+    a = ask_plan(fresh.session, plan, cold);
+    made = a.chunks_made;
+    CHECK(made > 0 && a.chunks_ram == 0 && a.chunks_disk == 0);
+    a = ask_plan(fresh.session, plan, warm);
+    CHECK_EQ(a.chunks_ram, made);
+    CHECK_EQ(a.chunks_made, 0);
+    CHECK(memcmp(cold, warm, sizeof cold) == 0);
+    run_close(&fresh);
+    for (int again = 0; again < 2; again++) {
+        REQUIRE(run_open_kv(&kept, VLQA_DTYPE_BF16, kv, dir));
+        add_many(kept.session);
+        a = ask_plan(kept.session, plan, warm);
+        CHECK(memcmp(cold, warm, sizeof cold) == 0);
+        if (again) CHECK_EQ(a.chunks_disk, made);
+        if (again) CHECK_EQ(a.visual_disk, 3);
+        run_close(&kept);
+    }
+}
+
+TEST(warm_equals_cold)
+{
     char dir[] = "/tmp/vlqa-test-XXXXXX", command[64];
     REQUIRE(mkdtemp(dir));
     for (int p = 0; p < N_PLANS; p++) {
-        struct run fresh, kept;
-        struct vlqa_answer a;
-        int made;
-        REQUIRE(run_open(&fresh, VLQA_DTYPE_BF16, NULL));
-        add_many(fresh.session);
-        a = ask_plan(fresh.session, plans[p], cold);
-        made = a.chunks_made;
-        CHECK(made > 0 && a.chunks_ram == 0 && a.chunks_disk == 0);
-        a = ask_plan(fresh.session, plans[p], warm);
-        CHECK_EQ(a.chunks_ram, made);
-        CHECK_EQ(a.chunks_made, 0);
-        CHECK(memcmp(cold, warm, sizeof cold) == 0);
-        run_close(&fresh);
-        for (int again = 0; again < 2; again++) {
-            REQUIRE(run_open(&kept, VLQA_DTYPE_BF16, dir));
-            add_many(kept.session);
-            a = ask_plan(kept.session, plans[p], warm);
-            CHECK(memcmp(cold, warm, sizeof cold) == 0);
-            if (again) CHECK_EQ(a.chunks_disk, made);
-            if (again) CHECK_EQ(a.visual_disk, 3);
-            run_close(&kept);
-        }
+        check_warm(plans[p], VLQA_DTYPE_BF16, dir);
+        check_warm(plans[p], VLQA_DTYPE_INT8, dir);
     }
     snprintf(command, sizeof command, "rm -rf %s", dir);
     CHECK(system(command) == 0);
@@ -292,17 +307,19 @@ TEST(other_words_before_the_picture_miss)
 TEST(a_warm_question_makes_no_heap_call)
 {
     static float logits[VOCAB];
-    struct run r;
-    REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
-    add_many(r.session);
-    for (int p = 0; p < N_PLANS; p++) {
-        uint64_t before;
-        ask_plan(r.session, plans[p], logits);
-        before = heap_calls();
-        ask_plan(r.session, plans[p], logits);
-        CHECK_EQ(heap_calls() - before, 0);
+    for (int i = 0; i < 2; i++) {
+        struct run r;
+        REQUIRE(run_open_kv(&r, VLQA_DTYPE_BF16, i ? VLQA_DTYPE_INT8 : VLQA_DTYPE_AUTO, NULL));
+        add_many(r.session);
+        for (int p = 0; p < N_PLANS; p++) {
+            uint64_t before;
+            ask_plan(r.session, plans[p], logits);
+            before = heap_calls();
+            ask_plan(r.session, plans[p], logits);
+            CHECK_EQ(heap_calls() - before, 0);
+        }
+        run_close(&r);
     }
-    run_close(&r);
 }
 
 /* The session's own exact rows: a second question runs only what is new, to the same bits. */
