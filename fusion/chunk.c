@@ -51,26 +51,23 @@ static void block_of(const struct record *r, int begin, int n, struct kv_block *
     }
 }
 
-static vlqa_status new_record(struct ask *a, const struct piece *p, struct key key,
-                              struct record **out)
+static struct record_shape chunk_shape(const struct vlqa_engine *e, const struct piece *p,
+                                       int cols[2 * KV_MAX_LAYERS])
 {
-    const struct vlqa_engine *e = a->s->engine;
-    const struct decoder_config *c = &e->decoder.config;
-    int cols[2 * KV_MAX_LAYERS];
     struct record_shape shape = {.kind = RECORD_CHUNK,
                                  .rows = p->rows,
                                  .grid = {p->box.h, p->box.w},
-                                 .n_mats = 2 * c->layers,
+                                 .n_mats = 2 * e->decoder.config.layers,
                                  .cols = cols,
                                  .dtype = e->chunk};
     for (int i = 0; i < shape.n_mats; i++)
         cols[i] = engine_chunk_cols(e);
-    return store_new(&a->s->env, e->store, key, &shape, out);
+    return shape;
 }
 
 /* Right behind the prefix, in slots that are overwritten when all chunks are placed. */
 static vlqa_status make(struct ask *a, const struct piece *p, struct key key,
-                        const struct record **out)
+                        const struct record_shape *shape, const struct record **out)
 {
     struct layout *l = &a->layout;
     struct record *r;
@@ -80,7 +77,7 @@ static vlqa_status make(struct ask *a, const struct piece *p, struct key key,
                             .pos = l->piece_own + p->begin,
                             .slot = l->prefix_end,
                             .capture = &block};
-    TRY(new_record(a, p, key, &r));
+    TRY(store_new(&a->s->env, a->s->engine->store, key, shape, &r));
     block_of(r, 0, p->rows, &block);
     status = ask_run(a, "chunks", p->rows, &pass);
     if (status != VLQA_OK) {
@@ -118,13 +115,16 @@ vlqa_status chunk_fetch(struct ask *a)
     const struct layout *l = &a->layout;
     struct store *store = a->s->engine->store;
     struct key prefix = prefix_key(l);
+    int cols[2 * KV_MAX_LAYERS];
     a->chunk = arena_push_zero(&a->s->request, (size_t)l->n_pieces * sizeof *a->chunk);
     for (int i = 0; i < l->n_pieces; i++) {
-        struct key key = chunk_key(a, &l->piece[i], prefix);
+        const struct piece *p = &l->piece[i];
+        struct record_shape shape = chunk_shape(a->s->engine, p, cols);
+        struct key key = chunk_key(a, p, prefix);
         enum store_where where;
-        a->chunk[i] = store_get(store, key, &where);
-        if (!a->chunk[i]) TRY(make(a, &l->piece[i], key, &a->chunk[i]));
-        note_chunk(a, &l->piece[i], where);
+        a->chunk[i] = store_get(store, key, &shape, &where);
+        if (!a->chunk[i]) TRY(make(a, p, key, &shape, &a->chunk[i]));
+        note_chunk(a, p, where);
     }
     return VLQA_OK;
 }

@@ -50,3 +50,12 @@ int record_step(size_t *at, int rows, int cols, enum dtype dtype, size_t *bytes)
     *at = end & ~(size_t)63;
     return 1;
 }
+
+int record_fits(const struct record *r, const struct record_shape *shape)
+{
+    if (r->kind != shape->kind || r->rows != shape->rows || r->n_mats != shape->n_mats) return 0;
+    if (r->grid.h != shape->grid.h || r->grid.w != shape->grid.w) return 0;
+    for (int i = 0; i < r->n_mats; i++)
+        if (r->mat[i].cols != shape->cols[i] || r->mat[i].dtype != shape->dtype) return 0;
+    return 1;
+}

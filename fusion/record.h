@@ -35,6 +35,9 @@ struct record_shape { /* all that decides the size of a record */
     enum dtype dtype;
 };
 
+/* Whether it is of exactly this shape. */
+int record_fits(const struct record *record, const struct record_shape *shape);
+
 /* Everything that the bytes of a record depend on; what is not here must not matter. Hashed field
  * by field, never with padding. */
 struct key_parts {

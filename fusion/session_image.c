@@ -90,12 +90,21 @@ static int visual_mats(const struct vlqa_session *s, int rows, struct mat *out)
     return n;
 }
 
-static int recall(struct vlqa_session *s, struct key key, int rows, enum vlqa_source *source)
+static struct record_shape visual_shape(struct grid grid, const struct mat *mat, int n, int *cols)
+{
+    for (int i = 0; i < n; i++)
+        cols[i] = mat[i].cols;
+    return (struct record_shape){RECORD_VISUAL, grid.h * grid.w, grid, n, cols, mat[0].dtype};
+}
+
+static int recall(struct vlqa_session *s, struct key key, struct grid grid,
+                  enum vlqa_source *source)
 {
     struct mat to[1 + ROWS_MAX_DEEP];
+    int rows = grid.h * grid.w, n = visual_mats(s, rows, to), cols[1 + ROWS_MAX_DEEP];
+    struct record_shape shape = visual_shape(grid, to, n, cols);
     enum store_where where;
-    const struct record *r = store_get(s->engine->store, key, &where);
-    int n = visual_mats(s, rows, to);
+    const struct record *r = store_get(s->engine->store, key, &shape, &where);
     if (!r) return 0;
     for (int i = 0; i < n; i++)
         s->be->op->upload(s->be, to[i].data, r->mat[i].data,
@@ -112,11 +121,9 @@ static void keep(struct vlqa_session *s, struct key key, struct grid grid)
 {
     struct mat from[1 + ROWS_MAX_DEEP];
     int rows = grid.h * grid.w, n = visual_mats(s, rows, from), cols[1 + ROWS_MAX_DEEP];
-    struct record_shape shape = {RECORD_VISUAL, rows, grid, n, cols, from[0].dtype};
+    struct record_shape shape = visual_shape(grid, from, n, cols);
     struct record *r;
     s->visual_made++;
-    for (int i = 0; i < n; i++)
-        cols[i] = from[i].cols;
     if (store_new(&s->env, s->engine->store, key, &shape, &r) != VLQA_OK) {
         env_log(&s->env, VLQA_LOG_WARN, "not kept: %s", s->env.message);
         return;
@@ -154,7 +161,7 @@ static vlqa_status add_image(struct vlqa_session *s, const char *name, const str
     info.rows = (int)rows;
     grid = (struct grid){info.grid_h / merge, info.grid_w / merge};
     key = visual_key(s, im, &info);
-    if (!recall(s, key, info.rows, &source)) {
+    if (!recall(s, key, grid, &source)) {
         TRY(resize_and_encode(s, im, &info));
         keep(s, key, grid);
     }

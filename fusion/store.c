@@ -72,7 +72,7 @@ static void entries_free(struct entry *dead)
 
 /* From disk: checked to the last byte here and never again. NULL: *state says why, GOOD: memory. */
 static struct entry *entry_load(const struct store_dir *dir, struct key key,
-                                enum store_file_state *state)
+                                const struct record_shape *shape, enum store_file_state *state)
 {
     struct store_file file;
     struct record header;
@@ -94,7 +94,11 @@ static struct entry *entry_load(const struct store_dir *dir, struct key key,
     e->record = header;
     e->file = file;
     store_file_mats(file, &e->record);
-    return e;
+    if (!shape || record_fits(&e->record, shape)) return e;
+    e->next = NULL;
+    entries_free(e);
+    *state = STORE_FILE_DAMAGED; /* by whoever made the checksums */
+    return NULL;
 }
 
 /* RAM, under the lock. */
@@ -219,7 +223,8 @@ void store_close(struct store *s)
     heap_free(s);
 }
 
-const struct record *store_get(struct store *s, struct key key, enum store_where *where)
+const struct record *store_get(struct store *s, struct key key, const struct record_shape *shape,
+                               enum store_where *where)
 {
     enum store_file_state state = STORE_FILE_NONE;
     enum store_where from = STORE_RAM;
@@ -235,7 +240,7 @@ const struct record *store_get(struct store *s, struct key key, enum store_where
     }
     (void)pthread_mutex_unlock(&s->lock);
     if (!e) { /* reading takes its time: without the lock */
-        e = s->has_dir ? entry_load(&s->dir, key, &state) : NULL;
+        e = s->has_dir ? entry_load(&s->dir, key, shape, &state) : NULL;
         touch = e != NULL;
         from = e ? STORE_DISK : STORE_MISS;
         if (state == STORE_FILE_DAMAGED) (void)store_dir_remove(&s->dir, key);

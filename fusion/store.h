@@ -21,10 +21,11 @@ enum store_where { STORE_MISS, STORE_RAM, STORE_DISK };
 vlqa_status store_open(struct env *env, const struct store_options *options, struct store **out);
 void store_close(struct store *store); /* no record may be pinned; NULL is fine */
 
-/* The record, pinned; NULL: not there. A damaged file is a miss: counted, removed. A file of
- * another version or user is a miss and stays. where may be NULL. A hit in RAM makes no heap call.
- */
-const struct record *store_get(struct store *store, struct key key, enum store_where *where);
+/* The record, pinned; NULL: not there. A damaged file is a miss: counted, removed; so is one whose
+ * record has another shape (NULL: any will do). A file of another version or user is a miss and
+ * stays. where may be NULL. A hit in RAM makes no heap call. */
+const struct record *store_get(struct store *store, struct key key,
+                               const struct record_shape *shape, enum store_where *where);
 /* Memory for a record that the caller fills and then puts or drops. VLQA_EMEMORY. */
 vlqa_status store_new(struct env *env, struct store *store, struct key key,
                       const struct record_shape *shape, struct record **out);

@@ -101,7 +101,7 @@ static inline void lab_keep(struct env *env, struct store *store, int number, en
 static inline enum store_where lab_find(struct store *store, int number)
 {
     enum store_where where;
-    const struct record *r = store_get(store, lab_key(number), &where);
+    const struct record *r = store_get(store, lab_key(number), NULL, &where);
     CHECK((r == NULL) == (where == STORE_MISS));
     if (r) {
         CHECK(lab_right(r, number));

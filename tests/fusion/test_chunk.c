@@ -348,6 +348,113 @@ TEST(another_model_misses_and_a_copy_of_it_hits)
     desk_end(&d);
 }
 
+/* Records whose checksums are right, but not what they are of. */
+
+struct names { /* of the records of a folder */
+    struct key key[16];
+    enum record_kind kind[16];
+    int n;
+};
+
+static int note_name(void *user, const struct store_item *item)
+{
+    struct names *names = user;
+    names->kind[names->n] = item->kind;
+    names->key[names->n++] = item->key;
+    return names->n == 16;
+}
+
+/* One record goes, another takes its name: of a different kind, number of rows, ... */
+static void forge(struct desk *d, struct key key, struct record_shape shape, int which)
+{
+    struct env env = {0};
+    struct store_options options = {d->dir, 0, 1 << 20};
+    struct store *store;
+    struct record *r;
+    int cols[64], removed;
+    for (int i = 0; i < shape.n_mats; i++)
+        cols[i] = shape.cols[i];
+    shape.cols = cols;
+    if (which == 0) shape.kind = shape.kind == RECORD_CHUNK ? RECORD_VISUAL : RECORD_CHUNK;
+    if (which == 1) shape.rows += shape.rows > 1 ? -1 : 5;
+    if (which == 2) shape.rows++;
+    if (which == 3) shape.n_mats--;
+    if (which == 4) cols[shape.n_mats - 1]--;
+    if (which == 5) shape.dtype = DT_F32;
+    if (which == 6) shape.grid.w++;
+    REQUIRE(store_remove(&env, d->dir, &key, &removed) == VLQA_OK && removed == 1);
+    REQUIRE(store_open(&env, &options, &store) == VLQA_OK);
+    REQUIRE(store_new(&env, store, key, &shape, &r) == VLQA_OK);
+    for (int i = 0; i < shape.n_mats; i++)
+        memset(r->mat[i].data, 0, mat_bytes(shape.dtype, shape.rows, cols[i]));
+    store_unpin(store, store_put(&env, store, r));
+    store_close(store);
+}
+
+static struct record_shape shape_of(struct desk *d, struct key key, int cols[64])
+{
+    struct env env = {0};
+    struct store_options options = {d->dir, 0, 1 << 20};
+    struct record_shape shape = {.rows = 0};
+    struct store *store;
+    const struct record *r;
+    CHECK(store_open(&env, &options, &store) == VLQA_OK);
+    r = store_get(store, key, NULL, NULL);
+    if (r) {
+        shape = (struct record_shape){r->kind, r->rows, r->grid, r->n_mats, cols, r->mat[0].dtype};
+        for (int i = 0; i < r->n_mats; i++)
+            cols[i] = r->mat[i].cols;
+        store_unpin(store, r);
+    }
+    store_close(store);
+    return shape;
+}
+
+TEST(a_record_of_another_shape_is_removed_and_made_again)
+{
+    struct names names = {.n = 0};
+    struct env env = {0};
+    struct desk d;
+    REQUIRE(desk_begin(&d));
+    check_miss(ask_anew(&d), 4);
+    REQUIRE(store_scan(&env, d.dir, 0, note_name, &names) == VLQA_OK);
+    REQUIRE(names.n == 5);
+    for (int i = 0; i < names.n; i++)
+        for (int which = 0; which < 7; which++) {
+            int cols[64];
+            struct record_shape shape = shape_of(&d, names.key[i], cols);
+            struct vlqa_answer a;
+            REQUIRE(shape.rows > 0);
+            forge(&d, names.key[i], shape, which);
+            a = ask_anew(&d);
+            CHECK_EQ(a.visual_made, names.kind[i] == RECORD_VISUAL);
+            CHECK_EQ(a.chunks_made, names.kind[i] == RECORD_CHUNK);
+            check_hit(ask_anew(&d));
+        }
+    desk_end(&d);
+}
+
+/* What stands beside the weights counts, too. */
+TEST(another_rotation_or_pixel_budget_of_the_model_misses)
+{
+    static const char *const change[][3] = {
+        {"config.json", "\"rope_theta\": 10000.0", "\"rope_theta\": 10001.0"},
+        {"preprocessor_config.json", "\"longest_edge\": 8192", "\"longest_edge\": 4096"}};
+    for (int i = 0; i < 2; i++) {
+        struct fixture f;
+        struct desk d;
+        REQUIRE(desk_begin(&d) && fixture_open(&f, FIXTURE_TIED));
+        check_miss(ask_anew(&d), 4);
+        d.eo.model = f.dir;
+        check_hit(ask_anew(&d));
+        fixture_replace(&f, change[i][0], change[i][1], change[i][2]);
+        CHECK_EQ(ask_anew(&d).chunks_disk, 0);
+        check_hit(ask_anew(&d));
+        fixture_close(&f);
+        desk_end(&d);
+    }
+}
+
 int main(int argc, char **argv)
 {
     return check_main(argc, argv);

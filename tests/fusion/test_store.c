@@ -22,12 +22,12 @@ TEST(what_was_put_is_found_and_what_was_not_is_missed)
     enum store_where where;
     REQUIRE(r && lab_right(r, 1));
     CHECK_EQ(r->kind, RECORD_VISUAL);
-    same = store_get(store, lab_key(1), &where);
+    same = store_get(store, lab_key(1), NULL, &where);
     CHECK(same == r);
     CHECK_EQ(where, STORE_RAM);
-    CHECK(!store_get(store, lab_key(2), &where));
+    CHECK(!store_get(store, lab_key(2), NULL, &where));
     CHECK_EQ(where, STORE_MISS);
-    CHECK(!store_get(store, lab_key(2), NULL));
+    CHECK(!store_get(store, lab_key(2), NULL, NULL));
     store_unpin(store, r);
     store_unpin(store, r);
     CHECK_EQ(lab_stats(store).hits_ram, 1);
@@ -116,7 +116,7 @@ TEST(record_pinned_twice_needs_two_unpins)
     struct env env = {0};
     struct store *store = lab_open(&env, NULL, 0, 0);
     const struct record *r = lab_put(&env, store, 1, RECORD_VISUAL, LAB_ROWS);
-    CHECK(store_get(store, lab_key(1), NULL) == r);
+    CHECK(store_get(store, lab_key(1), NULL, NULL) == r);
     store_unpin(store, r);
     CHECK(lab_right(r, 1));
     CHECK_EQ(lab_stats(store).ram_records, 1);
@@ -147,7 +147,7 @@ TEST(hit_in_ram_makes_no_heap_call)
     lab_keep(&env, store, 1, RECORD_CHUNK);
     calls = heap_calls();
     for (int i = 0; i < 100; i++)
-        store_unpin(store, store_get(store, lab_key(1), NULL));
+        store_unpin(store, store_get(store, lab_key(1), NULL, NULL));
     CHECK_EQ(heap_calls(), calls);
     store_close(store);
     lab_clean();
@@ -190,7 +190,7 @@ static void work(struct store *store, unsigned seed, int *wrong)
     for (int i = 0; i < 400; i++) {
         const struct record *r;
         int number = (int)((seed = seed * 1103515245u + 12345u) >> 16) % 16;
-        r = store_get(store, lab_key(number), NULL);
+        r = store_get(store, lab_key(number), NULL, NULL);
         if (!r)
             r = lab_put(&env, store, number, number % 3 ? RECORD_CHUNK : RECORD_VISUAL, LAB_ROWS);
         *wrong += !r || !lab_right(r, number);
@@ -258,7 +258,7 @@ static void use_with_memory_for(int64_t blocks)
     status = store_open(&env, &options, &store);
     if (status != VLQA_OK) CHECK_HAS(env.message, "out of memory");
     for (int i = 0; status == VLQA_OK && i < 6; i++) {
-        const struct record *r = store_get(store, lab_key(i), NULL);
+        const struct record *r = store_get(store, lab_key(i), NULL, NULL);
         if (!r) r = lab_put(&env, store, i, RECORD_CHUNK, LAB_ROWS);
         if (!r) CHECK_HAS(env.message, "out of memory");
         if (!r) continue;

@@ -29,7 +29,7 @@ TEST(kind_and_shape_outlive_the_store)
     const struct record *r;
     lab_fill(2);
     store = lab_open(&env, lab_dir(), 0, LAB_LARGE);
-    r = store_get(store, lab_key(1), NULL);
+    r = store_get(store, lab_key(1), NULL, NULL);
     REQUIRE(r);
     CHECK_EQ(r->kind, RECORD_CHUNK);
     CHECK_EQ(r->rows, LAB_ROWS);
@@ -61,7 +61,7 @@ TEST(mapped_record_stays_when_its_file_goes)
     const struct record *r;
     lab_fill(1);
     store = lab_open(&env, lab_dir(), LAB_LARGE, LAB_LARGE);
-    r = store_get(store, lab_key(0), NULL);
+    r = store_get(store, lab_key(0), NULL, NULL);
     REQUIRE(r);
     CHECK(unlink(lab_record_path(0)) == 0);
     CHECK(lab_right(r, 0));
@@ -169,7 +169,7 @@ TEST(codes_are_kept_and_checked_like_other_matrices)
         const struct record *r;
         if (at < n) file[at] ^= 0x20;
         lab_write_file(lab_record_path(0), file, n);
-        r = store_get(store, lab_key(0), NULL);
+        r = store_get(store, lab_key(0), NULL, NULL);
         CHECK_EQ(r != NULL, padding || at == n);
         if (r) CHECK(has_codes(r));
         if (r) store_unpin(store, r);

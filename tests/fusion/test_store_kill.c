@@ -153,7 +153,7 @@ static int share(uint32_t seed)
     if (store_open(&env, &options, &store) != VLQA_OK) return 1;
     for (int i = 0; i < OPERATIONS; i++) {
         int number = (int)(next_random(&seed) % NUMBERS);
-        const struct record *r = store_get(store, lab_key(number), NULL);
+        const struct record *r = store_get(store, lab_key(number), NULL, NULL);
         if (!r) r = lab_put(&env, store, number, RECORD_CHUNK, LAB_ROWS);
         if (!r) return 2;
         wrong += !lab_right(r, number);
