@@ -237,6 +237,27 @@ static vlqa_status make_room(struct env *env, const struct store_dir *dir, uint6
     return VLQA_OK;
 }
 
+/* What stands under the name: nothing, or damage, to be written over; a record, the same one; or
+ * what is not for us to touch. */
+static vlqa_status see_name(struct env *env, const char *path, int *is_free)
+{
+    struct store_file file;
+    struct record header;
+    struct stat st;
+    enum store_file_state state;
+    *is_free = lstat(path, &st) != 0;
+    if (*is_free) return VLQA_OK;
+    state = store_file_map(path, &file);
+    if (state == STORE_FILE_GOOD) state = store_file_header(file, &header);
+    store_file_unmap(&file);
+    *is_free = state == STORE_FILE_DAMAGED;
+    if (state == STORE_FILE_FOREIGN)
+        return env_fail(env, VLQA_EIO, "%s is of another version of this program and stays", path);
+    if (state == STORE_FILE_NONE)
+        return env_fail(env, VLQA_EIO, "%s is no file of ours and stays", path);
+    return VLQA_OK;
+}
+
 vlqa_status store_dir_publish(struct env *env, const struct store_dir *dir, uint64_t quota,
                               const struct record *record, uint64_t *evicted)
 {
@@ -245,18 +266,16 @@ vlqa_status store_dir_publish(struct env *env, const struct store_dir *dir, uint
                                {record->mat[0].data, store_file_payload(record)}};
     uint64_t bytes = part[0].bytes + part[1].bytes;
     char path[PATH_MAX];
-    struct stat st;
-    vlqa_status status = VLQA_OK;
-    int fd;
+    vlqa_status status;
+    int fd, is_free;
     if (bytes > quota)
         return env_fail(env, VLQA_ELIMIT, "a record has %llu bytes, %s may have %llu",
                         (unsigned long long)bytes, dir->path, (unsigned long long)quota);
     store_dir_path(dir, record->key, path);
     TRY(lock(env, dir, &fd));
-    if (lstat(path, &st) != 0) {
-        status = make_room(env, dir, quota - bytes, evicted);
-        if (status == VLQA_OK) status = file_write_atomic(env, path, part, 2);
-    }
+    status = see_name(env, path, &is_free);
+    if (status == VLQA_OK && is_free) status = make_room(env, dir, quota - bytes, evicted);
+    if (status == VLQA_OK && is_free) status = file_write_atomic(env, path, part, 2);
     lock_drop(fd);
     return status;
 }

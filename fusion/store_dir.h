@@ -37,7 +37,8 @@ vlqa_status store_dir_list(struct env *env, const struct store_dir *dir,
 void store_dir_name(struct key key, char name[STORE_DIR_NAME]);
 void store_dir_path(const struct store_dir *dir, struct key key, char path[PATH_MAX]);
 
-/* Writes the record unless it is there, whole or not at all. Removes others first, the least
+/* Writes the record unless it is there, whole or not at all. VLQA_EIO where its name is taken by
+ * what is not ours to touch, a record of another version, say. Removes others first, the least
  * recently used, until all together have at most quota bytes. */
 vlqa_status store_dir_publish(struct env *env, const struct store_dir *dir, uint64_t quota,
                               const struct record *record, uint64_t *evicted);

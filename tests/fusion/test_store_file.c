@@ -233,7 +233,8 @@ TEST(record_under_the_name_of_another_is_a_miss)
 
 TEST(record_of_a_newer_version_is_left_alone)
 {
-    struct env env = {0};
+    struct lab_log log;
+    struct env env = lab_env(&log);
     struct store *store;
     uint8_t *file, *after;
     uint64_t sum;
@@ -249,7 +250,8 @@ TEST(record_of_a_newer_version_is_left_alone)
     after = lab_read_file(lab_record_path(0), &n);
     CHECK(n == LAB_FILE && memcmp(file, after, n) == 0);
     CHECK_EQ(lab_stats(store).rejected, 0);
-    CHECK_EQ(lab_stats(store).write_failures, 0);
+    CHECK_EQ(lab_stats(store).write_failures, 1);
+    CHECK_HAS(log.last, "is of another version of this program and stays");
     store_close(store);
     free(file);
     free(after);
@@ -284,6 +286,7 @@ TEST(names_that_are_not_ours_are_never_touched)
         lab_keep(&env, store, i, RECORD_CHUNK);
         CHECK_EQ(lab_find(store, i), STORE_MISS);
     }
+    CHECK_EQ(lab_stats(store).write_failures, 3);
     CHECK_EQ(lab_find(store, 0), STORE_DISK);
     lab_keep(&env, store, 5, RECORD_CHUNK);
     CHECK_EQ(lab_find(store, 0), STORE_MISS);
