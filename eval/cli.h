@@ -71,7 +71,7 @@ struct cli {
     double start_ms;
 };
 
-/* Before anything is opened: standard streams exist, SIGPIPE is an error of write. */
+/* Before anything is opened: standard streams exist, SIGPIPE and SIGXFSZ are errors of write. */
 void cli_guard_streams(void);
 /* Parses into args, which begins a zeroed struct. CLI_GO_ON, or an exit code when all is said. */
 int cli_begin(struct cli *cli, const struct verb *verb, int argc, char **argv,

@@ -1,9 +1,12 @@
 /* test_program_cache.c - the whole program twice: what the first run keeps, the second finds. */
+#include "base/hash.h"
 #include "tests/check.h"
 #include "tests/eval/run_cli.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -130,6 +133,91 @@ TEST(a_cache_that_cannot_be_used_changes_no_answer)
     CHECK_EQ(r->code, 6);
     CHECK_STR(r->out, ANSWER);
     CHECK_EQ(vlqa(ARGS(MODEL, CHART, QUESTION, "--cache-dir", "file/in/file"))->code, 0);
+}
+
+/* Twice the question, the second time strictly: the answer, why nothing was kept, and 0 or 6. */
+static void check_not_kept(const char *dir, const char *megabytes, const char *chunk,
+                           const char *tokens, const char *why)
+{
+    for (int strict = 0; strict < 2; strict++) {
+        struct run *r =
+            vlqa(ARGS(MODEL, CHART, QUESTION, "--reuse", "infoflow", "--chunk", chunk,
+                      "--cache-dir", dir, "--cache-disk", megabytes, "--image-min-tokens", tokens,
+                      "--image-max-tokens", "1024", strict ? "--cache-strict" : NULL));
+        CHECK_EQ(r->code, strict ? 6 : 0);
+        CHECK_HAS(r->err, why);
+        CHECK(r->out_bytes > 1);
+        if (strcmp(tokens, "4") == 0) CHECK_STR(r->out, ANSWER);
+    }
+}
+
+TEST(a_read_only_directory_changes_no_answer)
+{
+    check_not_kept("/proc/sys/kernel", "4096", "grid:2", "4",
+                   "/proc/sys/kernel: cannot write to: ");
+}
+
+TEST(a_file_that_may_not_grow_changes_no_answer)
+{
+    struct rlimit limit, small;
+    REQUIRE(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    small = limit;
+    small.rlim_cur = 4096;
+    REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+    check_not_kept("tight", "4096", "grid:2", "4", "File too large");
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+TEST(a_full_disk_changes_no_answer)
+{
+    CHECK_EQ(mkdir("full", 0700), 0);
+    if (mount("tmpfs", "full", "tmpfs", 0, "size=16k,mode=700") != 0)
+        SKIP("only root can mount a small disk");
+    check_not_kept("full", "4096", "grid:2", "4", "No space left on device");
+    CHECK(umount2("full", MNT_DETACH) == 0);
+}
+
+TEST(a_budget_below_one_chunk_changes_no_answer)
+{
+    check_not_kept("scant", "1", "image", "300", "a record has ");
+}
+
+/* The first byte of the version of every record, with a right checksum behind it. */
+static void make_newer(const char *dir)
+{
+    DIR *d = opendir(dir);
+    struct dirent *e;
+    REQUIRE(d);
+    while ((e = readdir(d)) != NULL) {
+        char path[512], head[64];
+        uint64_t sum;
+        int fd;
+        if (!strstr(e->d_name, ".vlqa")) continue;
+        (void)snprintf(path, sizeof path, "%s/%s", dir, e->d_name);
+        fd = open(path, O_RDWR);
+        REQUIRE(fd >= 0 && pread(fd, head, 64, 0) == 64);
+        head[8] = 99;
+        sum = checksum64(head, 56);
+        memcpy(head + 56, &sum, sizeof sum);
+        CHECK_EQ(pwrite(fd, head, 64, 0), 64);
+        close(fd);
+    }
+    closedir(d);
+}
+
+TEST(records_of_another_version_change_no_answer)
+{
+    struct run *r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "newer"));
+    CHECK_STR(r->out, ANSWER);
+    make_newer("newer");
+    for (int i = 0; i < 2; i++) { /* they stay: twice the same */
+        r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "newer", "--cache-strict"));
+        CHECK_EQ(r->code, 6);
+        CHECK_STR(r->out, ANSWER);
+        CHECK_HAS(r->err, "is of another version of this program and stays");
+        CHECK_HAS(r->err, "0 damaged records, 5 not written");
+    }
+    CHECK_EQ(vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "newer"))->code, 0);
 }
 
 TEST(a_damaged_record_is_found_told_and_made_again)
