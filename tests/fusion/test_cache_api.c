@@ -502,6 +502,33 @@ TEST(the_directory_stays_within_its_budget)
     run_close(&r);
 }
 
+/* Smaller than any chunk: nothing is written, nothing that is there goes, the answer is the same.
+ */
+TEST(a_budget_below_one_record_is_told_and_does_no_harm)
+{
+    static float large[VOCAB], small[VOCAB];
+    struct vlqa_cache_stats info;
+    struct vlqa_answer a;
+    struct listing before, after;
+    struct run r;
+    remove_keys(NULL);
+    REQUIRE(run_open(&r, NULL, 0));
+    add_many(r.session);
+    ask(r.session, VLQA_REUSE_NONE, large);
+    run_close(&r);
+    CHECK(scan(dir, 1, 0, &before) == VLQA_OK);
+    REQUIRE(run_open(&r, "nobody has this", 1));
+    add_many(r.session);
+    a = ask(r.session, VLQA_REUSE_NONE, small);
+    CHECK(memcmp(large, small, sizeof large) == 0);
+    CHECK(vlqa_cache_read_stats(r.engine, &info) == VLQA_OK);
+    CHECK_EQ(info.write_failures, a.chunks_made + a.visual_made);
+    CHECK_EQ(info.evicted_disk, 0);
+    run_close(&r);
+    CHECK(scan(dir, 1, 0, &after) == VLQA_OK);
+    CHECK(after.n == before.n && after.bytes == before.bytes && after.intact == after.n);
+}
+
 TEST(an_unusable_directory_is_told_and_does_no_harm)
 {
     static float logits[VOCAB];

@@ -249,18 +249,23 @@ TEST(committed_bytes_are_read)
     }
 }
 
+/* Of key and table, of the header. */
+static void put_sums(uint8_t *file)
+{
+    uint64_t sum = checksum64(file + 64, 32 + 2 * 32);
+    memcpy(file + 48, &sum, 8);
+    sum = checksum64(file, 56);
+    memcpy(file + 56, &sum, 8);
+}
+
 /* The first so many bytes, one number set, both checksums made right again. */
 static enum store_file_state state_of(size_t file_bytes, int at, int bytes, uint64_t value)
 {
     uint8_t copy[sizeof committed + 64] = {0};
     struct record r;
-    uint64_t sum;
     memcpy(copy, committed, sizeof committed);
     memcpy(copy + at, &value, (size_t)bytes);
-    sum = checksum64(copy + 64, 32 + 2 * 32);
-    memcpy(copy + 48, &sum, 8);
-    sum = checksum64(copy, 56);
-    memcpy(copy + 56, &sum, 8);
+    put_sums(copy);
     return store_file_header((struct store_file){copy, file_bytes}, &r);
 }
 
@@ -300,6 +305,38 @@ TEST(file_that_knows_its_wrong_length_is_damaged)
     size_t head = 192, whole = sizeof committed;
     for (size_t n = head; n <= whole + 64; n++)
         CHECK_EQ(state_of(n, 40, 8, n - head), n == whole ? STORE_FILE_GOOD : STORE_FILE_DAMAGED);
+}
+
+static void turn(uint8_t *at, size_t bytes) /* a number, last byte first */
+{
+    for (size_t i = 0; i < bytes / 2; i++) {
+        uint8_t byte = at[i];
+        at[i] = at[bytes - 1 - i];
+        at[bytes - 1 - i] = byte;
+    }
+}
+
+/* As a machine that writes the high byte first would make it, with sums that are right in its
+ * order, or in ours. */
+TEST(a_file_in_the_other_order_of_bytes_is_not_taken)
+{
+    uint8_t copy[sizeof committed];
+    struct record r;
+    memcpy(copy, committed, sizeof copy);
+    for (size_t at = 8; at < 40; at += 4)
+        turn(copy + at, 4);
+    for (size_t at = 40; at < 64; at += 8)
+        turn(copy + at, 8);
+    for (size_t at = 96; at < 160; at += 8)
+        turn(copy + at, 8);
+    for (size_t at = 192; at < sizeof copy; at += 2)
+        turn(copy + at, 2);
+    CHECK_EQ(store_file_header((struct store_file){copy, sizeof copy}, &r), STORE_FILE_DAMAGED);
+    put_sums(copy);
+    CHECK_EQ(store_file_header((struct store_file){copy, sizeof copy}, &r), STORE_FILE_FOREIGN);
+    copy[8] = 1, copy[11] = 0; /* even if only its version were in ours */
+    put_sums(copy);
+    CHECK_EQ(store_file_header((struct store_file){copy, sizeof copy}, &r), STORE_FILE_DAMAGED);
 }
 
 TEST(every_prefix_of_a_file_is_damaged)

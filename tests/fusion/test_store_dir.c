@@ -63,6 +63,27 @@ TEST(directory_and_files_are_for_the_user_alone)
     lab_clean();
 }
 
+/* Our own, and others may look: what is in it is for us alone all the same. */
+TEST(files_in_a_directory_that_is_open_to_all_are_not)
+{
+    struct env env = {0};
+    struct store *store;
+    struct stat st;
+    mode_t before = umask(0);
+    REQUIRE(chmod(lab_dir(), 0777) == 0);
+    store = lab_open(&env, lab_dir(), 0, LAB_LARGE);
+    CHECK_STR(store_disk_message(store), "");
+    lab_keep(&env, store, 1, RECORD_CHUNK);
+    store_close(store);
+    (void)umask(before);
+    REQUIRE(stat(lab_record_path(1), &st) == 0);
+    CHECK_EQ(st.st_mode & 07777, 0600);
+    REQUIRE(stat(lab_path("vlqa.lock"), &st) == 0);
+    CHECK_EQ(st.st_mode & 07777, 0600);
+    REQUIRE(chmod(lab_dir(), 0700) == 0);
+    lab_clean();
+}
+
 TEST(relative_directory_survives_a_chdir)
 {
     struct env env = {0};

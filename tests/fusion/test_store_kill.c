@@ -1,6 +1,8 @@
 /* test_store_kill.c - many processes on one directory, some of them killed at any moment. */
 #include "tests/fusion/store_lab.h"
 
+#include <sys/ptrace.h>
+
 #define KILLS 2000
 #define LARGEST 512 /* rows of a record; it takes a while to write */
 
@@ -135,6 +137,88 @@ TEST(killed_writers_keep_the_quota)
         CHECK(bytes <= (long long)quota); /* half-written files count */
         CHECK(take_census().records > 0);
     }
+    lab_clean();
+}
+
+/* ---- each system call ---- */
+
+static void write_traced(int number)
+{
+    struct env env = {0};
+    struct store_options options = {lab_dir(), 0, LAB_LARGE};
+    struct store *store;
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) _exit(1);
+    (void)raise(SIGSTOP);
+    if (store_open(&env, &options, &store) != VLQA_OK) _exit(2);
+    store_unpin(store, lab_put(&env, store, number, RECORD_CHUNK, LAB_ROWS));
+    _exit(lab_stats(store).write_failures ? 3 : 0);
+}
+
+/* A writer is killed at its n-th stop: each system call has one before it and one behind. *status:
+ * how it ended. Nonzero: killed. */
+static int kill_at_stop(int n, int number, int *status)
+{
+    pid_t child = fork();
+    if (child < 0) return 0;
+    if (child == 0) write_traced(number);
+    for (int i = 0; waitpid(child, status, 0) == child && WIFSTOPPED(*status); i++) {
+        if (i == n) break;
+        if (ptrace(PTRACE_SYSCALL, child, NULL, NULL) != 0) break;
+    }
+    if (!WIFSTOPPED(*status)) return 0;
+    (void)kill(child, SIGKILL);
+    while (waitpid(child, status, 0) == child && !WIFEXITED(*status) && !WIFSIGNALED(*status)) {
+    }
+    return 1;
+}
+
+TEST(writer_killed_at_any_system_call_leaves_a_whole_record_or_none)
+{
+    struct env env = {0};
+    int stops = 0, found = 0, torn = 0, status;
+    for (; kill_at_stop(stops, stops, &status); stops++) {
+        struct store *store;
+        long long bytes;
+        int left = lab_files(&bytes), whole = take_census().records;
+        torn += left > whole;
+        store = lab_open(&env, lab_dir(), 0, LAB_LARGE);
+        CHECK_EQ(lab_files(&bytes), whole); /* what it left is gone */
+        CHECK_EQ(lab_find(store, stops) == STORE_DISK, whole == 1);
+        found += whole;
+        lab_keep(&env, store, stops, RECORD_CHUNK); /* no lock is in the way */
+        CHECK_EQ(lab_find(store, stops), STORE_DISK);
+        CHECK_EQ(lab_stats(store).rejected + lab_stats(store).write_failures, 0);
+        store_close(store);
+        remove_all();
+    }
+    if (stops == 0 && WIFEXITED(status) && WEXITSTATUS(status) == 1)
+        SKIP("no process may be traced here");
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(stops > 20 && torn > 4 && found > 4);
+    printf("     %d stops: %d with half a record, %d with a whole one\n", stops, torn, found);
+    remove_all();
+    lab_clean();
+}
+
+/* Both see nothing, both make the record, both publish. */
+TEST(two_writers_of_one_record_leave_one)
+{
+    struct env env = {0};
+    struct store *a = lab_open(&env, lab_dir(), LAB_LARGE, LAB_LARGE);
+    struct store *b = lab_open(&env, lab_dir(), LAB_LARGE, LAB_LARGE);
+    long long bytes;
+    CHECK_EQ(lab_find(a, 1), STORE_MISS);
+    CHECK_EQ(lab_find(b, 1), STORE_MISS);
+    lab_keep(&env, a, 1, RECORD_CHUNK);
+    lab_set_age(lab_record_path(1), 1000);
+    lab_keep(&env, b, 1, RECORD_CHUNK);
+    CHECK(lab_age(lab_record_path(1)) >= 1000); /* not written again */
+    CHECK_EQ(lab_files(&bytes), 1);
+    CHECK_EQ(bytes, LAB_FILE);
+    CHECK_EQ(lab_stats(b).write_failures, 0);
+    store_close(a);
+    store_close(b);
+    CHECK_EQ(take_census().records, 1);
     lab_clean();
 }
 
