@@ -20,6 +20,8 @@ static const enum vlqa_score score_values[] = {
 const char *const reuse_bases[] = {"candidates", "context", "all", NULL};
 _Static_assert(VLQA_BASE_CANDIDATES == 0 && VLQA_BASE_CONTEXT == 1 && VLQA_BASE_ALL == 2,
                "reuse_bases");
+const char *const reuse_orders[] = {"raster", "chunk", NULL};
+_Static_assert(VLQA_ORDER_RASTER == 0 && VLQA_ORDER_CHUNK == 1, "reuse_orders");
 
 enum vlqa_reuse reuse_of(int index)
 {
@@ -116,4 +118,5 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
     out->score_query = args->query.rows;
     out->score_draft = args->query.draft;
     memcpy(out->score_layers, args->layers.set, sizeof out->score_layers);
+    out->order = (enum vlqa_order)args->order;
 }

@@ -20,6 +20,7 @@ struct reuse_args {
     struct reuse_layers {
         uint64_t set[2]; /* as in vlqa_ask_options; none: all */
     } layers;
+    int order;
 };
 
 /* "off", "auto", "full", ...; ends with NULL. */
@@ -40,21 +41,31 @@ int reuse_read_query(const char *text, void *field);
 
 void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out);
 
-extern const char *const reuse_scores[], *const reuse_bases[];
+extern const char *const reuse_scores[], *const reuse_bases[], *const reuse_orders[];
 
 /* Rows of a table whose struct `type` has a struct reuse_args called `member`. */
-#define REUSE_CHUNK_ARGS(type, member)                                                            \
-    {ARG_FORM,                                                                                    \
-     .name = "chunk",                                                                             \
-     .value = "HOW",                                                                              \
-     .fallback = "image",                                                                         \
-     .read = reuse_read_chunk,                                                                    \
-     .form = "image, grid:K or strips:K with K from 1 to 256",                                    \
-     .offset = offsetof(type, member.chunk),                                                      \
-     .help = "how images are cut: image, grid:K (K x K cells) or strips:K"},                      \
-    {                                                                                             \
-        ARG_INT, .name = "chunk-text", .value = "N", .min = 1, .max = 1 << 20, .fallback = "256", \
-                 .offset = offsetof(type, member.text_rows), .help = "texts are cut after N rows" \
+#define REUSE_CHUNK_ARGS(type, member)                                                           \
+    {ARG_FORM,                                                                                   \
+     .name = "chunk",                                                                            \
+     .value = "HOW",                                                                             \
+     .fallback = "image",                                                                        \
+     .read = reuse_read_chunk,                                                                   \
+     .form = "image, grid:K or strips:K with K from 1 to 256",                                   \
+     .offset = offsetof(type, member.chunk),                                                     \
+     .help = "how images are cut: image, grid:K (K x K cells) or strips:K"},                     \
+        {ARG_INT,                                                                                \
+         .name = "chunk-text",                                                                   \
+         .value = "N",                                                                           \
+         .min = 1,                                                                               \
+         .max = 1 << 20,                                                                         \
+         .fallback = "256",                                                                      \
+         .offset = offsetof(type, member.text_rows),                                             \
+         .help = "texts are cut after N rows"},                                                  \
+    {                                                                                            \
+        ARG_CHOICE, .name = "order", .value = "ORDER", .fallback = "raster",                     \
+                    .choice = reuse_orders, .offset = offsetof(type, member.order),              \
+                    .help = "rows of a cut image see each other line by line (raster) or chunk " \
+                            "by chunk, as published code has it"                                 \
     }
 
 #define REUSE_ARGS(type, member)                                                           \

@@ -103,7 +103,7 @@ static void note_chunk(struct ask *a, const struct piece *p, enum store_where wh
                                       .x = p->box.x,
                                       .h = p->box.h,
                                       .w = p->box.w,
-                                      .first_row = a->layout.piece_slot[p->begin],
+                                      .first_row = a->layout.row[a->layout.piece_slot[p->begin]],
                                       .rows = p->rows,
                                       .source = source[where]};
     for (int i = 0; i < p->rows; i++)

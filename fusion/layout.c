@@ -7,6 +7,7 @@ static void push_arrays(int n, struct arena *mem, struct layout *out)
     out->token = arena_push(mem, rows * sizeof *out->token);
     out->visual_row = arena_push(mem, rows * sizeof *out->visual_row);
     out->slot = arena_push(mem, rows * sizeof *out->slot);
+    out->row = arena_push(mem, rows * sizeof *out->row);
     out->pos = arena_push(mem, rows * sizeof *out->pos);
     out->span = arena_push(mem, rows * sizeof *out->span);
 }
@@ -42,7 +43,7 @@ void layout_build(const struct prompt *prompt, const struct layout_image *image,
         int picture = prompt->image[i];
         out->token[i] = picture < 0 ? prompt->id[i] : -1;
         out->visual_row[i] = picture < 0 ? -1 : image[picture].first + prompt->cell[i];
-        out->slot[i] = i;
+        out->slot[i] = out->row[i] = i;
         out->span[i] = (struct span){0, 0, i + 1};
         if (picture < 0)
             position_text(&out->next, 1, &out->pos[i]);
@@ -98,18 +99,36 @@ static int at_most(int k, int most)
     return k < 1 ? 1 : k < most ? k : most;
 }
 
+struct first { /* row of an image, before any of them moved */
+    int32_t row, visual_row;
+    struct pos pos;
+};
+
+/* A cell of the image changes its slot; its position is its own. */
+static void move_row(struct layout *l, int to, const struct first *first, int cell, int y, int x)
+{
+    l->row[to] = first->row + cell;
+    l->visual_row[to] = first->visual_row + cell;
+    l->pos[to] = (struct pos){first->pos.t, first->pos.h + y, first->pos.w + x};
+}
+
 static void cut_image(struct layout *l, int image, int slot, struct grid grid,
                       const struct chunker *c, int *at)
 {
     int k_rows = c->kind == VLQA_CHUNK_IMAGE ? 1 : at_most(c->k, grid.h);
     int k_cols = c->kind == VLQA_CHUNK_GRID ? at_most(c->k, grid.w) : 1;
     int32_t base = own_base(l);
+    const struct first first = {l->row[slot], l->visual_row[slot], l->pos[slot]};
+    int next = slot;
     for (int i = 0; i < k_rows * k_cols; i++) {
         struct piece *p = begin_piece(l, at, image, -1, i);
         struct box b = p->box = layout_cell(grid, k_rows, k_cols, i);
         for (int y = b.y; y < b.y + b.h; y++)
-            for (int x = b.x; x < b.x + b.w; x++)
-                put_row(l, p, at, slot + y * grid.w + x, (struct pos){base, base + y, base + x});
+            for (int x = b.x; x < b.x + b.w; x++) {
+                int cell = y * grid.w + x, to = c->order == VLQA_ORDER_CHUNK ? next++ : slot + cell;
+                move_row(l, to, &first, cell, y, x);
+                put_row(l, p, at, to, (struct pos){base, base + y, base + x});
+            }
     }
 }
 

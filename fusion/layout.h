@@ -19,6 +19,7 @@ struct box { /* cells of an image's grid */
 struct chunker {
     enum vlqa_chunker kind;
     int k, text_rows;
+    enum vlqa_order order;
 };
 
 struct piece {       /* rows computed together, seeing the prefix and each other */
@@ -33,7 +34,8 @@ struct layout {
     int n, prefix_end, context_end;
     int32_t *token;      /* [n] id, or -1: a visual row */
     int32_t *visual_row; /* [n] row of the visual matrix, or -1: text */
-    int32_t *slot;       /* [n] slot[i] == i: raster order whatever the chunks */
+    int32_t *slot;       /* [n] slot[i] == i: these arrays are in the order of slots */
+    int32_t *row;        /* [n] of the prompt: the same number, but where chunks order the slots */
     struct pos *pos;     /* [n] */
     struct span *span;   /* [n] everything before and itself */
     int32_t next;        /* the position of the row after the last */

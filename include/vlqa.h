@@ -117,6 +117,13 @@ enum vlqa_budget_base {
 /* How images are cut: whole, k x k cells, k horizontal strips. */
 enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
 
+/* In which order the rows of a cut image see each other. */
+enum vlqa_order {
+    VLQA_ORDER_RASTER, /* as the model was trained: line by line, whatever the chunks */
+    VLQA_ORDER_CHUNK   /* chunk by chunk, each line by line: not the model's order, even with all
+                        * rows computed again; as published code has it */
+};
+
 /* What attention a (of a head and a row that asks) to a context row counts for. */
 enum vlqa_score {
     VLQA_SCORE_NORM,    /* heads summed, rows by their L2 norm */
@@ -200,6 +207,8 @@ struct vlqa_ask_options {
         score_layers[2]; /* bit i % 64 of [i / 64]: attention in layer i counts; none: in all */
     float adaptive; /* above 0: the share doubles until the first token's distribution moves by less
                      * than this (KL, nats); in the end all rows, exactly */
+    /* layout of chunks; not with reuse off */
+    enum vlqa_order order;
 };
 
 enum vlqa_stop {
@@ -223,7 +232,7 @@ struct vlqa_placed_chunk { /* rows that were computed together, seeing the prefi
     int text;              /* the how many-th document, or -1 */
     int y, x, h, w;        /* of an image: its cells of the grid */
     int first_row;         /* of the prompt; a text's others follow */
-    int rows, rows_exact;  /* of them as a full prefill gives them: never repaired */
+    int rows, rows_exact;  /* of them as a full prefill in this order gives them: not repaired */
     enum vlqa_source source;
 };
 

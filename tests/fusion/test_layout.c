@@ -76,9 +76,14 @@ static void page_open(struct page *page, const struct part *part, int n)
     layout_build(p, page->image, &page->mem, &page->l);
 }
 
+static struct chunker cut_by(enum vlqa_chunker kind, int k, int text_rows)
+{
+    return (struct chunker){.kind = kind, .k = k, .text_rows = text_rows};
+}
+
 static void page_cut(struct page *page, enum vlqa_chunker kind, int k, int text_rows)
 {
-    struct chunker c = {kind, k, text_rows};
+    struct chunker c = cut_by(kind, k, text_rows);
     layout_cut(&page->l, &page->prompt, page->image, &c, &page->mem);
 }
 
@@ -146,11 +151,14 @@ TEST(a_chunker_asks_for_at_most_one_cell_a_row)
 
 /* Pieces. */
 
-static const struct chunker cuts[] = {{VLQA_CHUNK_IMAGE, 1, 4},
-                                      {VLQA_CHUNK_GRID, 2, 1},
-                                      {VLQA_CHUNK_GRID, 3, 100},
-                                      {VLQA_CHUNK_STRIPS, 3, 3},
-                                      {VLQA_CHUNK_STRIPS, 200, 10}};
+static const struct {
+    enum vlqa_chunker kind;
+    int k, text_rows;
+} cuts[] = {{VLQA_CHUNK_IMAGE, 1, 4},
+            {VLQA_CHUNK_GRID, 2, 1},
+            {VLQA_CHUNK_GRID, 3, 100},
+            {VLQA_CHUNK_STRIPS, 3, 3},
+            {VLQA_CHUNK_STRIPS, 200, 10}};
 #define N_CUTS 5
 
 TEST(pieces_cover_images_and_documents_once_and_nothing_else)
@@ -207,6 +215,41 @@ TEST(rows_keep_raster_slots_and_places_whatever_the_chunker)
         CHECK_EQ(page.l.visual_row[29], -1);
         page_close(&page);
     }
+}
+
+/* A slot of the layout shows the row of the prompt that it says. */
+static void check_row(const struct page *chunked, const struct page *raster, int slot)
+{
+    const struct layout *l = &chunked->l, *r = &raster->l;
+    int row = l->row[slot];
+    CHECK_EQ(l->slot[slot], slot);
+    CHECK_EQ(l->token[slot], r->token[row]);
+    CHECK_EQ(l->visual_row[slot], r->visual_row[row]);
+    CHECK(is_pos(l->pos[slot], r->pos[row].t, r->pos[row].h, r->pos[row].w));
+    CHECK(l->span[slot].head_end == 0 && l->span[slot].tail_end == slot + 1);
+}
+
+/* Slots are of chunks, positions of the image: cells one after the other, the rest unmoved. */
+TEST(chunk_order_moves_slots_and_no_position)
+{
+    static const int second[6] = {31, 33, 32, 35, 34, 36}; /* 3 x 2 in cells of 1 or 2 x 1 */
+    struct chunker c = {VLQA_CHUNK_GRID, 2, 4, VLQA_ORDER_CHUNK};
+    struct page raster, chunked;
+    page_open(&raster, story, STORY_N);
+    page_open(&chunked, story, STORY_N);
+    layout_cut(&chunked.l, &chunked.prompt, chunked.image, &c, &chunked.mem);
+    for (int slot = 0; slot < raster.l.n; slot++)
+        check_row(&chunked, &raster, slot);
+    for (int i = 0; i < 24; i++) /* 4 x 6 in cells of 2 x 3 */
+        CHECK_EQ(chunked.l.row[5 + i], 5 + i / 12 * 12 + i / 3 % 2 * 6 + i / 6 % 2 * 3 + i % 3);
+    CHECK_EQ(chunked.l.row[31], second[0]);
+    CHECK_EQ(chunked.l.row[36], second[5]);
+    for (int i = 0; i < chunked.l.n_pieces; i++)
+        for (int r = 1; r < chunked.l.piece[i].rows; r++)
+            CHECK_EQ(chunked.l.piece_slot[chunked.l.piece[i].begin + r],
+                     chunked.l.piece_slot[chunked.l.piece[i].begin + r - 1] + 1);
+    page_close(&raster);
+    page_close(&chunked);
 }
 
 /* Chunks are made as if theirs were the first image or document, each cell in its place. */
@@ -311,7 +354,7 @@ static void check_exact(const struct part *part, int n, struct chunker c, int ex
 {
     struct page page;
     page_open(&page, part, n);
-    page_cut(&page, c.kind, c.k, c.text_rows);
+    layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
     CHECK_EQ(exact_rows(&page, 0, page.l.n), expected);
     /* they follow the prefix without a gap */
     CHECK_EQ(exact_rows(&page, page.l.prefix_end, page.l.prefix_end + expected), expected);
@@ -322,17 +365,25 @@ TEST(rows_are_exact_while_nothing_was_hidden_from_them)
 {
     static const struct part text_first[] = {
         {'t', 4, {0, 0}}, {'d', 9, {0, 0}}, {'i', 0, {2, 2}}, {'t', 3, {0, 0}}};
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_IMAGE, 1, 4}, 24);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 1, 4}, 24);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_STRIPS, 4, 4}, 6);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_STRIPS, 3, 4}, 6);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_STRIPS, 2, 4}, 12);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 2, 4}, 3);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 3, 4}, 2);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 99, 4}, 1);
-    check_exact(text_first, 4, (struct chunker){VLQA_CHUNK_IMAGE, 1, 9}, 9);
-    check_exact(text_first, 4, (struct chunker){VLQA_CHUNK_IMAGE, 1, 8}, 4);
-    check_exact(text_first, 4, (struct chunker){VLQA_CHUNK_IMAGE, 1, 1}, 1);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_IMAGE, 1, 4), 24);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_GRID, 1, 4), 24);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_STRIPS, 4, 4), 6);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_STRIPS, 3, 4), 6);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_STRIPS, 2, 4), 12);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_GRID, 2, 4), 3);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_GRID, 3, 4), 2);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_GRID, 99, 4), 1);
+    check_exact(text_first, 4, cut_by(VLQA_CHUNK_IMAGE, 1, 9), 9);
+    check_exact(text_first, 4, cut_by(VLQA_CHUNK_IMAGE, 1, 8), 4);
+    check_exact(text_first, 4, cut_by(VLQA_CHUNK_IMAGE, 1, 1), 1);
+}
+
+TEST(in_chunk_order_the_whole_first_cell_is_exact)
+{
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 2, 4, VLQA_ORDER_CHUNK}, 6);
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 3, 4, VLQA_ORDER_CHUNK}, 2);
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_STRIPS, 2, 4, VLQA_ORDER_CHUNK}, 12);
+    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_IMAGE, 1, 4, VLQA_ORDER_CHUNK}, 24);
 }
 
 TEST(without_context_nothing_is_cut)
