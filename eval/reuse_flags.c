@@ -119,4 +119,5 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
     out->score_draft = args->query.draft;
     memcpy(out->score_layers, args->layers.set, sizeof out->score_layers);
     out->order = (enum vlqa_order)args->order;
+    out->halo = args->halo;
 }

@@ -20,7 +20,7 @@ struct reuse_args {
     struct reuse_layers {
         uint64_t set[2]; /* as in vlqa_ask_options; none: all */
     } layers;
-    int order;
+    int order, halo;
 };
 
 /* "off", "auto", "full", ...; ends with NULL. */
@@ -53,6 +53,14 @@ extern const char *const reuse_scores[], *const reuse_bases[], *const reuse_orde
      .form = "image, grid:K or strips:K with K from 1 to 256",                                   \
      .offset = offsetof(type, member.chunk),                                                     \
      .help = "how images are cut: image, grid:K (K x K cells) or strips:K"},                     \
+        {ARG_INT,                                                                                \
+         .name = "halo",                                                                         \
+         .value = "N",                                                                           \
+         .min = 0,                                                                               \
+         .max = 4096,                                                                            \
+         .fallback = "0",                                                                        \
+         .offset = offsetof(type, member.halo),                                                  \
+         .help = "make chunks in sight of what is before them, up to N cells or rows away"},     \
         {ARG_INT,                                                                                \
          .name = "chunk-text",                                                                   \
          .value = "N",                                                                           \

@@ -22,12 +22,23 @@ static void push_pieces(int n, struct arena *mem, struct layout *out)
     out->exact = arena_push(mem, rows * sizeof *out->exact);
 }
 
+static void push_made(int n, struct arena *mem, struct made *out)
+{
+    size_t rows = (size_t)n;
+    out->n = 0;
+    out->slot = arena_push(mem, rows * sizeof *out->slot);
+    out->pos = arena_push(mem, rows * sizeof *out->pos);
+    out->halo = arena_push(mem, rows);
+}
+
 size_t layout_bytes(int n)
 {
     struct arena dry = {0};
     struct layout l;
+    struct made made;
     push_arrays(n, &dry, &l);
     push_pieces(n, &dry, &l);
+    push_made(n, &dry, &made);
     return dry.used;
 }
 
@@ -78,10 +89,11 @@ static int32_t own_base(const struct layout *l)
     return l->prefix_end ? l->pos[l->prefix_end - 1].t + 1 : 0;
 }
 
-static struct piece *begin_piece(struct layout *l, int *at, int image, int text, int index)
+static struct piece *begin_piece(struct layout *l, int *at, int image, int text, int item)
 {
-    struct piece *p = &l->piece[l->n_pieces++];
-    *p = (struct piece){.begin = *at, .image = image, .text = text, .index = index};
+    struct piece *p = &l->piece[l->n_pieces];
+    *p = (struct piece){.begin = *at, .image = image, .text = text, .item = item};
+    if (l->n_pieces++ && p[-1].item == item) p->index = p[-1].index + 1;
     return p;
 }
 
@@ -121,7 +133,7 @@ static void cut_image(struct layout *l, int image, int slot, struct grid grid,
     const struct first first = {l->row[slot], l->visual_row[slot], l->pos[slot]};
     int next = slot;
     for (int i = 0; i < k_rows * k_cols; i++) {
-        struct piece *p = begin_piece(l, at, image, -1, i);
+        struct piece *p = begin_piece(l, at, image, -1, slot);
         struct box b = p->box = layout_cell(grid, k_rows, k_cols, i);
         for (int y = b.y; y < b.y + b.h; y++)
             for (int x = b.x; x < b.x + b.w; x++) {
@@ -138,7 +150,7 @@ static void cut_text(struct layout *l, int text, int slot, int rows, const struc
     int n = rows / c->text_rows + (rows % c->text_rows != 0);
     int32_t base = own_base(l);
     for (int i = 0; i < n; i++) {
-        struct piece *p = begin_piece(l, at, -1, text, i);
+        struct piece *p = begin_piece(l, at, -1, text, slot);
         int end = (int)((int64_t)(i + 1) * rows / n);
         p->first = (int)((int64_t)i * rows / n);
         for (int row = p->first; row < end; row++)
@@ -146,16 +158,62 @@ static void cut_text(struct layout *l, int text, int slot, int rows, const struc
     }
 }
 
+/* ---- what a chunk's rows see when it is made ---- */
+
+/* Outside of [begin, begin + n): how far. */
+static int outside(int at, int begin, int n)
+{
+    return at < begin ? begin - at : at >= begin + n ? at - (begin + n) + 1 : 0;
+}
+
+/* Of a slot of the piece's image, or of its document before the piece: in cells, or rows. */
+static int distance(const struct layout *l, const struct piece *p, int slot)
+{
+    struct pos at = l->pos[slot];
+    int lines, columns;
+    if (p->image < 0) return l->piece_slot[p->begin] - slot;
+    lines = outside(at.h - at.t, p->box.y, p->box.h);
+    columns = outside(at.w - at.t, p->box.x, p->box.w);
+    return lines > columns ? lines : columns;
+}
+
+/* From where a row stands to where it stood when its chunk was made. */
+static int32_t moved(const struct layout *l, const struct piece *p)
+{
+    return l->piece_own[p->begin].t - l->pos[l->piece_slot[p->begin]].t;
+}
+
+void layout_made(const struct layout *l, const struct piece *p, struct arena *mem, struct made *out)
+{
+    const int32_t *mine = l->piece_slot + p->begin;
+    int first = mine[0], last = mine[p->rows - 1], from = l->halo ? p->item : first, own = 0;
+    int32_t by = moved(l, p);
+    if (p->image < 0 && from < first - l->halo) from = first - l->halo;
+    push_made(last + 1 - from, mem, out);
+    for (int slot = from; slot <= last; slot++) {
+        struct pos at = l->pos[slot];
+        int halo = slot != mine[own];
+        if (halo && distance(l, p, slot) > l->halo) continue;
+        own += !halo;
+        out->slot[out->n] = slot;
+        out->pos[out->n] = (struct pos){at.t + by, at.h + by, at.w + by};
+        out->halo[out->n++] = (uint8_t)halo;
+    }
+}
+
 /* A chunk's row is exact where the chunk stands in its own place and all rows between it and the
- * prefix are of the same chunk: nothing was hidden from it. */
+ * prefix were there when it was made: nothing was hidden from it. */
 static void mark_exact(struct layout *l)
 {
     for (int i = 0; i < l->n_pieces; i++) {
         const struct piece *p = &l->piece[i];
-        for (int r = 0; r < p->rows && l->piece_slot[p->begin + r] == l->prefix_end + r; r++) {
-            struct pos own = l->piece_own[p->begin + r], pos = l->pos[l->prefix_end + r];
-            if (own.t != pos.t || own.h != pos.h || own.w != pos.w) break;
-            l->exact[l->prefix_end + r] = 1;
+        const int32_t *mine = l->piece_slot + p->begin;
+        if (p->item != l->prefix_end || moved(l, p)) continue;
+        for (int slot = p->item, own = 0; own < p->rows; slot++) {
+            if (slot == mine[own])
+                l->exact[mine[own++]] = 1;
+            else if (distance(l, p, slot) > l->halo)
+                break;
         }
     }
 }
@@ -164,6 +222,7 @@ void layout_cut(struct layout *l, const struct prompt *prompt, const struct layo
                 const struct chunker *chunker, struct arena *mem)
 {
     int at = 0;
+    l->halo = chunker->halo;
     push_pieces(l->n, mem, l);
     memset(l->in_piece, 0, (size_t)l->n);
     memset(l->exact, 0, (size_t)l->n);

@@ -226,7 +226,8 @@ vlqa_status ask_fetch(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     struct layout *l = &a->layout;
-    struct chunker chunker = {a->o.chunker, a->o.chunk_k, a->o.chunk_text_rows, a->o.order};
+    struct chunker chunker = {a->o.chunker, a->o.chunk_k, a->o.chunk_text_rows, a->o.order,
+                              a->o.halo};
     double mark = env_ms();
     int held = held_rows(a);
     layout_cut(l, &a->prompt, s->image, &chunker, &s->request);

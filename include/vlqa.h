@@ -209,6 +209,9 @@ struct vlqa_ask_options {
                      * than this (KL, nats); in the end all rows, exactly */
     /* layout of chunks; not with reuse off */
     enum vlqa_order order;
+    int halo; /* a chunk is made in sight of its surroundings, which are not kept with it: rows of
+               * the same image or text that come before its last row, as many cells away at most
+               * (the larger of lines and columns), or rows; 0..4096 */
 };
 
 enum vlqa_stop {
@@ -227,7 +230,8 @@ struct vlqa_placed_image { /* an image of the conversation, in the order they we
     enum vlqa_source source;
 };
 
-struct vlqa_placed_chunk { /* rows that were computed together, seeing the prefix and each other */
+struct vlqa_placed_chunk { /* rows that were computed together, seeing prefix, halo and each other
+                            */
     int image;             /* of the answer, or -1: a text */
     int text;              /* the how many-th document, or -1 */
     int y, x, h, w;        /* of an image: its cells of the grid */

@@ -301,8 +301,8 @@ TEST(options_of_reuse_reach_the_runtime)
                             "--score-layers", "2-5,64", "--score-query", "last"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->calls, "reuse 3 ratio=0.25 chunker=1 k=3 text=64 score=4 query=3 layers=1,3c\n");
-    r = run_script("", ARGS(MODEL, "-p", "?", "--order", "chunk"));
-    CHECK_HAS(r->calls, "layout order=1\n");
+    r = run_script("", ARGS(MODEL, "-p", "?", "--order", "chunk", "--halo", "2"));
+    CHECK_HAS(r->calls, "layout order=1 halo=2\n");
 }
 
 TEST(every_method_has_its_name)
@@ -346,6 +346,7 @@ TEST(forms_of_reuse_are_checked)
         {"--recompute-ratio", "1.5", "--recompute-ratio is 1.5, expected a number from 0 to 1"},
         {"--chunk-text", "0", "--chunk-text is 0, expected a whole number from 1"},
         {"--order", "slots", "--order is slots, expected raster or chunk"},
+        {"--halo", "-1", "--halo is -1, expected a whole number from 0"},
         {"--cache-ram", "0", "--cache-ram is 0, expected a whole number from 1"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

@@ -5,6 +5,7 @@
 #include "tests/check.h"
 
 #include <limits.h>
+#include <stdlib.h>
 
 #define MOST 256
 #define MAX_PARTS 16
@@ -79,6 +80,11 @@ static void page_open(struct page *page, const struct part *part, int n)
 static struct chunker cut_by(enum vlqa_chunker kind, int k, int text_rows)
 {
     return (struct chunker){.kind = kind, .k = k, .text_rows = text_rows};
+}
+
+static struct chunker in_chunks(enum vlqa_chunker kind, int k)
+{
+    return (struct chunker){.kind = kind, .k = k, .text_rows = 4, .order = VLQA_ORDER_CHUNK};
 }
 
 static void page_cut(struct page *page, enum vlqa_chunker kind, int k, int text_rows)
@@ -233,7 +239,7 @@ static void check_row(const struct page *chunked, const struct page *raster, int
 TEST(chunk_order_moves_slots_and_no_position)
 {
     static const int second[6] = {31, 33, 32, 35, 34, 36}; /* 3 x 2 in cells of 1 or 2 x 1 */
-    struct chunker c = {VLQA_CHUNK_GRID, 2, 4, VLQA_ORDER_CHUNK};
+    struct chunker c = in_chunks(VLQA_CHUNK_GRID, 2);
     struct page raster, chunked;
     page_open(&raster, story, STORY_N);
     page_open(&chunked, story, STORY_N);
@@ -380,10 +386,89 @@ TEST(rows_are_exact_while_nothing_was_hidden_from_them)
 
 TEST(in_chunk_order_the_whole_first_cell_is_exact)
 {
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 2, 4, VLQA_ORDER_CHUNK}, 6);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 3, 4, VLQA_ORDER_CHUNK}, 2);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_STRIPS, 2, 4, VLQA_ORDER_CHUNK}, 12);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_IMAGE, 1, 4, VLQA_ORDER_CHUNK}, 24);
+    check_exact(story, STORY_N, in_chunks(VLQA_CHUNK_GRID, 2), 6);
+    check_exact(story, STORY_N, in_chunks(VLQA_CHUNK_GRID, 3), 2);
+    check_exact(story, STORY_N, in_chunks(VLQA_CHUNK_STRIPS, 2), 12);
+    check_exact(story, STORY_N, in_chunks(VLQA_CHUNK_IMAGE, 1), 24);
+}
+
+/* ---- halo ---- */
+
+static struct chunker with_halo(enum vlqa_chunker kind, int k, int halo, enum vlqa_order order)
+{
+    return (struct chunker){.kind = kind, .k = k, .text_rows = 4, .order = order, .halo = halo};
+}
+
+/* Is the row at `slot` to be seen when piece p is made? From the rule, not from the code. */
+static int seen(const struct page *page, const struct piece *p, int halo, int slot)
+{
+    const struct layout *l = &page->l;
+    int last = l->piece_slot[p->begin + p->rows - 1], row = l->row[slot], width, near;
+    if (slot > last || page->prompt.image[row] != p->image || page->prompt.text[row] != p->text)
+        return 0;
+    if (p->image < 0) return slot >= l->piece_slot[p->begin] - halo;
+    width = page->image[p->image].grid.w;
+    near = 0;
+    for (int y = p->box.y; y < p->box.y + p->box.h; y++)
+        for (int x = p->box.x; x < p->box.x + p->box.w; x++)
+            near |= abs(page->prompt.cell[row] / width - y) <= halo &&
+                    abs(page->prompt.cell[row] % width - x) <= halo;
+    return near;
+}
+
+static void check_made(struct page *page, const struct piece *p, int halo)
+{
+    size_t mark = arena_mark(&page->mem);
+    const int32_t *mine = page->l.piece_slot + p->begin;
+    struct made made;
+    int n = 0, own = 0;
+    layout_made(&page->l, p, &page->mem, &made);
+    for (int slot = 0; slot < page->l.n; slot++) {
+        int is_mine = own < p->rows && mine[own] == slot;
+        if (!is_mine && !seen(page, p, halo, slot)) continue;
+        REQUIRE(n < made.n);
+        CHECK_EQ(made.slot[n], slot);
+        CHECK_EQ(made.halo[n], !is_mine);
+        CHECK_EQ(made.pos[n].t - page->l.pos[slot].t, made.pos[0].t - page->l.pos[made.slot[0]].t);
+        if (is_mine) /* where it stands among the others, the same as without a halo */
+            CHECK(memcmp(&made.pos[n], &page->l.piece_own[p->begin + own], sizeof *made.pos) == 0);
+        own += is_mine;
+        n++;
+    }
+    CHECK_EQ(n, made.n);
+    CHECK_EQ(own, p->rows);
+    arena_rewind(&page->mem, mark);
+}
+
+TEST(a_halo_is_of_the_item_before_the_last_row_and_near)
+{
+    static const enum vlqa_chunker kinds[] = {VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS};
+    for (int i = 0; i < 3 * 6 * 2; i++) {
+        int halo = i / 3 % 6;
+        struct chunker c = with_halo(kinds[i % 3], 2 + halo % 2, halo, i / 18);
+        struct page page;
+        page_open(&page, story, STORY_N);
+        layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
+        for (int p = 0; p < page.l.n_pieces; p++)
+            check_made(&page, &page.l.piece[p], halo);
+        page_close(&page);
+    }
+}
+
+TEST(rows_are_exact_where_their_halo_is_all_that_comes_before)
+{
+    static const struct part text_first[] = {{'t', 4, {0, 0}}, {'d', 9, {0, 0}}, {'t', 3, {0, 0}}};
+    /* the second image and the document stand elsewhere when they are made: 24 at most */
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_GRID, 2, 9, VLQA_ORDER_RASTER), 24);
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_GRID, 2, 9, VLQA_ORDER_CHUNK), 24);
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_STRIPS, 4, 3, VLQA_ORDER_RASTER), 24);
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_STRIPS, 4, 2, VLQA_ORDER_RASTER), 18);
+    /* 2 x 2 cells of 2 x 3, one cell more in sight: the upper right one misses the first column */
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_GRID, 2, 1, VLQA_ORDER_RASTER), 3);
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_GRID, 2, 3, VLQA_ORDER_RASTER), 24);
+    check_exact(text_first, 3, with_halo(VLQA_CHUNK_IMAGE, 1, 0, VLQA_ORDER_RASTER), 3);
+    check_exact(text_first, 3, with_halo(VLQA_CHUNK_IMAGE, 1, 3, VLQA_ORDER_RASTER), 6);
+    check_exact(text_first, 3, with_halo(VLQA_CHUNK_IMAGE, 1, 6, VLQA_ORDER_RASTER), 9);
 }
 
 TEST(without_context_nothing_is_cut)

@@ -180,6 +180,181 @@ TEST(orders_take_turns_in_one_session)
     run_close(&r);
 }
 
+/* ---- halo ---- */
+
+/* A halo of all that comes before leaves nothing to repair: full prefill without repair. */
+TEST(a_halo_over_all_that_comes_before_is_full_prefill)
+{
+    static const enum vlqa_chunker kinds[] = {VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS};
+    static float full[VOCAB], reused[VOCAB];
+    for (int i = 0; i < 4; i++) {
+        struct vlqa_ask_options o = plan(VLQA_REUSE_OFF, kinds[i & 1], 3, 0);
+        struct vlqa_answer a;
+        struct run r;
+        REQUIRE(run_open(&r, i & 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32));
+        add_image(r.session, SAMPLE("05"));
+        ask(r.session, o, full);
+        o.reuse = VLQA_REUSE_NONE;
+        o.halo = GRID_W;
+        a = ask(r.session, o, reused);
+        CHECK_EQ(a.rows_recomputed, a.rows_total - a.rows_prefix - GRID_H * GRID_W);
+        CHECK(same(full, reused));
+        o.halo = 1;
+        ask(r.session, o, reused);
+        CHECK(check_compare(full, reused, VOCAB).max_abs > 1e-3);
+        run_close(&r);
+    }
+}
+
+TEST(a_halo_over_a_document_is_full_prefill)
+{
+    static float full[VOCAB], reused[VOCAB];
+    struct vlqa_ask_options o = plan(VLQA_REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0);
+    struct vlqa_answer a;
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
+    CHECK(vlqa_add_text(r.session, note, sizeof note - 1) == VLQA_OK);
+    ask(r.session, o, full);
+    o.reuse = VLQA_REUSE_NONE;
+    o.halo = 4096;
+    a = ask(r.session, o, reused);
+    CHECK(a.chunks_made > 2);
+    CHECK(same(full, reused));
+    o.halo = 0;
+    a = ask(r.session, o, reused);
+    CHECK(!same(full, reused));
+    run_close(&r);
+}
+
+/* Rows of the image through the decoder in places of their own behind everything: each sees the
+ * prefix and those of `cell` before it. */
+static void run_apart(struct vlqa_session *s, const int *cell, int n, int slot)
+{
+    int32_t token[GRID_H * GRID_W], visual[GRID_H * GRID_W], to[GRID_H * GRID_W];
+    struct pos pos[GRID_H * GRID_W];
+    struct span span[GRID_H * GRID_W];
+    struct pass pass = {.kv = &s->kv,
+                        .rows = {.n = n,
+                                 .token = token,
+                                 .visual_row = visual,
+                                 .pos = pos,
+                                 .slot = to,
+                                 .span = span,
+                                 .visual = mat_rows(s->visual, 0, s->visual_rows),
+                                 .n_deep = s->engine->vit.config.n_deep}};
+    for (int i = 0; i < pass.rows.n_deep; i++)
+        pass.rows.deep[i] = mat_rows(s->deep[i], 0, s->visual_rows);
+    for (int i = 0; i < n; i++) {
+        token[i] = -1;
+        visual[i] = cell[i];
+        pos[i] = (struct pos){PREFIX, PREFIX + cell[i] / GRID_W, PREFIX + cell[i] % GRID_W};
+        to[i] = slot + i;
+        span[i] = (struct span){PREFIX, slot, slot + i + 1};
+    }
+    decoder_forward(s->be, &s->engine->decoder, &pass, &s->scratch);
+}
+
+static int same_rows(const struct vlqa_session *s, int a, int b)
+{
+    for (int i = 0; i < s->kv.layers; i++)
+        for (int j = 0; j < 2; j++) {
+            struct mat m = j ? s->kv.v[i] : s->kv.k[i];
+            size_t bytes = mat_bytes(m.dtype, 1, m.cols);
+            if (memcmp(mat_rows(m, a, 1).data, mat_rows(m, b, 1).data, bytes) != 0) return 0;
+        }
+    return 1;
+}
+
+/* What is placed is what a cold pass computes whose rows see the prefix, the halo and their chunk.
+ * The lower right cell of 2 x 2, 4 lines of 5 from (3, 5): its halo of 2 is the lines above and the
+ * columns to its left, down to its last line. */
+TEST(placed_rows_equal_a_cold_pass_with_the_same_sight)
+{
+    static float logits[VOCAB];
+    struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0);
+    for (int halo = 0; halo <= 2; halo += 2) {
+        int cell[GRID_H * GRID_W], n = 0, slot = 600 - GRID_H * GRID_W, wrong = 0;
+        struct run r;
+        REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
+        add_image(r.session, SAMPLE("05"));
+        o.halo = halo;
+        ask(r.session, o, logits);
+        for (int y = 3 - halo; y < GRID_H; y++)
+            for (int x = 5 - halo; x < GRID_W; x++)
+                cell[n++] = y * GRID_W + x;
+        run_apart(r.session, cell, n, slot);
+        for (int i = 0; i < n; i++)
+            if (cell[i] / GRID_W >= 3 && cell[i] % GRID_W >= 5)
+                wrong += !same_rows(r.session, slot + i, PREFIX + cell[i]);
+        CHECK_EQ(wrong, 0);
+        run_apart(r.session, cell + 1, n - 1, slot); /* one row less in sight shows */
+        CHECK(!same_rows(r.session, slot + n - 2, PREFIX + GRID_H * GRID_W - 1));
+        run_close(&r);
+    }
+}
+
+/* Chunks of other halos are other chunks; where there is nothing to see, they are the same: in
+ * chunk order the first cell, which in raster order sees the second one's upper lines. */
+TEST(halos_have_chunks_of_their_own)
+{
+    static float logits[VOCAB];
+    static const struct {
+        int halo, order, made;
+    } asked[] = {{0, 0, 4}, {1, 0, 4}, {2, 0, 4}, {1, 1, 3}, {0, 1, 0},
+                 {1, 0, 0}, {2, 0, 0}, {1, 1, 0}, {0, 0, 0}};
+    struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0);
+    struct vlqa_answer a;
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
+    add_image(r.session, SAMPLE("05"));
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        o.halo = asked[i].halo;
+        o.order = (enum vlqa_order)asked[i].order;
+        a = ask(r.session, o, logits);
+        CHECK_EQ(a.chunks_made, asked[i].made);
+        CHECK_EQ(a.chunks_made + a.chunks_ram, 4);
+    }
+    run_close(&r);
+}
+
+/* Two documents that end alike: the last words are one chunk, unless a halo shows what was before
+ * them. */
+TEST(the_words_of_a_halo_are_part_of_the_name)
+{
+    static const char *const texts[] = {"a b c d e f g h i j k l", "z b c d e f g h i j k l"};
+    static float logits[VOCAB];
+    struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, VLQA_CHUNK_IMAGE, 1, 0);
+    struct run r;
+    o.chunk_text_rows = 6;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
+    for (o.halo = 0; o.halo <= 6; o.halo += 3) { /* of 6 rows: 3 reach not to the first */
+        int made[2];
+        for (int i = 0; i < 2; i++) {
+            CHECK(vlqa_session_clear(r.session) == VLQA_OK);
+            CHECK(vlqa_add_text(r.session, texts[i], strlen(texts[i])) == VLQA_OK);
+            made[i] = ask(r.session, o, logits).chunks_made;
+        }
+        CHECK_EQ(made[0] > 0, 1);
+        CHECK_EQ(made[1], o.halo == 3 ? 0 : 1); /* the first piece has no halo and is known */
+    }
+    run_close(&r);
+}
+
+TEST(halos_are_checked)
+{
+    static const int halos[] = {-1, 4097};
+    struct vlqa_answer a;
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
+    for (int i = 0; i < 2; i++) {
+        struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0);
+        o.halo = halos[i];
+        CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a), VLQA_EUSAGE);
+        CHECK_HAS(vlqa_message(r.session), "expected 0..4096");
+    }
+    run_close(&r);
+}
+
 int main(int argc, char **argv)
 {
     return check_main(argc, argv);
