@@ -144,17 +144,27 @@ static void cut_image(struct layout *l, int image, int slot, struct grid grid,
     }
 }
 
-static void cut_text(struct layout *l, int text, int slot, int rows, const struct chunker *c,
-                     int *at)
+/* Rows [from, from + rows) of the document at `slot`, in as few and equal parts as may be. */
+static void cut_passage(struct layout *l, int text, int slot, int from, int rows, int most, int *at)
 {
-    int n = rows / c->text_rows + (rows % c->text_rows != 0);
+    int n = rows / most + (rows % most != 0);
     int32_t base = own_base(l);
     for (int i = 0; i < n; i++) {
         struct piece *p = begin_piece(l, at, -1, text, slot);
-        int end = (int)((int64_t)(i + 1) * rows / n);
-        p->first = (int)((int64_t)i * rows / n);
+        int end = from + (int)((int64_t)(i + 1) * rows / n);
+        p->first = from + (int)((int64_t)i * rows / n);
         for (int row = p->first; row < end; row++)
             put_row(l, p, at, slot + row, (struct pos){base + row, base + row, base + row});
+    }
+}
+
+static void cut_text(struct layout *l, int text, int slot, int rows, const struct chunker *c,
+                     int *at)
+{
+    for (int begin = 0, end; begin < rows; begin = end) {
+        for (end = begin + 1; end < rows && !(c->passage && c->passage[slot + end]); end++)
+            ;
+        cut_passage(l, text, slot, begin, end - begin, c->text_rows, at);
     }
 }
 

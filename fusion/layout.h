@@ -21,6 +21,7 @@ struct chunker {
     int k, text_rows;
     enum vlqa_order order;
     int halo;
+    const uint8_t *passage; /* [n] nonzero: a passage begins at this row; NULL: documents are one */
 };
 
 struct piece {       /* rows computed together, seeing the prefix, their halo and each other */

@@ -117,6 +117,10 @@ enum vlqa_budget_base {
 /* How images are cut: whole, k x k cells, k horizontal strips. */
 enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
 
+/* How documents are cut: evenly, or behind blank lines and in front of lines that begin with
+ * "Passage ", and what is longer than chunk_text_rows evenly again. */
+enum vlqa_text_chunker { VLQA_TEXT_FIXED, VLQA_TEXT_PASSAGE };
+
 /* In which order the rows of a cut image see each other. */
 enum vlqa_order {
     VLQA_ORDER_RASTER, /* as the model was trained: line by line, whatever the chunks */
@@ -199,7 +203,7 @@ struct vlqa_ask_options {
     enum vlqa_budget_base budget_base;
     enum vlqa_chunker chunker;
     int chunk_k; /* grid: k x k cells; strips: k; made smaller where an image has fewer rows */
-    int chunk_text_rows; /* documents are cut after so many rows */
+    int chunk_text_rows; /* documents, or their passages, are cut after so many rows at most */
     enum vlqa_score score;
     enum vlqa_score_query score_query;
     int score_draft; /* tokens drafted on the chunks as they are, whose rows ask, too; 0: none */
@@ -212,6 +216,7 @@ struct vlqa_ask_options {
     int halo; /* a chunk is made in sight of its surroundings, which are not kept with it: rows of
                * the same image or text that come before its last row, as many cells away at most
                * (the larger of lines and columns), or rows; 0..4096 */
+    enum vlqa_text_chunker text_chunker;
 };
 
 enum vlqa_stop {

@@ -323,6 +323,35 @@ TEST(documents_are_cut_evenly)
         }
 }
 
+/* Each passage by itself: 5 rows, 9 in three parts of 3, 2. */
+TEST(passages_are_cut_evenly_where_they_are_long)
+{
+    static const int firsts[] = {0, 5, 8, 11, 14};
+    static const struct part parts[] = {{'t', 3, {0, 0}}, {'d', 16, {0, 0}}, {'t', 2, {0, 0}}};
+    uint8_t passage[21] = {0};
+    struct chunker c = cut_by(VLQA_CHUNK_IMAGE, 1, 5);
+    struct page page;
+    c.passage = passage;
+    passage[3 + 5] = passage[3 + 14] = passage[1] = passage[20] = 1;
+    page_open(&page, parts, 3);
+    layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
+    REQUIRE(page.l.n_pieces == 4);
+    page_close(&page);
+    c.text_rows = 3;
+    page_open(&page, parts, 3);
+    layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
+    CHECK_EQ(page.l.n_pieces, 6);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ(page.l.piece[i + 2].first, firsts[i + 1]);
+    for (int i = 0; i < page.l.n_pieces; i++) {
+        CHECK_EQ(page.l.piece[i].index, i);
+        CHECK(page.l.piece[i].rows <= 3);
+        CHECK(is_pos(page.l.piece_own[page.l.piece[i].begin], 3 + page.l.piece[i].first,
+                     3 + page.l.piece[i].first, 3 + page.l.piece[i].first));
+    }
+    page_close(&page);
+}
+
 /* Products of counts leave the range of int. */
 TEST(a_long_document_in_single_rows_or_one_piece)
 {

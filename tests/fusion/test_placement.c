@@ -355,6 +355,31 @@ TEST(halos_are_checked)
     run_close(&r);
 }
 
+/* ---- passages ---- */
+
+/* The first passage is exact, and repairing the others is full prefill. */
+TEST(passages_are_chunks)
+{
+    static const char text[] = "One is 1.\n\nTwo is 2, and more than one.\n\nThree is 3.";
+    static float full[VOCAB], reused[VOCAB];
+    struct vlqa_ask_options o = plan(VLQA_REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0);
+    struct vlqa_answer a;
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
+    CHECK(vlqa_add_text(r.session, text, sizeof text - 1) == VLQA_OK);
+    o.chunk_text_rows = 100;
+    ask(r.session, o, full);
+    o.reuse = VLQA_REUSE_FULL;
+    CHECK_EQ(ask(r.session, o, reused).n_chunks, 1);
+    o.text_chunker = VLQA_TEXT_PASSAGE;
+    a = ask(r.session, o, reused);
+    CHECK(same(full, reused));
+    CHECK_EQ(a.n_chunks, 3);
+    CHECK_EQ(a.chunk[0].rows_exact, a.chunk[0].rows);
+    CHECK_EQ(a.rows_selected, a.chunk[1].rows + a.chunk[2].rows);
+    run_close(&r);
+}
+
 int main(int argc, char **argv)
 {
     return check_main(argc, argv);
