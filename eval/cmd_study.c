@@ -83,9 +83,10 @@ static vlqa_status parse_cuts(struct study *s)
         if (s->n_cuts == STUDY_CUTS)
             return env_fail(&s->cli.env, VLQA_ELIMIT, "--chunk: more than %d", STUDY_CUTS);
         if (!reuse_read_chunk(w.word, &s->cut[s->n_cuts].chunk))
-            return env_fail(&s->cli.env, VLQA_EUSAGE,
-                            "--chunk: %s is none of image, grid:K, strips:K with K from 1 to 256",
-                            w.word);
+            return env_fail(
+                &s->cli.env, VLQA_EUSAGE,
+                "--chunk: %s is none of auto, image, grid:K, strips:K with K from 1 to 256",
+                w.word);
         snprintf(s->cut[s->n_cuts].name, sizeof s->cut[0].name, "%.15s", w.word);
         s->n_cuts++;
     }
@@ -257,7 +258,7 @@ static void set_reuse(const struct study *s, const struct method *m, const struc
     struct reuse_args args = m->args;
     args.chunk = cut->chunk;
     args.ratio = s->ratio[ratio];
-    args.text_rows = s->args.text_rows;
+    args.text = s->args.text;
     reuse_options(&args, out);
 }
 
@@ -422,8 +423,8 @@ static const struct arg args[] = {
      .fallback = "0.02,0.05,0.1,0.15,0.2,0.3,0.5", .help = "how many of them"},
     {ARG_TEXT, .name = "chunk", .value = "LIST", FIELD(chunks), .fallback = "grid:2,grid:4",
      .help = "how images are cut: image, grid:K, strips:K"},
-    {ARG_INT, .name = "chunk-text", .value = "N", .min = 1, .max = 1 << 20, .fallback = "256",
-     FIELD(text_rows), .help = "texts are cut after N rows"},
+    {ARG_FORM, .name = "chunk-text", .value = "HOW", .fallback = "256", .read = reuse_read_text,
+     .form = REUSE_TEXT_FORM, FIELD(text), .help = "texts are cut after N rows, or passage[:N]"},
     {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 4096,
      .fallback = "16", FIELD(max_tokens), .help = "of the answer that is compared"},
     {ARG_TEXT, .name = "against", .value = "METHOD", FIELD(against),

@@ -20,6 +20,8 @@ static const enum vlqa_score score_values[] = {
 const char *const reuse_bases[] = {"candidates", "context", "all", NULL};
 _Static_assert(VLQA_BASE_CANDIDATES == 0 && VLQA_BASE_CONTEXT == 1 && VLQA_BASE_ALL == 2,
                "reuse_bases");
+const char *const reuse_orders[] = {"raster", "chunk", NULL};
+_Static_assert(VLQA_ORDER_RASTER == 0 && VLQA_ORDER_CHUNK == 1, "reuse_orders");
 
 enum vlqa_reuse reuse_of(int index)
 {
@@ -40,7 +42,7 @@ int reuse_read_chunk(const char *text, void *field)
     size_t bytes = strcspn(text, ":");
     const char *end;
     *out = (struct reuse_chunk){VLQA_CHUNK_IMAGE, 1};
-    if (strcmp(text, "image") == 0) return 1;
+    if (strcmp(text, "image") == 0 || strcmp(text, "auto") == 0) return 1;
     if (bytes == 4 && strncmp(text, "grid:", 5) == 0)
         out->kind = VLQA_CHUNK_GRID;
     else if (bytes == 6 && strncmp(text, "strips:", 7) == 0)
@@ -66,6 +68,20 @@ int reuse_layers_end(const struct reuse_layers *layers)
     while (end > 0 && !reuse_has_layer(layers, end - 1))
         end--;
     return end;
+}
+
+int reuse_read_text(const char *text, void *field)
+{
+    struct reuse_text *out = field;
+    const char *end;
+    *out = (struct reuse_text){VLQA_TEXT_FIXED, 256};
+    if (strncmp(text, "passage", 7) == 0) {
+        out->kind = VLQA_TEXT_PASSAGE;
+        text += 7;
+        if (!*text) return 1;
+        if (*text++ != ':') return 0;
+    }
+    return args_number(text, 1, 1 << 20, &end, &out->rows) && !*end;
 }
 
 int reuse_read_layers(const char *text, void *field)
@@ -111,9 +127,12 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
     out->adaptive = (float)args->adaptive;
     out->chunker = args->chunk.kind;
     out->chunk_k = args->chunk.k;
-    out->chunk_text_rows = args->text_rows;
+    out->text_chunker = args->text.kind;
+    out->chunk_text_rows = args->text.rows;
     out->score = score_values[args->score];
     out->score_query = args->query.rows;
     out->score_draft = args->query.draft;
     memcpy(out->score_layers, args->layers.set, sizeof out->score_layers);
+    out->order = (enum vlqa_order)args->order;
+    out->halo = args->halo;
 }

@@ -7,12 +7,16 @@
 #define REUSE_MAX_LAYERS 128
 
 struct reuse_args {
-    int strategy, score, base, text_rows; /* strategy: an index of reuse_names */
+    int strategy, score, base; /* strategy: an index of reuse_names */
     double ratio, adaptive;
     struct reuse_chunk {
         enum vlqa_chunker kind;
         int k;
     } chunk;
+    struct reuse_text {
+        enum vlqa_text_chunker kind;
+        int rows;
+    } text;
     struct reuse_query {
         enum vlqa_score_query rows;
         int draft;
@@ -20,6 +24,7 @@ struct reuse_args {
     struct reuse_layers {
         uint64_t set[2]; /* as in vlqa_ask_options; none: all */
     } layers;
+    int order, halo;
 };
 
 /* "off", "auto", "full", ...; ends with NULL. */
@@ -28,8 +33,11 @@ extern const char *const reuse_names[];
 enum vlqa_reuse reuse_of(int index);
 const char *reuse_name(enum vlqa_reuse reuse);
 
-/* "image", "grid:2", "strips:4": for ARG_FORM, as all below. */
+/* "auto", "image", "grid:2", "strips:4": for ARG_FORM, as all below. auto is image, as long as
+ * nothing is shown to be better. */
 int reuse_read_chunk(const char *text, void *field);
+/* "256", "passage", "passage:64" */
+int reuse_read_text(const char *text, void *field);
 /* "all", "5", "3-7", "3,5-7" or, where commas stand for something else, "3+5-7". */
 int reuse_read_layers(const char *text, void *field);
 void reuse_add_layer(struct reuse_layers *layers, int layer);
@@ -40,21 +48,43 @@ int reuse_read_query(const char *text, void *field);
 
 void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out);
 
-extern const char *const reuse_scores[], *const reuse_bases[];
+extern const char *const reuse_scores[], *const reuse_bases[], *const reuse_orders[];
+
+#define REUSE_TEXT_FORM "N, passage or passage:N with N from 1 to 1048576"
 
 /* Rows of a table whose struct `type` has a struct reuse_args called `member`. */
-#define REUSE_CHUNK_ARGS(type, member)                                                            \
-    {ARG_FORM,                                                                                    \
-     .name = "chunk",                                                                             \
-     .value = "HOW",                                                                              \
-     .fallback = "image",                                                                         \
-     .read = reuse_read_chunk,                                                                    \
-     .form = "image, grid:K or strips:K with K from 1 to 256",                                    \
-     .offset = offsetof(type, member.chunk),                                                      \
-     .help = "how images are cut: image, grid:K (K x K cells) or strips:K"},                      \
-    {                                                                                             \
-        ARG_INT, .name = "chunk-text", .value = "N", .min = 1, .max = 1 << 20, .fallback = "256", \
-                 .offset = offsetof(type, member.text_rows), .help = "texts are cut after N rows" \
+#define REUSE_CHUNK_ARGS(type, member)                                                           \
+    {ARG_FORM,                                                                                   \
+     .name = "chunk",                                                                            \
+     .value = "HOW",                                                                             \
+     .fallback = "auto",                                                                         \
+     .read = reuse_read_chunk,                                                                   \
+     .form = "auto, image, grid:K or strips:K with K from 1 to 256",                             \
+     .offset = offsetof(type, member.chunk),                                                     \
+     .help =                                                                                     \
+         "how images are cut: image (auto is that, for now), grid:K (K x K cells) or strips:K"}, \
+        {ARG_INT,                                                                                \
+         .name = "halo",                                                                         \
+         .value = "N",                                                                           \
+         .min = 0,                                                                               \
+         .max = 4096,                                                                            \
+         .fallback = "0",                                                                        \
+         .offset = offsetof(type, member.halo),                                                  \
+         .help = "make chunks in sight of what is before them, up to N cells or rows away"},     \
+        {ARG_FORM,                                                                               \
+         .name = "chunk-text",                                                                   \
+         .value = "HOW",                                                                         \
+         .fallback = "256",                                                                      \
+         .read = reuse_read_text,                                                                \
+         .form = REUSE_TEXT_FORM,                                                                \
+         .offset = offsetof(type, member.text),                                                  \
+         .help = "texts are cut after N rows, or passage[:N]: at blank lines and headings "      \
+                 "\"Passage \", and after N rows"},                                              \
+    {                                                                                            \
+        ARG_CHOICE, .name = "order", .value = "ORDER", .fallback = "raster",                     \
+                    .choice = reuse_orders, .offset = offsetof(type, member.order),              \
+                    .help = "rows of a cut image see each other line by line (raster) or chunk " \
+                            "by chunk, as published code has it"                                 \
     }
 
 #define REUSE_ARGS(type, member)                                                           \

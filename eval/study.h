@@ -33,7 +33,8 @@ struct reference { /* of a question: full prefill */
 struct study_args {
     struct cli_args common;
     const char *questions, *methods, *ratios, *chunks, *lines, *against;
-    int limit, max_tokens, calibrate, max_rows, text_rows;
+    int limit, max_tokens, calibrate, max_rows;
+    struct reuse_text text;
     uint64_t seed;
 };
 

@@ -55,6 +55,19 @@ static vlqa_status check_layers(struct env *env, const char *name, const uint64_
                     end - 1, layers - 1);
 }
 
+static vlqa_status check_layout(struct env *env, const struct vlqa_ask_options *o)
+{
+    if ((unsigned)o->order > VLQA_ORDER_CHUNK)
+        return env_fail(env, VLQA_EUSAGE, "ask options: order is %d, expected 0..%d", (int)o->order,
+                        VLQA_ORDER_CHUNK);
+    if ((unsigned)o->text_chunker > VLQA_TEXT_PASSAGE)
+        return env_fail(env, VLQA_EUSAGE, "ask options: text_chunker is %d, expected 0..%d",
+                        (int)o->text_chunker, VLQA_TEXT_PASSAGE);
+    if (o->halo < 0 || o->halo > 4096)
+        return env_fail(env, VLQA_EUSAGE, "ask options: halo is %d, expected 0..4096", o->halo);
+    return VLQA_OK;
+}
+
 static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o, int layers)
 {
     if ((unsigned)o->reuse > VLQA_REUSE_RANDOM || (unsigned)o->budget_base > VLQA_BASE_ALL ||
@@ -206,6 +219,23 @@ static vlqa_status keep_turns(struct ask *a)
     return status;
 }
 
+/* Scores and choices from the order of slots to that of the prompt. */
+static void to_prompt_order(struct ask *a)
+{
+    struct arena *scratch = &a->s->scratch;
+    const struct layout *l = &a->layout;
+    size_t n = (size_t)l->n, mark = arena_mark(scratch);
+    float *score = arena_push(scratch, n * sizeof *score);
+    uint8_t *selected = arena_push(scratch, n);
+    for (int slot = 0; slot < l->n; slot++) {
+        if (a->score) score[l->row[slot]] = a->score[slot];
+        if (a->selected) selected[l->row[slot]] = a->selected[slot];
+    }
+    if (a->score) memcpy(a->score, score, n * sizeof *score);
+    if (a->selected) memcpy(a->selected, selected, n);
+    arena_rewind(scratch, mark);
+}
+
 /* Order and chance say nothing about the picture. */
 static void find_evidence(struct ask *a)
 {
@@ -225,6 +255,7 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
     if (options) TRY(engine_options_copy(env, "ask", options, &a->o, sizeof a->o));
     TRY(check_options(env, &a->o));
     TRY(check_reuse(env, &a->o, c->layers));
+    TRY(check_layout(env, &a->o));
     TRY(check_forced(env, &a->o, c->vocab));
     TRY(st_unchanged(env, a->s->engine->files));
     return plan_request(a);
@@ -234,6 +265,7 @@ static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)
 {
     TRY(prepare(a, options));
     TRY(ask_prefill(a));
+    to_prompt_order(a);
     find_evidence(a);
     TRY(ask_generate(a));
     return a->o.keep ? keep_turns(a) : VLQA_OK;

@@ -16,8 +16,9 @@ struct ask {
     int question_end; /* rows [context_end, question_end) are the question, the rest template */
 
     const struct record **chunk; /* [n_pieces] pinned, NULL where none is held */
-    float *score;                /* [n] NULL: nothing was scored */
-    uint8_t *selected;           /* [n] look at which it was chosen, or 0; NULL with reuse off */
+    float *score;                /* [n] by slot, in the end by row; NULL: nothing was scored */
+    uint8_t *selected;           /* [n] likewise: the look at which it was chosen, or 0; NULL with
+                                    reuse off */
     int32_t *list;               /* [n] slots of a pass */
     int n_selected, n_recomputed;
     int chunks_ram, chunks_disk, chunks_made;

@@ -12,21 +12,33 @@ static struct key prefix_key(const struct layout *l)
     return hash_end(&h);
 }
 
-static struct key text_key(const struct layout *l, const struct piece *p)
+/* The words of the halo are content, too. */
+static struct key text_key(const struct layout *l, const struct made *made)
 {
     struct hash h;
     hash_begin(&h, "vlqa text");
-    for (int i = 0; i < p->rows; i++)
-        hash_u64(&h, (uint64_t)(int64_t)l->token[l->piece_slot[p->begin + i]]);
+    for (int i = 0; i < made->n; i++)
+        hash_u64(&h, (uint64_t)(int64_t)l->token[made->slot[i]]);
     return hash_end(&h);
 }
 
-static struct key chunk_key(const struct ask *a, const struct piece *p, struct key prefix)
+/* Of an image: how wide; below zero in chunk order, where other rows come before. */
+static int32_t halo_key(const struct ask *a, const struct piece *p, const struct made *made)
+{
+    if (made->n == p->rows) return 0;
+    if (p->image < 0) return made->n - p->rows;
+    return a->o.order == VLQA_ORDER_CHUNK && a->o.chunker == VLQA_CHUNK_GRID ? -a->o.halo
+                                                                             : a->o.halo;
+}
+
+static struct key chunk_key(const struct ask *a, const struct piece *p, const struct made *made,
+                            struct key prefix)
 {
     struct key_parts parts;
     engine_key_parts(a->s->engine, &parts);
     parts.kind = RECORD_CHUNK;
     parts.prefix = prefix;
+    parts.halo = halo_key(a, p, made);
     if (p->image >= 0) {
         parts.content = a->s->image[p->image].key;
         parts.grid = a->s->image[p->image].grid;
@@ -34,7 +46,7 @@ static struct key chunk_key(const struct ask *a, const struct piece *p, struct k
         parts.k = a->o.chunker == VLQA_CHUNK_IMAGE ? 1 : a->o.chunk_k;
         parts.index = p->index;
     } else { /* where it stands in its document decides its rotation among the prefix */
-        parts.content = text_key(&a->layout, p);
+        parts.content = text_key(&a->layout, made);
         parts.chunker = -1;
         parts.index = p->first;
     }
@@ -65,21 +77,36 @@ static struct record_shape chunk_shape(const struct vlqa_engine *e, const struct
     return shape;
 }
 
-/* Right behind the prefix, in slots that are overwritten when all chunks are placed. */
-static vlqa_status make(struct ask *a, const struct piece *p, struct key key,
+/* Right behind the prefix, in slots that are overwritten when all chunks are placed. Rows to keep
+ * and rows of the halo take turns where a cell's lines do; cuts change no bit. */
+static vlqa_status run_made(struct ask *a, const struct made *made, const struct record *r)
+{
+    int kept = 0;
+    for (int begin = 0, end; begin < made->n; begin = end) {
+        int halo = made->halo[begin];
+        struct kv_block block;
+        struct ask_pass pass = {.row = made->slot + begin,
+                                .pos = made->pos + begin,
+                                .slot = a->layout.prefix_end + begin};
+        for (end = begin + 1; end < made->n && made->halo[end] == halo; end++)
+            ;
+        if (!halo) {
+            block_of(r, kept, end - begin, &block);
+            pass.capture = &block;
+            kept += end - begin;
+        }
+        TRY(ask_run(a, "chunks", end - begin, &pass));
+    }
+    return VLQA_OK;
+}
+
+static vlqa_status make(struct ask *a, const struct made *made, struct key key,
                         const struct record_shape *shape, const struct record **out)
 {
-    struct layout *l = &a->layout;
     struct record *r;
-    struct kv_block block;
     vlqa_status status;
-    struct ask_pass pass = {.row = l->piece_slot + p->begin,
-                            .pos = l->piece_own + p->begin,
-                            .slot = l->prefix_end,
-                            .capture = &block};
     TRY(store_new(&a->s->env, a->s->engine->store, key, shape, &r));
-    block_of(r, 0, p->rows, &block);
-    status = ask_run(a, "chunks", p->rows, &pass);
+    status = run_made(a, made, r);
     if (status != VLQA_OK) {
         store_drop(a->s->engine->store, r);
         return status;
@@ -100,7 +127,7 @@ static void note_chunk(struct ask *a, const struct piece *p, enum store_where wh
                                       .x = p->box.x,
                                       .h = p->box.h,
                                       .w = p->box.w,
-                                      .first_row = a->layout.piece_slot[p->begin],
+                                      .first_row = a->layout.row[a->layout.piece_slot[p->begin]],
                                       .rows = p->rows,
                                       .source = source[where]};
     for (int i = 0; i < p->rows; i++)
@@ -110,22 +137,32 @@ static void note_chunk(struct ask *a, const struct piece *p, enum store_where wh
     a->chunks_made += where == STORE_MISS;
 }
 
+static vlqa_status fetch(struct ask *a, const struct piece *p, struct key prefix,
+                         const struct record **out)
+{
+    struct arena *mem = &a->s->request;
+    size_t mark = arena_mark(mem);
+    enum store_where where;
+    struct made made;
+    struct key key;
+    int cols[2 * KV_MAX_LAYERS];
+    struct record_shape shape = chunk_shape(a->s->engine, p, cols);
+    layout_made(&a->layout, p, mem, &made);
+    key = chunk_key(a, p, &made, prefix);
+    *out = store_get(a->s->engine->store, key, &shape, &where);
+    if (!*out) TRY(make(a, &made, key, &shape, out));
+    note_chunk(a, p, where);
+    arena_rewind(mem, mark);
+    return VLQA_OK;
+}
+
 vlqa_status chunk_fetch(struct ask *a)
 {
     const struct layout *l = &a->layout;
-    struct store *store = a->s->engine->store;
     struct key prefix = prefix_key(l);
-    int cols[2 * KV_MAX_LAYERS];
     a->chunk = arena_push_zero(&a->s->request, (size_t)l->n_pieces * sizeof *a->chunk);
-    for (int i = 0; i < l->n_pieces; i++) {
-        const struct piece *p = &l->piece[i];
-        struct record_shape shape = chunk_shape(a->s->engine, p, cols);
-        struct key key = chunk_key(a, p, prefix);
-        enum store_where where;
-        a->chunk[i] = store_get(store, key, &shape, &where);
-        if (!a->chunk[i]) TRY(make(a, p, key, &shape, &a->chunk[i]));
-        note_chunk(a, p, where);
-    }
+    for (int i = 0; i < l->n_pieces; i++)
+        TRY(fetch(a, &l->piece[i], prefix, &a->chunk[i]));
     return VLQA_OK;
 }
 

@@ -19,12 +19,16 @@ struct box { /* cells of an image's grid */
 struct chunker {
     enum vlqa_chunker kind;
     int k, text_rows;
+    enum vlqa_order order;
+    int halo;
+    const uint8_t *passage; /* [n] nonzero: a passage begins at this row; NULL: documents are one */
 };
 
-struct piece {       /* rows computed together, seeing the prefix and each other */
+struct piece {       /* rows computed together, seeing the prefix, their halo and each other */
     int begin, rows; /* in piece_slot and piece_own */
     int image, text; /* of the conversation; one of them is negative */
     int index;       /* which piece of it, raster order */
+    int item;        /* the first slot of that image or document */
     struct box box;  /* image: its cells */
     int first;       /* text: its first row in the document */
 };
@@ -33,12 +37,13 @@ struct layout {
     int n, prefix_end, context_end;
     int32_t *token;      /* [n] id, or -1: a visual row */
     int32_t *visual_row; /* [n] row of the visual matrix, or -1: text */
-    int32_t *slot;       /* [n] slot[i] == i: raster order whatever the chunks */
+    int32_t *slot;       /* [n] slot[i] == i: these arrays are in the order of slots */
+    int32_t *row;        /* [n] of the prompt: the same number, but where chunks order the slots */
     struct pos *pos;     /* [n] */
     struct span *span;   /* [n] everything before and itself */
     int32_t next;        /* the position of the row after the last */
 
-    int n_pieces;
+    int n_pieces, halo;
     struct piece *piece;
     int32_t *piece_slot;   /* slots of piece 0 ascending, of piece 1, ... */
     struct pos *piece_own; /* where a row stands when its chunk is made: right behind the prefix */
@@ -46,12 +51,24 @@ struct layout {
     uint8_t *exact;        /* [n] in a piece, and the chunk's row is what a full prefill gives */
 };
 
-/* Arrays are pushed on mem: at most layout_bytes(n). */
+struct made { /* what is computed to make a piece: ascending slots, positions as in piece_own */
+    int n;
+    int32_t *slot;
+    struct pos *pos;
+    uint8_t *halo; /* [n] nonzero: it is seen and not kept */
+};
+
+/* Arrays are pushed on mem: at most layout_bytes(n), one struct made included. */
 void layout_build(const struct prompt *prompt, const struct layout_image *image, struct arena *mem,
                   struct layout *out);
 /* Cuts the context into pieces; to be called once, after layout_build. */
 void layout_cut(struct layout *l, const struct prompt *prompt, const struct layout_image *image,
                 const struct chunker *chunker, struct arena *mem);
+/* A piece's rows and its halo: rows of the same image or document that stand before the last of
+ * them and no further away than l->halo, in cells (the larger of lines and columns) or in rows of a
+ * text. */
+void layout_made(const struct layout *l, const struct piece *p, struct arena *mem,
+                 struct made *out);
 size_t layout_bytes(int n);
 /* Rows [begin, begin + n) as they go through the decoder; the visual matrices are the caller's. */
 struct rows layout_rows(const struct layout *l, int begin, int n);

@@ -1,6 +1,7 @@
 /* prefill.c - the prompt's rows into the KV: what is held already, the rest as it is or by chunks.
  */
 #include "fusion/ask.h"
+#include "fusion/passage.h"
 
 #include <math.h>
 #include <string.h>
@@ -222,14 +223,31 @@ static vlqa_status repair_once(struct ask *a, double *mark)
     return VLQA_OK;
 }
 
+static void cut_context(struct ask *a)
+{
+    struct vlqa_session *s = a->s;
+    size_t mark = arena_mark(&s->scratch);
+    uint8_t *passage = arena_push(&s->scratch, (size_t)a->prompt.n);
+    struct chunker chunker = {.kind = a->o.chunker,
+                              .k = a->o.chunk_k,
+                              .text_rows = a->o.chunk_text_rows,
+                              .order = a->o.order,
+                              .halo = a->o.halo};
+    if (a->o.text_chunker == VLQA_TEXT_PASSAGE) {
+        passage_mark(s->engine->tokenizer, &a->prompt, passage);
+        chunker.passage = passage;
+    }
+    layout_cut(&a->layout, &a->prompt, s->image, &chunker, &s->request);
+    arena_rewind(&s->scratch, mark);
+}
+
 vlqa_status ask_fetch(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     struct layout *l = &a->layout;
-    struct chunker chunker = {a->o.chunker, a->o.chunk_k, a->o.chunk_text_rows};
     double mark = env_ms();
     int held = held_rows(a);
-    layout_cut(l, &a->prompt, s->image, &chunker, &s->request);
+    cut_context(a);
     if (s->engine->chunk == DT_I8) memset(l->exact, 0, (size_t)l->n); /* kept in fewer bits */
     a->list = arena_push(&s->request, (size_t)l->n * sizeof *a->list);
     if (held < l->prefix_end) TRY(run_exact(a, "prefix", held, l->prefix_end, NULL));

@@ -118,6 +118,17 @@ enum vlqa_budget_base {
 /* How images are cut: whole, k x k cells, k horizontal strips. */
 enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
 
+/* How documents are cut: evenly, or behind blank lines and in front of lines that begin with
+ * "Passage ", and what is longer than chunk_text_rows evenly again. */
+enum vlqa_text_chunker { VLQA_TEXT_FIXED, VLQA_TEXT_PASSAGE };
+
+/* In which order the rows of a cut image see each other. */
+enum vlqa_order {
+    VLQA_ORDER_RASTER, /* as the model was trained: line by line, whatever the chunks */
+    VLQA_ORDER_CHUNK   /* chunk by chunk, each line by line: not the model's order, even with all
+                        * rows computed again; as published code has it */
+};
+
 /* What attention a (of a head and a row that asks) to a context row counts for. */
 enum vlqa_score {
     VLQA_SCORE_NORM,    /* heads summed, rows by their L2 norm */
@@ -198,7 +209,7 @@ struct vlqa_ask_options {
     enum vlqa_budget_base budget_base;
     enum vlqa_chunker chunker;
     int chunk_k; /* grid: k x k cells; strips: k; made smaller where an image has fewer rows */
-    int chunk_text_rows; /* documents are cut after so many rows */
+    int chunk_text_rows; /* documents, or their passages, are cut after so many rows at most */
     enum vlqa_score score;
     enum vlqa_score_query score_query;
     int score_draft; /* tokens drafted on the chunks as they are, whose rows ask, too; 0: none */
@@ -206,6 +217,12 @@ struct vlqa_ask_options {
         score_layers[2]; /* bit i % 64 of [i / 64]: attention in layer i counts; none: in all */
     float adaptive; /* above 0: the share doubles until the first token's distribution moves by less
                      * than this (KL, nats); in the end all rows, exactly */
+    /* layout of chunks; not with reuse off */
+    enum vlqa_order order;
+    int halo; /* a chunk is made in sight of its surroundings, which are not kept with it: rows of
+               * the same image or text that come before its last row, as many cells away at most
+               * (the larger of lines and columns), or rows; 0..4096 */
+    enum vlqa_text_chunker text_chunker;
 };
 
 enum vlqa_stop {
@@ -224,12 +241,14 @@ struct vlqa_placed_image { /* an image of the conversation, in the order they we
     enum vlqa_source source;
 };
 
-struct vlqa_placed_chunk { /* rows that were computed together, seeing the prefix and each other */
+struct vlqa_placed_chunk { /* rows that were computed together, seeing prefix, halo and each other
+                            */
     int image;             /* of the answer, or -1: a text */
     int text;              /* the how many-th document, or -1 */
     int y, x, h, w;        /* of an image: its cells of the grid */
     int first_row;         /* of the prompt; a text's others follow */
-    int rows, rows_exact;  /* of them as a full prefill gives them: never repaired; int8: 0 */
+    int rows, rows_exact;  /* of them as a full prefill in this order gives them: not repaired;
+                            * int8: 0 */
     enum vlqa_source source;
 };
 

@@ -301,6 +301,12 @@ TEST(options_of_reuse_reach_the_runtime)
                             "--score-layers", "2-5,64", "--score-query", "last"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->calls, "reuse 3 ratio=0.25 chunker=1 k=3 text=64 score=4 query=3 layers=1,3c\n");
+    r = run_script("", ARGS(MODEL, "-p", "?", "--order", "chunk", "--halo", "2", "--chunk-text",
+                            "passage:64"));
+    CHECK_HAS(r->calls, "layout order=1 halo=2 text=1\n");
+    CHECK_HAS(r->calls, " text=64 ");
+    r = run_script("", ARGS(MODEL, "-p", "?", "--chunk-text", "passage", "--chunk", "auto"));
+    CHECK_HAS(r->calls, " chunker=0 k=1 text=256 ");
 }
 
 TEST(every_method_has_its_name)
@@ -321,8 +327,8 @@ TEST(forms_of_reuse_are_checked)
     static const struct {
         const char *option, *value, *expected;
     } bad[] = {
-        {"--chunk", "grid", "--chunk is grid, expected image, grid:K or strips:K"},
-        {"--chunk", "grid:", "--chunk is grid:, expected image"},
+        {"--chunk", "grid", "--chunk is grid, expected auto, image, grid:K or strips:K"},
+        {"--chunk", "grid:", "--chunk is grid:, expected auto"},
         {"--chunk", "grid:0", "K from 1 to 256"},
         {"--chunk", "strips:257", "K from 1 to 256"},
         {"--chunk", "strips:99999999999999999999", "K from 1 to 256"},
@@ -342,7 +348,13 @@ TEST(forms_of_reuse_are_checked)
         {"--score-layers", "", "--score-layers is , expected"},
         {"--reuse", "some", "--reuse is some, expected off, auto, full"},
         {"--recompute-ratio", "1.5", "--recompute-ratio is 1.5, expected a number from 0 to 1"},
-        {"--chunk-text", "0", "--chunk-text is 0, expected a whole number from 1"},
+        {"--chunk-text", "0", "--chunk-text is 0, expected N, passage or passage:N"},
+        {"--chunk-text", "passage:", "--chunk-text is passage:, expected N"},
+        {"--chunk-text", "passages", "--chunk-text is passages, expected N"},
+        {"--chunk-text", "passage:0", "with N from 1 to 1048576"},
+        {"--chunk-text", "1048577", "with N from 1 to 1048576"},
+        {"--order", "slots", "--order is slots, expected raster or chunk"},
+        {"--halo", "-1", "--halo is -1, expected a whole number from 0"},
         {"--cache-ram", "0", "--cache-ram is 0, expected a whole number from 1"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

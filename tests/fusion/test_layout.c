@@ -5,6 +5,7 @@
 #include "tests/check.h"
 
 #include <limits.h>
+#include <stdlib.h>
 
 #define MOST 256
 #define MAX_PARTS 16
@@ -76,9 +77,19 @@ static void page_open(struct page *page, const struct part *part, int n)
     layout_build(p, page->image, &page->mem, &page->l);
 }
 
+static struct chunker cut_by(enum vlqa_chunker kind, int k, int text_rows)
+{
+    return (struct chunker){.kind = kind, .k = k, .text_rows = text_rows};
+}
+
+static struct chunker in_chunks(enum vlqa_chunker kind, int k)
+{
+    return (struct chunker){.kind = kind, .k = k, .text_rows = 4, .order = VLQA_ORDER_CHUNK};
+}
+
 static void page_cut(struct page *page, enum vlqa_chunker kind, int k, int text_rows)
 {
-    struct chunker c = {kind, k, text_rows};
+    struct chunker c = cut_by(kind, k, text_rows);
     layout_cut(&page->l, &page->prompt, page->image, &c, &page->mem);
 }
 
@@ -146,11 +157,14 @@ TEST(a_chunker_asks_for_at_most_one_cell_a_row)
 
 /* Pieces. */
 
-static const struct chunker cuts[] = {{VLQA_CHUNK_IMAGE, 1, 4},
-                                      {VLQA_CHUNK_GRID, 2, 1},
-                                      {VLQA_CHUNK_GRID, 3, 100},
-                                      {VLQA_CHUNK_STRIPS, 3, 3},
-                                      {VLQA_CHUNK_STRIPS, 200, 10}};
+static const struct {
+    enum vlqa_chunker kind;
+    int k, text_rows;
+} cuts[] = {{VLQA_CHUNK_IMAGE, 1, 4},
+            {VLQA_CHUNK_GRID, 2, 1},
+            {VLQA_CHUNK_GRID, 3, 100},
+            {VLQA_CHUNK_STRIPS, 3, 3},
+            {VLQA_CHUNK_STRIPS, 200, 10}};
 #define N_CUTS 5
 
 TEST(pieces_cover_images_and_documents_once_and_nothing_else)
@@ -207,6 +221,41 @@ TEST(rows_keep_raster_slots_and_places_whatever_the_chunker)
         CHECK_EQ(page.l.visual_row[29], -1);
         page_close(&page);
     }
+}
+
+/* A slot of the layout shows the row of the prompt that it says. */
+static void check_row(const struct page *chunked, const struct page *raster, int slot)
+{
+    const struct layout *l = &chunked->l, *r = &raster->l;
+    int row = l->row[slot];
+    CHECK_EQ(l->slot[slot], slot);
+    CHECK_EQ(l->token[slot], r->token[row]);
+    CHECK_EQ(l->visual_row[slot], r->visual_row[row]);
+    CHECK(is_pos(l->pos[slot], r->pos[row].t, r->pos[row].h, r->pos[row].w));
+    CHECK(l->span[slot].head_end == 0 && l->span[slot].tail_end == slot + 1);
+}
+
+/* Slots are of chunks, positions of the image: cells one after the other, the rest unmoved. */
+TEST(chunk_order_moves_slots_and_no_position)
+{
+    static const int second[6] = {31, 33, 32, 35, 34, 36}; /* 3 x 2 in cells of 1 or 2 x 1 */
+    struct chunker c = in_chunks(VLQA_CHUNK_GRID, 2);
+    struct page raster, chunked;
+    page_open(&raster, story, STORY_N);
+    page_open(&chunked, story, STORY_N);
+    layout_cut(&chunked.l, &chunked.prompt, chunked.image, &c, &chunked.mem);
+    for (int slot = 0; slot < raster.l.n; slot++)
+        check_row(&chunked, &raster, slot);
+    for (int i = 0; i < 24; i++) /* 4 x 6 in cells of 2 x 3 */
+        CHECK_EQ(chunked.l.row[5 + i], 5 + i / 12 * 12 + i / 3 % 2 * 6 + i / 6 % 2 * 3 + i % 3);
+    CHECK_EQ(chunked.l.row[31], second[0]);
+    CHECK_EQ(chunked.l.row[36], second[5]);
+    for (int i = 0; i < chunked.l.n_pieces; i++)
+        for (int r = 1; r < chunked.l.piece[i].rows; r++)
+            CHECK_EQ(chunked.l.piece_slot[chunked.l.piece[i].begin + r],
+                     chunked.l.piece_slot[chunked.l.piece[i].begin + r - 1] + 1);
+    page_close(&raster);
+    page_close(&chunked);
 }
 
 /* Chunks are made as if theirs were the first image or document, each cell in its place. */
@@ -274,6 +323,35 @@ TEST(documents_are_cut_evenly)
         }
 }
 
+/* Each passage by itself: 5 rows, 9 in three parts of 3, 2. */
+TEST(passages_are_cut_evenly_where_they_are_long)
+{
+    static const int firsts[] = {0, 5, 8, 11, 14};
+    static const struct part parts[] = {{'t', 3, {0, 0}}, {'d', 16, {0, 0}}, {'t', 2, {0, 0}}};
+    uint8_t passage[21] = {0};
+    struct chunker c = cut_by(VLQA_CHUNK_IMAGE, 1, 5);
+    struct page page;
+    c.passage = passage;
+    passage[3 + 5] = passage[3 + 14] = passage[1] = passage[20] = 1;
+    page_open(&page, parts, 3);
+    layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
+    REQUIRE(page.l.n_pieces == 4);
+    page_close(&page);
+    c.text_rows = 3;
+    page_open(&page, parts, 3);
+    layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
+    CHECK_EQ(page.l.n_pieces, 6);
+    for (int i = 0; i < 4; i++)
+        CHECK_EQ(page.l.piece[i + 2].first, firsts[i + 1]);
+    for (int i = 0; i < page.l.n_pieces; i++) {
+        CHECK_EQ(page.l.piece[i].index, i);
+        CHECK(page.l.piece[i].rows <= 3);
+        CHECK(is_pos(page.l.piece_own[page.l.piece[i].begin], 3 + page.l.piece[i].first,
+                     3 + page.l.piece[i].first, 3 + page.l.piece[i].first));
+    }
+    page_close(&page);
+}
+
 /* Products of counts leave the range of int. */
 TEST(a_long_document_in_single_rows_or_one_piece)
 {
@@ -311,7 +389,7 @@ static void check_exact(const struct part *part, int n, struct chunker c, int ex
 {
     struct page page;
     page_open(&page, part, n);
-    page_cut(&page, c.kind, c.k, c.text_rows);
+    layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
     CHECK_EQ(exact_rows(&page, 0, page.l.n), expected);
     /* they follow the prefix without a gap */
     CHECK_EQ(exact_rows(&page, page.l.prefix_end, page.l.prefix_end + expected), expected);
@@ -322,17 +400,104 @@ TEST(rows_are_exact_while_nothing_was_hidden_from_them)
 {
     static const struct part text_first[] = {
         {'t', 4, {0, 0}}, {'d', 9, {0, 0}}, {'i', 0, {2, 2}}, {'t', 3, {0, 0}}};
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_IMAGE, 1, 4}, 24);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 1, 4}, 24);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_STRIPS, 4, 4}, 6);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_STRIPS, 3, 4}, 6);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_STRIPS, 2, 4}, 12);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 2, 4}, 3);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 3, 4}, 2);
-    check_exact(story, STORY_N, (struct chunker){VLQA_CHUNK_GRID, 99, 4}, 1);
-    check_exact(text_first, 4, (struct chunker){VLQA_CHUNK_IMAGE, 1, 9}, 9);
-    check_exact(text_first, 4, (struct chunker){VLQA_CHUNK_IMAGE, 1, 8}, 4);
-    check_exact(text_first, 4, (struct chunker){VLQA_CHUNK_IMAGE, 1, 1}, 1);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_IMAGE, 1, 4), 24);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_GRID, 1, 4), 24);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_STRIPS, 4, 4), 6);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_STRIPS, 3, 4), 6);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_STRIPS, 2, 4), 12);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_GRID, 2, 4), 3);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_GRID, 3, 4), 2);
+    check_exact(story, STORY_N, cut_by(VLQA_CHUNK_GRID, 99, 4), 1);
+    check_exact(text_first, 4, cut_by(VLQA_CHUNK_IMAGE, 1, 9), 9);
+    check_exact(text_first, 4, cut_by(VLQA_CHUNK_IMAGE, 1, 8), 4);
+    check_exact(text_first, 4, cut_by(VLQA_CHUNK_IMAGE, 1, 1), 1);
+}
+
+TEST(in_chunk_order_the_whole_first_cell_is_exact)
+{
+    check_exact(story, STORY_N, in_chunks(VLQA_CHUNK_GRID, 2), 6);
+    check_exact(story, STORY_N, in_chunks(VLQA_CHUNK_GRID, 3), 2);
+    check_exact(story, STORY_N, in_chunks(VLQA_CHUNK_STRIPS, 2), 12);
+    check_exact(story, STORY_N, in_chunks(VLQA_CHUNK_IMAGE, 1), 24);
+}
+
+/* ---- halo ---- */
+
+static struct chunker with_halo(enum vlqa_chunker kind, int k, int halo, enum vlqa_order order)
+{
+    return (struct chunker){.kind = kind, .k = k, .text_rows = 4, .order = order, .halo = halo};
+}
+
+/* Is the row at `slot` to be seen when piece p is made? From the rule, not from the code. */
+static int seen(const struct page *page, const struct piece *p, int halo, int slot)
+{
+    const struct layout *l = &page->l;
+    int last = l->piece_slot[p->begin + p->rows - 1], row = l->row[slot], width, near;
+    if (slot > last || page->prompt.image[row] != p->image || page->prompt.text[row] != p->text)
+        return 0;
+    if (p->image < 0) return slot >= l->piece_slot[p->begin] - halo;
+    width = page->image[p->image].grid.w;
+    near = 0;
+    for (int y = p->box.y; y < p->box.y + p->box.h; y++)
+        for (int x = p->box.x; x < p->box.x + p->box.w; x++)
+            near |= abs(page->prompt.cell[row] / width - y) <= halo &&
+                    abs(page->prompt.cell[row] % width - x) <= halo;
+    return near;
+}
+
+static void check_made(struct page *page, const struct piece *p, int halo)
+{
+    size_t mark = arena_mark(&page->mem);
+    const int32_t *mine = page->l.piece_slot + p->begin;
+    struct made made;
+    int n = 0, own = 0;
+    layout_made(&page->l, p, &page->mem, &made);
+    for (int slot = 0; slot < page->l.n; slot++) {
+        int is_mine = own < p->rows && mine[own] == slot;
+        if (!is_mine && !seen(page, p, halo, slot)) continue;
+        REQUIRE(n < made.n);
+        CHECK_EQ(made.slot[n], slot);
+        CHECK_EQ(made.halo[n], !is_mine);
+        CHECK_EQ(made.pos[n].t - page->l.pos[slot].t, made.pos[0].t - page->l.pos[made.slot[0]].t);
+        if (is_mine) /* where it stands among the others, the same as without a halo */
+            CHECK(memcmp(&made.pos[n], &page->l.piece_own[p->begin + own], sizeof *made.pos) == 0);
+        own += is_mine;
+        n++;
+    }
+    CHECK_EQ(n, made.n);
+    CHECK_EQ(own, p->rows);
+    arena_rewind(&page->mem, mark);
+}
+
+TEST(a_halo_is_of_the_item_before_the_last_row_and_near)
+{
+    static const enum vlqa_chunker kinds[] = {VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS};
+    for (int i = 0; i < 3 * 6 * 2; i++) {
+        int halo = i / 3 % 6;
+        struct chunker c = with_halo(kinds[i % 3], 2 + halo % 2, halo, i / 18);
+        struct page page;
+        page_open(&page, story, STORY_N);
+        layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
+        for (int p = 0; p < page.l.n_pieces; p++)
+            check_made(&page, &page.l.piece[p], halo);
+        page_close(&page);
+    }
+}
+
+TEST(rows_are_exact_where_their_halo_is_all_that_comes_before)
+{
+    static const struct part text_first[] = {{'t', 4, {0, 0}}, {'d', 9, {0, 0}}, {'t', 3, {0, 0}}};
+    /* the second image and the document stand elsewhere when they are made: 24 at most */
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_GRID, 2, 9, VLQA_ORDER_RASTER), 24);
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_GRID, 2, 9, VLQA_ORDER_CHUNK), 24);
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_STRIPS, 4, 3, VLQA_ORDER_RASTER), 24);
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_STRIPS, 4, 2, VLQA_ORDER_RASTER), 18);
+    /* 2 x 2 cells of 2 x 3, one cell more in sight: the upper right one misses the first column */
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_GRID, 2, 1, VLQA_ORDER_RASTER), 3);
+    check_exact(story, STORY_N, with_halo(VLQA_CHUNK_GRID, 2, 3, VLQA_ORDER_RASTER), 24);
+    check_exact(text_first, 3, with_halo(VLQA_CHUNK_IMAGE, 1, 0, VLQA_ORDER_RASTER), 3);
+    check_exact(text_first, 3, with_halo(VLQA_CHUNK_IMAGE, 1, 3, VLQA_ORDER_RASTER), 6);
+    check_exact(text_first, 3, with_halo(VLQA_CHUNK_IMAGE, 1, 6, VLQA_ORDER_RASTER), 9);
 }
 
 TEST(without_context_nothing_is_cut)
