@@ -45,7 +45,8 @@ struct ask_pass {
     int slot;              /* -1: their own slots; else slot, slot + 1, ... seeing all before */
     int layer_end;
     struct kv_block *capture;
-    const struct tap *tap; /* its rows are of all n, and in the last batch */
+    const int32_t *capture_row; /* [n] */
+    const struct tap *tap;      /* its rows are of all n, and in the last batch */
     float *logits;
 };
 

@@ -77,36 +77,21 @@ static struct record_shape chunk_shape(const struct vlqa_engine *e, const struct
     return shape;
 }
 
-/* Right behind the prefix, in slots that are overwritten when all chunks are placed. Rows to keep
- * and rows of the halo take turns where a cell's lines do; cuts change no bit. */
-static vlqa_status run_made(struct ask *a, const struct made *made, const struct record *r)
-{
-    int kept = 0;
-    for (int begin = 0, end; begin < made->n; begin = end) {
-        int halo = made->halo[begin];
-        struct kv_block block;
-        struct ask_pass pass = {.row = made->slot + begin,
-                                .pos = made->pos + begin,
-                                .slot = a->layout.prefix_end + begin};
-        for (end = begin + 1; end < made->n && made->halo[end] == halo; end++)
-            ;
-        if (!halo) {
-            block_of(r, kept, end - begin, &block);
-            pass.capture = &block;
-            kept += end - begin;
-        }
-        TRY(ask_run(a, "chunks", end - begin, &pass));
-    }
-    return VLQA_OK;
-}
-
+/* Right behind the prefix, in slots that are overwritten when all chunks are placed. */
 static vlqa_status make(struct ask *a, const struct made *made, struct key key,
                         const struct record_shape *shape, const struct record **out)
 {
     struct record *r;
+    struct kv_block block;
     vlqa_status status;
+    struct ask_pass pass = {.row = made->slot,
+                            .pos = made->pos,
+                            .slot = a->layout.prefix_end,
+                            .capture = &block,
+                            .capture_row = made->kept};
     TRY(store_new(&a->s->env, a->s->engine->store, key, shape, &r));
-    status = run_made(a, made, r);
+    block_of(r, 0, shape->rows, &block);
+    status = ask_run(a, "chunks", made->n, &pass);
     if (status != VLQA_OK) {
         store_drop(a->s->engine->store, r);
         return status;

@@ -28,7 +28,7 @@ static void push_made(int n, struct arena *mem, struct made *out)
     out->n = 0;
     out->slot = arena_push(mem, rows * sizeof *out->slot);
     out->pos = arena_push(mem, rows * sizeof *out->pos);
-    out->halo = arena_push(mem, rows);
+    out->kept = arena_push(mem, rows * sizeof *out->kept);
 }
 
 size_t layout_bytes(int n)
@@ -204,10 +204,9 @@ void layout_made(const struct layout *l, const struct piece *p, struct arena *me
         struct pos at = l->pos[slot];
         int halo = slot != mine[own];
         if (halo && distance(l, p, slot) > l->halo) continue;
-        own += !halo;
         out->slot[out->n] = slot;
         out->pos[out->n] = (struct pos){at.t + by, at.h + by, at.w + by};
-        out->halo[out->n++] = (uint8_t)halo;
+        out->kept[out->n++] = halo ? -1 : own++;
     }
 }
 

@@ -55,7 +55,7 @@ struct made { /* what is computed to make a piece: ascending slots, positions as
     int n;
     int32_t *slot;
     struct pos *pos;
-    uint8_t *halo; /* [n] nonzero: it is seen and not kept */
+    int32_t *kept; /* [n] row of the piece; negative: of the halo, seen and not kept */
 };
 
 /* Arrays are pushed on mem: at most layout_bytes(n), one struct made included. */

@@ -53,7 +53,8 @@ static struct rows rows_of(struct ask *a, const struct ask_pass *p, int begin, i
                          .slot = slot,
                          .pos = pos,
                          .span = span,
-                         .depth = depth};
+                         .depth = depth,
+                         .capture_row = p->capture ? p->capture_row + begin : NULL};
 }
 
 /* Rows [begin, begin + n) of a pass of `total`. */
@@ -61,24 +62,15 @@ static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n,
 {
     int last = begin + n == total;
     size_t mark = arena_mark(&a->s->scratch);
-    struct kv_block capture;
     struct tap tap;
     struct pass pass = {.rows = rows_of(a, p, begin, n, total),
                         .layer_end = p->layer_end,
+                        .capture = p->capture,
                         .logits = last ? p->logits : NULL};
     if (last && p->tap) {
         tap = *p->tap;
         tap.first -= begin; /* from here on */
         pass.tap = &tap;
-    }
-    if (p->capture) {
-        capture = *p->capture;
-        capture.rows = n;
-        for (int i = 0; i < capture.layers; i++) {
-            capture.k[i] = mat_rows(capture.k[i], begin, n);
-            capture.v[i] = mat_rows(capture.v[i], begin, n);
-        }
-        pass.capture = &capture;
     }
     if (!p->capture)
         a->flops += decoder_flops(&a->s->engine->decoder.config, &pass.rows, p->layer_end);

@@ -4,7 +4,7 @@
 #include <math.h>
 
 struct stay { /* of the rows that are still in a pass that rows leave: [n] each */
-    int32_t *visual_row, *slot, *depth;
+    int32_t *visual_row, *slot, *depth, *capture_row;
     struct pos *pos;
     struct span *span;
     int32_t *from; /* where they stood before others left */
@@ -19,6 +19,7 @@ struct work {         /* of one pass over n rows; compute: f32 or bf16 */
     struct mat q;       /* [n, heads * head_dim] f32 */
     struct mat key;     /* [n, kv_heads * head_dim] f32: before the norm */
     struct mat raw, v;  /* [n, kv_heads * head_dim] kv: K without a place, V */
+    struct mat packed;  /* [n, packed_cols] codes of raw or v */
     struct mat k;       /* [n, kv_heads * head_dim] kv: K rotated */
     struct mat mixed;   /* [n, heads * head_dim] compute: what attention read */
     struct mat delta;   /* [n, hidden] f32: what a half layer adds */
@@ -43,6 +44,7 @@ static void work_layout(const struct decoder_config *c, int n, struct arena *mem
     w->stay.visual_row = arena_push(mem, rows * sizeof *w->stay.visual_row);
     w->stay.slot = arena_push(mem, rows * sizeof *w->stay.slot);
     w->stay.depth = arena_push(mem, rows * sizeof *w->stay.depth);
+    w->stay.capture_row = arena_push(mem, rows * sizeof *w->stay.capture_row);
     w->stay.pos = arena_push(mem, rows * sizeof *w->stay.pos);
     w->stay.span = arena_push(mem, rows * sizeof *w->stay.span);
     w->stay.from = arena_push(mem, rows * sizeof *w->stay.from);
@@ -52,6 +54,7 @@ static void work_layout(const struct decoder_config *c, int n, struct arena *mem
     w->key = push(mem, DT_F32, n, kv_dim);
     w->raw = push(mem, c->kv, n, kv_dim);
     w->v = push(mem, c->kv, n, kv_dim);
+    w->packed = push(mem, DT_I8, n, packed_cols(kv_dim, c->kv_heads));
     w->k = push(mem, c->kv, n, kv_dim);
     w->mixed = push(mem, c->compute, n, q_dim);
     w->delta = push(mem, DT_F32, n, c->hidden);
@@ -126,28 +129,34 @@ static void count_attention(struct backend *be, const struct tap *tap, int layer
     }
 }
 
+/* What the pass leaves for later ones; it goes on with what it computed. */
+static void capture(struct backend *be, const struct decoder_config *c, const struct work *w,
+                    struct mat out, struct mat values)
+{
+    if (out.dtype == DT_I8) {
+        k_code(be, w->packed, values, c->kv_heads);
+        values = w->packed;
+    }
+    k_scatter(be, out, w->rows.capture_row, values);
+}
+
 static void keys_and_values(struct backend *be, const struct decoder *m, int i,
                             const struct pass *pass, const struct work *w)
 {
     const struct decoder_config *c = &m->config;
     const struct decoder_layer *layer = &m->layer[i];
-    const struct kv_block *capture = pass->capture;
-    int packs = capture && capture->k[i].dtype == DT_I8;
-    struct mat raw = capture && !packs ? capture->k[i] : w->raw;
-    struct mat v = capture && !packs ? capture->v[i] : w->v;
     k_rmsnorm(be, w->norm, w->x, layer->input_norm, c->hidden, c->eps);
     k_matmul(be, w->key, w->norm, layer->k, NULL, ACT_NONE);
-    k_matmul(be, v, w->norm, layer->v, NULL, ACT_NONE);
-    k_rmsnorm(be, raw, w->key, layer->k_norm, c->head_dim, c->eps);
-    if (packs) { /* for those who come later: this pass goes on with what it computed */
-        k_code(be, capture->k[i], raw, c->kv_heads);
-        k_code(be, capture->v[i], v, c->kv_heads);
+    k_matmul(be, w->v, w->norm, layer->v, NULL, ACT_NONE);
+    k_rmsnorm(be, w->raw, w->key, layer->k_norm, c->head_dim, c->eps);
+    if (pass->capture) { /* raw knows no place: a chunk may go anywhere */
+        capture(be, c, w, pass->capture->k[i], w->raw);
+        capture(be, c, w, pass->capture->v[i], w->v);
     }
-    k_rope(be, w->k, raw, c->kv_heads,
-           w->cos_sin); /* raw knows no place: a chunk may go anywhere */
+    k_rope(be, w->k, w->raw, c->kv_heads, w->cos_sin);
     k_trace(be, "text.k", i, w->k);
     k_scatter(be, pass->kv->k[i], w->rows.slot, w->k);
-    k_scatter(be, pass->kv->v[i], w->rows.slot, v);
+    k_scatter(be, pass->kv->v[i], w->rows.slot, w->v);
 }
 
 static void attend(struct backend *be, const struct decoder *m, int i, const struct pass *pass,
@@ -202,8 +211,9 @@ static void head(struct backend *be, const struct decoder *m, const struct work 
 
 static void work_narrow(struct work *w, int n)
 {
-    struct mat *of_rows[] = {&w->x, &w->norm,  &w->q,     &w->key,     &w->raw,   &w->v,
-                             &w->k, &w->mixed, &w->delta, &w->gate_up, &w->inner, &w->cos_sin};
+    struct mat *of_rows[] = {&w->x,       &w->norm,   &w->q,      &w->key,   &w->raw,
+                             &w->v,       &w->packed, &w->k,      &w->mixed, &w->delta,
+                             &w->gate_up, &w->inner,  &w->cos_sin};
     for (size_t i = 0; i < sizeof of_rows / sizeof *of_rows; i++)
         of_rows[i]->rows = n;
 }
@@ -234,6 +244,7 @@ static void rows_leave(struct backend *be, const struct decoder *m, int i, struc
         s->visual_row[n] = s->visual_row[r];
         s->slot[n] = s->slot[r];
         s->depth[n] = s->depth[r];
+        s->capture_row[n] = s->capture_row[r];
         s->pos[n] = s->pos[r];
         s->span[n++] = s->span[r];
     }
@@ -249,11 +260,16 @@ static void rows_own(struct work *w)
     memcpy(w->stay.visual_row, rows->visual_row, n * sizeof *rows->visual_row);
     memcpy(w->stay.slot, rows->slot, n * sizeof *rows->slot);
     memcpy(w->stay.depth, rows->depth, n * sizeof *rows->depth);
+    if (rows->capture_row)
+        memcpy(w->stay.capture_row, rows->capture_row, n * sizeof *rows->capture_row);
+    else
+        memset(w->stay.capture_row, -1, n * sizeof *rows->capture_row);
     memcpy(w->stay.pos, rows->pos, n * sizeof *rows->pos);
     memcpy(w->stay.span, rows->span, n * sizeof *rows->span);
     rows->visual_row = w->stay.visual_row;
     rows->slot = w->stay.slot;
     rows->span = w->stay.span;
+    rows->capture_row = w->stay.capture_row;
 }
 
 void decoder_forward(struct backend *be, const struct decoder *m, const struct pass *pass,

@@ -48,9 +48,9 @@ struct rows { /* what goes through the decoder; index arrays are host memory */
     const int32_t *slot;     /* [n] where its K and V go */
     const struct span *span; /* [n] which slots it sees */
     /* [n] layers that it goes through whole; in the next one only its K and V are written, then it
-     * leaves the pass, which ends when no row is left. NULL: all rows stay to the end. A pass that
-     * captures is left by all rows at once */
+     * leaves the pass, which ends when no row is left. NULL: all rows stay to the end */
     const int32_t *depth;
+    const int32_t *capture_row; /* [n] where it goes in the pass's capture; negative: nowhere */
 };
 
 #define TAP_MAX_COUNTS 3
@@ -74,7 +74,7 @@ struct pass {
     struct rows rows;
     struct kv *kv;
     int layer_end; /* 0: all. A pass may stop early: its rows are then in the KV so far */
-    struct kv_block *capture; /* optional out: [n] rows, packed if it is */
+    struct kv_block *capture; /* optional out, of codes or values, by rows.capture_row */
     const struct tap *tap;    /* optional */
     float *logits; /* optional out, host memory: [vocab] of the last row, which stays to the end */
 };

@@ -457,7 +457,7 @@ static void check_made(struct page *page, const struct piece *p, int halo)
         if (!is_mine && !seen(page, p, halo, slot)) continue;
         REQUIRE(n < made.n);
         CHECK_EQ(made.slot[n], slot);
-        CHECK_EQ(made.halo[n], !is_mine);
+        CHECK_EQ(made.kept[n], is_mine ? own : -1);
         CHECK_EQ(made.pos[n].t - page->l.pos[slot].t, made.pos[0].t - page->l.pos[made.slot[0]].t);
         if (is_mine) /* where it stands among the others, the same as without a halo */
             CHECK(memcmp(&made.pos[n], &page->l.piece_own[p->begin + own], sizeof *made.pos) == 0);
