@@ -1,0 +1,149 @@
+/* test_cmd_eval.c - the verb eval: rows in and out, numbers, what it refuses. */
+#include "tests/check.h"
+#include "tests/eval/run_cli.h"
+
+static struct run *score(const char *metric, const char *rows)
+{
+    return run_cli((struct setup){.input = rows}, ARGS("eval", "--score", metric, "-"));
+}
+
+TEST(rows_come_out_as_they_are_with_scores)
+{
+    struct run *r = score("chartqa", "{ \"id\" : 1.50, \"prediction\":\"14\",\"answer\":\"14\"}\n"
+                                     "\n"
+                                     "{\"prediction\": \" Yes\", \"answers\": [\"yes\"], "
+                                     "\"split\": \"test_human\", \"deep\": {\"score\": [1, {}]}}");
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "{\"id\" : 1.50, \"prediction\":\"14\", \"answer\":\"14\", \"score\": 1}\n"
+                      "{\"prediction\": \" Yes\", \"answers\": [\"yes\"], "
+                      "\"split\": \"test_human\", \"deep\": {\"score\": [1, {}]}, \"score\": 1, "
+                      "\"score_lmms\": 0}\n");
+    CHECK_STR(r->err, "{\"metric\":\"chartqa\",\"rows\":2,\"vlmevalkit\":{\"test_human\":100,"
+                      "\"Overall\":100},\"lmms_eval\":{\"relaxed_overall\":0.5,"
+                      "\"relaxed_human_split\":0},\"mean_of_splits\":100}\n");
+}
+
+TEST(choices_tell_the_letter)
+{
+    struct run *r = score("mcq", "{\"prediction\": \"B.\", \"answer\": \"B\", "
+                                 "\"options\": {\"A\": \"x\", \"B\": \"y\"}}\n"
+                                 "{\"prediction\": \"?\", \"answer\": \"B\", "
+                                 "\"options\": {\"A\": \"x\", \"B\": \"y\"}}\n");
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "\"score\": 1, \"extracted\": \"B\"}\n");
+    CHECK_HAS(r->out, "\"score\": 0, \"extracted\": \"Z\"}\n");
+    CHECK_HAS(r->err, "\"Overall\":0.5}");
+}
+
+TEST(regrading_replaces_what_was_there)
+{
+    static const char rows[] =
+        "{\"metric\": \"anls\", \"score\": 0.5, \"prediction\": \"12\", \"answers\": [\"13\"]}\n"
+        "{\"score\": 0, \"metric\": \"relaxed_accuracy\", \"score_lmms\": 3, "
+        "\"prediction\": \"1\", \"answers\": [\"1\"], \"extracted\": \"Q\"}\n";
+    struct run *r = run_cli((struct setup){.input = rows}, ARGS("eval", "--regrade", "-"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out,
+              "{\"metric\": \"anls\", \"prediction\": \"12\", \"answers\": [\"13\"], "
+              "\"score\": 0.5}\n"
+              "{\"metric\": \"relaxed_accuracy\", \"prediction\": \"1\", \"answers\": [\"1\"], "
+              "\"score\": 1}\n");
+    CHECK_HAS(r->err, "{\"metric\":\"chartqa\",\"rows\":1,");
+    CHECK_HAS(r->err, "{\"metric\":\"anls\",\"rows\":1,");
+    CHECK_HAS(r->err, "vlqa: 1 of 2 rows that had a score have another now\n");
+}
+
+TEST(bad_rows_are_named_with_line_and_reason)
+{
+    static const struct {
+        const char *metric, *row, *reason;
+    } bad[] = {
+        {"em", "{\"prediction\": \"x\"", "line 2: "},
+        {"em", "[1]", "line 2: is array, expected an object"},
+        {"em", "{\"answer\": \"x\"}", "line 2: prediction is missing, expected a text"},
+        {"em", "{\"prediction\": 7, \"answer\": \"x\"}", "prediction is number, expected a text"},
+        {"em", "{\"prediction\": \"x\"}", "answer is missing, expected a text"},
+        {"em", "{\"prediction\": \"x\", \"answers\": [\"y\", 7]}", "answers holds number"},
+        {"em", "{\"prediction\": \"\xff\", \"answer\": \"x\"}", "line 2: "},
+        {"mcq", "{\"prediction\": \"x\", \"answer\": \"A\"}", "options is missing"},
+        {"mcq", "{\"prediction\": \"x\", \"answer\": \"A\", \"options\": {\"a\": \"x\"}}",
+         "options: a is string, expected A to Z"},
+        {"mcq", "{\"prediction\": \"x\", \"answer\": \"red\", \"options\": {\"A\": \"x\"}}",
+         "answer is red, expected a letter"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        char rows[512];
+        struct run *r;
+        snprintf(rows, sizeof rows,
+                 "{\"prediction\": \"x\", \"answer\": \"X\", \"options\": {\"X\": \"x\"}}\n%s\n",
+                 bad[i].row);
+        r = score(bad[i].metric, rows);
+        CHECK_EQ(r->code, 2);
+        CHECK_HAS(r->err, "vlqa: standard input, line 2");
+        CHECK_HAS(r->err, bad[i].reason);
+        CHECK(!strstr(r->err, "\"rows\"")); /* no numbers of a part */
+        CHECK_HAS(r->out, "\"score\": 1");  /* the row before is there */
+    }
+}
+
+TEST(usage_errors_say_what_is_missing)
+{
+    struct run *r = run_script("", ARGS("eval"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "give --score or --regrade");
+    r = run_script("", ARGS("eval", "--score", "bleu", "x"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "--score is bleu, expected chartqa, anls, ocrbench, mcq, f1 or em");
+    r = run_script("", ARGS("eval", "--score", "em"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "no rows");
+    r = run_script("", ARGS("eval", "--score", "em", "nowhere.jsonl"));
+    CHECK_EQ(r->code, 1);
+    CHECK_HAS(r->err, "nowhere.jsonl: cannot open");
+    r = run_cli((struct setup){.input = "{\"prediction\": \"x\", \"answer\": \"x\"}"},
+                ARGS("eval", "--regrade", "-"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "line 1: metric is missing");
+}
+
+TEST(lines_of_ten_megabytes_are_scored)
+{
+    enum { N = 10 << 20 };
+    char *rows = malloc(2 * N + 200), *at = rows;
+    struct run *r;
+    REQUIRE(rows);
+    for (int i = 0; i < 2; i++) {
+        at += sprintf(at, "{\"answer\":\"%c\",\"prediction\":\"", i ? 'x' : 'y');
+        memset(at, 'x', N);
+        at += N;
+        at += sprintf(at, "\"}\n");
+    }
+    put_file("long.jsonl", rows, (size_t)(at - rows));
+    r = run_script("", ARGS("eval", "--score", "ocrbench", "long.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->err, "\"Final Score\":1,");
+    free(rows);
+}
+
+TEST(an_empty_file_has_no_numbers)
+{
+    struct run *r = score("em", "\n \n");
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "");
+    CHECK_STR(r->err, "");
+}
+
+TEST(closed_output_is_an_error)
+{
+    struct run *r = run_cli((struct setup){.input = "{\"prediction\": \"x\", \"answer\": \"x\"}\n",
+                                           .output = "/dev/full"},
+                            ARGS("eval", "--score", "em", "-"));
+    CHECK_EQ(r->code, 1);
+    CHECK_HAS(r->err, "standard output");
+}
+
+int main(int argc, char **argv)
+{
+    run_begin(FAKE_CLI);
+    return check_main(argc, argv);
+}
