@@ -11,6 +11,18 @@ struct text text_of(const char *terminated)
     return (struct text){terminated, strlen(terminated)};
 }
 
+int text_is_utf8(struct text text)
+{
+    int32_t code;
+    for (size_t i = 0; i < text.bytes;) {
+        utf8proc_ssize_t bytes = utf8proc_iterate((const uint8_t *)text.at + i,
+                                                  (utf8proc_ssize_t)(text.bytes - i), &code);
+        if (bytes <= 0) return 0;
+        i += (size_t)bytes;
+    }
+    return 1;
+}
+
 struct codes codes_decode(struct text text, struct arena *arena)
 {
     int32_t *out = arena_push(arena, text.bytes * sizeof *out);

@@ -20,6 +20,7 @@ struct codes {
 };
 
 struct text text_of(const char *terminated);
+int text_is_utf8(struct text text);
 
 /* A byte that begins no well-formed sequence becomes U+FFFD. */
 struct codes codes_decode(struct text text, struct arena *arena);
