@@ -1,4 +1,5 @@
-/* cmd_eval.c - the verb eval: grades answers. */
+/* cmd_eval.c - the verb eval: lists data sets, grades answers. */
+#include "eval/dataset_list.h"
 #include "eval/metric.h"
 #include "eval/score.h"
 #include "eval/verbs.h"
@@ -8,7 +9,10 @@
 struct eval_args {
     struct cli_args common;
     int score; /* a metric + 1 */
-    const char *file, *regrade;
+    const char *file, *regrade, *list;
+    struct dataset_options data;
+    const char *prompt;
+    int limit;
 };
 
 static int read_metric(const char *text, void *field)
@@ -25,9 +29,11 @@ static int usage(struct cli *cli, const char *message)
 
 static int evaluate(struct cli *cli, const struct eval_args *a)
 {
-    if (a->regrade && a->file) return usage(cli, "--regrade has its file, and another is given");
+    if ((a->regrade || a->list) && a->file)
+        return usage(cli, "--list and --regrade have their file, and another is given");
+    if (a->list) return dataset_list(cli, a->list, &a->data, a->prompt, a->limit);
     if (a->regrade) return score_rows(cli, a->regrade, a->score - 1, 0);
-    if (!a->score) return usage(cli, "nothing to do: give --score or --regrade");
+    if (!a->score) return usage(cli, "nothing to do: give --score, --regrade or --list");
     if (!a->file) return usage(cli, "no rows: give a file of JSON lines, or - for standard input");
     return score_rows(cli, a->file, a->score - 1, 1);
 }
@@ -53,6 +59,19 @@ static const struct arg args[] = {
      .help = "grade the rows of FILE: chartqa, anls, ocrbench, mcq, f1, em"},
     {ARG_TEXT, .name = "regrade", .value = "FILE", FIELD(regrade),
      .help = "grade rows again, each by the metric that it names"},
+    {ARG_HEADING, .name = "Data sets"},
+    {ARG_TEXT, .name = "list", .value = "DATASET", FIELD(list),
+     .help = "print the rows of a data set with their prompts, one JSON object a line"},
+    {ARG_TEXT, .name = "format", .value = "NAME", FIELD(data.format),
+     .help = "chartqa, vqa, tsv, jsonl or longbench [by what is there]"},
+    {ARG_TEXT, .name = "split", .value = "NAME", FIELD(data.split),
+     .help = "of a ChartQA folder: train, val or test [test]"},
+    {ARG_TEXT, .name = "images", .value = "DIR", FIELD(data.images),
+     .help = "where the images of an official JSON are [beside it]"},
+    {ARG_TEXT, .name = "prompt", .value = "NAME", .fallback = "vlmevalkit", FIELD(prompt),
+     .help = "vlmevalkit, lmms-eval, qwen, infoflow, or a file with {question} in it"},
+    {ARG_INT, .name = "limit", .value = "N", .min = 0, .max = 1 << 30, .fallback = "0",
+     FIELD(limit), .help = "the first rows only; 0: all"},
     {ARG_HEADING, .name = "Output"},
     {ARG_FLAG, .name = "quiet", .letter = 'q', .help = "only results and errors", CLI_FIELD(quiet)},
     {ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)},
@@ -60,29 +79,38 @@ static const struct arg args[] = {
 
 const struct verb verb_eval = {
     .name = "eval",
-    .summary = "grade answers as VLMEvalKit, lmms-eval and LongBench do",
+    .summary = "read data sets, grade answers as their references do",
     .synopsis = "Usage: vlqa eval --score METRIC FILE\n"
-                "       vlqa eval --regrade FILE\n",
-    .notes =
-        "A row is {\"prediction\": TEXT} and what is right: \"answers\" or \"targets\", a text\n"
-        "or a list of them, or \"answer\", a cell of a data file (a Python list in it is read\n"
-        "as one); for mcq \"answer\", a letter, and \"options\": {\"A\": TEXT, ...}. \"split\",\n"
-        "\"category\", \"dataset\" and \"cycle_category\" group the numbers. Rows come out in\n"
-        "their order, as they are, with \"score\" from 0 to 1, \"score_lmms\" where lmms-eval\n"
-        "scores otherwise, and \"extracted\", the letter of mcq (Z: none). The numbers of the\n"
-        "whole are one JSON object on standard error.\n"
-        "\n"
-        "  chartqa   numbers within 5 %, other texts but for case (VLMEvalKit, lmms-eval)\n"
-        "  anls      InfographicVQA, DocVQA (VLMEvalKit, lmms-eval, the RRC server)\n"
-        "  ocrbench  an answer is inside the prediction (VLMEvalKit, lmms-eval)\n"
-        "  mcq       exact matching of options, no judge (VLMEvalKit, lmms-eval's HRBench)\n"
-        "  f1        words in common (LongBench qa_f1)\n"
-        "  em        equal but for blanks and case (VLMEvalKit accuracy)\n"
-        "\n"
-        "Examples:\n"
-        "  vlqa eval --score chartqa rows.jsonl > scored.jsonl\n"
-        "  vlqa eval --score anls - < rows.jsonl 2> numbers.json\n"
-        "  vlqa eval --regrade run.jsonl > regraded.jsonl\n",
+                "       vlqa eval --regrade FILE\n"
+                "       vlqa eval --list DATASET [--prompt NAME] [OPTION]...\n",
+    .notes = "A row is {\"prediction\": TEXT} and what is right: \"answers\" or \"targets\", a\n"
+             "text or a list of them, or \"answer\", a cell of a data file (a Python list in it\n"
+             "is read as one); for mcq \"answer\", a letter, and \"options\": {\"A\": TEXT, ...}.\n"
+             "\"split\", \"category\", \"dataset\" and \"cycle_category\" group the numbers. Rows\n"
+             "come out in their order, as they are, with \"score\" from 0 to 1, \"score_lmms\"\n"
+             "where lmms-eval scores otherwise, and \"extracted\", the letter of mcq (Z: none).\n"
+             "The numbers of the whole are one JSON object on standard error.\n"
+             "\n"
+             "  chartqa   numbers within 5 %, other texts but for case (VLMEvalKit, lmms-eval)\n"
+             "  anls      InfographicVQA, DocVQA (VLMEvalKit, lmms-eval, the RRC server)\n"
+             "  ocrbench  an answer is inside the prediction (VLMEvalKit, lmms-eval)\n"
+             "  mcq       options by exact matching, no judge (VLMEvalKit, lmms-eval hrbench)\n"
+             "  f1        words in common (LongBench qa_f1)\n"
+             "  em        equal but for blanks and case (VLMEvalKit accuracy)\n"
+             "\n"
+             "A data set is a ChartQA folder, the official JSON of InfographicVQA or DocVQA,\n"
+             "a TSV of VLMEvalKit, JSON lines as of vlqa study (also with id, options, metric,\n"
+             "category and split), or LongBench's. What --list prints has all that --regrade\n"
+             "needs but the prediction; it reads every row, and fails at the first that is\n"
+             "wrong.\n"
+             "\n"
+             "A file for --prompt may hold {question}, {options} (\"A. ...\" lines) and {hint}.\n"
+             "\n"
+             "Examples:\n"
+             "  vlqa eval --score chartqa rows.jsonl > scored.jsonl\n"
+             "  vlqa eval --score anls - < rows.jsonl 2> numbers.json\n"
+             "  vlqa eval --list \"ChartQA Dataset\" --split val > questions.jsonl\n"
+             "  vlqa eval --regrade answered.jsonl > scored.jsonl\n",
     .arg = args,
     .n_args = (int)(sizeof args / sizeof *args),
     .run = run,

@@ -90,7 +90,7 @@ TEST(usage_errors_say_what_is_missing)
 {
     struct run *r = run_script("", ARGS("eval"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "give --score or --regrade");
+    CHECK_HAS(r->err, "give --score, --regrade or --list");
     r = run_script("", ARGS("eval", "--score", "bleu", "x"));
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "--score is bleu, expected chartqa, anls, ocrbench, mcq, f1 or em");
@@ -104,6 +104,40 @@ TEST(usage_errors_say_what_is_missing)
                 ARGS("eval", "--regrade", "-"));
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "line 1: metric is missing");
+}
+
+/* What is listed, answered and graded again is graded by the data set's metric. */
+TEST(a_listed_row_needs_only_its_prediction)
+{
+    static const char tsv[] =
+        "index\tquestion\tA\tB\tanswer\tcategory\timage\n"
+        "4\tWhich?\tred\tblue\tB\tc\t5\n"
+        "5\tWhat?\t\t\t['x', 'y']\t\t" /* 68 characters: no reference */
+        "YWJjZGVmZ2hpamtsbW5vcGFiY2RlZmdoaWprbG1ub3BhYmNkZWZnaGlqa2xtbm9wYWJj\n";
+    static const char answered[] = "{\"prediction\":\" blue\",";
+    char rows[1024];
+    struct run *r;
+    put_file("q.tsv", tsv, sizeof tsv - 1);
+    r = run_script("", ARGS("eval", "--list", "q.tsv", "--prompt", "qwen"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    CHECK_STR(r->out,
+              "{\"id\":\"4\",\"metric\":\"mcq\",\"image_bytes\":[51],\"prompt\":\"Question: "
+              "Which?\\nOptions:\\nA. red\\nB. blue\\nAnswer with the option letter only.\","
+              "\"options\":{\"A\":\"red\",\"B\":\"blue\"},\"answer\":\"B\",\"category\":\"c\"}\n"
+              "{\"id\":\"5\",\"metric\":\"em\",\"image_bytes\":[51],\"prompt\":\"What?\\nPlease "
+              "answer concisely with short words or phrases when possible.\","
+              "\"answers\":[\"x\",\"y\"]}\n");
+    snprintf(rows, sizeof rows, "%s%.*s\n", answered, (int)strcspn(r->out + 1, "\n"), r->out + 1);
+    r = run_cli((struct setup){.input = rows}, ARGS("eval", "--regrade", "-"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "\"score\": 1, \"extracted\": \"B\"}\n");
+    r = run_script("", ARGS("eval", "--list", "q.tsv", "--limit", "1", "--prompt", "infoflow"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "infoflow has no prompt for rows of multiple choice");
+    r = run_script("", ARGS("eval", "--list", "nowhere.tsv"));
+    CHECK_EQ(r->code, 1);
+    CHECK_HAS(r->err, "nowhere.tsv: cannot open");
 }
 
 TEST(lines_of_ten_megabytes_are_scored)
