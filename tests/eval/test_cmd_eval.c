@@ -90,7 +90,7 @@ TEST(usage_errors_say_what_is_missing)
 {
     struct run *r = run_script("", ARGS("eval"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "give --score, --regrade or --list");
+    CHECK_HAS(r->err, "give --score, --regrade, --compare or --list");
     r = run_script("", ARGS("eval", "--score", "bleu", "x"));
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "--score is bleu, expected chartqa, anls, ocrbench, mcq, f1 or em");
@@ -138,6 +138,65 @@ TEST(a_listed_row_needs_only_its_prediction)
     r = run_script("", ARGS("eval", "--list", "nowhere.tsv"));
     CHECK_EQ(r->code, 1);
     CHECK_HAS(r->err, "nowhere.tsv: cannot open");
+}
+
+/* Rows i of n with a score that is 1 where i % period is below right. */
+static void put_run(const char *path, int n, int right, int period)
+{
+    char rows[16384], *at = rows;
+    for (int i = 0; i < n; i++)
+        at += sprintf(at, "{\"id\": \"q%d\", \"metric\": \"em\", \"score\": %d}\n", i,
+                      i % period < right);
+    put_file(path, rows, (size_t)(at - rows));
+}
+
+TEST(runs_are_compared_by_id)
+{
+    struct run *r;
+    struct json_doc *doc;
+    put_run("a", 300, 5, 10);
+    put_run("b", 290, 7, 10);
+    r = run_script("", ARGS("eval", "--compare", "a", "b"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "em        290 questions: A 50.00, B 70.00, B - A +20.00 [+");
+    CHECK_HAS(r->out, "right in A alone 0, in B alone 58, p 6.9e-18: B is better\n");
+    CHECK_HAS(r->err, "left out: 10 rows of A and 0 of B");
+    r = run_script("", ARGS("eval", "--compare", "b", "a", "-q"));
+    CHECK_HAS(r->out, ": A is better\n");
+    CHECK_STR(r->err, "");
+    put_run("b", 300, 6, 12); /* right elsewhere, as often */
+    r = run_script("", ARGS("eval", "--compare", "a", "b"));
+    CHECK_HAS(r->out, "in B alone 75, p 1: the difference is noise\n");
+    r = run_script("", ARGS("eval", "--compare", "a", "b", "--json"));
+    doc = run_json(r);
+    REQUIRE(doc);
+    CHECK(run_number(doc, NULL, "noise") > 0 && run_number(doc, NULL, "questions") > 299);
+    CHECK(run_number(doc, NULL, "low") < 0 && run_number(doc, NULL, "high") > 0);
+    json_free(doc);
+}
+
+TEST(runs_that_cannot_be_compared_are_refused)
+{
+    static const char *const bad[][2] = {
+        {"{\"score\": 1}", "b, line 1: id is missing"},
+        {"{\"id\": \"q0\"}", "b, line 1: score is missing"},
+        {"{\"id\": \"q0\", \"score\": 3}", "b, line 1: score is beyond its range"},
+        {"{\"id\": 1, \"score\": 1}\n{\"id\": 1, \"score\": 0}", "line 2: its id was on line 1"},
+        {"{\"id\": \"q0\", \"score\": 1, \"metric\": \"f1\"}", "one id and two metrics"},
+        {"{\"id\": \"x\", \"score\": 1}", "have no id in common"},
+        {"", "have no id in common"}};
+    struct run *r;
+    put_run("a", 3, 1, 2);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        put_file("b", bad[i][0], strlen(bad[i][0]));
+        r = run_script("", ARGS("eval", "--compare", "a", "b"));
+        CHECK_EQ(r->code, 2);
+        CHECK_HAS(r->err, bad[i][1]);
+        CHECK_STR(r->out, "");
+    }
+    r = run_script("", ARGS("eval", "--compare", "a"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "--compare needs two files");
 }
 
 TEST(lines_of_ten_megabytes_are_scored)
