@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-static const struct verb *const verbs[] = {&verb_ask, &verb_bench, &verb_cache, &verb_inspect,
-                                           &verb_study};
+static const struct verb *const verbs[] = {&verb_ask,  &verb_bench,   &verb_cache,
+                                           &verb_eval, &verb_inspect, &verb_study};
 enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static int print_overview(void)

@@ -25,15 +25,21 @@ static cJSON *top(const struct report *r)
     return r->level[r->depth - 1];
 }
 
-/* Takes value over. */
-static void open_value(struct report *r, const char *name, cJSON *value)
+/* Takes value over; 0: it is gone. */
+static int add(struct report *r, const char *name, cJSON *value)
 {
     int added = value && (name ? cJSON_AddItemToObject(top(r), name, value)
                                : cJSON_AddItemToArray(top(r), value));
-    assert(r->depth < REPORT_DEPTH);
     if (!added) cJSON_Delete(value);
-    r->level[r->depth++] = added ? value : NULL;
     r->failed |= !added;
+    return added;
+}
+
+static void open_value(struct report *r, const char *name, cJSON *value)
+{
+    int added = add(r, name, value);
+    assert(r->depth < REPORT_DEPTH);
+    r->level[r->depth++] = added ? value : NULL;
 }
 
 void report_open(struct report *r, const char *name)
@@ -71,7 +77,7 @@ static char *without_nul(const char *utf8, size_t bytes)
 void report_text(struct report *r, const char *name, const char *utf8, size_t bytes)
 {
     char *copy = without_nul(utf8, bytes);
-    if (!copy || !cJSON_AddStringToObject(top(r), name, copy)) r->failed = 1;
+    (void)add(r, name, copy ? cJSON_CreateString(copy) : NULL);
     heap_free(copy);
 }
 
@@ -82,22 +88,17 @@ void report_string(struct report *r, const char *name, const char *utf8)
 
 void report_ints(struct report *r, const char *name, const int *value, int n)
 {
-    cJSON *array = cJSON_CreateIntArray(value, n);
-    if (array && cJSON_AddItemToObject(top(r), name, array)) return;
-    cJSON_Delete(array);
-    r->failed = 1;
+    (void)add(r, name, cJSON_CreateIntArray(value, n));
 }
 
 void report_int(struct report *r, const char *name, int64_t value)
 {
-    if (!cJSON_AddNumberToObject(top(r), name, (double)value)) r->failed = 1;
+    (void)add(r, name, cJSON_CreateNumber((double)value));
 }
 
 void report_number(struct report *r, const char *name, double value)
 {
-    cJSON *added = isfinite(value) ? cJSON_AddNumberToObject(top(r), name, value)
-                                   : cJSON_AddNullToObject(top(r), name);
-    if (!added) r->failed = 1;
+    (void)add(r, name, isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull());
 }
 
 void report_real(struct report *r, const char *name, double value)

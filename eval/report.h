@@ -16,7 +16,7 @@ struct report {
 };
 
 struct report report_begin(void);
-/* A member that is an object or a list; the members of a list have no name: NULL. */
+/* A member that is an object or a list; the members of a list have no name: NULL, also below. */
 void report_open(struct report *r, const char *name);
 void report_open_list(struct report *r, const char *name);
 void report_close(struct report *r); /* the innermost that is open */

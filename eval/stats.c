@@ -99,3 +99,40 @@ struct stats_interval stats_share(const double *x, const double *base, int n, ui
     struct stats_interval r = stats_ratio(x, base, n, seed, work);
     return (struct stats_interval){1 - r.value, 1 - r.high, 1 - r.low};
 }
+
+/* The lower tail of the binomial distribution, term by term in logarithms. */
+double stats_mcnemar(int only_a, int only_b)
+{
+    int n = only_a + only_b, least = only_a < only_b ? only_a : only_b;
+    double term = -n * log(2), sum = exp(term);
+    for (int k = 0; k < least; k++) {
+        term += log((double)(n - k) / (k + 1));
+        sum += exp(term);
+    }
+    return 2 * sum < 1 ? 2 * sum : 1;
+}
+
+static int is_binary(double x)
+{
+    return !(x > 0 && x < 1);
+}
+
+struct stats_pair stats_compare(const double *a, const double *b, int n, uint64_t seed,
+                                double *work)
+{
+    struct stats_pair out = {.n = n, .is_binary = 1};
+    double *difference = work + STATS_RESAMPLES;
+    for (int i = 0; i < n; i++) {
+        out.a += a[i] / n;
+        out.b += b[i] / n;
+        difference[i] = b[i] - a[i];
+        out.only_a += a[i] >= 0.5 && b[i] < 0.5;
+        out.only_b += b[i] >= 0.5 && a[i] < 0.5;
+        out.is_binary &= is_binary(a[i]) && is_binary(b[i]);
+    }
+    out.difference = stats_ratio(difference, NULL, n, seed, work);
+    out.p = stats_mcnemar(out.only_a, out.only_b);
+    out.is_noise =
+        !(out.difference.low > 0 || out.difference.high < 0) || (out.is_binary && out.p >= 0.05);
+    return out;
+}

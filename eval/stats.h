@@ -1,4 +1,5 @@
-/* stats.h - how far one distribution is from another, and how sure a mean over questions is. */
+/* stats.h - how far one distribution is from another, how sure a mean over questions is, and
+ * whether two systems differ. */
 #ifndef EVAL_STATS_H
 #define EVAL_STATS_H
 
@@ -24,5 +25,23 @@ struct stats_interval stats_ratio(const double *x, const double *y, int n, uint6
 /* 1 - sum(x) / sum(base), likewise. */
 struct stats_interval stats_share(const double *x, const double *base, int n, uint64_t seed,
                                   double *work);
+
+/* McNemar's exact test, two-sided: how probable it is that of only_a + only_b coins at least so
+ * many show the same side. 1 where there are none. */
+double stats_mcnemar(int only_a, int only_b);
+
+/* Two systems asked the same n questions, scores from 0 to 1. */
+struct stats_pair {
+    int n;
+    double a, b;                      /* mean scores */
+    struct stats_interval difference; /* of b - a: the mean, paired bootstrap */
+    int only_a, only_b;               /* right (score >= 0.5) in one alone */
+    double p;                         /* stats_mcnemar of these */
+    int is_binary;                    /* all scores are 0 or 1: what the test is made for */
+    int is_noise; /* the interval holds 0, or binary scores have p >= 0.05: no better, no worse */
+};
+/* work [STATS_RESAMPLES + n] */
+struct stats_pair stats_compare(const double *a, const double *b, int n, uint64_t seed,
+                                double *work);
 
 #endif

@@ -4,7 +4,7 @@
 
 #include "eval/args.h"
 
-extern const struct verb verb_ask, verb_bench, verb_cache, verb_inspect, verb_study;
+extern const struct verb verb_ask, verb_bench, verb_cache, verb_eval, verb_inspect, verb_study;
 extern const struct verb verb_cache_warm; /* of the verb cache */
 
 #endif

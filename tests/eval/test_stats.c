@@ -86,6 +86,59 @@ TEST(intervals_cover_the_truth)
     CHECK(share_covered > 0.88 * SAMPLES && share_covered < 0.995 * SAMPLES);
 }
 
+TEST(mcnemar_is_exact)
+{
+    CHECK(near(stats_mcnemar(0, 0), 1) && near(stats_mcnemar(7, 7), 1));
+    CHECK(near(stats_mcnemar(0, 5), 2.0 / 32) && near(stats_mcnemar(5, 0), 2.0 / 32));
+    CHECK(near(stats_mcnemar(1, 9), 2.0 * 11 / 1024));
+    CHECK(near(stats_mcnemar(10, 25), 0.01667384780012071)); /* 2 sum C(35, k <= 10) / 2^35 */
+    CHECK(stats_mcnemar(40000, 60000) < 1e-300);
+    CHECK(fabs(stats_mcnemar(499900, 500100) - 0.84226) < 1e-4); /* about the normal one */
+}
+
+TEST(paired_scores_tell_noise_from_a_difference)
+{
+    enum { N = 200 };
+    static double a[N], b[N], room[STATS_RESAMPLES + N];
+    struct stats_pair p;
+    for (int i = 0; i < N; i++)
+        a[i] = b[i] = i % 2;
+    p = stats_compare(a, b, N, 1, room);
+    CHECK(p.is_noise && p.is_binary && near(p.p, 1) && p.difference.value == 0);
+    for (int i = 0; i < 40; i += 2)
+        b[i] = 1; /* 20 of 200 become right */
+    p = stats_compare(a, b, N, 1, room);
+    CHECK(!p.is_noise && p.only_b == 20 && p.only_a == 0);
+    CHECK(near(p.a, 0.5) && near(p.b, 0.6) && near(p.difference.value, 0.1));
+    CHECK(p.difference.low > 0.05 && p.difference.high < 0.15);
+    for (int i = 1; i < 38; i += 2)
+        b[i] = 0; /* and 19 wrong */
+    p = stats_compare(a, b, N, 1, room);
+    CHECK(p.is_noise && p.only_a == 19 && p.p > 0.9);
+    for (int i = 0; i < N; i++)
+        b[i] = a[i] / 2 + 0.3; /* parts of a point: the interval alone */
+    p = stats_compare(a, b, N, 1, room);
+    CHECK(!p.is_binary && !p.is_noise && near(p.difference.value, 0.05));
+    CHECK_EQ(p.only_b, 0);
+}
+
+/* Two systems that are equally good are told apart in about one of twenty comparisons. */
+TEST(equal_systems_are_seldom_told_apart)
+{
+    enum { RUNS = 300, N = 100 };
+    static double a[N], b[N], room[STATS_RESAMPLES + N];
+    int apart = 0;
+    srand(11);
+    for (int run = 0; run < RUNS; run++) {
+        for (int i = 0; i < N; i++) {
+            a[i] = rand() % 10 < 7;
+            b[i] = rand() % 10 < 7;
+        }
+        apart += !stats_compare(a, b, N, (uint64_t)run, room).is_noise;
+    }
+    CHECK(apart > 0 && apart < 0.08 * RUNS);
+}
+
 int main(int argc, char **argv)
 {
     return check_main(argc, argv);

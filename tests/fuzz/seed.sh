@@ -5,7 +5,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 seeds=$1/seeds # BUILD is absolute or begins at the root
 rm -rf "$seeds"
-mkdir -p "$seeds/image" "$seeds/json" "$seeds/safetensors" "$seeds/tokenizer"
+mkdir -p "$seeds/dataset" "$seeds/image" "$seeds/json" "$seeds/metric" "$seeds/safetensors" \
+    "$seeds/tokenizer"
 
 seed() { # NAME FILE...: a name with the folders in it, as the golden folders repeat names
     into=$seeds/$1
@@ -18,5 +19,25 @@ seed() { # NAME FILE...: a name with the folders in it, as the golden folders re
 seed image tests/golden/images/*.png assets/samples/02.png
 seed json tests/golden/*/*.json tests/golden/cases.json assets/default-model/*_config.json
 seed safetensors tests/golden/cases/*-bf16.safetensors
+# the first byte of a data set says which: 0 vqa, 1 tsv, 2 jsonl, 3 longbench; here as digits
+cat >"$seeds/dataset/vqa" <<'END'
+0{"dataset_name": "docvqa", "data": [{"questionId": 1, "question": "q", "image": "a.png",
+"answers": ["x"], "data_split": "val"}]}
+END
+printf '1index\timage\tquestion\tA\tB\tanswer\thint\n0\t%s\t"a ""q"""\tx\ty\tA\th\n1\t0\tq\t\t\t[1]\t\n' \
+    "$(head -c 60 assets/samples/02.png | base64 -w 0)" >"$seeds/dataset/tsv"
+cat >"$seeds/dataset/jsonl" <<'END'
+2{"question": "q", "image": ["a"], "texts": ["t"], "answers": ["x"], "id": 1, "metric": "anls"}
+{"question": "q", "options": {"A": "x", "B": "y"}, "answer": "B", "split": "s", "hint": "h"}
+END
+cat >"$seeds/dataset/longbench" <<'END'
+3{"input": "q", "context": "c", "answers": ["x"], "dataset": "qasper", "_id": "i"}
+END
+cat >"$seeds/metric/answer" <<'END'
+{"prediction": "The answer is **B**: 1,234.5 %", "answer": "['1e3', 7, \"it's\"]", "score": 1}
+END
+cat >"$seeds/metric/choice" <<'END'
+{"prediction": "dark green", "answer": "B", "options": {"A": "Red", "B": "Dark Green"}}
+END
 seed tokenizer tests/golden/utf8.txt assets/default-model/chat_template.json README.md
 "$1"/tests/seed_image "$seeds/image"

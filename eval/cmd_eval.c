@@ -1,0 +1,130 @@
+/* cmd_eval.c - the verb eval: lists data sets, grades answers, compares runs. */
+#include "eval/compare.h"
+#include "eval/dataset_list.h"
+#include "eval/metric.h"
+#include "eval/score.h"
+#include "eval/verbs.h"
+
+#include <stddef.h>
+
+struct eval_args {
+    struct cli_args common;
+    int score; /* a metric + 1 */
+    const char *file, *regrade, *compare, *list;
+    struct dataset_options data;
+    const char *prompt;
+    int limit;
+};
+
+static int read_metric(const char *text, void *field)
+{
+    int metric = metric_find(text);
+    *(int *)field = metric + 1;
+    return metric >= 0;
+}
+
+static int usage(struct cli *cli, const char *message)
+{
+    return cli_fail(cli, VLQA_EUSAGE, message);
+}
+
+static int evaluate(struct cli *cli, const struct eval_args *a)
+{
+    if ((a->regrade || a->list) && a->file)
+        return usage(cli, "--list and --regrade have their file, and another is given");
+    if (a->compare && !a->file) return usage(cli, "--compare needs two files: --compare A B");
+    if (a->compare) return compare_runs(cli, a->compare, a->file);
+    if (a->list) return dataset_list(cli, a->list, &a->data, a->prompt, a->limit);
+    if (a->regrade) return score_rows(cli, a->regrade, a->score - 1, 0);
+    if (!a->score) return usage(cli, "nothing to do: give --score, --regrade, --compare or --list");
+    if (!a->file) return usage(cli, "no rows: give a file of JSON lines, or - for standard input");
+    return score_rows(cli, a->file, a->score - 1, 1);
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+    struct eval_args a = {.score = 0};
+    struct cli cli;
+    int code = cli_begin(&cli, verb, argc, argv, &a.common);
+    if (code != CLI_GO_ON) return code;
+    cli_catch_interrupt();
+    return evaluate(&cli, &a);
+}
+
+#define FIELD(member) .offset = offsetof(struct eval_args, member)
+
+static const struct arg args[] = {
+    {ARG_HEADING, .name = "Grading without a model"},
+    {ARG_POSITIONAL, .name = "file", .value = "FILE", FIELD(file),
+     .help = "rows, one JSON object a line; - for standard input"},
+    {ARG_FORM, .name = "score", .value = "METRIC", FIELD(score), .read = read_metric,
+     .form = "chartqa, anls, ocrbench, mcq, f1 or em",
+     .help = "grade the rows of FILE: chartqa, anls, ocrbench, mcq, f1, em"},
+    {ARG_TEXT, .name = "regrade", .value = "FILE", FIELD(regrade),
+     .help = "grade rows again, each by the metric that it names"},
+    {ARG_TEXT, .name = "compare", .value = "FILE", FIELD(compare),
+     .help = "whether the graded rows of this file and of FILE differ"},
+    {ARG_HEADING, .name = "Data sets"},
+    {ARG_TEXT, .name = "list", .value = "DATASET", FIELD(list),
+     .help = "print the rows of a data set with their prompts, one JSON object a line"},
+    {ARG_TEXT, .name = "format", .value = "NAME", FIELD(data.format),
+     .help = "chartqa, vqa, tsv, jsonl or longbench [by what is there]"},
+    {ARG_TEXT, .name = "split", .value = "NAME", FIELD(data.split),
+     .help = "of a ChartQA folder: train, val or test [test]"},
+    {ARG_TEXT, .name = "images", .value = "DIR", FIELD(data.images),
+     .help = "where the images of an official JSON are [beside it]"},
+    {ARG_TEXT, .name = "prompt", .value = "NAME", .fallback = "vlmevalkit", FIELD(prompt),
+     .help = "vlmevalkit, lmms-eval, qwen, infoflow, or a file with {question} in it"},
+    {ARG_INT, .name = "limit", .value = "N", .min = 0, .max = 1 << 30, .fallback = "0",
+     FIELD(limit), .help = "the first rows only; 0: all"},
+    {ARG_HEADING, .name = "Output"},
+    {ARG_FLAG, .name = "json", .help = "--compare prints JSON", CLI_FIELD(json)},
+    {ARG_FLAG, .name = "quiet", .letter = 'q', .help = "only results and errors", CLI_FIELD(quiet)},
+    {ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)},
+};
+
+const struct verb verb_eval = {
+    .name = "eval",
+    .summary = "read data sets, grade answers as their references do",
+    .synopsis = "Usage: vlqa eval --score METRIC FILE\n"
+                "       vlqa eval --regrade FILE\n"
+                "       vlqa eval --compare FILE FILE\n"
+                "       vlqa eval --list DATASET [--prompt NAME] [OPTION]...\n",
+    .notes = "A row is {\"prediction\": TEXT} and what is right: \"answers\" or \"targets\", a\n"
+             "text or a list of them, or \"answer\", a cell of a data file (a Python list in it\n"
+             "is read as one); for mcq \"answer\", a letter, and \"options\": {\"A\": TEXT, ...}.\n"
+             "\"split\", \"category\", \"dataset\" and \"cycle_category\" group the numbers. Rows\n"
+             "come out in their order, as they are, with \"score\" from 0 to 1, \"score_lmms\"\n"
+             "where lmms-eval scores otherwise, and \"extracted\", the letter of mcq (Z: none).\n"
+             "The numbers of the whole are one JSON object on standard error.\n"
+             "\n"
+             "  chartqa   numbers within 5 %, other texts but for case (VLMEvalKit, lmms-eval)\n"
+             "  anls      InfographicVQA, DocVQA (VLMEvalKit, lmms-eval, the RRC server)\n"
+             "  ocrbench  an answer is inside the prediction (VLMEvalKit, lmms-eval)\n"
+             "  mcq       options by exact matching, no judge (VLMEvalKit, lmms-eval hrbench)\n"
+             "  f1        words in common (LongBench qa_f1)\n"
+             "  em        equal but for blanks and case (VLMEvalKit accuracy)\n"
+             "\n"
+             "--compare pairs rows by \"id\" and tells the difference of the mean \"score\" with\n"
+             "its 95 % interval (paired bootstrap) and McNemar's exact test of the rows that\n"
+             "are right in one file alone. It is noise when the interval holds 0 or, where\n"
+             "scores are 0 or 1, p is 0.05 or more.\n"
+             "\n"
+             "A data set is a ChartQA folder, the official JSON of InfographicVQA or DocVQA,\n"
+             "a TSV of VLMEvalKit, JSON lines as of vlqa study (also with id, options, metric,\n"
+             "category and split), or LongBench's. What --list prints has all that --regrade\n"
+             "needs but the prediction; it reads every row, and fails at the first that is\n"
+             "wrong.\n"
+             "\n"
+             "A file for --prompt may hold {question}, {options} (\"A. ...\" lines) and {hint}.\n"
+             "\n"
+             "Examples:\n"
+             "  vlqa eval --score chartqa rows.jsonl > scored.jsonl\n"
+             "  vlqa eval --score anls - < rows.jsonl 2> numbers.json\n"
+             "  vlqa eval --compare full.jsonl reuse.jsonl\n"
+             "  vlqa eval --list \"ChartQA Dataset\" --split val > questions.jsonl\n"
+             "  vlqa eval --regrade answered.jsonl > scored.jsonl\n",
+    .arg = args,
+    .n_args = (int)(sizeof args / sizeof *args),
+    .run = run,
+};
