@@ -291,7 +291,7 @@ TEST(layers_the_model_lacks_are_refused)
 {
     struct run *r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--score-layers", "0-99"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "score layers 0 to 100");
+    CHECK_HAS(r->err, "score_layers has layer 99, the model has 0 to 7");
 }
 
 int main(int argc, char **argv)
