@@ -22,6 +22,12 @@ _Static_assert(VLQA_BASE_CANDIDATES == 0 && VLQA_BASE_CONTEXT == 1 && VLQA_BASE_
                "reuse_bases");
 const char *const reuse_orders[] = {"raster", "chunk", NULL};
 _Static_assert(VLQA_ORDER_RASTER == 0 && VLQA_ORDER_CHUNK == 1, "reuse_orders");
+const char *const reuse_geometries[] = {"global", "hlhp", "tltp", "hltp", NULL};
+_Static_assert(VLQA_GEOMETRY_GLOBAL == 0 && VLQA_GEOMETRY_HLHP == 1 && VLQA_GEOMETRY_TLTP == 2 &&
+                   VLQA_GEOMETRY_HLTP == 3,
+               "reuse_geometries");
+const char *const reuse_reorders[] = {"off", "density", NULL};
+_Static_assert(VLQA_REORDER_OFF == 0 && VLQA_REORDER_DENSITY == 1, "reuse_reorders");
 
 enum vlqa_reuse reuse_of(int index)
 {
@@ -135,4 +141,6 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
     memcpy(out->score_layers, args->layers.set, sizeof out->score_layers);
     out->order = (enum vlqa_order)args->order;
     out->halo = args->halo;
+    out->geometry = (enum vlqa_geometry)args->geometry;
+    out->reorder = (enum vlqa_reorder)args->reorder;
 }

@@ -13,6 +13,7 @@ struct ask {
     const char *question;
     struct prompt prompt;
     struct layout layout;
+    const int32_t *item_order; /* [n_items] which item stands there, or NULL: each in its place */
     int question_end; /* rows [context_end, question_end) are the question, the rest template */
 
     const struct record **chunk; /* [n_pieces] pinned, NULL where none is held */
@@ -22,7 +23,9 @@ struct ask {
     int32_t *list;               /* [n] slots of a pass */
     int n_selected, n_recomputed;
     int chunks_ram, chunks_disk, chunks_made;
-    int n_chunks; /* of them, in s->placed_chunk */
+    int n_chunks;                           /* of them, in s->placed_chunk */
+    const struct vlqa_placed_chunk *before; /* [n_before] as they were before they were reordered */
+    int n_before;
     int n_evidence;
 
     struct sampler sampler;
@@ -50,6 +53,12 @@ struct ask_pass {
     float *logits;
 };
 
+/* The prompt, in the order of the items or of a->item_order, and its layout. */
+vlqa_status ask_plan(struct ask *a);
+size_t ask_plan_bytes(void);
+int plan_is_context(const struct session_item *item);
+/* Puts whole images and documents into another order and has their chunks again. */
+vlqa_status ask_reorder(struct ask *a);
 /* Cuts the context, runs the prefix and has every chunk: pinned, not placed. */
 vlqa_status ask_fetch(struct ask *a);
 /* The prompt into the KV, a->s->first_logits out. */

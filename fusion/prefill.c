@@ -209,7 +209,7 @@ static vlqa_status repair_adaptively(struct ask *a, double *mark)
 static vlqa_status repair_once(struct ask *a, double *mark)
 {
     TRY(choose_rows(a, 1));
-    a->ms_score = since(mark);
+    a->ms_score += since(mark);
     TRY(repair(a, 1));
     a->ms_repair = since(mark);
     return VLQA_OK;
@@ -245,7 +245,7 @@ vlqa_status ask_fetch(struct ask *a)
     if (held < l->prefix_end) TRY(run_exact(a, "prefix", held, l->prefix_end, NULL));
     s->n_held = l->prefix_end;
     TRY(chunk_fetch(a));
-    a->ms_chunks = since(&mark);
+    a->ms_chunks += since(&mark);
     return VLQA_OK;
 }
 
@@ -256,10 +256,14 @@ static vlqa_status prefill_chunks(struct ask *a)
     double mark;
     TRY(ask_fetch(a));
     mark = env_ms();
-    chunk_place(a);
-    a->ms_assemble = since(&mark);
     a->selected = s->row_selected;
     memset(a->selected, 0, (size_t)l->n);
+    if (a->o.reorder == VLQA_REORDER_DENSITY) {
+        TRY(ask_reorder(a));
+        a->ms_score = since(&mark);
+    }
+    chunk_place(a);
+    a->ms_assemble = since(&mark);
     if (a->o.adaptive > 0 && a->o.recompute_ratio > 0)
         TRY(repair_adaptively(a, &mark));
     else
