@@ -28,6 +28,8 @@ _Static_assert(VLQA_GEOMETRY_GLOBAL == 0 && VLQA_GEOMETRY_HLHP == 1 && VLQA_GEOM
                "reuse_geometries");
 const char *const reuse_reorders[] = {"off", "density", NULL};
 _Static_assert(VLQA_REORDER_OFF == 0 && VLQA_REORDER_DENSITY == 1, "reuse_reorders");
+const char *const reuse_parities[] = {"off", "infoflow-vlm-release", "infoflow-llm-release", NULL};
+_Static_assert(VLQA_PARITY_INFOFLOW_VLM == 1 && VLQA_PARITY_INFOFLOW_LLM == 2, "reuse_parities");
 
 enum vlqa_reuse reuse_of(int index)
 {
@@ -40,6 +42,11 @@ const char *reuse_name(enum vlqa_reuse reuse)
     while (reuse_values[i] != reuse)
         i++;
     return reuse_names[i];
+}
+
+const char *reuse_strategy(const struct reuse_args *args)
+{
+    return args->parity ? reuse_parities[args->parity] : reuse_name(reuse_of(args->strategy));
 }
 
 int reuse_read_chunk(const char *text, void *field)
@@ -143,4 +150,5 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
     out->halo = args->halo;
     out->geometry = (enum vlqa_geometry)args->geometry;
     out->reorder = (enum vlqa_reorder)args->reorder;
+    out->parity = (enum vlqa_parity)args->parity;
 }

@@ -24,7 +24,7 @@ struct reuse_args {
     struct reuse_layers {
         uint64_t set[2]; /* as in vlqa_ask_options; none: all */
     } layers;
-    int order, halo, geometry, reorder;
+    int order, halo, geometry, reorder, parity;
 };
 
 /* "off", "auto", "full", ...; ends with NULL. */
@@ -32,6 +32,8 @@ extern const char *const reuse_names[];
 /* What an index of reuse_names asks for. auto is exact, as long as no method is shown to be. */
 enum vlqa_reuse reuse_of(int index);
 const char *reuse_name(enum vlqa_reuse reuse);
+/* What these options do, in one word: the method, or the parity. */
+const char *reuse_strategy(const struct reuse_args *args);
 
 /* "auto", "image", "grid:2", "strips:4": for ARG_FORM, as all below. auto is image, as long as
  * nothing is shown to be better. */
@@ -49,7 +51,7 @@ int reuse_read_query(const char *text, void *field);
 void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out);
 
 extern const char *const reuse_scores[], *const reuse_bases[], *const reuse_orders[];
-extern const char *const reuse_geometries[], *const reuse_reorders[];
+extern const char *const reuse_geometries[], *const reuse_reorders[], *const reuse_parities[];
 
 #define REUSE_TEXT_FORM "N, passage or passage:N with N from 1 to 1048576"
 
@@ -138,6 +140,14 @@ extern const char *const reuse_geometries[], *const reuse_reorders[];
          .choice = reuse_reorders,                                                            \
          .offset = offsetof(type, member.reorder),                                            \
          .help = "put images and texts that a first look finds most in last (density)"},      \
+        {ARG_CHOICE,                                                                          \
+         .name = "parity",                                                                    \
+         .value = "NAME",                                                                     \
+         .fallback = "off",                                                                   \
+         .choice = reuse_parities,                                                            \
+         .offset = offsetof(type, member.parity),                                             \
+         .help = "do as released code of InfoFlow KV does, defects included (--reuse "        \
+                 "infoflow)"},                                                                \
                                                                                               \
         {ARG_CHOICE,                                                                          \
          .name = "score",                                                                     \

@@ -76,6 +76,21 @@ static vlqa_status check_layout(struct env *env, const struct vlqa_ask_options *
     return VLQA_OK;
 }
 
+/* Released code decides these by itself. */
+static vlqa_status check_parity(struct env *env, const struct vlqa_ask_options *o)
+{
+    if ((unsigned)o->parity > VLQA_PARITY_INFOFLOW_LLM)
+        return env_fail(env, VLQA_EUSAGE, "ask options: parity is %d, expected 0..%d",
+                        (int)o->parity, VLQA_PARITY_INFOFLOW_LLM);
+    if (o->parity && (o->reuse != VLQA_REUSE_INFOFLOW || o->adaptive > 0 || o->halo ||
+                      o->score_draft || o->geometry || o->reorder))
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "ask options: parity is for reuse infoflow, without adaptive, halo, drafts, "
+            "geometry and reorder");
+    return VLQA_OK;
+}
+
 static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o, int layers)
 {
     if ((unsigned)o->reuse > VLQA_REUSE_RANDOM || (unsigned)o->budget_base > VLQA_BASE_ALL ||
@@ -215,6 +230,8 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
     TRY(check_options(env, &a->o));
     TRY(check_reuse(env, &a->o, c->layers));
     TRY(check_layout(env, &a->o));
+    TRY(check_parity(env, &a->o));
+    if (a->o.parity == VLQA_PARITY_INFOFLOW_VLM) a->o.order = VLQA_ORDER_CHUNK;
     TRY(check_forced(env, &a->o, c->vocab));
     TRY(st_unchanged(env, a->s->engine->files));
     return ask_plan(a);

@@ -47,6 +47,8 @@ struct ask_pass {
     const struct pos *pos; /* [n] other positions, or NULL */
     int slot;              /* -1: their own slots; else slot, slot + 1, ... seeing all before */
     int layer_end;
+    int see_end; /* 0: each sees what is before; else all slots up to here */
+    int no_deep; /* nonzero: visual rows without their DeepStack rows */
     struct kv_block *capture;
     const int32_t *capture_row; /* [n] */
     const struct tap *tap;      /* its rows are of all n, and in the last batch */
@@ -68,6 +70,13 @@ int ask_is_end(const struct ask *a, int32_t id); /* the model ends its turn with
 void ask_decode_row(struct ask *a, int32_t id);
 /* One text row behind all others; its logits go to a->s->logits. tap may be NULL. */
 void ask_row(struct ask *a, int32_t id, int32_t slot, int32_t position, const struct tap *tap);
+
+/* The rows chosen in this round, those between chunks and the question, in one pass: each sees
+ * fresh KV of all of them before it. */
+vlqa_status ask_repair(struct ask *a, int round);
+/* Chooses and repairs as a->o.parity has it. *mark: when the last step ended. */
+vlqa_status parity_repair(struct ask *a, double *mark);
+double ask_since(double *mark); /* milliseconds; moves it to now */
 
 /* Runs n rows in batches of SESSION_PASS_ROWS; the cuts change no bit. phase: for progress. */
 vlqa_status ask_run(struct ask *a, const char *phase, int n, const struct ask_pass *pass);

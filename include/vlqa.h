@@ -147,6 +147,22 @@ enum vlqa_reorder {
                           * again; the answer's rows are of that prompt */
 };
 
+/* Doing as released code of InfoFlow KV does, defects included, to compare with: which rows ask,
+ * how they are scored, and the base of recompute_ratio (at least one row) are then not those above.
+ * Needs VLQA_REUSE_INFOFLOW. */
+enum vlqa_parity {
+    VLQA_PARITY_OFF,
+    /* images: chunk order; the question is computed before the repair and stays so, but for its
+     * last row; a copy of that row at a wrong position asks, in the last two layers, heads by their
+     * L2 norm; any row of the prompt may be chosen; repaired rows lose their DeepStack rows;
+     * nothing is repaired where images are whole */
+    VLQA_PARITY_INFOFLOW_VLM,
+    /* texts: the question's tokens ask, seeing each other, in layers at 0.61 to 0.69 of the depth,
+     * heads summed, rows by their L2 norm; any row of the context may be chosen but those of the
+     * first chunk; the share is of all rows up to its end */
+    VLQA_PARITY_INFOFLOW_LLM
+};
+
 /* What attention a (of a head and a row that asks) to a context row counts for. */
 enum vlqa_score {
     VLQA_SCORE_NORM,    /* heads summed, rows by their L2 norm */
@@ -243,6 +259,7 @@ struct vlqa_ask_options {
     enum vlqa_text_chunker text_chunker;
     enum vlqa_geometry geometry; /* not with adaptive */
     enum vlqa_reorder reorder;
+    enum vlqa_parity parity;
 };
 
 enum vlqa_stop {
