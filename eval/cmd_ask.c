@@ -157,7 +157,7 @@ static int write_json(struct ask *a, const struct vlqa_answer *answer)
     report_text(&r, "answer", answer->text, answer->text_bytes);
     report_int(&r, "tokens", answer->n_tokens);
     report_string(&r, "stop", stop_name(answer->stop));
-    report_string(&r, "strategy", reuse_name(reuse_of(a->args.reuse.strategy)));
+    report_string(&r, "strategy", reuse_strategy(&a->args.reuse));
     report_rows(&r, answer);
     report_counts(&r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_made);
     report_counts(&r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_made);

@@ -17,7 +17,7 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
     int score = find(reuse_scores, word);
     if (!method_has_layers(out) || (score >= 0 && out->reuse == VLQA_REUSE_PROPHET))
         return env_fail(env, VLQA_EUSAGE, "%s: %s: %s does not take %s", option, out->name,
-                        reuse_name(out->reuse), word);
+                        reuse_strategy(&out->args), word);
     if (score >= 0)
         out->args.score = score;
     else if (reuse_read_query(word, &out->args.query))
@@ -40,11 +40,17 @@ vlqa_status method_parse(struct env *env, const char *option, const char *text, 
         if ((slash = strchr(words, '/'))) *slash = 0;
         out->args.strategy = find(reuse_names, words);
         if (out->args.strategy >= 0) out->reuse = reuse_of(out->args.strategy);
+        out->args.parity = find(reuse_parities, words);
+        if (out->args.parity > 0) { /* not "off" */
+            out->args.strategy = find(reuse_names, "infoflow");
+            out->reuse = VLQA_REUSE_INFOFLOW;
+        } else
+            out->args.parity = 0;
     }
     if (out->reuse == VLQA_REUSE_OFF)
         return env_fail(env, VLQA_EUSAGE,
                         "%s: %s is none of full, none, infoflow, prophet, cacheblend, epic, "
-                        "vlcache, random",
+                        "vlcache, random, infoflow-vlm-release, infoflow-llm-release",
                         option, text);
     while (slash) {
         word = slash + 1;
@@ -61,5 +67,6 @@ int method_has_ratio(const struct method *m)
 
 int method_has_layers(const struct method *m)
 {
+    if (m->args.parity) return 0;
     return m->reuse == VLQA_REUSE_INFOFLOW || m->reuse == VLQA_REUSE_PROPHET;
 }

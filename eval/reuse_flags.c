@@ -22,6 +22,14 @@ _Static_assert(VLQA_BASE_CANDIDATES == 0 && VLQA_BASE_CONTEXT == 1 && VLQA_BASE_
                "reuse_bases");
 const char *const reuse_orders[] = {"raster", "chunk", NULL};
 _Static_assert(VLQA_ORDER_RASTER == 0 && VLQA_ORDER_CHUNK == 1, "reuse_orders");
+const char *const reuse_geometries[] = {"global", "hlhp", "tltp", "hltp", NULL};
+_Static_assert(VLQA_GEOMETRY_GLOBAL == 0 && VLQA_GEOMETRY_HLHP == 1 && VLQA_GEOMETRY_TLTP == 2 &&
+                   VLQA_GEOMETRY_HLTP == 3,
+               "reuse_geometries");
+const char *const reuse_reorders[] = {"off", "density", NULL};
+_Static_assert(VLQA_REORDER_OFF == 0 && VLQA_REORDER_DENSITY == 1, "reuse_reorders");
+const char *const reuse_parities[] = {"off", "infoflow-vlm-release", "infoflow-llm-release", NULL};
+_Static_assert(VLQA_PARITY_INFOFLOW_VLM == 1 && VLQA_PARITY_INFOFLOW_LLM == 2, "reuse_parities");
 
 enum vlqa_reuse reuse_of(int index)
 {
@@ -34,6 +42,11 @@ const char *reuse_name(enum vlqa_reuse reuse)
     while (reuse_values[i] != reuse)
         i++;
     return reuse_names[i];
+}
+
+const char *reuse_strategy(const struct reuse_args *args)
+{
+    return args->parity ? reuse_parities[args->parity] : reuse_name(reuse_of(args->strategy));
 }
 
 int reuse_read_chunk(const char *text, void *field)
@@ -135,4 +148,7 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
     memcpy(out->score_layers, args->layers.set, sizeof out->score_layers);
     out->order = (enum vlqa_order)args->order;
     out->halo = args->halo;
+    out->geometry = (enum vlqa_geometry)args->geometry;
+    out->reorder = (enum vlqa_reorder)args->reorder;
+    out->parity = (enum vlqa_parity)args->parity;
 }

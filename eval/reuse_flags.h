@@ -24,7 +24,7 @@ struct reuse_args {
     struct reuse_layers {
         uint64_t set[2]; /* as in vlqa_ask_options; none: all */
     } layers;
-    int order, halo;
+    int order, halo, geometry, reorder, parity;
 };
 
 /* "off", "auto", "full", ...; ends with NULL. */
@@ -32,6 +32,8 @@ extern const char *const reuse_names[];
 /* What an index of reuse_names asks for. auto is exact, as long as no method is shown to be. */
 enum vlqa_reuse reuse_of(int index);
 const char *reuse_name(enum vlqa_reuse reuse);
+/* What these options do, in one word: the method, or the parity. */
+const char *reuse_strategy(const struct reuse_args *args);
 
 /* "auto", "image", "grid:2", "strips:4": for ARG_FORM, as all below. auto is image, as long as
  * nothing is shown to be better. */
@@ -49,6 +51,7 @@ int reuse_read_query(const char *text, void *field);
 void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out);
 
 extern const char *const reuse_scores[], *const reuse_bases[], *const reuse_orders[];
+extern const char *const reuse_geometries[], *const reuse_reorders[], *const reuse_parities[];
 
 #define REUSE_TEXT_FORM "N, passage or passage:N with N from 1 to 1048576"
 
@@ -87,62 +90,87 @@ extern const char *const reuse_scores[], *const reuse_bases[], *const reuse_orde
                             "by chunk, as published code has it"                                 \
     }
 
-#define REUSE_ARGS(type, member)                                                           \
-    {ARG_HEADING, .name = "Reuse of chunks"},                                              \
-        {ARG_CHOICE,                                                                       \
-         .name = "reuse",                                                                  \
-         .value = "METHOD",                                                                \
-         .fallback = "auto",                                                               \
-         .choice = reuse_names,                                                            \
-         .offset = offsetof(type, member.strategy),                                        \
-         .help = "which rows of stored chunks are computed again; off and auto use no "    \
-                 "chunks and are exact"},                                                  \
-        {ARG_REAL,                                                                         \
-         .name = "recompute-ratio",                                                        \
-         .value = "R",                                                                     \
-         .min = 0,                                                                         \
-         .max = 1,                                                                         \
-         .fallback = "0.15",                                                               \
-         .offset = offsetof(type, member.ratio),                                           \
-         .help = "share of the rows that are computed again"},                             \
-        {ARG_CHOICE,                                                                       \
-         .name = "budget-base",                                                            \
-         .value = "ROWS",                                                                  \
-         .fallback = "candidates",                                                         \
-         .choice = reuse_bases,                                                            \
-         .offset = offsetof(type, member.base),                                            \
-         .help = "share of which rows: those that miss context, of the context, or all"},  \
-        {ARG_REAL,                                                                         \
-         .name = "adaptive",                                                               \
-         .value = "KL",                                                                    \
-         .min = 0,                                                                         \
-         .max = 100,                                                                       \
-         .fallback = "0",                                                                  \
-         .offset = offsetof(type, member.adaptive),                                        \
-         .help = "double the share until the first token moves by less; 0 is off"},        \
-        REUSE_CHUNK_ARGS(type, member),                                                    \
-        {ARG_CHOICE,                                                                       \
-         .name = "score",                                                                  \
-         .value = "SCORE",                                                                 \
-         .fallback = "max",                                                                \
-         .choice = reuse_scores,                                                           \
-         .offset = offsetof(type, member.score),                                           \
-         .help = "what a row's attention counts for; eq7 is mass"},                        \
-        {ARG_FORM,                                                                         \
-         .name = "score-layers",                                                           \
-         .value = "LIST",                                                                  \
-         .fallback = "all",                                                                \
-         .read = reuse_read_layers,                                                        \
-         .form = "all or a list of layers and ranges from 0 to 127, as 3,5-7",             \
-         .offset = offsetof(type, member.layers),                                          \
-         .help = "layers whose attention counts: all, or a list as 3,5-7"},                \
-    {                                                                                      \
-        ARG_FORM, .name = "score-query", .value = "ROWS", .fallback = "auto",              \
-                  .read = reuse_read_query,                                                \
-                  .form = "auto, suffix, question, last or draft:N with N from 1 to 1024", \
-                  .offset = offsetof(type, member.query),                                  \
-                  .help = "rows whose attention counts: suffix, question, last "           \
-                          "(auto for infoflow), or draft:N: last and N drafted tokens"     \
+#define REUSE_ARGS(type, member)                                                              \
+    {ARG_HEADING, .name = "Reuse of chunks"},                                                 \
+        {ARG_CHOICE,                                                                          \
+         .name = "reuse",                                                                     \
+         .value = "METHOD",                                                                   \
+         .fallback = "auto",                                                                  \
+         .choice = reuse_names,                                                               \
+         .offset = offsetof(type, member.strategy),                                           \
+         .help = "which rows of stored chunks are computed again; off and auto use no "       \
+                 "chunks and are exact"},                                                     \
+        {ARG_REAL,                                                                            \
+         .name = "recompute-ratio",                                                           \
+         .value = "R",                                                                        \
+         .min = 0,                                                                            \
+         .max = 1,                                                                            \
+         .fallback = "0.15",                                                                  \
+         .offset = offsetof(type, member.ratio),                                              \
+         .help = "share of the rows that are computed again"},                                \
+        {ARG_CHOICE,                                                                          \
+         .name = "budget-base",                                                               \
+         .value = "ROWS",                                                                     \
+         .fallback = "candidates",                                                            \
+         .choice = reuse_bases,                                                               \
+         .offset = offsetof(type, member.base),                                               \
+         .help = "share of which rows: those that miss context, of the context, or all"},     \
+        {ARG_REAL,                                                                            \
+         .name = "adaptive",                                                                  \
+         .value = "KL",                                                                       \
+         .min = 0,                                                                            \
+         .max = 100,                                                                          \
+         .fallback = "0",                                                                     \
+         .offset = offsetof(type, member.adaptive),                                           \
+         .help = "double the share until the first token moves by less; 0 is off"},           \
+        REUSE_CHUNK_ARGS(type, member),                                                       \
+        {ARG_CHOICE,                                                                          \
+         .name = "geometry",                                                                  \
+         .value = "NAME",                                                                     \
+         .fallback = "global",                                                                \
+         .choice = reuse_geometries,                                                          \
+         .offset = offsetof(type, member.geometry),                                           \
+         .help = "where keys stand while they are scored: chunks in place (global), behind "  \
+                 "the prefix (hl) or before the question (tl), the question near (hp) or in " \
+                 "place (tp)"},                                                               \
+        {ARG_CHOICE,                                                                          \
+         .name = "reorder",                                                                   \
+         .value = "HOW",                                                                      \
+         .fallback = "off",                                                                   \
+         .choice = reuse_reorders,                                                            \
+         .offset = offsetof(type, member.reorder),                                            \
+         .help = "put images and texts that a first look finds most in last (density)"},      \
+        {ARG_CHOICE,                                                                          \
+         .name = "parity",                                                                    \
+         .value = "NAME",                                                                     \
+         .fallback = "off",                                                                   \
+         .choice = reuse_parities,                                                            \
+         .offset = offsetof(type, member.parity),                                             \
+         .help = "do as released code of InfoFlow KV does, defects included (--reuse "        \
+                 "infoflow)"},                                                                \
+                                                                                              \
+        {ARG_CHOICE,                                                                          \
+         .name = "score",                                                                     \
+         .value = "SCORE",                                                                    \
+         .fallback = "max",                                                                   \
+         .choice = reuse_scores,                                                              \
+         .offset = offsetof(type, member.score),                                              \
+         .help = "what a row's attention counts for; eq7 is mass"},                           \
+        {ARG_FORM,                                                                            \
+         .name = "score-layers",                                                              \
+         .value = "LIST",                                                                     \
+         .fallback = "all",                                                                   \
+         .read = reuse_read_layers,                                                           \
+         .form = "all or a list of layers and ranges from 0 to 127, as 3,5-7",                \
+         .offset = offsetof(type, member.layers),                                             \
+         .help = "layers whose attention counts: all, or a list as 3,5-7"},                   \
+    {                                                                                         \
+        ARG_FORM, .name = "score-query", .value = "ROWS", .fallback = "auto",                 \
+                  .read = reuse_read_query,                                                   \
+                  .form = "auto, suffix, question, last or draft:N with N from 1 to 1024",    \
+                  .offset = offsetof(type, member.query),                                     \
+                  .help = "rows whose attention counts: suffix, question, last "              \
+                          "(auto for infoflow), or draft:N: last and N drafted tokens"        \
     }
 
 #endif

@@ -60,11 +60,34 @@ static vlqa_status check_layout(struct env *env, const struct vlqa_ask_options *
     if ((unsigned)o->order > VLQA_ORDER_CHUNK)
         return env_fail(env, VLQA_EUSAGE, "ask options: order is %d, expected 0..%d", (int)o->order,
                         VLQA_ORDER_CHUNK);
+    if ((unsigned)o->geometry > VLQA_GEOMETRY_HLTP || (unsigned)o->reorder > VLQA_REORDER_DENSITY)
+        return env_fail(
+            env, VLQA_EUSAGE, "ask options: geometry is %d, reorder %d; expected 0..%d, 0..%d",
+            (int)o->geometry, (int)o->reorder, VLQA_GEOMETRY_HLTP, VLQA_REORDER_DENSITY);
+    if (o->geometry != VLQA_GEOMETRY_GLOBAL && o->adaptive > 0)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: adaptive looks at repaired rows, which no geometry but the "
+                        "global one leaves in place");
     if ((unsigned)o->text_chunker > VLQA_TEXT_PASSAGE)
         return env_fail(env, VLQA_EUSAGE, "ask options: text_chunker is %d, expected 0..%d",
                         (int)o->text_chunker, VLQA_TEXT_PASSAGE);
     if (o->halo < 0 || o->halo > 4096)
         return env_fail(env, VLQA_EUSAGE, "ask options: halo is %d, expected 0..4096", o->halo);
+    return VLQA_OK;
+}
+
+/* Released code decides these by itself. */
+static vlqa_status check_parity(struct env *env, const struct vlqa_ask_options *o)
+{
+    if ((unsigned)o->parity > VLQA_PARITY_INFOFLOW_LLM)
+        return env_fail(env, VLQA_EUSAGE, "ask options: parity is %d, expected 0..%d",
+                        (int)o->parity, VLQA_PARITY_INFOFLOW_LLM);
+    if (o->parity && (o->reuse != VLQA_REUSE_INFOFLOW || o->adaptive > 0 || o->halo ||
+                      o->score_draft || o->geometry || o->reorder))
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "ask options: parity is for reuse infoflow, without adaptive, halo, drafts, "
+            "geometry and reorder");
     return VLQA_OK;
 }
 
@@ -92,55 +115,6 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
         return env_fail(env, VLQA_EUSAGE, "ask options: score_draft is %d, expected 0..1024",
                         o->score_draft);
     return check_layers(env, "score_layers", o->score_layers, layers);
-}
-
-/* The items of the conversation, and the question behind them, as turns. Returns their number. */
-static int collect_turns(struct vlqa_session *s, const char *question, struct prompt_turn *turn,
-                         struct prompt_item *item)
-{
-    int n = 0, last = -1;
-    s->item[s->n_items] =
-        (struct session_item){PROMPT_USER, s->turn, question, strlen(question), -1, 1};
-    for (int i = 0; i <= s->n_items; i++) {
-        const struct session_item *from = &s->item[i];
-        int context = from->role == PROMPT_USER && !from->asked;
-        item[i] = (struct prompt_item){from->text, from->bytes, 0, context};
-        if (from->image >= 0) {
-            struct grid grid = s->image[from->image].grid;
-            item[i].rows = grid.h * grid.w;
-        }
-        if (from->turn != last) turn[n++] = (struct prompt_turn){from->role, &item[i], 0};
-        turn[n - 1].n_items++;
-        last = from->turn;
-    }
-    return n;
-}
-
-static vlqa_status plan_request(struct ask *a)
-{
-    struct vlqa_session *s = a->s;
-    struct vlqa_engine *e = s->engine;
-    size_t items = (size_t)s->n_items + 1;
-    struct prompt_turn *turn = arena_push(&s->request, items * sizeof *turn);
-    struct prompt_item *item = arena_push(&s->request, items * sizeof *item);
-    size_t bytes = strlen(a->question), valid = utf8_valid(a->question, bytes);
-    if (bytes > s->text_cap)
-        return env_fail(&s->env, VLQA_ELIMIT,
-                        "the question has %zu bytes; a session of %d rows takes %zu", bytes,
-                        s->max_rows, s->text_cap);
-    if (valid < bytes)
-        return env_fail(&s->env, VLQA_ETEXT, "the question is not UTF-8 at byte %zu", valid);
-    TRY(prompt_build(&s->env, e->tokenizer, &e->tokens, turn,
-                     collect_turns(s, a->question, turn, item), s->max_rows, &s->request,
-                     &s->scratch, &a->prompt));
-    memcpy(s->prompt_token, a->prompt.id, (size_t)a->prompt.n * sizeof *s->prompt_token);
-    layout_build(&a->prompt, s->image, &s->request, &a->layout);
-    for (int i = 0; i < a->prompt.n; i++)
-        if (a->prompt.cell[i] == 0) s->placed_image[a->prompt.image[i]].first_row = i;
-    a->question_end = a->prompt.n;
-    while (a->prompt.id[--a->question_end] != e->tokens.im_end)
-        ; /* every turn ends with one */
-    return VLQA_OK;
 }
 
 static void fill_answer(const struct ask *a, struct vlqa_answer *out)
@@ -256,9 +230,11 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
     TRY(check_options(env, &a->o));
     TRY(check_reuse(env, &a->o, c->layers));
     TRY(check_layout(env, &a->o));
+    TRY(check_parity(env, &a->o));
+    if (a->o.parity == VLQA_PARITY_INFOFLOW_VLM) a->o.order = VLQA_ORDER_CHUNK;
     TRY(check_forced(env, &a->o, c->vocab));
     TRY(st_unchanged(env, a->s->engine->files));
-    return plan_request(a);
+    return ask_plan(a);
 }
 
 static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)

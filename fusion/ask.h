@@ -13,6 +13,7 @@ struct ask {
     const char *question;
     struct prompt prompt;
     struct layout layout;
+    const int32_t *item_order; /* [n_items] which item stands there, or NULL: each in its place */
     int question_end; /* rows [context_end, question_end) are the question, the rest template */
 
     const struct record **chunk; /* [n_pieces] pinned, NULL where none is held */
@@ -22,7 +23,9 @@ struct ask {
     int32_t *list;               /* [n] slots of a pass */
     int n_selected, n_recomputed;
     int chunks_ram, chunks_disk, chunks_made;
-    int n_chunks; /* of them, in s->placed_chunk */
+    int n_chunks;                           /* of them, in s->placed_chunk */
+    const struct vlqa_placed_chunk *before; /* [n_before] as they were before they were reordered */
+    int n_before;
     int n_evidence;
 
     struct sampler sampler;
@@ -44,12 +47,20 @@ struct ask_pass {
     const struct pos *pos; /* [n] other positions, or NULL */
     int slot;              /* -1: their own slots; else slot, slot + 1, ... seeing all before */
     int layer_end;
+    int see_end; /* 0: each sees what is before; else all slots up to here */
+    int no_deep; /* nonzero: visual rows without their DeepStack rows */
     struct kv_block *capture;
     const int32_t *capture_row; /* [n] */
     const struct tap *tap;      /* its rows are of all n, and in the last batch */
     float *logits;
 };
 
+/* The prompt, in the order of the items or of a->item_order, and its layout. */
+vlqa_status ask_plan(struct ask *a);
+size_t ask_plan_bytes(void);
+int plan_is_context(const struct session_item *item);
+/* Puts whole images and documents into another order and has their chunks again. */
+vlqa_status ask_reorder(struct ask *a);
 /* Cuts the context, runs the prefix and has every chunk: pinned, not placed. */
 vlqa_status ask_fetch(struct ask *a);
 /* The prompt into the KV, a->s->first_logits out. */
@@ -59,6 +70,13 @@ int ask_is_end(const struct ask *a, int32_t id); /* the model ends its turn with
 void ask_decode_row(struct ask *a, int32_t id);
 /* One text row behind all others; its logits go to a->s->logits. tap may be NULL. */
 void ask_row(struct ask *a, int32_t id, int32_t slot, int32_t position, const struct tap *tap);
+
+/* The rows chosen in this round, those between chunks and the question, in one pass: each sees
+ * fresh KV of all of them before it. */
+vlqa_status ask_repair(struct ask *a, int round);
+/* Chooses and repairs as a->o.parity has it. *mark: when the last step ended. */
+vlqa_status parity_repair(struct ask *a, double *mark);
+double ask_since(double *mark); /* milliseconds; moves it to now */
 
 /* Runs n rows in batches of SESSION_PASS_ROWS; the cuts change no bit. phase: for progress. */
 vlqa_status ask_run(struct ask *a, const char *phase, int n, const struct ask_pass *pass);

@@ -47,7 +47,7 @@ static vlqa_status score(struct choice *c)
         break;
     case VLQA_REUSE_INFOFLOW:
     case VLQA_REUSE_PROPHET:
-        return score_attention(c);
+        return score_in_geometry(c);
     case VLQA_REUSE_CACHEBLEND:
         return score_deviation(c);
     case VLQA_REUSE_EPIC:

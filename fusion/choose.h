@@ -2,7 +2,7 @@
 #ifndef FUSION_CHOOSE_H
 #define FUSION_CHOOSE_H
 
-#include "text/decoder.h"
+#include "fusion/layout.h"
 
 struct ask;
 
@@ -22,7 +22,14 @@ struct choice {
 size_t choose_bytes(const struct decoder_config *c, int max_rows);
 
 /* Each fills a->score: higher is chosen first. */
+/* Gives the layout other positions, on mem, no more than a struct made takes: chunks right behind
+ * the prefix (head) or right before the question (tail), the question right behind the longest of
+ * them (head prompt) or where it is (tail prompt). Rows between chunks stay. g is not the global
+ * one. */
+void layout_move(struct layout *l, enum vlqa_geometry g, struct arena *mem);
 vlqa_status score_attention(struct choice *c); /* what the question attends to */
+/* The same with keys placed as the geometry has it; they are in their own places afterwards. */
+vlqa_status score_in_geometry(struct choice *c);
 vlqa_status score_deviation(struct choice *c); /* what hidden context changes */
 
 #endif

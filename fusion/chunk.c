@@ -100,12 +100,22 @@ static vlqa_status make(struct ask *a, const struct made *made, struct key key,
     return VLQA_OK;
 }
 
+/* A piece that is in memory now may have been made for this question, before it was reordered. */
+static enum vlqa_source source_before(const struct ask *a, const struct piece *p)
+{
+    for (int i = 0; i < a->n_before; i++)
+        if (a->before[i].image == p->image && a->before[i].text == p->text)
+            return a->before[i + p->index].source; /* the same number of pieces then as now */
+    return VLQA_SOURCE_RAM;
+}
+
 static void note_chunk(struct ask *a, const struct piece *p, enum store_where where)
 {
     static const enum vlqa_source source[] = {[STORE_MISS] = VLQA_SOURCE_MADE,
                                               [STORE_RAM] = VLQA_SOURCE_RAM,
                                               [STORE_DISK] = VLQA_SOURCE_DISK};
     struct vlqa_placed_chunk *out = &a->s->placed_chunk[a->n_chunks++];
+    enum vlqa_source from = where == STORE_RAM ? source_before(a, p) : source[where];
     *out = (struct vlqa_placed_chunk){.image = p->image,
                                       .text = p->text,
                                       .y = p->box.y,
@@ -114,12 +124,12 @@ static void note_chunk(struct ask *a, const struct piece *p, enum store_where wh
                                       .w = p->box.w,
                                       .first_row = a->layout.row[a->layout.piece_slot[p->begin]],
                                       .rows = p->rows,
-                                      .source = source[where]};
+                                      .source = from};
     for (int i = 0; i < p->rows; i++)
         out->rows_exact += a->layout.exact[a->layout.piece_slot[p->begin + i]];
-    a->chunks_ram += where == STORE_RAM;
-    a->chunks_disk += where == STORE_DISK;
-    a->chunks_made += where == STORE_MISS;
+    a->chunks_ram += from == VLQA_SOURCE_RAM;
+    a->chunks_disk += from == VLQA_SOURCE_DISK;
+    a->chunks_made += from == VLQA_SOURCE_MADE;
 }
 
 static vlqa_status fetch(struct ask *a, const struct piece *p, struct key prefix,
@@ -184,4 +194,5 @@ void chunk_release(struct ask *a)
 {
     for (int i = 0; a->chunk && i < a->layout.n_pieces; i++)
         if (a->chunk[i]) store_unpin(a->s->engine->store, a->chunk[i]);
+    a->chunk = NULL;
 }

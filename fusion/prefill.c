@@ -6,12 +6,12 @@
 #include <math.h>
 #include <string.h>
 
-static void run_rows(struct ask *a, struct pass *pass)
+static void run_rows(struct ask *a, struct pass *pass, int no_deep)
 {
     struct vlqa_session *s = a->s;
     pass->kv = &s->kv;
     pass->rows.visual = mat_rows(s->visual, 0, s->visual_rows);
-    pass->rows.n_deep = s->engine->vit.config.n_deep;
+    pass->rows.n_deep = no_deep ? 0 : s->engine->vit.config.n_deep;
     for (int i = 0; i < pass->rows.n_deep; i++)
         pass->rows.deep[i] = mat_rows(s->deep[i], 0, s->visual_rows);
     decoder_forward(s->be, &s->engine->decoder, pass, &s->scratch);
@@ -44,7 +44,7 @@ static struct rows rows_of(struct ask *a, const struct ask_pass *p, int begin, i
         visual_row[i] = l->visual_row[row];
         slot[i] = p->slot < 0 ? row : p->slot + begin + i;
         pos[i] = p->pos ? p->pos[begin + i] : l->pos[row];
-        span[i] = (struct span){0, 0, slot[i] + 1};
+        span[i] = (struct span){0, 0, p->see_end ? p->see_end : slot[i] + 1};
         depth[i] = depth_of(a, p, begin + i, total);
     }
     return (struct rows){.n = n,
@@ -74,7 +74,7 @@ static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n,
     }
     if (!p->capture)
         a->flops += decoder_flops(&a->s->engine->decoder.config, &pass.rows, p->layer_end);
-    run_rows(a, &pass);
+    run_rows(a, &pass, p->no_deep);
     arena_rewind(&a->s->scratch, mark);
 }
 
@@ -135,16 +135,14 @@ static vlqa_status prefill_exact(struct ask *a)
 
 /* ---- chunks ---- */
 
-static double since(double *mark)
+double ask_since(double *mark)
 {
     double now = env_ms(), ms = now - *mark;
     *mark = now;
     return ms;
 }
 
-/* The chosen rows, those between chunks and the question, in one pass: each sees fresh KV of all
- * chosen rows before it. */
-static vlqa_status repair(struct ask *a, int round)
+vlqa_status ask_repair(struct ask *a, int round)
 {
     const struct layout *l = &a->layout;
     struct ask_pass pass = {.row = a->list, .slot = -1, .logits = a->s->first_logits};
@@ -193,9 +191,9 @@ static vlqa_status repair_adaptively(struct ask *a, double *mark)
     for (float ratio = a->o.recompute_ratio; ratio < 1; ratio *= 2, round++) {
         memcpy(s->logits, s->first_logits, (size_t)vocab * sizeof *s->logits);
         TRY(choose_rows(a, round));
-        a->ms_score += since(mark);
-        TRY(repair(a, round));
-        a->ms_repair += since(mark);
+        a->ms_score += ask_since(mark);
+        TRY(ask_repair(a, round));
+        a->ms_repair += ask_since(mark);
         if (round > 1 && divergence(s->logits, s->first_logits, vocab) < (double)a->o.adaptive)
             return VLQA_OK;
     }
@@ -209,9 +207,9 @@ static vlqa_status repair_adaptively(struct ask *a, double *mark)
 static vlqa_status repair_once(struct ask *a, double *mark)
 {
     TRY(choose_rows(a, 1));
-    a->ms_score = since(mark);
-    TRY(repair(a, 1));
-    a->ms_repair = since(mark);
+    a->ms_score += ask_since(mark);
+    TRY(ask_repair(a, 1));
+    a->ms_repair = ask_since(mark);
     return VLQA_OK;
 }
 
@@ -245,7 +243,7 @@ vlqa_status ask_fetch(struct ask *a)
     if (held < l->prefix_end) TRY(run_exact(a, "prefix", held, l->prefix_end, NULL));
     s->n_held = l->prefix_end;
     TRY(chunk_fetch(a));
-    a->ms_chunks = since(&mark);
+    a->ms_chunks += ask_since(&mark);
     return VLQA_OK;
 }
 
@@ -256,10 +254,15 @@ static vlqa_status prefill_chunks(struct ask *a)
     double mark;
     TRY(ask_fetch(a));
     mark = env_ms();
-    chunk_place(a);
-    a->ms_assemble = since(&mark);
     a->selected = s->row_selected;
     memset(a->selected, 0, (size_t)l->n);
+    if (a->o.reorder == VLQA_REORDER_DENSITY) {
+        TRY(ask_reorder(a));
+        a->ms_score = ask_since(&mark);
+    }
+    chunk_place(a);
+    a->ms_assemble = ask_since(&mark);
+    if (a->o.parity) return parity_repair(a, &mark);
     if (a->o.adaptive > 0 && a->o.recompute_ratio > 0)
         TRY(repair_adaptively(a, &mark));
     else
@@ -289,7 +292,7 @@ void ask_row(struct ask *a, int32_t id, int32_t slot, int32_t position, const st
         .tap = tap,
         .logits = s->logits};
     if (a->prefilled <= 0) a->flops += decoder_flops(&s->engine->decoder.config, &pass.rows, 0);
-    run_rows(a, &pass);
+    run_rows(a, &pass, 0);
 }
 
 /* The row of the last token of the answer. */

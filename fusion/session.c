@@ -2,6 +2,7 @@
 #include "fusion/session.h"
 
 #include "base/heap.h"
+#include "fusion/ask.h"
 #include "fusion/choose.h"
 #include "text/utf8.h"
 
@@ -19,10 +20,8 @@ int session_default_rows(const struct vlqa_engine *e)
 static size_t request_bytes(const struct vlqa_engine *e, int max_rows)
 {
     size_t ids = 4 * ((size_t)max_rows * sizeof(int32_t) + 2 * ARENA_ALIGN);
-    size_t turns = (SESSION_MAX_ITEMS + 2) *
-                   (sizeof(struct prompt_item) + sizeof(struct prompt_turn) + ARENA_ALIGN);
     size_t list = (size_t)max_rows * (sizeof(int32_t) + sizeof(void *)); /* of rows, of chunks */
-    return ids + turns + layout_bytes(max_rows) + list +
+    return ids + ask_plan_bytes() + layout_bytes(max_rows) + list +
            choose_bytes(&e->decoder.config, max_rows) + 64 * ARENA_ALIGN;
 }
 
@@ -54,6 +53,7 @@ static void layout_session(struct vlqa_session *s, struct arena *mem)
     s->text = arena_push(mem, s->text_cap);
     s->item = arena_push(mem, (SESSION_MAX_ITEMS + 1) * sizeof *s->item);
     s->image = arena_push(mem, SESSION_MAX_ITEMS * sizeof *s->image);
+    s->item_order = arena_push(mem, SESSION_MAX_ITEMS * sizeof *s->item_order);
     s->answer = arena_push(mem, 3 * rows * (size_t)(e->max_piece + 3) + 1);
     s->answer_token = arena_push(mem, rows * sizeof *s->answer_token);
     s->prompt_token = arena_push(mem, rows * sizeof *s->prompt_token);

@@ -38,6 +38,7 @@ struct vlqa_session {
     size_t text_cap, text_used;
     struct session_item *item;  /* [SESSION_MAX_ITEMS + 1]: room for the question */
     struct layout_image *image; /* [SESSION_MAX_ITEMS] */
+    int32_t *item_order;        /* [SESSION_MAX_ITEMS] of a question that reorders them */
     int n_items, n_images, visual_rows, turn;
     char *answer;                         /* UTF-8 of the last answer */
     int32_t *answer_token, *prompt_token; /* [max_rows] */

@@ -129,6 +129,40 @@ enum vlqa_order {
                         * rows computed again; as published code has it */
 };
 
+/* Where keys of chunks stand while attention is scored (InfoFlow KV, arXiv 2603.05353); repair and
+ * answer have them in their own places. */
+enum vlqa_geometry {
+    VLQA_GEOMETRY_GLOBAL, /* in their own places */
+    VLQA_GEOMETRY_HLHP,   /* each chunk right behind the prefix, the question behind the longest */
+    VLQA_GEOMETRY_TLTP,   /* each chunk right before the question, which is in its place */
+    VLQA_GEOMETRY_HLTP    /* each chunk right behind the prefix, the question in its place */
+};
+
+/* The order of images and documents in the prompt: for those that do not build on each other. */
+enum vlqa_reorder {
+    VLQA_REORDER_OFF,    /* as they were added */
+    VLQA_REORDER_DENSITY /* a first look (HLTP) chooses recompute_ratio of the context's rows;
+                          * images and documents of the first user turn are put in ascending order
+                          * of the share of their rows that was chosen, each whole, and scored
+                          * again; the answer's rows are of that prompt */
+};
+
+/* Doing as released code of InfoFlow KV does, defects included, to compare with: which rows ask,
+ * how they are scored, and the base of recompute_ratio (at least one row) are then not those above.
+ * Needs VLQA_REUSE_INFOFLOW. */
+enum vlqa_parity {
+    VLQA_PARITY_OFF,
+    /* images: chunk order; the question is computed before the repair and stays so, but for its
+     * last row; a copy of that row at a wrong position asks, in the last two layers, heads by their
+     * L2 norm; any row of the prompt may be chosen; repaired rows lose their DeepStack rows;
+     * nothing is repaired where images are whole */
+    VLQA_PARITY_INFOFLOW_VLM,
+    /* texts: the question's tokens ask, seeing each other, in layers at 0.61 to 0.69 of the depth,
+     * heads summed, rows by their L2 norm; any row of the context may be chosen but those of the
+     * first chunk; the share is of all rows up to its end */
+    VLQA_PARITY_INFOFLOW_LLM
+};
+
 /* What attention a (of a head and a row that asks) to a context row counts for. */
 enum vlqa_score {
     VLQA_SCORE_NORM,    /* heads summed, rows by their L2 norm */
@@ -223,6 +257,9 @@ struct vlqa_ask_options {
                * the same image or text that come before its last row, as many cells away at most
                * (the larger of lines and columns), or rows; 0..4096 */
     enum vlqa_text_chunker text_chunker;
+    enum vlqa_geometry geometry; /* not with adaptive */
+    enum vlqa_reorder reorder;
+    enum vlqa_parity parity;
 };
 
 enum vlqa_stop {

@@ -366,6 +366,9 @@ static void note_reuse(const struct vlqa_ask_options *o)
               (int)o->reuse, (double)o->recompute_ratio, (int)o->chunker, o->chunk_k,
               o->chunk_text_rows, (int)o->score, (int)o->score_query,
               (unsigned long long)o->score_layers[1], (unsigned long long)o->score_layers[0]);
+    if (o->parity) note_call("parity %d", (int)o->parity);
+    if (o->geometry || o->reorder)
+        note_call("score geometry=%d reorder=%d", (int)o->geometry, (int)o->reorder);
     if (o->order || o->halo || o->text_chunker)
         note_call("layout order=%d halo=%d text=%d", (int)o->order, o->halo, (int)o->text_chunker);
 }

@@ -307,6 +307,12 @@ TEST(options_of_reuse_reach_the_runtime)
     CHECK_HAS(r->calls, " text=64 ");
     r = run_script("", ARGS(MODEL, "-p", "?", "--chunk-text", "passage", "--chunk", "auto"));
     CHECK_HAS(r->calls, " chunker=0 k=1 text=256 ");
+    r = run_script("", ARGS(MODEL, "-p", "?", "--geometry", "tltp", "--reorder", "density"));
+    CHECK_HAS(r->calls, "score geometry=2 reorder=1\n");
+    r = run_script("", ARGS(MODEL, "-p", "?", "--reuse", "infoflow", "--parity",
+                            "infoflow-vlm-release", "--json"));
+    CHECK_HAS(r->calls, "parity 1\n");
+    CHECK_HAS(r->out, "\"strategy\":\"infoflow-vlm-release\"");
 }
 
 TEST(every_method_has_its_name)
@@ -354,6 +360,9 @@ TEST(forms_of_reuse_are_checked)
         {"--chunk-text", "passage:0", "with N from 1 to 1048576"},
         {"--chunk-text", "1048577", "with N from 1 to 1048576"},
         {"--order", "slots", "--order is slots, expected raster or chunk"},
+        {"--geometry", "local", "expected global, hlhp, tltp or hltp"},
+        {"--reorder", "asc", "expected off or density"},
+        {"--parity", "vlm", "expected off, infoflow-vlm-release or infoflow-llm-release"},
         {"--halo", "-1", "--halo is -1, expected a whole number from 0"},
         {"--cache-ram", "0", "--cache-ram is 0, expected a whole number from 1"},
     };

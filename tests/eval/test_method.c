@@ -43,6 +43,19 @@ TEST(a_list_of_layers_has_no_commas)
     CHECK_HAS(env.message, "3+ is none of");
 }
 
+TEST(released_code_is_a_method_without_settings)
+{
+    struct method m;
+    REQUIRE(method_parse(&env, "--methods", "infoflow-vlm-release", &m) == VLQA_OK);
+    CHECK_EQ(m.reuse, VLQA_REUSE_INFOFLOW);
+    CHECK_EQ(m.args.parity, VLQA_PARITY_INFOFLOW_VLM);
+    CHECK(!method_has_layers(&m) && method_has_ratio(&m));
+    REQUIRE(method_parse(&env, "--methods", "infoflow-llm-release", &m) == VLQA_OK);
+    CHECK_EQ(m.args.parity, VLQA_PARITY_INFOFLOW_LLM);
+    REQUIRE(method_parse(&env, "--methods", "infoflow", &m) == VLQA_OK);
+    CHECK_EQ(m.args.parity, VLQA_PARITY_OFF);
+}
+
 TEST(wrong_methods_are_refused_with_what_is_expected)
 {
     static const char *const wrong[][2] = {
@@ -58,6 +71,7 @@ TEST(wrong_methods_are_refused_with_what_is_expected)
         {"epic/last", "epic does not take last"},
         {"none/all", "none does not take all"},
         {"infoflow//last", "is none of suffix"},
+        {"infoflow-vlm-release/last", "infoflow-vlm-release does not take last"},
         {"prophet/norm", "prophet does not take norm"},
     };
     struct method m;

@@ -1,5 +1,5 @@
 /* test_layout.c - a request on paper: slots, positions, and the context in pieces. */
-#include "fusion/layout.h"
+#include "fusion/choose.h"
 
 #include "base/heap.h"
 #include "tests/check.h"
@@ -498,6 +498,40 @@ TEST(rows_are_exact_where_their_halo_is_all_that_comes_before)
     check_exact(text_first, 3, with_halo(VLQA_CHUNK_IMAGE, 1, 0, VLQA_ORDER_RASTER), 3);
     check_exact(text_first, 3, with_halo(VLQA_CHUNK_IMAGE, 1, 3, VLQA_ORDER_RASTER), 6);
     check_exact(text_first, 3, with_halo(VLQA_CHUNK_IMAGE, 1, 6, VLQA_ORDER_RASTER), 9);
+}
+
+/* ---- geometries of scoring ---- */
+
+/* The story: prefix 0..4, image at 5 (4 x 6 cells, 6 positions), words 11 and 12, image at 13 (3 x
+ * 2, 3 positions), a document at 16..25, the question at 26. Cells of 2 x 3 and 1 or 2 x 1, texts
+ * of 5 rows. */
+TEST(geometries_move_chunks_and_the_question)
+{
+    static const struct {
+        enum vlqa_geometry g;
+        int first, second, text, question; /* where cells and parts begin */
+    } cases[] = {{VLQA_GEOMETRY_HLHP, 5, 5, 5, 5 + 5},
+                 {VLQA_GEOMETRY_TLTP, 26 - 3, 26 - 2, 26 - 5, 26},
+                 {VLQA_GEOMETRY_HLTP, 5, 5, 5, 26}};
+    for (int i = 0; i < 3; i++) {
+        int first = cases[i].first, second = cases[i].second, text = cases[i].text;
+        struct page page;
+        struct layout *l = &page.l;
+        page_open(&page, story, STORY_N);
+        page_cut(&page, VLQA_CHUNK_GRID, 2, 5);
+        layout_move(l, cases[i].g, &page.mem);
+        CHECK(is_pos(l->pos[4], 4, 4, 4));
+        CHECK(is_pos(l->pos[5], first, first, first));
+        CHECK(is_pos(l->pos[5 + 6 * 3 + 5], first, first + 1, first + 2)); /* the last cell's */
+        CHECK(is_pos(l->pos[29], 11, 11, 11));
+        CHECK(is_pos(l->pos[31 + 2], second, second, second)); /* 2 x 1, the second line */
+        CHECK(is_pos(l->pos[31 + 4], second, second + 1, second));
+        CHECK(is_pos(l->pos[37], text, text, text));
+        CHECK(is_pos(l->pos[37 + 9], text + 4, text + 4, text + 4));
+        CHECK(is_pos(l->pos[47], cases[i].question, cases[i].question, cases[i].question));
+        CHECK_EQ(l->next, cases[i].question + 6);
+        page_close(&page);
+    }
 }
 
 TEST(without_context_nothing_is_cut)

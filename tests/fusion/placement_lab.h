@@ -1,0 +1,88 @@
+/* placement_lab.h - the default model over sample charts, for tests of where chunks are placed. */
+#ifndef TESTS_FUSION_PLACEMENT_LAB_H
+#define TESTS_FUSION_PLACEMENT_LAB_H
+
+#include "base/heap.h"
+#include "fusion/session.h"
+#include "tests/check.h"
+
+#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
+#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
+#define VOCAB 1280
+#define QUESTION "What is the value of February?"
+#define GRID_H 7 /* of sample 05, right behind a prefix of 4 rows */
+#define GRID_W 10
+#define PREFIX 4
+
+struct run {
+    struct vlqa_engine *engine;
+    struct vlqa_session *session;
+};
+
+static inline int run_open(struct run *r, enum vlqa_dtype dtype)
+{
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
+    struct vlqa_session_options so = vlqa_session_options_default();
+    eo.model = MODEL;
+    eo.dtype = dtype;
+    eo.threads = 2;
+    so.max_rows = 640;
+    r->session = NULL;
+    if (vlqa_engine_open(&eo, &r->engine) == VLQA_OK &&
+        vlqa_session_open(r->engine, &so, &r->session) == VLQA_OK)
+        return 1;
+    CHECK_FAIL("%s %s", vlqa_engine_message(r->engine), vlqa_message(r->session));
+    return 0;
+}
+
+static inline void run_close(struct run *r)
+{
+    vlqa_session_close(r->session);
+    vlqa_engine_close(r->engine);
+}
+
+static inline void add_image(struct vlqa_session *s, const char *path)
+{
+    CHECK(vlqa_add_image_file(s, path) == VLQA_OK);
+}
+
+static const char note[] = "The note says: A means Apples and B means Bananas, sold in the north.";
+
+static inline void add_many(struct vlqa_session *s)
+{
+    add_image(s, SAMPLE("05"));
+    CHECK(vlqa_add_text(s, note, sizeof note - 1) == VLQA_OK);
+    add_image(s, SAMPLE("02"));
+}
+
+static inline struct vlqa_ask_options plan(enum vlqa_reuse reuse, enum vlqa_chunker chunker, int k,
+                                           float ratio)
+{
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    o.max_tokens = 2;
+    o.ignore_eos = 1;
+    o.reuse = reuse;
+    o.chunker = chunker;
+    o.chunk_k = k;
+    o.recompute_ratio = ratio;
+    o.chunk_text_rows = 8;
+    return o;
+}
+
+static inline struct vlqa_answer ask(struct vlqa_session *s, struct vlqa_ask_options o,
+                                     float *logits)
+{
+    struct vlqa_answer answer = {0};
+    if (vlqa_ask(s, QUESTION, &o, &answer) != VLQA_OK)
+        CHECK_FAIL("ask: %s", vlqa_message(s));
+    else
+        memcpy(logits, answer.logits, VOCAB * sizeof *logits);
+    return answer;
+}
+
+static inline int same(const float *a, const float *b)
+{
+    return memcmp(a, b, VOCAB * sizeof *a) == 0;
+}
+
+#endif
