@@ -2,6 +2,7 @@
 #include "tests/eval/run_cli.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -108,6 +109,19 @@ int run_wait_for_call(const char *part)
     return 0;
 }
 
+/* Everything up to the hang-up: what was written may arrive a while after the program ended. */
+static void read_terminal(char *out, size_t cap)
+{
+    struct pollfd poll_fd = {.fd = terminal, .events = POLLIN};
+    size_t bytes = 0;
+    while (bytes < cap - 1 && poll(&poll_fd, 1, 60000) == 1) {
+        ssize_t n = read(terminal, out + bytes, cap - 1 - bytes);
+        if (n <= 0) break;
+        bytes += (size_t)n;
+    }
+    out[bytes] = 0;
+}
+
 struct run *run_finish(pid_t pid)
 {
     static struct run r;
@@ -119,8 +133,7 @@ struct run *run_finish(pid_t pid)
     if (terminal < 0) {
         get_file("stderr", r.err, sizeof r.err);
     } else {
-        ssize_t n = read(terminal, r.err, sizeof r.err - 1);
-        r.err[n > 0 ? n : 0] = 0;
+        read_terminal(r.err, sizeof r.err);
         close(terminal);
         terminal = -1;
     }
