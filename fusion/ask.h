@@ -21,6 +21,7 @@ struct ask {
     uint8_t *selected;           /* [n] likewise: the look at which it was chosen, or 0; NULL with
                                     reuse off */
     int32_t *list;               /* [n] slots of a pass */
+    int answered;                /* s->first_logits are of the KV as it is */
     int n_selected, n_recomputed;
     int chunks_ram, chunks_disk, chunks_made;
     int n_chunks;                           /* of them, in s->placed_chunk */

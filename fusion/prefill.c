@@ -150,13 +150,16 @@ vlqa_status ask_repair(struct ask *a, int round)
     for (int i = l->prefix_end; i < l->n; i++)
         if (!l->in_piece[i] || a->selected[i] == round) a->list[n++] = i;
     a->n_recomputed += n;
-    return ask_run(a, "repair", n, &pass);
+    TRY(ask_run(a, "repair", n, &pass));
+    a->answered = 1;
+    return VLQA_OK;
 }
 
+/* Rows between chunks are computed with every question: exact when all before them are. */
 static int leading_exact(const struct layout *l)
 {
     int n = l->prefix_end;
-    while (n < l->n && l->exact[n])
+    while (n < l->n && (l->exact[n] || !l->in_piece[n]))
         n++;
     return n;
 }
@@ -183,18 +186,21 @@ static double divergence(const float *before, const float *after, int n)
     return kl;
 }
 
-/* Doubles the budget until another look changes nothing; all rows in the end, as one exact pass. */
+/* Doubles the budget until a repair moves the first token no more; all rows in the end, as one
+ * exact pass. Scoring by attention tells what the token would be without the first repair. */
 static vlqa_status repair_adaptively(struct ask *a, double *mark)
 {
     struct vlqa_session *s = a->s;
     int vocab = s->engine->decoder.config.vocab, round = 1;
     for (float ratio = a->o.recompute_ratio; ratio < 1; ratio *= 2, round++) {
-        memcpy(s->logits, s->first_logits, (size_t)vocab * sizeof *s->logits);
+        int answered;
         TRY(choose_rows(a, round));
+        answered = a->answered;
+        memcpy(s->logits, s->first_logits, (size_t)vocab * sizeof *s->logits);
         a->ms_score += ask_since(mark);
         TRY(ask_repair(a, round));
         a->ms_repair += ask_since(mark);
-        if (round > 1 && divergence(s->logits, s->first_logits, vocab) < (double)a->o.adaptive)
+        if (answered && divergence(s->logits, s->first_logits, vocab) < (double)a->o.adaptive)
             return VLQA_OK;
     }
     for (int i = 0; i < a->layout.n; i++)
@@ -263,7 +269,7 @@ static vlqa_status prefill_chunks(struct ask *a)
     chunk_place(a);
     a->ms_assemble = ask_since(&mark);
     if (a->o.parity) return parity_repair(a, &mark);
-    if (a->o.adaptive > 0 && a->o.recompute_ratio > 0)
+    if (a->o.adaptive > 0 && a->o.recompute_ratio > 0 && leading_exact(l) < l->n)
         TRY(repair_adaptively(a, &mark));
     else
         TRY(repair_once(a, &mark));

@@ -127,9 +127,10 @@ vlqa_status score_attention(struct choice *c)
             c->span[i] = (struct span){0, 0, l->context_end};
         tap.span = c->span;
     }
-    if (a->o.score_draft) { /* for tokens all layers are needed */
+    if (a->o.score_draft || a->o.adaptive > 0) { /* for tokens all layers are needed */
         pass.layer_end = 0;
         pass.logits = s->first_logits;
+        a->answered = 1;
     }
     TRY(ask_run(a, "score", n, &pass));
     if (a->o.score_draft) draft(a, &tap);
