@@ -158,6 +158,7 @@ static int write_json(struct ask *a, const struct vlqa_answer *answer)
     report_int(&r, "tokens", answer->n_tokens);
     report_string(&r, "stop", stop_name(answer->stop));
     report_string(&r, "strategy", reuse_strategy(&a->args.reuse));
+    report_int(&r, "exact", answer->exact);
     report_rows(&r, answer);
     report_counts(&r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_made);
     report_counts(&r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_made);
@@ -331,15 +332,16 @@ const struct verb verb_ask = {
     .notes = "The answer goes to standard output, everything else to standard error.\n"
              "\n"
              "--json prints on one line: answer, tokens, stop (eos, length, rows,\n"
-             "interrupted), strategy, rows {total, prefix, context, question, selected,\n"
-             "recomputed, exact}, chunks and visual {ram, disk, made}, ms {load,\n"
+             "interrupted), strategy, exact (0 or 1), rows {total, prefix, context, question,\n"
+             "selected, recomputed, exact}, chunks and visual {ram, disk, made}, ms {load,\n"
              "decode_image, vision, prefill, chunks, assemble, score, repair, first_token,\n"
              "decode, total}, evidence [{image, box [x, y, width, height], score}],\n"
              "peak_bytes, model {name, digest}, version. first_token counts from the\n"
              "question, total from the start. Boxes are in pixels of the upright image.\n"
              "\n"
              "Images that were seen before skip the vision tower, which changes nothing.\n"
-             "Chunks are used with --reuse alone; repaired in part they approximate.\n"
+             "Chunks of the first document are exact, too; others, repaired in part,\n"
+             "approximate (exact in --json tells). --reuse off uses none.\n"
              "\n"
              "Example:\n"
              "  vlqa --image chart.png -p \"Which year was best?\"\n",

@@ -15,6 +15,10 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
                                  struct method *out)
 {
     int score = find(reuse_scores, word);
+    const char *end;
+    if (strncmp(word, "halo:", 5) == 0 && !out->args.parity &&
+        args_number(word + 5, 0, 4096, &end, &out->args.halo) && !*end)
+        return VLQA_OK;
     if (!method_has_layers(out) || (score >= 0 && out->reuse == VLQA_REUSE_PROPHET))
         return env_fail(env, VLQA_EUSAGE, "%s: %s: %s does not take %s", option, out->name,
                         reuse_strategy(&out->args), word);

@@ -1,8 +1,9 @@
 /* method.h - what a study compares, as a user writes it.
  *
- *   METHOD[/ROWS][/SCORE][/LAYERS]     infoflow/last/max/4-6, prophet/3+5-7, epic
+ *   METHOD[/ROWS][/SCORE][/LAYERS][/halo:N]   infoflow/last/max/4-6, prophet/3+5-7, none/halo:2
  *
- * Settings may come in any order; those left out are the defaults of their options. */
+ * Chunks have no halo where none is given. Settings may come in any order; the others left out
+ * are the defaults of their options. */
 #ifndef EVAL_METHOD_H
 #define EVAL_METHOD_H
 

@@ -6,7 +6,7 @@
 const char *const reuse_names[] = {"off",        "auto", "full",    "none",   "infoflow", "prophet",
                                    "cacheblend", "epic", "vlcache", "random", NULL};
 static const enum vlqa_reuse reuse_values[] = {
-    VLQA_REUSE_OFF,      VLQA_REUSE_OFF,     VLQA_REUSE_FULL,       VLQA_REUSE_NONE,
+    VLQA_REUSE_OFF,      VLQA_REUSE_AUTO,    VLQA_REUSE_FULL,       VLQA_REUSE_NONE,
     VLQA_REUSE_INFOFLOW, VLQA_REUSE_PROPHET, VLQA_REUSE_CACHEBLEND, VLQA_REUSE_EPIC,
     VLQA_REUSE_VLCACHE,  VLQA_REUSE_RANDOM,
 };

@@ -29,7 +29,7 @@ struct reuse_args {
 
 /* "off", "auto", "full", ...; ends with NULL. */
 extern const char *const reuse_names[];
-/* What an index of reuse_names asks for. auto is exact, as long as no method is shown to be. */
+/* What an index of reuse_names asks for. */
 enum vlqa_reuse reuse_of(int index);
 const char *reuse_name(enum vlqa_reuse reuse);
 /* What these options do, in one word: the method, or the parity. */
@@ -71,7 +71,7 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
          .value = "N",                                                                           \
          .min = 0,                                                                               \
          .max = 4096,                                                                            \
-         .fallback = "0",                                                                        \
+         .fallback = "2",                                                                        \
          .offset = offsetof(type, member.halo),                                                  \
          .help = "make chunks in sight of what is before them, up to N cells or rows away"},     \
         {ARG_FORM,                                                                               \
@@ -98,8 +98,9 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
          .fallback = "auto",                                                                  \
          .choice = reuse_names,                                                               \
          .offset = offsetof(type, member.strategy),                                           \
-         .help = "which rows of stored chunks are computed again; off and auto use no "       \
-                 "chunks and are exact"},                                                     \
+         .help = "which rows of stored chunks are computed again; auto: exact what stands "   \
+                 "first, more and more behind it until the answer stands; off: no chunks, "   \
+                 "exact"},                                                                    \
         {ARG_REAL,                                                                            \
          .name = "recompute-ratio",                                                           \
          .value = "R",                                                                        \

@@ -82,18 +82,17 @@ static vlqa_status check_parity(struct env *env, const struct vlqa_ask_options *
     if ((unsigned)o->parity > VLQA_PARITY_INFOFLOW_LLM)
         return env_fail(env, VLQA_EUSAGE, "ask options: parity is %d, expected 0..%d",
                         (int)o->parity, VLQA_PARITY_INFOFLOW_LLM);
-    if (o->parity && (o->reuse != VLQA_REUSE_INFOFLOW || o->adaptive > 0 || o->halo ||
-                      o->score_draft || o->geometry || o->reorder))
-        return env_fail(
-            env, VLQA_EUSAGE,
-            "ask options: parity is for reuse infoflow, without adaptive, halo, drafts, "
-            "geometry and reorder");
+    if (o->parity && (o->reuse != VLQA_REUSE_INFOFLOW || o->adaptive > 0 || o->score_draft ||
+                      o->geometry || o->reorder))
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: parity is for reuse infoflow, without adaptive, drafts, "
+                        "geometry and reorder");
     return VLQA_OK;
 }
 
 static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o, int layers)
 {
-    if ((unsigned)o->reuse > VLQA_REUSE_RANDOM || (unsigned)o->budget_base > VLQA_BASE_ALL ||
+    if ((unsigned)o->reuse > VLQA_REUSE_AUTO || (unsigned)o->budget_base > VLQA_BASE_ALL ||
         (unsigned)o->chunker > VLQA_CHUNK_STRIPS || (unsigned)o->score > VLQA_SCORE_COMBINED ||
         (unsigned)o->score_query > VLQA_QUERY_LAST)
         return env_fail(
@@ -137,6 +136,7 @@ static void fill_answer(const struct ask *a, struct vlqa_answer *out)
                                 .ms_vision = s->ms_vision,
                                 .ms_decode_image = s->ms_decode_image,
                                 .ms_total = end - a->begin};
+    out->exact = a->exact;
     out->rows_selected = a->n_selected;
     out->rows_recomputed = a->n_recomputed;
     out->flops = a->flops;
@@ -231,6 +231,7 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
     TRY(check_reuse(env, &a->o, c->layers));
     TRY(check_layout(env, &a->o));
     TRY(check_parity(env, &a->o));
+    if (a->o.parity) a->o.halo = 0;
     if (a->o.parity == VLQA_PARITY_INFOFLOW_VLM) a->o.order = VLQA_ORDER_CHUNK;
     TRY(check_forced(env, &a->o, c->vocab));
     TRY(st_unchanged(env, a->s->engine->files));

@@ -23,6 +23,7 @@ struct ask {
     int32_t *list;               /* [n] slots of a pass */
     int answered;                /* s->first_logits are of the KV as it is */
     int n_selected, n_recomputed;
+    int exact; /* the KV of all rows is what a full prefill leaves */
     int chunks_ram, chunks_disk, chunks_made;
     int n_chunks;                           /* of them, in s->placed_chunk */
     const struct vlqa_placed_chunk *before; /* [n_before] as they were before they were reordered */

@@ -42,6 +42,7 @@ static vlqa_status score(struct choice *c)
 {
     switch (c->a->o.reuse) {
     case VLQA_REUSE_OFF:
+    case VLQA_REUSE_AUTO: /* is one of the others by now */
     case VLQA_REUSE_NONE:
     case VLQA_REUSE_FULL:
         break;

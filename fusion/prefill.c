@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#define AUTO_ADAPTIVE 0.03f /* nats */
+
 static void run_rows(struct ask *a, struct pass *pass, int no_deep)
 {
     struct vlqa_session *s = a->s;
@@ -130,6 +132,7 @@ static vlqa_status prefill_exact(struct ask *a)
     int n = a->layout.n, held = held_rows(a);
     if (held == n) held = n - 1; /* the last row's logits are wanted */
     a->n_recomputed = n - held;
+    a->exact = 1;
     return run_exact(a, "prefill", held, n, a->s->first_logits);
 }
 
@@ -207,6 +210,7 @@ static vlqa_status repair_adaptively(struct ask *a, double *mark)
         if (a->layout.in_piece[i] && !a->layout.exact[i] && !a->selected[i])
             a->selected[i] = (uint8_t)round, a->n_selected++;
     a->n_recomputed += a->layout.n - a->layout.prefix_end;
+    a->exact = a->o.order == VLQA_ORDER_RASTER;
     return run_exact(a, "repair", a->layout.prefix_end, a->layout.n, s->first_logits);
 }
 
@@ -253,6 +257,16 @@ vlqa_status ask_fetch(struct ask *a)
     return VLQA_OK;
 }
 
+/* What is computed again in one pass, with all that is stale before it, is exact. */
+static int nothing_stale(const struct ask *a)
+{
+    const struct layout *l = &a->layout;
+    int stale = 0;
+    for (int i = 0; i < l->n; i++)
+        stale += l->in_piece[i] && !l->exact[i] && a->selected[i] != 1;
+    return !stale && a->o.order == VLQA_ORDER_RASTER;
+}
+
 static vlqa_status prefill_chunks(struct ask *a)
 {
     struct vlqa_session *s = a->s;
@@ -274,12 +288,23 @@ static vlqa_status prefill_chunks(struct ask *a)
     else
         TRY(repair_once(a, &mark));
     if (s->n_held < l->n) hold_rows(a, leading_exact(l));
+    a->exact |= nothing_stale(a);
     return VLQA_OK;
+}
+
+/* auto: exact where that costs no more, else as the best method does, until the answer stands. */
+static void settle(struct ask *a)
+{
+    int held = held_rows(a) >= a->layout.context_end;
+    if (a->o.reuse != VLQA_REUSE_AUTO) return;
+    a->o.reuse = held || a->s->engine->options.no_cache ? VLQA_REUSE_OFF : VLQA_REUSE_INFOFLOW;
+    if (!(a->o.adaptive > 0) && !a->o.geometry && !a->o.reorder) a->o.adaptive = AUTO_ADAPTIVE;
 }
 
 vlqa_status ask_prefill(struct ask *a)
 {
     struct vlqa_session *s = a->s;
+    settle(a);
     TRY(a->o.reuse == VLQA_REUSE_OFF ? prefill_exact(a) : prefill_chunks(a));
     memcpy(s->logits, s->first_logits, (size_t)s->engine->decoder.config.vocab * sizeof(float));
     a->prefilled = env_ms();

@@ -105,7 +105,11 @@ enum vlqa_reuse {
     VLQA_REUSE_CACHEBLEND, /* rows whose layer-1 values deviate most (CacheBlend) */
     VLQA_REUSE_EPIC,       /* the first rows of every chunk (EPIC, LegoLink) */
     VLQA_REUSE_VLCACHE,    /* the first rows of the context (VLCache) */
-    VLQA_REUSE_RANDOM      /* seeded */
+    VLQA_REUSE_RANDOM,     /* seeded */
+    VLQA_REUSE_AUTO        /* exact where that costs nothing: rows that the session holds, the first
+                            * image or document; what stands behind is placed, repaired as
+                            * INFOFLOW does, further and further while adaptive (0: 0.03) is not
+                            * met, in the end fully. OFF in an engine that keeps nothing */
 };
 
 /* What recompute_ratio is a share of. */
@@ -148,8 +152,8 @@ enum vlqa_reorder {
 };
 
 /* Doing as released code of InfoFlow KV does, defects included, to compare with: which rows ask,
- * how they are scored, and the base of recompute_ratio (at least one row) are then not those above.
- * Needs VLQA_REUSE_INFOFLOW. */
+ * how they are scored, and the base of recompute_ratio (at least one row) are then not those above;
+ * chunks have no halo. Needs VLQA_REUSE_INFOFLOW. */
 enum vlqa_parity {
     VLQA_PARITY_OFF,
     /* images: chunk order; the question is computed before the repair and stays so, but for its
@@ -249,8 +253,9 @@ struct vlqa_ask_options {
     int score_draft; /* tokens drafted on the chunks as they are, whose rows ask, too; 0: none */
     uint64_t
         score_layers[2]; /* bit i % 64 of [i / 64]: attention in layer i counts; none: in all */
-    float adaptive;      /* above 0: the share doubles until a repair moves the first token's
-                          * distribution      by less than this (KL, nats); in the end all rows, exactly */
+    float
+        adaptive; /* above 0: the share doubles until a repair moves the first token's
+                   * distribution      by less than this (KL, nats); in the end all rows, exactly */
     /* layout of chunks; not with reuse off */
     enum vlqa_order order;
     int halo; /* a chunk is made in sight of its surroundings, which are not kept with it: rows of
@@ -309,8 +314,9 @@ struct vlqa_answer {
     const int32_t *prompt_token; /* [rows_total] ids as the decoder saw them */
     int rows_total;              /* prefix + context + question */
     int rows_prefix, rows_context, rows_question;
-    int rows_selected;                        /* context rows computed again */
-    int rows_recomputed;                      /* with the question's and those between chunks */
+    int exact;           /* nonzero: every row is as a full prefill of the prompt gives it */
+    int rows_selected;   /* context rows computed again */
+    int rows_recomputed; /* with the question's and those between chunks */
     int chunks_ram, chunks_disk, chunks_made; /* where the chunks of this question came from */
     int visual_ram, visual_disk, visual_made; /* and the tower's output */
     const float *row_score; /* [rows_total] what selection went by; NULL: nothing was scored */
@@ -502,6 +508,7 @@ static inline struct vlqa_ask_options vlqa_ask_options_default(void)
     o.recompute_ratio = 0.15f;
     o.chunk_k = 2;
     o.chunk_text_rows = 256;
+    o.halo = 2;
     o.score = VLQA_SCORE_MAX;
     return o;
 }

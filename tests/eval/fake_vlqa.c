@@ -369,7 +369,7 @@ static void note_reuse(const struct vlqa_ask_options *o)
     if (o->parity) note_call("parity %d", (int)o->parity);
     if (o->geometry || o->reorder)
         note_call("score geometry=%d reorder=%d", (int)o->geometry, (int)o->reorder);
-    if (o->order || o->halo || o->text_chunker)
+    if (o->order || o->halo != 2 || o->text_chunker)
         note_call("layout order=%d halo=%d text=%d", (int)o->order, o->halo, (int)o->text_chunker);
 }
 

@@ -116,7 +116,7 @@ TEST(options_reach_the_runtime)
                         "session rows=777\n"
                         "ask ? max=9 temp=0.5 k=40 p=0.25 min=0.125 rep=1.5 pres=-0.5 "
                         "seed=18446744073709551615 keep=0 ignore=0\n"
-                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0,0\n");
+                        "reuse 9 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0,0\n");
 }
 
 TEST(defaults_are_greedy_and_automatic)
@@ -127,7 +127,7 @@ TEST(defaults_are_greedy_and_automatic)
                         "cache dir=none salt=none ram=1073741824 disk=4294967296 off=0\n"
                         "session rows=0\n"
                         "ask ? max=128 temp=0 k=0 p=1 min=0 rep=1 pres=0 seed=0 keep=0 ignore=0\n"
-                        "reuse 0 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0,0\n");
+                        "reuse 9 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0,0\n");
 }
 
 TEST(standard_input_is_read_once)
@@ -179,17 +179,17 @@ TEST(file_names_are_bytes)
 
 TEST(json_of_ask_holds_every_field)
 {
-    static const char *const members[] = {"answer",   "tokens",     "stop",   "strategy",
-                                          "rows",     "chunks",     "visual", "ms",
-                                          "evidence", "peak_bytes", "model",  "version"};
+    static const char *const members[] = {"answer",     "tokens", "stop",   "strategy", "exact",
+                                          "rows",       "chunks", "visual", "ms",       "evidence",
+                                          "peak_bytes", "model",  "version"};
     struct run *r = run_cli((struct setup){ANSWER}, ARGS(MODEL, "-p", "Is it?", "--json"));
     struct json_doc *doc = run_json(r);
     const struct json *member;
     CHECK_EQ(r->code, 0);
     REQUIRE(doc);
-    CHECK_EQ(json_count(json_root(doc)), 12);
+    CHECK_EQ(json_count(json_root(doc)), 13);
     member = json_first(json_root(doc));
-    for (size_t i = 0; i < 12 && member; i++, member = json_next(member))
+    for (size_t i = 0; i < 13 && member; i++, member = json_next(member))
         CHECK_STR(json_name(member), members[i]);
     CHECK_STR(run_text(doc, "answer"), "Yes, it is.");
     CHECK_STR(run_text(doc, "stop"), "eos");
@@ -301,9 +301,9 @@ TEST(options_of_reuse_reach_the_runtime)
                             "--score-layers", "2-5,64", "--score-query", "last"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->calls, "reuse 3 ratio=0.25 chunker=1 k=3 text=64 score=4 query=3 layers=1,3c\n");
-    r = run_script("", ARGS(MODEL, "-p", "?", "--order", "chunk", "--halo", "2", "--chunk-text",
+    r = run_script("", ARGS(MODEL, "-p", "?", "--order", "chunk", "--halo", "3", "--chunk-text",
                             "passage:64"));
-    CHECK_HAS(r->calls, "layout order=1 halo=2 text=1\n");
+    CHECK_HAS(r->calls, "layout order=1 halo=3 text=1\n");
     CHECK_HAS(r->calls, " text=64 ");
     r = run_script("", ARGS(MODEL, "-p", "?", "--chunk-text", "passage", "--chunk", "auto"));
     CHECK_HAS(r->calls, " chunker=0 k=1 text=256 ");
@@ -325,7 +325,7 @@ TEST(every_method_has_its_name)
         snprintf(expected, sizeof expected, "reuse %d ", i);
         CHECK_HAS(r->calls, expected);
     }
-    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--reuse", "auto"))->calls, "reuse 0 ");
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--reuse", "auto"))->calls, "reuse 9 ");
 }
 
 TEST(forms_of_reuse_are_checked)

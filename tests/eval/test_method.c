@@ -56,11 +56,21 @@ TEST(released_code_is_a_method_without_settings)
     CHECK_EQ(m.args.parity, VLQA_PARITY_OFF);
 }
 
+TEST(any_method_takes_a_halo)
+{
+    struct method m;
+    REQUIRE(method_parse(&env, "--methods", "infoflow/halo:3/last", &m) == VLQA_OK);
+    CHECK(m.args.halo == 3 && m.args.query.rows == VLQA_QUERY_LAST);
+    REQUIRE(method_parse(&env, "--methods", "none/halo:4096", &m) == VLQA_OK);
+    CHECK(m.args.halo == 4096 && m.reuse == VLQA_REUSE_NONE);
+    REQUIRE(method_parse(&env, "--methods", "auto", &m) == VLQA_OK);
+    CHECK(m.args.halo == 0 && m.reuse == VLQA_REUSE_AUTO);
+}
+
 TEST(wrong_methods_are_refused_with_what_is_expected)
 {
     static const char *const wrong[][2] = {
         {"off", "off is none of full, none"},
-        {"auto", "is none of full"},
         {"", "is none of full"},
         {"info", "info is none of"},
         {"infoflow/", "is none of suffix"},
@@ -72,6 +82,9 @@ TEST(wrong_methods_are_refused_with_what_is_expected)
         {"none/all", "none does not take all"},
         {"infoflow//last", "is none of suffix"},
         {"infoflow-vlm-release/last", "infoflow-vlm-release does not take last"},
+        {"none/halo:-1", "none does not take halo:-1"},
+        {"epic/halo:2x", "epic does not take halo:2x"},
+        {"infoflow-vlm-release/halo:2", "infoflow-vlm-release does not take halo:2"},
         {"prophet/norm", "prophet does not take norm"},
     };
     struct method m;

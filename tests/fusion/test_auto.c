@@ -1,0 +1,180 @@
+/* test_auto.c - reuse that decides by itself: exact where that is free, repaired behind, full when
+ * in doubt. */
+#include "fusion/session.h"
+#include "tests/check.h"
+
+#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
+#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
+#define VOCAB 1280
+
+static const char *const questions[] = {"What is the value of February?", "What is the title?"};
+
+struct run {
+    struct vlqa_engine *engine;
+    struct vlqa_session *session;
+};
+
+static int open_session(struct run *r)
+{
+    struct vlqa_session_options so = vlqa_session_options_default();
+    so.max_rows = 640;
+    if (vlqa_session_open(r->engine, &so, &r->session) == VLQA_OK) return 1;
+    CHECK_FAIL("session: %s", vlqa_message(r->session));
+    return 0;
+}
+
+static int run_open(struct run *r, int no_cache)
+{
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
+    eo.model = MODEL;
+    eo.threads = 1;
+    eo.no_cache = no_cache;
+    r->session = NULL;
+    if (vlqa_engine_open(&eo, &r->engine) == VLQA_OK) return open_session(r);
+    CHECK_FAIL("engine: %s", vlqa_engine_message(r->engine));
+    return 0;
+}
+
+static void run_close(struct run *r)
+{
+    vlqa_session_close(r->session);
+    vlqa_engine_close(r->engine);
+}
+
+/* The session afterwards has one image, or three with a document between them. */
+static void add(struct run *r, int many)
+{
+    CHECK(vlqa_session_clear(r->session) == VLQA_OK);
+    CHECK(vlqa_add_image_file(r->session, SAMPLE("05")) == VLQA_OK);
+    if (!many) return;
+    CHECK(vlqa_add_text(r->session, "A means Apples.", 15) == VLQA_OK);
+    CHECK(vlqa_add_image_file(r->session, SAMPLE("02")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(r->session, SAMPLE("07")) == VLQA_OK);
+}
+
+static struct vlqa_answer ask(struct run *r, int question, enum vlqa_reuse reuse, float adaptive,
+                              float *logits)
+{
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer answer = {0};
+    o.max_tokens = 1;
+    o.reuse = reuse;
+    o.adaptive = adaptive;
+    if (vlqa_ask(r->session, questions[question], &o, &answer) != VLQA_OK)
+        CHECK_FAIL("ask: %s", vlqa_message(r->session));
+    else
+        memcpy(logits, answer.logits, VOCAB * sizeof *logits);
+    return answer;
+}
+
+static float full[VOCAB], found[VOCAB];
+
+static int same(void)
+{
+    return memcmp(full, found, sizeof full) == 0;
+}
+
+/* The chunk of the first document is what a full prefill computes: made by the first question,
+ * found by the next one, exact for both. */
+TEST(the_first_document_is_exact_and_found_again)
+{
+    struct vlqa_answer a;
+    struct run r;
+    REQUIRE(run_open(&r, 0));
+    for (int question = 0; question < 2; question++) {
+        add(&r, 0);
+        a = ask(&r, question, VLQA_REUSE_OFF, 0, full);
+        CHECK(a.exact);
+        add(&r, 0);
+        a = ask(&r, question, VLQA_REUSE_AUTO, 0, found);
+        CHECK(same() && a.exact);
+        CHECK_EQ(a.rows_selected, 0);
+        CHECK_EQ(a.chunks_made, question == 0);
+        CHECK_EQ(a.chunks_ram, question == 1);
+        CHECK(a.rows_recomputed <= a.rows_question + 1);
+    }
+    run_close(&r);
+}
+
+TEST(what_stands_behind_is_repaired_until_the_answer_stands)
+{
+    struct vlqa_answer a;
+    struct run r;
+    int selected;
+    REQUIRE(run_open(&r, 0));
+    add(&r, 1);
+    ask(&r, 0, VLQA_REUSE_OFF, 0, full);
+    add(&r, 1);
+    a = ask(&r, 0, VLQA_REUSE_AUTO, 100, found); /* whatever moves is little enough */
+    selected = a.rows_selected;
+    CHECK(selected > 0 && !a.exact && !same());
+    add(&r, 1);
+    a = ask(&r, 0, VLQA_REUSE_AUTO, 1e-30f, found); /* nothing is */
+    CHECK(a.rows_selected > 6 * selected && a.exact && same());
+    run_close(&r);
+}
+
+/* Looks go on while they move the first token by 0.03 nats or more. */
+TEST(auto_has_a_bound_of_its_own)
+{
+    static float own[VOCAB];
+    struct vlqa_answer a, b;
+    struct run r;
+    REQUIRE(run_open(&r, 0));
+    add(&r, 1);
+    a = ask(&r, 0, VLQA_REUSE_AUTO, 0, own);
+    add(&r, 1);
+    b = ask(&r, 0, VLQA_REUSE_INFOFLOW, 0.03f, found);
+    CHECK(memcmp(own, found, sizeof own) == 0);
+    CHECK_EQ(a.rows_selected, b.rows_selected);
+    run_close(&r);
+}
+
+TEST(answers_do_not_depend_on_what_was_kept)
+{
+    static float cold[VOCAB];
+    struct vlqa_answer a;
+    struct run r;
+    REQUIRE(run_open(&r, 0));
+    add(&r, 1);
+    a = ask(&r, 0, VLQA_REUSE_AUTO, 0, cold);
+    CHECK(a.chunks_made > 0);
+    add(&r, 1);
+    a = ask(&r, 0, VLQA_REUSE_AUTO, 0, found);
+    CHECK(a.chunks_made == 0 && memcmp(cold, found, sizeof cold) == 0);
+    run_close(&r);
+}
+
+/* Rows that the session holds exactly are worth more than chunks. */
+TEST(a_context_that_is_held_stays_exact)
+{
+    struct vlqa_answer a;
+    struct run r;
+    REQUIRE(run_open(&r, 0));
+    add(&r, 1);
+    ask(&r, 0, VLQA_REUSE_OFF, 0, full);
+    ask(&r, 1, VLQA_REUSE_OFF, 0, full);
+    ask(&r, 0, VLQA_REUSE_OFF, 0, found);
+    a = ask(&r, 1, VLQA_REUSE_AUTO, 0, found);
+    CHECK(same() && a.exact && a.n_chunks == 0);
+    CHECK(a.rows_recomputed <= a.rows_question);
+    run_close(&r);
+}
+
+TEST(an_engine_that_keeps_nothing_is_exact)
+{
+    struct vlqa_answer a;
+    struct run r;
+    REQUIRE(run_open(&r, 1));
+    add(&r, 1);
+    ask(&r, 0, VLQA_REUSE_OFF, 0, full);
+    add(&r, 1);
+    a = ask(&r, 0, VLQA_REUSE_AUTO, 0, found);
+    CHECK(same() && a.exact && a.n_chunks == 0);
+    run_close(&r);
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}
