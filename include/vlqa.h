@@ -252,10 +252,10 @@ struct vlqa_ask_options {
     enum vlqa_score_query score_query;
     int score_draft; /* tokens drafted on the chunks as they are, whose rows ask, too; 0: none */
     uint64_t
-        score_layers[2]; /* bit i % 64 of [i / 64]: attention in layer i counts; none: in all */
-    float
-        adaptive; /* above 0: the share doubles until a repair moves the first token's
-                   * distribution      by less than this (KL, nats); in the end all rows, exactly */
+        score_layers[2]; /* bit i % 64 of [i / 64]: attention in layer i counts; none: all do */
+    /* above 0: the share doubles until a repair moves the first token's distribution by less than
+     * this (KL, nats); in the end all rows, exactly */
+    float adaptive;
     /* layout of chunks; not with reuse off */
     enum vlqa_order order;
     int halo; /* a chunk is made in sight of its surroundings, which are not kept with it: rows of

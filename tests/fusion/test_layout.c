@@ -474,7 +474,7 @@ TEST(a_halo_is_of_the_item_before_the_last_row_and_near)
     static const enum vlqa_chunker kinds[] = {VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS};
     for (int i = 0; i < 3 * 6 * 2; i++) {
         int halo = i / 3 % 6;
-        struct chunker c = with_halo(kinds[i % 3], 2 + halo % 2, halo, i / 18);
+        struct chunker c = with_halo(kinds[i % 3], 2 + halo % 2, halo, (enum vlqa_order)(i / 18));
         struct page page;
         page_open(&page, story, STORY_N);
         layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);

@@ -171,7 +171,7 @@ static void check_tensor(const struct st_files *files, const char *prefix, char 
     const float *golden;
     snprintf(name, sizeof name, "%s.%c.%d", prefix, what, layer);
     golden = tensor(files, name, n);
-    if (golden) CHECK(check_compare(value, golden, (size_t)n).max_abs < 1e-2);
+    if (golden) CHECK(check_compare(value, golden, n).max_abs < 1e-2);
 }
 
 /* The row of the prompt that stands at each slot: chunks one after the other, line by line. */
@@ -371,7 +371,7 @@ TEST(options_that_released_code_has_not_are_refused)
 /* ---- writing the tensors ---- */
 
 struct part {
-    char name[16];
+    char name[32];
     int rows, cols;
     const float *data;
 };
