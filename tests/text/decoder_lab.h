@@ -122,6 +122,15 @@ static inline void state_open(struct state *s, enum dtype dtype)
                mat_bytes(dtype, SLOTS, KV_HEADS * HEAD_DIM));
 }
 
+static inline void kv_copy(struct kv *to, const struct kv *from)
+{
+    for (int i = 0; i < LAYERS; i++) {
+        size_t bytes = mat_bytes(from->k[i].dtype, SLOTS, from->k[i].cols);
+        memcpy(to->k[i].data, from->k[i].data, bytes);
+        memcpy(to->v[i].data, from->v[i].data, bytes);
+    }
+}
+
 static inline void state_close(struct state *s)
 {
     heap_free(s->memory);

@@ -121,7 +121,8 @@ struct packed { /* a block of codes, and what they read as by hand */
 
 static struct packed packed_open(void)
 {
-    struct packed b = {.block = {LAYERS, N}, .values = {LAYERS, N}};
+    struct packed b = {.block = {.layers = LAYERS, .rows = N},
+                       .values = {.layers = LAYERS, .rows = N}};
     size_t wide = (size_t)packed_cols(KV_COLS, KV_HEADS) * N, one = sizeof(float) * KV_COLS * N;
     char *at = b.memory = heap_alloc_zero(2 * LAYERS * (wide + one));
     for (int i = 0; i < 2 * LAYERS; i++) {

@@ -200,7 +200,7 @@ TEST(rows_that_leave_take_nothing_along)
         pass.logits = logits[0];
         pass.tap = &tap;
         run(&lab, &pass);
-        memcpy(again.memory, whole.memory, whole.bytes);
+        kv_copy(&again.kv, &whole.kv);
         depths_fill(depth, i % 4);
         pass.rows.depth = depth;
         pass.kv = &again.kv;
