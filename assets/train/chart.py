@@ -36,7 +36,9 @@ class Chart:
     base: float = 0            # where the value axis begins, not 0 when it is broken
 
     def text(self, value):
-        """A value as it is written, such as "$1,200" or "3.5%"."""
+        """A value as it is written, such as "$1,200" or "3.5%"; read off an axis, as its ticks are."""
+        if not self.shown:
+            return tick_text(round(value, 6)) + self.suffix
         digits = f"{abs(value):,.{self.decimals}f}"
         digits = digits.replace(",", self.thousands)
         return ("-" if value < 0 else "") + self.prefix + digits + self.suffix
@@ -100,6 +102,7 @@ def fill(rng, chart, smooth=False):
         chart.top = _round_up(scale)
         step = max(unit, tick_step(chart.top) / rng.choice((2, 2, 4, 5)))
         chart.decimals = max(chart.decimals, decimals_of(step))
+        chart.prefix, chart.thousands, chart.suffix = "", "", "%" if chart.suffix == "%" else ""
     chart.values = []
     for _ in chart.series:
         if smooth:
