@@ -45,7 +45,7 @@ class Chart:
 
     def facts(self):
         """[(series, category, value)], in the order of the chart."""
-        return [(s, c, self.values[i][j]) for i, s in enumerate(self.series) for j, c in enumerate(self.cats)]
+        return [(s, c, v) for s, row in zip(self.series, self.values) for c, v in zip(self.cats, row)]
 
     @property
     def single(self):

@@ -59,26 +59,49 @@ def is_relaxed(answer, prediction):
     return is_exact(answer, prediction)
 
 
-def predict(folder, questions_path, limit):
-    """Answers of transformers in fp32, greedy: rows of the questions with prediction."""
-    import torch
-    from PIL import Image
-    from transformers import AutoProcessor, Qwen3VLForConditionalGeneration
-    model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-    processor = AutoProcessor.from_pretrained(folder)
-    base, found = os.path.dirname(questions_path), []
-    for row in read(questions_path)[:limit]:
+class Reference:
+    """Greedy answers of transformers in fp32. It needs no torchvision: images go through Pillow."""
+
+    def __init__(self, folder):
+        import torch
+        from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+        self.torch = torch
+        self.model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        with open(os.path.join(folder, "preprocessor_config.json"), encoding="utf-8") as f:
+            config = json.load(f)
+        self.images = Qwen2VLImageProcessorPil(**{k: v for k, v in config.items() if k not in ("processor_class", "image_processor_type")})
+
+    def inputs(self, row, base):
+        """What the model is given for a row of questions.jsonl whose images lie in base."""
+        from PIL import Image
         names = row["image"] if isinstance(row["image"], list) else [row["image"]]
-        content = [{"type": "image", "image": Image.open(os.path.join(base, n)).convert("RGB")} for n in names]
-        content += [{"type": "text", "text": text} for text in row.get("texts", [])]
+        pictures = [Image.open(os.path.join(base, n)).convert("RGB") for n in names]
+        content = [{"type": "image"}] * len(names) + [{"type": "text", "text": t} for t in row.get("texts", [])]
         content.append({"type": "text", "text": row["question"]})
-        inputs = processor.apply_chat_template([{"role": "user", "content": content}], tokenize=True,
-                                               add_generation_prompt=True, return_dict=True, return_tensors="pt")
-        with torch.no_grad():
-            out = model.generate(**inputs, max_new_tokens=160, do_sample=False)
-        text = processor.tokenizer.decode(out[0, inputs["input_ids"].shape[1]:], skip_special_tokens=True)
-        found.append({**row, "prediction": text})
-    return found
+        prompt = self.tokenizer.apply_chat_template([{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True)
+        seen = self.images(images=pictures, return_tensors="pt")
+        parts = prompt.split("<|image_pad|>")
+        for k, (_, h, w) in enumerate(seen["image_grid_thw"].tolist()):
+            parts[k] += "<|image_pad|>" * (h * w // 4)
+        ids = self.tokenizer("".join(parts), return_tensors="pt", add_special_tokens=False)["input_ids"]
+        return {"input_ids": ids, "attention_mask": self.torch.ones_like(ids), **seen,
+                "mm_token_type_ids": (ids == self.model.config.image_token_id).long()}
+
+    def answer(self, row, base, longest=128):
+        """(text, ids of the prompt)."""
+        inputs = self.inputs(row, base)
+        with self.torch.no_grad():
+            out = self.model.generate(**inputs, max_new_tokens=longest, do_sample=False)
+        n = inputs["input_ids"].shape[1]
+        return self.tokenizer.decode(out[0, n:], skip_special_tokens=True), inputs["input_ids"][0].tolist()
+
+
+def predict(folder, questions_path, limit):
+    """Rows of the questions with a prediction of transformers."""
+    reference, base = Reference(folder), os.path.dirname(questions_path)
+    return [{**row, "prediction": reference.answer(row, base)[0]} for row in read(questions_path)[:limit]]
 
 
 def read(path):

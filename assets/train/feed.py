@@ -19,7 +19,7 @@ from axes import DoesNotFit
 from pack import categories, pack
 from sample import draw_sample
 
-SLOT = 40 << 20  # bytes of a batch at most
+SLOT = 64 << 20  # bytes of a batch at most
 
 
 @dataclasses.dataclass
@@ -70,7 +70,10 @@ def _work(pipe, slots, tokens):
             np.frombuffer(slots[slot], np.uint8, array.nbytes, offset)[:] = array.reshape(-1).view(np.uint8)
             held.append((name, array.dtype.str, array.shape, offset))
             offset = -(-end // 64) * 64
-        pipe.send((slot, held, named))
+        try:
+            pipe.send((slot, held, named))
+        except OSError:
+            return
 
 
 class Feeder:

@@ -25,21 +25,26 @@ def orthogonal(stack, steps=5):
 
 
 class Muon:
-    """params: (matrix, parts): how many matrices lie above each other in a parameter (qkv: 3)."""
+    """params: (matrix, parts, tag): parts matrices lie above each other in a parameter (qkv: 3).
+
+    Matrices of one tag get gradients together or not at all; without one, nothing moves.
+    """
 
     def __init__(self, params, momentum=0.95, decay=0.05):
         self.momentum, self.decay = momentum, decay
         groups = collections.defaultdict(list)
-        for p, parts in params:
+        for p, parts, tag in params:
             rows = p.shape[0] // parts
-            groups[rows, p.shape[1]] += [(p, k * rows, rows) for k in range(parts)]
+            groups[rows, p.shape[1], tag] += [(p, k * rows, rows) for k in range(parts)]
         self.groups = list(groups.values())
         self.buffers = [torch.zeros(len(g), g[0][2], g[0][0].shape[1], device=g[0][0].device) for g in self.groups]
 
     @torch.no_grad()
     def step(self, rate):
         for group, buffer in zip(self.groups, self.buffers):
-            grad = torch.stack([p.grad[a:a + n] if p.grad is not None else torch.zeros_like(p[a:a + n]) for p, a, n in group])
+            if group[0][0].grad is None:
+                continue
+            grad = torch.stack([p.grad[a:a + n] for p, a, n in group])
             buffer.lerp_(grad, 1 - self.momentum)
             update = orthogonal(grad.lerp(buffer, self.momentum)).float()
             step = 0.2 * math.sqrt(max(update.shape[1:])) * rate
@@ -55,6 +60,11 @@ class Muon:
             mine.copy_(theirs)
 
 
+def _tag(name):
+    """Which parameters get gradients together: the tower's, its DeepStack mergers', the decoder's."""
+    return "deep" if "deepstack" in name else name.split(".")[0]
+
+
 def _is_matrix(name, p):
     return p.dim() == 2 and not any(s in name for s in ("embed", "glyph_head"))
 
@@ -65,7 +75,7 @@ class Optimizer:
     def __init__(self, model):
         named = list(model.named_parameters())
         self.params = [p for _, p in named]
-        self.muon = Muon([(p, 3 if name.endswith("qkv.weight") else 1) for name, p in named if _is_matrix(name, p)])
+        self.muon = Muon([(p, 3 if name.endswith("qkv.weight") else 1, _tag(name)) for name, p in named if _is_matrix(name, p)])
         rest = [(name, p) for name, p in named if not _is_matrix(name, p)]
         self.adam = torch.optim.AdamW(
             [{"params": [p for _, p in rest if p.dim() > 1], "weight_decay": 0.02},

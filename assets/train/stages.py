@@ -6,7 +6,7 @@ in small pictures, then charts, then large charts. Everything learnt stays in th
 import dataclasses
 import random
 
-from feed import Job
+from feed import SLOT, Job
 
 
 @dataclasses.dataclass
@@ -79,7 +79,8 @@ class Plan:
         count = max(2, int(self.rows / each))
         first = (self.seed * 10 ** 6 + self.index) * 4096
         self.index += 1
-        return Job(maker, width, height, min(count, 512), first, 8, "train", None, self.stage, flag == "ideal", flag != "tower")
+        fits = int(0.85 * SLOT / (3 * width * height * (2 if maker == "two" else 1) + 8192))
+        return Job(maker, width, height, min(count, fits, 768), first, 8, "train", None, self.stage, flag == "ideal", flag != "tower")
 
 
 def test_jobs(scale=1.0, largest=1024):
