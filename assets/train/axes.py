@@ -1,4 +1,5 @@
 """What surrounds the marks of a chart: title, legend, axes, grid and the places of categories."""
+
 import math
 
 from canvas import Rect, wrap
@@ -23,7 +24,14 @@ def draw_title(canvas, box, text, style, scale=1.0):
     need(len(lines) <= 2 and all(face.width(line) <= box.w for line in lines))
     y = box.y0 + face.height / 2
     for line in lines:
-        canvas.text(box.x0 if style.title_left else box.cx, y, line, face, style.ink, "l" if style.title_left else "m")
+        canvas.text(
+            box.x0 if style.title_left else box.cx,
+            y,
+            line,
+            face,
+            style.ink,
+            "l" if style.title_left else "m",
+        )
         y += face.height
     return Rect(box.x0, y - face.height / 2 + face.size * 0.45, box.x1, box.y1)
 
@@ -35,7 +43,9 @@ def _swatch(canvas, x, y, size, colour, shape):
     elif shape == "disc":
         canvas.disc(x + size / 2, y, size / 2 - 0.5, colour)
     else:
-        canvas.rounded(Rect(x, y - size / 2, x + size, y + size / 2), 2 if shape == "round" else 0, colour)
+        canvas.rounded(
+            Rect(x, y - size / 2, x + size, y + size / 2), 2 if shape == "round" else 0, colour
+        )
 
 
 def _legend_rows(entries, face, width, wide):
@@ -69,7 +79,11 @@ def draw_legend(canvas, box, entries, style, shape="box"):
             canvas.text(x + wide, y, text, face, style.ink)
             y += step
         gap = face.size
-        return Rect(box.x0, box.y0, x - gap, box.y1) if place == "right" else Rect(x + width + gap, box.y0, box.x1, box.y1)
+        return (
+            Rect(box.x0, box.y0, x - gap, box.y1)
+            if place == "right"
+            else Rect(x + width + gap, box.y0, box.x1, box.y1)
+        )
     rows = _legend_rows(entries, face, box.w, wide)
     step = round(face.size * 1.5)
     need(len(rows) <= 3 and step * len(rows) < box.h * 0.3)
@@ -77,13 +91,21 @@ def draw_legend(canvas, box, entries, style, shape="box"):
     y = box.y0 + step / 2 if top else box.y1 - step * len(rows) + step / 2 + 2
     for row, width in rows:
         width -= face.size
-        x = box.x1 - width if place.endswith("right") else box.x0 if place.endswith("left") else box.cx - width / 2
+        x = (
+            box.x1 - width
+            if place.endswith("right")
+            else box.x0 if place.endswith("left") else box.cx - width / 2
+        )
         for offset, (text, colour) in row:
             _swatch(canvas, x + offset, y, size, colour, shape)
             canvas.text(x + offset + wide, y, text, face, style.ink)
         y += step
     used = step * len(rows) + 4
-    return Rect(box.x0, box.y0 + used, box.x1, box.y1) if top else Rect(box.x0, box.y0, box.x1, box.y1 - used)
+    return (
+        Rect(box.x0, box.y0 + used, box.x1, box.y1)
+        if top
+        else Rect(box.x0, box.y0, box.x1, box.y1 - used)
+    )
 
 
 class Plane:
@@ -116,8 +138,18 @@ class Plane:
         """The box of a bar of category i that begins `offset` from its middle."""
         a = self.middle(i) + offset
         if self.across:
-            return Rect(round(self.at(low)), round(a), max(round(self.at(high)), round(self.at(low)) + 1), round(a + thick))
-        return Rect(round(a), min(round(self.at(high)), round(self.at(low)) - 1), round(a + thick), round(self.at(low)))
+            return Rect(
+                round(self.at(low)),
+                round(a),
+                max(round(self.at(high)), round(self.at(low)) + 1),
+                round(a + thick),
+            )
+        return Rect(
+            round(a),
+            min(round(self.at(high)), round(self.at(low)) - 1),
+            round(a + thick),
+            round(self.at(low)),
+        )
 
 
 def _category_labels(chart, face, each, style, room):
@@ -126,7 +158,9 @@ def _category_labels(chart, face, each, style, room):
     if max(widths) <= each - 4:
         return "flat", face.height + 2
     wrapped = [wrap(c, face, each - 4) for c in chart.cats]
-    if max(map(len, wrapped)) <= 2 and all(face.width(line) <= each - 3 for w in wrapped for line in w):
+    if max(map(len, wrapped)) <= 2 and all(
+        face.width(line) <= each - 3 for w in wrapped for line in w
+    ):
         return "wrapped", 2 * face.height + 2
     angle = style.tick_angle
     if angle < 45 and each < face.height * 2:
@@ -206,7 +240,11 @@ def horizontal_plane(canvas, box, chart, style, axis=True):
     ticks = [tick_text(t) + (chart.suffix if chart.suffix == "%" else "") for t in chart.ticks]
     left = max(face.width(c) for c in chart.cats) + 9
     need(left < box.w * 0.45)
-    right = face.width(max((chart.text(v) for row in chart.values for v in row), key=len)) + 8 if chart.shown else 4
+    right = (
+        face.width(max((chart.text(v) for row in chart.values for v in row), key=len)) + 8
+        if chart.shown
+        else 4
+    )
     right = max(right, face.width(ticks[-1]) // 2 + 2)
     bottom = (face.height + 6 if axis else 4) + (face.height if chart.y_title and axis else 0)
     plot = Rect(box.x0 + left, box.y0 + 4, box.x1 - right, box.y1 - bottom)
@@ -239,8 +277,15 @@ class Placer:
         self.taken.append(box)
 
     def free(self, box):
-        inside = box.x0 >= self.box.x0 and box.x1 <= self.box.x1 and box.y0 >= self.box.y0 and box.y1 <= self.box.y1
-        return inside and not any(box.x0 < t.x1 and t.x0 < box.x1 and box.y0 < t.y1 and t.y0 < box.y1 for t in self.taken)
+        inside = (
+            box.x0 >= self.box.x0
+            and box.x1 <= self.box.x1
+            and box.y0 >= self.box.y0
+            and box.y1 <= self.box.y1
+        )
+        return inside and not any(
+            box.x0 < t.x1 and t.x0 < box.x1 and box.y0 < t.y1 and t.y0 < box.y1 for t in self.taken
+        )
 
     def write(self, text, face, colour, places):
         """places: centres (x, y) in order of preference. DoesNotFit where none is free."""

@@ -4,6 +4,7 @@ Straight edges are slices of the array; text, slanted lines, discs and polygons 
 that are blended in. Every string drawn is recorded with the place of its characters: that is what
 the trainer's glyph and word losses are made of.
 """
+
 import functools
 import math
 
@@ -37,8 +38,16 @@ class Rect:
     def grid(self, columns, rows, gap):
         """columns x rows boxes with gaps between them, in reading order."""
         w, h = (self.w - gap * (columns - 1)) / columns, (self.h - gap * (rows - 1)) / rows
-        return [Rect(self.x0 + c * (w + gap), self.y0 + r * (h + gap), self.x0 + c * (w + gap) + w,
-                     self.y0 + r * (h + gap) + h) for r in range(rows) for c in range(columns)]
+        return [
+            Rect(
+                self.x0 + c * (w + gap),
+                self.y0 + r * (h + gap),
+                self.x0 + c * (w + gap) + w,
+                self.y0 + r * (h + gap) + h,
+            )
+            for r in range(rows)
+            for c in range(columns)
+        ]
 
 
 class Canvas:
@@ -59,7 +68,7 @@ class Canvas:
         x1, y1 = min(x + mask.shape[1], width), min(y + mask.shape[0], height)
         if x0 >= x1 or y0 >= y1:
             return
-        cover = mask[y0 - y:y1 - y, x0 - x:x1 - x].astype(np.float32)
+        cover = mask[y0 - y : y1 - y, x0 - x : x1 - x].astype(np.float32)
         cover *= opacity / 255
         part = self.pixels[y0:y1, x0:x1]
         under = part.astype(np.float32)
@@ -107,8 +116,12 @@ class Canvas:
         self.rect(Rect(box.x0, box.y0 + r, box.x0 + r, box.y1 - r), colour)
         self.rect(Rect(box.x1 - r, box.y0 + r, box.x1, box.y1 - r), colour)
         corner = _quarter(r)
-        for x, y, part in ((box.x0, box.y0, corner), (box.x1 - r, box.y0, corner[:, ::-1]),
-                           (box.x0, box.y1 - r, corner[::-1]), (box.x1 - r, box.y1 - r, corner[::-1, ::-1])):
+        for x, y, part in (
+            (box.x0, box.y0, corner),
+            (box.x1 - r, box.y0, corner[:, ::-1]),
+            (box.x0, box.y1 - r, corner[::-1]),
+            (box.x1 - r, box.y1 - r, corner[::-1, ::-1]),
+        ):
             self.blend(part, x, y, colour)
 
     # ---- smooth shapes ----
@@ -131,7 +144,7 @@ class Canvas:
         """A filled disc, with a ring of another colour (and 1.5 pixels) around it."""
         pad = int(radius + 3)
         left, top = int(x) - pad, int(y) - pad
-        yy, xx = np.ogrid[0:2 * pad + 1, 0:2 * pad + 1]
+        yy, xx = np.ogrid[0 : 2 * pad + 1, 0 : 2 * pad + 1]
         far = np.sqrt((xx - (x - left)) ** 2 + (yy - (y - top)) ** 2)
         if ring is not None:
             self.blend(np.clip(radius + 2.0 - far, 0, 1) * 255, left, top, ring)
@@ -142,7 +155,9 @@ class Canvas:
         left, top = int(min(p[0] for p in points)) - 1, int(min(p[1] for p in points)) - 1
         w, h = int(max(p[0] for p in points)) - left + 2, int(max(p[1] for p in points)) - top + 2
         image = Image.new("L", (w * SCALE, h * SCALE), 0)
-        ImageDraw.Draw(image).polygon([((x - left) * SCALE, (y - top) * SCALE) for x, y in points], fill=255)
+        ImageDraw.Draw(image).polygon(
+            [((x - left) * SCALE, (y - top) * SCALE) for x, y in points], fill=255
+        )
         self.blend(np.asarray(image.reduce(SCALE)), left, top, colour, opacity)
 
     def pie(self, x, y, radius, slices, edge, hole=0.0):
@@ -150,20 +165,30 @@ class Canvas:
         pad = radius + max(s[3] for s in slices) + 2
         left, top, size = int(x - pad), int(y - pad), int(2 * pad + 2)
         fine = 3
-        under = self.pixels[max(top, 0):top + size, max(left, 0):left + size]
+        under = self.pixels[max(top, 0) : top + size, max(left, 0) : left + size]
         background = tuple(int(v) for v in under[0, 0])
         image = Image.new("RGB", (size * fine, size * fine), background)
         draw = ImageDraw.Draw(image)
         for begin, end, colour, shift in slices:
             middle = math.radians((begin + end) / 2)
-            cx, cy = (x - left + shift * math.cos(middle)) * fine, (y - top + shift * math.sin(middle)) * fine
+            cx, cy = (x - left + shift * math.cos(middle)) * fine, (
+                y - top + shift * math.sin(middle)
+            ) * fine
             r = radius * fine
-            draw.pieslice((cx - r, cy - r, cx + r, cy + r), begin, end, fill=tuple(colour), outline=edge,
-                          width=fine if edge else 0)
+            draw.pieslice(
+                (cx - r, cy - r, cx + r, cy + r),
+                begin,
+                end,
+                fill=tuple(colour),
+                outline=edge,
+                width=fine if edge else 0,
+            )
             if hole:
-                draw.ellipse((cx - r * hole, cy - r * hole, cx + r * hole, cy + r * hole), fill=background)
+                draw.ellipse(
+                    (cx - r * hole, cy - r * hole, cx + r * hole, cy + r * hole), fill=background
+                )
         small = np.asarray(image.reduce(fine))
-        under[:] = small[:under.shape[0], :under.shape[1]]
+        under[:] = small[: under.shape[0], : under.shape[1]]
 
     # ---- text ----
 
@@ -183,14 +208,18 @@ class Canvas:
     def slanted(self, x, y, text, face, colour, degrees):
         """Text turned by 30 to 90 degrees that ends at (x, y), as under a tick. Returns its height."""
         mask, at = face.mask(text)
-        mask = mask[:, PAD:PAD + face.width(text) + 1]
-        turned = np.asarray(Image.fromarray(mask).rotate(degrees, Image.Resampling.BILINEAR, expand=True))
+        mask = mask[:, PAD : PAD + face.width(text) + 1]
+        turned = np.asarray(
+            Image.fromarray(mask).rotate(degrees, Image.Resampling.BILINEAR, expand=True)
+        )
         angle = math.radians(degrees)
         c, s = math.cos(angle), math.sin(angle)
         w, h = mask.shape[1], mask.shape[0]
         # where a point (u, v) of the mask comes to lie, seen from the centre of both
-        place = lambda u, v: ((u - w / 2) * c + (v - h / 2) * s + turned.shape[1] / 2,
-                              -(u - w / 2) * s + (v - h / 2) * c + turned.shape[0] / 2)
+        place = lambda u, v: (
+            (u - w / 2) * c + (v - h / 2) * s + turned.shape[1] / 2,
+            -(u - w / 2) * s + (v - h / 2) * c + turned.shape[0] / 2,
+        )
         end_x, end_y = place(w, at - face.cap / 2)
         left, top = round(x - end_x), round(y - end_y)
         self.blend(turned, left, top, colour)

@@ -2,13 +2,29 @@
 
 Everything that an answer needs is here, and nothing about pixels.
 """
+
 import dataclasses
 import math
 
 import words
 
-KINDS = ("vbar", "hbar", "grouped", "stacked", "line", "lines", "area", "pie", "donut", "scatter", "table", "numbers",
-         "steps", "timeline", "callouts")
+KINDS = (
+    "vbar",
+    "hbar",
+    "grouped",
+    "stacked",
+    "line",
+    "lines",
+    "area",
+    "pie",
+    "donut",
+    "scatter",
+    "table",
+    "numbers",
+    "steps",
+    "timeline",
+    "callouts",
+)
 
 
 @dataclasses.dataclass
@@ -20,20 +36,20 @@ class Chart:
     cats: list
     series: list
     values: list
-    group: str = "name"        # of the categories: words.NOUNS has its nouns
+    group: str = "name"  # of the categories: words.NOUNS has its nouns
     decimals: int = 0
     prefix: str = ""
     suffix: str = ""
-    thousands: str = ""        # separator
-    shown: bool = True         # values are written beside the marks
-    colours: list = None       # names: of the series, of the categories of a single one, or None
-    colour_of: str = ""        # "series", "cats" or "": what the colours tell apart
+    thousands: str = ""  # separator
+    shown: bool = True  # values are written beside the marks
+    colours: list = None  # names: of the series, of the categories of a single one, or None
+    colour_of: str = ""  # "series", "cats" or "": what the colours tell apart
     x_title: str = ""
     y_title: str = ""
-    top: float = 0             # end of the value axis
+    top: float = 0  # end of the value axis
     ticks: list = dataclasses.field(default_factory=list)
     log: bool = False
-    base: float = 0            # where the value axis begins, not 0 when it is broken
+    base: float = 0  # where the value axis begins, not 0 when it is broken
 
     def text(self, value):
         """A value as it is written, such as "$1,200" or "3.5%"; read off an axis, as its ticks are."""
@@ -45,7 +61,9 @@ class Chart:
 
     def facts(self):
         """[(series, category, value)], in the order of the chart."""
-        return [(s, c, v) for s, row in zip(self.series, self.values) for c, v in zip(self.cats, row)]
+        return [
+            (s, c, v) for s, row in zip(self.series, self.values) for c, v in zip(self.cats, row)
+        ]
 
     @property
     def single(self):
@@ -78,7 +96,11 @@ def tick_text(value):
 
 def _number_form(rng, chart, scale):
     """Decides decimals, unit and separator for values of a scale."""
-    chart.decimals = 0 if scale >= 200 else rng.choice((0, 0, 0, 1, 1, 2)) if scale >= 20 else rng.choice((1, 1, 2))
+    chart.decimals = (
+        0
+        if scale >= 200
+        else rng.choice((0, 0, 0, 1, 1, 2)) if scale >= 20 else rng.choice((1, 1, 2))
+    )
     form = rng.random()
     if form < 0.2:
         chart.suffix = "%" if scale <= 100 else ""
@@ -94,7 +116,7 @@ def fill(rng, chart, smooth=False):
     """Draws the values and the axis of a chart whose categories and series are set."""
     scale = rng.choice((5, 10, 20, 50, 100, 100, 100, 200, 500, 1000, 2000, 5000, 10000))
     _number_form(rng, chart, scale)
-    n, unit = len(chart.cats), 10.0 ** -chart.decimals
+    n, unit = len(chart.cats), 10.0**-chart.decimals
     low = rng.choice((0.05, 0.15, 0.3))
     chart.log = rng.random() < 0.04 and chart.kind in ("vbar", "line", "lines") and scale >= 1000
     step = unit
@@ -127,7 +149,7 @@ def fill(rng, chart, smooth=False):
 def decimals_of(step):
     """How many decimals a step needs."""
     for d in range(4):
-        if abs(step * 10 ** d - round(step * 10 ** d)) < 1e-6:
+        if abs(step * 10**d - round(step * 10**d)) < 1e-6:
             return d
     return 4
 
@@ -139,14 +161,18 @@ def set_axis(rng, chart):
         flat = [sum(row[i] for row in chart.values) for i in range(len(chart.cats))]
     if chart.log:
         low, high = math.floor(math.log10(min(flat))), math.ceil(math.log10(max(flat) * 1.01))
-        chart.ticks = [10.0 ** e for e in range(low, max(high, low + 1) + 1)]
+        chart.ticks = [10.0**e for e in range(low, max(high, low + 1) + 1)]
         chart.base, chart.top = chart.ticks[0], chart.ticks[-1]
         return
     chart.top = _round_up(max(flat) * (1.0 if not chart.shown else 1.02))
     step = tick_step(chart.top)
     steps = round(chart.top / step)
     first = 0
-    if min(flat) > 0.55 * max(flat) and chart.kind in ("line", "lines", "vbar") and rng.random() < 0.5:
+    if (
+        min(flat) > 0.55 * max(flat)
+        and chart.kind in ("line", "lines", "vbar")
+        and rng.random() < 0.5
+    ):
         first = max(int(min(flat) / step) - 1, 0)
     chart.base = first * step
     chart.ticks = [i * step for i in range(first, steps + 1)]
@@ -171,7 +197,9 @@ def draw_labels(rng, split, n, ordered=0.3):
     if group not in ("year", "code") and form < 0.07:
         cats = [c.upper() for c in cats]
     elif group not in ("year", "code", "month", "day") and form < 0.15:
-        cats = [f"{rng.choice(words.ADJECTIVES)} {c.lower()}" if rng.random() < 0.6 else c for c in cats]
+        cats = [
+            f"{rng.choice(words.ADJECTIVES)} {c.lower()}" if rng.random() < 0.6 else c for c in cats
+        ]
         if len(set(cats)) < n:
             return draw_labels(rng, split, n, ordered)
     return cats, group
@@ -180,18 +208,34 @@ def draw_labels(rng, split, n, ordered=0.3):
 def random_chart(rng, split, kind, most=8):
     """A chart of a kind with at most `most` categories. Colours are the style's: drawn later."""
     chart = Chart(kind, "", [], [""], [])
-    ordered = {"line": 0.8, "lines": 0.8, "area": 0.9, "timeline": 0, "pie": 0.05, "donut": 0.05}.get(kind, 0.25)
+    ordered = {
+        "line": 0.8,
+        "lines": 0.8,
+        "area": 0.9,
+        "timeline": 0,
+        "pie": 0.05,
+        "donut": 0.05,
+    }.get(kind, 0.25)
     n = rng.randint(3, max(3, most))
     if kind in ("steps", "callouts"):
         n = min(n, 5)
     chart.cats, chart.group = draw_labels(rng, split, n, ordered)
     if kind in ("grouped", "stacked", "lines") or kind == "table" and rng.random() < 0.55:
-        chart.series = words.series(rng, split, rng.choice((2, 2, 3)) if most < 7 else rng.choice((2, 3, 3, 4)))
+        chart.series = words.series(
+            rng, split, rng.choice((2, 2, 3)) if most < 7 else rng.choice((2, 3, 3, 4))
+        )
         if set(chart.series) & set(chart.cats):
             return random_chart(rng, split, kind, most)
     chart.title = words.title(rng, split, chart.group)
-    chart.shown = kind in ("table", "numbers", "callouts", "pie", "donut", "steps", "timeline") or rng.random() < (
-        0.45 if kind in ("scatter", "lines", "area") else 0.68)
+    chart.shown = kind in (
+        "table",
+        "numbers",
+        "callouts",
+        "pie",
+        "donut",
+        "steps",
+        "timeline",
+    ) or rng.random() < (0.45 if kind in ("scatter", "lines", "area") else 0.68)
     if kind in ("pie", "donut"):
         chart.suffix, chart.values, chart.top = "%", [shares(rng, len(chart.cats))], 100
     elif kind == "timeline":
@@ -200,7 +244,9 @@ def random_chart(rng, split, kind, most=8):
         fill(rng, chart, smooth=kind in ("line", "lines", "area"))
     if kind in ("vbar", "hbar", "grouped", "stacked", "line", "lines", "area", "scatter"):
         if rng.random() < 0.3:
-            chart.y_title = rng.choice(("Amount", "Value", "Number", "Total", "Share", "Quantity", "Units", "Level"))
+            chart.y_title = rng.choice(
+                ("Amount", "Value", "Number", "Total", "Share", "Quantity", "Units", "Level")
+            )
         if rng.random() < 0.25:
             chart.x_title = words.NOUNS[chart.group][0].capitalize()
     return chart

@@ -1,4 +1,5 @@
 """Bars: upright or lying, grouped or stacked."""
+
 from axes import draw_legend, draw_title, horizontal_plane, need, vertical_plane
 from style import on
 
@@ -44,11 +45,18 @@ def _draw_bar(canvas, box, colour, style):
 def draw_bars(canvas, box, chart, style):
     """kinds vbar, hbar, grouped and stacked; grouped and stacked stand or lie."""
     _colours(chart, style)
-    across = chart.kind == "hbar" or chart.kind in ("grouped", "stacked") and style.rng.random() < 0.3
+    across = (
+        chart.kind == "hbar" or chart.kind in ("grouped", "stacked") and style.rng.random() < 0.3
+    )
     box = draw_title(canvas, box, chart.title, style)
     if not chart.single:
-        box = draw_legend(canvas, box, [(s, style.shade(c)) for s, c in zip(chart.series, chart.colours)], style,
-                          style.rng.choice(("box", "round", "disc")))
+        box = draw_legend(
+            canvas,
+            box,
+            [(s, style.shade(c)) for s, c in zip(chart.series, chart.colours)],
+            style,
+            style.rng.choice(("box", "round", "disc")),
+        )
     axis = not chart.shown or style.rng.random() < 0.6
     plane = (horizontal_plane if across else vertical_plane)(canvas, box, chart, style, axis)
     lanes = 1 if chart.kind == "stacked" else len(chart.series)
@@ -65,10 +73,21 @@ def draw_bars(canvas, box, chart, style):
                 bar = plane.bar(i, -thick / 2, thick, bottom, bottom + value)
                 bottom += value
             else:
-                bar = plane.bar(i, (s - lanes / 2) * thick, thick - (1 if lanes > 1 else 0), chart.base, value)
+                bar = plane.bar(
+                    i, (s - lanes / 2) * thick, thick - (1 if lanes > 1 else 0), chart.base, value
+                )
             _draw_bar(canvas, bar, colour, style if chart.kind != "stacked" else _Square)
             if chart.shown:
-                _value_label(canvas, plane, bar, chart, value, style, face, on(colour) if chart.kind == "stacked" else None)
+                _value_label(
+                    canvas,
+                    plane,
+                    bar,
+                    chart,
+                    value,
+                    style,
+                    face,
+                    on(colour) if chart.kind == "stacked" else None,
+                )
 
 
 class _Square:

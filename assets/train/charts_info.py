@@ -1,4 +1,5 @@
 """Tables, big numbers, steps, timelines and call-outs: infographics made of words and figures."""
+
 import math
 
 from axes import draw_title, need
@@ -15,14 +16,20 @@ def draw_table(canvas, box, chart, style):
     cells = [[c] + [chart.text(row[i]) for row in chart.values] for i, c in enumerate(chart.cats)]
     scale = min(1.35, max(1.0, box.h / (len(cells) + 1) / (2.4 * style.size)))
     face, bold = style.face(scale, False), style.face(scale, True)
-    widths = [max([bold.width(h)] + [face.width(r[k]) for r in cells]) + 18 for k, h in enumerate(heads)]
+    widths = [
+        max([bold.width(h)] + [face.width(r[k]) for r in cells]) + 18 for k, h in enumerate(heads)
+    ]
     need(sum(widths) <= box.w)
     height = min((box.h - 4) / (len(cells) + 1), face.height * style.rng.uniform(1.5, 2.3))
     need(height > face.height * 1.15)
     spare = (box.w - sum(widths)) * style.rng.choice((0.3, 0.6, 1.0)) / len(widths)
     widths = [w + spare for w in widths]
     left = box.x0 + (0 if style.title_left else (box.w - sum(widths)) / 2)
-    accent = style.shade(style.colours(1)[0]) if style.rng.random() < 0.6 else mix(style.card, style.ink, 0.12)
+    accent = (
+        style.shade(style.colours(1)[0])
+        if style.rng.random() < 0.6
+        else mix(style.card, style.ink, 0.12)
+    )
     banded, lines = style.rng.random() < 0.5, style.rng.choice(("rows", "all", "none", "rows"))
     whole = Rect(left, box.y0, left + sum(widths), box.y0 + height * (len(cells) + 1))
     canvas.rect(whole, style.card)
@@ -38,7 +45,9 @@ def draw_table(canvas, box, chart, style):
             if k == 0:
                 canvas.text(x + 9, y + height / 2, text, bold if r == 0 else face, ink)
             else:
-                canvas.text(x + widths[k] - 9, y + height / 2, text, bold if r == 0 else face, ink, "r")
+                canvas.text(
+                    x + widths[k] - 9, y + height / 2, text, bold if r == 0 else face, ink, "r"
+                )
             x += widths[k]
     if lines == "all":
         canvas.frame(whole, mix(style.card, style.ink, 0.25))
@@ -58,7 +67,9 @@ def draw_numbers(canvas, box, chart, style):
     box = draw_title(canvas, box, chart.title, style)
     n, names = len(chart.cats), style.colours(len(chart.cats))
     need(names)
-    cards = box.inset(0, 4, 0, 0).grid(_columns(n, box), math.ceil(n / _columns(n, box)), max(6, style.size // 2))
+    cards = box.inset(0, 4, 0, 0).grid(
+        _columns(n, box), math.ceil(n / _columns(n, box)), max(6, style.size // 2)
+    )
     filled, icons = style.rng.random() < 0.6, style.rng.random() < 0.5
     chart.colours, chart.colour_of = names, "cats"
     number_on_top = style.rng.random() < 0.75
@@ -74,12 +85,16 @@ def draw_numbers(canvas, box, chart, style):
         if icons:
             size = min(area.h * 0.7, area.w * 0.3)
             need(size > 14)
-            draw_icon(canvas, style.rng, area.x0 + size / 2, area.cy, size, ink if filled else colour)
+            draw_icon(
+                canvas, style.rng, area.x0 + size / 2, area.cy, size, ink if filled else colour
+            )
             area = area.inset(int(size) + 8, 0, 0, 0)
         text = chart.text(chart.values[0][i])
         big = style.title_face(min(2.0, max(1.0, area.h / (3.2 * style.title_size))))
         lines = wrap(chart.cats[i], face, area.w)
-        need(len(lines) <= 2 and max(map(face.width, lines)) <= area.w and big.width(text) <= area.w)
+        need(
+            len(lines) <= 2 and max(map(face.width, lines)) <= area.w and big.width(text) <= area.w
+        )
         total = big.height + 2 + face.height * len(lines)
         need(total <= area.h)
         y = area.cy - total / 2
@@ -100,12 +115,16 @@ def draw_steps(canvas, box, chart, style):
     chart.colours, chart.colour_of = names, "cats"
     need(names)
     down = box.h / n > style.size * 3 and (box.w < box.h * 1.2 or style.rng.random() < 0.5)
-    scale = min(1.6, max(1.0, box.h / n / (3.4 * style.size) if down else box.w / n / (8 * style.size)))
+    scale = min(
+        1.6, max(1.0, box.h / n / (3.4 * style.size) if down else box.w / n / (8 * style.size))
+    )
     face, bold = style.face(scale, False), style.face(1.1 * scale, True)
     radius = style.size * 1.05 * scale
     parts = box.inset(0, 4, 0, 0).grid(1 if down else n, n if down else 1, 8)
     indent = style.rng.uniform(0, 0.25) * box.w
-    spots = [(p.x0 + radius + 4 + indent, p.cy) if down else (p.cx, p.cy - 1.5 * radius) for p in parts]
+    spots = [
+        (p.x0 + radius + 4 + indent, p.cy) if down else (p.cx, p.cy - 1.5 * radius) for p in parts
+    ]
     if down:
         canvas.vline(spots[0][0], spots[0][1], spots[-1][1], style.faint, 2)
     else:
@@ -150,7 +169,14 @@ def draw_timeline(canvas, box, chart, style):
         year, name = y + up * (stem + face.height * 0.7), y + up * (stem + face.height * 1.9)
         if up > 0:
             name, year = name, year
-        canvas.text(x, year, chart.text(chart.values[0][i]), bold, colour if luminance(style.page) > 128 else style.ink, "m")
+        canvas.text(
+            x,
+            year,
+            chart.text(chart.values[0][i]),
+            bold,
+            colour if luminance(style.page) > 128 else style.ink,
+            "m",
+        )
         canvas.text(x, name, chart.cats[i], face, style.ink, "m")
 
 
@@ -164,15 +190,25 @@ def draw_callouts(canvas, box, chart, style):
     sides = [box.inset(0, 4, int(box.w * 0.66), 4), box.inset(int(box.w * 0.66), 4, 0, 4)]
     left = sides[0].grid(1, (n + 1) // 2, 10)
     right = sides[1].grid(1, max(n // 2, 1), 10)
-    cards = [(c, 1) for c in left] + [(c, 0) for c in right][:n // 2]
+    cards = [(c, 1) for c in left] + [(c, 0) for c in right][: n // 2]
     size = min(box.w * 0.22, box.h * 0.5)
     for i, (card, is_left) in enumerate(cards):
         height = min(card.h, 3.1 * face.height)
         card = Rect(card.x0, card.cy - height / 2, card.x1, card.cy + height / 2)
         text, colour = chart.text(chart.values[0][i]), style.shade(names[i])
-        need(card.w > max(face.width(chart.cats[i]), bold.width(text)) + 14 and card.h > 2.6 * face.height)
+        need(
+            card.w > max(face.width(chart.cats[i]), bold.width(text)) + 14
+            and card.h > 2.6 * face.height
+        )
         x = card.x1 if is_left else card.x0
-        canvas.line([(x, card.cy), (box.cx + (-1 if is_left else 1) * size * 0.35, box.cy + (card.cy - box.cy) * 0.3)], style.faint, 1.5)
+        canvas.line(
+            [
+                (x, card.cy),
+                (box.cx + (-1 if is_left else 1) * size * 0.35, box.cy + (card.cy - box.cy) * 0.3),
+            ],
+            style.faint,
+            1.5,
+        )
         canvas.rounded(card, 5, mix(style.card, colour, 0.18))
         canvas.rect(Rect(card.x0, card.y1 - 3, card.x1, card.y1), colour)
         ink = on(mix(style.card, colour, 0.18))

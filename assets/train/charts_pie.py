@@ -1,4 +1,5 @@
 """Pies and donuts, with a legend or with names beside the slices."""
+
 import math
 
 from axes import draw_legend, draw_title, need
@@ -16,8 +17,13 @@ def draw_pie(canvas, box, chart, style):
     in_legend = not beside and style.rng.random() < 0.35
     if not beside:
         names = [f"{c} {t}" if in_legend else c for c, t in zip(chart.cats, texts)]
-        box = draw_legend(canvas, box, [(t, style.shade(c)) for t, c in zip(names, chart.colours)], style,
-                          style.rng.choice(("box", "disc", "round")))
+        box = draw_legend(
+            canvas,
+            box,
+            [(t, style.shade(c)) for t, c in zip(names, chart.colours)],
+            style,
+            style.rng.choice(("box", "disc", "round")),
+        )
     face = style.face(0.92)
     margin = 6
     if beside:
@@ -32,7 +38,9 @@ def draw_pie(canvas, box, chart, style):
         slices.append((start, end, style.shade(chart.colours[i]), shift if i == 0 else 0))
         start = end
     hole = style.rng.uniform(0.45, 0.62) if chart.kind == "donut" else 0
-    canvas.pie(box.cx, box.cy, radius, slices, style.card if style.rng.random() < 0.8 else None, hole)
+    canvas.pie(
+        box.cx, box.cy, radius, slices, style.card if style.rng.random() < 0.8 else None, hole
+    )
     _write_values(canvas, box, chart, style, radius, slices, face, texts, hole, beside, in_legend)
     if hole and style.rng.random() < 0.4 and radius * hole > face.width("100%"):
         canvas.text(box.cx, box.cy, "100%", style.face(1.2, True), style.faint, "m")

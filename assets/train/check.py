@@ -3,6 +3,7 @@
     python check.py                                  all that need no model
     python check.py --model DIR --vlqa PATH agree    an exported model: transformers against vlqa
 """
+
 import argparse
 import os
 import subprocess
@@ -21,8 +22,15 @@ from phrases import NOT_SHOWN
 from sample import draw_sample
 from solve import is_absent, solve
 
-_PLANS = [("one", 384, 288), ("one", 640, 448), ("two", 320, 256), ("text", 384, 256), ("pairs", 192, 128), ("recall", 0, 0),
-          ("lines", 160, 96)]
+_PLANS = [
+    ("one", 384, 288),
+    ("one", 640, 448),
+    ("two", 320, 256),
+    ("text", 384, 256),
+    ("pairs", 192, 128),
+    ("recall", 0, 0),
+    ("lines", 160, 96),
+]
 
 
 def _samples(n, split="train", seed=50000):
@@ -50,11 +58,22 @@ def check_words(args):
 
 def check_seeds(args):
     """A seed gives the same pixels and questions again, whatever was drawn in between."""
-    first = [([c.pixels.tobytes() for c in s.canvases], [(q.text, q.answer) for q in s.questions], s.texts) for s in _samples(28)]
+    first = [
+        (
+            [c.pixels.tobytes() for c in s.canvases],
+            [(q.text, q.answer) for q in s.questions],
+            s.texts,
+        )
+        for s in _samples(28)
+    ]
     for k in reversed(range(28)):
         maker, width, height = _PLANS[k % len(_PLANS)]
         s = draw_sample(50000 + k, "train", maker, width, height)
-        assert first[k] == ([c.pixels.tobytes() for c in s.canvases], [(q.text, q.answer) for q in s.questions], s.texts), k
+        assert first[k] == (
+            [c.pixels.tobytes() for c in s.canvases],
+            [(q.text, q.answer) for q in s.questions],
+            s.texts,
+        ), k
     other = draw_sample(50000, "test", *_PLANS[0])
     assert other.canvases[0].pixels.tobytes() != first[0][0][0]
     print("seeds: 28 samples are the same when they are drawn again")
@@ -73,11 +92,17 @@ def check_answers(args):
                     assert is_absent(q, s), (s.kind, q)
                 else:
                     assert solve(q, s) == {q.answer}, (s.kind, q, solve(q, s))
-                if q.category == "value_shown" and q.form != "page" and s.kind not in ("page", "recall"):
+                if (
+                    q.category == "value_shown"
+                    and q.form != "page"
+                    and s.kind not in ("page", "recall")
+                ):
                     assert any(q.answer in t for t in texts), (s.kind, q, texts)
                     drawn += 1
                 n += 1
-    print(f"answers: {n} questions answered twice with one result; {drawn} values found in the picture")
+    print(
+        f"answers: {n} questions answered twice with one result; {drawn} values found in the picture"
+    )
 
 
 def check_places(args):
@@ -89,7 +114,7 @@ def check_places(args):
         for text, xs, ys in canvas.runs:
             for c, x, y in zip(text, xs, ys):
                 if c.isalnum():
-                    part = grey[max(int(y) - 6, 0):int(y) + 7, max(int(x) - 4, 0):int(x) + 5]
+                    part = grey[max(int(y) - 6, 0) : int(y) + 7, max(int(x) - 4, 0) : int(x) + 5]
                     hits += part.size > 0 and part.max() - part.min() > 90
                     total += 1
     assert hits > 0.995 * total, (hits, total)
@@ -103,26 +128,26 @@ def _tokens(args):
 def check_packing(args):
     """A packed question is trained as if it were alone: the same hidden rows."""
     import torch
+    from feed import Job
+    from losses import hidden, to_device
     from model import SIZES, Model
     from pack import GLYPHS, pack
-    from train import Trainer
-    from feed import Job
+
     t = _tokens(args)
     torch.manual_seed(0)
-    holder = Trainer.__new__(Trainer)
-    holder.model, holder.device = Model(SIZES["tiny"], GLYPHS), torch.device("cpu")
+    model, cpu = Model(SIZES["tiny"], GLYPHS), torch.device("cpu")
     job, worst = Job("one", 256, 192, 1, 0), 0.0
     for maker in ("one", "two", "text", "recall"):
         sample = draw_sample(77, "train", maker, 256, 192)
         both = pack([sample], t)
-        rows, _ = holder.hidden(job, holder._to_device(both))
+        rows, _ = hidden(model, job, to_device(both, cpu))
         for k, q in enumerate(sample.questions):
             alone = draw_sample(77, "train", maker, 256, 192)
             alone.questions = [q]
             one = pack([alone], t)
-            out, _ = holder.hidden(job, holder._to_device(one))
+            out, _ = hidden(model, job, to_device(one, cpu))
             mine = rows[torch.from_numpy(both["label_question"] == k + 1)]
-            worst = max(worst, float((mine - out).abs().max()))
+            worst = max(worst, float((mine - out).detach().abs().max()))
             last = int(one["label_row"][-1])
             assert (one["positions"][0, 0, :last] <= last).all()
     assert worst < 1e-4, worst
@@ -133,6 +158,7 @@ def check_muon(args):
     """Our Muon is torch's, for wide, tall and square matrices."""
     import torch
     from optim import Muon
+
     torch.manual_seed(0)
     shapes = [(8, 24), (24, 8), (16, 16), (8, 24)]
     mine = [torch.nn.Parameter(torch.randn(s)) for s in shapes]
@@ -154,6 +180,7 @@ def check_feeding(args):
     """Workers give the batches that one process gives, in the same order."""
     from feed import Feeder
     from stages import TINY, Plan
+
     t = _tokens(args)
     one, two = Feeder(t, Plan(TINY, 3, 300), 0), Feeder(t, Plan(TINY, 3, 300), 2)
     two.begin()
@@ -166,10 +193,40 @@ def check_feeding(args):
     print("feeding: ten batches of two workers are those of one process")
 
 
+def check_learning(args):
+    """A small model learns a batch by heart: glyphs, words and answers have the right targets."""
+    import torch
+    from feed import Job, make_batch
+    from losses import loss, right, to_device
+    from model import SIZES, Model
+    from optim import Optimizer
+    from pack import GLYPHS
+    from stages import Stage
+
+    t = _tokens(args)
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model, stage = Model(SIZES["tiny"], GLYPHS), Stage("", 1, [], 1.0, 0.2)
+    optimizer, job = Optimizer(model), Job("pairs", 128, 96, 12, 5, 4, named=True)
+    arrays, named = make_batch(job, t)
+    batch = to_device(arrays, torch.device("cpu"))
+    for step in range(args.steps):
+        total, parts = loss(model, stage, job, batch)
+        total.backward()
+        optimizer.step(4e-3 * min(1.0, (args.steps - step) / (args.steps / 3)))
+    share = sum(right(model, job, batch, len(named))) / len(named)
+    assert share > 0.9 and parts["glyphs_right"] > 0.9, (share, parts)
+    print(
+        f"learning: {100 * share:.0f} % of {len(named)} answers by heart after {args.steps} steps; "
+        + ", ".join(f"{k} {float(v):.3f}" for k, v in parts.items())
+    )
+
+
 def check_agree(args):
     """transformers (fp32) and vlqa give the same greedy answers about held-out samples."""
     from evaluate import Reference, read
     from render import _write_set
+
     n = 0
     with tempfile.TemporaryDirectory() as folder:
         _write_set("test", 24, folder, 1)
@@ -184,7 +241,12 @@ def check_agree(args):
                 with open(path, "w", encoding="utf-8") as f:
                     f.write(text)
                 command += ["--text", path]
-            found = subprocess.run(command + ["--question", row["question"]], capture_output=True, text=True, check=True).stdout
+            found = subprocess.run(
+                command + ["--question", row["question"]],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
             n += 1
             own += found.rstrip("\n") == expected.rstrip("\n")
             if found.rstrip("\n") != expected.rstrip("\n"):
@@ -195,11 +257,14 @@ def check_agree(args):
 
 def main():
     checks = {name[6:]: f for name, f in globals().items() if name.startswith("check_")}
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("names", nargs="*", help=", ".join(checks))
     p.add_argument("--fonts", help="a folder with fonts beside the system's")
     p.add_argument("--tokenizer", help="a folder with tokenizer.json (default: one is learnt)")
     p.add_argument("--n", type=int, default=400, help="samples whose answers are checked")
+    p.add_argument("--steps", type=int, default=400, help="of learning by heart")
     p.add_argument("--model", help="an exported model, for agree")
     p.add_argument("--vlqa", help="the program, for agree")
     args = p.parse_args()

@@ -2,6 +2,7 @@
 
 They ask with the sentences of charts, so that what is learnt carries over.
 """
+
 import words
 from axes import need
 from canvas import Canvas, Rect
@@ -31,7 +32,9 @@ def _ask(rng, split, chart, n):
 def recall(rng, split, n):
     """A text of labels and values, and questions about it: (text, chart, questions)."""
     chart = drill_chart(rng, split, rng.randint(2, 9))
-    between, after = rng.choice(((" ", "; "), (": ", "\n"), (" = ", ", "), (" ", "\n"), (": ", ". ")))
+    between, after = rng.choice(
+        ((" ", "; "), (": ", "\n"), (" = ", ", "), (" ", "\n"), (": ", ". "))
+    )
     swapped = rng.random() < 0.3
     parts = []
     for i, name in enumerate(chart.cats):
@@ -43,12 +46,16 @@ def recall(rng, split, n):
 
 def _number(rng):
     digits = f"{rng.uniform(0, 10 ** rng.randint(1, 5)):.{rng.choice((0, 0, 1, 1, 2))}f}"
-    return rng.choice(("", "", "", "$", "€")) + digits + rng.choice(("", "", "", "%", "k", "M", " kg"))
+    return (
+        rng.choice(("", "", "", "$", "€")) + digits + rng.choice(("", "", "", "%", "k", "M", " kg"))
+    )
 
 
 def _phrase(rng, split):
     """What a line of a drill says."""
-    word = lambda: words.made_up(rng, split) if rng.random() < 0.4 else rng.choice(words.pool(split))
+    word = lambda: (
+        words.made_up(rng, split) if rng.random() < 0.4 else rng.choice(words.pool(split))
+    )
     kind = rng.random()
     if kind < 0.25:
         return _number(rng)
@@ -59,7 +66,11 @@ def _phrase(rng, split):
     if kind < 0.85:
         return words.title(rng, split, rng.choice(sorted(words.GROUPS)))
     if kind < 0.92:
-        return f"{word()} {word().lower()}".upper() if rng.random() < 0.4 else f"{word()} {word().lower()}"
+        return (
+            f"{word()} {word().lower()}".upper()
+            if rng.random() < 0.4
+            else f"{word()} {word().lower()}"
+        )
     return rng.choice(words.FILLER).rstrip(".")
 
 
@@ -71,15 +82,29 @@ def lines(rng, split, width, height, n):
     y, found = rng.randint(1, 6), []
     while y + style.size * 1.3 < height and len(found) < 12:
         face = style.face(rng.choice((1, 1, 1, 1.2)), rng.random() < 0.25)
-        text = next((t for t in (_phrase(rng, split) for _ in range(12)) if face.width(t) < width - 4), None)
+        text = next(
+            (t for t in (_phrase(rng, split) for _ in range(12)) if face.width(t) < width - 4), None
+        )
         need(text is not None and y + face.height <= height)
-        canvas.text(rng.randint(2, width - 2 - face.width(text)), y + face.height / 2, text, face,
-                    rng.choice((style.ink, style.ink, style.faint)))
+        canvas.text(
+            rng.randint(2, width - 2 - face.width(text)),
+            y + face.height / 2,
+            text,
+            face,
+            rng.choice((style.ink, style.ink, style.faint)),
+        )
         found.append(text)
         y += face.height + rng.randint(1, 8)
     need(found)
     degrade(rng, canvas)
-    ask = [Question(rng.choice(PHRASES["read_text"]).format(where=""), "\n".join(found), "read_text", "transcription")]
+    ask = [
+        Question(
+            rng.choice(PHRASES["read_text"]).format(where=""),
+            "\n".join(found),
+            "read_text",
+            "transcription",
+        )
+    ]
     return canvas, Chart("lines", "", found, [""], []), ask
 
 
@@ -89,7 +114,9 @@ def pairs(rng, split, width, height, n):
     style.size = rng.randint(11, 15)
     canvas, face = Canvas(width, height, style.page), style.face()
     stacked = rng.random() < 0.5
-    cell_w, cell_h = (style.size * 6, 2 * face.height + 8) if stacked else (style.size * 10, face.height + 6)
+    cell_w, cell_h = (
+        (style.size * 6, 2 * face.height + 8) if stacked else (style.size * 10, face.height + 6)
+    )
     columns, rows = max(1, width // cell_w), max(1, height // cell_h)
     cells = canvas.box.grid(columns, rows, 0)
     chart = drill_chart(rng, split, min(len(cells), rng.randint(2, 8)))
@@ -107,7 +134,9 @@ def pairs(rng, split, width, height, n):
             need(widest + 6 <= cell.w)
             x, y = cell.x0 + 3 + rng.randint(0, cell.w - widest - 6), cell.cy
             if shade:
-                canvas.rounded(Rect(x - 3, cell.y0 + 1, x + widest + 4, cell.y1 - 1), style.round, shade)
+                canvas.rounded(
+                    Rect(x - 3, cell.y0 + 1, x + widest + 4, cell.y1 - 1), style.round, shade
+                )
             ink = on(shade) if shade else style.ink
             canvas.text(x, y - face.height / 2, pair[0], face, ink)
             canvas.text(x, y + face.height / 2, pair[1], face, ink)

@@ -6,6 +6,7 @@
 A prediction is exact when it is the answer but for case and blanks around it, relaxed when both are
 numbers within 5 % of each other.
 """
+
 import argparse
 import collections
 import json
@@ -20,7 +21,7 @@ def interval(right, n):
         return 0.0, 1.0
     z, p = 1.96, right / n
     middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+    return max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n))
 
 
 def count(found):
@@ -38,7 +39,9 @@ def table(found):
     lines = [f"{'category':16} {'right':>7} {'of':>6}   {'%':>5}   95 % interval"]
     for key, (right, n) in found.items():
         low, high = interval(right, n)
-        lines.append(f"{key:16} {right:7} {n:6}   {100 * right / max(n, 1):5.1f}   {100 * low:5.1f} to {100 * high:.1f}")
+        lines.append(
+            f"{key:16} {right:7} {n:6}   {100 * right / max(n, 1):5.1f}   {100 * low:5.1f} to {100 * high:.1f}"
+        )
     return "\n".join(lines)
 
 
@@ -65,29 +68,51 @@ class Reference:
     def __init__(self, folder):
         import torch
         from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
-        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+        from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
+            Qwen2VLImageProcessorPil,
+        )
+
         self.torch = torch
-        self.model = Qwen3VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
+        self.model = Qwen3VLForConditionalGeneration.from_pretrained(
+            folder, dtype=torch.float32
+        ).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         with open(os.path.join(folder, "preprocessor_config.json"), encoding="utf-8") as f:
             config = json.load(f)
-        self.images = Qwen2VLImageProcessorPil(**{k: v for k, v in config.items() if k not in ("processor_class", "image_processor_type")})
+        self.images = Qwen2VLImageProcessorPil(
+            **{
+                k: v
+                for k, v in config.items()
+                if k not in ("processor_class", "image_processor_type")
+            }
+        )
 
     def inputs(self, row, base):
         """What the model is given for a row of questions.jsonl whose images lie in base."""
         from PIL import Image
+
         names = row["image"] if isinstance(row["image"], list) else [row["image"]]
         pictures = [Image.open(os.path.join(base, n)).convert("RGB") for n in names]
-        content = [{"type": "image"}] * len(names) + [{"type": "text", "text": t} for t in row.get("texts", [])]
+        content = [{"type": "image"}] * len(names) + [
+            {"type": "text", "text": t} for t in row.get("texts", [])
+        ]
         content.append({"type": "text", "text": row["question"]})
-        prompt = self.tokenizer.apply_chat_template([{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True)
+        prompt = self.tokenizer.apply_chat_template(
+            [{"role": "user", "content": content}], tokenize=False, add_generation_prompt=True
+        )
         seen = self.images(images=pictures, return_tensors="pt")
         parts = prompt.split("<|image_pad|>")
         for k, (_, h, w) in enumerate(seen["image_grid_thw"].tolist()):
             parts[k] += "<|image_pad|>" * (h * w // 4)
-        ids = self.tokenizer("".join(parts), return_tensors="pt", add_special_tokens=False)["input_ids"]
-        return {"input_ids": ids, "attention_mask": self.torch.ones_like(ids), **seen,
-                "mm_token_type_ids": (ids == self.model.config.image_token_id).long()}
+        ids = self.tokenizer("".join(parts), return_tensors="pt", add_special_tokens=False)[
+            "input_ids"
+        ]
+        return {
+            "input_ids": ids,
+            "attention_mask": self.torch.ones_like(ids),
+            **seen,
+            "mm_token_type_ids": (ids == self.model.config.image_token_id).long(),
+        }
 
     def answer(self, row, base, longest=128):
         """(text, ids of the prompt)."""
@@ -95,13 +120,19 @@ class Reference:
         with self.torch.no_grad():
             out = self.model.generate(**inputs, max_new_tokens=longest, do_sample=False)
         n = inputs["input_ids"].shape[1]
-        return self.tokenizer.decode(out[0, n:], skip_special_tokens=True), inputs["input_ids"][0].tolist()
+        return (
+            self.tokenizer.decode(out[0, n:], skip_special_tokens=True),
+            inputs["input_ids"][0].tolist(),
+        )
 
 
 def predict(folder, questions_path, limit):
     """Rows of the questions with a prediction of transformers."""
     reference, base = Reference(folder), os.path.dirname(questions_path)
-    return [{**row, "prediction": reference.answer(row, base)[0]} for row in read(questions_path)[:limit]]
+    return [
+        {**row, "prediction": reference.answer(row, base)[0]}
+        for row in read(questions_path)[:limit]
+    ]
 
 
 def read(path):
@@ -111,14 +142,22 @@ def read(path):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("--predictions", help="JSON lines with answer, prediction (or model_answer) and category")
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument(
+        "--predictions", help="JSON lines with answer, prediction (or model_answer) and category"
+    )
     p.add_argument("--questions", help="questions.jsonl of render.py")
     p.add_argument("--model", help="a Hugging Face directory")
     p.add_argument("--limit", type=int, help="the first questions only")
     p.add_argument("--write", help="where to write the predictions")
     args = p.parse_args()
-    rows = read(args.predictions) if args.predictions else predict(args.model, args.questions, args.limit)
+    rows = (
+        read(args.predictions)
+        if args.predictions
+        else predict(args.model, args.questions, args.limit)
+    )
     if args.write:
         with open(args.write, "w", encoding="utf-8") as f:
             f.writelines(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)

@@ -4,6 +4,7 @@ Each worker owns a few slots of anonymous shared memory and a pipe, so nothing h
 or a lock. The trainer says what a batch is to be (a Job); a job's content depends on nothing else,
 so a run is repeated by repeating its jobs. Batches come back in the order of their jobs.
 """
+
 import collections
 import ctypes
 import dataclasses
@@ -20,6 +21,7 @@ from pack import categories, pack
 from sample import draw_sample
 
 SLOT = 64 << 20  # bytes of a batch at most
+DEPTH = 3  # slots of a worker
 
 
 @dataclasses.dataclass
@@ -35,9 +37,9 @@ class Job:
     split: str = "train"
     kind: str = None
     stage: int = 0
-    ideal: bool = False    # visual rows replaced by the tokens drawn in them
-    decode: bool = True    # False: the tower alone
-    named: bool = False    # the categories of the questions come along
+    ideal: bool = False  # visual rows replaced by the tokens drawn in them
+    decode: bool = True  # False: the tower alone
+    named: bool = False  # the categories of the questions come along
 
 
 def make_batch(job, tokens):
@@ -45,11 +47,24 @@ def make_batch(job, tokens):
     samples = []
     for i in range(job.count):
         try:
-            samples.append(draw_sample(job.seed + i, job.split, job.maker, job.width, job.height, job.questions, job.kind))
+            samples.append(
+                draw_sample(
+                    job.seed + i,
+                    job.split,
+                    job.maker,
+                    job.width,
+                    job.height,
+                    job.questions,
+                    job.kind,
+                )
+            )
         except DoesNotFit:
             continue
         except Exception:  # one bad seed in millions must not end a run; check.py lets it through
-            print(f"feed: {job.maker} {job.width} x {job.height}, seed {job.seed + i}:", file=sys.stderr)
+            print(
+                f"feed: {job.maker} {job.width} x {job.height}, seed {job.seed + i}:",
+                file=sys.stderr,
+            )
             traceback.print_exc()
     return pack(samples, tokens), categories(samples, tokens) if job.named else None
 
@@ -67,7 +82,9 @@ def _work(pipe, slots, tokens):
             end = offset + array.nbytes
             if end > SLOT:
                 raise MemoryError(f"a batch of {job} needs more than {SLOT} bytes")
-            np.frombuffer(slots[slot], np.uint8, array.nbytes, offset)[:] = array.reshape(-1).view(np.uint8)
+            np.frombuffer(slots[slot], np.uint8, array.nbytes, offset)[:] = array.reshape(-1).view(
+                np.uint8
+            )
             held.append((name, array.dtype.str, array.shape, offset))
             offset = -(-end // 64) * 64
         try:
@@ -79,7 +96,7 @@ def _work(pipe, slots, tokens):
 class Feeder:
     """jobs: a callable that gives the next Job. With 0 workers, batches are made when asked for."""
 
-    def __init__(self, tokens, jobs, workers, depth=3):
+    def __init__(self, tokens, jobs, workers, depth=DEPTH):
         self.tokens, self.jobs = tokens, jobs
         self.pending, self.workers = collections.deque(), []
         context = mp.get_context("fork")
@@ -129,7 +146,9 @@ class Feeder:
         slot, held, named = pipe.recv()
         arrays = {}
         for name, dtype, shape, offset in held:
-            arrays[name] = np.frombuffer(slots[slot], dtype, int(np.prod(shape)), offset).reshape(shape)
+            arrays[name] = np.frombuffer(slots[slot], dtype, int(np.prod(shape)), offset).reshape(
+                shape
+            )
         return job, arrays, named, lambda: self._hand_out(worker, slot)
 
     def close(self):

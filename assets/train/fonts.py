@@ -4,6 +4,7 @@ Pillow draws each character of a face once; strings are put together from these 
 faster than Pillow draws them. There is no kerning, so a string is as wide as its advances and the
 place of every character is known.
 """
+
 import functools
 import glob
 import os
@@ -29,7 +30,10 @@ FAMILIES = {
         "FreeSans": ("FreeSans.ttf", "FreeSansBold.ttf"),
     },
     "test": {
-        "Liberation Sans Narrow": ("LiberationSansNarrow-Regular.ttf", "LiberationSansNarrow-Bold.ttf"),
+        "Liberation Sans Narrow": (
+            "LiberationSansNarrow-Regular.ttf",
+            "LiberationSansNarrow-Bold.ttf",
+        ),
         "Lato": ("Lato-Regular.ttf", "Lato-Bold.ttf"),
         "Carlito": ("Carlito-Regular.ttf", "Carlito-Bold.ttf"),
         "Cantarell": ("Cantarell-Regular.otf", "Cantarell-Bold.otf"),
@@ -79,9 +83,11 @@ class Face:
     """
 
     def __init__(self, family, bold, size):
-        pair = (FAMILIES["train"].get(family) or FAMILIES["test"][family])
+        pair = FAMILIES["train"].get(family) or FAMILIES["test"][family]
         self.size = size
-        self.font = ImageFont.truetype(_files()[pair[bold]], size, layout_engine=ImageFont.Layout.BASIC)
+        self.font = ImageFont.truetype(
+            _files()[pair[bold]], size, layout_engine=ImageFont.Layout.BASIC
+        )
         self.ascent, self.descent = self.font.getmetrics()
         top, bottom = self.font.getbbox("H", anchor="ls")[1::2]
         self.cap = bottom - top
@@ -116,13 +122,15 @@ class Face:
         if found is None:
             if len(self._mask) > 1000:
                 self._mask.clear()
-            found = np.zeros((self.ascent + self.descent + 2, self.width(text) + 2 * PAD + 1), np.uint8)
+            found = np.zeros(
+                (self.ascent + self.descent + 2, self.width(text) + 2 * PAD + 1), np.uint8
+            )
             pen = 0.0
             for c in text:
                 if c != " ":
                     glyph, x = self._draw(c), round(pen)
-                    part = found[:, x:x + glyph.shape[1]]
-                    np.maximum(part, glyph[:, :part.shape[1]], out=part)
+                    part = found[:, x : x + glyph.shape[1]]
+                    np.maximum(part, glyph[:, : part.shape[1]], out=part)
                 pen += self.advance(c)
             self._mask[text] = found
         return found, self.ascent

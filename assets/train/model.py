@@ -5,6 +5,7 @@ little to do. What differs: the patch embedding sees one frame (still images rep
 
 Shapes: B prompts of T rows, I images of n visual rows (4n patches), D decoder width, d tower width.
 """
+
 import dataclasses
 import functools
 import math
@@ -28,7 +29,7 @@ class Size:
     head: int
     layers: int
     inner: int
-    table: int = 32      # side of the table of patch positions
+    table: int = 32  # side of the table of patch positions
     theta: float = 10000.0
     vocab: int = 3072
 
@@ -40,8 +41,8 @@ class Size:
 
 
 SIZES = {
-    "base": Size(256, 4, 8, (1, 3, 5), 384, 6, 2, 64, 10, 1024),   # 28.9 M parameters
-    "small": Size(192, 3, 6, (1, 3), 256, 4, 2, 64, 8, 768),       # 12.5 M: what two CPU cores can train
+    "base": Size(256, 4, 8, (1, 3, 5), 384, 6, 2, 64, 10, 1024),  # 28.9 M parameters
+    "small": Size(192, 3, 6, (1, 3), 256, 4, 2, 64, 8, 768),  # 12.5 M: what two CPU cores can train
     "tiny": Size(64, 2, 3, (0, 1), 64, 2, 1, 32, 3, 128, table=16),
 }
 
@@ -129,7 +130,11 @@ class _Merger(nn.Module):
 
     def forward(self, x):
         i, n, d = x.shape
-        x = self.norm(x.view(i, n // 4, 4 * d)) if self.after else self.norm(x).view(i, n // 4, 4 * d)
+        x = (
+            self.norm(x.view(i, n // 4, 4 * d))
+            if self.after
+            else self.norm(x).view(i, n // 4, 4 * d)
+        )
         return self.linear_fc2(F.gelu(self.linear_fc1(x)))
 
 
@@ -140,7 +145,7 @@ class Tower(nn.Module):
         super().__init__()
         self.size = s
         self.patch_embed = nn.ModuleDict({"proj": nn.Linear(768, s.tower)})
-        self.pos_embed = nn.Embedding(s.table ** 2, s.tower)
+        self.pos_embed = nn.Embedding(s.table**2, s.tower)
         self.blocks = nn.ModuleList(TowerBlock(s.tower, s.tower_heads) for _ in range(s.blocks))
         self.merger = _Merger(s.tower, s.width, False)
         self.deepstack_merger_list = nn.ModuleList(_Merger(s.tower, s.width, True) for _ in s.deep)
@@ -191,14 +196,18 @@ class _SelfAttention(nn.Module):
         repeat = s.heads // s.kv_heads
         k = rotate(k, cos, sin).repeat_interleave(repeat, 1)
         v = v.repeat_interleave(repeat, 1)
-        out = F.scaled_dot_product_attention(rotate(q, cos, sin).to(v.dtype), k.to(v.dtype), v, attn_mask=mask)
+        out = F.scaled_dot_product_attention(
+            rotate(q, cos, sin).to(v.dtype), k.to(v.dtype), v, attn_mask=mask
+        )
         return self.o_proj(out.transpose(1, 2).reshape(b, t, s.heads * s.head))
 
 
 class _GatedMlp(nn.Module):
     def __init__(self, s):
         super().__init__()
-        self.gate_proj, self.up_proj = nn.Linear(s.width, s.inner, bias=False), nn.Linear(s.width, s.inner, bias=False)
+        self.gate_proj, self.up_proj = nn.Linear(s.width, s.inner, bias=False), nn.Linear(
+            s.width, s.inner, bias=False
+        )
         self.down_proj = nn.Linear(s.inner, s.width, bias=False)
 
     def forward(self, x):
@@ -229,7 +238,7 @@ class Decoder(nn.Module):
         self.norm = _Norm(s.width)
         axis = torch.zeros(s.head // 2, dtype=torch.long)
         for a in (1, 2):
-            axis[a:3 * s.sections[a]:3] = a
+            axis[a : 3 * s.sections[a] : 3] = a
         self.register_buffer("axis", axis, persistent=False)
 
     def angles(self, positions):
@@ -290,7 +299,9 @@ class Model(nn.Module):
     def ideal(self, count, row, token):
         """Visual rows [count, D] that a perfect tower would give: sums of the tokens drawn in them."""
         embedded = self.language_model.embed_tokens(token)
-        return torch.zeros(count, embedded.shape[-1], device=token.device).index_add(0, row, embedded.float())
+        return torch.zeros(count, embedded.shape[-1], device=token.device).index_add(
+            0, row, embedded.float()
+        )
 
     def answer(self, ids, positions, mask, where=None, rows=None, deep=()):
         """Last hidden rows [B, T, D] of prompts whose rows `where` (flat) are the visual rows."""

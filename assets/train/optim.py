@@ -4,6 +4,7 @@ Muon here is torch.optim.Muon with adjust_lr_fn="match_rms_adamw", done for all 
 at once: a hundred small matrices would otherwise cost more time in launches than in arithmetic.
 check.py compares the two.
 """
+
 import collections
 import math
 
@@ -37,18 +38,21 @@ class Muon:
             rows = p.shape[0] // parts
             groups[rows, p.shape[1], tag] += [(p, k * rows, rows) for k in range(parts)]
         self.groups = list(groups.values())
-        self.buffers = [torch.zeros(len(g), g[0][2], g[0][0].shape[1], device=g[0][0].device) for g in self.groups]
+        self.buffers = [
+            torch.zeros(len(g), g[0][2], g[0][0].shape[1], device=g[0][0].device)
+            for g in self.groups
+        ]
 
     @torch.no_grad()
     def step(self, rate):
         for group, buffer in zip(self.groups, self.buffers):
             if group[0][0].grad is None:
                 continue
-            grad = torch.stack([p.grad[a:a + n] for p, a, n in group])
+            grad = torch.stack([p.grad[a : a + n] for p, a, n in group])
             buffer.lerp_(grad, 1 - self.momentum)
             update = orthogonal(grad.lerp(buffer, self.momentum)).float()
             step = 0.2 * math.sqrt(max(update.shape[1:])) * rate
-            views = [p[a:a + n] for p, a, n in group]
+            views = [p[a : a + n] for p, a, n in group]
             torch._foreach_mul_(views, 1 - rate * self.decay)
             torch._foreach_add_(views, list(update.unbind()), alpha=-step)
 
@@ -75,12 +79,23 @@ class Optimizer:
     def __init__(self, model):
         named = list(model.named_parameters())
         self.params = [p for _, p in named]
-        self.muon = Muon([(p, 3 if name.endswith("qkv.weight") else 1, _tag(name)) for name, p in named if _is_matrix(name, p)])
+        self.muon = Muon(
+            [
+                (p, 3 if name.endswith("qkv.weight") else 1, _tag(name))
+                for name, p in named
+                if _is_matrix(name, p)
+            ]
+        )
         rest = [(name, p) for name, p in named if not _is_matrix(name, p)]
         self.adam = torch.optim.AdamW(
-            [{"params": [p for _, p in rest if p.dim() > 1], "weight_decay": 0.02},
-             {"params": [p for _, p in rest if p.dim() == 1], "weight_decay": 0.0}],
-            lr=1e-3, betas=(0.9, 0.95), fused=True)
+            [
+                {"params": [p for _, p in rest if p.dim() > 1], "weight_decay": 0.02},
+                {"params": [p for _, p in rest if p.dim() == 1], "weight_decay": 0.0},
+            ],
+            lr=1e-3,
+            betas=(0.9, 0.95),
+            fused=True,
+        )
 
     def step(self, rate, clip=1.0):
         """One step at a learning rate; gradients are clipped and cleared."""

@@ -4,10 +4,12 @@ The rows of a prompt are the context (images and texts) and then the questions w
 Segment 0 is the context, segment j the j-th question; a row sees the context and its own segment,
 and every question begins at the same position. That is what one question alone would see.
 """
+
 import numpy as np
 
-CHARACTERS = ("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-              ".,%-$€£:;()/+&'\"=?!#*")
+CHARACTERS = (
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" ".,%-$€£:;()/+&'\"=?!#*"
+)
 GLYPH = {c: i + 1 for i, c in enumerate(CHARACTERS)}
 GLYPHS = len(CHARACTERS) + 1  # class 0: nothing there
 MAX_TEXT = 1024
@@ -21,7 +23,9 @@ def glyph_cells(canvas):
         for c, x, y in zip(text, xs, ys):
             if c != " " and 0 <= x < width and 0 <= y < height:
                 x, y = int(x), int(y)
-                cells[y // 32 * (width // 32) + x // 32, y % 32 // 16 * 4 + x % 32 // 8] = GLYPH.get(c, 0)
+                cells[y // 32 * (width // 32) + x // 32, y % 32 // 16 * 4 + x % 32 // 8] = (
+                    GLYPH.get(c, 0)
+                )
     return cells
 
 
@@ -44,7 +48,14 @@ class _Prompt:
     """Grows the rows of one prompt."""
 
     def __init__(self, tokens):
-        self.tokens, self.ids, self.positions, self.segment, self.labels, self.image_rows = tokens, [], [], [], [], []
+        self.tokens, self.ids, self.positions, self.segment, self.labels, self.image_rows = (
+            tokens,
+            [],
+            [],
+            [],
+            [],
+            [],
+        )
         self.next = 0
 
     def text(self, ids, segment=0):
@@ -60,7 +71,9 @@ class _Prompt:
         self.text([t.vision_start])
         self.image_rows += range(len(self.ids), len(self.ids) + gh * gw)
         self.ids += [t.image] * (gh * gw)
-        self.positions += [(self.next, self.next + y, self.next + x) for y in range(gh) for x in range(gw)]
+        self.positions += [
+            (self.next, self.next + y, self.next + x) for y in range(gh) for x in range(gw)
+        ]
         self.segment += [0] * (gh * gw)
         self.next += max(gh, gw)
         self.text([t.vision_end])
@@ -68,7 +81,9 @@ class _Prompt:
     def question(self, number, question, answer):
         """A question and its answer; labels are (row, id that follows, question number)."""
         t, begin = self.tokens, self.next
-        self.text(t.ids(question) + [t.end] + t.ids("\n") + [t.start] + t.ids("assistant\n"), number)
+        self.text(
+            t.ids(question) + [t.end] + t.ids("\n") + [t.start] + t.ids("assistant\n"), number
+        )
         wanted = t.ids(answer) + [t.end]
         first = len(self.ids) - 1
         self.labels += [(first + k, i, number) for k, i in enumerate(wanted)]
@@ -109,8 +124,11 @@ def pack(samples, tokens, block=64):
     prompts = [prompt_of(s, tokens) for s in samples]
     longest = max(len(p.ids) for p in prompts)
     b, t = len(prompts), -(-longest // block) * block
-    out = {"ids": np.full((b, t), tokens.pad, np.int32), "positions": np.zeros((3, b, t), np.int16),
-           "segment": np.full((b, t), -1, np.int16)}
+    out = {
+        "ids": np.full((b, t), tokens.pad, np.int32),
+        "positions": np.zeros((3, b, t), np.int16),
+        "segment": np.full((b, t), -1, np.int16),
+    }
     where, labels, base = [], [], 0
     for k, p in enumerate(prompts):
         n = len(p.ids)
@@ -127,7 +145,11 @@ def pack(samples, tokens, block=64):
         out["where"] = np.asarray(where, np.int32)
         out["glyphs"] = np.stack([glyph_cells(c) for c in canvases])
         rows = out["glyphs"].shape[1]
-        found = [(i * rows + cell, token) for i, c in enumerate(canvases) for cell, token in word_cells(c, tokens)]
+        found = [
+            (i * rows + cell, token)
+            for i, c in enumerate(canvases)
+            for cell, token in word_cells(c, tokens)
+        ]
         found = np.asarray(found or [(0, tokens.pad)], np.int32)
         out["word_row"], out["word_id"] = found.T.copy()
     return out
@@ -135,5 +157,8 @@ def pack(samples, tokens, block=64):
 
 def categories(samples, tokens):
     """The category of every question of a batch, in the order of label_question (which counts from 1)."""
-    return [q.category for s in samples
-            for q in s.questions[:max((k for _, _, k in prompt_of(s, tokens).labels), default=0)]]
+    return [
+        q.category
+        for s in samples
+        for q in s.questions[: max((k for _, _, k in prompt_of(s, tokens).labels), default=0)]
+    ]

@@ -1,4 +1,5 @@
 """Questions about charts with exact answers."""
+
 import dataclasses
 
 import words
@@ -28,7 +29,9 @@ class Asker:
 
     def make(self, form, answer, category=None, **holes):
         """A Question of a form whose holes are filled."""
-        text = self.rng.choice(PHRASES[form]).format(noun=self.noun, nouns=self.nouns, where=self.where, **holes)
+        text = self.rng.choice(PHRASES[form]).format(
+            noun=self.noun, nouns=self.nouns, where=self.where, **holes
+        )
         category = category or CATEGORY.get(form, form)
         if category == "value":
             category = "value_shown" if self.chart.shown else "value_axis"
@@ -64,8 +67,11 @@ class Asker:
             return self.make(across, answer, x=c.cats[a[1]], s=c.series[a[0]], u=c.series[b[0]])
         if c.single:
             return self.make(one, answer, x=c.cats[a[1]], y=c.cats[b[1]])
-        return self.make(one + "_series", answer, x=c.cats[a[1]], y=c.cats[b[1]], s=c.series[a[0]]) \
-            if one + "_series" in PHRASES and one != "compare" else None
+        return (
+            self.make(one + "_series", answer, x=c.cats[a[1]], y=c.cats[b[1]], s=c.series[a[0]])
+            if one + "_series" in PHRASES and one != "compare"
+            else None
+        )
 
     def difference(self):
         a, b = self._pair()
@@ -78,8 +84,11 @@ class Asker:
         if self.chart.kind == "timeline":
             return None
         a, b = self._pair()
-        return self._of_pair("sum", "sum_series", a, b, self.chart.text(self._at(a) + self._at(b))) \
-            if self.chart.single or a[1] == b[1] else None
+        return (
+            self._of_pair("sum", "sum_series", a, b, self.chart.text(self._at(a) + self._at(b)))
+            if self.chart.single or a[1] == b[1]
+            else None
+        )
 
     def compare(self):
         a, b = self._pair()
@@ -89,7 +98,9 @@ class Asker:
             return None
         less = a[1] != b[1] and self.rng.random() < 0.3
         more = self._at(a) > self._at(b)
-        return self._of_pair("less" if less else "compare", "compare_series", a, b, "Yes" if more != less else "No")
+        return self._of_pair(
+            "less" if less else "compare", "compare_series", a, b, "Yes" if more != less else "No"
+        )
 
     def _at(self, place):
         return self.chart.values[place[0]][place[1]]
@@ -99,8 +110,12 @@ class Asker:
         if not c.single or c.kind == "timeline":
             return None
         row = c.values[0]
-        found = [(i, j, round(row[i] / row[j])) for i in range(len(row)) for j in range(len(row))
-                 if row[j] and row[i] > row[j] and abs(row[i] / row[j] - round(row[i] / row[j])) < 1e-9]
+        found = [
+            (i, j, round(row[i] / row[j]))
+            for i in range(len(row))
+            for j in range(len(row))
+            if row[j] and row[i] > row[j] and abs(row[i] / row[j] - round(row[i] / row[j])) < 1e-9
+        ]
         if not found:
             return None
         i, j, times = self.rng.choice(found)
@@ -126,7 +141,11 @@ class Asker:
         if c.single and c.shown and rng.random() < 0.2:
             return self.make("top_value" if high else "low_value", c.text(c.values[0][best]))
         form = "highest" if high else "lowest"
-        return self.make(form, c.cats[best]) if c.single else self.make(form + "_series", c.cats[best], s=c.series[s])
+        return (
+            self.make(form, c.cats[best])
+            if c.single
+            else self.make(form + "_series", c.cats[best], s=c.series[s])
+        )
 
     def order(self):
         c = self.chart
@@ -155,10 +174,16 @@ class Asker:
         i = self.rng.randrange(len(c.colours))
         find = self.rng.random() < 0.5
         if c.colour_of == "series":
-            return self.make("legend_find", c.series[i], colour=c.colours[i]) if find else \
-                self.make("legend", c.colours[i], s=c.series[i])
-        return self.make("colour_find", c.cats[i], colour=c.colours[i]) if find else \
-            self.make("colour", c.colours[i], x=c.cats[i])
+            return (
+                self.make("legend_find", c.series[i], colour=c.colours[i])
+                if find
+                else self.make("legend", c.colours[i], s=c.series[i])
+            )
+        return (
+            self.make("colour_find", c.cats[i], colour=c.colours[i])
+            if find
+            else self.make("colour", c.colours[i], x=c.cats[i])
+        )
 
     def title(self):
         return self.make("title", self.chart.title)
@@ -171,25 +196,46 @@ class Asker:
         if pick < 0.15 and c.single:
             return self.make("colour", NOT_SHOWN, "unanswerable", x=word)
         if pick < 0.3 and c.single:
-            return self.make("difference", NOT_SHOWN, "unanswerable", x=word, y=self.rng.choice(c.cats))
+            return self.make(
+                "difference", NOT_SHOWN, "unanswerable", x=word, y=self.rng.choice(c.cats)
+            )
         if c.single:
             return self.make("value", NOT_SHOWN, "unanswerable", x=word)
         if self.rng.random() < 0.5:
-            return self.make("value_series", NOT_SHOWN, "unanswerable", x=self.rng.choice(c.cats), s=word)
-        return self.make("value_series", NOT_SHOWN, "unanswerable", x=word, s=self.rng.choice(c.series))
+            return self.make(
+                "value_series", NOT_SHOWN, "unanswerable", x=self.rng.choice(c.cats), s=word
+            )
+        return self.make(
+            "value_series", NOT_SHOWN, "unanswerable", x=word, s=self.rng.choice(c.series)
+        )
 
     def read(self):
         """Title, then every category with its values; without them where none are written."""
         c = self.chart
-        rows = [" ".join([name] + ([c.text(row[i]) for row in c.values] if c.shown else [])) for i, name in enumerate(c.cats)]
+        rows = [
+            " ".join([name] + ([c.text(row[i]) for row in c.values] if c.shown else []))
+            for i, name in enumerate(c.cats)
+        ]
         head = [c.title] + ([" / ".join(c.series)] if not c.single else [])
         text = "\n".join(head) + "\n" + "; ".join(rows)
         return self.make("read", text) if len(text) < 260 else None
 
 
 # How often each question is asked of a chart.
-_WEIGHTS = {"value": 30, "difference": 9, "sum": 5, "compare": 9, "ratio": 4, "extreme": 12, "order": 5, "count": 7,
-            "colour": 11, "title": 5, "absent": 5, "read": 8}
+_WEIGHTS = {
+    "value": 30,
+    "difference": 9,
+    "sum": 5,
+    "compare": 9,
+    "ratio": 4,
+    "extreme": 12,
+    "order": 5,
+    "count": 7,
+    "colour": 11,
+    "title": 5,
+    "absent": 5,
+    "read": 8,
+}
 
 
 def about_chart(rng, split, chart, n, where="", index=0, everything=None):
@@ -203,10 +249,18 @@ def about_chart(rng, split, chart, n, where="", index=0, everything=None):
         kind = rng.choices(kinds, weights)[0]
         if chart.kind == "page" and kind in ("count", "colour"):
             continue
-        question = asker.absent(split, everything or chart.cats + chart.series) if kind == "absent" else getattr(asker, kind)()
+        question = (
+            asker.absent(split, everything or chart.cats + chart.series)
+            if kind == "absent"
+            else getattr(asker, kind)()
+        )
         if not question:
             continue
-        same = question.text if question.form in ("compare", "less", "compare_series") else (question.form, question.answer)
+        same = (
+            question.text
+            if question.form in ("compare", "less", "compare_series")
+            else (question.form, question.answer)
+        )
         if same not in asked:
             asked.add(same)
             found.append(question)
@@ -231,8 +285,15 @@ def about_panels(rng, scene):
         va, vb = charts[a].values[0][i], charts[b].values[0][j]
         holes = dict(x=charts[a].cats[i], y=charts[b].cats[j], t=charts[a].title, w=charts[b].title)
         if va != vb:
-            found.append(ask[a].make("which_larger", holes["x"] if va > vb else holes["y"], **holes))
-        if (charts[a].prefix, charts[a].suffix) == (charts[b].prefix, charts[b].suffix) and rng.random() < 0.5:
+            found.append(
+                ask[a].make("which_larger", holes["x"] if va > vb else holes["y"], **holes)
+            )
+        if (charts[a].prefix, charts[a].suffix) == (
+            charts[b].prefix,
+            charts[b].suffix,
+        ) and rng.random() < 0.5:
             total = f"{va + vb:.{max(charts[a].decimals, charts[b].decimals)}f}"
-            found.append(ask[a].make("sum_panels", charts[a].prefix + total + charts[a].suffix, **holes))
+            found.append(
+                ask[a].make("sum_panels", charts[a].prefix + total + charts[a].suffix, **holes)
+            )
     return found

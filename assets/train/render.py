@@ -3,6 +3,7 @@
     python render.py --set test --n 2000 --out DIR     n questions: DIR/images and DIR/questions.jsonl
     python render.py --sheet FILE.png --kinds vbar,pie --size 384x288
 """
+
 import argparse
 import json
 import os
@@ -16,10 +17,20 @@ from sample import draw_sample
 from scene import WEIGHTS, scene_of
 
 # (weight in 32nds, maker, size); sizes that are not multiples of 32 are resized by the model's processor
-_TEST = [(6, "one", (384, 256)), (4, "one", (320, 320)), (4, "one", (512, 384)), (3, "one", (640, 448)), (2, "one", (384, 512)),
-         (1, "one", (1024, 768)), (2, "one", (500, 375)), (1, "one", (730, 410)), (4, "text", (384, 256)), (4, "two", (320, 256)),
-         (1, "two", (512, 384))]
-TEST_SEED = 10 ** 9  # training seeds are strings of another split: no number can meet
+_TEST = [
+    (6, "one", (384, 256)),
+    (4, "one", (320, 320)),
+    (4, "one", (512, 384)),
+    (3, "one", (640, 448)),
+    (2, "one", (384, 512)),
+    (1, "one", (1024, 768)),
+    (2, "one", (500, 375)),
+    (1, "one", (730, 410)),
+    (4, "text", (384, 256)),
+    (4, "two", (320, 256)),
+    (1, "two", (512, 384)),
+]
+TEST_SEED = 10**9  # training seeds are strings of another split: no number can meet
 
 
 def _plan():
@@ -40,9 +51,11 @@ def _write_set(split, n, out, each):
                 continue
             names = []
             for k, canvas in enumerate(sample.canvases):
-                names.append(f"images/{seed - TEST_SEED:05d}{'ab'[k] if len(sample.canvases) > 1 else ''}.png")
+                names.append(
+                    f"images/{seed - TEST_SEED:05d}{'ab'[k] if len(sample.canvases) > 1 else ''}.png"
+                )
                 Image.fromarray(canvas.pixels).save(f"{out}/{names[-1]}", optimize=True)
-            for q in sample.questions[:n - written]:
+            for q in sample.questions[: n - written]:
                 row = {"image": names[0] if len(names) == 1 else names}
                 if sample.texts:
                     row["texts"] = sample.texts
@@ -66,7 +79,9 @@ def sheet(path, kinds, width, height, columns, split, seed):
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--set", choices=("test", "train"), default="test")
     p.add_argument("--n", type=int, default=2000, help="questions")
     p.add_argument("--each", type=int, default=4, help="questions of one sample")

@@ -1,4 +1,5 @@
 """A sample: pictures and texts, and questions about them. A seed gives the same one every time."""
+
 import copy
 import dataclasses
 import random
@@ -35,7 +36,11 @@ def _one(rng, split, width, height, n, kind=None):
     for k, chart in enumerate(scene.charts):
         where = ""
         if several:
-            where = f' in "{chart.title}"' if scene.kind != "dashboard" or rng.random() < 0.5 else f' in the panel "{chart.title}"'
+            where = (
+                f' in "{chart.title}"'
+                if scene.kind != "dashboard" or rng.random() < 0.5
+                else f' in the panel "{chart.title}"'
+            )
         found += about_chart(rng, split, chart, -(-n // len(scene.charts)), where, k, labels)
     rng.shuffle(found)
     return Sample(scene.kind, [scene.canvas], [], scene.charts, found[:n])
@@ -64,8 +69,16 @@ def _two_images(rng, split, width, height, n):
     if not first.single:
         raise DoesNotFit
     same = rng.random() < 0.7
-    second = _again(rng, first) if same else random_chart(rng, split, rng.choice(("vbar", "hbar", "numbers")), 5)
-    if not second.single or second.title == first.title or (not same and set(second.cats) & set(first.cats)):
+    second = (
+        _again(rng, first)
+        if same
+        else random_chart(rng, split, rng.choice(("vbar", "hbar", "numbers")), 5)
+    )
+    if (
+        not second.single
+        or second.title == first.title
+        or (not same and set(second.cats) & set(first.cats))
+    ):
         raise DoesNotFit
     canvases = [draw_scene(rng, split, width, height, c.kind, [c]).canvas for c in (first, second)]
     ask, found = [Asker(rng, c, "", k) for k, c in enumerate((first, second))], []
@@ -83,24 +96,40 @@ def _two_images(rng, split, width, height, n):
         found.append(ask[1].make("images_find", "second", x=rng.choice(second.cats)))
     for k, chart in enumerate((first, second)):
         labels = first.cats + second.cats
-        found += about_chart(rng, split, chart, n // 2, f" in the {('first', 'second')[k]} image", k, labels)
+        found += about_chart(
+            rng, split, chart, n // 2, f" in the {('first', 'second')[k]} image", k, labels
+        )
     rng.shuffle(found)
     for q in found[:]:
-        if q.category == "across_images" and found.index(q) >= n:  # these are what the pictures are for
+        if (
+            q.category == "across_images" and found.index(q) >= n
+        ):  # these are what the pictures are for
             found.remove(q)
             found.insert(0, q)
     return Sample("two images", canvases, [], [first, second], found[:n])
 
 
-_KEYS = ("{a} means {b}.", "{a} stands for {b}.", "{a} = {b}", "{a}: {b}", "Label {a} is {b}.", "{b} is shown as {a}.")
+_KEYS = (
+    "{a} means {b}.",
+    "{a} stands for {b}.",
+    "{a} = {b}",
+    "{a}: {b}",
+    "Label {a} is {b}.",
+    "{b} is shown as {a}.",
+)
 
 
 def _with_key(rng, split, chart):
     """Codes in the chart, their meaning in the text: (drawn chart, text, chart as it is asked about)."""
-    names = [words.made_up(rng, split) if rng.random() < 0.4 else rng.choice(words.pool(split)) for _ in chart.cats]
+    names = [
+        words.made_up(rng, split) if rng.random() < 0.4 else rng.choice(words.pool(split))
+        for _ in chart.cats
+    ]
     if len(set(names)) < len(names) or set(names) & set(chart.cats):
         raise DoesNotFit
-    coded = list("ABCDEFGHIJ")[:len(names)] if rng.random() < 0.6 else [words.code(rng) for _ in names]
+    coded = (
+        list("ABCDEFGHIJ")[: len(names)] if rng.random() < 0.6 else [words.code(rng) for _ in names]
+    )
     if len(set(coded)) < len(coded):
         raise DoesNotFit
     chart.cats, chart.group = coded, "code"
@@ -123,16 +152,28 @@ def _image_and_text(rng, split, width, height, n):
         scene = draw_scene(rng, split, width, height, kind, [chart])
         asked = copy.copy(chart)
         asked.cats, asked.group = names, "name"
-        found = [q for q in about_chart(rng, split, asked, n + 2, "", 0, names + chart.cats) if q.form not in ("read", "title", "count")]
+        found = [
+            q
+            for q in about_chart(rng, split, asked, n + 2, "", 0, names + chart.cats)
+            if q.form not in ("read", "title", "count")
+        ]
         for q in found:
             q.category = "across_text" if q.answer != NOT_SHOWN else "unanswerable"
-        return Sample("image and text", [scene.canvas], [text + "\n"], [asked], found[:n], rng.random() < 0.3)
+        return Sample(
+            "image and text", [scene.canvas], [text + "\n"], [asked], found[:n], rng.random() < 0.3
+        )
     if kind in ("pie", "donut"):
         raise DoesNotFit
     scene = draw_scene(rng, split, width, height, kind, [chart])
     unit = 10.0 ** -chart.decimals if chart.shown else chart.ticks[1] - chart.ticks[0]
-    goals = [round(max(unit, round(v * rng.uniform(0.6, 1.4) / unit) * unit), chart.decimals) for v in chart.values[0]]
-    lines = [f"{rng.choice(('Target for', 'Goal for'))} {c}: {chart.text(g)}" for c, g in zip(chart.cats, goals)]
+    goals = [
+        round(max(unit, round(v * rng.uniform(0.6, 1.4) / unit) * unit), chart.decimals)
+        for v in chart.values[0]
+    ]
+    lines = [
+        f"{rng.choice(('Target for', 'Goal for'))} {c}: {chart.text(g)}"
+        for c, g in zip(chart.cats, goals)
+    ]
     ask, found = Asker(rng, chart), []
     for i in rng.sample(range(len(goals)), min(3, len(goals))):
         gap = chart.values[0][i] - goals[i]
@@ -141,7 +182,14 @@ def _image_and_text(rng, split, width, height, n):
             found.append(ask.make("target_gap", chart.text(abs(gap)), x=chart.cats[i]))
     found += about_chart(rng, split, chart, max(1, n - len(found)))
     rng.shuffle(found)
-    sample = Sample("image and text", [scene.canvas], ["\n".join(lines) + "\n"], [chart], found[:n], rng.random() < 0.3)
+    sample = Sample(
+        "image and text",
+        [scene.canvas],
+        ["\n".join(lines) + "\n"],
+        [chart],
+        found[:n],
+        rng.random() < 0.3,
+    )
     sample.goals = dict(zip(chart.cats, goals))
     return sample
 
@@ -155,11 +203,18 @@ def _drill(draw, name):
     def make(rng, split, width, height, n):
         canvas, chart, found = draw(rng, split, width, height, n)
         return Sample(name, [canvas], [], [chart], found)
+
     return make
 
 
-MAKERS = {"one": _one, "two": _two_images, "text": _image_and_text, "recall": _recall,
-          "lines": _drill(drills.lines, "lines"), "pairs": _drill(drills.pairs, "pairs")}
+MAKERS = {
+    "one": _one,
+    "two": _two_images,
+    "text": _image_and_text,
+    "recall": _recall,
+    "lines": _drill(drills.lines, "lines"),
+    "pairs": _drill(drills.pairs, "pairs"),
+}
 
 
 def draw_sample(seed, split, maker, width, height, n=8, kind=None):
@@ -167,7 +222,9 @@ def draw_sample(seed, split, maker, width, height, n=8, kind=None):
     for attempt in range(200):
         rng = random.Random(f"{split}/{seed}/{maker}/{attempt}")
         try:
-            sample = MAKERS[maker](rng, split, width, height, n, *([kind] if kind and maker == "one" else []))
+            sample = MAKERS[maker](
+                rng, split, width, height, n, *([kind] if kind and maker == "one" else [])
+            )
         except DoesNotFit:
             continue
         if sample.questions:

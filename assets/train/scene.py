@@ -2,6 +2,7 @@
 
 A scene is drawn again with other random choices until everything fits.
 """
+
 import dataclasses
 import io
 import random
@@ -19,13 +20,43 @@ from charts_line import draw_lines, draw_scatter
 from charts_pie import draw_pie
 from style import Style
 
-DRAW = {"vbar": draw_bars, "hbar": draw_bars, "grouped": draw_bars, "stacked": draw_bars, "line": draw_lines,
-        "lines": draw_lines, "area": draw_lines, "scatter": draw_scatter, "pie": draw_pie, "donut": draw_pie,
-        "table": draw_table, "numbers": draw_numbers, "steps": draw_steps, "timeline": draw_timeline,
-        "callouts": draw_callouts}
+DRAW = {
+    "vbar": draw_bars,
+    "hbar": draw_bars,
+    "grouped": draw_bars,
+    "stacked": draw_bars,
+    "line": draw_lines,
+    "lines": draw_lines,
+    "area": draw_lines,
+    "scatter": draw_scatter,
+    "pie": draw_pie,
+    "donut": draw_pie,
+    "table": draw_table,
+    "numbers": draw_numbers,
+    "steps": draw_steps,
+    "timeline": draw_timeline,
+    "callouts": draw_callouts,
+}
 # how often each kind of picture is drawn
-WEIGHTS = {"vbar": 14, "hbar": 11, "grouped": 11, "stacked": 6, "line": 8, "lines": 8, "area": 3, "pie": 8, "donut": 5,
-           "scatter": 5, "table": 8, "numbers": 6, "steps": 3, "timeline": 3, "callouts": 3, "dashboard": 7, "page": 5}
+WEIGHTS = {
+    "vbar": 14,
+    "hbar": 11,
+    "grouped": 11,
+    "stacked": 6,
+    "line": 8,
+    "lines": 8,
+    "area": 3,
+    "pie": 8,
+    "donut": 5,
+    "scatter": 5,
+    "table": 8,
+    "numbers": 6,
+    "steps": 3,
+    "timeline": 3,
+    "callouts": 3,
+    "dashboard": 7,
+    "page": 5,
+}
 _PANELS = ("vbar", "hbar", "line", "pie", "donut", "numbers", "table", "grouped", "lines", "area")
 
 
@@ -82,9 +113,19 @@ def _dashboard(rng, split, canvas, style):
 def _fact(rng, chart, i, first):
     """A sentence that states one value."""
     name, value = chart.cats[i], chart.text(chart.values[0][i])
-    forms = (f"{name} stood at {value}.", f"{name} reached {value}.", f"The figure for {name} was {value}.",
-             f"{name} came to {value} in total.", f"For {name}, {value} was reported.", f"{name} had {value}.")
-    return rng.choice(forms if first else forms + (f"In contrast, {name} had {value}.", f"{name} followed with {value}."))
+    forms = (
+        f"{name} stood at {value}.",
+        f"{name} reached {value}.",
+        f"The figure for {name} was {value}.",
+        f"{name} came to {value} in total.",
+        f"For {name}, {value} was reported.",
+        f"{name} had {value}.",
+    )
+    return rng.choice(
+        forms
+        if first
+        else forms + (f"In contrast, {name} had {value}.", f"{name} followed with {value}.")
+    )
 
 
 def _page(rng, split, canvas, style):
@@ -95,7 +136,7 @@ def _page(rng, split, canvas, style):
     chart.title = words.title(rng, split, chart.group)
     fill(rng, chart)
     sentences = [_fact(rng, chart, i, i == 0) for i in range(len(chart.cats))]
-    room = canvas.box.w * canvas.box.h / style.size ** 2
+    room = canvas.box.w * canvas.box.h / style.size**2
     most = min(len(words.FILLER), max(1, int(room / 250)))
     for filler in rng.sample(words.FILLER, rng.randint(min(2, most), most)):
         sentences.insert(rng.randint(0, len(sentences)), filler)
@@ -152,7 +193,7 @@ def degrade(rng, canvas):
     if chance < 0.10:
         height, width = pixels.shape[:2]
         y, x = rng.randint(0, 1100 - min(height, 1100)), rng.randint(0, 1100 - min(width, 1100))
-        noise = _NOISE[y:y + height, x:x + width] * rng.uniform(1.5, 6)
+        noise = _NOISE[y : y + height, x : x + width] * rng.uniform(1.5, 6)
         if noise.shape[:2] == (height, width):
             canvas.pixels = np.clip(pixels + noise, 0, 255).astype(np.uint8)
     elif chance < 0.25:

@@ -3,6 +3,7 @@
 It shares the sentences with questions.py and nothing else: every way to fill a sentence's holes that
 gives the very text is tried, and each must lead to the same answer.
 """
+
 import itertools
 from decimal import Decimal
 
@@ -31,7 +32,9 @@ class Facts:
         while len(whole) > 3:
             groups.insert(0, whole[-3:])
             whole = whole[:-3]
-        return c.prefix + c.thousands.join([whole] + groups) + ("." + part if part else "") + c.suffix
+        return (
+            c.prefix + c.thousands.join([whole] + groups) + ("." + part if part else "") + c.suffix
+        )
 
     def ranked(self, series):
         """Categories from high to low."""
@@ -93,7 +96,9 @@ def _solve(form, h, f, sample):
         return str(len(sample.charts))
     if form in ("images_difference", "images_higher"):
         a, b = (Facts(c).of(x) for c in sample.charts)
-        return f.write(abs(a - b)) if form == "images_difference" else "first" if a > b else "second"
+        return (
+            f.write(abs(a - b)) if form == "images_difference" else "first" if a > b else "second"
+        )
     if form == "images_find":
         return ("first", "second")[[x in c.cats for c in sample.charts].index(True)]
     if form in ("target", "target_gap"):
@@ -110,10 +115,17 @@ def _solve_other(form, h, f, sample):
         if form == "which_larger":
             return h["x"] if a.of(h["x"]) > b.of(h["y"]) else h["y"]
         total = a.of(h["x"]) + b.of(h["y"])
-        return a.chart.prefix + format(total, f".{max(a.chart.decimals, b.chart.decimals)}f") + a.chart.suffix
+        return (
+            a.chart.prefix
+            + format(total, f".{max(a.chart.decimals, b.chart.decimals)}f")
+            + a.chart.suffix
+        )
     if form == "read":
         c = f.chart
-        rows = "; ".join(" ".join([n] + ([f.write(f.of(n, s)) for s in c.series] if c.shown else [])) for n in c.cats)
+        rows = "; ".join(
+            " ".join([n] + ([f.write(f.of(n, s)) for s in c.series] if c.shown else []))
+            for n in c.cats
+        )
         return "\n".join([c.title] + ([" / ".join(c.series)] if len(c.series) > 1 else []) + [rows])
     if form == "read_text":
         return "\n".join(f.cats)
@@ -123,14 +135,26 @@ def _solve_other(form, h, f, sample):
 def _fillings(form, text, f, sample):
     """Every dict of holes with which a sentence of the form becomes the text."""
     noun = [words.NOUNS[f.chart.group], ("category", "categories")]
-    wheres = [""] + [w.format(c.title) for c in sample.charts for w in (' in "{}"', ' in the panel "{}"')] + \
-        [" in the first image", " in the second image"]
+    wheres = (
+        [""]
+        + [w.format(c.title) for c in sample.charts for w in (' in "{}"', ' in the panel "{}"')]
+        + [" in the first image", " in the second image"]
+    )
     everything = [c for chart in sample.charts for c in chart.cats]
     ticks = {Decimal(repr(t)) for t in f.chart.ticks}
-    choices = {"x": everything, "y": everything, "s": f.series, "u": f.series,
-               "t": [c.title for c in sample.charts], "w": [c.title for c in sample.charts], "where": wheres,
-               "v": [v for t in ticks for v in (f"{t.normalize():f}", f"{t.normalize():f}%")],
-               "colour": sorted(set(f.chart.colours or [])), "noun": [n[0] for n in noun], "nouns": [n[1] for n in noun]}
+    choices = {
+        "x": everything,
+        "y": everything,
+        "s": f.series,
+        "u": f.series,
+        "t": [c.title for c in sample.charts],
+        "w": [c.title for c in sample.charts],
+        "where": wheres,
+        "v": [v for t in ticks for v in (f"{t.normalize():f}", f"{t.normalize():f}%")],
+        "colour": sorted(set(f.chart.colours or [])),
+        "noun": [n[0] for n in noun],
+        "nouns": [n[1] for n in noun],
+    }
     for sentence in PHRASES[form]:
         holes = [h for h in choices if "{" + h + "}" in sentence]
         fit = {h: [v for v in dict.fromkeys(choices[h]) if v in text] for h in holes}
@@ -143,8 +167,12 @@ def _fillings(form, text, f, sample):
 def solve(question, sample):
     """All answers that the sentence of a question can have: one, if the question is a good one."""
     f = Facts(sample.charts[question.chart])
-    return {a for h in _fillings(question.form, question.text, f, sample)
-            for a in [_solve(question.form, h, f, sample)] if a is not None}
+    return {
+        a
+        for h in _fillings(question.form, question.text, f, sample)
+        for a in [_solve(question.form, h, f, sample)]
+        if a is not None
+    }
 
 
 def is_absent(question, sample):

@@ -3,6 +3,7 @@
 A palette gives the named colours their shade, so that "the blue bar" has one answer. Some palettes,
 themes and layouts are kept for the test split.
 """
+
 import fonts
 
 NAMES = ("blue", "orange", "green", "red", "purple", "brown", "pink", "gray", "yellow", "teal")
@@ -23,22 +24,28 @@ _PALETTES = {
 # page, card, ink, faint ink, grid
 _THEMES = {
     "train": [
-        ("ffffff", "ffffff", "1a1a1a", "555555", "dddddd"), ("ffffff", "f4f5f7", "222222", "5c5c5c", "d8d8d8"),
-        ("fafafa", "ffffff", "2b2b2b", "666666", "e2e2e2"), ("fffdf5", "fbf5e4", "33291a", "6e6250", "e6dcc4"),
-        ("f0f6fc", "ffffff", "10243a", "4a6076", "d3dfea"), ("eaeaf2", "f5f5fa", "202030", "555566", "ffffff"),
-        ("f3f8f2", "ffffff", "1c2d1c", "54654f", "d5e2d0"), ("1e1e24", "2a2a33", "f2f2f2", "b9b9c4", "44444f"),
-        ("10202e", "1a3042", "eef4f8", "a9bccb", "2f4a5e"), ("fdf1f0", "ffffff", "3a1a1a", "775555", "eed8d6"),
+        ("ffffff", "ffffff", "1a1a1a", "555555", "dddddd"),
+        ("ffffff", "f4f5f7", "222222", "5c5c5c", "d8d8d8"),
+        ("fafafa", "ffffff", "2b2b2b", "666666", "e2e2e2"),
+        ("fffdf5", "fbf5e4", "33291a", "6e6250", "e6dcc4"),
+        ("f0f6fc", "ffffff", "10243a", "4a6076", "d3dfea"),
+        ("eaeaf2", "f5f5fa", "202030", "555566", "ffffff"),
+        ("f3f8f2", "ffffff", "1c2d1c", "54654f", "d5e2d0"),
+        ("1e1e24", "2a2a33", "f2f2f2", "b9b9c4", "44444f"),
+        ("10202e", "1a3042", "eef4f8", "a9bccb", "2f4a5e"),
+        ("fdf1f0", "ffffff", "3a1a1a", "775555", "eed8d6"),
     ],
     "test": [
-        ("fbf7ff", "ffffff", "2a1a3a", "665a75", "e3d8ee"), ("26302b", "313d37", "f1f5f2", "b4c2ba", "4b5a52"),
+        ("fbf7ff", "ffffff", "2a1a3a", "665a75", "e3d8ee"),
+        ("26302b", "313d37", "f1f5f2", "b4c2ba", "4b5a52"),
         ("f7f3ee", "ffffff", "2e2620", "6b6058", "e2d9cf"),
     ],
 }
 
 
 def rgb(text):
-    """"ff8000" to (255, 128, 0)."""
-    return tuple(int(text[i:i + 2], 16) for i in (0, 2, 4))
+    """ "ff8000" to (255, 128, 0)."""
+    return tuple(int(text[i : i + 2], 16) for i in (0, 2, 4))
 
 
 def luminance(colour):
@@ -68,7 +75,8 @@ class Style:
         self.rng, self.split = rng, split
         held = split == "test"
         self.page, self.card, self.ink, self.faint, self.grid = map(
-            rgb, rng.choice(_THEMES["test"] if held and rng.random() < 0.7 else _THEMES["train"]))
+            rgb, rng.choice(_THEMES["test"] if held and rng.random() < 0.7 else _THEMES["train"])
+        )
         if not held and rng.random() < 0.25 and luminance(self.page) > 200:
             self.page = self.card = tuple(rng.randint(232, 255) for _ in range(3))
         self.dark = luminance(self.page) < 128
@@ -89,7 +97,11 @@ class Style:
         self.tick_marks = rng.random() < 0.35
         self.frame = rng.random() < 0.15
         self.round = rng.choice((0, 0, 0, 3, 6))
-        legends = ("left", "top right", "bottom left") if held and rng.random() < 0.4 else ("top", "bottom", "right", "top")
+        legends = (
+            ("left", "top right", "bottom left")
+            if held and rng.random() < 0.4
+            else ("top", "bottom", "right", "top")
+        )
         self.legend = rng.choice(legends)
         self.tick_angle = rng.choice((30, 45, 45, 60, 90))
         self.markers = rng.random() < 0.75
@@ -98,11 +110,15 @@ class Style:
 
     def face(self, scale=1.0, bold=None):
         """The face of labels, larger or smaller by a factor."""
-        return fonts.face(self.family, self.label_bold if bold is None else bold, max(9, round(self.size * scale)))
+        return fonts.face(
+            self.family, self.label_bold if bold is None else bold, max(9, round(self.size * scale))
+        )
 
     def title_face(self, scale=1.0):
         """The face of titles."""
-        return fonts.face(self.title_family, self.title_bold, max(10, round(self.title_size * scale)))
+        return fonts.face(
+            self.title_family, self.title_bold, max(10, round(self.title_size * scale))
+        )
 
     def colours(self, n):
         """n different names of colours that show on the page."""

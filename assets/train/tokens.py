@@ -2,19 +2,38 @@
 
     python tokens.py --out DIR      learns it and writes tokenizer.json
 """
+
 import argparse
 import functools
 import os
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    AddedToken,
+    Regex,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 import fonts
 import words
 from sample import draw_sample
 
-SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|vision_pad|>",
-           "<|image_pad|>", "<|video_pad|>"]
-QWEN = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+SPECIAL = [
+    "<|endoftext|>",
+    "<|im_start|>",
+    "<|im_end|>",
+    "<|vision_start|>",
+    "<|vision_end|>",
+    "<|vision_pad|>",
+    "<|image_pad|>",
+    "<|video_pad|>",
+]
+QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 SIZE = 3072
 
 
@@ -33,18 +52,33 @@ def corpus(samples=1200):
 
 def learn(texts):
     """A Tokenizer of SIZE tokens, the special ones last."""
-    byte_level = functools.partial(pre_tokenizers.ByteLevel, add_prefix_space=False, trim_offsets=False, use_regex=False)
+    byte_level = functools.partial(
+        pre_tokenizers.ByteLevel, add_prefix_space=False, trim_offsets=False, use_regex=False
+    )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(QWEN), behavior="isolated", invert=False), byte_level()])
-    tokenizer.decoder = decoders.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
-    tokenizer.post_processor = processors.ByteLevel(add_prefix_space=False, trim_offsets=False, use_regex=False)
-    tokenizer.train_from_iterator(texts, trainers.BpeTrainer(
-        vocab_size=SIZE - len(SPECIAL), min_frequency=2, show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+        [pre_tokenizers.Split(Regex(QWEN), behavior="isolated", invert=False), byte_level()]
+    )
+    tokenizer.decoder = decoders.ByteLevel(
+        add_prefix_space=False, trim_offsets=False, use_regex=False
+    )
+    tokenizer.post_processor = processors.ByteLevel(
+        add_prefix_space=False, trim_offsets=False, use_regex=False
+    )
+    tokenizer.train_from_iterator(
+        texts,
+        trainers.BpeTrainer(
+            vocab_size=SIZE - len(SPECIAL),
+            min_frequency=2,
+            show_progress=False,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
     spare = [f"<|extra_{i}|>" for i in range(SIZE - len(SPECIAL) - tokenizer.get_vocab_size())]
-    tokenizer.add_special_tokens([AddedToken(t, normalized=False, special=True) for t in SPECIAL + spare])
+    tokenizer.add_special_tokens(
+        [AddedToken(t, normalized=False, special=True) for t in SPECIAL + spare]
+    )
     return tokenizer
 
 
@@ -55,8 +89,16 @@ class Tokens:
         self.path = path
         self.tokenizer = Tokenizer.from_file(path)
         self.size = self.tokenizer.get_vocab_size()
-        self.pad, self.start, self.end, self.vision_start, self.vision_end, _, self.image, self.video = \
-            map(self.tokenizer.token_to_id, SPECIAL)
+        (
+            self.pad,
+            self.start,
+            self.end,
+            self.vision_start,
+            self.vision_end,
+            _,
+            self.image,
+            self.video,
+        ) = map(self.tokenizer.token_to_id, SPECIAL)
         self._ids = {}
 
     def ids(self, text):

@@ -3,6 +3,7 @@
 The schedule is in minutes of wall time. --stop-after ends a call early with a checkpoint, from which
 --resume goes on; when all minutes are over, DIR holds the model in the Hugging Face layout.
 """
+
 import argparse
 import collections
 import json
@@ -12,13 +13,13 @@ import time
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
-import torch.nn.functional as F
 
 import export
 import fonts
 import tokens as tokens_
 from evaluate import count, table
-from feed import Feeder
+from feed import DEPTH, Feeder
+from losses import loss, right, to_device
 from model import SIZES, DecoderLayer, Model, TowerBlock
 from optim import Optimizer, rate_at
 from pack import GLYPHS
@@ -28,21 +29,40 @@ BEGIN = time.monotonic()
 
 
 def arguments():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     p.add_argument("--out", required=True, help="folder of the checkpoint, the log and the model")
     p.add_argument("--minutes", type=float, default=24, help="wall time of the whole schedule")
-    p.add_argument("--stop-after", type=float, help="minutes after which this call stops, with a checkpoint")
+    p.add_argument(
+        "--stop-after", type=float, help="minutes after which this call stops, with a checkpoint"
+    )
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    p.add_argument("--init", help="begin with the weights of this exported model")
+    p.add_argument(
+        "--from-stage",
+        choices=[s.name for s in STAGES],
+        default=STAGES[0].name,
+        help="begin with this stage; the minutes are those of the stages that are left",
+    )
     p.add_argument("--size", choices=list(SIZES), default="base")
-    p.add_argument("--tiny", action="store_true", help="a small model on small pictures, to try everything")
+    p.add_argument(
+        "--tiny", action="store_true", help="a small model on small pictures, to try everything"
+    )
     p.add_argument("--workers", type=int, help="processes that render (default: cores - 1)")
     p.add_argument("--threads", type=int, help="threads of the trainer on a CPU")
-    p.add_argument("--rows", type=int, help="decoder rows in a batch, about (default: 49152, on a CPU 3072)")
+    p.add_argument(
+        "--rows", type=int, help="decoder rows in a batch, about (default: 49152, on a CPU 2048)"
+    )
     p.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--fonts", help="a folder with fonts beside the system's")
-    p.add_argument("--tokenizer", help="a folder with a tokenizer.json to take instead of learning one")
-    p.add_argument("--compile", action="store_true", help="compile blocks and layers (pays on a GPU)")
+    p.add_argument(
+        "--tokenizer", help="a folder with a tokenizer.json to take instead of learning one"
+    )
+    p.add_argument(
+        "--compile", action="store_true", help="compile blocks and layers (pays on a GPU)"
+    )
     p.add_argument("--cpu", action="store_true", help="no GPU even where there is one")
     p.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints")
     p.add_argument("--test-every", type=float, default=4, help="minutes between evaluations")
@@ -74,8 +94,9 @@ class Trainer:
         os.makedirs(args.out, exist_ok=True)
         fonts.add_folder(args.fonts)
         if args.tokenizer and not os.path.exists(f"{args.out}/tokenizer.json"):
-            with open(f"{args.tokenizer}/tokenizer.json", encoding="utf-8") as f, \
-                    open(f"{args.out}/tokenizer.json", "w", encoding="utf-8") as g:
+            with open(f"{args.tokenizer}/tokenizer.json", encoding="utf-8") as f, open(
+                f"{args.out}/tokenizer.json", "w", encoding="utf-8"
+            ) as g:
                 g.write(f.read())
         self.tokens = tokens_.load(args.out)
         self.stages = TINY if args.tiny else STAGES
@@ -83,11 +104,13 @@ class Trainer:
         state = torch.load(saved, map_location="cpu", weights_only=True) if args.resume else None
         cuda = torch.cuda.is_available() and not args.cpu  # asks the driver, starts nothing
         workers = (os.cpu_count() or 2) - 1 if args.workers is None else args.workers
-        self.rows = args.rows or (49152 if cuda else 1024 if args.tiny else 3072)
+        self.rows = args.rows or (49152 if cuda else 1024 if args.tiny else 2048)
         self.plan = Plan(self.stages, args.seed, self.rows, state["index"] if state else 0)
         self.done_before = state["seconds"] if state else 0.0
+        first = [s.name for s in self.stages].index(args.from_stage)
+        self.skipped = sum(s.share for s in self.stages[:first])
         self.plan.stage = stage_at(self.stages, self.done())
-        self.plan.tests = test_jobs(0.1, 640) if args.tiny else test_jobs(1.0 if cuda else 0.34)
+        self.plan.tests = test_jobs(0.1, 640) if args.tiny else test_jobs(1.0 if cuda else 0.15)
         n_tests = len(self.plan.tests)
         self.feeder = Feeder(self.tokens, self.plan, workers)  # forks: before any thread of torch
         self.feeder.begin()
@@ -101,6 +124,8 @@ class Trainer:
         self.model = Model(SIZES[args.size], GLYPHS).to(self.device)
         self.optimizer = Optimizer(self.model)
         self.steps, self.images = 0, 0
+        if args.init and not state:
+            export.read_weights(args.init, self.model)
         if state:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -112,15 +137,28 @@ class Trainer:
         self.log = Log(f"{args.out}/log.jsonl")
         self.sums = collections.defaultdict(list)
         self.tests = [self._keep() for _ in range(n_tests)]
-        self.released = collections.deque()
+        self.released = collections.deque()  # (event behind the copy, release) of slots in use
+        self.held = min(4, DEPTH * workers - 1)  # so many of them at most
+
+    def precision(self):
+        """bf16 products on a GPU, fp32 on a CPU."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
 
     def seconds(self):
         """Seconds of the schedule that are over, those of earlier calls included."""
         return self.done_before + time.monotonic() - BEGIN
 
+    def name(self):
+        """What it is trained on."""
+        return (
+            torch.cuda.get_device_name()
+            if self.device.type == "cuda"
+            else f"a CPU with {torch.get_num_threads()} threads"
+        )
+
     def done(self):
         """The share of the schedule that is over."""
-        return self.seconds() / (60 * self.args.minutes)
+        return self.skipped + (1 - self.skipped) * self.seconds() / (60 * self.args.minutes)
 
     # ---- batches ----
 
@@ -132,136 +170,100 @@ class Trainer:
         release()
         return job, arrays, named
 
-    def _to_device(self, arrays):
-        """Tensors on the device, indices as int64."""
-        out = {}
-        for name, a in arrays.items():
-            a = a if isinstance(a, torch.Tensor) else torch.from_numpy(a)
-            a = a.to(self.device, non_blocking=True)
-            out[name] = a if name == "images" else a.long()
-        return out
-
     def _next(self):
         """The next batch. A slot is given back when the copy out of it has ended."""
-        while self.released and (self.released[0][0] is None or self.released[0][0].query() or len(self.released) > 4):
+        while self.released and (self.released[0][0].query() or len(self.released) > self.held):
             event, release = self.released.popleft()
-            if event is not None:
-                event.synchronize()
+            event.synchronize()
             release()
         waited = time.monotonic()
         job, arrays, _, release = self.feeder.next()
         self.sums["wait"].append(time.monotonic() - waited)
         if self.device.type == "cuda":
-            batch = self._to_device(arrays)
+            batch = to_device(arrays, self.device)
             event = torch.cuda.Event()
             event.record()
             self.released.append((event, release))
         else:
-            batch = self._to_device({k: v.copy() for k, v in arrays.items()})
+            batch = to_device({k: v.copy() for k, v in arrays.items()}, self.device)
             release()
         return job, batch
-
-    # ---- losses ----
-
-    def hidden(self, job, batch):
-        """Last rows [labels, D] that say what follows, and visual rows [I * n, D] or None."""
-        m, rows, where, deep = self.model, None, None, ()
-        ids, seg = batch["ids"], batch["segment"]
-        if "images" in batch:
-            where = batch["where"]
-            if job.ideal:
-                rows = m.ideal(where.numel(), batch["word_row"], batch["word_id"])
-            else:
-                rows, deep = m.see(batch["images"])
-        if not job.decode:
-            return None, rows
-        t = ids.shape[1]
-        causal = torch.ones(t, t, dtype=torch.bool, device=ids.device).tril()
-        mask = ((seg[:, None, :] == 0) | (seg[:, None, :] == seg[:, :, None])) & causal
-        mask |= torch.eye(t, dtype=torch.bool, device=ids.device)
-        out = m.answer(ids, batch["positions"], mask[:, None], where, rows, deep)
-        return out.reshape(-1, out.shape[-1])[batch["label_row"]], rows
-
-    def loss(self, job, batch):
-        """The loss of a batch; its parts are kept for the log."""
-        stage, m = self.stages[job.stage], self.model
-        parts = {}
-        out, rows = self.hidden(job, batch)
-        loss = 0.0
-        if out is not None and len(batch["label_id"]):
-            parts["text" if rows is None else "ideal" if job.ideal else "answer"] = \
-                answer = F.cross_entropy(m.logits(out).float(), batch["label_id"])
-            loss = loss + answer
-        if rows is not None and not job.ideal:
-            wanted = batch["glyphs"].view(-1)
-            each = F.cross_entropy(m.glyphs(rows).float(), wanted, reduction="none")
-            there = (wanted > 0).float()
-            glyph = (each * there).sum() / there.sum().clamp(min=1) + 0.3 * (each * (1 - there)).mean()
-            flat = rows.reshape(-1, rows.shape[-1])
-            word = F.cross_entropy(m.logits(flat[batch["word_row"]]).float(), batch["word_id"])
-            parts["glyph"], parts["word"] = glyph, word
-            loss = loss + stage.glyph * glyph + stage.word * word
-        for name, value in parts.items():
-            self.sums[name].append(value.detach())
-        return loss
 
     def step(self):
         """One batch, forward and backward."""
         done = self.done()
         self.plan.stage = stage_at(self.stages, done)
         job, batch = self._next()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-            loss = self.loss(job, batch)
-        if not isinstance(loss, torch.Tensor):
+        with self.precision():
+            total, parts = loss(self.model, self.stages[job.stage], job, batch)
+        for name, value in parts.items():
+            self.sums[name].append(value)
+        if total is None:
             return
-        loss.backward()
-        self.optimizer.step(rate_at(done, self.args.rate))
+        total.backward()
+        self.optimizer.step(rate_at(done, self.args.rate) * min(1.0, (self.steps + 1) / 50))
         self.steps += 1
         self.images += len(batch["images"]) if "images" in batch else 0
 
     # ---- looking at it ----
 
     def test(self):
-        """Exactly answered questions by category, on the held-out split: {category: (right, all)}.
-
-        All tokens of an answer must be the likeliest after those before it: that is what greedy
-        decoding needs to give the answer. Gradients stay on: the compiled blocks know that case.
-        """
+        """Questions of the held-out split by category: {category: (right, all)}."""
         found = []
         for job, arrays, named in self.tests:
-            batch = self._to_device(arrays)
-            with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
-                out, _ = self.hidden(job, batch)
-                wrong = self.model.logits(out).argmax(-1) != batch["label_id"]
-            misses = torch.zeros(len(named) + 1, device=self.device).index_add(0, batch["label_question"], wrong.float())
-            found += [(category, miss == 0) for category, miss in zip(named, misses[1:].tolist())]
+            with self.precision():
+                found += zip(
+                    named, right(self.model, job, to_device(arrays, self.device), len(named))
+                )
         return count(found)
 
     def report(self):
         """A line of progress."""
-        means = {k: float(torch.stack(v).mean()) if isinstance(v[0], torch.Tensor) else sum(v) / len(v)
-                 for k, v in self.sums.items() if v}
+        means = {
+            k: float(torch.stack(v).mean()) if isinstance(v[0], torch.Tensor) else sum(v) / len(v)
+            for k, v in self.sums.items()
+            if v
+        }
         self.sums.clear()
         seconds = self.seconds()
-        means.update(minute=seconds / 60, step=self.steps, images=self.images, stage=self.stages[self.plan.stage].name)
+        means.update(
+            minute=seconds / 60,
+            step=self.steps,
+            images=self.images,
+            stage=self.stages[self.plan.stage].name,
+        )
         self.log.write(**{k: round(v, 5) if isinstance(v, float) else v for k, v in means.items()})
-        self.log.say("  ".join(f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in means.items()))
+        self.log.say(
+            "  ".join(
+                f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in means.items()
+            )
+        )
 
     def report_test(self):
         found = self.test()
         self.log.write(minute=round(self.seconds() / 60, 2), step=self.steps, test=found)
         self.log.say(table(found))
+        return found
 
     def save(self):
         """The checkpoint: everything that --resume needs. It replaces the last one when it is whole."""
         path = f"{self.args.out}/checkpoint.pt"
-        torch.save({"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "steps": self.steps,
-                    "images": self.images, "index": self.plan.index, "seconds": self.seconds(),
-                    "size": self.args.size}, path + ".part")
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "steps": self.steps,
+                "images": self.images,
+                "index": self.plan.index,
+                "seconds": self.seconds(),
+                "size": self.args.size,
+            },
+            path + ".part",
+        )
         os.replace(path + ".part", path)
 
     def run(self):
-        """Trains until the schedule or this call is over. True: the schedule is."""
+        """Trains until the schedule or this call is over: (whether the schedule is, the last test)."""
         args = self.args
         stop = 60 * args.stop_after if args.stop_after else float("inf")
         saved = tested = said = time.monotonic()
@@ -277,21 +279,25 @@ class Trainer:
             if now - saved > 60 * args.save_every:
                 self.save()
                 saved = now
-        self.report_test()
+        finished = self.done() >= 1
         self.save()
-        return self.done() >= 1
+        return finished, self.report_test()
 
 
 def main():
     args = arguments()
     trainer = Trainer(args)
     size = SIZES[args.size]
-    trainer.log.say(f"{sum(p.numel() for p in trainer.model.parameters()) / 1e6:.1f} M parameters with the glyph head, "
-                    f"{trainer.device}, {len(trainer.feeder.workers)} workers; fonts not found: {fonts.missing() or 'none'}")
-    finished = trainer.run()
+    trainer.log.say(
+        f"{sum(p.numel() for p in trainer.model.parameters()) / 1e6:.1f} M parameters with the glyph head, "
+        f"{trainer.device}, {len(trainer.feeder.workers)} workers; fonts not found: {fonts.missing() or 'none'}"
+    )
+    finished, found = trainer.run()
     trainer.feeder.close()
     if finished:
-        export.write(args.out, trainer.model, size, trainer.tokens)
+        total = export.write(args.out, trainer.model, size, trainer.tokens)
+        summary = f"{trainer.images:,} pictures in {trainer.steps:,} steps, {trainer.seconds() / 60:.0f} minutes on {trainer.name()}."
+        export.write_card(args.out, size, total, summary, found)
         trainer.log.say(f"exported to {args.out}")
 
 

@@ -5,6 +5,7 @@ both. Months, weekdays, quarters, years and the words of questions are closed cl
 uses; they are in both. Made-up names teach reading of words never seen; the two splits build them
 from different syllables.
 """
+
 import zlib
 
 GROUPS = {
@@ -80,7 +81,9 @@ GROUPS = {
     "answer": "Agree Disagree Always Never Often Rarely Sometimes Daily Weekly Monthly Yearly Excellent Good Fair "
     "Poor Satisfied Unhappy Neutral Unsure Certain Likely Unlikely Important Useful Useless",
 }
-MONTHS = ("January February March April May June July August September October November December").split()
+MONTHS = (
+    "January February March April May June July August September October November December"
+).split()
 SHORT_MONTHS = [m[:3] for m in MONTHS]
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 SERIES = (
@@ -96,13 +99,29 @@ MEASURES = (
     "Traffic Spending Budget Orders Deliveries Stocks Waste Usage Profit Losses Costs Emissions Members Tickets "
     "Downloads Complaints Accidents Repairs Hours Staff Wages Rents Yields Harvest Growth Turnover"
 ).split()
-NOUNS = {"country": ("country", "countries"), "city": ("city", "cities"), "food": ("product", "products"),
-         "animal": ("animal", "animals"), "product": ("product", "products"), "sector": ("sector", "sectors"),
-         "material": ("material", "materials"), "department": ("department", "departments"),
-         "sport": ("sport", "sports"), "language": ("language", "languages"), "person": ("person", "people"),
-         "plant": ("plant", "plants"), "transport": ("vehicle", "vehicles"), "energy": ("source", "sources"),
-         "region": ("region", "regions"), "answer": ("answer", "answers"), "year": ("year", "years"),
-         "month": ("month", "months"), "day": ("day", "days"), "name": ("item", "items"), "code": ("code", "codes")}
+NOUNS = {
+    "country": ("country", "countries"),
+    "city": ("city", "cities"),
+    "food": ("product", "products"),
+    "animal": ("animal", "animals"),
+    "product": ("product", "products"),
+    "sector": ("sector", "sectors"),
+    "material": ("material", "materials"),
+    "department": ("department", "departments"),
+    "sport": ("sport", "sports"),
+    "language": ("language", "languages"),
+    "person": ("person", "people"),
+    "plant": ("plant", "plants"),
+    "transport": ("vehicle", "vehicles"),
+    "energy": ("source", "sources"),
+    "region": ("region", "regions"),
+    "answer": ("answer", "answers"),
+    "year": ("year", "years"),
+    "month": ("month", "months"),
+    "day": ("day", "days"),
+    "name": ("item", "items"),
+    "code": ("code", "codes"),
+}
 ADJECTIVES = "New Old Big Small Upper Lower Raw Dry Fresh Royal Grand Mixed Frozen Local Other Cheap Rare Early Late".split()
 FILLER = (
     "The figures were collected once a year and checked twice.|Most of the change came late in the period.|"
@@ -113,21 +132,27 @@ FILLER = (
     "Weather had little influence this time.|Several partners sent their numbers late."
 ).split("|")
 _SYLLABLES = {
-    "train": ("ba be bi bo da de di do fa fe fi ga go ha he ka ke ki ko la le li lo ma me mi mo na ne ni no pa pe pi po "
-              "ra re ri ro sa se si so ta te ti to va ve vi vo za ze zo bra cre dri flo gra kle plo pri sta stri tre").split(),
-    "test": ("bu ce ci cu du fo fu ge gi gu hi ho hu ja je ji jo ju ku lu mu nu pu ru su tu vu wa we wi wo xa xi ya ye yo "
-             "zi zu bri cla dro fru gle kra pla pro ski sme spa tru").split(),
+    "train": (
+        "ba be bi bo da de di do fa fe fi ga go ha he ka ke ki ko la le li lo ma me mi mo na ne ni no pa pe pi po "
+        "ra re ri ro sa se si so ta te ti to va ve vi vo za ze zo bra cre dri flo gra kle plo pri sta stri tre"
+    ).split(),
+    "test": (
+        "bu ce ci cu du fo fu ge gi gu hi ho hu ja je ji jo ju ku lu mu nu pu ru su tu vu wa we wi wo xa xi ya ye yo "
+        "zi zu bri cla dro fru gle kra pla pro ski sme spa tru"
+    ).split(),
 }
 _ENDINGS = ["", "", "n", "r", "s", "l", "x", "m", "nd", "rt", "th", "ck", "st"]
 
 
 def split_of(word):
-    """"test" for one word in eight, "train" for the others."""
+    """ "test" for one word in eight, "train" for the others."""
     return "test" if zlib.crc32(word.lower().encode()) % 8 == 0 else "train"
 
 
-_POOL = {s: {g: [w for w in dict.fromkeys(t.split()) if split_of(w) == s] for g, t in GROUPS.items()}
-         for s in ("train", "test")}
+_POOL = {
+    s: {g: [w for w in dict.fromkeys(t.split()) if split_of(w) == s] for g, t in GROUPS.items()}
+    for s in ("train", "test")
+}
 _FLAT = {s: sorted({w for ws in g.values() for w in ws}) for s, g in _POOL.items()}
 
 
@@ -139,7 +164,9 @@ def pool(split, group=None):
 def made_up(rng, split):
     """A name that is in no list, such as "Plodira"."""
     n = rng.choice((2, 2, 2, 3))
-    return ("".join(rng.choice(_SYLLABLES[split]) for _ in range(n)) + rng.choice(_ENDINGS)).capitalize()
+    return (
+        "".join(rng.choice(_SYLLABLES[split]) for _ in range(n)) + rng.choice(_ENDINGS)
+    ).capitalize()
 
 
 def code(rng):
@@ -160,7 +187,7 @@ def _ordered(rng, n):
     if n > len(names):
         return None
     first = rng.randint(0, len(names) - n)
-    return names[first:first + n], "day" if kind == "day" else "month"
+    return names[first : first + n], "day" if kind == "day" else "month"
 
 
 def labels(rng, split, n, ordered=0.3):
@@ -206,10 +233,10 @@ def series(rng, split, n):
 
 
 def _pairs(text):
-    """"Class A Class B" to ["Class A", "Class B"]; other words stand alone."""
+    """ "Class A Class B" to ["Class A", "Class B"]; other words stand alone."""
     words = text.split()
     if words[0] in ("Class", "Team"):
-        return [" ".join(words[i:i + 2]) for i in range(0, len(words), 2)]
+        return [" ".join(words[i : i + 2]) for i in range(0, len(words), 2)]
     return words
 
 
@@ -219,8 +246,16 @@ def title(rng, split, group):
     subject = rng.choice(pool(split)) if rng.random() < 0.7 else made_up(rng, split)
     noun = NOUNS[group][0]
     year = rng.randint(1990, 2030)
-    forms = (f"{subject} {measure.lower()}", f"{measure} of {subject.lower()}", f"{measure} by {noun}",
-             f"{measure} by {noun}, {year}", f"{subject}: {measure.lower()} by {noun}",
-             f"{measure} in {subject}", f"{subject} {measure.lower()} {year}", f"{measure} per {noun} ({year})",
-             f"{subject} report {year}", f"{measure} and {rng.choice(MEASURES).lower()}")
+    forms = (
+        f"{subject} {measure.lower()}",
+        f"{measure} of {subject.lower()}",
+        f"{measure} by {noun}",
+        f"{measure} by {noun}, {year}",
+        f"{subject}: {measure.lower()} by {noun}",
+        f"{measure} in {subject}",
+        f"{subject} {measure.lower()} {year}",
+        f"{measure} per {noun} ({year})",
+        f"{subject} report {year}",
+        f"{measure} and {rng.choice(MEASURES).lower()}",
+    )
     return rng.choice(forms)
