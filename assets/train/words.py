@@ -242,13 +242,13 @@ def _pairs(text):
 
 def title(rng, split, group):
     """A title that says what, by what and sometimes when."""
-    measure = rng.choice(MEASURES)
+    measure, other = rng.sample(MEASURES, 2)
     subject = rng.choice(pool(split)) if rng.random() < 0.7 else made_up(rng, split)
     noun = NOUNS[group][0]
     year = rng.randint(1990, 2030)
     forms = (
         f"{subject} {measure.lower()}",
-        f"{measure} of {subject.lower()}",
+        f"{measure} of {subject}",
         f"{measure} by {noun}",
         f"{measure} by {noun}, {year}",
         f"{subject}: {measure.lower()} by {noun}",
@@ -256,6 +256,6 @@ def title(rng, split, group):
         f"{subject} {measure.lower()} {year}",
         f"{measure} per {noun} ({year})",
         f"{subject} report {year}",
-        f"{measure} and {rng.choice(MEASURES).lower()}",
+        f"{measure} and {other.lower()}",
     )
     return rng.choice(forms)
