@@ -172,7 +172,7 @@ def check_muon(args):
         ours.step(0.02)
         torchs.step()
     worst = max(float((p - q).detach().abs().max()) for p, q in zip(mine, theirs))
-    assert worst < 5e-3, worst  # torch's iterates in bf16
+    assert worst < 2e-3, worst  # torch's iterates in bf16
     print(f"muon: five steps differ from torch.optim.Muon by {worst:.1e}")
 
 
