@@ -1,7 +1,8 @@
 """Checks of the renderer, the questions, the batches and the trainer: python check.py [names]
 
     python check.py                                  all that need no model
-    python check.py --model DIR --vlqa PATH agree    an exported model: transformers against vlqa
+    python check.py --model DIR export               trainer against transformers
+    python check.py --model DIR --vlqa PATH agree    transformers against vlqa
 """
 
 import argparse
@@ -222,6 +223,52 @@ def check_learning(args):
     )
 
 
+def check_export(args):
+    """transformers computes from the exported files what the trainer's model computes."""
+    import json
+    import torch
+    from PIL import Image
+    from evaluate import Reference
+    from export import read_weights
+    from feed import Job
+    from losses import hidden, to_device
+    from model import SIZES, Model
+    from pack import GLYPHS, pack
+
+    reference, t = Reference(args.model), tokens_.load(args.model)
+    with open(os.path.join(args.model, "config.json"), encoding="utf-8") as f:
+        width = json.load(f)["text_config"]["hidden_size"]
+    size = next(s for s in SIZES.values() if s.width == width)
+    model, worst = Model(size, GLYPHS), 0.0
+    read_weights(args.model, model)
+    for seed, maker in enumerate(("one", "two", "text", "one", "text")):
+        sample = draw_sample(31 + seed, "test", maker, 320, 256)
+        sample.questions, sample.texts_first = sample.questions[:1], False
+        with tempfile.TemporaryDirectory() as folder:
+            names = [f"{k}.png" for k in range(len(sample.canvases))]
+            for name, canvas in zip(names, sample.canvases):
+                Image.fromarray(canvas.pixels).save(os.path.join(folder, name))
+            q = sample.questions[0]
+            inputs = reference.inputs(
+                {"image": names, "texts": sample.texts, "question": q.text}, folder
+            )
+        batch = pack([sample], t)
+        n = int(batch["label_row"][0]) + 1
+        assert inputs["input_ids"][0].tolist() == batch["ids"][0, :n].tolist()
+        with torch.no_grad():
+            theirs = reference.model(**inputs).logits[0, -1]
+            out, _ = hidden(
+                model, Job(maker, 320, 256, 1, 0), to_device(batch, torch.device("cpu"))
+            )
+            worst = max(
+                worst, float((model.logits(out[0]) - theirs).abs().max() / theirs.abs().max())
+            )
+    assert worst < 1e-4, worst
+    print(
+        f"export: prompt ids equal, logits of transformers and of the trainer differ by {worst:.1e} of the largest"
+    )
+
+
 def check_agree(args):
     """transformers (fp32) and vlqa give the same greedy answers about held-out samples."""
     from evaluate import Reference, read
@@ -269,7 +316,7 @@ def main():
     p.add_argument("--vlqa", help="the program, for agree")
     args = p.parse_args()
     fonts.add_folder(args.fonts)
-    for name in args.names or [n for n in checks if n != "agree"]:
+    for name in args.names or [n for n in checks if n not in ("export", "agree")]:
         checks[name](args)
     return 0
 
