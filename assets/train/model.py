@@ -41,7 +41,7 @@ class Size:
 
 
 SIZES = {
-    "base": Size(256, 4, 8, (1, 3, 5), 384, 6, 2, 64, 10, 1024),  # 29.7 M parameters, both frames of the patch embedding counted
+    "base": Size(256, 4, 8, (1, 3, 5), 384, 6, 2, 64, 10, 1024),  # 29.7 M parameters
     "small": Size(192, 3, 6, (1, 3), 256, 4, 2, 64, 8, 768),  # 12.5 M: what two CPU cores can train
     "tiny": Size(64, 2, 3, (0, 1), 64, 2, 1, 32, 3, 128, table=16),
 }
