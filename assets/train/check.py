@@ -1,0 +1,325 @@
+"""Checks of the renderer, the questions, the batches and the trainer: python check.py [names]
+
+    python check.py                                  all that need no model
+    python check.py --model DIR export               trainer against transformers
+    python check.py --model DIR --vlqa PATH agree    transformers against vlqa
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import numpy as np
+
+import fonts
+import style
+import tokens as tokens_
+import words
+from phrases import NOT_SHOWN
+from sample import draw_sample
+from solve import is_absent, solve
+
+_PLANS = [
+    ("one", 384, 288),
+    ("one", 640, 448),
+    ("two", 320, 256),
+    ("text", 384, 256),
+    ("pairs", 192, 128),
+    ("recall", 0, 0),
+    ("lines", 160, 96),
+]
+
+
+def _samples(n, split="train", seed=50000):
+    for k in range(n):
+        maker, width, height = _PLANS[k % len(_PLANS)]
+        yield draw_sample(seed + k, split, maker, width, height)
+
+
+def check_words(args):
+    """No word, syllable, font or palette is in both splits."""
+    train, test = set(words.pool("train")), set(words.pool("test"))
+    assert not train & test and len(test) > 80, len(test)
+    lower = lambda ws: {w.lower() for w in ws}
+    assert not lower(train) & lower(test)
+    assert not set(words._SYLLABLES["train"]) & set(words._SYLLABLES["test"])
+    assert not set(fonts.FAMILIES["train"]) & set(fonts.FAMILIES["test"])
+    assert not set(style._PALETTES["train"]) & set(style._PALETTES["test"])
+    closed = lower(words.MONTHS + words.SHORT_MONTHS + words.DAYS)
+    for k in range(300):
+        cats = set().union(*(c.cats for c in draw_sample(k, "test", "pairs", 256, 192).charts))
+        known = lower(w for c in cats for w in c.split()) & lower(train) - closed
+        assert not known, known
+    print(f"words: {len(train)} to train with, {len(test)} held out, none in both")
+
+
+def check_seeds(args):
+    """A seed gives the same pixels and questions again, whatever was drawn in between."""
+    first = [
+        (
+            [c.pixels.tobytes() for c in s.canvases],
+            [(q.text, q.answer) for q in s.questions],
+            s.texts,
+        )
+        for s in _samples(28)
+    ]
+    for k in reversed(range(28)):
+        maker, width, height = _PLANS[k % len(_PLANS)]
+        s = draw_sample(50000 + k, "train", maker, width, height)
+        assert first[k] == (
+            [c.pixels.tobytes() for c in s.canvases],
+            [(q.text, q.answer) for q in s.questions],
+            s.texts,
+        ), k
+    other = draw_sample(50000, "test", *_PLANS[0])
+    assert other.canvases[0].pixels.tobytes() != first[0][0][0]
+    print("seeds: 28 samples are the same when they are drawn again")
+
+
+def check_answers(args):
+    """Every answer is found again by solve.py; values that are shown are drawn; what is absent is."""
+    n = drawn = 0
+    for split in ("train", "test"):
+        for s in _samples(args.n // 2, split):
+            texts = {t for c in s.canvases for t, _, _ in c.runs}
+            for q in s.questions:
+                if q.form == "heading":
+                    assert q.answer in texts or " " in q.answer
+                elif q.answer == NOT_SHOWN:
+                    assert is_absent(q, s), (s.kind, q)
+                else:
+                    assert solve(q, s) == {q.answer}, (s.kind, q, solve(q, s))
+                if (
+                    q.category == "value_shown"
+                    and q.form != "page"
+                    and s.kind not in ("page", "recall")
+                ):
+                    assert any(q.answer in t for t in texts), (s.kind, q, texts)
+                    drawn += 1
+                n += 1
+    print(
+        f"answers: {n} questions answered twice with one result; {drawn} values found in the picture"
+    )
+
+
+def check_places(args):
+    """Characters are where the record says: there is ink around their centres."""
+    hits = total = 0
+    for k in range(60):
+        canvas = draw_sample(900 + k, "train", "one", 384, 288).canvases[0]
+        grey = canvas.pixels.astype(np.int32).sum(2)
+        for text, xs, ys in canvas.runs:
+            for c, x, y in zip(text, xs, ys):
+                if c.isalnum():
+                    part = grey[max(int(y) - 6, 0) : int(y) + 7, max(int(x) - 4, 0) : int(x) + 5]
+                    hits += part.size > 0 and part.max() - part.min() > 90
+                    total += 1
+    assert hits > 0.995 * total, (hits, total)
+    print(f"places: ink at {hits} of {total} recorded characters")
+
+
+def _tokens(args):
+    return tokens_.load(args.tokenizer or os.path.join(tempfile.gettempdir(), "vlqa-train-check"))
+
+
+def check_packing(args):
+    """A packed question is trained as if it were alone: the same hidden rows."""
+    import torch
+    from feed import Job
+    from losses import hidden, to_device
+    from model import SIZES, Model
+    from pack import GLYPHS, pack
+
+    t = _tokens(args)
+    torch.manual_seed(0)
+    model, cpu = Model(SIZES["tiny"], GLYPHS), torch.device("cpu")
+    job, worst = Job("one", 256, 192, 1, 0), 0.0
+    for maker in ("one", "two", "text", "recall"):
+        sample = draw_sample(77, "train", maker, 256, 192)
+        both = pack([sample], t)
+        rows, _ = hidden(model, job, to_device(both, cpu))
+        for k, q in enumerate(sample.questions):
+            alone = draw_sample(77, "train", maker, 256, 192)
+            alone.questions = [q]
+            one = pack([alone], t)
+            out, _ = hidden(model, job, to_device(one, cpu))
+            mine = rows[torch.from_numpy(both["label_question"] == k + 1)]
+            worst = max(worst, float((mine - out).detach().abs().max()))
+            last = int(one["label_row"][-1])
+            assert (one["positions"][0, 0, :last] <= last).all()
+    assert worst < 1e-4, worst
+    print(f"packing: packed and lone questions differ by {worst:.1e}")
+
+
+def check_muon(args):
+    """Our Muon is torch's, for wide, tall and square matrices."""
+    import torch
+    from optim import Muon
+
+    torch.manual_seed(0)
+    shapes = [(8, 24), (24, 8), (16, 16), (8, 24)]
+    mine = [torch.nn.Parameter(torch.randn(s)) for s in shapes]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in mine]
+    ours = Muon([(p, 1, "") for p in mine])
+    torchs = torch.optim.Muon(theirs, lr=0.02, weight_decay=0.05, adjust_lr_fn="match_rms_adamw")
+    for _ in range(5):
+        for p, q in zip(mine, theirs):
+            p.grad = torch.randn_like(p)
+            q.grad = p.grad.clone()
+        ours.step(0.02)
+        torchs.step()
+    worst = max(float((p - q).detach().abs().max()) for p, q in zip(mine, theirs))
+    assert worst < 2e-3, worst  # torch's iterates in bf16
+    print(f"muon: five steps differ from torch.optim.Muon by {worst:.1e}")
+
+
+def check_feeding(args):
+    """Workers give the batches that one process gives, in the same order."""
+    from feed import Feeder
+    from stages import TINY, Plan
+
+    t = _tokens(args)
+    one, two = Feeder(t, Plan(TINY, 3, 300), 0), Feeder(t, Plan(TINY, 3, 300), 2)
+    two.begin()
+    for k in range(10):
+        (ja, a, _, _), (jb, b, _, release) = one.next(), two.next()
+        assert ja == jb and a.keys() == b.keys(), (ja, jb)
+        assert all((a[n] == b[n]).all() and a[n].dtype == b[n].dtype for n in a), k
+        release()
+    two.close()
+    print("feeding: ten batches of two workers are those of one process")
+
+
+def check_learning(args):
+    """A small model learns a batch by heart: glyphs, words and answers have the right targets."""
+    import torch
+    from feed import Job, make_batch
+    from losses import loss, right, to_device
+    from model import SIZES, Model
+    from optim import Optimizer
+    from pack import GLYPHS
+    from stages import Stage
+
+    t = _tokens(args)
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model, stage = Model(SIZES["tiny"], GLYPHS), Stage("", 1, [], 1.0, 0.2)
+    optimizer, job = Optimizer(model), Job("pairs", 128, 96, 12, 5, 4, named=True)
+    arrays, named = make_batch(job, t)
+    batch = to_device(arrays, torch.device("cpu"))
+    for step in range(args.steps):
+        total, parts = loss(model, stage, job, batch)
+        total.backward()
+        optimizer.step(4e-3 * min(1.0, (args.steps - step) / (args.steps / 3)))
+    share = sum(right(model, job, batch, len(named))) / len(named)
+    assert share > 0.9 and parts["glyphs_right"] > 0.9, (share, parts)
+    print(
+        f"learning: {100 * share:.0f} % of {len(named)} answers by heart after {args.steps} steps; "
+        + ", ".join(f"{k} {float(v):.3f}" for k, v in parts.items())
+    )
+
+
+def check_export(args):
+    """transformers computes from the exported files what the trainer's model computes."""
+    import json
+    import torch
+    from PIL import Image
+    from evaluate import Reference
+    from export import read_weights
+    from feed import Job
+    from losses import hidden, to_device
+    from model import SIZES, Model
+    from pack import GLYPHS, pack
+
+    reference, t = Reference(args.model), tokens_.load(args.model)
+    with open(os.path.join(args.model, "config.json"), encoding="utf-8") as f:
+        width = json.load(f)["text_config"]["hidden_size"]
+    size = next(s for s in SIZES.values() if s.width == width)
+    model, worst = Model(size, GLYPHS), 0.0
+    read_weights(args.model, model)
+    for seed, maker in enumerate(("one", "two", "text", "one", "text")):
+        sample = draw_sample(31 + seed, "test", maker, 320, 256)
+        sample.questions, sample.texts_first = sample.questions[:1], False
+        with tempfile.TemporaryDirectory() as folder:
+            names = [f"{k}.png" for k in range(len(sample.canvases))]
+            for name, canvas in zip(names, sample.canvases):
+                Image.fromarray(canvas.pixels).save(os.path.join(folder, name))
+            q = sample.questions[0]
+            inputs = reference.inputs(
+                {"image": names, "texts": sample.texts, "question": q.text}, folder
+            )
+        batch = pack([sample], t)
+        n = int(batch["label_row"][0]) + 1
+        assert inputs["input_ids"][0].tolist() == batch["ids"][0, :n].tolist()
+        with torch.no_grad():
+            theirs = reference.model(**inputs).logits[0, -1]
+            out, _ = hidden(
+                model, Job(maker, 320, 256, 1, 0), to_device(batch, torch.device("cpu"))
+            )
+            worst = max(
+                worst, float((model.logits(out[0]) - theirs).abs().max() / theirs.abs().max())
+            )
+    assert worst < 1e-4, worst
+    print(
+        f"export: prompt ids equal, logits of transformers and of the trainer differ by {worst:.1e} of the largest"
+    )
+
+
+def check_agree(args):
+    """transformers (fp32) and vlqa give the same greedy answers about held-out samples."""
+    from evaluate import Reference, read
+    from render import _write_set
+
+    n = 0
+    with tempfile.TemporaryDirectory() as folder:
+        _write_set("test", 24, folder, 1)
+        reference, own = Reference(args.model), 0
+        for row in read(f"{folder}/questions.jsonl"):
+            expected, ids = reference.answer(row, folder)
+            command = [args.vlqa, "ask", "--model", args.model, "--no-cache", "--max-tokens", "128"]
+            for name in row["image"] if isinstance(row["image"], list) else [row["image"]]:
+                command += ["--image", f"{folder}/{name}"]
+            for k, text in enumerate(row.get("texts", [])):
+                path = f"{folder}/text{k}"
+                with open(path, "w", encoding="utf-8") as f:
+                    f.write(text)
+                command += ["--text", path]
+            found = subprocess.run(
+                command + ["--question", row["question"]],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            n += 1
+            own += found.rstrip("\n") == expected.rstrip("\n")
+            if found.rstrip("\n") != expected.rstrip("\n"):
+                print("differ:", row["question"], repr(expected), repr(found))
+    assert own == n, f"{own} of {n} answers are equal"
+    print(f"agree: {n} answers of transformers and vlqa are equal")
+
+
+def main():
+    checks = {name[6:]: f for name, f in globals().items() if name.startswith("check_")}
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("names", nargs="*", help=", ".join(checks))
+    p.add_argument("--fonts", help="a folder with fonts beside the system's")
+    p.add_argument("--tokenizer", help="a folder with tokenizer.json (default: one is learnt)")
+    p.add_argument("--n", type=int, default=400, help="samples whose answers are checked")
+    p.add_argument("--steps", type=int, default=400, help="of learning by heart")
+    p.add_argument("--model", help="an exported model, for agree")
+    p.add_argument("--vlqa", help="the program, for agree")
+    args = p.parse_args()
+    fonts.add_folder(args.fonts)
+    for name in args.names or [n for n in checks if n not in ("export", "agree")]:
+        checks[name](args)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

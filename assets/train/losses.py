@@ -1,0 +1,76 @@
+"""What a batch costs: the language model's loss, the glyph head's, and the words' against the embedding."""
+
+import torch
+import torch.nn.functional as F
+
+
+def to_device(arrays, device):
+    """Arrays of a batch as tensors on a device; all but images become int64."""
+    out = {}
+    for name, a in arrays.items():
+        a = a if isinstance(a, torch.Tensor) else torch.from_numpy(a)
+        a = a.to(device, non_blocking=True)
+        out[name] = a if name == "images" else a.long()
+    return out
+
+
+def visibility(segment):
+    """bool [B, 1, T, T]: rows see what is before them in the context and in their own segment."""
+    t = segment.shape[1]
+    before = torch.ones(t, t, dtype=torch.bool, device=segment.device).tril()
+    mask = ((segment[:, None, :] == 0) | (segment[:, None, :] == segment[:, :, None])) & before
+    mask |= torch.eye(t, dtype=torch.bool, device=segment.device)  # padding sees itself
+    return mask[:, None]
+
+
+def hidden(model, job, batch):
+    """(rows [labels, D] that say what follows, or None; visual rows [I, n, D] or [I * n, D], or None)."""
+    rows, where, deep = None, None, ()
+    if "images" in batch:
+        where = batch["where"]
+        if job.ideal:
+            rows = model.ideal(where.numel(), batch["word_row"], batch["word_id"])
+        else:
+            rows, deep = model.see(batch["images"])
+    if not job.decode:
+        return None, rows
+    out = model.answer(
+        batch["ids"], batch["positions"], visibility(batch["segment"]), where, rows, deep
+    )
+    return out.reshape(-1, out.shape[-1])[batch["label_row"]], rows
+
+
+def loss(model, stage, job, batch):
+    """(the loss, or None for an empty batch; its parts for the log)."""
+    out, rows = hidden(model, job, batch)
+    parts, total = {}, None
+    if out is not None and len(batch["label_id"]):
+        total = F.cross_entropy(model.logits(out).float(), batch["label_id"])
+        parts["text" if rows is None else "ideal" if job.ideal else "answer"] = total
+    if rows is not None and not job.ideal:
+        wanted = batch["glyphs"].view(-1)
+        guess = model.glyphs(rows).float()
+        there = (wanted > 0).float()
+        n = there.sum().clamp(min=1)
+        each = F.cross_entropy(guess, wanted, reduction="none")
+        parts["glyph"] = (each * there).sum() / n + 0.3 * (each * (1 - there)).mean()
+        parts["glyphs_right"] = (there * (guess.argmax(-1) == wanted)).sum() / n
+        drawn = rows.reshape(-1, rows.shape[-1])[batch["word_row"]]
+        parts["word"] = F.cross_entropy(model.logits(drawn).float(), batch["word_id"])
+        extra = stage.glyph * parts["glyph"] + stage.word * parts["word"]
+        total = extra if total is None else total + extra
+    return total, {name: value.detach() for name, value in parts.items()}
+
+
+def right(model, job, batch, n):
+    """bool [n]: which questions are answered exactly.
+
+    All tokens of an answer must be the likeliest after those before it: that is what greedy decoding
+    needs to give the answer. Gradients stay on: compiled blocks know that case.
+    """
+    out, _ = hidden(model, job, batch)
+    wrong = model.logits(out).argmax(-1) != batch["label_id"]
+    misses = torch.zeros(n + 1, device=wrong.device).index_add(
+        0, batch["label_question"], wrong.float()
+    )
+    return (misses[1:] == 0).tolist()

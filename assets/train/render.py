@@ -1,0 +1,107 @@
+"""Writes pictures and questions of the held-out or the training split, or a sheet to look at.
+
+    python render.py --set test --n 2000 --out DIR     n questions: DIR/images and DIR/questions.jsonl
+    python render.py --sheet FILE.png --kinds vbar,pie --size 384x288
+"""
+
+import argparse
+import json
+import os
+
+import numpy as np
+from PIL import Image
+
+import fonts
+from axes import DoesNotFit
+from sample import draw_sample
+from scene import WEIGHTS, scene_of
+
+# (weight in 32nds, maker, size); sizes that are not multiples of 32 are resized by the model's processor
+_TEST = [
+    (6, "one", (384, 256)),
+    (4, "one", (320, 320)),
+    (4, "one", (512, 384)),
+    (3, "one", (640, 448)),
+    (2, "one", (384, 512)),
+    (1, "one", (1024, 768)),
+    (2, "one", (500, 375)),
+    (1, "one", (730, 410)),
+    (4, "text", (384, 256)),
+    (4, "two", (320, 256)),
+    (1, "two", (512, 384)),
+]
+TEST_SEED = 10**9  # training seeds are strings of another split: no number can meet
+
+
+def _plan():
+    return [(maker, size) for weight, maker, size in _TEST for _ in range(weight)]
+
+
+def _write_set(split, n, out, each):
+    """n questions; `each` at most about one sample."""
+    os.makedirs(f"{out}/images", exist_ok=True)
+    plan, written, seed = _plan(), 0, TEST_SEED
+    with open(f"{out}/questions.jsonl", "w", encoding="utf-8") as f:
+        while written < n:
+            maker, (width, height) = plan[seed * 11 % len(plan)]
+            seed += 1
+            try:
+                sample = draw_sample(seed, split, maker, width, height, each)
+            except DoesNotFit:
+                continue
+            names = []
+            for k, canvas in enumerate(sample.canvases):
+                names.append(
+                    f"images/{seed - TEST_SEED:05d}{'ab'[k] if len(sample.canvases) > 1 else ''}.png"
+                )
+                Image.fromarray(canvas.pixels).save(f"{out}/{names[-1]}", optimize=True)
+            for q in sample.questions[: n - written]:
+                row = {"image": names[0] if len(names) == 1 else names}
+                if sample.texts:
+                    row["texts"] = sample.texts
+                row.update(question=q.text, answer=q.answer, category=q.category, kind=sample.kind)
+                f.write(json.dumps(row, ensure_ascii=False) + "\n")
+                written += 1
+    return written, seed - TEST_SEED
+
+
+def sheet(path, kinds, width, height, columns, split, seed):
+    """A picture of many: one row a kind."""
+    rows = []
+    for kind in kinds:
+        row = []
+        for k in range(columns):
+            cell = np.full((height + 6, width + 6, 3), 128, np.uint8)
+            cell[:height, :width] = scene_of(seed + k, split, width, height, kind).canvas.pixels
+            row.append(cell)
+        rows.append(np.concatenate(row, 1))
+    Image.fromarray(np.concatenate(rows)).save(path)
+
+
+def main():
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--set", choices=("test", "train"), default="test")
+    p.add_argument("--n", type=int, default=2000, help="questions")
+    p.add_argument("--each", type=int, default=4, help="questions of one sample")
+    p.add_argument("--out")
+    p.add_argument("--fonts", help="a folder with fonts beside the system's")
+    p.add_argument("--sheet", help="write a sheet of pictures there instead")
+    p.add_argument("--kinds", default=",".join(WEIGHTS))
+    p.add_argument("--size", default="384x288")
+    p.add_argument("--columns", type=int, default=5)
+    p.add_argument("--seed", type=int, default=0)
+    args = p.parse_args()
+    fonts.add_folder(args.fonts)
+    if args.sheet:
+        width, height = map(int, args.size.split("x"))
+        sheet(args.sheet, args.kinds.split(","), width, height, args.columns, args.set, args.seed)
+    elif args.out:
+        print("%d questions about %d samples" % _write_set(args.set, args.n, args.out, args.each))
+    else:
+        p.error("--out or --sheet is needed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,305 @@
+"""Trains the default model from nothing: python train.py --out DIR --minutes 24
+
+The schedule is in minutes of wall time. --stop-after ends a call early with a checkpoint, from which
+--resume goes on; when all minutes are over, DIR holds the model in the Hugging Face layout.
+"""
+
+import argparse
+import collections
+import json
+import os
+import time
+
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import torch
+
+import export
+import fonts
+import tokens as tokens_
+from evaluate import count, table
+from feed import DEPTH, Feeder
+from losses import loss, right, to_device
+from model import SIZES, DecoderLayer, Model, TowerBlock
+from optim import Optimizer, rate_at
+from pack import GLYPHS
+from stages import STAGES, TINY, Plan, stage_at, test_jobs
+
+BEGIN = time.monotonic()
+
+
+def arguments():
+    p = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    p.add_argument("--out", required=True, help="folder of the checkpoint, the log and the model")
+    p.add_argument("--minutes", type=float, default=24, help="wall time of the whole schedule")
+    p.add_argument(
+        "--stop-after", type=float, help="minutes after which this call stops, with a checkpoint"
+    )
+    p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    p.add_argument("--init", help="begin with the weights of this exported model")
+    p.add_argument(
+        "--from-stage",
+        choices=[s.name for s in STAGES],
+        default=STAGES[0].name,
+        help="begin with this stage; the minutes are those of the stages that are left",
+    )
+    p.add_argument("--size", choices=list(SIZES), default="base")
+    p.add_argument(
+        "--tiny", action="store_true", help="a small model on small pictures, to try everything"
+    )
+    p.add_argument("--workers", type=int, help="processes that render (default: cores - 1)")
+    p.add_argument("--threads", type=int, help="threads of the trainer on a CPU")
+    p.add_argument(
+        "--rows", type=int, help="decoder rows in a batch, about (default: 49152, on a CPU 2048)"
+    )
+    p.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    p.add_argument("--seed", type=int, default=1)
+    p.add_argument("--fonts", help="a folder with fonts beside the system's")
+    p.add_argument(
+        "--tokenizer", help="a folder with a tokenizer.json to take instead of learning one"
+    )
+    p.add_argument(
+        "--compile", action="store_true", help="compile blocks and layers (pays on a GPU)"
+    )
+    p.add_argument("--cpu", action="store_true", help="no GPU even where there is one")
+    p.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints")
+    p.add_argument("--test-every", type=float, default=4, help="minutes between evaluations")
+    args = p.parse_args()
+    if args.tiny:
+        args.size = "tiny"
+    return args
+
+
+class Log:
+    """Lines of JSON in a file, and short ones on standard output."""
+
+    def __init__(self, path):
+        self.file = open(path, "a", encoding="utf-8")
+
+    def write(self, **values):
+        self.file.write(json.dumps(values) + "\n")
+        self.file.flush()
+
+    def say(self, text):
+        print(text, flush=True)
+
+
+class Trainer:
+    """Model, optimizer, batches and clock of a run."""
+
+    def __init__(self, args):
+        self.args = args
+        os.makedirs(args.out, exist_ok=True)
+        fonts.add_folder(args.fonts)
+        if args.tokenizer and not os.path.exists(f"{args.out}/tokenizer.json"):
+            with open(f"{args.tokenizer}/tokenizer.json", encoding="utf-8") as f, open(
+                f"{args.out}/tokenizer.json", "w", encoding="utf-8"
+            ) as g:
+                g.write(f.read())
+        self.tokens = tokens_.load(args.out)
+        self.stages = TINY if args.tiny else STAGES
+        saved = f"{args.out}/checkpoint.pt"
+        state = torch.load(saved, map_location="cpu", weights_only=True) if args.resume else None
+        cuda = torch.cuda.is_available() and not args.cpu  # asks the driver, starts nothing
+        workers = (os.cpu_count() or 2) - 1 if args.workers is None else args.workers
+        self.rows = args.rows or (49152 if cuda else 1024 if args.tiny else 2048)
+        self.plan = Plan(self.stages, args.seed, self.rows, state["index"] if state else 0)
+        self.done_before = state["seconds"] if state else 0.0
+        first = [s.name for s in self.stages].index(args.from_stage)
+        self.skipped = sum(s.share for s in self.stages[:first])
+        self.plan.stage = stage_at(self.stages, self.done())
+        self.plan.tests = test_jobs(0.1, 640) if args.tiny else test_jobs(1.0 if cuda else 0.15)
+        n_tests = len(self.plan.tests)
+        self.feeder = Feeder(self.tokens, self.plan, workers)  # forks: before any thread of torch
+        self.feeder.begin()
+        self.device = torch.device("cuda" if cuda else "cpu")
+        if args.threads:
+            torch.set_num_threads(args.threads)
+        if cuda:
+            self.pinned = self.feeder.pin(torch)
+            torch.backends.cuda.matmul.allow_tf32 = True
+        torch.manual_seed(args.seed)
+        self.model = Model(SIZES[args.size], GLYPHS).to(self.device)
+        self.optimizer = Optimizer(self.model)
+        self.steps, self.images = 0, 0
+        if args.init and not state:
+            export.read_weights(args.init, self.model)
+        if state:
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.steps, self.images = state["steps"], state["images"]
+        if args.compile:
+            torch._dynamo.config.suppress_errors = True  # what does not compile runs as it is
+            for block in (TowerBlock, DecoderLayer):  # once for all blocks and sizes of pictures
+                block.forward = torch.compile(block.forward, dynamic=True)
+        self.log = Log(f"{args.out}/log.jsonl")
+        self.sums = collections.defaultdict(list)
+        self.tests = [self._keep() for _ in range(n_tests)]
+        self.released = collections.deque()  # (event behind the copy, release) of slots in use
+        self.held = min(4, DEPTH * workers - 1)  # so many of them at most
+
+    def precision(self):
+        """bf16 products on a GPU, fp32 on a CPU."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+
+    def seconds(self):
+        """Seconds of the schedule that are over, those of earlier calls included."""
+        return self.done_before + time.monotonic() - BEGIN
+
+    def name(self):
+        """What it is trained on."""
+        return (
+            torch.cuda.get_device_name()
+            if self.device.type == "cuda"
+            else f"a CPU with {torch.get_num_threads()} threads"
+        )
+
+    def done(self):
+        """The share of the schedule that is over."""
+        return self.skipped + (1 - self.skipped) * self.seconds() / (60 * self.args.minutes)
+
+    # ---- batches ----
+
+    def _keep(self):
+        """A test batch, copied out of its slot."""
+        job, arrays, named, release = self.feeder.next()
+        assert job.split == "test"
+        arrays = {k: torch.from_numpy(v.copy()) for k, v in arrays.items()}
+        release()
+        return job, arrays, named
+
+    def _next(self):
+        """The next batch. A slot is given back when the copy out of it has ended."""
+        while self.released and (self.released[0][0].query() or len(self.released) > self.held):
+            event, release = self.released.popleft()
+            event.synchronize()
+            release()
+        waited = time.monotonic()
+        job, arrays, _, release = self.feeder.next()
+        self.sums["wait"].append(time.monotonic() - waited)
+        if self.device.type == "cuda":
+            batch = to_device(arrays, self.device)
+            event = torch.cuda.Event()
+            event.record()
+            self.released.append((event, release))
+        else:
+            batch = to_device({k: v.copy() for k, v in arrays.items()}, self.device)
+            release()
+        return job, batch
+
+    def step(self):
+        """One batch, forward and backward."""
+        done = self.done()
+        self.plan.stage = stage_at(self.stages, done)
+        job, batch = self._next()
+        with self.precision():
+            total, parts = loss(self.model, self.stages[job.stage], job, batch)
+        for name, value in parts.items():
+            self.sums[name].append(value)
+        if total is None:
+            return
+        total.backward()
+        self.optimizer.step(rate_at(done, self.args.rate) * min(1.0, (self.steps + 1) / 50))
+        self.steps += 1
+        self.images += len(batch["images"]) if "images" in batch else 0
+
+    # ---- looking at it ----
+
+    def test(self):
+        """Questions of the held-out split by category: {category: (right, all)}."""
+        found = []
+        for job, arrays, named in self.tests:
+            with self.precision():
+                found += zip(
+                    named, right(self.model, job, to_device(arrays, self.device), len(named))
+                )
+        return count(found)
+
+    def report(self):
+        """A line of progress."""
+        means = {
+            k: float(torch.stack(v).mean()) if isinstance(v[0], torch.Tensor) else sum(v) / len(v)
+            for k, v in self.sums.items()
+            if v
+        }
+        self.sums.clear()
+        seconds = self.seconds()
+        means.update(
+            minute=seconds / 60,
+            step=self.steps,
+            images=self.images,
+            stage=self.stages[self.plan.stage].name,
+        )
+        self.log.write(**{k: round(v, 5) if isinstance(v, float) else v for k, v in means.items()})
+        self.log.say(
+            "  ".join(
+                f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in means.items()
+            )
+        )
+
+    def report_test(self):
+        found = self.test()
+        self.log.write(minute=round(self.seconds() / 60, 2), step=self.steps, test=found)
+        self.log.say(table(found))
+        return found
+
+    def save(self):
+        """The checkpoint: everything that --resume needs. It replaces the last one when it is whole."""
+        path = f"{self.args.out}/checkpoint.pt"
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "steps": self.steps,
+                "images": self.images,
+                "index": self.plan.index,
+                "seconds": self.seconds(),
+                "size": self.args.size,
+            },
+            path + ".part",
+        )
+        os.replace(path + ".part", path)
+
+    def run(self):
+        """Trains until the schedule or this call is over: (whether the schedule is, the last test)."""
+        args = self.args
+        stop = 60 * args.stop_after if args.stop_after else float("inf")
+        saved = tested = said = time.monotonic()
+        while self.done() < 1 and time.monotonic() - BEGIN < stop:
+            self.step()
+            now = time.monotonic()
+            if now - said > 15 or self.steps in (1, 10):
+                self.report()
+                said = now
+            if now - tested > 60 * args.test_every:
+                self.report_test()
+                tested = time.monotonic()
+            if now - saved > 60 * args.save_every:
+                self.save()
+                saved = now
+        finished = self.done() >= 1
+        self.save()
+        return finished, self.report_test()
+
+
+def main():
+    args = arguments()
+    trainer = Trainer(args)
+    size = SIZES[args.size]
+    trainer.log.say(
+        f"{sum(p.numel() for p in trainer.model.parameters()) / 1e6:.1f} M parameters with the glyph head, "
+        f"{trainer.device}, {len(trainer.feeder.workers)} workers; fonts not found: {fonts.missing() or 'none'}"
+    )
+    finished, found = trainer.run()
+    trainer.feeder.close()
+    if finished:
+        total = export.write(args.out, trainer.model, size, trainer.tokens)
+        summary = f"{trainer.images:,} pictures in {trainer.steps:,} steps, {trainer.seconds() / 60:.0f} minutes on {trainer.name()}."
+        export.write_card(args.out, size, total, summary, found)
+        trainer.log.say(f"exported to {args.out}")
+
+
+if __name__ == "__main__":
+    main()
