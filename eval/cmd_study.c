@@ -462,6 +462,7 @@ const struct verb verb_study = {
              "Behind infoflow and prophet come, each after a slash, what is left out at will:\n"
              "the rows that ask (suffix, question, last), the score (norm, mass, max, entropy,\n"
              "vatp, combined; not of prophet) and the layers (all, 5, 4-6, 3+5-7).\n"
+             "Behind all but none and full: taper:T, as --taper of ask.\n"
              "\n"
              "The file of --json holds line, image, question, chunk, method, ratio, kl,\n"
              "kl_first, top1, cosine, steps, answer, full_answer, right, full_right, same,\n"

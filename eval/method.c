@@ -1,6 +1,7 @@
 /* method.c - names to selectors and their settings. */
 #include "eval/method.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 /* The index of a word, or -1. */
@@ -11,10 +12,20 @@ static int find(const char *const *names, const char *word)
     return -1;
 }
 
+/* "taper:0.5" and the like: settings of every method that chooses. */
+static int parse_named(const char *word, struct method *out)
+{
+    char *end;
+    if (strncmp(word, "taper:", 6) != 0) return 0;
+    out->args.taper = strtod(word + 6, &end);
+    return end > word + 6 && !*end && out->args.taper >= 0 && out->args.taper <= 1;
+}
+
 static vlqa_status parse_setting(struct env *env, const char *option, const char *word,
                                  struct method *out)
 {
     int score = find(reuse_scores, word);
+    if (method_has_ratio(out) && !out->args.parity && parse_named(word, out)) return VLQA_OK;
     if (!method_has_layers(out) || (score >= 0 && out->reuse == VLQA_REUSE_PROPHET))
         return env_fail(env, VLQA_EUSAGE, "%s: %s: %s does not take %s", option, out->name,
                         reuse_strategy(&out->args), word);

@@ -8,7 +8,7 @@
 
 struct reuse_args {
     int strategy, score, base; /* strategy: an index of reuse_names */
-    double ratio, adaptive;
+    double ratio, adaptive, taper;
     struct reuse_chunk {
         enum vlqa_chunker kind;
         int k;
@@ -123,6 +123,15 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
          .fallback = "0",                                                                     \
          .offset = offsetof(type, member.adaptive),                                           \
          .help = "double the share until the first token moves by less; 0 is off"},           \
+        {ARG_REAL,                                                                            \
+         .name = "taper",                                                                     \
+         .value = "T",                                                                        \
+         .min = 0,                                                                            \
+         .max = 1,                                                                            \
+         .fallback = "0",                                                                     \
+         .offset = offsetof(type, member.taper),                                              \
+         .help = "repair more rows in early layers and fewer in late ones: 1 goes from "      \
+                 "twice the share to none"},                                                  \
         REUSE_CHUNK_ARGS(type, member),                                                       \
         {ARG_CHOICE,                                                                          \
          .name = "geometry",                                                                  \

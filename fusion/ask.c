@@ -83,11 +83,11 @@ static vlqa_status check_parity(struct env *env, const struct vlqa_ask_options *
         return env_fail(env, VLQA_EUSAGE, "ask options: parity is %d, expected 0..%d",
                         (int)o->parity, VLQA_PARITY_INFOFLOW_LLM);
     if (o->parity && (o->reuse != VLQA_REUSE_INFOFLOW || o->adaptive > 0 || o->halo ||
-                      o->score_draft || o->geometry || o->reorder))
+                      o->score_draft || o->geometry || o->reorder || o->taper > 0))
         return env_fail(
             env, VLQA_EUSAGE,
             "ask options: parity is for reuse infoflow, without adaptive, halo, drafts, "
-            "geometry and reorder");
+            "geometry, reorder and taper");
     return VLQA_OK;
 }
 
@@ -111,6 +111,10 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
     if (!(o->adaptive >= 0 && o->adaptive <= 100))
         return env_fail(env, VLQA_EUSAGE, "ask options: adaptive is %g, expected 0..100",
                         (double)o->adaptive);
+    if (!(o->taper >= 0 && o->taper <= 1) || (o->taper > 0 && o->adaptive > 0))
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: taper is %g, expected 0..1 and 0 with adaptive",
+                        (double)o->taper);
     if (o->score_draft < 0 || o->score_draft > 1024)
         return env_fail(env, VLQA_EUSAGE, "ask options: score_draft is %d, expected 0..1024",
                         o->score_draft);

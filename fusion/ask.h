@@ -20,6 +20,7 @@ struct ask {
     float *score;                /* [n] by slot, in the end by row; NULL: nothing was scored */
     uint8_t *selected;           /* [n] likewise: the look at which it was chosen, or 0; NULL with
                                     reuse off */
+    uint8_t *depth;              /* [n] layers that the repair writes of a row; NULL: all */
     int32_t *list;               /* [n] slots of a pass */
     int n_selected, n_recomputed;
     int chunks_ram, chunks_disk, chunks_made;
@@ -47,8 +48,9 @@ struct ask_pass {
     const struct pos *pos; /* [n] other positions, or NULL */
     int slot;              /* -1: their own slots; else slot, slot + 1, ... seeing all before */
     int layer_end;
-    int see_end; /* 0: each sees what is before; else all slots up to here */
-    int no_deep; /* nonzero: visual rows without their DeepStack rows */
+    int see_end;          /* 0: each sees what is before; else all slots up to here */
+    int no_deep;          /* nonzero: visual rows without their DeepStack rows */
+    const uint8_t *depth; /* by slot, of the layout: layers whose K and V are written; NULL: all */
     struct kv_block *capture;
     const int32_t *capture_row; /* [n] */
     const struct tap *tap;      /* its rows are of all n, and in the last batch */
@@ -88,8 +90,8 @@ void chunk_place(struct ask *a);
 void chunk_release(struct ask *a);
 
 /* Sets a->selected to `round` (1, 2, ... with adaptive) for the rows that the reuse option
- * picks now: what attention, deviation or order say. The chunks are in place, and the rows of
- * earlier rounds are repaired. */
+ * picks now, and their a->depth: what attention, deviation or order say. The chunks are in place,
+ * and the rows of earlier rounds are repaired. */
 vlqa_status choose_rows(struct ask *a, int round);
 
 #endif

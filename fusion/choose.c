@@ -63,20 +63,47 @@ static vlqa_status score(struct choice *c)
     return VLQA_OK;
 }
 
-/* How many of the candidates are chosen after so many looks. */
-static int budget_after(const struct ask *a, int round, int n_candidates)
+/* ---- how many ---- */
+
+/* Taper: the same on the average over layers, but more of it in early ones. */
+static float ratio_at(const struct ask *a, int layer)
+{
+    float r = a->o.recompute_ratio, most = r < 1 - r ? r : 1 - r;
+    int last = a->s->kv.layers - 1;
+    if (last == 0) return r;
+    return r + a->o.taper * most * (1 - 2 * (float)layer / (float)last);
+}
+
+/* How many of the candidates are repaired in a layer after so many looks. */
+static int budget_at(const struct ask *a, int round, int n_candidates, int layer)
 {
     const struct layout *l = &a->layout;
     int base = a->o.budget_base == VLQA_BASE_ALL       ? l->n
                : a->o.budget_base == VLQA_BASE_CONTEXT ? l->context_end - l->prefix_end
                                                        : n_candidates;
-    int all = select_budget(a->o.recompute_ratio, base);
+    int all = select_budget(ratio_at(a, layer), base);
     if (all > n_candidates) all = n_candidates;
     if (a->o.reuse == VLQA_REUSE_NONE) return 0;
     if (a->o.reuse == VLQA_REUSE_FULL) return n_candidates;
     if (a->o.adaptive > 0) return select_budget(ldexpf(a->o.recompute_ratio, round - 1), base);
     return all;
 }
+
+/* The k-th best row, best first, stays as long as a layer's budget is more than k. */
+static void set_depths(struct choice *c, int32_t *order, int n)
+{
+    struct ask *a = c->a;
+    int depth = a->s->kv.layers;
+    if (a->o.taper <= 0) return;
+    select_sort(a->score, order, n);
+    for (int k = 0; k < n; k++) {
+        while (depth > 1 && budget_at(a, 1, c->n_candidates, depth - 1) <= k)
+            depth--;
+        a->depth[order[k]] = (uint8_t)depth;
+    }
+}
+
+/* ---- the look ---- */
 
 static struct choice push_choice(const struct decoder_config *config, int slots, struct arena *mem)
 {
@@ -102,17 +129,19 @@ vlqa_status choose_rows(struct ask *a, int round)
     const struct layout *l = &a->layout;
     size_t mark = arena_mark(mem);
     struct choice c = push_choice(&a->s->engine->decoder.config, a->s->max_rows, mem);
-    int scored;
+    int scored, n;
     c.a = a;
     for (int i = 0; i < l->n; i++)
         c.candidate[i] = l->in_piece[i] && !l->exact[i] && !a->selected[i];
     c.n_candidates = select_count(c.candidate, l->n);
-    c.budget = budget_after(a, round, c.n_candidates + a->n_selected) - a->n_selected;
+    c.budget = budget_at(a, round, c.n_candidates + a->n_selected, 0) - a->n_selected;
     a->score = a->s->row_score; /* of all slots of the session: what a tap counts over */
     memset(a->score, 0, (size_t)a->s->max_rows * sizeof *a->score);
     scored = a->o.reuse > VLQA_REUSE_NONE && c.budget > 0 && c.budget < c.n_candidates;
     if (scored) TRY(score(&c));
-    a->n_selected += select_top(a->score, c.candidate, l->n, c.budget, a->list, c.chosen);
+    n = select_top(a->score, c.candidate, l->n, c.budget, a->list, c.chosen);
+    set_depths(&c, a->list, n);
+    a->n_selected += n;
     for (int i = 0; i < l->n; i++)
         if (c.chosen[i]) a->selected[i] = (uint8_t)round;
     if (!scored) a->score = NULL;

@@ -23,6 +23,7 @@ static int depth_of(const struct ask *a, const struct ask_pass *p, int i, int n)
 {
     int end = p->layer_end ? p->layer_end : a->s->kv.layers;
     int asks = p->tap && i >= p->tap->first && i < p->tap->first + p->tap->rows;
+    if (p->depth && p->depth[p->row[i]] < end) return p->depth[p->row[i]] - 1;
     return asks || (p->logits && i == n - 1) ? end : end - 1;
 }
 
@@ -145,7 +146,8 @@ double ask_since(double *mark)
 vlqa_status ask_repair(struct ask *a, int round)
 {
     const struct layout *l = &a->layout;
-    struct ask_pass pass = {.row = a->list, .slot = -1, .logits = a->s->first_logits};
+    struct ask_pass pass = {
+        .row = a->list, .slot = -1, .depth = a->depth, .logits = a->s->first_logits};
     int n = 0;
     for (int i = l->prefix_end; i < l->n; i++)
         if (!l->in_piece[i] || a->selected[i] == round) a->list[n++] = i;
@@ -240,6 +242,8 @@ vlqa_status ask_fetch(struct ask *a)
     cut_context(a);
     if (s->engine->chunk == DT_I8) memset(l->exact, 0, (size_t)l->n); /* kept in fewer bits */
     a->list = arena_push(&s->request, (size_t)l->n * sizeof *a->list);
+    a->depth = arena_push(&s->request, (size_t)l->n);
+    memset(a->depth, s->kv.layers, (size_t)l->n);
     if (held < l->prefix_end) TRY(run_exact(a, "prefix", held, l->prefix_end, NULL));
     s->n_held = l->prefix_end;
     TRY(chunk_fetch(a));

@@ -8,6 +8,8 @@
  * order [n] is work. Returns how many were chosen. */
 int select_top(const float *score, const uint8_t *candidate, int n, int budget, int32_t *order,
                uint8_t *chosen);
+/* What select_top left in order, the highest score first. */
+void select_sort(const float *score, int32_t *order, int n);
 /* Rows that may be chosen. */
 int select_count(const uint8_t *candidate, int n);
 /* floor(ratio * n), 0..n. */

@@ -260,6 +260,12 @@ struct vlqa_ask_options {
     enum vlqa_geometry geometry; /* not with adaptive */
     enum vlqa_reorder reorder;
     enum vlqa_parity parity;
+    /* 0..1. Of L layers, layer l repairs the share r + taper min(r, 1 - r) (1 - 2 l / (L - 1)) of
+     * the rows, r = recompute_ratio on the average: those of the highest score, so that rows drop
+     * out on the way. Not with adaptive. A schedule of our own for what VLCache (arXiv 2512.12977)
+     * profiles for each layer and CacheBlend's gradual filter does (arXiv 2405.16444); both papers'
+     * values are not known to us */
+    float taper;
 };
 
 enum vlqa_stop {

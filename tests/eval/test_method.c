@@ -56,6 +56,15 @@ TEST(released_code_is_a_method_without_settings)
     CHECK_EQ(m.args.parity, VLQA_PARITY_OFF);
 }
 
+TEST(named_settings_go_with_every_method_that_chooses)
+{
+    struct method m;
+    REQUIRE(method_parse(&env, "--methods", "vlcache/taper:0.5", &m) == VLQA_OK);
+    CHECK(m.reuse == VLQA_REUSE_VLCACHE && fabs(m.args.taper - 0.5) < 1e-9);
+    REQUIRE(method_parse(&env, "--methods", "infoflow/last/taper:1/3", &m) == VLQA_OK);
+    CHECK(fabs(m.args.taper - 1) < 1e-9 && m.args.layers.set[0] == 8);
+}
+
 TEST(wrong_methods_are_refused_with_what_is_expected)
 {
     static const char *const wrong[][2] = {
@@ -73,6 +82,10 @@ TEST(wrong_methods_are_refused_with_what_is_expected)
         {"infoflow//last", "is none of suffix"},
         {"infoflow-vlm-release/last", "infoflow-vlm-release does not take last"},
         {"prophet/norm", "prophet does not take norm"},
+        {"none/taper:1", "none does not take taper:1"},
+        {"epic/taper:2", "epic does not take taper:2"},
+        {"epic/taper:", "epic does not take taper:"},
+        {"epic/taper:1x", "epic does not take taper:1x"},
     };
     struct method m;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

@@ -44,6 +44,10 @@ static void compare(const float *score, const uint8_t *candidate, int n, int bud
     CHECK_EQ(select_top(score, candidate, n, budget, order, found), count);
     CHECK(memcmp(found, expected, (size_t)n) == 0);
     CHECK(found[n] == 7 && order[n] == -5);
+    select_sort(score, order, count);
+    compared = score;
+    for (int i = 0; i < count; i++)
+        CHECK(found[order[i]] == 1 && (!i || sort_order(&order[i - 1], &order[i]) < 0));
 }
 
 static uint32_t random_next(uint32_t *state)

@@ -65,6 +65,31 @@ static struct vlqa_answer ask(struct vlqa_session *s, const struct vlqa_ask_opti
     return a;
 }
 
+#define KV_ROWS 120
+#define KV_CELLS (KV_ROWS * 256)
+
+struct kv_copy { /* in f32, of the first rows */
+    float k[LAYERS][KV_CELLS], v[LAYERS][KV_CELLS];
+};
+
+static void kv_copy(const struct vlqa_session *s, int n, struct kv_copy *out)
+{
+    int cols = s->kv.k[0].cols;
+    REQUIRE(s->kv.layers == LAYERS && n * cols <= KV_CELLS);
+    for (int l = 0; l < LAYERS; l++)
+        for (int i = 0; i < n * cols; i++) {
+            out->k[l][i] = mat_get(s->kv.k[l], i / cols, i % cols);
+            out->v[l][i] = mat_get(s->kv.v[l], i / cols, i % cols);
+        }
+}
+
+static int same_row(const struct kv_copy *a, const struct kv_copy *b, int layer, int row, int cols)
+{
+    size_t at = (size_t)row * (size_t)cols, bytes = (size_t)cols * sizeof(float);
+    return memcmp(a->k[layer] + at, b->k[layer] + at, bytes) == 0 &&
+           memcmp(a->v[layer] + at, b->v[layer] + at, bytes) == 0;
+}
+
 /* ---- scores of attention ---- */
 
 #define ROWS 128
@@ -147,6 +172,50 @@ TEST(layers_of_a_set_are_counted_and_no_other)
     run_close(&r);
 }
 
+/* ---- fewer rows in later layers ---- */
+
+/* The rows whose keys and values change in a layer are as many as its share says, those of a layer
+ * among those of the one before. */
+TEST(taper_repairs_a_share_of_each_layer)
+{
+    static struct kv_copy none, repaired;
+    static const float tapers[] = {0, 0.5f, 1};
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
+    add(r.session, 0);
+    for (int i = 0; i < 3; i++) {
+        struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, 0);
+        struct vlqa_answer a = ask(r.session, &o);
+        uint8_t before[KV_ROWS], candidate[KV_ROWS];
+        int candidates = a.rows_selected, total = 0;
+        int cols = r.session->kv.k[0].cols, context = a.rows_prefix + a.rows_context;
+        memcpy(candidate, a.row_selected, (size_t)context);
+        o = plan(VLQA_REUSE_NONE, 0);
+        ask(r.session, &o);
+        kv_copy(r.session, context, &none);
+        o = plan(VLQA_REUSE_INFOFLOW, 0.25f);
+        o.taper = tapers[i];
+        a = ask(r.session, &o);
+        kv_copy(r.session, context, &repaired);
+        CHECK_EQ(a.rows_selected, (int)(0.25f * (1 + tapers[i]) * (float)candidates));
+        memcpy(before, a.row_selected, (size_t)context);
+        for (int l = 1; l < LAYERS; l++) {
+            float share = 0.25f + tapers[i] * 0.25f * (1 - 2 * (float)l / (LAYERS - 1));
+            int changed = 0;
+            for (int row = 0; row < context; row++) {
+                int now = candidate[row] && !same_row(&none, &repaired, l, row, cols);
+                CHECK(!now || before[row]);
+                before[row] = (uint8_t)now;
+                changed += now;
+            }
+            CHECK_EQ(changed, (int)(share * (float)candidates));
+            total += changed;
+        }
+        CHECK(total > 0);
+    }
+    run_close(&r);
+}
+
 static void check_refused(const struct vlqa_ask_options *o, const char *part)
 {
     struct vlqa_answer a;
@@ -165,6 +234,16 @@ TEST(layers_that_the_model_lacks_are_refused)
     check_refused(&o, "score_layers has layer 8, the model has 0 to 7");
     o.score_layers[1] = (uint64_t)1 << 63;
     check_refused(&o, "score_layers has layer 127, the model has 0 to 7");
+}
+
+TEST(wrong_settings_are_refused)
+{
+    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
+    o.taper = 1.5f;
+    check_refused(&o, "taper is 1.5, expected 0..1");
+    o.taper = 0.5f;
+    o.adaptive = 0.1f;
+    check_refused(&o, "taper is 0.5, expected 0..1 and 0 with adaptive");
 }
 
 int main(int argc, char **argv)
