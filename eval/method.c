@@ -26,7 +26,7 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
 {
     int score = find(reuse_scores, word);
     if (method_has_ratio(out) && !out->args.parity && parse_named(word, out)) return VLQA_OK;
-    if (!method_has_layers(out) || (score >= 0 && out->reuse == VLQA_REUSE_PROPHET))
+    if (!method_has_layers(out) || (score >= 0 && out->reuse != VLQA_REUSE_INFOFLOW))
         return env_fail(env, VLQA_EUSAGE, "%s: %s: %s does not take %s", option, out->name,
                         reuse_strategy(&out->args), word);
     if (score >= 0)
@@ -61,7 +61,7 @@ vlqa_status method_parse(struct env *env, const char *option, const char *text, 
     if (out->reuse == VLQA_REUSE_OFF)
         return env_fail(env, VLQA_EUSAGE,
                         "%s: %s is none of full, none, infoflow, prophet, cacheblend, epic, "
-                        "vlcache, random, infoflow-vlm-release, infoflow-llm-release",
+                        "vlcache, random, oracle, infoflow-vlm-release, infoflow-llm-release",
                         option, text);
     while (slash) {
         word = slash + 1;
@@ -79,5 +79,6 @@ int method_has_ratio(const struct method *m)
 int method_has_layers(const struct method *m)
 {
     if (m->args.parity) return 0;
-    return m->reuse == VLQA_REUSE_INFOFLOW || m->reuse == VLQA_REUSE_PROPHET;
+    return m->reuse == VLQA_REUSE_INFOFLOW || m->reuse == VLQA_REUSE_PROPHET ||
+           m->reuse == VLQA_REUSE_ORACLE;
 }

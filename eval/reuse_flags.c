@@ -4,11 +4,11 @@
 #include <string.h>
 
 const char *const reuse_names[] = {"off",        "auto", "full",    "none",   "infoflow", "prophet",
-                                   "cacheblend", "epic", "vlcache", "random", NULL};
+                                   "cacheblend", "epic", "vlcache", "random", "oracle",   NULL};
 static const enum vlqa_reuse reuse_values[] = {
     VLQA_REUSE_OFF,      VLQA_REUSE_OFF,     VLQA_REUSE_FULL,       VLQA_REUSE_NONE,
     VLQA_REUSE_INFOFLOW, VLQA_REUSE_PROPHET, VLQA_REUSE_CACHEBLEND, VLQA_REUSE_EPIC,
-    VLQA_REUSE_VLCACHE,  VLQA_REUSE_RANDOM,
+    VLQA_REUSE_VLCACHE,  VLQA_REUSE_RANDOM,  VLQA_REUSE_ORACLE,
 };
 
 const char *const reuse_scores[] = {"norm", "mass",     "max", "entropy",

@@ -93,7 +93,7 @@ static vlqa_status check_parity(struct env *env, const struct vlqa_ask_options *
 
 static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o, int layers)
 {
-    if ((unsigned)o->reuse > VLQA_REUSE_RANDOM || (unsigned)o->budget_base > VLQA_BASE_ALL ||
+    if ((unsigned)o->reuse > VLQA_REUSE_ORACLE || (unsigned)o->budget_base > VLQA_BASE_ALL ||
         (unsigned)o->chunker > VLQA_CHUNK_STRIPS || (unsigned)o->score > VLQA_SCORE_COMBINED ||
         (unsigned)o->score_query > VLQA_QUERY_LAST)
         return env_fail(
@@ -219,7 +219,7 @@ static void find_evidence(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     int tells = a->o.reuse == VLQA_REUSE_INFOFLOW || a->o.reuse == VLQA_REUSE_PROPHET ||
-                a->o.reuse == VLQA_REUSE_CACHEBLEND;
+                a->o.reuse == VLQA_REUSE_CACHEBLEND || a->o.reuse == VLQA_REUSE_ORACLE;
     if (a->score && tells)
         a->n_evidence = evidence_find(a->score, a->prompt.n, s->placed_image, s->n_images,
                                       &s->scratch, s->evidence);

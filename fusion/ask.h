@@ -87,6 +87,8 @@ vlqa_status ask_run(struct ask *a, const char *phase, int n, const struct ask_pa
 vlqa_status chunk_fetch(struct ask *a);
 /* Writes them to their slots at their positions. */
 void chunk_place(struct ask *a);
+/* The same for rows [begin, begin + n) of a piece, at most SESSION_PASS_ROWS. */
+void chunk_place_rows(struct ask *a, int piece, int begin, int n);
 void chunk_release(struct ask *a);
 
 /* Sets a->selected to `round` (1, 2, ... with adaptive) for the rows that the reuse option

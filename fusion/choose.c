@@ -50,6 +50,8 @@ static vlqa_status score(struct choice *c)
         return score_in_geometry(c);
     case VLQA_REUSE_CACHEBLEND:
         return score_deviation(c);
+    case VLQA_REUSE_ORACLE:
+        return score_oracle(c);
     case VLQA_REUSE_EPIC:
         score_heads(c);
         break;
@@ -111,6 +113,9 @@ static struct choice push_choice(const struct decoder_config *config, int slots,
     struct choice c = {.candidate = arena_push(mem, n), .chosen = arena_push(mem, n)};
     for (int i = 0; i < 2; i++)
         c.part[i] = arena_push(mem, n * sizeof *c.part[i]);
+    c.by_layer = arena_push(mem, (size_t)config->layers * n * sizeof *c.by_layer);
+    c.kept = arena_push(mem, mat_bytes(config->kv, 2 * config->layers * CHOICE_KEPT_ROWS,
+                                       config->kv_heads * config->head_dim));
     c.layer = arena_push(mem, (size_t)config->layers);
     c.span = arena_push(mem, SESSION_PASS_ROWS * sizeof *c.span);
     return c;

@@ -6,6 +6,8 @@
 
 struct ask;
 
+#define CHOICE_KEPT_ROWS 8
+
 struct choice {
     struct ask *a;
     uint8_t *candidate; /* [n] in a chunk, not exact, not chosen before */
@@ -14,6 +16,8 @@ struct choice {
 
     /* work of those that score; slots: of the session */
     float *part[2];    /* [slots] */
+    float *by_layer;   /* [layers, slots] */
+    void *kept;        /* CHOICE_KEPT_ROWS rows of KV */
     uint8_t *layer;    /* [layers] which ones count */
     struct span *span; /* [rows of a pass] */
 };
@@ -31,5 +35,10 @@ vlqa_status score_attention(struct choice *c); /* what the question attends to *
 /* The same with keys placed as the geometry has it; they are in their own places afterwards. */
 vlqa_status score_in_geometry(struct choice *c);
 vlqa_status score_deviation(struct choice *c); /* what hidden context changes */
+vlqa_status score_oracle(struct choice *c);    /* both, as full prefill knows them */
+
+/* The rows, among the n of a pass that ends with the question, whose attention counts in which
+ * layers; what is counted is left to the caller. Returns where the last of the layers ends. */
+int score_asking(struct choice *c, int n, struct tap *tap);
 
 #endif

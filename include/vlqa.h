@@ -105,7 +105,10 @@ enum vlqa_reuse {
     VLQA_REUSE_CACHEBLEND, /* rows whose layer-1 values deviate most (CacheBlend) */
     VLQA_REUSE_EPIC,       /* the first rows of every chunk (EPIC, LegoLink) */
     VLQA_REUSE_VLCACHE,    /* the first rows of the context (VLCache) */
-    VLQA_REUSE_RANDOM      /* seeded */
+    VLQA_REUSE_RANDOM,     /* seeded */
+    /* For studies: a full prefill tells how much each row's keys and values are off, and what is
+     * asked then: attention x |KV - KV of the chunk|, summed over layers. Dearer than exact */
+    VLQA_REUSE_ORACLE
 };
 
 /* What recompute_ratio is a share of. */
@@ -296,7 +299,7 @@ struct vlqa_placed_chunk { /* rows that were computed together, seeing prefix, h
 };
 
 /* Part of an image that the question attended to most (VLQA_REUSE_INFOFLOW and PROPHET) or that
- * hidden context changes most (CACHEBLEND), among the rows in chunks. */
+ * hidden context changes most (CACHEBLEND), or both (ORACLE), among the rows in chunks. */
 struct vlqa_evidence {
     int image;               /* of the answer */
     int x, y, width, height; /* in the pixels of the source as decoded upright; (0, 0) top left */

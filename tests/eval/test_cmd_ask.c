@@ -318,8 +318,8 @@ TEST(options_of_reuse_reach_the_runtime)
 TEST(every_method_has_its_name)
 {
     static const char *const names[] = {"off",        "full", "none",    "infoflow", "prophet",
-                                        "cacheblend", "epic", "vlcache", "random"};
-    for (int i = 0; i <= VLQA_REUSE_RANDOM; i++) {
+                                        "cacheblend", "epic", "vlcache", "random",   "oracle"};
+    for (int i = 0; i <= VLQA_REUSE_ORACLE; i++) {
         char expected[32];
         struct run *r = run_script("", ARGS(MODEL, "-p", "?", "--reuse", names[i]));
         snprintf(expected, sizeof expected, "reuse %d ", i);

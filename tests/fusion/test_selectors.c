@@ -172,6 +172,59 @@ TEST(layers_of_a_set_are_counted_and_no_other)
     run_close(&r);
 }
 
+/* ---- oracle ---- */
+
+static float row_off(const struct kv_copy *a, const struct kv_copy *b, int layer, int row, int cols)
+{
+    double sum = 0;
+    for (int i = row * cols; i < (row + 1) * cols; i++) {
+        double k = (double)a->k[layer][i] - (double)b->k[layer][i];
+        double v = (double)a->v[layer][i] - (double)b->v[layer][i];
+        sum += k * k + v * v;
+    }
+    return (float)sqrt(sum);
+}
+
+/* What is left of a score without the difference is attention: a share of 1 in each of 4 heads. And
+ * the full prefill that the oracle asks leaves nothing behind in rows that are not chosen. */
+TEST(the_oracle_weighs_true_differences_by_attention)
+{
+    static struct kv_copy none, full, left;
+    struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, 0);
+    struct vlqa_answer a;
+    struct run r;
+    int cols, context;
+    double attention = 0;
+    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
+    add(r.session, 0);
+    a = ask(r.session, &o);
+    context = a.rows_prefix + a.rows_context;
+    cols = r.session->kv.k[0].cols;
+    kv_copy(r.session, context, &none);
+    o = plan(VLQA_REUSE_OFF, 0);
+    ask(r.session, &o);
+    kv_copy(r.session, context, &full);
+    o = plan(VLQA_REUSE_ORACLE, 0.1f);
+    o.score_layers[0] = 1 << 3;
+    a = ask(r.session, &o);
+    kv_copy(r.session, context, &left);
+    REQUIRE(a.row_score && a.rows_selected > 2);
+    for (int row = a.rows_prefix; row < context - 1; row++) { /* the last ends the picture */
+        float off = row_off(&none, &full, 3, row, cols), share;
+        CHECK_EQ(off > 0, a.row_score[row] > 0);
+        share = off > 0 ? a.row_score[row] / off : 0;
+        attention += (double)share;
+        for (int l = 0; l < LAYERS; l++)
+            CHECK(same_row(&none, &left, l, row, cols) || (l && a.row_selected[row]));
+    }
+    CHECK(attention > 0.1 && attention < 4);
+    o.score_layers[0] = 1; /* of layer 0 nothing is hidden */
+    a = ask(r.session, &o);
+    for (int row = 0; row < a.rows_total; row++)
+        CHECK(a.row_score[row] == 0);
+    run_close(&r);
+}
+
 /* ---- fewer rows in later layers ---- */
 
 /* The rows whose keys and values change in a layer are as many as its share says, those of a layer
