@@ -12,10 +12,15 @@ static int find(const char *const *names, const char *word)
     return -1;
 }
 
-/* "taper:0.5" and the like: settings of every method that chooses. */
+/* "taper:0.5" and the like: of every method that chooses, of those that measure, of KVShare. */
 static int parse_named(const char *word, struct method *out)
 {
+    int kvshare = out->reuse == VLQA_REUSE_KVSHARE;
     char *end;
+    if ((kvshare || out->reuse == VLQA_REUSE_CACHEBLEND) && strncmp(word, "check:", 6) == 0)
+        return reuse_read_list(word + 6, &out->args.check);
+    if (kvshare && strncmp(word, "refresh:", 8) == 0)
+        return reuse_read_refresh(word + 8, &out->args.refresh);
     if (strncmp(word, "taper:", 6) != 0) return 0;
     out->args.taper = strtod(word + 6, &end);
     return end > word + 6 && !*end && out->args.taper >= 0 && out->args.taper <= 1;
@@ -44,7 +49,8 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
 vlqa_status method_parse(struct env *env, const char *option, const char *text, struct method *out)
 {
     char words[sizeof out->name], *word, *slash = NULL;
-    *out = (struct method){.reuse = VLQA_REUSE_OFF, .args.score = find(reuse_scores, "max")};
+    *out = (struct method){
+        .reuse = VLQA_REUSE_OFF, .args.score = find(reuse_scores, "max"), .args.refresh = {1, 4}};
     if (strlen(text) < sizeof words) {
         memcpy(out->name, text, strlen(text));
         memcpy(words, out->name, sizeof words);
@@ -59,10 +65,11 @@ vlqa_status method_parse(struct env *env, const char *option, const char *text, 
             out->args.parity = 0;
     }
     if (out->reuse == VLQA_REUSE_OFF)
-        return env_fail(env, VLQA_EUSAGE,
-                        "%s: %s is none of full, none, infoflow, prophet, cacheblend, epic, "
-                        "vlcache, random, oracle, infoflow-vlm-release, infoflow-llm-release",
-                        option, text);
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "%s: %s is none of full, none, infoflow, prophet, cacheblend, epic, "
+            "vlcache, random, oracle, kvshare, infoflow-vlm-release, infoflow-llm-release",
+            option, text);
     while (slash) {
         word = slash + 1;
         if ((slash = strchr(word, '/'))) *slash = 0;

@@ -93,7 +93,7 @@ static vlqa_status check_parity(struct env *env, const struct vlqa_ask_options *
 
 static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o, int layers)
 {
-    if ((unsigned)o->reuse > VLQA_REUSE_ORACLE || (unsigned)o->budget_base > VLQA_BASE_ALL ||
+    if ((unsigned)o->reuse > VLQA_REUSE_KVSHARE || (unsigned)o->budget_base > VLQA_BASE_ALL ||
         (unsigned)o->chunker > VLQA_CHUNK_STRIPS || (unsigned)o->score > VLQA_SCORE_COMBINED ||
         (unsigned)o->score_query > VLQA_QUERY_LAST)
         return env_fail(
@@ -118,7 +118,13 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
     if (o->score_draft < 0 || o->score_draft > 1024)
         return env_fail(env, VLQA_EUSAGE, "ask options: score_draft is %d, expected 0..1024",
                         o->score_draft);
-    return check_layers(env, "score_layers", o->score_layers, layers);
+    if (o->refresh_every < 1 || o->refresh_rows < 0)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: refresh_every is %d, refresh_rows %d; expected 1 or more, 0 "
+                        "or more",
+                        o->refresh_every, o->refresh_rows);
+    TRY(check_layers(env, "score_layers", o->score_layers, layers));
+    return check_layers(env, "check_layers", o->check_layers, layers);
 }
 
 static void fill_answer(const struct ask *a, struct vlqa_answer *out)
@@ -218,9 +224,9 @@ static void to_prompt_order(struct ask *a)
 static void find_evidence(struct ask *a)
 {
     struct vlqa_session *s = a->s;
-    int tells = a->o.reuse == VLQA_REUSE_INFOFLOW || a->o.reuse == VLQA_REUSE_PROPHET ||
-                a->o.reuse == VLQA_REUSE_CACHEBLEND || a->o.reuse == VLQA_REUSE_ORACLE;
-    if (a->score && tells)
+    enum vlqa_reuse by = a->o.reuse;
+    int silent = by == VLQA_REUSE_EPIC || by == VLQA_REUSE_VLCACHE || by == VLQA_REUSE_RANDOM;
+    if (a->score && !silent)
         a->n_evidence = evidence_find(a->score, a->prompt.n, s->placed_image, s->n_images,
                                       &s->scratch, s->evidence);
 }
@@ -243,11 +249,16 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
 
 static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)
 {
+    vlqa_status status;
+    size_t mark;
     TRY(prepare(a, options));
     TRY(ask_prefill(a));
+    mark = arena_mark(&a->s->scratch);
+    status = ask_generate(a); /* may repair more rows */
+    arena_rewind(&a->s->scratch, mark);
     to_prompt_order(a);
     find_evidence(a);
-    TRY(ask_generate(a));
+    TRY(status);
     return a->o.keep ? keep_turns(a) : VLQA_OK;
 }
 

@@ -69,7 +69,10 @@ vlqa_status ask_fetch(struct ask *a);
 vlqa_status ask_prefill(struct ask *a);
 vlqa_status ask_generate(struct ask *a);
 int ask_is_end(const struct ask *a, int32_t id); /* the model ends its turn with it */
-void ask_decode_row(struct ask *a, int32_t id);
+/* The row of the last token of the answer. tap may be NULL. */
+void ask_decode_row(struct ask *a, int32_t id, const struct tap *tap);
+/* The same, and with KVShare the rows that are repaired behind it. */
+vlqa_status ask_decode(struct ask *a, int32_t id);
 /* One text row behind all others; its logits go to a->s->logits. tap may be NULL. */
 void ask_row(struct ask *a, int32_t id, int32_t slot, int32_t position, const struct tap *tap);
 

@@ -49,6 +49,7 @@ static vlqa_status score(struct choice *c)
     case VLQA_REUSE_PROPHET:
         return score_in_geometry(c);
     case VLQA_REUSE_CACHEBLEND:
+    case VLQA_REUSE_KVSHARE:
         return score_deviation(c);
     case VLQA_REUSE_ORACLE:
         return score_oracle(c);
@@ -91,6 +92,12 @@ static int budget_at(const struct ask *a, int round, int n_candidates, int layer
     return all;
 }
 
+int choose_budget(const struct choice *c, int layer)
+{
+    int last = c->a->s->kv.layers - 1;
+    return budget_at(c->a, 1, c->n_candidates, layer < last ? layer : last);
+}
+
 /* The k-th best row, best first, stays as long as a layer's budget is more than k. */
 static void set_depths(struct choice *c, int32_t *order, int n)
 {
@@ -99,7 +106,7 @@ static void set_depths(struct choice *c, int32_t *order, int n)
     if (a->o.taper <= 0) return;
     select_sort(a->score, order, n);
     for (int k = 0; k < n; k++) {
-        while (depth > 1 && budget_at(a, 1, c->n_candidates, depth - 1) <= k)
+        while (depth > 1 && choose_budget(c, depth - 1) <= k)
             depth--;
         a->depth[order[k]] = (uint8_t)depth;
     }
@@ -128,17 +135,24 @@ size_t choose_bytes(const struct decoder_config *config, int max_rows)
     return dry.used;
 }
 
+struct choice choose_begin(struct ask *a)
+{
+    const struct layout *l = &a->layout;
+    struct choice c = push_choice(&a->s->engine->decoder.config, a->s->max_rows, &a->s->request);
+    c.a = a;
+    for (int i = 0; i < l->n; i++)
+        c.candidate[i] = l->in_piece[i] && !l->exact[i] && !a->selected[i];
+    c.n_candidates = select_count(c.candidate, l->n);
+    return c;
+}
+
 vlqa_status choose_rows(struct ask *a, int round)
 {
     struct arena *mem = &a->s->request;
     const struct layout *l = &a->layout;
     size_t mark = arena_mark(mem);
-    struct choice c = push_choice(&a->s->engine->decoder.config, a->s->max_rows, mem);
+    struct choice c = choose_begin(a);
     int scored, n;
-    c.a = a;
-    for (int i = 0; i < l->n; i++)
-        c.candidate[i] = l->in_piece[i] && !l->exact[i] && !a->selected[i];
-    c.n_candidates = select_count(c.candidate, l->n);
     c.budget = budget_at(a, round, c.n_candidates + a->n_selected, 0) - a->n_selected;
     a->score = a->s->row_score; /* of all slots of the session: what a tap counts over */
     memset(a->score, 0, (size_t)a->s->max_rows * sizeof *a->score);

@@ -10,9 +10,11 @@ struct ask;
 
 struct choice {
     struct ask *a;
-    uint8_t *candidate; /* [n] in a chunk, not exact, not chosen before */
-    uint8_t *chosen;    /* [n] */
+    uint8_t
+        *candidate;  /* [n] in a chunk, not exact, not chosen before; scoring may take some out */
+    uint8_t *chosen; /* [n] */
     int n_candidates, budget;
+    int decided; /* layers behind which scoring has dropped candidates already */
 
     /* work of those that score; slots: of the session */
     float *part[2];    /* [slots] */
@@ -22,15 +24,20 @@ struct choice {
     struct span *span; /* [rows of a pass] */
 };
 
-/* Memory of a look at max_rows rows, in bytes. */
+/* Work memory of a look, and the rows that may be chosen now. */
+struct choice choose_begin(struct ask *a);
+/* That memory of a session of max_rows, in bytes. */
 size_t choose_bytes(const struct decoder_config *c, int max_rows);
 
-/* Each fills a->score: higher is chosen first. */
 /* Gives the layout other positions, on mem, no more than a struct made takes: chunks right behind
  * the prefix (head) or right before the question (tail), the question right behind the longest of
  * them (head prompt) or where it is (tail prompt). Rows between chunks stay. g is not the global
  * one. */
 void layout_move(struct layout *l, enum vlqa_geometry g, struct arena *mem);
+/* How many rows are repaired in a layer, at the first look. */
+int choose_budget(const struct choice *c, int layer);
+
+/* Each fills a->score: higher is chosen first. They may drop candidates and lower the budget. */
 vlqa_status score_attention(struct choice *c); /* what the question attends to */
 /* The same with keys placed as the geometry has it; they are in their own places afterwards. */
 vlqa_status score_in_geometry(struct choice *c);

@@ -73,7 +73,7 @@ static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n,
         tap.first -= begin; /* from here on */
         pass.tap = &tap;
     }
-    if (!p->capture)
+    if (!p->capture && a->prefilled <= 0)
         a->flops += decoder_flops(&a->s->engine->decoder.config, &pass.rows, p->layer_end);
     run_rows(a, &pass, p->no_deep);
     arena_rewind(&a->s->scratch, mark);
@@ -299,11 +299,10 @@ void ask_row(struct ask *a, int32_t id, int32_t slot, int32_t position, const st
     run_rows(a, &pass, 0);
 }
 
-/* The row of the last token of the answer. */
-void ask_decode_row(struct ask *a, int32_t id)
+void ask_decode_row(struct ask *a, int32_t id, const struct tap *tap)
 {
     struct vlqa_session *s = a->s;
     int32_t slot = a->layout.n + a->n_tokens - 1;
-    ask_row(a, id, slot, a->layout.next++, NULL);
+    ask_row(a, id, slot, a->layout.next++, tap);
     if (s->n_held == slot) s->held[s->n_held++] = id;
 }

@@ -108,7 +108,10 @@ enum vlqa_reuse {
     VLQA_REUSE_RANDOM,     /* seeded */
     /* For studies: a full prefill tells how much each row's keys and values are off, and what is
      * asked then: attention x |KV - KV of the chunk|, summed over layers. Dearer than exact */
-    VLQA_REUSE_ORACLE
+    VLQA_REUSE_ORACLE,
+    /* CacheBlend's rows, and others while the answer is made (after KVShare, arXiv 2503.16525,
+     * whose thresholds are not known to us): see refresh_rows */
+    VLQA_REUSE_KVSHARE
 };
 
 /* What recompute_ratio is a share of. */
@@ -269,6 +272,14 @@ struct vlqa_ask_options {
      * profiles for each layer and CacheBlend's gradual filter does (arXiv 2405.16444); both papers'
      * values are not known to us */
     float taper;
+    /* CACHEBLEND and KVSHARE measure deviation in these layers, one after the other, among the rows
+     * that the share of the layers behind the one before left (taper; without it in the last of
+     * them alone). As score_layers, but none: in layer 1 */
+    uint64_t check_layers[2];
+    /* KVSHARE: after every refresh_every tokens of the answer the refresh_rows unrepaired rows of
+     * the highest attention (of the last token, all heads and layers summed) x deviation are
+     * repaired. 0 rows: never */
+    int refresh_every, refresh_rows;
 };
 
 enum vlqa_stop {
@@ -299,7 +310,8 @@ struct vlqa_placed_chunk { /* rows that were computed together, seeing prefix, h
 };
 
 /* Part of an image that the question attended to most (VLQA_REUSE_INFOFLOW and PROPHET) or that
- * hidden context changes most (CACHEBLEND), or both (ORACLE), among the rows in chunks. */
+ * hidden context changes most (CACHEBLEND and KVSHARE), or both (ORACLE), among the rows in chunks.
+ */
 struct vlqa_evidence {
     int image;               /* of the answer */
     int x, y, width, height; /* in the pixels of the source as decoded upright; (0, 0) top left */
@@ -323,8 +335,8 @@ struct vlqa_answer {
     int chunks_ram, chunks_disk, chunks_made; /* where the chunks of this question came from */
     int visual_ram, visual_disk, visual_made; /* and the tower's output */
     const float *row_score; /* [rows_total] what selection went by; NULL: nothing was scored */
-    /* [rows_total] the look at which a row was chosen (1; more with adaptive), or 0; NULL with
-     * reuse off */
+    /* [rows_total] the look at which a row was chosen (1; more with adaptive or KVSHARE, 255 at
+     * most), or 0; NULL with reuse off */
     const uint8_t *row_selected;
     const struct vlqa_placed_image *image;
     int n_images;
@@ -512,6 +524,8 @@ static inline struct vlqa_ask_options vlqa_ask_options_default(void)
     o.chunk_k = 2;
     o.chunk_text_rows = 256;
     o.score = VLQA_SCORE_MAX;
+    o.refresh_every = 1;
+    o.refresh_rows = 4;
     return o;
 }
 

@@ -315,11 +315,21 @@ TEST(options_of_reuse_reach_the_runtime)
     CHECK_HAS(r->out, "\"strategy\":\"infoflow-vlm-release\"");
 }
 
+TEST(options_of_methods_reach_the_runtime)
+{
+    struct run *r = run_script("", ARGS(MODEL, "-p", "?", "--reuse", "kvshare", "--taper", "0.5",
+                                        "--check-layers", "1-3,64", "--refresh", "2:8"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->calls, "method taper=0.5 check=1,e refresh=2:8\n");
+    CHECK(!strstr(run_script("", ARGS(MODEL, "-p", "?"))->calls, "method "));
+}
+
 TEST(every_method_has_its_name)
 {
-    static const char *const names[] = {"off",        "full", "none",    "infoflow", "prophet",
-                                        "cacheblend", "epic", "vlcache", "random",   "oracle"};
-    for (int i = 0; i <= VLQA_REUSE_ORACLE; i++) {
+    static const char *const names[] = {"off",     "full",       "none",   "infoflow",
+                                        "prophet", "cacheblend", "epic",   "vlcache",
+                                        "random",  "oracle",     "kvshare"};
+    for (int i = 0; i <= VLQA_REUSE_KVSHARE; i++) {
         char expected[32];
         struct run *r = run_script("", ARGS(MODEL, "-p", "?", "--reuse", names[i]));
         snprintf(expected, sizeof expected, "reuse %d ", i);
@@ -352,6 +362,10 @@ TEST(forms_of_reuse_are_checked)
         {"--score-layers", "1,all", "--score-layers is 1,all"},
         {"--score-layers", "128", "ranges from 0 to 127"},
         {"--score-layers", "", "--score-layers is , expected"},
+        {"--check-layers", "all", "--check-layers is all, expected a list of layers"},
+        {"--refresh", "4", "--refresh is 4, expected K:N"},
+        {"--refresh", "0:4", "--refresh is 0:4, expected K:N"},
+        {"--refresh", "1:-1", "--refresh is 1:-1, expected K:N"},
         {"--reuse", "some", "--reuse is some, expected off, auto, full"},
         {"--recompute-ratio", "1.5", "--recompute-ratio is 1.5, expected a number from 0 to 1"},
         {"--chunk-text", "0", "--chunk-text is 0, expected N, passage or passage:N"},

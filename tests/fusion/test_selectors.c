@@ -269,6 +269,103 @@ TEST(taper_repairs_a_share_of_each_layer)
     run_close(&r);
 }
 
+/* The gradual filter: every row goes up to the first checked layer; from there on the share falls,
+ * and who drops out stays out. */
+TEST(checked_layers_filter_step_by_step)
+{
+    static struct kv_copy none, repaired;
+    struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, 0);
+    struct vlqa_answer a;
+    struct run r;
+    uint8_t before[KV_ROWS];
+    int candidates, context, cols;
+    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
+    add(r.session, 0);
+    a = ask(r.session, &o);
+    candidates = a.rows_selected;
+    context = a.rows_prefix + a.rows_context;
+    memcpy(before, a.row_selected, (size_t)context);
+    o = plan(VLQA_REUSE_NONE, 0);
+    ask(r.session, &o);
+    cols = r.session->kv.k[0].cols;
+    kv_copy(r.session, context, &none);
+    o = plan(VLQA_REUSE_CACHEBLEND, 0.25f);
+    o.taper = 0.8f;
+    o.check_layers[0] = 1 << 1 | 1 << 3;
+    a = ask(r.session, &o);
+    kv_copy(r.session, context, &repaired);
+    for (int l = 1; l < LAYERS; l++) {
+        int from = l < 2 ? -1 : l < 4 ? 2 : l; /* where the share is taken */
+        float share = 0.25f + 0.8f * 0.25f * (1 - 2 * (float)from / (LAYERS - 1));
+        int changed = 0;
+        for (int row = 0; row < context; row++) {
+            before[row] = before[row] && !same_row(&none, &repaired, l, row, cols);
+            changed += before[row];
+        }
+        CHECK_EQ(changed, from < 0 ? candidates : (int)(share * (float)candidates));
+        if (l == 4) CHECK_EQ(changed, a.rows_selected);
+    }
+    run_close(&r);
+}
+
+/* ---- repair while the answer is made ---- */
+
+struct steps {
+    int n;
+    float logits[4][VOCAB];
+};
+
+static void keep_step(void *user, int step, const float *logits, int n)
+{
+    struct steps *steps = user;
+    REQUIRE(step < 4 && n == VOCAB);
+    memcpy(steps->logits[step], logits, sizeof steps->logits[step]);
+    steps->n = step + 1;
+}
+
+TEST(kvshare_repairs_more_rows_behind_every_token)
+{
+    static struct steps blend, share;
+    static struct kv_copy before, after;
+    static const int32_t forced[4] = {30, 31, 32, 33};
+    struct vlqa_ask_options o = plan(VLQA_REUSE_CACHEBLEND, 0.1f);
+    struct vlqa_answer a;
+    struct run r;
+    int first, context, looks[5] = {0};
+    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
+    add(r.session, 0);
+    o.max_tokens = o.n_forced = 4;
+    o.forced = forced;
+    o.on_logits = keep_step;
+    o.user = &blend;
+    a = ask(r.session, &o);
+    first = a.rows_selected;
+    context = a.rows_prefix + a.rows_context;
+    kv_copy(r.session, context, &before);
+    o.reuse = VLQA_REUSE_KVSHARE;
+    o.refresh_rows = 0;
+    o.user = &share;
+    CHECK_EQ(ask(r.session, &o).rows_selected, first);
+    CHECK(memcmp(&blend, &share, sizeof blend) == 0);
+    o.refresh_rows = 3; /* behind the first three tokens: the last one's row is not run */
+    a = ask(r.session, &o);
+    kv_copy(r.session, context, &after);
+    CHECK_EQ(a.rows_selected, first + 9);
+    for (int row = 0; row < context; row++) {
+        REQUIRE(a.row_selected[row] < 5);
+        looks[a.row_selected[row]]++;
+        CHECK_EQ(a.row_selected[row] > 1,
+                 !same_row(&before, &after, LAYERS - 1, row, r.session->kv.k[0].cols));
+    }
+    CHECK(looks[1] == first && looks[2] == 3 && looks[3] == 3 && looks[4] == 3);
+    for (int step = 0; step < 4; step++) /* a token's row is run before rows are repaired */
+        CHECK_EQ(memcmp(blend.logits[step], share.logits[step], sizeof *share.logits) == 0,
+                 step < 2);
+    o.refresh_every = 3;
+    CHECK_EQ(ask(r.session, &o).rows_selected, first + 3);
+    run_close(&r);
+}
+
 static void check_refused(const struct vlqa_ask_options *o, const char *part)
 {
     struct vlqa_answer a;
@@ -297,6 +394,12 @@ TEST(wrong_settings_are_refused)
     o.taper = 0.5f;
     o.adaptive = 0.1f;
     check_refused(&o, "taper is 0.5, expected 0..1 and 0 with adaptive");
+    o = plan(VLQA_REUSE_KVSHARE, 0.15f);
+    o.refresh_every = 0;
+    check_refused(&o, "refresh_every is 0, refresh_rows 4; expected 1 or more");
+    o = plan(VLQA_REUSE_CACHEBLEND, 0.15f);
+    o.check_layers[0] = 0x200;
+    check_refused(&o, "check_layers has layer 9, the model has 0 to 7");
 }
 
 int main(int argc, char **argv)
