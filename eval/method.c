@@ -16,7 +16,10 @@ static int find(const char *const *names, const char *word)
 static int parse_named(const char *word, struct method *out)
 {
     int kvshare = out->reuse == VLQA_REUSE_KVSHARE;
+    const char *rest;
     char *end;
+    if (strncmp(word, "dilate:", 7) == 0)
+        return args_number(word + 7, 0, 8, &rest, &out->args.dilate) && !*rest;
     if ((kvshare || out->reuse == VLQA_REUSE_CACHEBLEND) && strncmp(word, "check:", 6) == 0)
         return reuse_read_list(word + 6, &out->args.check);
     if (kvshare && strncmp(word, "refresh:", 8) == 0)

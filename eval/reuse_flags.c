@@ -154,6 +154,7 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
     out->budget_base = (enum vlqa_budget_base)args->base;
     out->adaptive = (float)args->adaptive;
     out->taper = (float)args->taper;
+    out->dilate = args->dilate;
     out->chunker = args->chunk.kind;
     out->chunk_k = args->chunk.k;
     out->text_chunker = args->text.kind;

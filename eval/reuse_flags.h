@@ -27,7 +27,7 @@ struct reuse_args {
     struct reuse_refresh {
         int every, rows;
     } refresh;
-    int order, halo, geometry, reorder, parity;
+    int dilate, order, halo, geometry, reorder, parity;
 };
 
 /* "off", "auto", "full", ...; ends with NULL. */
@@ -179,6 +179,15 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
          .form = "all or a list of layers and ranges from 0 to 127, as 3,5-7",                \
          .offset = offsetof(type, member.layers),                                             \
          .help = "layers whose attention counts: all, or a list as 3,5-7"},                   \
+        {ARG_INT,                                                                             \
+         .name = "dilate",                                                                    \
+         .value = "N",                                                                        \
+         .min = 0,                                                                            \
+         .max = 8,                                                                            \
+         .fallback = "0",                                                                     \
+         .offset = offsetof(type, member.dilate),                                             \
+         .help = "close gaps of up to 2 N cells between chosen rows of an image; their "      \
+                 "number stays"},                                                             \
         {ARG_FORM,                                                                            \
          .name = "check-layers",                                                              \
          .value = "LIST",                                                                     \

@@ -83,11 +83,11 @@ static vlqa_status check_parity(struct env *env, const struct vlqa_ask_options *
         return env_fail(env, VLQA_EUSAGE, "ask options: parity is %d, expected 0..%d",
                         (int)o->parity, VLQA_PARITY_INFOFLOW_LLM);
     if (o->parity && (o->reuse != VLQA_REUSE_INFOFLOW || o->adaptive > 0 || o->halo ||
-                      o->score_draft || o->geometry || o->reorder || o->taper > 0))
+                      o->score_draft || o->geometry || o->reorder || o->taper > 0 || o->dilate))
         return env_fail(
             env, VLQA_EUSAGE,
             "ask options: parity is for reuse infoflow, without adaptive, halo, drafts, "
-            "geometry, reorder and taper");
+            "geometry, reorder, taper and dilate");
     return VLQA_OK;
 }
 
@@ -118,6 +118,8 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
     if (o->score_draft < 0 || o->score_draft > 1024)
         return env_fail(env, VLQA_EUSAGE, "ask options: score_draft is %d, expected 0..1024",
                         o->score_draft);
+    if (o->dilate < 0 || o->dilate > 8)
+        return env_fail(env, VLQA_EUSAGE, "ask options: dilate is %d, expected 0..8", o->dilate);
     if (o->refresh_every < 1 || o->refresh_rows < 0)
         return env_fail(env, VLQA_EUSAGE,
                         "ask options: refresh_every is %d, refresh_rows %d; expected 1 or more, 0 "

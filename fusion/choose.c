@@ -123,6 +123,10 @@ static struct choice push_choice(const struct decoder_config *config, int slots,
     c.by_layer = arena_push(mem, (size_t)config->layers * n * sizeof *c.by_layer);
     c.kept = arena_push(mem, mat_bytes(config->kv, 2 * config->layers * CHOICE_KEPT_ROWS,
                                        config->kv_heads * config->head_dim));
+    for (int i = 0; i < 2; i++)
+        c.by_row[i] = arena_push(mem, n);
+    c.grid = arena_push(mem, SESSION_MAX_ITEMS * sizeof *c.grid);
+    c.sum = arena_push(mem, SELECT_CLOSED_WORK(n) * sizeof *c.sum);
     c.layer = arena_push(mem, (size_t)config->layers);
     c.span = arena_push(mem, SESSION_PASS_ROWS * sizeof *c.span);
     return c;
@@ -146,6 +150,31 @@ struct choice choose_begin(struct ask *a)
     return c;
 }
 
+/* With gaps in the images closed. Rows of an image follow each other in the prompt, not always in
+ * the slots. Returns how many, in a->list. */
+static int choose_closed(struct choice *c)
+{
+    struct ask *a = c->a;
+    const int32_t *row = a->layout.row;
+    float *score = c->part[0];
+    int n = a->layout.n, count = 0;
+    for (int slot = 0; slot < n; slot++) {
+        score[row[slot]] = a->score[slot];
+        c->by_row[0][row[slot]] = c->candidate[slot];
+    }
+    for (int i = 0; i < a->s->n_images; i++) {
+        const struct vlqa_placed_image *im = &a->s->placed_image[i];
+        c->grid[i] = (struct select_grid){im->first_row, im->grid_h, im->grid_w};
+    }
+    (void)select_closed(score, c->by_row[0], n, c->budget, c->grid, a->s->n_images, a->o.dilate,
+                        a->list, c->by_row[1], c->sum);
+    for (int slot = 0; slot < n; slot++) {
+        c->chosen[slot] = c->by_row[1][row[slot]];
+        if (c->chosen[slot]) a->list[count++] = slot;
+    }
+    return count;
+}
+
 vlqa_status choose_rows(struct ask *a, int round)
 {
     struct arena *mem = &a->s->request;
@@ -158,7 +187,9 @@ vlqa_status choose_rows(struct ask *a, int round)
     memset(a->score, 0, (size_t)a->s->max_rows * sizeof *a->score);
     scored = a->o.reuse > VLQA_REUSE_NONE && c.budget > 0 && c.budget < c.n_candidates;
     if (scored) TRY(score(&c));
-    n = select_top(a->score, c.candidate, l->n, c.budget, a->list, c.chosen);
+    n = scored && a->o.dilate
+            ? choose_closed(&c)
+            : select_top(a->score, c.candidate, l->n, c.budget, a->list, c.chosen);
     set_depths(&c, a->list, n);
     a->n_selected += n;
     for (int i = 0; i < l->n; i++)

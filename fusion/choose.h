@@ -3,6 +3,7 @@
 #define FUSION_CHOOSE_H
 
 #include "fusion/layout.h"
+#include "fusion/select.h"
 
 struct ask;
 
@@ -17,11 +18,14 @@ struct choice {
     int decided; /* layers behind which scoring has dropped candidates already */
 
     /* work of those that score; slots: of the session */
-    float *part[2];    /* [slots] */
-    float *by_layer;   /* [layers, slots] */
-    void *kept;        /* CHOICE_KEPT_ROWS rows of KV */
-    uint8_t *layer;    /* [layers] which ones count */
-    struct span *span; /* [rows of a pass] */
+    float *part[2];           /* [slots] */
+    float *by_layer;          /* [layers, slots] */
+    uint8_t *by_row[2];       /* [n] candidates and chosen in the order of the prompt */
+    struct select_grid *grid; /* [SESSION_MAX_ITEMS] */
+    int32_t *sum;             /* [SELECT_CLOSED_WORK(slots)] */
+    void *kept;               /* CHOICE_KEPT_ROWS rows of KV */
+    uint8_t *layer;           /* [layers] which ones count */
+    struct span *span;        /* [rows of a pass] */
 };
 
 /* Work memory of a look, and the rows that may be chosen now. */

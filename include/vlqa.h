@@ -280,6 +280,9 @@ struct vlqa_ask_options {
      * the highest attention (of the last token, all heads and layers summed) x deviation are
      * repaired. 0 rows: never */
     int refresh_every, refresh_rows;
+    /* 0..8: gaps of up to 2 dilate cells between chosen rows of an image are chosen, too, and fewer
+     * by score, so that the number stays */
+    int dilate;
 };
 
 enum vlqa_stop {

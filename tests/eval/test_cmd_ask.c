@@ -317,10 +317,11 @@ TEST(options_of_reuse_reach_the_runtime)
 
 TEST(options_of_methods_reach_the_runtime)
 {
-    struct run *r = run_script("", ARGS(MODEL, "-p", "?", "--reuse", "kvshare", "--taper", "0.5",
-                                        "--check-layers", "1-3,64", "--refresh", "2:8"));
+    struct run *r =
+        run_script("", ARGS(MODEL, "-p", "?", "--reuse", "kvshare", "--taper", "0.5", "--dilate",
+                            "2", "--check-layers", "1-3,64", "--refresh", "2:8"));
     CHECK_EQ(r->code, 0);
-    CHECK_HAS(r->calls, "method taper=0.5 check=1,e refresh=2:8\n");
+    CHECK_HAS(r->calls, "method taper=0.5 dilate=2 check=1,e refresh=2:8\n");
     CHECK(!strstr(run_script("", ARGS(MODEL, "-p", "?"))->calls, "method "));
 }
 
