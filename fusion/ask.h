@@ -83,7 +83,7 @@ vlqa_status ask_repair(struct ask *a, int round);
 vlqa_status parity_repair(struct ask *a, double *mark);
 double ask_since(double *mark); /* milliseconds; moves it to now */
 
-/* Runs n rows in batches of SESSION_PASS_ROWS; the cuts change no bit. phase: for progress. */
+/* Runs n rows in batches of s->pass_rows; the cuts change no bit. phase: for progress. */
 vlqa_status ask_run(struct ask *a, const char *phase, int n, const struct ask_pass *pass);
 
 /* Chunks of every piece, from the store or made and stored; pinned in a->chunk. */

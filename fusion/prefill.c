@@ -82,9 +82,10 @@ static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n,
 vlqa_status ask_run(struct ask *a, const char *phase, int n, const struct ask_pass *pass)
 {
     struct env *env = &a->s->env;
-    int first = (n - 1) % SESSION_PASS_ROWS + 1; /* so that the last batch is a whole one */
+    int most = a->s->pass_rows,
+        first = (n - 1) % most + 1; /* so that the last batch is a whole one */
     if (n < 1) return VLQA_OK;
-    for (int begin = 0, end = first; begin < n; begin = end, end += SESSION_PASS_ROWS) {
+    for (int begin = 0, end = first; begin < n; begin = end, end += most) {
         TRY(env_progress(env, phase, begin, n));
         run_batch(a, pass, begin, end - begin, n);
     }

@@ -70,7 +70,7 @@ static void query_rows(const struct ask *a, int n, int *first, int *rows)
         query = a->o.reuse == VLQA_REUSE_PROPHET ? VLQA_QUERY_SUFFIX : VLQA_QUERY_LAST;
     if (query == VLQA_QUERY_QUESTION) end = n - (a->layout.n - a->question_end);
     if (query == VLQA_QUERY_LAST) begin = n - 1;
-    if (begin < n - SESSION_PASS_ROWS) begin = n - SESSION_PASS_ROWS;
+    if (begin < n - a->s->pass_rows) begin = n - a->s->pass_rows;
     if (begin < 0) begin = 0;
     if (end <= begin) end = begin + 1;
     *first = begin;

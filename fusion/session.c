@@ -90,6 +90,7 @@ static vlqa_status open_session(struct vlqa_session *s)
     if (s->max_rows > e->decoder.config.max_positions)
         return env_fail(env, VLQA_ELIMIT, "session options: max_rows is %d, the model has %d",
                         s->max_rows, e->decoder.config.max_positions);
+    s->pass_rows = SESSION_PASS_ROWS;
     TRY(backend_create(env, e->options.cpu, &s->be));
     bytes = session_bytes(e, s->max_rows);
     s->block = s->be->op->alloc(s->be, bytes);

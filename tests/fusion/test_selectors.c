@@ -1,405 +1,196 @@
-/* test_selectors.c - every way to choose rows and every setting of it: what must hold of all. */
+/* test_selectors.c - every way to choose rows: what must hold of all of them. */
 #include "base/heap.h"
-#include "fusion/session.h"
-#include "tests/check.h"
+#include "tests/fusion/selector_lab.h"
 
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
-#define VOCAB 1280
-#define LAYERS 8
-#define QUESTION "What is the value of February?"
-
-struct run {
-    struct vlqa_engine *engine;
-    struct vlqa_session *session;
+struct selector {
+    enum vlqa_reuse reuse;
+    enum vlqa_score score;
+    uint64_t layers, check;
+    float taper;
+    int dilate, draft;
+    enum vlqa_budget_base base;
+    enum vlqa_score_query query;
 };
 
-static int run_open(struct run *r, enum vlqa_dtype dtype)
-{
-    struct vlqa_engine_options eo = vlqa_engine_options_default();
-    struct vlqa_session_options so = vlqa_session_options_default();
-    eo.model = MODEL;
-    eo.dtype = dtype;
-    eo.threads = 1;
-    so.max_rows = 320;
-    r->session = NULL;
-    if (vlqa_engine_open(&eo, &r->engine) != VLQA_OK)
-        CHECK_FAIL("engine: %s", vlqa_engine_message(r->engine));
-    else if (vlqa_session_open(r->engine, &so, &r->session) != VLQA_OK)
-        CHECK_FAIL("session: %s", vlqa_message(r->session));
-    return !check_failures;
-}
-
-static void run_close(struct run *r)
-{
-    vlqa_session_close(r->session);
-    vlqa_engine_close(r->engine);
-}
-
-/* A picture of 7 x 10 rows, and with `many` a text and a second one. */
-static void add(struct vlqa_session *s, int many)
-{
-    static const char note[] = "A means Apples and B means Bananas, sold in the north.";
-    CHECK(vlqa_add_image_file(s, SAMPLE("05")) == VLQA_OK);
-    if (!many) return;
-    CHECK(vlqa_add_text(s, note, sizeof note - 1) == VLQA_OK);
-    CHECK(vlqa_add_image_file(s, SAMPLE("02")) == VLQA_OK);
-}
-
-static struct vlqa_ask_options plan(enum vlqa_reuse reuse, float ratio)
-{
-    struct vlqa_ask_options o = vlqa_ask_options_default();
-    o.reuse = reuse;
-    o.recompute_ratio = ratio;
-    o.chunker = VLQA_CHUNK_GRID;
-    o.chunk_text_rows = 8;
-    o.max_tokens = 1;
-    o.ignore_eos = 1;
-    return o;
-}
-
-static struct vlqa_answer ask(struct vlqa_session *s, const struct vlqa_ask_options *o)
-{
-    struct vlqa_answer a = {0};
-    if (vlqa_ask(s, QUESTION, o, &a) != VLQA_OK) CHECK_FAIL("ask: %s", vlqa_message(s));
-    return a;
-}
-
-#define KV_ROWS 120
-#define KV_CELLS (KV_ROWS * 256)
-
-struct kv_copy { /* in f32, of the first rows */
-    float k[LAYERS][KV_CELLS], v[LAYERS][KV_CELLS];
+static const struct selector selectors[] = {
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_NORM},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_MASS, .layers = 0x2a},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_MAX, .dilate = 1},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_ENTROPY, .base = VLQA_BASE_CONTEXT},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_VATP, .taper = 0.5f},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_COMBINED, .layers = 0x38},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_COMBINED, .draft = 2},
+    {.reuse = VLQA_REUSE_PROPHET},
+    {.reuse = VLQA_REUSE_CACHEBLEND},
+    {.reuse = VLQA_REUSE_CACHEBLEND, .check = 0xe, .taper = 1},
+    {.reuse = VLQA_REUSE_EPIC, .taper = 1},
+    {.reuse = VLQA_REUSE_VLCACHE, .base = VLQA_BASE_ALL},
+    {.reuse = VLQA_REUSE_VLCACHE, .taper = 1},
+    {.reuse = VLQA_REUSE_RANDOM, .dilate = 2},
+    {.reuse = VLQA_REUSE_ORACLE},
+    {.reuse = VLQA_REUSE_ORACLE, .layers = 0xf0, .dilate = 1},
+    {.reuse = VLQA_REUSE_KVSHARE},
+    {.reuse = VLQA_REUSE_KVSHARE, .check = 0x6, .taper = 0.5f},
 };
+#define N_SELECTORS (int)(sizeof selectors / sizeof *selectors)
 
-static void kv_copy(const struct vlqa_session *s, int n, struct kv_copy *out)
+static const int32_t forced[] = {30, 31, 32};
+
+/* An answer of three tokens and the logits of each. */
+static struct vlqa_answer select_rows(struct vlqa_session *s, const struct selector *by,
+                                      float ratio, struct steps *steps)
 {
-    int cols = s->kv.k[0].cols;
-    REQUIRE(s->kv.layers == LAYERS && n * cols <= KV_CELLS);
-    for (int l = 0; l < LAYERS; l++)
-        for (int i = 0; i < n * cols; i++) {
-            out->k[l][i] = mat_get(s->kv.k[l], i / cols, i % cols);
-            out->v[l][i] = mat_get(s->kv.v[l], i / cols, i % cols);
+    struct vlqa_ask_options o = plan(by->reuse, ratio);
+    o.score = by->score;
+    o.score_query = by->query;
+    o.score_layers[0] = by->layers;
+    o.check_layers[0] = by->check;
+    o.taper = by->taper;
+    o.dilate = by->dilate;
+    o.score_draft = by->draft;
+    o.budget_base = by->base;
+    o.max_tokens = o.n_forced = 3;
+    o.forced = forced;
+    o.on_logits = keep_step;
+    o.user = steps;
+    return ask(s, &o);
+}
+
+static const struct selector off = {.reuse = VLQA_REUSE_OFF}, none = {.reuse = VLQA_REUSE_NONE};
+
+/* I1 and I2, in every step of the answer. */
+TEST(ratio_1_is_full_prefill_and_ratio_0_no_repair)
+{
+    static struct steps full, stale, all, nothing;
+    for (int i = 0; i < 2; i++) {
+        struct run r;
+        REQUIRE(run_open(&r, i ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32));
+        add(r.session, 1);
+        select_rows(r.session, &off, 0, &full);
+        select_rows(r.session, &none, 0, &stale);
+        CHECK(memcmp(&full, &stale, sizeof full) != 0);
+        for (int k = 0; k < N_SELECTORS; k++) {
+            struct vlqa_answer a = select_rows(r.session, &selectors[k], 1, &all);
+            CHECK(a.rows_selected > 60);
+            CHECK_EQ(memcmp(&full, &all, sizeof full), 0);
+            a = select_rows(r.session, &selectors[k], 0, &nothing);
+            CHECK_EQ(a.rows_selected, 0);
+            CHECK_EQ(memcmp(&stale, &nothing, sizeof stale), 0);
         }
-}
-
-static int same_row(const struct kv_copy *a, const struct kv_copy *b, int layer, int row, int cols)
-{
-    size_t at = (size_t)row * (size_t)cols, bytes = (size_t)cols * sizeof(float);
-    return memcmp(a->k[layer] + at, b->k[layer] + at, bytes) == 0 &&
-           memcmp(a->v[layer] + at, b->v[layer] + at, bytes) == 0;
-}
-
-/* ---- scores of attention ---- */
-
-#define ROWS 128
-
-static void scores(struct vlqa_session *s, enum vlqa_score score, float out[ROWS])
-{
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
-    struct vlqa_answer a;
-    o.score = score;
-    o.score_query = VLQA_QUERY_SUFFIX;
-    a = ask(s, &o);
-    if (a.row_score) memcpy(out, a.row_score, (size_t)a.rows_total * sizeof *out);
-}
-
-/* 0 for the lowest of the rows that may be chosen, 1 for the highest. */
-static void normalise(const uint8_t *candidate, int n, float *x)
-{
-    float low = INFINITY, high = -INFINITY;
-    for (int i = 0; i < n; i++) {
-        if (candidate[i] && x[i] < low) low = x[i];
-        if (candidate[i] && x[i] > high) high = x[i];
+        run_close(&r);
     }
-    for (int i = 0; i < n; i++)
-        x[i] = (x[i] - low) / (high - low);
 }
 
-TEST(the_combined_score_mixes_three)
+/* In between something is chosen, the answer is neither, and I7: rows that miss nothing keep their
+ * keys and values in all layers, all rows of chunks in layer 0. */
+TEST(a_part_is_neither_and_leaves_exact_rows_alone)
 {
-    static float mixed[ROWS], entropy[ROWS], norm[ROWS], vatp[ROWS];
-    static uint8_t candidate[ROWS];
-    const struct vlqa_ask_options full = plan(VLQA_REUSE_FULL, 0);
-    struct vlqa_answer a;
-    struct run r;
-    int n, differ = 0;
-    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
-    add(r.session, 0);
-    a = ask(r.session, &full); /* chooses all that may be chosen */
-    n = a.rows_total;
-    REQUIRE(n <= ROWS);
-    memcpy(candidate, a.row_selected, (size_t)n);
-    scores(r.session, VLQA_SCORE_COMBINED, mixed);
-    scores(r.session, VLQA_SCORE_ENTROPY, entropy);
-    scores(r.session, VLQA_SCORE_NORM, norm);
-    scores(r.session, VLQA_SCORE_VATP, vatp);
-    normalise(candidate, n, entropy);
-    normalise(candidate, n, norm);
-    normalise(candidate, n, vatp);
-    for (int i = 0; i < n; i++) {
-        float expected = 0.4f * entropy[i] + 0.4f * norm[i] + 0.2f * vatp[i];
-        if (!candidate[i]) continue;
-        CHECK(fabsf(mixed[i] - expected) < 1e-5f);
-        differ += fabsf(entropy[i] - norm[i]) > 0.05f && fabsf(vatp[i] - norm[i]) > 0.05f;
-    }
-    CHECK(differ > 3);
-    run_close(&r);
-}
-
-/* Scores are sums over layers: those of a set are those of its layers, whatever its holes. */
-TEST(layers_of_a_set_are_counted_and_no_other)
-{
-    static const uint64_t sets[][2] = {{0x08, 0}, {0xa0, 0}, {0xa8, 0}};
-    static float score[3][ROWS];
-    struct run r;
-    int n = 0;
-    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
-    add(r.session, 0);
-    for (int i = 0; i < 3; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
-        struct vlqa_answer a;
-        memcpy(o.score_layers, sets[i], sizeof o.score_layers);
-        a = ask(r.session, &o);
-        n = a.rows_total;
-        REQUIRE(a.row_score && n <= ROWS);
-        memcpy(score[i], a.row_score, (size_t)n * sizeof **score);
-    }
-    for (int i = 0; i < n; i++) {
-        CHECK(fabsf(score[0][i] + score[1][i] - score[2][i]) < 1e-5f);
-        CHECK(i >= n - 1 || (score[0][i] > 0 && score[1][i] > 0));
-    }
-    run_close(&r);
-}
-
-/* ---- oracle ---- */
-
-static float row_off(const struct kv_copy *a, const struct kv_copy *b, int layer, int row, int cols)
-{
-    double sum = 0;
-    for (int i = row * cols; i < (row + 1) * cols; i++) {
-        double k = (double)a->k[layer][i] - (double)b->k[layer][i];
-        double v = (double)a->v[layer][i] - (double)b->v[layer][i];
-        sum += k * k + v * v;
-    }
-    return (float)sqrt(sum);
-}
-
-/* What is left of a score without the difference is attention: a share of 1 in each of 4 heads. And
- * the full prefill that the oracle asks leaves nothing behind in rows that are not chosen. */
-TEST(the_oracle_weighs_true_differences_by_attention)
-{
-    static struct kv_copy none, full, left;
-    struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, 0);
-    struct vlqa_answer a;
-    struct run r;
-    int cols, context;
-    double attention = 0;
-    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
-    add(r.session, 0);
-    a = ask(r.session, &o);
-    context = a.rows_prefix + a.rows_context;
-    cols = r.session->kv.k[0].cols;
-    kv_copy(r.session, context, &none);
-    o = plan(VLQA_REUSE_OFF, 0);
-    ask(r.session, &o);
-    kv_copy(r.session, context, &full);
-    o = plan(VLQA_REUSE_ORACLE, 0.1f);
-    o.score_layers[0] = 1 << 3;
-    a = ask(r.session, &o);
-    kv_copy(r.session, context, &left);
-    REQUIRE(a.row_score && a.rows_selected > 2);
-    for (int row = a.rows_prefix; row < context - 1; row++) { /* the last ends the picture */
-        float off = row_off(&none, &full, 3, row, cols), share;
-        CHECK_EQ(off > 0, a.row_score[row] > 0);
-        share = off > 0 ? a.row_score[row] / off : 0;
-        attention += (double)share;
-        for (int l = 0; l < LAYERS; l++)
-            CHECK(same_row(&none, &left, l, row, cols) || (l && a.row_selected[row]));
-    }
-    CHECK(attention > 0.1 && attention < 4);
-    o.score_layers[0] = 1; /* of layer 0 nothing is hidden */
-    a = ask(r.session, &o);
-    for (int row = 0; row < a.rows_total; row++)
-        CHECK(a.row_score[row] == 0);
-    run_close(&r);
-}
-
-/* ---- fewer rows in later layers ---- */
-
-/* The rows whose keys and values change in a layer are as many as its share says, those of a layer
- * among those of the one before. */
-TEST(taper_repairs_a_share_of_each_layer)
-{
-    static struct kv_copy none, repaired;
-    static const float tapers[] = {0, 0.5f, 1};
-    struct run r;
-    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
-    add(r.session, 0);
-    for (int i = 0; i < 3; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, 0);
-        struct vlqa_answer a = ask(r.session, &o);
-        uint8_t before[KV_ROWS], candidate[KV_ROWS];
-        int candidates = a.rows_selected, total = 0;
-        int cols = r.session->kv.k[0].cols, context = a.rows_prefix + a.rows_context;
-        memcpy(candidate, a.row_selected, (size_t)context);
-        o = plan(VLQA_REUSE_NONE, 0);
-        ask(r.session, &o);
-        kv_copy(r.session, context, &none);
-        o = plan(VLQA_REUSE_INFOFLOW, 0.25f);
-        o.taper = tapers[i];
-        a = ask(r.session, &o);
-        kv_copy(r.session, context, &repaired);
-        CHECK_EQ(a.rows_selected, (int)(0.25f * (1 + tapers[i]) * (float)candidates));
-        memcpy(before, a.row_selected, (size_t)context);
-        for (int l = 1; l < LAYERS; l++) {
-            float share = 0.25f + tapers[i] * 0.25f * (1 - 2 * (float)l / (LAYERS - 1));
-            int changed = 0;
-            for (int row = 0; row < context; row++) {
-                int now = candidate[row] && !same_row(&none, &repaired, l, row, cols);
-                CHECK(!now || before[row]);
-                before[row] = (uint8_t)now;
-                changed += now;
-            }
-            CHECK_EQ(changed, (int)(share * (float)candidates));
-            total += changed;
-        }
-        CHECK(total > 0);
-    }
-    run_close(&r);
-}
-
-/* The gradual filter: every row goes up to the first checked layer; from there on the share falls,
- * and who drops out stays out. */
-TEST(checked_layers_filter_step_by_step)
-{
-    static struct kv_copy none, repaired;
+    static struct steps full, stale, part;
+    static struct kv_copy before, after;
+    static uint8_t candidate[KV_ROWS];
     struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, 0);
     struct vlqa_answer a;
     struct run r;
-    uint8_t before[KV_ROWS];
-    int candidates, context, cols;
+    int context, cols, candidates, missing = 0;
     REQUIRE(run_open(&r, VLQA_DTYPE_F32));
     add(r.session, 0);
     a = ask(r.session, &o);
+    context = a.rows_prefix + a.rows_context;
     candidates = a.rows_selected;
-    context = a.rows_prefix + a.rows_context;
-    memcpy(before, a.row_selected, (size_t)context);
-    o = plan(VLQA_REUSE_NONE, 0);
-    ask(r.session, &o);
+    for (int i = 0; i < a.n_chunks; i++)
+        missing += a.chunk[i].rows - a.chunk[i].rows_exact;
+    CHECK_EQ(candidates, missing);
+    memcpy(candidate, a.row_selected, (size_t)context);
+    select_rows(r.session, &off, 0, &full);
+    select_rows(r.session, &none, 0, &stale);
     cols = r.session->kv.k[0].cols;
-    kv_copy(r.session, context, &none);
-    o = plan(VLQA_REUSE_CACHEBLEND, 0.25f);
-    o.taper = 0.8f;
-    o.check_layers[0] = 1 << 1 | 1 << 3;
-    a = ask(r.session, &o);
-    kv_copy(r.session, context, &repaired);
-    for (int l = 1; l < LAYERS; l++) {
-        int from = l < 2 ? -1 : l < 4 ? 2 : l; /* where the share is taken */
-        float share = 0.25f + 0.8f * 0.25f * (1 - 2 * (float)from / (LAYERS - 1));
-        int changed = 0;
-        for (int row = 0; row < context; row++) {
-            before[row] = before[row] && !same_row(&none, &repaired, l, row, cols);
-            changed += before[row];
-        }
-        CHECK_EQ(changed, from < 0 ? candidates : (int)(share * (float)candidates));
-        if (l == 4) CHECK_EQ(changed, a.rows_selected);
-    }
-    run_close(&r);
-}
-
-/* ---- repair while the answer is made ---- */
-
-struct steps {
-    int n;
-    float logits[4][VOCAB];
-};
-
-static void keep_step(void *user, int step, const float *logits, int n)
-{
-    struct steps *steps = user;
-    REQUIRE(step < 4 && n == VOCAB);
-    memcpy(steps->logits[step], logits, sizeof steps->logits[step]);
-    steps->n = step + 1;
-}
-
-TEST(kvshare_repairs_more_rows_behind_every_token)
-{
-    static struct steps blend, share;
-    static struct kv_copy before, after;
-    static const int32_t forced[4] = {30, 31, 32, 33};
-    struct vlqa_ask_options o = plan(VLQA_REUSE_CACHEBLEND, 0.1f);
-    struct vlqa_answer a;
-    struct run r;
-    int first, context, looks[5] = {0};
-    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
-    add(r.session, 0);
-    o.max_tokens = o.n_forced = 4;
-    o.forced = forced;
-    o.on_logits = keep_step;
-    o.user = &blend;
-    a = ask(r.session, &o);
-    first = a.rows_selected;
-    context = a.rows_prefix + a.rows_context;
     kv_copy(r.session, context, &before);
-    o.reuse = VLQA_REUSE_KVSHARE;
-    o.refresh_rows = 0;
-    o.user = &share;
-    CHECK_EQ(ask(r.session, &o).rows_selected, first);
-    CHECK(memcmp(&blend, &share, sizeof blend) == 0);
-    o.refresh_rows = 3; /* behind the first three tokens: the last one's row is not run */
-    a = ask(r.session, &o);
-    kv_copy(r.session, context, &after);
-    CHECK_EQ(a.rows_selected, first + 9);
-    for (int row = 0; row < context; row++) {
-        REQUIRE(a.row_selected[row] < 5);
-        looks[a.row_selected[row]]++;
-        CHECK_EQ(a.row_selected[row] > 1,
-                 !same_row(&before, &after, LAYERS - 1, row, r.session->kv.k[0].cols));
+    for (int k = 0; k < N_SELECTORS; k++) {
+        int exact = 0;
+        a = select_rows(r.session, &selectors[k], 0.2f, &part);
+        kv_copy(r.session, context, &after);
+        CHECK(a.rows_selected > 0 && a.rows_selected < candidates);
+        CHECK(memcmp(&full, &part, sizeof full) != 0 && memcmp(&stale, &part, sizeof full) != 0);
+        for (int row = 0; row < context - 1; row++) { /* the last ends the picture */
+            CHECK(same_row(&before, &after, 0, row, cols));
+            for (int l = 1; l < LAYERS && !candidate[row]; l++)
+                exact += same_row(&before, &after, l, row, cols);
+            CHECK(candidate[row] || !a.row_selected[row]);
+        }
+        CHECK_EQ(exact, (context - 1 - candidates) * (LAYERS - 1));
     }
-    CHECK(looks[1] == first && looks[2] == 3 && looks[3] == 3 && looks[4] == 3);
-    for (int step = 0; step < 4; step++) /* a token's row is run before rows are repaired */
-        CHECK_EQ(memcmp(blend.logits[step], share.logits[step], sizeof *share.logits) == 0,
-                 step < 2);
-    o.refresh_every = 3;
-    CHECK_EQ(ask(r.session, &o).rows_selected, first + 3);
     run_close(&r);
 }
 
-static void check_refused(const struct vlqa_ask_options *o, const char *part)
+/* I4: the rows of a pass ascend, and each sees what earlier ones have left; where the list is cut
+ * changes no bit, nor what is chosen. */
+TEST(where_a_repair_is_cut_changes_nothing)
 {
-    struct vlqa_answer a;
+    static const int cuts[] = {1, 2, 3, 7, 16};
+    static struct steps whole, cut;
+    static uint8_t chosen[512];
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
-    add(r.session, 0);
-    CHECK_EQ(vlqa_ask(r.session, QUESTION, o, &a), VLQA_EUSAGE);
-    CHECK_HAS(vlqa_message(r.session), part);
+    add(r.session, 1);
+    for (int k = 0; k < N_SELECTORS; k++)
+        for (int i = -1; i < (k % 4 ? 2 : 5); i++) {
+            struct selector by = selectors[k];
+            struct vlqa_answer a;
+            r.session->pass_rows = i < 0 ? SESSION_PASS_ROWS : cuts[i];
+            by.query = VLQA_QUERY_LAST; /* rows that ask are of one batch */
+            a = select_rows(r.session, &by, 0.2f, i < 0 ? &whole : &cut);
+            REQUIRE(a.rows_total <= (int)sizeof chosen);
+            if (i < 0) memcpy(chosen, a.row_selected, (size_t)a.rows_total);
+            CHECK(i < 0 || memcmp(&whole, &cut, sizeof whole) == 0);
+            CHECK(memcmp(chosen, a.row_selected, (size_t)a.rows_total) == 0);
+        }
     run_close(&r);
 }
 
-TEST(layers_that_the_model_lacks_are_refused)
+static void ask_about(struct vlqa_session *s, const char *picture)
 {
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
-    o.score_layers[0] = 0x101;
-    check_refused(&o, "score_layers has layer 8, the model has 0 to 7");
-    o.score_layers[1] = (uint64_t)1 << 63;
-    check_refused(&o, "score_layers has layer 127, the model has 0 to 7");
+    static struct steps steps;
+    CHECK(vlqa_session_clear(s) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, picture) == VLQA_OK);
+    select_rows(s, &none, 0, &steps);
+    CHECK(vlqa_session_clear(s) == VLQA_OK);
 }
 
-TEST(wrong_settings_are_refused)
+TEST(the_order_in_which_chunks_were_made_changes_nothing)
 {
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
-    o.taper = 1.5f;
-    check_refused(&o, "taper is 1.5, expected 0..1");
-    o.taper = 0.5f;
-    o.adaptive = 0.1f;
-    check_refused(&o, "taper is 0.5, expected 0..1 and 0 with adaptive");
-    o = plan(VLQA_REUSE_KVSHARE, 0.15f);
-    o.refresh_every = 0;
-    check_refused(&o, "refresh_every is 0, refresh_rows 4; expected 1 or more");
-    o = plan(VLQA_REUSE_CACHEBLEND, 0.15f);
-    o.check_layers[0] = 0x200;
-    check_refused(&o, "check_layers has layer 9, the model has 0 to 7");
+    static struct steps first, second;
+    static uint8_t chosen[512];
+    struct run fresh, kept;
+    REQUIRE(run_open(&fresh, VLQA_DTYPE_BF16) && run_open(&kept, VLQA_DTYPE_BF16));
+    ask_about(kept.session, SAMPLE("02"));
+    ask_about(kept.session, SAMPLE("05"));
+    add(fresh.session, 1);
+    add(kept.session, 1);
+    for (int k = 0; k < N_SELECTORS; k++) {
+        struct vlqa_answer a = select_rows(fresh.session, &selectors[k], 0.2f, &first);
+        REQUIRE(a.rows_total <= (int)sizeof chosen);
+        memcpy(chosen, a.row_selected, (size_t)a.rows_total);
+        a = select_rows(kept.session, &selectors[k], 0.2f, &second);
+        CHECK(memcmp(&first, &second, sizeof first) == 0);
+        CHECK(memcmp(chosen, a.row_selected, (size_t)a.rows_total) == 0);
+    }
+    run_close(&fresh);
+    run_close(&kept);
+}
+
+TEST(no_selector_allocates_when_warm)
+{
+    static struct steps steps;
+    struct run r;
+    uint64_t before;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
+    add(r.session, 1);
+    select_rows(r.session, &none, 0, &steps);
+    before = heap_calls();
+    for (int k = 0; k < N_SELECTORS; k++)
+        select_rows(r.session, &selectors[k], 0.2f, &steps);
+    CHECK_EQ(heap_calls() - before, 0);
+    run_close(&r);
 }
 
 int main(int argc, char **argv)
