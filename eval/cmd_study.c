@@ -430,7 +430,7 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "against", .value = "METHOD", FIELD(against),
      .help = "print paired differences to this one, too"},
     {ARG_FLAG, .name = "calibrate", FIELD(calibrate),
-     .help = "infoflow and prophet by each layer alone, too"},
+     .help = "methods with layers by each layer alone, too"},
     {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(seed),
      .help = "of the bootstrap and of random rows"},
     CLI_COMPUTE_ARGS,
@@ -458,10 +458,13 @@ const struct verb verb_study = {
              "repair that a method removes, with its 95 % interval.\n"
              "\n"
              "A method is full, none, infoflow, prophet, cacheblend, epic, vlcache, random,\n"
-             "infoflow-vlm-release or infoflow-llm-release.\n"
-             "Behind infoflow and prophet come, each after a slash, what is left out at will:\n"
+             "kvshare, infoflow-vlm-release, infoflow-llm-release, or oracle, which asks a full\n"
+             "prefill first and is a bound, no saving. Behind infoflow, prophet and oracle\n"
+             "come, each after a slash, what is left out at will:\n"
              "the rows that ask (suffix, question, last), the score (norm, mass, max, entropy,\n"
-             "vatp, combined; not of prophet) and the layers (all, 5, 4-6, 3+5-7).\n"
+             "vatp, combined; of infoflow alone) and the layers (all, 5, 4-6, 3+5-7).\n"
+             "Behind all but none, full and the releases: taper:T and dilate:N, behind\n"
+             "cacheblend and kvshare check:LIST, behind kvshare refresh:K:N, as options of ask.\n"
              "\n"
              "The file of --json holds line, image, question, chunk, method, ratio, kl,\n"
              "kl_first, top1, cosine, steps, answer, full_answer, right, full_right, same,\n"

@@ -17,6 +17,6 @@ struct method {
 
 vlqa_status method_parse(struct env *env, const char *option, const char *text, struct method *out);
 int method_has_ratio(const struct method *m);  /* not: none, full */
-int method_has_layers(const struct method *m); /* infoflow, prophet */
+int method_has_layers(const struct method *m); /* infoflow, prophet, oracle */
 
 #endif

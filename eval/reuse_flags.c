@@ -3,12 +3,13 @@
 
 #include <string.h>
 
-const char *const reuse_names[] = {"off",        "auto", "full",    "none",   "infoflow", "prophet",
-                                   "cacheblend", "epic", "vlcache", "random", NULL};
+const char *const reuse_names[] = {"off",     "auto",       "full", "none",    "infoflow",
+                                   "prophet", "cacheblend", "epic", "vlcache", "random",
+                                   "oracle",  "kvshare",    NULL};
 static const enum vlqa_reuse reuse_values[] = {
     VLQA_REUSE_OFF,      VLQA_REUSE_AUTO,    VLQA_REUSE_FULL,       VLQA_REUSE_NONE,
     VLQA_REUSE_INFOFLOW, VLQA_REUSE_PROPHET, VLQA_REUSE_CACHEBLEND, VLQA_REUSE_EPIC,
-    VLQA_REUSE_VLCACHE,  VLQA_REUSE_RANDOM,
+    VLQA_REUSE_VLCACHE,  VLQA_REUSE_RANDOM,  VLQA_REUSE_ORACLE,     VLQA_REUSE_KVSHARE,
 };
 
 const char *const reuse_scores[] = {"norm", "mass",     "max", "entropy",
@@ -97,12 +98,11 @@ int reuse_read_text(const char *text, void *field)
     return args_number(text, 1, 1 << 20, &end, &out->rows) && !*end;
 }
 
-int reuse_read_layers(const char *text, void *field)
+int reuse_read_list(const char *text, void *field)
 {
     struct reuse_layers *out = field;
     const int most = REUSE_MAX_LAYERS - 1;
     *out = (struct reuse_layers){{0, 0}};
-    if (strcmp(text, "all") == 0) return 1;
     for (const char *end;; text = end + 1) {
         int first, last;
         if (!args_number(text, 0, most, &end, &first)) return 0;
@@ -112,6 +112,21 @@ int reuse_read_layers(const char *text, void *field)
             reuse_add_layer(out, i);
         if (*end != ',' && *end != '+') return !*end;
     }
+}
+
+int reuse_read_layers(const char *text, void *field)
+{
+    if (strcmp(text, "all") != 0) return reuse_read_list(text, field);
+    *(struct reuse_layers *)field = (struct reuse_layers){{0, 0}};
+    return 1;
+}
+
+int reuse_read_refresh(const char *text, void *field)
+{
+    struct reuse_refresh *out = field;
+    const char *end;
+    if (!args_number(text, 1, 1 << 20, &end, &out->every) || *end != ':') return 0;
+    return args_number(end + 1, 0, 1 << 20, &end, &out->rows) && !*end;
 }
 
 int reuse_read_query(const char *text, void *field)
@@ -138,6 +153,8 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
     out->recompute_ratio = (float)args->ratio;
     out->budget_base = (enum vlqa_budget_base)args->base;
     out->adaptive = (float)args->adaptive;
+    out->taper = (float)args->taper;
+    out->dilate = args->dilate;
     out->chunker = args->chunk.kind;
     out->chunk_k = args->chunk.k;
     out->text_chunker = args->text.kind;
@@ -151,4 +168,7 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
     out->geometry = (enum vlqa_geometry)args->geometry;
     out->reorder = (enum vlqa_reorder)args->reorder;
     out->parity = (enum vlqa_parity)args->parity;
+    memcpy(out->check_layers, args->check.set, sizeof out->check_layers);
+    out->refresh_every = args->refresh.every ? args->refresh.every : 1;
+    out->refresh_rows = args->refresh.rows;
 }

@@ -8,7 +8,7 @@
 
 struct reuse_args {
     int strategy, score, base; /* strategy: an index of reuse_names */
-    double ratio, adaptive;
+    double ratio, adaptive, taper;
     struct reuse_chunk {
         enum vlqa_chunker kind;
         int k;
@@ -22,9 +22,12 @@ struct reuse_args {
         int draft;
     } query;
     struct reuse_layers {
-        uint64_t set[2]; /* as in vlqa_ask_options; none: all */
-    } layers;
-    int order, halo, geometry, reorder, parity;
+        uint64_t set[2]; /* as in vlqa_ask_options */
+    } layers, check;     /* none: all; none: layer 1 */
+    struct reuse_refresh {
+        int every, rows;
+    } refresh;
+    int dilate, order, halo, geometry, reorder, parity;
 };
 
 /* "off", "auto", "full", ...; ends with NULL. */
@@ -40,11 +43,14 @@ const char *reuse_strategy(const struct reuse_args *args);
 int reuse_read_chunk(const char *text, void *field);
 /* "256", "passage", "passage:64" */
 int reuse_read_text(const char *text, void *field);
-/* "all", "5", "3-7", "3,5-7" or, where commas stand for something else, "3+5-7". */
+/* "5", "3-7", "3,5-7" or, where commas stand for something else, "3+5-7"; layers: or "all". */
+int reuse_read_list(const char *text, void *field);
 int reuse_read_layers(const char *text, void *field);
+/* "4:8": after every 4 tokens 8 rows. */
+int reuse_read_refresh(const char *text, void *field);
 void reuse_add_layer(struct reuse_layers *layers, int layer);
-int reuse_has_layer(const struct reuse_layers *layers, int layer); /* "all" has none */
-int reuse_layers_end(const struct reuse_layers *layers);           /* behind the last; 0: "all" */
+int reuse_has_layer(const struct reuse_layers *layers, int layer); /* of an empty set none */
+int reuse_layers_end(const struct reuse_layers *layers);           /* behind the last; 0: empty */
 /* "auto", "suffix", "question", "last", "draft:4" (last, and 4 drafted tokens) */
 int reuse_read_query(const char *text, void *field);
 
@@ -124,6 +130,15 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
          .fallback = "0",                                                                     \
          .offset = offsetof(type, member.adaptive),                                           \
          .help = "double the share until the first token moves by less; 0 is off"},           \
+        {ARG_REAL,                                                                            \
+         .name = "taper",                                                                     \
+         .value = "T",                                                                        \
+         .min = 0,                                                                            \
+         .max = 1,                                                                            \
+         .fallback = "0",                                                                     \
+         .offset = offsetof(type, member.taper),                                              \
+         .help = "repair more rows in early layers and fewer in late ones: 1 goes from "      \
+                 "twice the share to none"},                                                  \
         REUSE_CHUNK_ARGS(type, member),                                                       \
         {ARG_CHOICE,                                                                          \
          .name = "geometry",                                                                  \
@@ -165,6 +180,31 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
          .form = "all or a list of layers and ranges from 0 to 127, as 3,5-7",                \
          .offset = offsetof(type, member.layers),                                             \
          .help = "layers whose attention counts: all, or a list as 3,5-7"},                   \
+        {ARG_INT,                                                                             \
+         .name = "dilate",                                                                    \
+         .value = "N",                                                                        \
+         .min = 0,                                                                            \
+         .max = 8,                                                                            \
+         .fallback = "0",                                                                     \
+         .offset = offsetof(type, member.dilate),                                             \
+         .help = "close gaps of up to 2 N cells between chosen rows of an image; their "      \
+                 "number stays"},                                                             \
+        {ARG_FORM,                                                                            \
+         .name = "check-layers",                                                              \
+         .value = "LIST",                                                                     \
+         .read = reuse_read_list,                                                             \
+         .form = "a list of layers and ranges from 0 to 127, as 1-3",                         \
+         .offset = offsetof(type, member.check),                                              \
+         .help = "layers in which cacheblend and kvshare measure; more than one with "        \
+                 "--taper [1]"},                                                              \
+        {ARG_FORM,                                                                            \
+         .name = "refresh",                                                                   \
+         .value = "K:N",                                                                      \
+         .fallback = "1:4",                                                                   \
+         .read = reuse_read_refresh,                                                          \
+         .form = "K:N with K from 1 and N from 0 to 1048576",                                 \
+         .offset = offsetof(type, member.refresh),                                            \
+         .help = "kvshare repairs N more rows after every K tokens of the answer"},           \
     {                                                                                         \
         ARG_FORM, .name = "score-query", .value = "ROWS", .fallback = "auto",                 \
                   .read = reuse_read_query,                                                   \

@@ -83,10 +83,10 @@ static vlqa_status check_parity(struct env *env, const struct vlqa_ask_options *
         return env_fail(env, VLQA_EUSAGE, "ask options: parity is %d, expected 0..%d",
                         (int)o->parity, VLQA_PARITY_INFOFLOW_LLM);
     if (o->parity && (o->reuse != VLQA_REUSE_INFOFLOW || o->adaptive > 0 || o->score_draft ||
-                      o->geometry || o->reorder))
+                      o->geometry || o->reorder || o->taper > 0 || o->dilate))
         return env_fail(env, VLQA_EUSAGE,
                         "ask options: parity is for reuse infoflow, without adaptive, drafts, "
-                        "geometry and reorder");
+                        "geometry, reorder, taper and dilate");
     return VLQA_OK;
 }
 
@@ -110,10 +110,22 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
     if (!(o->adaptive >= 0 && o->adaptive <= 100))
         return env_fail(env, VLQA_EUSAGE, "ask options: adaptive is %g, expected 0..100",
                         (double)o->adaptive);
+    if (!(o->taper >= 0 && o->taper <= 1) || (o->taper > 0 && o->adaptive > 0))
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: taper is %g, expected 0..1 and 0 with adaptive",
+                        (double)o->taper);
     if (o->score_draft < 0 || o->score_draft > 1024)
         return env_fail(env, VLQA_EUSAGE, "ask options: score_draft is %d, expected 0..1024",
                         o->score_draft);
-    return check_layers(env, "score_layers", o->score_layers, layers);
+    if (o->dilate < 0 || o->dilate > 8)
+        return env_fail(env, VLQA_EUSAGE, "ask options: dilate is %d, expected 0..8", o->dilate);
+    if (o->refresh_every < 1 || o->refresh_rows < 0)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: refresh_every is %d, refresh_rows %d; expected 1 or more, 0 "
+                        "or more",
+                        o->refresh_every, o->refresh_rows);
+    TRY(check_layers(env, "score_layers", o->score_layers, layers));
+    return check_layers(env, "check_layers", o->check_layers, layers);
 }
 
 static void fill_answer(const struct ask *a, struct vlqa_answer *out)
@@ -214,9 +226,9 @@ static void to_prompt_order(struct ask *a)
 static void find_evidence(struct ask *a)
 {
     struct vlqa_session *s = a->s;
-    int tells = a->o.reuse == VLQA_REUSE_INFOFLOW || a->o.reuse == VLQA_REUSE_PROPHET ||
-                a->o.reuse == VLQA_REUSE_CACHEBLEND;
-    if (a->score && tells)
+    enum vlqa_reuse by = a->o.reuse;
+    int silent = by == VLQA_REUSE_EPIC || by == VLQA_REUSE_VLCACHE || by == VLQA_REUSE_RANDOM;
+    if (a->score && !silent)
         a->n_evidence = evidence_find(a->score, a->prompt.n, s->placed_image, s->n_images,
                                       &s->scratch, s->evidence);
 }
@@ -240,11 +252,16 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
 
 static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)
 {
+    vlqa_status status;
+    size_t mark;
     TRY(prepare(a, options));
     TRY(ask_prefill(a));
+    mark = arena_mark(&a->s->scratch);
+    status = ask_generate(a); /* may repair more rows */
+    arena_rewind(&a->s->scratch, mark);
     to_prompt_order(a);
     find_evidence(a);
-    TRY(ask_generate(a));
+    TRY(status);
     return a->o.keep ? keep_turns(a) : VLQA_OK;
 }
 

@@ -20,6 +20,7 @@ struct ask {
     float *score;                /* [n] by slot, in the end by row; NULL: nothing was scored */
     uint8_t *selected;           /* [n] likewise: the look at which it was chosen, or 0; NULL with
                                     reuse off */
+    uint8_t *depth;              /* [n] layers that the repair writes of a row; NULL: all */
     int32_t *list;               /* [n] slots of a pass */
     int answered;                /* s->first_logits are of the KV as it is */
     int n_selected, n_recomputed;
@@ -49,8 +50,9 @@ struct ask_pass {
     const struct pos *pos; /* [n] other positions, or NULL */
     int slot;              /* -1: their own slots; else slot, slot + 1, ... seeing all before */
     int layer_end;
-    int see_end; /* 0: each sees what is before; else all slots up to here */
-    int no_deep; /* nonzero: visual rows without their DeepStack rows */
+    int see_end;          /* 0: each sees what is before; else all slots up to here */
+    int no_deep;          /* nonzero: visual rows without their DeepStack rows */
+    const uint8_t *depth; /* by slot, of the layout: layers whose K and V are written; NULL: all */
     struct kv_block *capture;
     const int32_t *capture_row; /* [n] */
     const struct tap *tap;      /* its rows are of all n, and in the last batch */
@@ -69,7 +71,10 @@ vlqa_status ask_fetch(struct ask *a);
 vlqa_status ask_prefill(struct ask *a);
 vlqa_status ask_generate(struct ask *a);
 int ask_is_end(const struct ask *a, int32_t id); /* the model ends its turn with it */
-void ask_decode_row(struct ask *a, int32_t id);
+/* The row of the last token of the answer. tap may be NULL. */
+void ask_decode_row(struct ask *a, int32_t id, const struct tap *tap);
+/* The same, and with KVShare the rows that are repaired behind it. */
+vlqa_status ask_decode(struct ask *a, int32_t id);
 /* One text row behind all others; its logits go to a->s->logits. tap may be NULL. */
 void ask_row(struct ask *a, int32_t id, int32_t slot, int32_t position, const struct tap *tap);
 
@@ -80,18 +85,20 @@ vlqa_status ask_repair(struct ask *a, int round);
 vlqa_status parity_repair(struct ask *a, double *mark);
 double ask_since(double *mark); /* milliseconds; moves it to now */
 
-/* Runs n rows in batches of SESSION_PASS_ROWS; the cuts change no bit. phase: for progress. */
+/* Runs n rows in batches of s->pass_rows; the cuts change no bit. phase: for progress. */
 vlqa_status ask_run(struct ask *a, const char *phase, int n, const struct ask_pass *pass);
 
 /* Chunks of every piece, from the store or made and stored; pinned in a->chunk. */
 vlqa_status chunk_fetch(struct ask *a);
 /* Writes them to their slots at their positions. */
 void chunk_place(struct ask *a);
+/* The same for rows [begin, begin + n) of a piece, at most SESSION_PASS_ROWS. */
+void chunk_place_rows(struct ask *a, int piece, int begin, int n);
 void chunk_release(struct ask *a);
 
 /* Sets a->selected to `round` (1, 2, ... with adaptive) for the rows that the reuse option
- * picks now: what attention, deviation or order say. The chunks are in place, and the rows of
- * earlier rounds are repaired. */
+ * picks now, and their a->depth: what attention, deviation or order say. The chunks are in place,
+ * and the rows of earlier rounds are repaired. */
 vlqa_status choose_rows(struct ask *a, int round);
 
 #endif

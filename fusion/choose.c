@@ -50,7 +50,10 @@ static vlqa_status score(struct choice *c)
     case VLQA_REUSE_PROPHET:
         return score_in_geometry(c);
     case VLQA_REUSE_CACHEBLEND:
+    case VLQA_REUSE_KVSHARE:
         return score_deviation(c);
+    case VLQA_REUSE_ORACLE:
+        return score_oracle(c);
     case VLQA_REUSE_EPIC:
         score_heads(c);
         break;
@@ -64,14 +67,25 @@ static vlqa_status score(struct choice *c)
     return VLQA_OK;
 }
 
-/* How many of the candidates are chosen after so many looks. */
-static int budget_after(const struct ask *a, int round, int n_candidates)
+/* ---- how many ---- */
+
+/* Taper: the same on the average over layers, but more of it in early ones. */
+static float ratio_at(const struct ask *a, int layer)
+{
+    float r = a->o.recompute_ratio, most = r < 1 - r ? r : 1 - r;
+    int last = a->s->kv.layers - 1;
+    if (last == 0) return r;
+    return r + a->o.taper * most * (1 - 2 * (float)layer / (float)last);
+}
+
+/* How many of the candidates are repaired in a layer after so many looks. */
+static int budget_at(const struct ask *a, int round, int n_candidates, int layer)
 {
     const struct layout *l = &a->layout;
     int base = a->o.budget_base == VLQA_BASE_ALL       ? l->n
                : a->o.budget_base == VLQA_BASE_CONTEXT ? l->context_end - l->prefix_end
                                                        : n_candidates;
-    int all = select_budget(a->o.recompute_ratio, base);
+    int all = select_budget(ratio_at(a, layer), base);
     if (all > n_candidates) all = n_candidates;
     if (a->o.reuse == VLQA_REUSE_NONE) return 0;
     if (a->o.reuse == VLQA_REUSE_FULL) return n_candidates;
@@ -79,12 +93,41 @@ static int budget_after(const struct ask *a, int round, int n_candidates)
     return all;
 }
 
+int choose_budget(const struct choice *c, int layer)
+{
+    int last = c->a->s->kv.layers - 1;
+    return budget_at(c->a, 1, c->n_candidates, layer < last ? layer : last);
+}
+
+/* The k-th best row, best first, stays as long as a layer's budget is more than k. */
+static void set_depths(struct choice *c, int32_t *order, int n)
+{
+    struct ask *a = c->a;
+    int depth = a->s->kv.layers;
+    if (a->o.taper <= 0) return;
+    select_sort(a->score, order, n);
+    for (int k = 0; k < n; k++) {
+        while (depth > 1 && choose_budget(c, depth - 1) <= k)
+            depth--;
+        a->depth[order[k]] = (uint8_t)depth;
+    }
+}
+
+/* ---- the look ---- */
+
 static struct choice push_choice(const struct decoder_config *config, int slots, struct arena *mem)
 {
     size_t n = (size_t)slots;
     struct choice c = {.candidate = arena_push(mem, n), .chosen = arena_push(mem, n)};
     for (int i = 0; i < 2; i++)
         c.part[i] = arena_push(mem, n * sizeof *c.part[i]);
+    c.by_layer = arena_push(mem, (size_t)config->layers * n * sizeof *c.by_layer);
+    c.kept = arena_push(mem, mat_bytes(config->kv, 2 * config->layers * CHOICE_KEPT_ROWS,
+                                       config->kv_heads * config->head_dim));
+    for (int i = 0; i < 2; i++)
+        c.by_row[i] = arena_push(mem, n);
+    c.grid = arena_push(mem, SESSION_MAX_ITEMS * sizeof *c.grid);
+    c.sum = arena_push(mem, SELECT_CLOSED_WORK(n) * sizeof *c.sum);
     c.layer = arena_push(mem, (size_t)config->layers);
     c.span = arena_push(mem, SESSION_PASS_ROWS * sizeof *c.span);
     return c;
@@ -97,23 +140,59 @@ size_t choose_bytes(const struct decoder_config *config, int max_rows)
     return dry.used;
 }
 
+struct choice choose_begin(struct ask *a)
+{
+    const struct layout *l = &a->layout;
+    struct choice c = push_choice(&a->s->engine->decoder.config, a->s->max_rows, &a->s->request);
+    c.a = a;
+    for (int i = 0; i < l->n; i++)
+        c.candidate[i] = l->in_piece[i] && !l->exact[i] && !a->selected[i];
+    c.n_candidates = select_count(c.candidate, l->n);
+    return c;
+}
+
+/* With gaps in the images closed. Rows of an image follow each other in the prompt, not always in
+ * the slots. Returns how many, in a->list. */
+static int choose_closed(struct choice *c)
+{
+    struct ask *a = c->a;
+    const int32_t *row = a->layout.row;
+    float *score = c->part[0];
+    int n = a->layout.n, count = 0;
+    for (int slot = 0; slot < n; slot++) {
+        score[row[slot]] = a->score[slot];
+        c->by_row[0][row[slot]] = c->candidate[slot];
+    }
+    for (int i = 0; i < a->s->n_images; i++) {
+        const struct vlqa_placed_image *im = &a->s->placed_image[i];
+        c->grid[i] = (struct select_grid){im->first_row, im->grid_h, im->grid_w};
+    }
+    (void)select_closed(score, c->by_row[0], n, c->budget, c->grid, a->s->n_images, a->o.dilate,
+                        a->list, c->by_row[1], c->sum);
+    for (int slot = 0; slot < n; slot++) {
+        c->chosen[slot] = c->by_row[1][row[slot]];
+        if (c->chosen[slot]) a->list[count++] = slot;
+    }
+    return count;
+}
+
 vlqa_status choose_rows(struct ask *a, int round)
 {
     struct arena *mem = &a->s->request;
     const struct layout *l = &a->layout;
     size_t mark = arena_mark(mem);
-    struct choice c = push_choice(&a->s->engine->decoder.config, a->s->max_rows, mem);
-    int scored;
-    c.a = a;
-    for (int i = 0; i < l->n; i++)
-        c.candidate[i] = l->in_piece[i] && !l->exact[i] && !a->selected[i];
-    c.n_candidates = select_count(c.candidate, l->n);
-    c.budget = budget_after(a, round, c.n_candidates + a->n_selected) - a->n_selected;
+    struct choice c = choose_begin(a);
+    int scored, n;
+    c.budget = budget_at(a, round, c.n_candidates + a->n_selected, 0) - a->n_selected;
     a->score = a->s->row_score; /* of all slots of the session: what a tap counts over */
     memset(a->score, 0, (size_t)a->s->max_rows * sizeof *a->score);
     scored = a->o.reuse > VLQA_REUSE_NONE && c.budget > 0 && c.budget < c.n_candidates;
     if (scored) TRY(score(&c));
-    a->n_selected += select_top(a->score, c.candidate, l->n, c.budget, a->list, c.chosen);
+    n = scored && a->o.dilate
+            ? choose_closed(&c)
+            : select_top(a->score, c.candidate, l->n, c.budget, a->list, c.chosen);
+    set_depths(&c, a->list, n);
+    a->n_selected += n;
     for (int i = 0; i < l->n; i++)
         if (c.chosen[i]) a->selected[i] = (uint8_t)round;
     if (!scored) a->score = NULL;

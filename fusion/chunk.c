@@ -161,8 +161,9 @@ vlqa_status chunk_fetch(struct ask *a)
     return VLQA_OK;
 }
 
-static void place(struct ask *a, const struct piece *p, const struct record *r, int begin, int n)
+void chunk_place_rows(struct ask *a, int piece, int begin, int n)
 {
+    const struct piece *p = &a->layout.piece[piece];
     struct vlqa_session *s = a->s;
     const struct decoder_config *c = &s->engine->decoder.config;
     const int32_t *slot = a->layout.piece_slot + p->begin + begin;
@@ -174,7 +175,7 @@ static void place(struct ask *a, const struct piece *p, const struct record *r, 
     for (int i = 0; i < n; i++)
         pos[i] = a->layout.pos[slot[i]];
     position_table(&c->rope, pos, n, cos_sin);
-    block_of(r, begin, n, &block);
+    block_of(a->chunk[piece], begin, n, &block);
     kv_place(s->be, &s->kv, c->kv_heads, slot, &block, cos_sin, &s->scratch);
     arena_rewind(&s->scratch, mark);
 }
@@ -185,8 +186,7 @@ void chunk_place(struct ask *a)
     for (int i = 0; i < l->n_pieces; i++)
         for (int begin = 0; begin < l->piece[i].rows; begin += SESSION_PASS_ROWS) {
             int left = l->piece[i].rows - begin;
-            place(a, &l->piece[i], a->chunk[i], begin,
-                  left < SESSION_PASS_ROWS ? left : SESSION_PASS_ROWS);
+            chunk_place_rows(a, i, begin, left < SESSION_PASS_ROWS ? left : SESSION_PASS_ROWS);
         }
 }
 

@@ -69,8 +69,7 @@ vlqa_status ask_generate(struct ask *a)
             break;
         }
         TRY(env_progress(&s->env, "decode", a->n_tokens, a->o.max_tokens));
-        ask_decode_row(a, id);
-        TRY(s->be->op->sync(s->be));
+        TRY(ask_decode(a, id));
     }
     if (emit(a, NULL, 0, 1)) a->stop = VLQA_STOP_CALLER;
     return VLQA_OK;

@@ -25,6 +25,7 @@ static int depth_of(const struct ask *a, const struct ask_pass *p, int i, int n)
 {
     int end = p->layer_end ? p->layer_end : a->s->kv.layers;
     int asks = p->tap && i >= p->tap->first && i < p->tap->first + p->tap->rows;
+    if (p->depth && p->depth[p->row[i]] < end) return p->depth[p->row[i]] - 1;
     return asks || (p->logits && i == n - 1) ? end : end - 1;
 }
 
@@ -74,7 +75,7 @@ static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n,
         tap.first -= begin; /* from here on */
         pass.tap = &tap;
     }
-    if (!p->capture)
+    if (!p->capture && a->prefilled <= 0)
         a->flops += decoder_flops(&a->s->engine->decoder.config, &pass.rows, p->layer_end);
     run_rows(a, &pass, p->no_deep);
     arena_rewind(&a->s->scratch, mark);
@@ -83,9 +84,10 @@ static void run_batch(struct ask *a, const struct ask_pass *p, int begin, int n,
 vlqa_status ask_run(struct ask *a, const char *phase, int n, const struct ask_pass *pass)
 {
     struct env *env = &a->s->env;
-    int first = (n - 1) % SESSION_PASS_ROWS + 1; /* so that the last batch is a whole one */
+    int most = a->s->pass_rows,
+        first = (n - 1) % most + 1; /* so that the last batch is a whole one */
     if (n < 1) return VLQA_OK;
-    for (int begin = 0, end = first; begin < n; begin = end, end += SESSION_PASS_ROWS) {
+    for (int begin = 0, end = first; begin < n; begin = end, end += most) {
         TRY(env_progress(env, phase, begin, n));
         run_batch(a, pass, begin, end - begin, n);
     }
@@ -148,7 +150,8 @@ double ask_since(double *mark)
 vlqa_status ask_repair(struct ask *a, int round)
 {
     const struct layout *l = &a->layout;
-    struct ask_pass pass = {.row = a->list, .slot = -1, .logits = a->s->first_logits};
+    struct ask_pass pass = {
+        .row = a->list, .slot = -1, .depth = a->depth, .logits = a->s->first_logits};
     int n = 0;
     for (int i = l->prefix_end; i < l->n; i++)
         if (!l->in_piece[i] || a->selected[i] == round) a->list[n++] = i;
@@ -250,6 +253,8 @@ vlqa_status ask_fetch(struct ask *a)
     cut_context(a);
     if (s->engine->chunk == DT_I8) memset(l->exact, 0, (size_t)l->n); /* kept in fewer bits */
     a->list = arena_push(&s->request, (size_t)l->n * sizeof *a->list);
+    a->depth = arena_push(&s->request, (size_t)l->n);
+    memset(a->depth, s->kv.layers, (size_t)l->n);
     if (held < l->prefix_end) TRY(run_exact(a, "prefix", held, l->prefix_end, NULL));
     s->n_held = l->prefix_end;
     TRY(chunk_fetch(a));
@@ -326,11 +331,10 @@ void ask_row(struct ask *a, int32_t id, int32_t slot, int32_t position, const st
     run_rows(a, &pass, 0);
 }
 
-/* The row of the last token of the answer. */
-void ask_decode_row(struct ask *a, int32_t id)
+void ask_decode_row(struct ask *a, int32_t id, const struct tap *tap)
 {
     struct vlqa_session *s = a->s;
     int32_t slot = a->layout.n + a->n_tokens - 1;
-    ask_row(a, id, slot, a->layout.next++, NULL);
+    ask_row(a, id, slot, a->layout.next++, tap);
     if (s->n_held == slot) s->held[s->n_held++] = id;
 }

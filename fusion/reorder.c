@@ -72,7 +72,8 @@ static vlqa_status look(struct ask *a)
     if (a->o.reuse != VLQA_REUSE_PROPHET) a->o.reuse = VLQA_REUSE_INFOFLOW;
     a->o.geometry = VLQA_GEOMETRY_HLTP;
     a->o.budget_base = VLQA_BASE_CONTEXT;
-    a->o.adaptive = 0;
+    a->o.adaptive = a->o.taper = 0;
+    a->o.dilate = 0;
     memset(a->layout.exact, 0, (size_t)a->layout.n);
     status = choose_rows(a, 1);
     a->o = o;

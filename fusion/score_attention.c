@@ -70,7 +70,7 @@ static void query_rows(const struct ask *a, int n, int *first, int *rows)
         query = a->o.reuse == VLQA_REUSE_PROPHET ? VLQA_QUERY_SUFFIX : VLQA_QUERY_LAST;
     if (query == VLQA_QUERY_QUESTION) end = n - (a->layout.n - a->question_end);
     if (query == VLQA_QUERY_LAST) begin = n - 1;
-    if (begin < n - SESSION_PASS_ROWS) begin = n - SESSION_PASS_ROWS;
+    if (begin < n - a->s->pass_rows) begin = n - a->s->pass_rows;
     if (begin < 0) begin = 0;
     if (end <= begin) end = begin + 1;
     *first = begin;
@@ -98,13 +98,14 @@ static void draft(struct ask *a, const struct tap *like)
     }
 }
 
-/* Marks the layers that count; returns where the last of them ends. */
-static int set_layers(struct choice *c)
+int score_asking(struct choice *c, int n, struct tap *tap)
 {
     const uint64_t *set = c->a->o.score_layers;
     int layers = c->a->s->kv.layers, end = ask_layer_end(set);
     for (int i = 0; i < layers; i++)
         c->layer[i] = !end || (set[i / 64] >> i % 64 & 1);
+    tap->layer = c->layer;
+    query_rows(c->a, n, &tap->first, &tap->rows);
     return end ? end : layers;
 }
 
@@ -116,12 +117,12 @@ vlqa_status score_attention(struct choice *c)
     struct vlqa_session *s = a->s;
     const struct layout *l = &a->layout;
     int n = 0;
-    struct tap tap = {.layer = c->layer};
-    struct ask_pass pass = {.row = a->list, .slot = -1, .layer_end = set_layers(c), .tap = &tap};
+    struct tap tap = {.n = 0};
+    struct ask_pass pass = {.row = a->list, .slot = -1, .tap = &tap};
     for (int i = l->prefix_end; i < l->n; i++)
         if (!l->in_piece[i]) a->list[n++] = i;
     set_counts(c, &tap);
-    query_rows(a, n, &tap.first, &tap.rows);
+    pass.layer_end = score_asking(c, n, &tap);
     if (a->o.reuse == VLQA_REUSE_PROPHET) { /* softmax over the context alone */
         for (int i = 0; i < tap.rows; i++)
             c->span[i] = (struct span){0, 0, l->context_end};

@@ -46,6 +46,18 @@ int select_top(const float *score, const uint8_t *candidate, int n, int budget, 
     return size;
 }
 
+void select_sort(const float *score, int32_t *order, int n)
+{
+    for (int at = n / 2 - 1; at >= 0; at--)
+        sink(score, order, n, at);
+    for (int size = n; size > 1; size--) {
+        int32_t worst = order[0];
+        order[0] = order[size - 1];
+        order[size - 1] = worst;
+        sink(score, order, size - 1, 0);
+    }
+}
+
 int select_count(const uint8_t *candidate, int n)
 {
     int sum = 0;

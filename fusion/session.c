@@ -20,7 +20,7 @@ int session_default_rows(const struct vlqa_engine *e)
 static size_t request_bytes(const struct vlqa_engine *e, int max_rows)
 {
     size_t ids = 4 * ((size_t)max_rows * sizeof(int32_t) + 2 * ARENA_ALIGN);
-    size_t list = (size_t)max_rows * (sizeof(int32_t) + sizeof(void *)); /* of rows, of chunks */
+    size_t list = (size_t)max_rows * (sizeof(int32_t) + sizeof(void *) + 1); /* chunks, depths */
     return ids + ask_plan_bytes() + layout_bytes(max_rows) + list +
            choose_bytes(&e->decoder.config, max_rows) + 64 * ARENA_ALIGN;
 }
@@ -90,6 +90,7 @@ static vlqa_status open_session(struct vlqa_session *s)
     if (s->max_rows > e->decoder.config.max_positions)
         return env_fail(env, VLQA_ELIMIT, "session options: max_rows is %d, the model has %d",
                         s->max_rows, e->decoder.config.max_positions);
+    s->pass_rows = SESSION_PASS_ROWS;
     TRY(backend_create(env, e->options.cpu, &s->be));
     bytes = session_bytes(e, s->max_rows);
     s->block = s->be->op->alloc(s->be, bytes);

@@ -30,6 +30,7 @@ struct vlqa_session {
     struct backend *be;
     atomic_int busy;
     int max_rows;
+    int pass_rows; /* that go through the decoder together: SESSION_PASS_ROWS; fewer in tests */
 
     void *block; /* one block for everything below */
     struct kv kv;

@@ -106,10 +106,16 @@ enum vlqa_reuse {
     VLQA_REUSE_EPIC,       /* the first rows of every chunk (EPIC, LegoLink) */
     VLQA_REUSE_VLCACHE,    /* the first rows of the context (VLCache) */
     VLQA_REUSE_RANDOM,     /* seeded */
-    VLQA_REUSE_AUTO        /* exact where that costs nothing: rows that the session holds, the first
-                            * image or document; what stands behind is placed, repaired as
-                            * INFOFLOW does, further and further while adaptive (0: 0.03) is not
-                            * met, in the end fully. OFF in an engine that keeps nothing */
+    /* For studies: a full prefill tells how much each row's keys and values are off, and what is
+     * asked then: attention x |KV - KV of the chunk|, summed over layers. Dearer than exact */
+    VLQA_REUSE_ORACLE,
+    /* CacheBlend's rows, and others while the answer is made (after KVShare, arXiv 2503.16525,
+     * whose thresholds are not known to us): see refresh_rows */
+    VLQA_REUSE_KVSHARE,
+    VLQA_REUSE_AUTO /* exact where that costs nothing: rows that the session holds, the first
+                     * image or document; what stands behind is placed, repaired as
+                     * INFOFLOW does, further and further while adaptive (0: 0.03) is not
+                     * met, in the end fully. OFF in an engine that keeps nothing */
 };
 
 /* What recompute_ratio is a share of. */
@@ -265,6 +271,23 @@ struct vlqa_ask_options {
     enum vlqa_geometry geometry; /* not with adaptive */
     enum vlqa_reorder reorder;
     enum vlqa_parity parity;
+    /* 0..1. Of L layers, layer l repairs the share r + taper min(r, 1 - r) (1 - 2 l / (L - 1)) of
+     * the rows, r = recompute_ratio on the average: those of the highest score, so that rows drop
+     * out on the way. Not with adaptive. A schedule of our own for what VLCache (arXiv 2512.12977)
+     * profiles for each layer and CacheBlend's gradual filter does (arXiv 2405.16444); both papers'
+     * values are not known to us */
+    float taper;
+    /* CACHEBLEND and KVSHARE measure deviation in these layers, one after the other, among the rows
+     * that the share of the layers behind the one before left (taper; without it in the last of
+     * them alone). As score_layers, but none: in layer 1 */
+    uint64_t check_layers[2];
+    /* KVSHARE: after every refresh_every tokens of the answer the refresh_rows unrepaired rows of
+     * the highest attention (of the last token, all heads and layers summed) x deviation are
+     * repaired. 0 rows: never */
+    int refresh_every, refresh_rows;
+    /* 0..8: gaps of up to 2 dilate cells between chosen rows of an image are chosen, too, and fewer
+     * by score, so that the number stays */
+    int dilate;
 };
 
 enum vlqa_stop {
@@ -295,7 +318,8 @@ struct vlqa_placed_chunk { /* rows that were computed together, seeing prefix, h
 };
 
 /* Part of an image that the question attended to most (VLQA_REUSE_INFOFLOW and PROPHET) or that
- * hidden context changes most (CACHEBLEND), among the rows in chunks. */
+ * hidden context changes most (CACHEBLEND and KVSHARE), or both (ORACLE), among the rows in chunks.
+ */
 struct vlqa_evidence {
     int image;               /* of the answer */
     int x, y, width, height; /* in the pixels of the source as decoded upright; (0, 0) top left */
@@ -320,8 +344,8 @@ struct vlqa_answer {
     int chunks_ram, chunks_disk, chunks_made; /* where the chunks of this question came from */
     int visual_ram, visual_disk, visual_made; /* and the tower's output */
     const float *row_score; /* [rows_total] what selection went by; NULL: nothing was scored */
-    /* [rows_total] the look at which a row was chosen (1; more with adaptive), or 0; NULL with
-     * reuse off */
+    /* [rows_total] the look at which a row was chosen (1; more with adaptive or KVSHARE, 255 at
+     * most), or 0; NULL with reuse off */
     const uint8_t *row_selected;
     const struct vlqa_placed_image *image;
     int n_images;
@@ -510,6 +534,8 @@ static inline struct vlqa_ask_options vlqa_ask_options_default(void)
     o.chunk_text_rows = 256;
     o.halo = 2;
     o.score = VLQA_SCORE_MAX;
+    o.refresh_every = 1;
+    o.refresh_rows = 4;
     return o;
 }
 

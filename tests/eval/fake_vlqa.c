@@ -371,6 +371,11 @@ static void note_reuse(const struct vlqa_ask_options *o)
         note_call("score geometry=%d reorder=%d", (int)o->geometry, (int)o->reorder);
     if (o->order || o->halo != 2 || o->text_chunker)
         note_call("layout order=%d halo=%d text=%d", (int)o->order, o->halo, (int)o->text_chunker);
+    if (o->taper > 0 || o->check_layers[0] || o->check_layers[1] || o->refresh_every != 1 ||
+        o->refresh_rows != 4 || o->dilate)
+        note_call("method taper=%g dilate=%d check=%llx,%llx refresh=%d:%d", (double)o->taper,
+                  o->dilate, (unsigned long long)o->check_layers[1],
+                  (unsigned long long)o->check_layers[0], o->refresh_every, o->refresh_rows);
 }
 
 /* One image of 2 x 1 cells behind three rows of prefix, a chunk each. */

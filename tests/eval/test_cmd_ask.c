@@ -116,7 +116,7 @@ TEST(options_reach_the_runtime)
                         "session rows=777\n"
                         "ask ? max=9 temp=0.5 k=40 p=0.25 min=0.125 rep=1.5 pres=-0.5 "
                         "seed=18446744073709551615 keep=0 ignore=0\n"
-                        "reuse 9 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0,0\n");
+                        "reuse 11 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0,0\n");
 }
 
 TEST(defaults_are_greedy_and_automatic)
@@ -127,7 +127,7 @@ TEST(defaults_are_greedy_and_automatic)
                         "cache dir=none salt=none ram=1073741824 disk=4294967296 off=0\n"
                         "session rows=0\n"
                         "ask ? max=128 temp=0 k=0 p=1 min=0 rep=1 pres=0 seed=0 keep=0 ignore=0\n"
-                        "reuse 9 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0,0\n");
+                        "reuse 11 ratio=0.15 chunker=0 k=1 text=256 score=2 query=0 layers=0,0\n");
 }
 
 TEST(standard_input_is_read_once)
@@ -315,17 +315,28 @@ TEST(options_of_reuse_reach_the_runtime)
     CHECK_HAS(r->out, "\"strategy\":\"infoflow-vlm-release\"");
 }
 
+TEST(options_of_methods_reach_the_runtime)
+{
+    struct run *r =
+        run_script("", ARGS(MODEL, "-p", "?", "--reuse", "kvshare", "--taper", "0.5", "--dilate",
+                            "2", "--check-layers", "1-3,64", "--refresh", "2:8"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->calls, "method taper=0.5 dilate=2 check=1,e refresh=2:8\n");
+    CHECK(!strstr(run_script("", ARGS(MODEL, "-p", "?"))->calls, "method "));
+}
+
 TEST(every_method_has_its_name)
 {
-    static const char *const names[] = {"off",        "full", "none",    "infoflow", "prophet",
-                                        "cacheblend", "epic", "vlcache", "random"};
-    for (int i = 0; i <= VLQA_REUSE_RANDOM; i++) {
+    static const char *const names[] = {"off",     "full",       "none",   "infoflow",
+                                        "prophet", "cacheblend", "epic",   "vlcache",
+                                        "random",  "oracle",     "kvshare"};
+    for (int i = 0; i <= VLQA_REUSE_KVSHARE; i++) {
         char expected[32];
         struct run *r = run_script("", ARGS(MODEL, "-p", "?", "--reuse", names[i]));
         snprintf(expected, sizeof expected, "reuse %d ", i);
         CHECK_HAS(r->calls, expected);
     }
-    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--reuse", "auto"))->calls, "reuse 9 ");
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--reuse", "auto"))->calls, "reuse 11 ");
 }
 
 TEST(forms_of_reuse_are_checked)
@@ -352,6 +363,10 @@ TEST(forms_of_reuse_are_checked)
         {"--score-layers", "1,all", "--score-layers is 1,all"},
         {"--score-layers", "128", "ranges from 0 to 127"},
         {"--score-layers", "", "--score-layers is , expected"},
+        {"--check-layers", "all", "--check-layers is all, expected a list of layers"},
+        {"--refresh", "4", "--refresh is 4, expected K:N"},
+        {"--refresh", "0:4", "--refresh is 0:4, expected K:N"},
+        {"--refresh", "1:-1", "--refresh is 1:-1, expected K:N"},
         {"--reuse", "some", "--reuse is some, expected off, auto, full"},
         {"--recompute-ratio", "1.5", "--recompute-ratio is 1.5, expected a number from 0 to 1"},
         {"--chunk-text", "0", "--chunk-text is 0, expected N, passage or passage:N"},

@@ -67,6 +67,18 @@ TEST(any_method_takes_a_halo)
     CHECK(m.args.halo == 0 && m.reuse == VLQA_REUSE_AUTO);
 }
 
+TEST(named_settings_go_with_every_method_that_chooses)
+{
+    struct method m;
+    REQUIRE(method_parse(&env, "--methods", "vlcache/taper:0.5", &m) == VLQA_OK);
+    CHECK(m.reuse == VLQA_REUSE_VLCACHE && fabs(m.args.taper - 0.5) < 1e-9);
+    REQUIRE(method_parse(&env, "--methods", "infoflow/last/taper:1/3/dilate:2", &m) == VLQA_OK);
+    CHECK_EQ(m.args.dilate, 2);
+    CHECK(fabs(m.args.taper - 1) < 1e-9 && m.args.layers.set[0] == 8);
+    REQUIRE(method_parse(&env, "--methods", "kvshare/check:1+2/refresh:4:8", &m) == VLQA_OK);
+    CHECK(m.args.check.set[0] == 6 && m.args.refresh.every == 4 && m.args.refresh.rows == 8);
+}
+
 TEST(wrong_methods_are_refused_with_what_is_expected)
 {
     static const char *const wrong[][2] = {
@@ -86,6 +98,14 @@ TEST(wrong_methods_are_refused_with_what_is_expected)
         {"epic/halo:2x", "epic does not take halo:2x"},
         {"infoflow-vlm-release/halo:2", "infoflow-vlm-release does not take halo:2"},
         {"prophet/norm", "prophet does not take norm"},
+        {"none/taper:1", "none does not take taper:1"},
+        {"epic/dilate:9", "epic does not take dilate:9"},
+        {"epic/check:1", "epic does not take check:1"},
+        {"cacheblend/refresh:1:1", "cacheblend does not take refresh:1:1"},
+        {"kvshare/refresh:1", "kvshare does not take refresh:1"},
+        {"epic/taper:2", "epic does not take taper:2"},
+        {"epic/taper:", "epic does not take taper:"},
+        {"epic/taper:1x", "epic does not take taper:1x"},
     };
     struct method m;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

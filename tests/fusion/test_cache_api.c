@@ -326,14 +326,14 @@ TEST(chunks_cover_their_images)
 TEST(evidence_lies_in_the_images_and_is_sorted)
 {
     static const enum vlqa_reuse tells[] = {VLQA_REUSE_INFOFLOW, VLQA_REUSE_PROPHET,
-                                            VLQA_REUSE_CACHEBLEND};
+                                            VLQA_REUSE_CACHEBLEND, VLQA_REUSE_ORACLE};
     static const enum vlqa_reuse silent[] = {VLQA_REUSE_NONE, VLQA_REUSE_FULL, VLQA_REUSE_EPIC,
                                              VLQA_REUSE_VLCACHE, VLQA_REUSE_RANDOM};
     static float logits[VOCAB];
     struct run r;
     REQUIRE(run_open(&r, NULL, 0));
     add_many(r.session);
-    for (int t = 0; t < 3; t++) {
+    for (int t = 0; t < 4; t++) {
         struct vlqa_answer a = ask(r.session, tells[t], logits);
         CHECK(a.n_evidence >= 1 && a.n_evidence <= 16);
         for (int i = 0; i < a.n_evidence; i++) {

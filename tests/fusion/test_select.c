@@ -44,6 +44,10 @@ static void compare(const float *score, const uint8_t *candidate, int n, int bud
     CHECK_EQ(select_top(score, candidate, n, budget, order, found), count);
     CHECK(memcmp(found, expected, (size_t)n) == 0);
     CHECK(found[n] == 7 && order[n] == -5);
+    select_sort(score, order, count);
+    compared = score;
+    for (int i = 0; i < count; i++)
+        CHECK(found[order[i]] == 1 && (!i || sort_order(&order[i - 1], &order[i]) < 0));
 }
 
 static uint32_t random_next(uint32_t *state)
@@ -126,6 +130,145 @@ TEST(a_budget_is_rounded_down_and_never_more_than_there_is)
     for (int n = 0; n < 2000; n++) {
         int budget = select_budget(0.15f, n);
         CHECK(budget <= (double)0.15f * n && budget + 1 > (double)0.15f * n);
+    }
+}
+
+/* ---- closing ---- */
+
+/* A picture of 7 x 5 cells behind two rows and before one, as it is drawn: digits are scores, '.'
+ * is 0, '#' may not be chosen. Draws what was chosen: 'x', and '-' for the rest. */
+struct drawing {
+    const char *cells;
+    int budget, radius;
+    const char *expected;
+};
+
+static void draw(struct drawing d)
+{
+    enum { N = 2 + 35 + 1 };
+    const struct select_grid grid = {2, 5, 7};
+    float score[N] = {0};
+    uint8_t candidate[N], chosen[N];
+    int32_t order[N], work[SELECT_CLOSED_WORK(N)];
+    char found[36] = "";
+    int count, marks = 0;
+    for (int i = 0; i < N; i++)
+        candidate[i] = 0;
+    for (int i = 0; i < 35; i++) {
+        candidate[2 + i] = d.cells[i] != '#';
+        score[2 + i] = d.cells[i] == '.' || d.cells[i] == '#' ? 0 : (float)(d.cells[i] - '0');
+    }
+    count = select_closed(score, candidate, N, d.budget, &grid, 1, d.radius, order, chosen, work);
+    for (int i = 0; i < 35; i++) {
+        found[i] = chosen[2 + i] ? 'x' : '-';
+        marks += chosen[2 + i];
+    }
+    CHECK_EQ(count, d.budget);
+    CHECK_EQ(marks, d.budget);
+    CHECK_STR(found, d.expected);
+    for (int i = 1; i < count; i++)
+        CHECK(order[i - 1] < order[i]);
+}
+
+TEST(gaps_are_closed_within_the_budget)
+{
+    /* One cell between two, the third best goes for it; the edge is no gap. */
+    draw((struct drawing){"......."
+                          ".9.8..."
+                          "......."
+                          ".....7."
+                          ".......",
+                          3, 1,
+                          "-------"
+                          "-xxx---"
+                          "-------"
+                          "-------"
+                          "-------"});
+    /* No room for the gap: what remains goes by score. */
+    draw((struct drawing){"......."
+                          ".9.8..."
+                          "......."
+                          ".....7."
+                          ".......",
+                          2, 1,
+                          "-------"
+                          "-x-x---"
+                          "-------"
+                          "-------"
+                          "-------"});
+    /* A frame closes; a cell that may not be chosen costs nothing and stays out. */
+    draw((struct drawing){"......."
+                          ".987..."
+                          ".6#5..."
+                          ".432..."
+                          "......1",
+                          9, 1,
+                          "-------"
+                          "-xxx---"
+                          "-x-x---"
+                          "-xxx---"
+                          "------x"});
+    /* A gap of two closes with radius 1, one of three with radius 2 alone. */
+    draw((struct drawing){"......."
+                          "9..8..."
+                          "......."
+                          "......."
+                          ".......",
+                          4, 1,
+                          "-------"
+                          "xxxx---"
+                          "-------"
+                          "-------"
+                          "-------"});
+    draw((struct drawing){"......."
+                          "......."
+                          "9...8.."
+                          "......."
+                          "......1",
+                          3, 1,
+                          "-------"
+                          "-------"
+                          "x---x--"
+                          "-------"
+                          "------x"});
+    draw((struct drawing){"......."
+                          "......."
+                          "9...8.."
+                          "......."
+                          "......1",
+                          5, 2,
+                          "-------"
+                          "-------"
+                          "xxxxx--"
+                          "-------"
+                          "-------"});
+}
+
+/* What select_closed promises, by the definition and cell by cell. */
+TEST(closing_keeps_the_budget_and_the_best)
+{
+    uint32_t state = 7;
+    for (int round = 0; round < 200; round++) {
+        enum { H = 9, W = 8, N = 2 * H * W + 5 };
+        const struct select_grid grid[2] = {{1, H, W}, {3 + H * W, H, W}};
+        float score[N];
+        uint8_t candidate[N], chosen[N], top[N];
+        int32_t order[N], work[SELECT_CLOSED_WORK(N)];
+        int budget = (int)(random_next(&state) % N), count, seeds = 0;
+        for (int i = 0; i < N; i++) {
+            score[i] = (float)(random_next(&state) % 50);
+            candidate[i] = random_next(&state) % 5 > 0;
+        }
+        count =
+            select_closed(score, candidate, N, budget, grid, 2, 1 + round % 3, order, chosen, work);
+        CHECK_EQ(count, select_top(score, candidate, N, budget, order, top));
+        CHECK_EQ(select_count(chosen, N), count);
+        for (int i = 0; i < N; i++)
+            CHECK(!chosen[i] || candidate[i]);
+        select_sort(score, order, count);
+        while (seeds < count && chosen[order[seeds]])
+            seeds++;
+        CHECK(count == 0 || seeds > 0); /* the best one always */
     }
 }
 

@@ -1,170 +1,196 @@
-/* test_selectors.c - every way to choose rows and every setting of it: what must hold of all. */
+/* test_selectors.c - every way to choose rows: what must hold of all of them. */
 #include "base/heap.h"
-#include "fusion/session.h"
-#include "tests/check.h"
+#include "tests/fusion/selector_lab.h"
 
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
-#define VOCAB 1280
-#define LAYERS 8
-#define QUESTION "What is the value of February?"
-
-struct run {
-    struct vlqa_engine *engine;
-    struct vlqa_session *session;
+struct selector {
+    enum vlqa_reuse reuse;
+    enum vlqa_score score;
+    uint64_t layers, check;
+    float taper;
+    int dilate, draft;
+    enum vlqa_budget_base base;
+    enum vlqa_score_query query;
 };
 
-static int run_open(struct run *r, enum vlqa_dtype dtype)
+static const struct selector selectors[] = {
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_NORM},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_MASS, .layers = 0x2a},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_MAX, .dilate = 1},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_ENTROPY, .base = VLQA_BASE_CONTEXT},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_VATP, .taper = 0.5f},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_COMBINED, .layers = 0x38},
+    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_COMBINED, .draft = 2},
+    {.reuse = VLQA_REUSE_PROPHET},
+    {.reuse = VLQA_REUSE_CACHEBLEND},
+    {.reuse = VLQA_REUSE_CACHEBLEND, .check = 0xe, .taper = 1},
+    {.reuse = VLQA_REUSE_EPIC, .taper = 1},
+    {.reuse = VLQA_REUSE_VLCACHE, .base = VLQA_BASE_ALL},
+    {.reuse = VLQA_REUSE_VLCACHE, .taper = 1},
+    {.reuse = VLQA_REUSE_RANDOM, .dilate = 2},
+    {.reuse = VLQA_REUSE_ORACLE},
+    {.reuse = VLQA_REUSE_ORACLE, .layers = 0xf0, .dilate = 1},
+    {.reuse = VLQA_REUSE_KVSHARE},
+    {.reuse = VLQA_REUSE_KVSHARE, .check = 0x6, .taper = 0.5f},
+};
+#define N_SELECTORS (int)(sizeof selectors / sizeof *selectors)
+
+static const int32_t forced[] = {30, 31, 32};
+
+/* An answer of three tokens and the logits of each. */
+static struct vlqa_answer select_rows(struct vlqa_session *s, const struct selector *by,
+                                      float ratio, struct steps *steps)
 {
-    struct vlqa_engine_options eo = vlqa_engine_options_default();
-    struct vlqa_session_options so = vlqa_session_options_default();
-    eo.model = MODEL;
-    eo.dtype = dtype;
-    eo.threads = 1;
-    so.max_rows = 320;
-    r->session = NULL;
-    if (vlqa_engine_open(&eo, &r->engine) != VLQA_OK)
-        CHECK_FAIL("engine: %s", vlqa_engine_message(r->engine));
-    else if (vlqa_session_open(r->engine, &so, &r->session) != VLQA_OK)
-        CHECK_FAIL("session: %s", vlqa_message(r->session));
-    return !check_failures;
+    struct vlqa_ask_options o = plan(by->reuse, ratio);
+    o.score = by->score;
+    o.score_query = by->query;
+    o.score_layers[0] = by->layers;
+    o.check_layers[0] = by->check;
+    o.taper = by->taper;
+    o.dilate = by->dilate;
+    o.score_draft = by->draft;
+    o.budget_base = by->base;
+    o.max_tokens = o.n_forced = 3;
+    o.forced = forced;
+    o.on_logits = keep_step;
+    o.user = steps;
+    return ask(s, &o);
 }
 
-static void run_close(struct run *r)
+static const struct selector off = {.reuse = VLQA_REUSE_OFF}, none = {.reuse = VLQA_REUSE_NONE};
+
+/* I1 and I2, in every step of the answer. */
+TEST(ratio_1_is_full_prefill_and_ratio_0_no_repair)
 {
-    vlqa_session_close(r->session);
-    vlqa_engine_close(r->engine);
-}
-
-/* A picture of 7 x 10 rows, and with `many` a text and a second one. */
-static void add(struct vlqa_session *s, int many)
-{
-    static const char note[] = "A means Apples and B means Bananas, sold in the north.";
-    CHECK(vlqa_add_image_file(s, SAMPLE("05")) == VLQA_OK);
-    if (!many) return;
-    CHECK(vlqa_add_text(s, note, sizeof note - 1) == VLQA_OK);
-    CHECK(vlqa_add_image_file(s, SAMPLE("02")) == VLQA_OK);
-}
-
-static struct vlqa_ask_options plan(enum vlqa_reuse reuse, float ratio)
-{
-    struct vlqa_ask_options o = vlqa_ask_options_default();
-    o.reuse = reuse;
-    o.recompute_ratio = ratio;
-    o.chunker = VLQA_CHUNK_GRID;
-    o.chunk_text_rows = 8;
-    o.max_tokens = 1;
-    o.ignore_eos = 1;
-    return o;
-}
-
-static struct vlqa_answer ask(struct vlqa_session *s, const struct vlqa_ask_options *o)
-{
-    struct vlqa_answer a = {0};
-    if (vlqa_ask(s, QUESTION, o, &a) != VLQA_OK) CHECK_FAIL("ask: %s", vlqa_message(s));
-    return a;
-}
-
-/* ---- scores of attention ---- */
-
-#define ROWS 128
-
-static void scores(struct vlqa_session *s, enum vlqa_score score, float out[ROWS])
-{
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
-    struct vlqa_answer a;
-    o.score = score;
-    o.score_query = VLQA_QUERY_SUFFIX;
-    a = ask(s, &o);
-    if (a.row_score) memcpy(out, a.row_score, (size_t)a.rows_total * sizeof *out);
-}
-
-/* 0 for the lowest of the rows that may be chosen, 1 for the highest. */
-static void normalise(const uint8_t *candidate, int n, float *x)
-{
-    float low = INFINITY, high = -INFINITY;
-    for (int i = 0; i < n; i++) {
-        if (candidate[i] && x[i] < low) low = x[i];
-        if (candidate[i] && x[i] > high) high = x[i];
+    static struct steps full, stale, all, nothing;
+    for (int i = 0; i < 2; i++) {
+        struct run r;
+        REQUIRE(run_open(&r, i ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32));
+        add(r.session, 1);
+        select_rows(r.session, &off, 0, &full);
+        select_rows(r.session, &none, 0, &stale);
+        CHECK(memcmp(&full, &stale, sizeof full) != 0);
+        for (int k = 0; k < N_SELECTORS; k++) {
+            struct vlqa_answer a = select_rows(r.session, &selectors[k], 1, &all);
+            CHECK(a.rows_selected > 60);
+            CHECK_EQ(memcmp(&full, &all, sizeof full), 0);
+            a = select_rows(r.session, &selectors[k], 0, &nothing);
+            CHECK_EQ(a.rows_selected, 0);
+            CHECK_EQ(memcmp(&stale, &nothing, sizeof stale), 0);
+        }
+        run_close(&r);
     }
-    for (int i = 0; i < n; i++)
-        x[i] = (x[i] - low) / (high - low);
 }
 
-TEST(the_combined_score_mixes_three)
+/* In between something is chosen, the answer is neither, and I7: rows that miss nothing keep their
+ * keys and values in all layers, all rows of chunks in layer 0. */
+TEST(a_part_is_neither_and_leaves_exact_rows_alone)
 {
-    static float mixed[ROWS], entropy[ROWS], norm[ROWS], vatp[ROWS];
-    static uint8_t candidate[ROWS];
-    const struct vlqa_ask_options full = plan(VLQA_REUSE_FULL, 0);
+    static struct steps full, stale, part;
+    static struct kv_copy before, after;
+    static uint8_t candidate[KV_ROWS];
+    struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, 0);
     struct vlqa_answer a;
     struct run r;
-    int n, differ = 0;
+    int context, cols, candidates, missing = 0;
     REQUIRE(run_open(&r, VLQA_DTYPE_F32));
     add(r.session, 0);
-    a = ask(r.session, &full); /* chooses all that may be chosen */
-    n = a.rows_total;
-    REQUIRE(n <= ROWS);
-    memcpy(candidate, a.row_selected, (size_t)n);
-    scores(r.session, VLQA_SCORE_COMBINED, mixed);
-    scores(r.session, VLQA_SCORE_ENTROPY, entropy);
-    scores(r.session, VLQA_SCORE_NORM, norm);
-    scores(r.session, VLQA_SCORE_VATP, vatp);
-    normalise(candidate, n, entropy);
-    normalise(candidate, n, norm);
-    normalise(candidate, n, vatp);
-    for (int i = 0; i < n; i++) {
-        float expected = 0.4f * entropy[i] + 0.4f * norm[i] + 0.2f * vatp[i];
-        if (!candidate[i]) continue;
-        CHECK(fabsf(mixed[i] - expected) < 1e-5f);
-        differ += fabsf(entropy[i] - norm[i]) > 0.05f && fabsf(vatp[i] - norm[i]) > 0.05f;
-    }
-    CHECK(differ > 3);
-    run_close(&r);
-}
-
-/* Scores are sums over layers: those of a set are those of its layers, whatever its holes. */
-TEST(layers_of_a_set_are_counted_and_no_other)
-{
-    static const uint64_t sets[][2] = {{0x08, 0}, {0xa0, 0}, {0xa8, 0}};
-    static float score[3][ROWS];
-    struct run r;
-    int n = 0;
-    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
-    add(r.session, 0);
-    for (int i = 0; i < 3; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
-        struct vlqa_answer a;
-        memcpy(o.score_layers, sets[i], sizeof o.score_layers);
-        a = ask(r.session, &o);
-        n = a.rows_total;
-        REQUIRE(a.row_score && n <= ROWS);
-        memcpy(score[i], a.row_score, (size_t)n * sizeof **score);
-    }
-    for (int i = 0; i < n; i++) {
-        CHECK(fabsf(score[0][i] + score[1][i] - score[2][i]) < 1e-5f);
-        CHECK(i >= n - 1 || (score[0][i] > 0 && score[1][i] > 0));
+    a = ask(r.session, &o);
+    context = a.rows_prefix + a.rows_context;
+    candidates = a.rows_selected;
+    for (int i = 0; i < a.n_chunks; i++)
+        missing += a.chunk[i].rows - a.chunk[i].rows_exact;
+    CHECK_EQ(candidates, missing);
+    memcpy(candidate, a.row_selected, (size_t)context);
+    select_rows(r.session, &off, 0, &full);
+    select_rows(r.session, &none, 0, &stale);
+    cols = r.session->kv.k[0].cols;
+    kv_copy(r.session, context, &before);
+    for (int k = 0; k < N_SELECTORS; k++) {
+        int exact = 0;
+        a = select_rows(r.session, &selectors[k], 0.2f, &part);
+        kv_copy(r.session, context, &after);
+        CHECK(a.rows_selected > 0 && a.rows_selected < candidates);
+        CHECK(memcmp(&full, &part, sizeof full) != 0 && memcmp(&stale, &part, sizeof full) != 0);
+        for (int row = 0; row < context - 1; row++) { /* the last ends the picture */
+            CHECK(same_row(&before, &after, 0, row, cols));
+            for (int l = 1; l < LAYERS && !candidate[row]; l++)
+                exact += same_row(&before, &after, l, row, cols);
+            CHECK(candidate[row] || !a.row_selected[row]);
+        }
+        CHECK_EQ(exact, (context - 1 - candidates) * (LAYERS - 1));
     }
     run_close(&r);
 }
 
-static void check_refused(const struct vlqa_ask_options *o, const char *part)
+/* I4: the rows of a pass ascend, and each sees what earlier ones have left; where the list is cut
+ * changes no bit, nor what is chosen. */
+TEST(where_a_repair_is_cut_changes_nothing)
 {
-    struct vlqa_answer a;
+    static const int cuts[] = {1, 2, 3, 7, 16};
+    static struct steps whole, cut;
+    static uint8_t chosen[512];
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
-    add(r.session, 0);
-    CHECK_EQ(vlqa_ask(r.session, QUESTION, o, &a), VLQA_EUSAGE);
-    CHECK_HAS(vlqa_message(r.session), part);
+    add(r.session, 1);
+    for (int k = 0; k < N_SELECTORS; k++)
+        for (int i = -1; i < (k % 4 ? 2 : 5); i++) {
+            struct selector by = selectors[k];
+            struct vlqa_answer a;
+            r.session->pass_rows = i < 0 ? SESSION_PASS_ROWS : cuts[i];
+            by.query = VLQA_QUERY_LAST; /* rows that ask are of one batch */
+            a = select_rows(r.session, &by, 0.2f, i < 0 ? &whole : &cut);
+            REQUIRE(a.rows_total <= (int)sizeof chosen);
+            if (i < 0) memcpy(chosen, a.row_selected, (size_t)a.rows_total);
+            CHECK(i < 0 || memcmp(&whole, &cut, sizeof whole) == 0);
+            CHECK(memcmp(chosen, a.row_selected, (size_t)a.rows_total) == 0);
+        }
     run_close(&r);
 }
 
-TEST(layers_that_the_model_lacks_are_refused)
+static void ask_about(struct vlqa_session *s, const char *picture)
 {
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
-    o.score_layers[0] = 0x101;
-    check_refused(&o, "score_layers has layer 8, the model has 0 to 7");
-    o.score_layers[1] = (uint64_t)1 << 63;
-    check_refused(&o, "score_layers has layer 127, the model has 0 to 7");
+    static struct steps steps;
+    CHECK(vlqa_session_clear(s) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, picture) == VLQA_OK);
+    select_rows(s, &none, 0, &steps);
+    CHECK(vlqa_session_clear(s) == VLQA_OK);
+}
+
+TEST(the_order_in_which_chunks_were_made_changes_nothing)
+{
+    static struct steps first, second;
+    static uint8_t chosen[512];
+    struct run fresh, kept;
+    REQUIRE(run_open(&fresh, VLQA_DTYPE_BF16) && run_open(&kept, VLQA_DTYPE_BF16));
+    ask_about(kept.session, SAMPLE("02"));
+    ask_about(kept.session, SAMPLE("05"));
+    add(fresh.session, 1);
+    add(kept.session, 1);
+    for (int k = 0; k < N_SELECTORS; k++) {
+        struct vlqa_answer a = select_rows(fresh.session, &selectors[k], 0.2f, &first);
+        REQUIRE(a.rows_total <= (int)sizeof chosen);
+        memcpy(chosen, a.row_selected, (size_t)a.rows_total);
+        a = select_rows(kept.session, &selectors[k], 0.2f, &second);
+        CHECK(memcmp(&first, &second, sizeof first) == 0);
+        CHECK(memcmp(chosen, a.row_selected, (size_t)a.rows_total) == 0);
+    }
+    run_close(&fresh);
+    run_close(&kept);
+}
+
+TEST(no_selector_allocates_when_warm)
+{
+    static struct steps steps;
+    struct run r;
+    uint64_t before;
+    REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
+    add(r.session, 1);
+    select_rows(r.session, &none, 0, &steps);
+    before = heap_calls();
+    for (int k = 0; k < N_SELECTORS; k++)
+        select_rows(r.session, &selectors[k], 0.2f, &steps);
+    CHECK_EQ(heap_calls() - before, 0);
+    run_close(&r);
 }
 
 int main(int argc, char **argv)
