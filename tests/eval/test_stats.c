@@ -116,6 +116,10 @@ TEST(paired_scores_tell_noise_from_a_difference)
     p = stats_compare(a, b, N, 1, room);
     CHECK(p.is_noise && p.only_a == 19 && p.p > 0.9);
     for (int i = 0; i < N; i++)
+        b[i] = i % 2 || i < 10; /* 5 become right: too few for the test alone */
+    p = stats_compare(a, b, N, 1, room);
+    CHECK(p.is_noise && p.difference.low > 0 && near(p.p, 2.0 / 32));
+    for (int i = 0; i < N; i++)
         b[i] = a[i] / 2 + 0.3; /* parts of a point: the interval alone */
     p = stats_compare(a, b, N, 1, room);
     CHECK(!p.is_binary && !p.is_noise && near(p.difference.value, 0.05));
