@@ -1,7 +1,7 @@
 /* cmd_ask.c - the verb ask: images, texts and a question in, an answer out. */
 #include "base/file.h"
 #include "base/heap.h"
-#include "eval/cache_flags.h"
+#include "eval/calibration.h"
 #include "eval/document.h"
 #include "eval/explain.h"
 #include "eval/reuse_flags.h"
@@ -46,6 +46,13 @@ static int check_args(struct ask *a)
     return CLI_OK;
 }
 
+static int find_layers(struct ask *a)
+{
+    vlqa_status status =
+        calibration_apply(&a->cli.env, &a->args.cache, a->engine, &a->args.reuse.layers);
+    return status == VLQA_OK ? CLI_OK : cli_fail(&a->cli, status, a->cli.env.message);
+}
+
 static int open_all(struct ask *a)
 {
     struct vlqa_engine_options options = vlqa_engine_options_default();
@@ -57,7 +64,7 @@ static int open_all(struct ask *a)
     code = cli_open_engine(&a->cli, &options, &a->engine);
     if (code == CLI_OK) code = cli_open_session(&a->cli, a->engine, a->args.max_rows, &a->session);
     a->load_ms = env_ms() - start;
-    return code;
+    return code == CLI_OK ? find_layers(a) : code;
 }
 
 /* ---- the answer ---- */

@@ -1,5 +1,6 @@
 /* cmd_study.c - the verb study: how near each way to reuse stored chunks comes to full prefill. */
 #include "base/heap.h"
+#include "eval/calibration.h"
 #include "eval/study.h"
 #include "eval/verbs.h"
 
@@ -38,24 +39,13 @@ static int next_word(struct words *w)
     return 1;
 }
 
-/* *at: where it stands; a method is run once. */
-static vlqa_status add_method(struct study *s, const struct method *m, int *at)
-{
-    for (*at = 0; *at < s->n_methods; ++*at)
-        if (strcmp(s->method[*at].name, m->name) == 0) return VLQA_OK;
-    if (s->n_methods == STUDY_METHODS)
-        return env_fail(&s->cli.env, VLQA_ELIMIT, "--methods: more than %d", STUDY_METHODS);
-    s->method[s->n_methods++] = *m;
-    return VLQA_OK;
-}
-
 static vlqa_status parse_methods(struct study *s, const char *option, const char *list, int *at)
 {
     struct words w = {.at = list};
     while (next_word(&w)) {
         struct method m;
         TRY(method_parse(&s->cli.env, option, w.word, &m));
-        TRY(add_method(s, &m, at));
+        TRY(study_add_method(s, &m, at));
     }
     return VLQA_OK;
 }
@@ -108,35 +98,28 @@ static vlqa_status parse_lists(struct study *s)
     return VLQA_OK;
 }
 
-/* Each method with a score becomes one for each layer. */
-static vlqa_status expand_layers(struct study *s)
+static vlqa_status check_layers(struct study *s)
 {
-    struct method list[STUDY_METHODS];
-    int n = s->n_methods, at;
-    memcpy(list, s->method, sizeof list);
-    s->n_methods = 0;
-    for (int i = 0; i < n; i++) {
-        struct method m = list[i];
-        TRY(add_method(s, &m, &at));
-        for (int layer = 0; method_has_layers(&m) && layer < s->info.layers; layer++) {
-            snprintf(m.name, sizeof m.name, "%.48s/%d", list[i].name, layer);
-            m.args.layers = (struct reuse_layers){{0, 0}};
-            reuse_add_layer(&m.args.layers, layer);
-            TRY(add_method(s, &m, &at));
-        }
+    for (int i = 0; i < s->n_methods; i++) {
+        struct method *m = &s->method[i];
+        TRY(calibration_apply(&s->cli.env, &s->args.cache, s->engine, &m->args.layers));
+        if (reuse_layers_end(&m->args.layers) > s->info.layers)
+            return env_fail(&s->cli.env, VLQA_EUSAGE, "--methods: %s: the model has layers 0 to %d",
+                            m->name, s->info.layers - 1);
     }
     return VLQA_OK;
 }
 
-static vlqa_status check_layers(struct study *s)
+static vlqa_status complete_methods(struct study *s)
 {
-    for (int i = 0; i < s->n_methods; i++)
-        if (reuse_layers_end(&s->method[i].args.layers) > s->info.layers)
-            return env_fail(&s->cli.env, VLQA_EUSAGE, "--methods: %s: the model has layers 0 to %d",
-                            s->method[i].name, s->info.layers - 1);
-    if (s->args.calibrate) TRY(expand_layers(s));
+    TRY(check_layers(s));
+    if (s->args.calibrate) {
+        TRY(calibration_check(&s->cli.env, &s->args.cache));
+        TRY(study_expand_layers(s));
+    }
     if (s->args.against) TRY(parse_methods(s, "--against", s->args.against, &s->against));
-    return VLQA_OK;
+    s->room = s->n_methods + (s->args.calibrate ? s->info.layers : 0);
+    return check_layers(s);
 }
 
 /* ---- one question ---- */
@@ -302,7 +285,7 @@ static int ask_method(struct study *s, int index, int cut, int method, int ratio
 static int ask_methods(struct study *s, int index, int cut)
 {
     int code = CLI_OK;
-    for (int m = 0; m < s->n_methods; m++)
+    for (int m = s->first_method; m < s->n_methods; m++)
         for (int r = 0; r < s->n_ratios && code == CLI_OK; r++)
             if (r && !method_has_ratio(&s->method[m]))
                 *study_outcome(s, index, cut, m, r) = *study_outcome(s, index, cut, m, 0);
@@ -327,7 +310,7 @@ static int run_question(struct study *s, int index)
 
 static vlqa_status allocate(struct study *s)
 {
-    size_t outcomes = (size_t)s->n_questions * (size_t)s->n_cuts * (size_t)s->n_methods *
+    size_t outcomes = (size_t)s->n_questions * (size_t)s->n_cuts * (size_t)s->room *
                       (size_t)s->n_ratios * sizeof *s->outcome;
     size_t tokens = (size_t)s->args.max_tokens;
     size_t logits = tokens * (size_t)s->info.vocab * sizeof *s->logits;
@@ -351,7 +334,7 @@ static int open_all(struct study *s)
     if (code != CLI_OK) return code;
     s->bar = s->cli.bar;
     s->cli.bar.enabled = 0; /* ours goes over all questions */
-    status = check_layers(s);
+    status = complete_methods(s);
     if (status == VLQA_OK) status = allocate(s);
     if (status == VLQA_OK && s->args.lines && !(s->lines = fopen(s->args.lines, "w")))
         status = env_fail(&s->cli.env, VLQA_EIO, "%s: %s", s->args.lines, strerror(errno));
@@ -367,16 +350,34 @@ static int close_lines(struct study *s)
         s, env_fail(&s->cli.env, VLQA_EIO, "%s: not written: %s", s->args.lines, strerror(errno)));
 }
 
+static int run_questions(struct study *s)
+{
+    int code = CLI_OK;
+    for (int i = 0; i < s->n_questions && code == CLI_OK; i++)
+        code = run_question(s, i);
+    progress_clear(&s->bar);
+    return code;
+}
+
+/* Sets of layers are known when each was tried alone. */
+static int run_sets(struct study *s)
+{
+    vlqa_status status;
+    s->first_method = s->n_methods;
+    status = study_add_sets(s);
+    return status == VLQA_OK ? run_questions(s) : failed_here(s, status);
+}
+
 static int study(struct study *s)
 {
     vlqa_status status = parse_lists(s);
     int code = status == VLQA_OK ? open_all(s) : failed_here(s, status);
-    for (int i = 0; i < s->n_questions && code == CLI_OK; i++)
-        code = run_question(s, i);
-    progress_clear(&s->bar);
+    if (code == CLI_OK) code = run_questions(s);
+    if (code == CLI_OK && s->args.calibrate) code = run_sets(s);
     if (code == CLI_OK) code = close_lines(s);
     if (code != CLI_OK) return code;
     status = study_print(s);
+    if (status == VLQA_OK && s->args.calibrate) status = study_keep_layers(s);
     return status == VLQA_OK ? cli_flush() : failed_here(s, status);
 }
 
@@ -430,7 +431,9 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "against", .value = "METHOD", FIELD(against),
      .help = "print paired differences to this one, too"},
     {ARG_FLAG, .name = "calibrate", FIELD(calibrate),
-     .help = "methods with layers by each layer alone, too"},
+     .help = "methods with layers by each layer alone, too; of the first of them the best set of "
+             "layers is kept for --score-layers calibrated"},
+    CACHE_DIR_ARG(struct study_args, cache),
     {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(seed),
      .help = "of the bootstrap and of random rows"},
     CLI_COMPUTE_ARGS,
@@ -462,7 +465,8 @@ const struct verb verb_study = {
              "prefill first and is a bound, no saving. Behind infoflow, prophet and oracle\n"
              "come, each after a slash, what is left out at will:\n"
              "the rows that ask (suffix, question, last), the score (norm, mass, max, entropy,\n"
-             "vatp, combined; of infoflow alone) and the layers (all, 5, 4-6, 3+5-7).\n"
+             "vatp, combined; of infoflow alone) and the layers (all, 5, 4-6, 3+5-7,\n"
+             "calibrated).\n"
              "Behind all but none, full and the releases: taper:T and dilate:N, behind\n"
              "cacheblend and kvshare check:LIST, behind kvshare refresh:K:N, as options of ask.\n"
              "\n"

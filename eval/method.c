@@ -48,7 +48,7 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
     else if (!reuse_read_layers(word, &out->args.layers))
         return env_fail(env, VLQA_EUSAGE,
                         "%s: %s: %s is none of suffix, question, last, draft:N; norm, mass, max, "
-                        "entropy, vatp, combined, eq7; layers as all, 5, 4-6 or 3+5-7",
+                        "entropy, vatp, combined, eq7; layers as all, 5, 4-6, 3+5-7 or calibrated",
                         option, out->name, word);
     return VLQA_OK;
 }

@@ -10,7 +10,7 @@
 #include "eval/reuse_flags.h"
 
 struct method {
-    char name[64]; /* as it was written */
+    char name[320]; /* as it was written */
     enum vlqa_reuse reuse;
     struct reuse_args args; /* all but ratio and chunks */
 };

@@ -98,11 +98,25 @@ int reuse_read_text(const char *text, void *field)
     return args_number(text, 1, 1 << 20, &end, &out->rows) && !*end;
 }
 
+void reuse_write_layers(const struct reuse_layers *layers, char comma, char *out, size_t cap)
+{
+    size_t n = 0;
+    out[0] = 0;
+    for (int i = 0, last; i < REUSE_MAX_LAYERS && n < cap; i = last + 1) {
+        last = i;
+        if (!reuse_has_layer(layers, i)) continue;
+        while (last + 1 < REUSE_MAX_LAYERS && reuse_has_layer(layers, last + 1))
+            last++;
+        if (n) out[n++] = comma;
+        n += (size_t)snprintf(out + n, cap - n, last > i ? "%d-%d" : "%d", i, last);
+    }
+}
+
 int reuse_read_list(const char *text, void *field)
 {
     struct reuse_layers *out = field;
     const int most = REUSE_MAX_LAYERS - 1;
-    *out = (struct reuse_layers){{0, 0}};
+    *out = (struct reuse_layers){.calibrated = 0};
     for (const char *end;; text = end + 1) {
         int first, last;
         if (!args_number(text, 0, most, &end, &first)) return 0;
@@ -116,9 +130,9 @@ int reuse_read_list(const char *text, void *field)
 
 int reuse_read_layers(const char *text, void *field)
 {
-    if (strcmp(text, "all") != 0) return reuse_read_list(text, field);
-    *(struct reuse_layers *)field = (struct reuse_layers){{0, 0}};
-    return 1;
+    struct reuse_layers *out = field;
+    *out = (struct reuse_layers){.calibrated = strcmp(text, "calibrated") == 0};
+    return out->calibrated || strcmp(text, "all") == 0 || reuse_read_list(text, field);
 }
 
 int reuse_read_refresh(const char *text, void *field)

@@ -23,6 +23,7 @@ struct reuse_args {
     } query;
     struct reuse_layers {
         uint64_t set[2]; /* as in vlqa_ask_options */
+        int calibrated;  /* those that are kept for the model; calibration_apply finds them */
     } layers, check;     /* none: all; none: layer 1 */
     struct reuse_refresh {
         int every, rows;
@@ -43,11 +44,14 @@ const char *reuse_strategy(const struct reuse_args *args);
 int reuse_read_chunk(const char *text, void *field);
 /* "256", "passage", "passage:64" */
 int reuse_read_text(const char *text, void *field);
-/* "5", "3-7", "3,5-7" or, where commas stand for something else, "3+5-7"; layers: or "all". */
+/* "5", "3-7", "3,5-7" or, where commas stand for something else, "3+5-7"; layers: or "all",
+ * "calibrated". */
 int reuse_read_list(const char *text, void *field);
 int reuse_read_layers(const char *text, void *field);
 /* "4:8": after every 4 tokens 8 rows. */
 int reuse_read_refresh(const char *text, void *field);
+/* The other way, with `comma` between; cut at cap. */
+void reuse_write_layers(const struct reuse_layers *layers, char comma, char *out, size_t cap);
 void reuse_add_layer(struct reuse_layers *layers, int layer);
 int reuse_has_layer(const struct reuse_layers *layers, int layer); /* of an empty set none */
 int reuse_layers_end(const struct reuse_layers *layers);           /* behind the last; 0: empty */
@@ -177,9 +181,10 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
          .value = "LIST",                                                                     \
          .fallback = "all",                                                                   \
          .read = reuse_read_layers,                                                           \
-         .form = "all or a list of layers and ranges from 0 to 127, as 3,5-7",                \
+         .form = "all, calibrated or a list of layers and ranges from 0 to 127, as 3,5-7",    \
          .offset = offsetof(type, member.layers),                                             \
-         .help = "layers whose attention counts: all, or a list as 3,5-7"},                   \
+         .help = "layers whose attention counts: all, a list as 3,5-7, or calibrated: those " \
+                 "that vlqa study --calibrate kept"},                                         \
         {ARG_INT,                                                                             \
          .name = "dilate",                                                                    \
          .value = "N",                                                                        \

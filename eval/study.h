@@ -2,14 +2,14 @@
 #ifndef EVAL_STUDY_H
 #define EVAL_STUDY_H
 
-#include "eval/cli.h"
+#include "eval/cache_flags.h"
 #include "eval/method.h"
 #include "eval/questions.h"
 #include "eval/stats.h"
 
 #include <stdio.h>
 
-#define STUDY_METHODS 64
+#define STUDY_METHODS 320
 #define STUDY_RATIOS 16
 #define STUDY_CUTS 16
 
@@ -35,6 +35,7 @@ struct study_args {
     const char *questions, *methods, *ratios, *chunks, *lines, *against;
     int limit, max_tokens, calibrate, max_rows;
     struct reuse_text text;
+    struct cache_args cache; /* its directory alone: for calibrations */
     uint64_t seed;
 };
 
@@ -49,12 +50,14 @@ struct study {
         struct reuse_chunk chunk;
     } cut[STUDY_CUTS];
     int n_methods, n_ratios, n_cuts, n_questions;
-    int against; /* method, or -1 */
+    int against;                  /* method, or -1 */
+    int room;                     /* for methods, those of sets included */
+    int first_method, calibrated; /* of those that are run now; the one that is calibrated */
     struct vlqa_engine *engine;
     struct vlqa_session *session;
     struct vlqa_model_info info;
     struct reference *reference; /* [n_questions] */
-    struct outcome *outcome;     /* [n_questions, n_cuts, n_methods, n_ratios] */
+    struct outcome *outcome;     /* [n_questions, n_cuts, room, n_ratios] */
     struct progress bar;
     FILE *lines; /* of --json */
 
@@ -69,10 +72,18 @@ static inline struct outcome *study_outcome(const struct study *s, int question,
                                             int method, int ratio)
 {
     size_t at = (size_t)question * (size_t)s->n_cuts + (size_t)cut;
-    at = (at * (size_t)s->n_methods + (size_t)method) * (size_t)s->n_ratios;
+    at = (at * (size_t)s->room + (size_t)method) * (size_t)s->n_ratios;
     return &s->outcome[at + (size_t)ratio];
 }
 
+/* *at: where it stands; a method is run once. */
+vlqa_status study_add_method(struct study *s, const struct method *m, int *at);
+/* Behind each method with layers come its layers one by one. */
+vlqa_status study_expand_layers(struct study *s);
+/* The best two layers of the first of them together, the best three, ... all but one. */
+vlqa_status study_add_sets(struct study *s);
+/* Keeps what of all these has the lowest mean KL, and says so. */
+vlqa_status study_keep_layers(struct study *s);
 /* Tables of all that was run, to standard output. */
 vlqa_status study_print(struct study *s);
 

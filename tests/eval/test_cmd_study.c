@@ -142,9 +142,9 @@ TEST(questions_about_one_document_come_together)
 
 TEST(calibration_tells_each_layer)
 {
-    struct run *r =
-        vlqa(ARGS(STUDY, SAMPLES "questions.jsonl", "--limit", "1", "--methods", "infoflow/last",
-                  "--ratios", "0.1", "--chunk", "grid:2", "--calibrate", "--against", "none"));
+    struct run *r = vlqa(ARGS(STUDY, SAMPLES "questions.jsonl", "--limit", "1", "--methods",
+                              "infoflow/last", "--ratios", "0.1", "--chunk", "grid:2",
+                              "--calibrate", "--against", "none", "--cache-dir", "one"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->out, "\ninfoflow/last   ");
     CHECK_HAS(r->out, "\ninfoflow/last/0 ");
@@ -152,6 +152,66 @@ TEST(calibration_tells_each_layer)
     CHECK(!strstr(r->out, "infoflow/last/8"));
     CHECK_HAS(r->out, "mean KL less that of none");
     CHECK_HAS(r->out, "+0.000 [+0.000, +0.000]");
+}
+
+#define CALIBRATED "--reuse", "infoflow", "--chunk", "grid:2", "--score-layers", "calibrated"
+#define ASK                                                                                      \
+    "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", "1", "--image", SAMPLES "05.png", "-p", \
+        "What is the value of February?"
+
+static char name[512], kept[2048];
+
+/* Where a study says that it kept the layers: relative to where it ran. */
+static void find_kept(const char *out)
+{
+    const char *at = strstr(out, "; kept in ");
+    REQUIRE(at);
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(at + 10, "\n"), at + 10);
+    CHECK(get_file(name, kept, sizeof kept) > 0);
+}
+
+static void ask_calibrated(const char *contents, int code, const char *part)
+{
+    struct run *r;
+    if (contents) put_text(name, contents);
+    r = vlqa(ARGS(ASK, CALIBRATED, "--cache-dir", "deep/kept"));
+    CHECK_EQ(r->code, code);
+    CHECK_HAS(code ? r->err : r->out, part);
+}
+
+TEST(calibrated_layers_are_kept_for_their_model)
+{
+    char other[2048];
+    struct run *r = vlqa(ARGS(ASK, CALIBRATED, "--cache-dir", "deep/kept"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "no layers are calibrated for this model: deep/kept/calibration-");
+    CHECK_HAS(r->err, "vlqa study QUESTIONS --calibrate");
+    r = vlqa(ARGS(STUDY, SAMPLES "questions.jsonl", "--limit", "2", "--methods", "infoflow",
+                  "--ratios", "0.05", "--chunk", "grid:2", "--calibrate", "--cache-dir",
+                  "deep/kept"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "\ncalibrated layers ");
+    find_kept(r->out);
+    CHECK_HAS(kept, "\"format\":\"vlqa calibration 1\"");
+    ask_calibrated(NULL, 0, "27k\n");
+    r = vlqa(ARGS("cache", "verify", "--cache-dir", "deep/kept"));
+    CHECK_EQ(r->code, 0); /* it is no record, and no damaged one */
+    r = vlqa(ARGS(STUDY, SAMPLES "questions.jsonl", "--limit", "1", "--methods",
+                  "infoflow/calibrated", "--ratios", "0.05", "--chunk", "grid:2", "--cache-dir",
+                  "deep/kept"));
+    CHECK_EQ(r->code, 0);
+    ask_calibrated("{\"format\":\"vlqa calibration 1\",\"model\":\"0123\",\"layers\":[3]}", 1,
+                   "is of model 0123, expected 20100ea4");
+    ask_calibrated("{\"format\":\"vlqa calibration 2\",\"model\":\"0123\"}", 1,
+                   "format is \"vlqa calibration 2\", expected");
+    ask_calibrated("{\"format\":", 1, "calibration-");
+    snprintf(other, sizeof other, "%s", kept);
+    memcpy(strstr(other, "\"layers\":["), "\"layerz\":[", 10);
+    ask_calibrated(other, 1, "layers");
+    ask_calibrated(kept, 0, "27k\n");
+    r = vlqa(ARGS(ASK, CALIBRATED, "--no-cache"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "not with --no-cache");
 }
 
 static void check_wrong(int code, const char *part, const char *const *args)
@@ -172,6 +232,10 @@ TEST(wrong_usage_is_told)
     check_wrong(2, "1.5 is no number", ARGS(STUDY, ASKED, "--ratios", "0.1,1.5"));
     check_wrong(2, "--ratios: none given", ARGS(STUDY, ASKED, "--ratios", ""));
     check_wrong(2, "--chunk: grid:0 is none", ARGS(STUDY, ASKED, "--chunk", "grid:2,grid:0"));
+    check_wrong(2, "none of --methods has layers",
+                ARGS(STUDY, ASKED, "--methods", "epic", "--calibrate", "--cache-dir", "one"));
+    check_wrong(2, "no home for the cache", ARGS(STUDY, ASKED, "--methods", "infoflow/calibrated"));
+    check_wrong(2, "no home for the cache", ARGS(STUDY, ASKED, "--calibrate"));
     check_wrong(2, "--against: x is none", ARGS(STUDY, ASKED, "--against", "x"));
     check_wrong(1, "none.jsonl", ARGS(STUDY, "none.jsonl"));
     check_wrong(1, "no/file", ARGS(STUDY, ASKED, "--json", "no/file"));
