@@ -3,47 +3,18 @@
 #define TESTS_FUSION_PLACEMENT_LAB_H
 
 #include "base/heap.h"
-#include "fusion/session.h"
-#include "tests/check.h"
+#include "tests/fusion/sample_lab.h"
 
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
-#define VOCAB 1280
-#define QUESTION "What is the value of February?"
 #define GRID_H 7 /* of sample 05, right behind a prefix of 4 rows */
 #define GRID_W 10
 #define PREFIX 4
 
-struct run {
-    struct vlqa_engine *engine;
-    struct vlqa_session *session;
-};
-
 static inline int run_open(struct run *r, enum vlqa_dtype dtype)
 {
     struct vlqa_engine_options eo = vlqa_engine_options_default();
-    struct vlqa_session_options so = vlqa_session_options_default();
-    eo.model = MODEL;
     eo.dtype = dtype;
     eo.threads = 2;
-    so.max_rows = 640;
-    r->session = NULL;
-    if (vlqa_engine_open(&eo, &r->engine) == VLQA_OK &&
-        vlqa_session_open(r->engine, &so, &r->session) == VLQA_OK)
-        return 1;
-    CHECK_FAIL("%s %s", vlqa_engine_message(r->engine), vlqa_message(r->session));
-    return 0;
-}
-
-static inline void run_close(struct run *r)
-{
-    vlqa_session_close(r->session);
-    vlqa_engine_close(r->engine);
-}
-
-static inline void add_image(struct vlqa_session *s, const char *path)
-{
-    CHECK(vlqa_add_image_file(s, path) == VLQA_OK);
+    return run_start(r, eo, 640);
 }
 
 static const char note[] = "The note says: A means Apples and B means Bananas, sold in the north.";

@@ -3,40 +3,16 @@
 #ifndef TESTS_FUSION_SELECTOR_LAB_H
 #define TESTS_FUSION_SELECTOR_LAB_H
 
-#include "fusion/session.h"
-#include "tests/check.h"
+#include "tests/fusion/sample_lab.h"
 
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
-#define VOCAB 1280
 #define LAYERS 8
-#define QUESTION "What is the value of February?"
-
-struct run {
-    struct vlqa_engine *engine;
-    struct vlqa_session *session;
-};
 
 static inline int run_open(struct run *r, enum vlqa_dtype dtype)
 {
     struct vlqa_engine_options eo = vlqa_engine_options_default();
-    struct vlqa_session_options so = vlqa_session_options_default();
-    eo.model = MODEL;
     eo.dtype = dtype;
     eo.threads = 1;
-    so.max_rows = 320;
-    r->session = NULL;
-    if (vlqa_engine_open(&eo, &r->engine) != VLQA_OK)
-        CHECK_FAIL("engine: %s", vlqa_engine_message(r->engine));
-    else if (vlqa_session_open(r->engine, &so, &r->session) != VLQA_OK)
-        CHECK_FAIL("session: %s", vlqa_message(r->session));
-    return !check_failures;
-}
-
-static inline void run_close(struct run *r)
-{
-    vlqa_session_close(r->session);
-    vlqa_engine_close(r->engine);
+    return run_start(r, eo, 320);
 }
 
 /* A picture of 7 x 10 rows, and with `many` a text and a second one. */

@@ -1,44 +1,15 @@
 /* test_auto.c - reuse that decides by itself: exact where that is free, repaired behind, full when
  * in doubt. */
-#include "fusion/session.h"
-#include "tests/check.h"
+#include "tests/fusion/sample_lab.h"
 
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
-#define VOCAB 1280
-
-static const char *const questions[] = {"What is the value of February?", "What is the title?"};
-
-struct run {
-    struct vlqa_engine *engine;
-    struct vlqa_session *session;
-};
-
-static int open_session(struct run *r)
-{
-    struct vlqa_session_options so = vlqa_session_options_default();
-    so.max_rows = 640;
-    if (vlqa_session_open(r->engine, &so, &r->session) == VLQA_OK) return 1;
-    CHECK_FAIL("session: %s", vlqa_message(r->session));
-    return 0;
-}
+static const char *const questions[] = {QUESTION, "What is the title?"};
 
 static int run_open(struct run *r, int no_cache)
 {
     struct vlqa_engine_options eo = vlqa_engine_options_default();
-    eo.model = MODEL;
     eo.threads = 1;
     eo.no_cache = no_cache;
-    r->session = NULL;
-    if (vlqa_engine_open(&eo, &r->engine) == VLQA_OK) return open_session(r);
-    CHECK_FAIL("engine: %s", vlqa_engine_message(r->engine));
-    return 0;
-}
-
-static void run_close(struct run *r)
-{
-    vlqa_session_close(r->session);
-    vlqa_engine_close(r->engine);
+    return run_start(r, eo, 640);
 }
 
 /* The session afterwards has one image, or three with a document between them. */

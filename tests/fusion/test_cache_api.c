@@ -1,7 +1,7 @@
 /* test_cache_api.c - the public side of reuse: warming, what answers tell, directories of records.
  */
 #include "base/heap.h"
-#include "tests/check.h"
+#include "tests/fusion/sample_lab.h"
 #include "tests/vision/make_image.h"
 
 #include "include/vlqa.h"
@@ -10,41 +10,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
-#define VOCAB 1280
-#define QUESTION "What is the value of February?"
-
 static char dir[] = "/tmp/vlqa-cache-XXXXXX";
-
-struct run {
-    struct vlqa_engine *engine;
-    struct vlqa_session *session;
-};
 
 static int run_open(struct run *r, const char *salt, int64_t disk_bytes)
 {
     struct vlqa_engine_options eo = vlqa_engine_options_default();
-    struct vlqa_session_options so = vlqa_session_options_default();
-    eo.model = MODEL;
     eo.dtype = VLQA_DTYPE_F32;
     eo.threads = 2;
     eo.cache_dir = dir;
     eo.cache_salt = salt;
     eo.cache_disk_bytes = disk_bytes;
-    so.max_rows = 640;
-    r->session = NULL;
-    if (vlqa_engine_open(&eo, &r->engine) == VLQA_OK &&
-        vlqa_session_open(r->engine, &so, &r->session) == VLQA_OK)
-        return 1;
-    CHECK_FAIL("%s %s", vlqa_engine_message(r->engine), vlqa_message(r->session));
-    return 0;
-}
-
-static void run_close(struct run *r)
-{
-    vlqa_session_close(r->session);
-    vlqa_engine_close(r->engine);
+    return run_start(r, eo, 640);
 }
 
 static const char note[] = "The note says: A means Apples and B means Bananas, sold in the north.";

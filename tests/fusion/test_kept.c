@@ -1,47 +1,25 @@
 /* test_kept.c - what a chunk leaves in the KV, from memory, from disk and from another process, in
  * the format of the KV and in eight bits; and what the eight bits cost. */
-#include "fusion/session.h"
-#include "tests/check.h"
+#include "tests/fusion/sample_lab.h"
 
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
-#define VOCAB 1280
 #define KV_BYTES ((size_t)1 << 22)
-
-struct run {
-    struct vlqa_engine *engine;
-    struct vlqa_session *session;
-};
 
 /* Two pictures behind each other are in it. */
 static int run_open(struct run *r, enum vlqa_dtype dtype, enum vlqa_dtype kv, const char *dir)
 {
     struct vlqa_engine_options eo = vlqa_engine_options_default();
-    struct vlqa_session_options so = vlqa_session_options_default();
-    eo.model = MODEL;
     eo.dtype = dtype;
     eo.kv_dtype = kv;
     eo.threads = 1;
     eo.cache_dir = dir;
-    so.max_rows = 512;
-    r->session = NULL;
-    if (vlqa_engine_open(&eo, &r->engine) == VLQA_OK &&
-        vlqa_session_open(r->engine, &so, &r->session) == VLQA_OK &&
-        vlqa_add_image_file(r->session, SAMPLE("05")) == VLQA_OK &&
-        vlqa_add_image_file(r->session, SAMPLE("02")) == VLQA_OK)
-        return 1;
-    CHECK_FAIL("%s %s", vlqa_engine_message(r->engine), vlqa_message(r->session));
-    return 0;
-}
-
-static void run_close(struct run *r)
-{
-    vlqa_session_close(r->session);
-    vlqa_engine_close(r->engine);
+    if (!run_start(r, eo, 512)) return 0;
+    add_image(r->session, SAMPLE("05"));
+    add_image(r->session, SAMPLE("02"));
+    return !check_failures;
 }
 
 struct left { /* what a question left behind */

@@ -4,44 +4,21 @@
  *   test_fusion_parity --write FILE    the tensors that the reading starts from */
 #include "base/heap.h"
 #include "base/safetensors.h"
-#include "fusion/session.h"
-#include "tests/check.h"
+#include "tests/fusion/sample_lab.h"
 
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define PICTURE VLQA_SOURCE_DIR "/assets/samples/05.png"
+#define PICTURE SAMPLE("05")
 #define FILE_NAME VLQA_SOURCE_DIR "/tests/golden/parity.safetensors"
-#define QUESTION "What is the value of February?"
-#define VOCAB 1280
 #define LAYERS 8
 #define MOST 640 /* rows */
 #define KV_COLS 128
 #define Q_COLS 256
 
-struct run {
-    struct vlqa_engine *engine;
-    struct vlqa_session *session;
-};
-
 static int run_open(struct run *r)
 {
     struct vlqa_engine_options eo = vlqa_engine_options_default();
-    struct vlqa_session_options so = vlqa_session_options_default();
-    eo.model = MODEL;
     eo.dtype = VLQA_DTYPE_F32;
     eo.threads = 2;
-    so.max_rows = MOST;
-    r->session = NULL;
-    if (vlqa_engine_open(&eo, &r->engine) == VLQA_OK &&
-        vlqa_session_open(r->engine, &so, &r->session) == VLQA_OK)
-        return 1;
-    CHECK_FAIL("%s %s", vlqa_engine_message(r->engine), vlqa_message(r->session));
-    return 0;
-}
-
-static void run_close(struct run *r)
-{
-    vlqa_session_close(r->session);
-    vlqa_engine_close(r->engine);
+    return run_start(r, eo, MOST);
 }
 
 static const char *const texts[] = {

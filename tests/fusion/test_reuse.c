@@ -1,53 +1,20 @@
 /* test_reuse.c - chunks that are kept, placed and repaired: what must hold to the last bit. */
 #include "base/heap.h"
-#include "fusion/session.h"
-#include "tests/check.h"
-
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png"
-#define VOCAB 1280
-#define QUESTION "What is the value of February?"
-
-struct run {
-    struct vlqa_engine *engine;
-    struct vlqa_session *session;
-};
-
-static struct vlqa_session *session_of(struct vlqa_engine *engine)
-{
-    struct vlqa_session_options so = vlqa_session_options_default();
-    struct vlqa_session *session;
-    so.max_rows = 640;
-    if (vlqa_session_open(engine, &so, &session) != VLQA_OK)
-        CHECK_FAIL("session: %s", vlqa_message(session));
-    return session;
-}
+#include "tests/fusion/sample_lab.h"
 
 static int run_open_kv(struct run *r, enum vlqa_dtype dtype, enum vlqa_dtype kv, const char *dir)
 {
     struct vlqa_engine_options eo = vlqa_engine_options_default();
     eo.kv_dtype = kv;
-    eo.model = MODEL;
     eo.dtype = dtype;
     eo.threads = 2;
     eo.cache_dir = dir;
-    r->session = NULL;
-    if (vlqa_engine_open(&eo, &r->engine) != VLQA_OK)
-        CHECK_FAIL("engine: %s", vlqa_engine_message(r->engine));
-    else
-        r->session = session_of(r->engine);
-    return !check_failures;
+    return run_start(r, eo, 640);
 }
 
 static int run_open(struct run *r, enum vlqa_dtype dtype, const char *dir)
 {
     return run_open_kv(r, dtype, VLQA_DTYPE_AUTO, dir);
-}
-
-static void run_close(struct run *r)
-{
-    vlqa_session_close(r->session);
-    vlqa_engine_close(r->engine);
 }
 
 static void add_one(struct vlqa_session *s)

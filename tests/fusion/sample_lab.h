@@ -1,0 +1,56 @@
+/* sample_lab.h - the default model over sample charts: what tests of questions and chunks share. */
+#ifndef TESTS_FUSION_SAMPLE_LAB_H
+#define TESTS_FUSION_SAMPLE_LAB_H
+
+#include "fusion/session.h"
+#include "tests/check.h"
+
+#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
+#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png" /* 05: 7 x 10 rows, 4 in front */
+#define VOCAB 1280
+#define QUESTION "What is the value of February?" /* of sample 05 */
+
+struct run {
+    struct vlqa_engine *engine;
+    struct vlqa_session *session;
+};
+
+static inline struct vlqa_session *session_of(struct vlqa_engine *engine, int max_rows)
+{
+    struct vlqa_session_options so = vlqa_session_options_default();
+    struct vlqa_session *session;
+    so.max_rows = max_rows;
+    if (vlqa_session_open(engine, &so, &session) != VLQA_OK)
+        CHECK_FAIL("session: %s", vlqa_message(session));
+    return session;
+}
+
+/* An engine for MODEL with these options, and a session. */
+static inline int run_start(struct run *r, struct vlqa_engine_options eo, int max_rows)
+{
+    eo.model = MODEL;
+    r->session = NULL;
+    if (vlqa_engine_open(&eo, &r->engine) != VLQA_OK)
+        CHECK_FAIL("engine: %s", vlqa_engine_message(r->engine));
+    else
+        r->session = session_of(r->engine, max_rows);
+    return !check_failures;
+}
+
+static inline void run_close(struct run *r)
+{
+    vlqa_session_close(r->session);
+    vlqa_engine_close(r->engine);
+}
+
+static inline void add_image(struct vlqa_session *s, const char *path)
+{
+    CHECK(vlqa_add_image_file(s, path) == VLQA_OK);
+}
+
+static inline void add_text(struct vlqa_session *s, const char *text)
+{
+    CHECK(vlqa_add_text(s, text, strlen(text)) == VLQA_OK);
+}
+
+#endif
