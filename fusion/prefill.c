@@ -268,7 +268,8 @@ static int nothing_stale(const struct ask *a)
     const struct layout *l = &a->layout;
     int stale = 0;
     for (int i = 0; i < l->n; i++)
-        stale += l->in_piece[i] && !l->exact[i] && a->selected[i] != 1;
+        stale += l->in_piece[i] && !l->exact[i] &&
+                 (a->selected[i] != 1 || a->depth[i] < a->s->kv.layers);
     return !stale && a->o.order == VLQA_ORDER_RASTER;
 }
 
@@ -303,7 +304,8 @@ static void settle(struct ask *a)
     int held = held_rows(a) >= a->layout.context_end;
     if (a->o.reuse != VLQA_REUSE_AUTO) return;
     a->o.reuse = held || a->s->engine->options.no_cache ? VLQA_REUSE_OFF : VLQA_REUSE_INFOFLOW;
-    if (!(a->o.adaptive > 0) && !a->o.geometry && !a->o.reorder) a->o.adaptive = AUTO_ADAPTIVE;
+    if (!(a->o.adaptive > 0) && !a->o.geometry && !a->o.reorder && !(a->o.taper > 0))
+        a->o.adaptive = AUTO_ADAPTIVE;
 }
 
 vlqa_status ask_prefill(struct ask *a)

@@ -181,6 +181,29 @@ TEST(taper_repairs_a_share_of_each_layer)
     run_close(&r);
 }
 
+/* All rows are chosen, but not all go through all layers. */
+TEST(all_rows_in_some_layers_are_not_exact)
+{
+    static const enum vlqa_reuse by[] = {VLQA_REUSE_INFOFLOW, VLQA_REUSE_AUTO};
+    struct run r;
+    REQUIRE(run_open(&r, VLQA_DTYPE_F32));
+    add(r.session, 0);
+    for (int i = 0; i < 2; i++) {
+        struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, 0);
+        struct vlqa_answer a = ask(r.session, &o);
+        int candidates = a.rows_selected;
+        CHECK(a.exact && candidates > 0);
+        r.session->n_held = 0; /* auto uses what is held */
+        o.reuse = by[i];
+        o.recompute_ratio = 0.5f;
+        o.taper = 1;
+        a = ask(r.session, &o);
+        CHECK_EQ(a.rows_selected, candidates);
+        CHECK(!a.exact);
+    }
+    run_close(&r);
+}
+
 /* The gradual filter: every row goes up to the first checked layer; from there on the share falls,
  * and who drops out stays out. */
 TEST(checked_layers_filter_step_by_step)
