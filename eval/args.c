@@ -302,6 +302,15 @@ static vlqa_status set_defaults(struct parser *p)
     return VLQA_OK;
 }
 
+int args_next_word(const char **list, char word[128])
+{
+    size_t bytes = strcspn(*list, ",");
+    if (!**list) return 0;
+    snprintf(word, 128, "%.*s", (int)bytes, *list);
+    *list += bytes + ((*list)[bytes] == ',');
+    return 1;
+}
+
 int args_cache_home(char *path, size_t cap)
 {
     const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");

@@ -70,6 +70,8 @@ struct verb {
 vlqa_status args_parse(struct env *env, const struct verb *verb, int argc, char **argv, void *out);
 /* A whole number of decimal digits alone, in [min, max]; *end is behind them. For ARG_FORM. */
 int args_number(const char *text, int min, int max, const char **end, int *out);
+/* The next of a list "a,b,c", cut at the size of word; *list is behind it. 0: there is none. */
+int args_next_word(const char **list, char word[128]);
 /* The user's cache home: $XDG_CACHE_HOME or else $HOME/.cache; 0: neither is an absolute path. */
 int args_cache_home(char *path, size_t cap);
 /* Help of one verb, at most 80 columns wide. */

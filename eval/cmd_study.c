@@ -25,26 +25,12 @@ static int failed_here(struct study *s, vlqa_status status)
 
 /* ---- what to run ---- */
 
-struct words { /* a list "a,b,c", one after the other */
-    const char *at;
-    char word[128];
-};
-
-static int next_word(struct words *w)
-{
-    size_t bytes = strcspn(w->at, ",");
-    if (!*w->at) return 0;
-    snprintf(w->word, sizeof w->word, "%.*s", (int)bytes, w->at);
-    w->at += bytes + (w->at[bytes] == ',');
-    return 1;
-}
-
 static vlqa_status parse_methods(struct study *s, const char *option, const char *list, int *at)
 {
-    struct words w = {.at = list};
-    while (next_word(&w)) {
+    char word[128];
+    while (args_next_word(&list, word)) {
         struct method m;
-        TRY(method_parse(&s->cli.env, option, w.word, &m));
+        TRY(method_parse(&s->cli.env, option, word, &m));
         TRY(study_add_method(s, &m, at));
     }
     return VLQA_OK;
@@ -52,13 +38,14 @@ static vlqa_status parse_methods(struct study *s, const char *option, const char
 
 static vlqa_status parse_ratios(struct study *s)
 {
-    struct words w = {.at = s->args.ratios};
-    while (next_word(&w)) {
+    const char *list = s->args.ratios;
+    char word[128];
+    while (args_next_word(&list, word)) {
         char *end;
-        double ratio = strtod(w.word, &end);
-        if (*end || end == w.word || !(ratio >= 0 && ratio <= 1))
+        double ratio = strtod(word, &end);
+        if (*end || end == word || !(ratio >= 0 && ratio <= 1))
             return env_fail(&s->cli.env, VLQA_EUSAGE, "--ratios: %s is no number from 0 to 1",
-                            w.word);
+                            word);
         if (s->n_ratios == STUDY_RATIOS)
             return env_fail(&s->cli.env, VLQA_ELIMIT, "--ratios: more than %d", STUDY_RATIOS);
         s->ratio[s->n_ratios++] = ratio;
@@ -68,16 +55,16 @@ static vlqa_status parse_ratios(struct study *s)
 
 static vlqa_status parse_cuts(struct study *s)
 {
-    struct words w = {.at = s->args.chunks};
-    while (next_word(&w)) {
+    const char *list = s->args.chunks;
+    char word[128];
+    while (args_next_word(&list, word)) {
         if (s->n_cuts == STUDY_CUTS)
             return env_fail(&s->cli.env, VLQA_ELIMIT, "--chunk: more than %d", STUDY_CUTS);
-        if (!reuse_read_chunk(w.word, &s->cut[s->n_cuts].chunk))
+        if (!reuse_read_chunk(word, &s->cut[s->n_cuts].chunk))
             return env_fail(
                 &s->cli.env, VLQA_EUSAGE,
-                "--chunk: %s is none of auto, image, grid:K, strips:K with K from 1 to 256",
-                w.word);
-        snprintf(s->cut[s->n_cuts].name, sizeof s->cut[0].name, "%.15s", w.word);
+                "--chunk: %s is none of auto, image, grid:K, strips:K with K from 1 to 256", word);
+        snprintf(s->cut[s->n_cuts].name, sizeof s->cut[0].name, "%.15s", word);
         s->n_cuts++;
     }
     return s->n_cuts ? VLQA_OK : env_fail(&s->cli.env, VLQA_EUSAGE, "--chunk: none given");

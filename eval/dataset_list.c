@@ -18,7 +18,12 @@ static void report_images(struct report *r, const struct dataset_item *item)
     report_close(r);
 }
 
-static void report_answers(struct report *r, const struct dataset_item *item)
+static void report_optional(struct report *r, const char *name, const char *text)
+{
+    if (text) report_string(r, name, text);
+}
+
+void dataset_report(struct report *r, const struct dataset_item *item)
 {
     char letter[2] = {item->letter, 0};
     if (item->n_options) {
@@ -30,11 +35,16 @@ static void report_answers(struct report *r, const struct dataset_item *item)
         report_close(r);
     }
     if (item->letter) report_string(r, "answer", letter);
-    if (item->letter || !item->n_answers) return;
-    report_open_list(r, "answers");
-    for (int i = 0; i < item->n_answers; i++)
-        report_text(r, NULL, item->answer[i].at, item->answer[i].bytes);
-    report_close(r);
+    if (!item->letter && item->n_answers) {
+        report_open_list(r, "answers");
+        for (int i = 0; i < item->n_answers; i++)
+            report_text(r, NULL, item->answer[i].at, item->answer[i].bytes);
+        report_close(r);
+    }
+    report_optional(r, "category", item->category);
+    report_optional(r, "split", item->split);
+    report_optional(r, "cycle_category", item->cycle);
+    report_optional(r, "dataset", item->dataset);
 }
 
 static void report_texts(struct report *r, const struct prompt_form *form,
@@ -47,11 +57,6 @@ static void report_texts(struct report *r, const struct prompt_form *form,
     for (int i = 0; i < item->n_texts; i++)
         report_string(r, NULL, item->text[i]);
     report_close(r);
-}
-
-static void report_optional(struct report *r, const char *name, const char *text)
-{
-    if (text) report_string(r, name, text);
 }
 
 static vlqa_status list_item(struct env *env, struct prompt_form *form,
@@ -67,11 +72,7 @@ static vlqa_status list_item(struct env *env, struct prompt_form *form,
     report_images(&r, item);
     report_texts(&r, form, item);
     report_string(&r, "prompt", prompt);
-    report_answers(&r, item);
-    report_optional(&r, "category", item->category);
-    report_optional(&r, "split", item->split);
-    report_optional(&r, "cycle_category", item->cycle);
-    report_optional(&r, "dataset", item->dataset);
+    dataset_report(&r, item);
     line = report_end(&r);
     if (!line) return env_no_memory(env, "row", 0);
     puts(line);

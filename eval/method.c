@@ -55,9 +55,15 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
 
 vlqa_status method_parse(struct env *env, const char *option, const char *text, struct method *out)
 {
+    const struct reuse_args defaults = {.score = find(reuse_scores, "max"), .refresh = {1, 4}};
+    return method_parse_over(env, option, text, &defaults, out);
+}
+
+vlqa_status method_parse_over(struct env *env, const char *option, const char *text,
+                              const struct reuse_args *base, struct method *out)
+{
     char words[sizeof out->name], *word, *slash = NULL;
-    *out = (struct method){
-        .reuse = VLQA_REUSE_OFF, .args.score = find(reuse_scores, "max"), .args.refresh = {1, 4}};
+    *out = (struct method){.reuse = VLQA_REUSE_OFF, .args = *base};
     if (strlen(text) < sizeof words) {
         memcpy(out->name, text, strlen(text));
         memcpy(words, out->name, sizeof words);

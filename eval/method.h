@@ -16,6 +16,9 @@ struct method {
 };
 
 vlqa_status method_parse(struct env *env, const char *option, const char *text, struct method *out);
+/* The settings left out are those of base. */
+vlqa_status method_parse_over(struct env *env, const char *option, const char *text,
+                              const struct reuse_args *base, struct method *out);
 int method_has_ratio(const struct method *m);  /* not: none, full */
 int method_has_layers(const struct method *m); /* infoflow, prophet, oracle */
 

@@ -66,24 +66,27 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
 #define REUSE_TEXT_FORM "N, passage or passage:N with N from 1 to 1048576"
 
 /* Rows of a table whose struct `type` has a struct reuse_args called `member`. */
-#define REUSE_CHUNK_ARGS(type, member)                                                           \
-    {ARG_FORM,                                                                                   \
-     .name = "chunk",                                                                            \
-     .value = "HOW",                                                                             \
-     .fallback = "auto",                                                                         \
-     .read = reuse_read_chunk,                                                                   \
-     .form = "auto, image, grid:K or strips:K with K from 1 to 256",                             \
-     .offset = offsetof(type, member.chunk),                                                     \
-     .help =                                                                                     \
-         "how images are cut: image (auto is that, for now), grid:K (K x K cells) or strips:K"}, \
-        {ARG_INT,                                                                                \
-         .name = "halo",                                                                         \
-         .value = "N",                                                                           \
-         .min = 0,                                                                               \
-         .max = 4096,                                                                            \
-         .fallback = "2",                                                                        \
-         .offset = offsetof(type, member.halo),                                                  \
-         .help = "make chunks in sight of what is before them, up to N cells or rows away"},     \
+#define REUSE_CHUNK_ARGS(type, member) REUSE_CUT_ARG(type, member), REUSE_LAYOUT_ARGS(type, member)
+
+#define REUSE_CUT_ARG(type, member)                                                            \
+    {                                                                                          \
+        ARG_FORM,                                                                              \
+            .name = "chunk", .value = "HOW", .fallback = "auto", .read = reuse_read_chunk,     \
+            .form = "auto, image, grid:K or strips:K with K from 1 to 256",                    \
+            .offset = offsetof(type, member.chunk),                                            \
+            .help = "how images are cut: image (auto is that, for now), grid:K (K x K cells) " \
+                    "or strips:K"                                                              \
+    }
+
+#define REUSE_LAYOUT_ARGS(type, member)                                                          \
+    {ARG_INT,                                                                                    \
+     .name = "halo",                                                                             \
+     .value = "N",                                                                               \
+     .min = 0,                                                                                   \
+     .max = 4096,                                                                                \
+     .fallback = "2",                                                                            \
+     .offset = offsetof(type, member.halo),                                                      \
+     .help = "make chunks in sight of what is before them, up to N cells or rows away"},         \
         {ARG_FORM,                                                                               \
          .name = "chunk-text",                                                                   \
          .value = "HOW",                                                                         \
@@ -100,7 +103,9 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
                             "by chunk, as published code has it"                                 \
     }
 
-#define REUSE_ARGS(type, member)                                                              \
+#define REUSE_ARGS(type, member) REUSE_ARGS_WITH(type, member, REUSE_CUT_ARG(type, member))
+/* The same with another row for --chunk. */
+#define REUSE_ARGS_WITH(type, member, ...)                                                    \
     {ARG_HEADING, .name = "Reuse of chunks"},                                                 \
         {ARG_CHOICE,                                                                          \
          .name = "reuse",                                                                     \
@@ -143,7 +148,7 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
          .offset = offsetof(type, member.taper),                                              \
          .help = "repair more rows in early layers and fewer in late ones: 1 goes from "      \
                  "twice the share to none"},                                                  \
-        REUSE_CHUNK_ARGS(type, member),                                                       \
+        __VA_ARGS__, REUSE_LAYOUT_ARGS(type, member),                                         \
         {ARG_CHOICE,                                                                          \
          .name = "geometry",                                                                  \
          .value = "NAME",                                                                     \

@@ -1,6 +1,7 @@
 /* row.c - JSON lines to rows of a metric, and back with a score. */
 #include "eval/row.h"
 
+#include "base/heap.h"
 #include "eval/pylist.h"
 
 #include <stdlib.h>
@@ -133,6 +134,42 @@ void row_free(struct row *row)
 {
     json_free(row->doc);
     row->doc = NULL;
+}
+
+/* ---- grades ---- */
+
+static vlqa_status arena_for(struct env *env, struct row_room *room, size_t bytes,
+                             struct arena *out)
+{
+    size_t need = row_scratch(bytes);
+    if (need > room->cap) {
+        row_room_free(room);
+        room->memory = heap_alloc(need);
+        if (!room->memory) return env_no_memory(env, "row", need);
+        room->cap = need;
+    }
+    *out = arena_over(room->memory, room->cap);
+    return VLQA_OK;
+}
+
+vlqa_status row_grade(struct env *env, const char *name, enum metric metric, size_t bytes,
+                      struct row_room *room, struct row *row, struct metric_grade *out)
+{
+    struct arena arena;
+    char reason[sizeof env->message];
+    vlqa_status status;
+    TRY(arena_for(env, room, bytes, &arena));
+    TRY(row_read(env, name, metric, &arena, row));
+    status = metric_score(env, metric, &row->metric, &arena, out);
+    if (status == VLQA_OK) return VLQA_OK;
+    memcpy(reason, env->message, sizeof reason);
+    return env_fail(env, status, "%s: %s", name, reason);
+}
+
+void row_room_free(struct row_room *room)
+{
+    heap_free(room->memory);
+    *room = (struct row_room){0};
 }
 
 /* ---- writing ---- */

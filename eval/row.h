@@ -36,6 +36,15 @@ vlqa_status row_read(struct env *env, const char *name, enum metric metric, stru
 size_t row_scratch(size_t bytes);
 void row_free(struct row *row);
 
+struct row_room { /* memory that grows to the longest row; zeroed at first, freed by row_room_free */
+    void *memory;
+    size_t cap;
+};
+/* row_read of a line of so many bytes, and what the metric says. */
+vlqa_status row_grade(struct env *env, const char *name, enum metric metric, size_t bytes,
+                      struct row_room *room, struct row *row, struct metric_grade *out);
+void row_room_free(struct row_room *room);
+
 /* The line as it is, with what the grade says in place of what it said before. */
 void row_write(FILE *to, const char *line, size_t bytes, enum metric metric,
                const struct metric_grade *grade);

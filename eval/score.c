@@ -11,25 +11,10 @@
 struct scorer {
     struct env *env;
     int metric, insist;
-    void *memory; /* of the arena of a row */
-    size_t cap;
+    struct row_room room;
     struct tally *tally[N_METRICS]; /* NULL: no row of it yet */
     int64_t graded, changed;        /* rows that had a score; one that was another */
 };
-
-static vlqa_status arena_for(struct scorer *s, size_t bytes, struct arena *out)
-{
-    size_t need = row_scratch(bytes);
-    if (need > s->cap) {
-        heap_free(s->memory);
-        s->cap = 0;
-        s->memory = heap_alloc(need);
-        if (!s->memory) return env_no_memory(s->env, "row", need);
-        s->cap = need;
-    }
-    *out = arena_over(s->memory, s->cap);
-    return VLQA_OK;
-}
 
 static vlqa_status count(struct scorer *s, int metric, const struct row *row,
                          const struct metric_grade *grade)
@@ -51,15 +36,12 @@ static vlqa_status score_parsed(struct scorer *s, const char *name, const char *
                                 struct row *row)
 {
     struct metric_grade grade;
-    struct arena arena;
     char reason[sizeof s->env->message];
     int metric = s->metric;
     vlqa_status status;
     if (!s->insist) TRY(row_metric(s->env, name, row, s->metric, &metric));
-    TRY(arena_for(s, bytes, &arena));
-    TRY(row_read(s->env, name, (enum metric)metric, &arena, row));
-    status = metric_score(s->env, (enum metric)metric, &row->metric, &arena, &grade);
-    if (status == VLQA_OK) status = count(s, metric, row, &grade);
+    TRY(row_grade(s->env, name, (enum metric)metric, bytes, &s->room, row, &grade));
+    status = count(s, metric, row, &grade);
     if (status != VLQA_OK) {
         memcpy(reason, s->env->message, sizeof reason);
         return env_fail(s->env, status, "%s: %s", name, reason);
@@ -126,6 +108,6 @@ int score_rows(struct cli *cli, const char *path, int metric, int insist)
     if (code == CLI_OK) code = report(cli, &s);
     for (int i = 0; i < N_METRICS; i++)
         heap_free(s.tally[i]);
-    heap_free(s.memory);
+    row_room_free(&s.room);
     return code;
 }
