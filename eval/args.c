@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ARGS 64 /* rows of a table */
+#define MAX_ARGS 80 /* rows of a table */
 
 struct parser {
     struct env *env;

@@ -2,6 +2,7 @@
 #include "eval/compare.h"
 #include "eval/dataset_list.h"
 #include "eval/metric.h"
+#include "eval/run.h"
 #include "eval/score.h"
 #include "eval/verbs.h"
 
@@ -11,9 +12,7 @@ struct eval_args {
     struct cli_args common;
     int score; /* a metric + 1 */
     const char *file, *regrade, *compare, *list;
-    struct dataset_options data;
-    const char *prompt;
-    int limit;
+    struct run_args run; /* its data set is file */
 };
 
 static int read_metric(const char *text, void *field)
@@ -28,22 +27,27 @@ static int usage(struct cli *cli, const char *message)
     return cli_fail(cli, VLQA_EUSAGE, message);
 }
 
-static int evaluate(struct cli *cli, const struct eval_args *a)
+static int evaluate(struct cli *cli, struct eval_args *a)
 {
     if ((a->regrade || a->list) && a->file)
         return usage(cli, "--list and --regrade have their file, and another is given");
     if (a->compare && !a->file) return usage(cli, "--compare needs two files: --compare A B");
     if (a->compare) return compare_runs(cli, a->compare, a->file);
-    if (a->list) return dataset_list(cli, a->list, &a->data, a->prompt, a->limit);
+    if (a->list) return dataset_list(cli, a->list, &a->run.data, a->run.prompt, a->run.limit);
     if (a->regrade) return score_rows(cli, a->regrade, a->score - 1, 0);
-    if (!a->score) return usage(cli, "nothing to do: give --score, --regrade, --compare or --list");
-    if (!a->file) return usage(cli, "no rows: give a file of JSON lines, or - for standard input");
-    return score_rows(cli, a->file, a->score - 1, 1);
+    if (a->score && !a->file)
+        return usage(cli, "no rows: give a file of JSON lines, or - for standard input");
+    if (a->score) return score_rows(cli, a->file, a->score - 1, 1);
+    if (!a->file)
+        return usage(cli,
+                     "nothing to do: give a data set, --score, --regrade, --compare or --list");
+    a->run.dataset = a->file;
+    return run_dataset(cli, &a->run);
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    struct eval_args a = {.score = 0};
+    static struct eval_args a; /* zeroed, and too large for a stack */
     struct cli cli;
     int code = cli_begin(&cli, verb, argc, argv, &a.common);
     if (code != CLI_GO_ON) return code;
@@ -51,42 +55,76 @@ static int run(const struct verb *verb, int argc, char **argv)
     return evaluate(&cli, &a);
 }
 
+#define METRICS "chartqa, anls, ocrbench, mcq, f1 or em"
 #define FIELD(member) .offset = offsetof(struct eval_args, member)
 
 static const struct arg args[] = {
+    {ARG_HEADING, .name = "Asking a model"},
+    {ARG_POSITIONAL, .name = "file", .value = "DATASET", FIELD(file),
+     .help = "what is asked, or with --score the rows that are graded; - for standard input"},
+    {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
+     .help = "Hugging Face directory [the default model]"},
+    {ARG_TEXT, .name = "methods", .value = "LIST", FIELD(run.methods),
+     .help = "METHOD[/SETTINGS][:RATIO], ... as of vlqa study; full or off: dense, once a "
+             "question [--reuse]"},
+    {ARG_TEXT, .name = "out", .letter = 'o', .value = "FILE", FIELD(run.out),
+     .help = "keep every answer there; a run that was stopped goes on"},
+    {ARG_FORM, .name = "metric", .value = "METRIC", FIELD(run.metric), .read = read_metric,
+     .form = METRICS, .help = "grade all rows by this one [the data set's]"},
+    {ARG_SEED, .name = "shuffle-seed", .value = "N", .fallback = "0", FIELD(run.shuffle),
+     .help = "--limit takes rows at random, in their order; 0: the first"},
+    {ARG_TEXT, .name = "submission", .value = "FILE", FIELD(run.submission),
+     .help = "write [{questionId, answer}, ...] as the RRC server takes it (one method)"},
+    {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 1000000,
+     .fallback = "128", FIELD(run.max_tokens), .help = "longest answer"},
+    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,
+     FIELD(run.max_rows),
+     .help = "room for prompt and answer [what the model allows, at most 32768]"},
+    {ARG_TEXT, .name = "system", .value = "TEXT", FIELD(run.document.system),
+     .help = "system text [none]"},
+    {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(run.seed),
+     .help = "of --methods random"},
+    {ARG_HEADING, .name = "Data sets"},
+    {ARG_TEXT, .name = "list", .value = "DATASET", FIELD(list),
+     .help = "print the rows of a data set with their prompts, one JSON object a line"},
+    {ARG_TEXT, .name = "format", .value = "NAME", FIELD(run.data.format),
+     .help = "chartqa, vqa, tsv, jsonl or longbench [by what is there]"},
+    {ARG_TEXT, .name = "split", .value = "NAME", FIELD(run.data.split),
+     .help = "of a ChartQA folder: train, val or test [test]"},
+    {ARG_TEXT, .name = "images", .value = "DIR", FIELD(run.data.images),
+     .help = "where the images of an official JSON are [beside it]"},
+    {ARG_TEXT, .name = "prompt", .value = "NAME", .fallback = "vlmevalkit", FIELD(run.prompt),
+     .help = "vlmevalkit, lmms-eval, qwen, infoflow, or a file with {question} in it"},
+    {ARG_INT, .name = "limit", .value = "N", .min = 0, .max = 1 << 30, .fallback = "0",
+     FIELD(run.limit), .help = "the first rows only; 0: all"},
     {ARG_HEADING, .name = "Grading without a model"},
-    {ARG_POSITIONAL, .name = "file", .value = "FILE", FIELD(file),
-     .help = "rows, one JSON object a line; - for standard input"},
     {ARG_FORM, .name = "score", .value = "METRIC", FIELD(score), .read = read_metric,
-     .form = "chartqa, anls, ocrbench, mcq, f1 or em",
-     .help = "grade the rows of FILE: chartqa, anls, ocrbench, mcq, f1, em"},
+     .form = METRICS, .help = "grade the rows of FILE: chartqa, anls, ocrbench, mcq, f1, em"},
     {ARG_TEXT, .name = "regrade", .value = "FILE", FIELD(regrade),
      .help = "grade rows again, each by the metric that it names"},
     {ARG_TEXT, .name = "compare", .value = "FILE", FIELD(compare),
      .help = "whether the graded rows of this file and of FILE differ"},
-    {ARG_HEADING, .name = "Data sets"},
-    {ARG_TEXT, .name = "list", .value = "DATASET", FIELD(list),
-     .help = "print the rows of a data set with their prompts, one JSON object a line"},
-    {ARG_TEXT, .name = "format", .value = "NAME", FIELD(data.format),
-     .help = "chartqa, vqa, tsv, jsonl or longbench [by what is there]"},
-    {ARG_TEXT, .name = "split", .value = "NAME", FIELD(data.split),
-     .help = "of a ChartQA folder: train, val or test [test]"},
-    {ARG_TEXT, .name = "images", .value = "DIR", FIELD(data.images),
-     .help = "where the images of an official JSON are [beside it]"},
-    {ARG_TEXT, .name = "prompt", .value = "NAME", .fallback = "vlmevalkit", FIELD(prompt),
-     .help = "vlmevalkit, lmms-eval, qwen, infoflow, or a file with {question} in it"},
-    {ARG_INT, .name = "limit", .value = "N", .min = 0, .max = 1 << 30, .fallback = "0",
-     FIELD(limit), .help = "the first rows only; 0: all"},
+    REUSE_ARGS_WITH(struct eval_args, run.reuse,
+                    {ARG_TEXT, .name = "chunk", .value = "LIST", .fallback = "auto",
+                     FIELD(run.chunks),
+                     .help = "how images are cut, one or several: image (auto is that, for now), "
+                             "grid:K (K x K cells) or strips:K"}),
+    DOCUMENT_IMAGE_ARGS(struct eval_args, run.document),
+    CACHE_ARGS(struct eval_args, run.cache),
+    CLI_COMPUTE_ARGS,
     {ARG_HEADING, .name = "Output"},
-    {ARG_FLAG, .name = "json", .help = "--compare prints JSON", CLI_FIELD(json)},
+    {ARG_FLAG, .name = "json", .help = "numbers as JSON, one object a line", CLI_FIELD(json)},
     {ARG_FLAG, .name = "quiet", .letter = 'q', .help = "only results and errors", CLI_FIELD(quiet)},
+    {ARG_FLAG, .name = "verbose", .letter = 'v', .help = "log lines of the runtime, too",
+     CLI_FIELD(verbose)},
     {ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)},
 };
 
 const struct verb verb_eval = {
     .name = "eval",
-    .summary = "read data sets, grade answers as their references do",
-    .synopsis = "Usage: vlqa eval --score METRIC FILE\n"
+    .summary = "ask a model a data set, grade answers as their references do",
+    .synopsis = "Usage: vlqa eval DATASET [--methods LIST] [--out FILE] [OPTION]...\n"
+                "       vlqa eval --score METRIC FILE\n"
                 "       vlqa eval --regrade FILE\n"
                 "       vlqa eval --compare FILE FILE\n"
                 "       vlqa eval --list DATASET [--prompt NAME] [OPTION]...\n",

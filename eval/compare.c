@@ -3,8 +3,8 @@
 
 #include "base/hash.h"
 #include "base/heap.h"
-#include "eval/lines.h"
 #include "eval/row.h"
+#include "eval/run_file.h"
 #include "eval/stats.h"
 
 #include <math.h>
@@ -68,12 +68,14 @@ static vlqa_status read_line(struct env *env, struct graded_run *run, const stru
     struct graded graded = {.line = lines->number};
     struct row row;
     char name[256];
+    int is_header = 0;
     vlqa_status status;
     lines_name(lines, name);
     status = row_parse(env, name, line, bytes, &row);
-    if (status == VLQA_OK) status = read_row(env, name, json_root(row.doc), &graded);
+    if (status == VLQA_OK) is_header = run_file_is_header(json_root(row.doc));
+    if (status == VLQA_OK && !is_header) status = read_row(env, name, json_root(row.doc), &graded);
     row_free(&row);
-    return status == VLQA_OK ? add_row(env, run, graded) : status;
+    return status == VLQA_OK && !is_header ? add_row(env, run, graded) : status;
 }
 
 static int by_id(const void *a, const void *b)

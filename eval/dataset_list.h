@@ -11,7 +11,8 @@
 int dataset_list(struct cli *cli, const char *path, const struct dataset_options *options,
                  const char *prompt, int limit);
 
-/* What a row needs to be graded, but the prediction: options, answer or answers, and what groups it.
+/* What a row needs to be graded, but the prediction: options, answer or answers, and what groups
+ * it.
  */
 void dataset_report(struct report *r, const struct dataset_item *item);
 

@@ -27,8 +27,8 @@ static void draw(struct progress *p, double now, double part)
     memset(bar, '.', BAR);
     memset(bar, '#', (size_t)full);
     bar[BAR] = 0;
-    width = fprintf(stderr, "\r%-8s [%s] %3d%% %6.1f s", p->phase, bar, (int)(part * 100),
-                    (now - p->start_ms) / 1e3);
+    width = fprintf(stderr, "\r%-8s [%s] %3d%% %6.1f s%s", p->phase, bar, (int)(part * 100),
+                    (now - p->start_ms) / 1e3, p->note);
     if (width > p->width) p->width = width;
     p->drawn_ms = now;
 }

@@ -6,8 +6,8 @@
 
 struct progress {
     int enabled;
-    int width; /* columns on the screen now; 0: nothing is shown */
-    char phase[16];
+    int width;                 /* columns on the screen now; 0: nothing is shown */
+    char phase[16], note[64];  /* the note stands behind the time */
     double start_ms, drawn_ms; /* of the phase; of the last drawing */
 };
 

@@ -36,7 +36,8 @@ vlqa_status row_read(struct env *env, const char *name, enum metric metric, stru
 size_t row_scratch(size_t bytes);
 void row_free(struct row *row);
 
-struct row_room { /* memory that grows to the longest row; zeroed at first, freed by row_room_free */
+struct row_room { /* memory that grows to the longest row; zeroed at first, freed by row_room_free
+                   */
     void *memory;
     size_t cap;
 };

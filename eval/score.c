@@ -2,7 +2,7 @@
 #include "eval/score.h"
 
 #include "base/heap.h"
-#include "eval/lines.h"
+#include "eval/run_file.h"
 #include "eval/tally.h"
 
 #include <math.h>
@@ -54,7 +54,10 @@ static vlqa_status score_line(struct scorer *s, const char *name, const char *li
 {
     struct row row;
     vlqa_status status = row_parse(s->env, name, line, bytes, &row);
-    if (status == VLQA_OK) status = score_parsed(s, name, line, bytes, &row);
+    if (status == VLQA_OK && run_file_is_header(json_root(row.doc)))
+        printf("%.*s\n", (int)bytes, line);
+    else if (status == VLQA_OK)
+        status = score_parsed(s, name, line, bytes, &row);
     row_free(&row);
     return status;
 }

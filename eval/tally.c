@@ -178,6 +178,14 @@ static void report_rotations(const struct tally *t, struct report *r, const char
     report_close(r);
 }
 
+double tally_score(const struct tally *t)
+{
+    struct sum all = sum_of(t, NULL, NULL);
+    if (t->metric == METRIC_OCRBENCH) return all.sum;
+    if (t->metric != METRIC_MCQ) return 100 * all.sum / all.n;
+    return next_group(t, 0, 1) < t->n_groups ? average(t, NULL, 0) : all.sum / all.n;
+}
+
 void tally_report(const struct tally *t, struct report *r)
 {
     report_string(r, "metric", metric_names[t->metric]);

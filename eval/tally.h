@@ -35,6 +35,9 @@ struct tally {
 /* VLQA_ELIMIT for too many groups. */
 vlqa_status tally_add(struct env *env, struct tally *tally, const struct row *row,
                       const struct metric_grade *grade);
+/* The one number that is published: percent of chartqa, anls, f1 and em, hits of ocrbench, 0 to 1
+ * of mcq, over rotations where there are some. */
+double tally_score(const struct tally *tally);
 /* Members metric, rows, vlmevalkit (longbench for f1), lmms_eval of what is open. */
 void tally_report(const struct tally *tally, struct report *report);
 

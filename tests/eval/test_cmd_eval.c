@@ -90,7 +90,7 @@ TEST(usage_errors_say_what_is_missing)
 {
     struct run *r = run_script("", ARGS("eval"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "give --score, --regrade, --compare or --list");
+    CHECK_HAS(r->err, "give a data set, --score, --regrade, --compare or --list");
     r = run_script("", ARGS("eval", "--score", "bleu", "x"));
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "--score is bleu, expected chartqa, anls, ocrbench, mcq, f1 or em");

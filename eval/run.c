@@ -1,0 +1,402 @@
+/* run.c - every question by every arm. */
+#include "base/heap.h"
+#include "eval/runner.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <unistd.h>
+
+static int failed(struct runner *r, vlqa_status status)
+{
+    progress_clear(&r->bar);
+    return cli_fail(r->run.cli, status, r->run.cli->env.message);
+}
+
+/* ---- which rows ---- */
+
+/* splitmix64 */
+static uint64_t next_random(uint64_t *state)
+{
+    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+/* Whether the next row is asked: the first ones, or each with the probability that leaves all
+ * choices of so many rows equally probable. */
+static int is_wanted(struct runner *r)
+{
+    int taken =
+        !r->run.args->shuffle || (int64_t)(next_random(&r->random) % (uint64_t)r->draw) < r->want;
+    r->draw--;
+    r->want -= taken;
+    return taken;
+}
+
+static void begin_rows(struct runner *r, int64_t rows)
+{
+    int64_t limit = r->run.args->limit;
+    r->draw = rows;
+    r->want = limit && limit < rows ? limit : rows;
+    r->random = r->run.args->shuffle;
+}
+
+/* The next row that is asked, or NULL. */
+static vlqa_status next_item(struct runner *r, struct dataset *d)
+{
+    struct env *env = &r->run.cli->env;
+    do {
+        r->item = NULL;
+        if (!r->want) return VLQA_OK;
+        TRY(dataset_next(env, d, &r->item));
+        if (!r->item) return VLQA_OK;
+        if (cli_interrupted()) return VLQA_ECANCELLED;
+    } while (!is_wanted(r));
+    return prompt_form_make(env, r->form, r->item, &r->prompt);
+}
+
+/* ---- before the model is loaded: all rows once, so that a wrong one is told at once ---- */
+
+static vlqa_status count_rows(struct env *env, const struct run_args *a, int64_t *out)
+{
+    const struct dataset_item *item;
+    struct dataset *d;
+    vlqa_status status;
+    TRY(dataset_open(env, a->dataset, &a->data, &d));
+    *out = 0;
+    do
+        status = dataset_next(env, d, &item);
+    while (status == VLQA_OK && item && ++*out < INT32_MAX && !cli_interrupted());
+    dataset_close(d);
+    return cli_interrupted() ? VLQA_ECANCELLED : status;
+}
+
+/* A row whose answers cannot be graded is found before it is asked. */
+static vlqa_status check_item(struct runner *r)
+{
+    static const struct vlqa_answer nothing = {.text = ""};
+    struct metric_grade grade;
+    struct row row = {.doc = NULL};
+    char name[256], *line = runner_line(r, NULL, &nothing, NULL);
+    vlqa_status status;
+    if (!line) return env_no_memory(&r->run.cli->env, "row", 0);
+    snprintf(name, sizeof name, "%.150s, line %d (%.60s)", r->item->file, r->item->line,
+             r->item->id);
+    status = runner_grade(r, name, line, strlen(line), &row, &grade);
+    row_free(&row);
+    heap_free(line);
+    return status;
+}
+
+static void hash_item(struct runner *r, struct hash *h)
+{
+    const struct dataset_item *item = r->item;
+    char letter[2] = {item->letter, 0};
+    hash_text(h, item->id);
+    hash_text(h, metric_names[runner_metric(r)]);
+    hash_text(h, r->prompt);
+    hash_text(h, letter);
+    hash_u64(h, (uint64_t)item->n_answers);
+    for (int i = 0; i < item->n_answers; i++) {
+        hash_u64(h, item->answer[i].bytes);
+        hash_bytes(h, item->answer[i].at, item->answer[i].bytes);
+    }
+    hash_u64(h, (uint64_t)item->n_images);
+    for (int i = 0; i < item->n_images; i++)
+        hash_text(h, item->image[i].path ? item->image[i].path : "");
+    hash_u64(h, (uint64_t)item->n_texts);
+    for (int i = 0; i < item->n_texts; i++)
+        hash_text(h, item->text[i]);
+}
+
+static vlqa_status survey_rows(struct runner *r, struct dataset *d, struct hash *h)
+{
+    for (;;) {
+        TRY(next_item(r, d));
+        if (!r->item) break;
+        TRY(check_item(r));
+        hash_item(r, h);
+        r->run.n_questions++;
+    }
+    if (r->run.n_questions) return VLQA_OK;
+    return env_fail(&r->run.cli->env, VLQA_EUSAGE, "%s: no question in it", r->run.args->dataset);
+}
+
+static vlqa_status survey(struct runner *r, int64_t *rows, struct key *digest)
+{
+    const struct run_args *a = r->run.args;
+    struct env *env = &r->run.cli->env;
+    struct dataset *d;
+    struct hash h;
+    vlqa_status status;
+    *rows = INT32_MAX;
+    if (a->shuffle) TRY(count_rows(env, a, rows));
+    TRY(dataset_open(env, a->dataset, &a->data, &d));
+    begin_rows(r, *rows);
+    hash_begin(&h, "data set");
+    status = survey_rows(r, d, &h);
+    *digest = hash_end(&h);
+    dataset_close(d);
+    return status;
+}
+
+/* ---- asking ---- */
+
+static vlqa_status failed_item(struct runner *r, vlqa_status status, const char *reason)
+{
+    char copy[sizeof r->run.cli->env.message];
+    snprintf(copy, sizeof copy, "%s", reason);
+    return env_fail(&r->run.cli->env, status, "%.150s, line %d (%.60s): %s", r->item->file,
+                    r->item->line, r->item->id, copy);
+}
+
+static void close_images(struct runner *r)
+{
+    for (int i = 0; i < DATASET_IMAGES; i++)
+        file_map_close(&r->map[i]);
+}
+
+/* The images of the question at hand, wherever they are, and what they and the words are. */
+static vlqa_status open_question(struct runner *r)
+{
+    const struct dataset_item *item = r->item;
+    const char *before = prompt_form_before(r->form, item);
+    struct hash h;
+    for (int i = 0; i < item->n_images; i++) {
+        const struct dataset_image *image = &item->image[i];
+        vlqa_status status = VLQA_OK;
+        if (image->path) status = file_map_open(&r->run.cli->env, image->path, &r->map[i]);
+        if (status == VLQA_EIO) status = VLQA_EIMAGE; /* one that is not there is a wrong one */
+        if (status != VLQA_OK) return failed_item(r, status, r->run.cli->env.message);
+        hash_begin(&h, "image");
+        hash_bytes(&h, image->path ? r->map[i].data : image->data,
+                   image->path ? r->map[i].size : image->bytes);
+        key_hex(hash_end(&h), r->digest[i]);
+    }
+    hash_begin(&h, "prompt");
+    hash_text(&h, before ? before : "");
+    hash_u64(&h, (uint64_t)item->n_texts);
+    for (int i = 0; i < item->n_texts; i++)
+        hash_text(&h, item->text[i]);
+    hash_text(&h, r->prompt);
+    key_hex(hash_end(&h), r->prompt_digest);
+    return VLQA_OK;
+}
+
+static vlqa_status add_image(struct runner *r, int i)
+{
+    const struct dataset_image *image = &r->item->image[i];
+    char name[64];
+    if (image->path)
+        return vlqa_add_image_bytes(r->session, r->map[i].data, r->map[i].size, image->path);
+    snprintf(name, sizeof name, "image %d", i + 1);
+    return vlqa_add_image_bytes(r->session, image->data, image->bytes, name);
+}
+
+static vlqa_status add_document(struct runner *r)
+{
+    const char *system = r->run.args->document.system;
+    const char *before = prompt_form_before(r->form, r->item);
+    TRY(vlqa_session_clear(r->session));
+    if (system) TRY(vlqa_set_system(r->session, system, strlen(system)));
+    for (int i = 0; i < r->item->n_images; i++)
+        TRY(add_image(r, i));
+    if (before) TRY(vlqa_add_text(r->session, before, strlen(before)));
+    for (int i = 0; i < r->item->n_texts; i++)
+        TRY(vlqa_add_text(r->session, r->item->text[i], strlen(r->item->text[i])));
+    return VLQA_OK;
+}
+
+/* A vlqa_token_fn. */
+static int on_token(void *user, const char *utf8, size_t bytes)
+{
+    (void)user, (void)utf8, (void)bytes;
+    return cli_interrupted();
+}
+
+static vlqa_status ask(struct runner *r, const struct arm *arm, struct vlqa_answer *answer)
+{
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    vlqa_status status = add_document(r);
+    o.max_tokens = r->run.args->max_tokens;
+    o.seed =
+        r->run.args->seed + (uint64_t)r->question; /* of --reuse random; the answer is greedy */
+    reuse_options(&arm->args, &o);
+    o.on_token = on_token;
+    if (status == VLQA_OK) status = vlqa_ask(r->session, r->prompt, &o, answer);
+    if (cli_interrupted()) return VLQA_ECANCELLED;
+    return status == VLQA_OK ? status : failed_item(r, status, vlqa_message(r->session));
+}
+
+static vlqa_status run_arm(struct runner *r, int arm, int *is_open)
+{
+    struct vlqa_answer answer;
+    int found;
+    TRY(runner_take(r, arm, &found));
+    if (found) return VLQA_OK;
+    if (!*is_open) {
+        r->start_ms = r->start_ms > 0 ? r->start_ms : env_ms();
+        TRY(open_question(r));
+    }
+    *is_open = 1;
+    TRY(ask(r, &r->run.arm[arm], &answer));
+    TRY(runner_keep(r, arm, &answer));
+    runner_show(r);
+    return VLQA_OK;
+}
+
+static vlqa_status run_question(struct runner *r)
+{
+    vlqa_status status = VLQA_OK;
+    int is_open = 0;
+    for (int arm = 0; arm < r->run.n_arms && status == VLQA_OK; arm++)
+        status = run_arm(r, arm, &is_open);
+    close_images(r);
+    return status;
+}
+
+static vlqa_status run_questions(struct runner *r, struct dataset *d)
+{
+    for (r->question = 0; r->question < r->run.n_questions; r->question++) {
+        TRY(next_item(r, d));
+        if (!r->item)
+            return env_fail(&r->run.cli->env, VLQA_EIO, "%s changed while in use",
+                            r->run.args->dataset);
+        TRY(run_question(r));
+    }
+    if (!r->file.is_open || r->file.read == r->file.rows) return VLQA_OK;
+    return env_fail(&r->run.cli->env, VLQA_EUSAGE, "%s has more rows than the run", r->file.path);
+}
+
+/* ---- the whole ---- */
+
+static int open_model(struct runner *r)
+{
+    const struct run_args *a = r->run.args;
+    struct vlqa_engine_options options = vlqa_engine_options_default();
+    struct cli *cli = r->run.cli;
+    char path[CACHE_PATH];
+    vlqa_status status;
+    int code;
+    document_options(&a->document, &options);
+    cache_options(&a->cache, path, &options);
+    code = cli_open_engine(cli, &options, &r->engine);
+    if (code != CLI_OK) return code;
+    status = vlqa_engine_info(r->engine, &r->run.info);
+    if (status != VLQA_OK) return cli_fail(cli, status, vlqa_engine_message(r->engine));
+    code = cli_open_session(cli, r->engine, a->max_rows, &r->session);
+    r->bar = cli->bar;
+    cli->bar.enabled = 0; /* ours goes over all questions */
+    return code;
+}
+
+static vlqa_status open_files(struct runner *r, struct key digest, char times[CACHE_PATH])
+{
+    struct env *env = &r->run.cli->env;
+    const char *out = r->run.args->out;
+    char *header;
+    vlqa_status status;
+    if (!out) return VLQA_OK;
+    if (snprintf(times, CACHE_PATH, "%s.times", out) >= CACHE_PATH)
+        return env_fail(env, VLQA_EUSAGE, "--out: the path is too long");
+    header = run_header(&r->run, digest);
+    if (!header) return env_no_memory(env, "header", 0);
+    status = run_file_open(env, out, header, &r->file);
+    if (status == VLQA_OK && !r->file.rows) (void)unlink(times); /* of a run that is gone */
+    if (status == VLQA_OK) status = run_file_open(env, times, header, &r->times);
+    heap_free(header);
+    return status == VLQA_OK ? runner_take_times(r) : status;
+}
+
+static vlqa_status allocate(struct run *run)
+{
+    size_t n = (size_t)run->n_questions, scores = n * (size_t)run->n_arms * sizeof *run->score;
+    run->metric = heap_alloc(n);
+    run->score = heap_alloc(scores);
+    return run->metric && run->score ? VLQA_OK : env_no_memory(&run->cli->env, "scores", scores);
+}
+
+static vlqa_status run_all(struct runner *r, int64_t rows)
+{
+    const struct run_args *a = r->run.args;
+    struct env *env = &r->run.cli->env;
+    struct dataset *d;
+    vlqa_status status;
+    TRY(allocate(&r->run));
+    if (a->submission && !(r->submission = fopen(a->submission, "w")))
+        return env_fail(env, VLQA_EIO, "%s: %s", a->submission, strerror(errno));
+    TRY(dataset_open(env, a->dataset, &a->data, &d));
+    begin_rows(r, rows);
+    status = run_questions(r, d);
+    dataset_close(d);
+    if (status != VLQA_OK || !r->submission) return status;
+    fputs("]\n", r->submission);
+    if (fflush(r->submission) == 0 && !ferror(r->submission)) return VLQA_OK;
+    return env_fail(env, VLQA_EIO, "%s: not written: %s", a->submission, strerror(errno));
+}
+
+static void note_kept(struct runner *r)
+{
+    int n = r->file.rows + r->asked;
+    if (r->file.is_open && !r->run.cli->args->quiet)
+        cli_note(r->run.cli, "%d of %" PRId64 " answers are in %s; the same command goes on", n,
+                 (int64_t)r->run.n_questions * r->run.n_arms, r->file.path);
+}
+
+static int run_runner(struct runner *r)
+{
+    struct env *env = &r->run.cli->env;
+    char times[CACHE_PATH];
+    int64_t rows;
+    struct key digest;
+    int code;
+    vlqa_status status = run_arms(env, r->run.args, r->run.arm, &r->run.n_arms);
+    if (status == VLQA_OK && r->run.args->submission && r->run.n_arms > 1)
+        status = env_fail(env, VLQA_EUSAGE, "--submission takes one method and one cutting");
+    if (status == VLQA_OK) status = prompt_form_open(env, r->run.args->prompt, &r->form);
+    if (status == VLQA_OK) status = survey(r, &rows, &digest);
+    if (status != VLQA_OK) return failed(r, status);
+    code = open_model(r);
+    if (code != CLI_OK) return code;
+    status = open_files(r, digest, times);
+    if (status == VLQA_OK) status = run_all(r, rows);
+    if (status == VLQA_OK) {
+        progress_clear(&r->bar);
+        code = run_print(&r->run);
+        return code == CLI_OK ? cache_check(r->run.cli, &r->run.args->cache, r->engine) : code;
+    }
+    code = failed(r, status);
+    if (r->asked) note_kept(r);
+    return code;
+}
+
+static void close_runner(struct runner *r)
+{
+    if (r->submission) fclose(r->submission);
+    run_file_close(&r->file);
+    run_file_close(&r->times);
+    vlqa_session_close(r->session);
+    vlqa_engine_close(r->engine);
+    prompt_form_close(r->form);
+    row_room_free(&r->room);
+    for (int i = 0; i < r->run.n_arms; i++)
+        for (int m = 0; m < N_METRICS; m++)
+            heap_free(r->run.sum[i].tally[m]);
+    heap_free(r->run.metric);
+    heap_free(r->run.score);
+}
+
+int run_dataset(struct cli *cli, const struct run_args *args)
+{
+    struct runner *r = heap_alloc_zero(sizeof *r);
+    int code;
+    if (!r) return cli_fail(cli, VLQA_EMEMORY, "out of memory: the run");
+    r->run.cli = cli;
+    r->run.args = args;
+    code = run_runner(r);
+    close_runner(r);
+    heap_free(r);
+    return code;
+}

@@ -1,0 +1,76 @@
+/* run.h - a data set asked of a model: every question by every method and cutting, graded as it is
+ * answered, kept line by line so that a run which was killed goes on where it stopped.
+ *
+ * An *arm* is a method with its ratio and a cutting. All arms of a question share its images, words
+ * and place, so that their scores are pairs. Before each the session is cleared: what an arm costs
+ * does not depend on which were asked before, and no more is held than for one question. */
+#ifndef EVAL_RUN_H
+#define EVAL_RUN_H
+
+#include "base/hash.h"
+#include "eval/cache_flags.h"
+#include "eval/dataset.h"
+#include "eval/document.h"
+#include "eval/reuse_flags.h"
+#include "eval/run_file.h"
+#include "eval/stats.h"
+#include "eval/tally.h"
+
+#define RUN_ARMS 64
+
+struct run_args {
+    const char *dataset, *prompt, *methods, *chunks, *out, *submission;
+    struct dataset_options data;
+    struct document_args document; /* no items */
+    struct cache_args cache;
+    struct reuse_args reuse;
+    int limit, metric; /* a metric + 1; 0: the row's own */
+    int max_tokens, max_rows;
+    uint64_t shuffle, seed; /* shuffle 0: the first rows */
+};
+
+struct arm {
+    char name[64], cut[16]; /* as they were written; cut: "" of dense */
+    double ratio;           /* NaN: the method has none */
+    int is_dense;           /* full prefill, once a question */
+    struct reuse_args args;
+};
+
+/* "full,infoflow/last:0.15" and "grid:2,grid:4" to arms, in the order of the methods. lists NULL:
+ * the method and the cutting of args->reuse. */
+vlqa_status run_arms(struct env *env, const struct run_args *args, struct arm arm[RUN_ARMS],
+                     int *n);
+/* "infoflow:0.15" */
+void run_arm_label(const struct arm *arm, char out[96]);
+
+struct run_sum { /* of an arm */
+    double rows, flops, ms;
+    int n, n_ms; /* times of questions that were asked before may be gone */
+    struct tally *tally[N_METRICS];
+};
+
+struct run {
+    struct cli *cli;
+    const struct run_args *args;
+    struct arm arm[RUN_ARMS];
+    struct run_sum sum[RUN_ARMS];
+    int n_arms, n_questions;
+    signed char *metric; /* [n_questions] */
+    double *score;       /* [n_arms, n_questions] */
+    struct vlqa_model_info info;
+};
+
+/* The first arm that is dense, or -1. */
+int run_dense(const struct run *r);
+/* To standard output: a table for each metric, and one of methods x cuttings; with --json a line
+ * for each arm and metric. An exit code. */
+int run_print(struct run *r);
+
+/* What decides about the answers, as the first line of a file of answers. heap_free; NULL: no
+ * memory. */
+char *run_header(const struct run *r, struct key dataset);
+
+/* Asks what is not yet answered. An exit code. */
+int run_dataset(struct cli *cli, const struct run_args *args);
+
+#endif

@@ -1,0 +1,274 @@
+/* run_rows.c - answers to lines and sums, and lines back to sums. */
+#include "base/heap.h"
+#include "eval/dataset_list.h"
+#include "eval/runner.h"
+
+#include <math.h>
+#include <string.h>
+
+enum metric runner_metric(const struct runner *r)
+{
+    return r->run.args->metric ? (enum metric)(r->run.args->metric - 1) : r->item->metric;
+}
+
+/* ---- lines ---- */
+
+static void report_arm(struct report *out, const struct arm *arm)
+{
+    report_string(out, "method", arm->name);
+    if (arm->cut[0]) report_string(out, "chunk", arm->cut);
+    if (!isnan(arm->ratio)) report_number(out, "ratio", arm->ratio);
+}
+
+static void report_digests(struct report *out, const struct runner *r)
+{
+    report_open(out, "digests");
+    report_string(out, "model", r->run.info.digest);
+    report_string(out, "prompt", r->prompt_digest);
+    report_open_list(out, "images");
+    for (int i = 0; i < r->item->n_images; i++)
+        report_string(out, NULL, r->digest[i]);
+    report_close(out);
+    report_close(out);
+}
+
+static void report_grade(struct report *out, enum metric metric, const struct metric_grade *grade)
+{
+    char letter[2] = {grade->letter, 0};
+    report_number(out, "score", grade->score);
+    if (grade->score_lmms < grade->score || grade->score_lmms > grade->score)
+        report_number(out, "score_lmms", grade->score_lmms);
+    if (metric == METRIC_MCQ) report_string(out, "extracted", letter);
+}
+
+static void report_cost(struct report *out, const struct vlqa_answer *answer)
+{
+    report_open(out, "rows");
+    report_int(out, "total", answer->rows_total);
+    report_int(out, "selected", answer->rows_selected);
+    report_int(out, "recomputed", answer->rows_recomputed);
+    report_close(out);
+    report_number(out, "flops", answer->flops);
+    report_int(out, "exact", answer->exact);
+    report_int(out, "tokens", answer->n_tokens);
+}
+
+/* What is the same whenever the question is asked. arm NULL: only what grading needs.
+ * grade NULL: not yet graded. */
+char *runner_line(const struct runner *r, const struct arm *arm, const struct vlqa_answer *answer,
+                  const struct metric_grade *grade)
+{
+    struct report out = report_begin();
+    report_string(&out, "id", r->item->id);
+    report_int(&out, "line", r->item->line);
+    report_string(&out, "metric", metric_names[runner_metric(r)]);
+    if (arm) report_arm(&out, arm);
+    report_text(&out, "prediction", answer->text, answer->text_bytes);
+    if (grade) report_grade(&out, runner_metric(r), grade);
+    dataset_report(&out, r->item);
+    if (arm) {
+        report_cost(&out, answer);
+        report_digests(&out, r);
+    }
+    return report_end(&out);
+}
+
+/* What is not: the row it belongs to, times, where records came from. */
+static char *times_line(int row, const struct vlqa_answer *answer)
+{
+    struct report r = report_begin();
+    report_int(&r, "row", row);
+    report_open(&r, "ms");
+    report_real(&r, "decode_image", answer->ms_decode_image);
+    report_real(&r, "vision", answer->ms_vision);
+    report_real(&r, "prefill", answer->ms_prefill);
+    report_real(&r, "chunks", answer->ms_chunks);
+    report_real(&r, "decode", answer->ms_decode);
+    report_real(&r, "total", answer->ms_total);
+    report_close(&r);
+    report_counts(&r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_made);
+    report_counts(&r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_made);
+    report_int(&r, "peak_bytes", (int64_t)answer->peak_bytes);
+    return report_end(&r);
+}
+
+/* ---- sums ---- */
+
+vlqa_status runner_grade(struct runner *r, const char *name, const char *line, size_t bytes,
+                         struct row *row, struct metric_grade *out)
+{
+    struct env *env = &r->run.cli->env;
+    TRY(row_parse(env, name, line, bytes, row));
+    return row_grade(env, name, runner_metric(r), bytes, &r->room, row, out);
+}
+
+static vlqa_status add_score(struct runner *r, int arm, const struct row *row,
+                             const struct metric_grade *grade)
+{
+    struct run_sum *sum = &r->run.sum[arm];
+    enum metric metric = runner_metric(r);
+    const struct json *root = json_root(row->doc), *rows = json_get(root, "rows");
+    double recomputed = json_number(json_get(rows, "recomputed"));
+    double flops = json_number(json_get(root, "flops"));
+    if (!sum->tally[metric]) {
+        sum->tally[metric] = heap_alloc_zero(sizeof *sum->tally[metric]);
+        if (!sum->tally[metric])
+            return env_no_memory(&r->run.cli->env, "tally", sizeof *sum->tally[metric]);
+        sum->tally[metric]->metric = metric;
+    }
+    r->run.metric[r->question] = (signed char)metric;
+    r->run.score[(size_t)arm * (size_t)r->run.n_questions + (size_t)r->question] = grade->score;
+    sum->rows += isnan(recomputed) ? 0 : recomputed;
+    sum->flops += isnan(flops) ? 0 : flops;
+    sum->n++;
+    return tally_add(&r->run.cli->env, sum->tally[metric], row, grade);
+}
+
+static void json_string(FILE *to, const char *text)
+{
+    fputc('"', to);
+    for (; *text; text++)
+        if (*text == '"' || *text == '\\')
+            fprintf(to, "\\%c", *text);
+        else if ((unsigned char)*text < 0x20)
+            fprintf(to, "\\u%04x", (unsigned)*text);
+        else
+            fputc(*text, to);
+    fputc('"', to);
+}
+
+/* The server's question ids are numbers. */
+static void submit(struct runner *r, const char *prediction)
+{
+    const char *id = r->item->id;
+    int is_number = *id && strspn(id, "0123456789") == strlen(id);
+    if (!r->submission) return;
+    fputs(r->question ? ",\n{\"questionId\": " : "[{\"questionId\": ", r->submission);
+    if (is_number)
+        fputs(id, r->submission);
+    else
+        json_string(r->submission, id);
+    fputs(", \"answer\": ", r->submission);
+    json_string(r->submission, prediction);
+    fputc('}', r->submission);
+}
+
+void runner_show(struct runner *r)
+{
+    const struct run *run = &r->run;
+    double sum = 0, n = 0, ms = env_ms() - r->start_ms;
+    int64_t done = 0, total = (int64_t)run->n_questions * run->n_arms;
+    for (int i = 0; i < run->n_arms; i++) {
+        for (int m = 0; m < N_METRICS; m++)
+            for (int g = 0; run->sum[i].tally[m] && g < run->sum[i].tally[m]->n_groups; g++)
+                sum += run->sum[i].tally[m]->group[g].sum;
+        n += run->sum[i].n;
+        done += run->sum[i].n;
+    }
+    snprintf(r->bar.note, sizeof r->bar.note, ", mean score %.1f, %.0f s left",
+             n > 0 ? 100 * sum / n : 0,
+             r->asked ? ms / 1e3 / r->asked * (double)(total - done) : 0);
+    progress_update(&r->bar, "eval", done, total);
+}
+
+/* ---- rows that are there already ---- */
+
+static int is_text(const struct json *root, const char *name, const char *text)
+{
+    const char *found = json_text(json_get(root, name));
+    return strcmp(found ? found : "", text) == 0;
+}
+
+static vlqa_status check_kept(struct runner *r, const char *name, const struct arm *arm,
+                              const struct json *root)
+{
+    double ratio = json_number(json_get(root, "ratio"));
+    char label[96];
+    if (is_text(root, "id", r->item->id) && is_text(root, "method", arm->name) &&
+        is_text(root, "chunk", arm->cut) && !(fabs(ratio - arm->ratio) > 0))
+        return VLQA_OK;
+    run_arm_label(arm, label);
+    return env_fail(&r->run.cli->env, VLQA_EUSAGE,
+                    "%s: expected the answer to %.60s by %s%s%s; the file was changed", name,
+                    r->item->id, label, arm->cut[0] ? ", " : "", arm->cut);
+}
+
+/* *found: the row was in the file. */
+vlqa_status runner_take(struct runner *r, int arm, int *found)
+{
+    struct env *env = &r->run.cli->env;
+    struct metric_grade grade;
+    struct row row = {.doc = NULL};
+    const char *line = NULL;
+    size_t bytes;
+    char name[256];
+    vlqa_status status;
+    *found = 0;
+    if (!r->file.is_open) return VLQA_OK;
+    TRY(run_file_next(env, &r->file, &line, &bytes));
+    if (!line) return VLQA_OK;
+    *found = 1;
+    lines_name(&r->file.lines, name);
+    status = runner_grade(r, name, line, bytes, &row, &grade);
+    if (status == VLQA_OK) status = check_kept(r, name, &r->run.arm[arm], json_root(row.doc));
+    if (status == VLQA_OK) status = add_score(r, arm, &row, &grade);
+    if (status == VLQA_OK) submit(r, json_text(json_get(json_root(row.doc), "prediction")));
+    row_free(&row);
+    return status;
+}
+
+/* Times of rows that are kept; those of others are cut off. */
+vlqa_status runner_take_times(struct runner *r)
+{
+    struct env *env = &r->run.cli->env;
+    const char *line;
+    size_t bytes;
+    for (;;) {
+        struct json_doc *doc = NULL;
+        double row = -1, ms = -1;
+        TRY(run_file_next(env, &r->times, &line, &bytes));
+        if (!line) return VLQA_OK;
+        if (json_parse(env, r->times.path, line, bytes, ROW_MAX, &doc) == VLQA_OK) {
+            row = json_number(json_get(json_root(doc), "row"));
+            ms = json_number(json_get(json_get(json_root(doc), "ms"), "total"));
+        }
+        json_free(doc);
+        if (!(row >= 0 && row < r->file.rows)) return run_file_cut(env, &r->times);
+        if (!(ms >= 0)) continue;
+        r->run.sum[(int)row % r->run.n_arms].ms += ms;
+        r->run.sum[(int)row % r->run.n_arms].n_ms++;
+    }
+}
+
+static vlqa_status append(struct runner *r, struct run_file *file, char *line)
+{
+    vlqa_status status = VLQA_OK;
+    if (!line) return env_no_memory(&r->run.cli->env, "row", 0);
+    if (file->is_open) status = run_file_append(&r->run.cli->env, file, line);
+    heap_free(line);
+    return status;
+}
+
+/* Graded, kept, counted. */
+vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *answer)
+{
+    struct run_sum *sum = &r->run.sum[arm];
+    struct metric_grade grade;
+    struct row row = {.doc = NULL};
+    char *line = runner_line(r, &r->run.arm[arm], answer, NULL);
+    vlqa_status status;
+    if (!line) return env_no_memory(&r->run.cli->env, "row", 0);
+    status = runner_grade(r, r->item->id, line, strlen(line), &row, &grade);
+    heap_free(line);
+    if (status == VLQA_OK)
+        status = append(r, &r->file, runner_line(r, &r->run.arm[arm], answer, &grade));
+    if (status == VLQA_OK)
+        status = append(r, &r->times, times_line(r->question * r->run.n_arms + arm, answer));
+    if (status == VLQA_OK) status = add_score(r, arm, &row, &grade);
+    row_free(&row);
+    submit(r, answer->text);
+    sum->ms += answer->ms_total;
+    sum->n_ms++;
+    r->asked++;
+    return status;
+}

@@ -1,0 +1,165 @@
+/* run_table.c - what a run found: scores, costs, and whether a method differs from full prefill. */
+#include "base/heap.h"
+#include "eval/run.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct pairs { /* of a metric: the scores of an arm and of the dense one */
+    double *a, *b, *work;
+    int n;
+};
+
+static const double *scores(const struct run *r, int arm)
+{
+    return r->score + (size_t)arm * (size_t)r->n_questions;
+}
+
+static struct stats_pair compare(const struct run *r, int dense, int arm, int metric,
+                                 struct pairs *p)
+{
+    p->n = 0;
+    for (int i = 0; i < r->n_questions; i++)
+        if (r->metric[i] == metric) {
+            p->a[p->n] = scores(r, dense)[i];
+            p->b[p->n++] = scores(r, arm)[i];
+        }
+    return stats_compare(p->a, p->b, p->n, 0, p->work);
+}
+
+static double mean(double sum, int n)
+{
+    return n ? sum / n : (double)NAN;
+}
+
+/* ---- JSON ---- */
+
+static int print_json(struct run *r, int arm, int metric, int dense, struct pairs *p)
+{
+    const struct run_sum *sum = &r->sum[arm];
+    struct report out = report_begin();
+    report_string(&out, "method", r->arm[arm].name);
+    if (r->arm[arm].cut[0]) report_string(&out, "chunk", r->arm[arm].cut);
+    if (!isnan(r->arm[arm].ratio)) report_number(&out, "ratio", r->arm[arm].ratio);
+    tally_report(sum->tally[metric], &out);
+    report_number(&out, "rows_computed", mean(sum->rows, sum->n));
+    report_number(&out, "flops", mean(sum->flops, sum->n));
+    report_real(&out, "ms", mean(sum->ms, sum->n_ms));
+    if (dense >= 0 && dense != arm) {
+        struct stats_pair s = compare(r, dense, arm, metric, p);
+        report_number(&out, "difference", s.difference.value);
+        report_number(&out, "low", s.difference.low);
+        report_number(&out, "high", s.difference.high);
+        report_number(&out, "mcnemar_p", s.p);
+        report_int(&out, "noise", s.is_noise);
+    }
+    return cli_write_report(r->cli, &out);
+}
+
+/* ---- text ---- */
+
+static int digits(int metric)
+{
+    return metric == METRIC_OCRBENCH ? 0 : metric == METRIC_MCQ ? 4 : 2;
+}
+
+static void print_arm(const struct run *r, int arm, int metric, int dense, struct pairs *p)
+{
+    const struct run_sum *sum = &r->sum[arm];
+    char label[96];
+    run_arm_label(&r->arm[arm], label);
+    printf("%-24s %-9s %8.*f %8.1f %9.1f", label, r->arm[arm].is_dense ? "-" : r->arm[arm].cut,
+           digits(metric), tally_score(sum->tally[metric]), mean(sum->rows, sum->n),
+           mean(sum->ms, sum->n_ms));
+    if (dense >= 0 && dense != arm) {
+        struct stats_pair s = compare(r, dense, arm, metric, p);
+        printf("  %+.2f [%+.2f, %+.2f]%s", 100 * s.difference.value, 100 * s.difference.low,
+               100 * s.difference.high, s.is_noise ? "" : " *");
+    }
+    printf("\n");
+}
+
+static int is_first_of(const struct run *r, int arm, int by_cut)
+{
+    char label[96], other[96];
+    run_arm_label(&r->arm[arm], label);
+    for (int i = 0; i < arm; i++) {
+        run_arm_label(&r->arm[i], other);
+        if (r->arm[i].is_dense) continue;
+        if (strcmp(by_cut ? r->arm[i].cut : other, by_cut ? r->arm[arm].cut : label) == 0) return 0;
+    }
+    return !r->arm[arm].is_dense;
+}
+
+static const struct tally *find(const struct run *r, const char *label, const char *cut, int metric)
+{
+    char other[96];
+    for (int i = 0; i < r->n_arms; i++) {
+        run_arm_label(&r->arm[i], other);
+        if (strcmp(other, label) == 0 && strcmp(r->arm[i].cut, cut) == 0)
+            return r->sum[i].tally[metric];
+    }
+    return NULL;
+}
+
+/* Methods x cuttings, as the papers print it. */
+static void print_grid(const struct run *r, int metric, int dense)
+{
+    printf("\n%-24s %9s", "method", dense >= 0 ? "dense" : "");
+    for (int c = 0; c < r->n_arms; c++)
+        if (is_first_of(r, c, 1)) printf(" %9s", r->arm[c].cut);
+    printf("\n");
+    for (int m = 0; m < r->n_arms; m++) {
+        char label[96];
+        if (!is_first_of(r, m, 0)) continue;
+        run_arm_label(&r->arm[m], label);
+        printf("%-24s ", label);
+        if (dense >= 0)
+            printf("%9.*f", digits(metric), tally_score(r->sum[dense].tally[metric]));
+        else
+            printf("%9s", "");
+        for (int c = 0; c < r->n_arms; c++) {
+            const struct tally *t = find(r, label, r->arm[c].cut, metric);
+            if (!is_first_of(r, c, 1)) continue;
+            printf(" %9.*f", digits(metric), t ? tally_score(t) : (double)NAN);
+        }
+        printf("\n");
+    }
+}
+
+static int print_metric(struct run *r, int metric, int dense, struct pairs *p)
+{
+    int code = CLI_OK, grid = 0;
+    if (r->cli->args->json) {
+        for (int i = 0; i < r->n_arms && code == CLI_OK; i++)
+            code = print_json(r, i, metric, dense, p);
+        return code;
+    }
+    printf("%s, %d questions\n", metric_names[metric], (int)r->sum[0].tally[metric]->n);
+    printf("%-24s %-9s %8s %8s %9s%s\n", "method", "chunk", "score", "rows", "ms",
+           dense >= 0 && r->n_arms > 1 ? "  points to dense [95 %]" : "");
+    for (int i = 0; i < r->n_arms; i++) {
+        print_arm(r, i, metric, dense, p);
+        grid += is_first_of(r, i, 0);
+    }
+    if (grid > 1) print_grid(r, metric, dense);
+    printf("\n");
+    return CLI_OK;
+}
+
+int run_print(struct run *r)
+{
+    size_t doubles = 3 * (size_t)r->n_questions + STATS_RESAMPLES;
+    struct pairs p = {.a = heap_alloc(doubles * sizeof(double))};
+    int code = CLI_OK, dense = run_dense(r);
+    if (!p.a)
+        return cli_fail(r->cli, env_no_memory(&r->cli->env, "pairs", doubles * sizeof(double)),
+                        r->cli->env.message);
+    p.b = p.a + r->n_questions;
+    p.work = p.b + r->n_questions;
+    for (int metric = 0; metric < N_METRICS && code == CLI_OK; metric++)
+        if (r->sum[0].tally[metric]) code = print_metric(r, metric, dense, &p);
+    heap_free(p.a);
+    return code == CLI_OK ? cli_flush() : code;
+}

@@ -1,0 +1,49 @@
+/* runner.h - a run at work, between the file that asks and the file that grades and keeps. */
+#ifndef EVAL_RUNNER_H
+#define EVAL_RUNNER_H
+
+#include "base/file.h"
+#include "eval/prompt_form.h"
+#include "eval/run.h"
+
+struct runner {
+    struct run run;
+    struct prompt_form *form;
+    struct vlqa_engine *engine;
+    struct vlqa_session *session;
+    struct run_file file, times;
+    struct progress bar;
+    struct row_room room;
+    FILE *submission;
+    int64_t draw, want; /* of --shuffle-seed: rows that are left, and to be taken of them */
+    uint64_t random;
+    double start_ms;
+    int asked; /* rows, since start_ms */
+
+    /* the question at hand */
+    const struct dataset_item *item;
+    const char *prompt;
+    int question; /* its number */
+    struct file_map map[DATASET_IMAGES];
+    char digest[DATASET_IMAGES][65], prompt_digest[65];
+};
+
+/* What the question at hand is graded by. */
+enum metric runner_metric(const struct runner *r);
+/* The answer to the question at hand as a line: what is the same whenever it is asked. arm NULL:
+ * only what grading needs; grade NULL: not yet graded. heap_free; NULL: no memory. */
+char *runner_line(const struct runner *r, const struct arm *arm, const struct vlqa_answer *answer,
+                  const struct metric_grade *grade);
+/* Parses a line and grades it; row_free in any case. */
+vlqa_status runner_grade(struct runner *r, const char *name, const char *line, size_t bytes,
+                         struct row *row, struct metric_grade *out);
+
+/* Counts the answer of an arm to the question at hand if the file has it: *found. */
+vlqa_status runner_take(struct runner *r, int arm, int *found);
+/* Counts the times of the rows that the file has; those of others are cut off. */
+vlqa_status runner_take_times(struct runner *r);
+/* Grades, keeps and counts an answer. */
+vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *answer);
+void runner_show(struct runner *r); /* how far it is */
+
+#endif
