@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -104,8 +105,11 @@ static void hash_item(struct runner *r, struct hash *h)
         hash_bytes(h, item->answer[i].at, item->answer[i].bytes);
     }
     hash_u64(h, (uint64_t)item->n_images);
-    for (int i = 0; i < item->n_images; i++)
-        hash_text(h, item->image[i].path ? item->image[i].path : "");
+    for (int i = 0; i < item->n_images; i++) { /* by name: the folder may be called otherwise */
+        const char *path = item->image[i].path, *slash = path ? strrchr(path, '/') : NULL;
+        hash_text(h, slash ? slash + 1 : path ? path : "");
+        hash_u64(h, path ? 0 : item->image[i].bytes);
+    }
     hash_u64(h, (uint64_t)item->n_texts);
     for (int i = 0; i < item->n_texts; i++)
         hash_text(h, item->text[i]);
@@ -266,8 +270,7 @@ static vlqa_status run_questions(struct runner *r, struct dataset *d)
                             r->run.args->dataset);
         TRY(run_question(r));
     }
-    if (!r->file.is_open || r->file.read == r->file.rows) return VLQA_OK;
-    return env_fail(&r->run.cli->env, VLQA_EUSAGE, "%s has more rows than the run", r->file.path);
+    return VLQA_OK;
 }
 
 /* ---- the whole ---- */
@@ -304,6 +307,9 @@ static vlqa_status open_files(struct runner *r, struct key digest, char times[CA
     header = run_header(&r->run, digest);
     if (!header) return env_no_memory(env, "header", 0);
     status = run_file_open(env, out, header, &r->file);
+    if (status == VLQA_OK && r->file.rows > r->run.n_questions * r->run.n_arms)
+        status = env_fail(env, VLQA_EUSAGE, "%s has %d rows, the run %d", out, r->file.rows,
+                          r->run.n_questions * r->run.n_arms);
     if (status == VLQA_OK && !r->file.rows) (void)unlink(times); /* of a run that is gone */
     if (status == VLQA_OK) status = run_file_open(env, times, header, &r->times);
     heap_free(header);
@@ -312,10 +318,14 @@ static vlqa_status open_files(struct runner *r, struct key digest, char times[CA
 
 static vlqa_status allocate(struct run *run)
 {
-    size_t n = (size_t)run->n_questions, scores = n * (size_t)run->n_arms * sizeof *run->score;
+    size_t n = (size_t)run->n_questions;
+    size_t bytes = n * (size_t)run->n_arms * sizeof *run->outcome;
     run->metric = heap_alloc(n);
-    run->score = heap_alloc(scores);
-    return run->metric && run->score ? VLQA_OK : env_no_memory(&run->cli->env, "scores", scores);
+    run->outcome = heap_alloc(bytes);
+    if (!run->metric || !run->outcome) return env_no_memory(&run->cli->env, "outcomes", bytes);
+    for (size_t i = 0; i < n * (size_t)run->n_arms; i++)
+        run->outcome[i] = (struct run_outcome){.ms = (double)NAN};
+    return VLQA_OK;
 }
 
 static vlqa_status run_all(struct runner *r, int64_t rows)
@@ -324,7 +334,6 @@ static vlqa_status run_all(struct runner *r, int64_t rows)
     struct env *env = &r->run.cli->env;
     struct dataset *d;
     vlqa_status status;
-    TRY(allocate(&r->run));
     if (a->submission && !(r->submission = fopen(a->submission, "w")))
         return env_fail(env, VLQA_EIO, "%s: %s", a->submission, strerror(errno));
     TRY(dataset_open(env, a->dataset, &a->data, &d));
@@ -360,7 +369,8 @@ static int run_runner(struct runner *r)
     if (status != VLQA_OK) return failed(r, status);
     code = open_model(r);
     if (code != CLI_OK) return code;
-    status = open_files(r, digest, times);
+    status = allocate(&r->run);
+    if (status == VLQA_OK) status = open_files(r, digest, times);
     if (status == VLQA_OK) status = run_all(r, rows);
     if (status == VLQA_OK) {
         progress_clear(&r->bar);
@@ -383,9 +393,9 @@ static void close_runner(struct runner *r)
     row_room_free(&r->room);
     for (int i = 0; i < r->run.n_arms; i++)
         for (int m = 0; m < N_METRICS; m++)
-            heap_free(r->run.sum[i].tally[m]);
+            heap_free(r->run.tally[i][m]);
     heap_free(r->run.metric);
-    heap_free(r->run.score);
+    heap_free(r->run.outcome);
 }
 
 int run_dataset(struct cli *cli, const struct run_args *args)

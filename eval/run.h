@@ -43,22 +43,26 @@ vlqa_status run_arms(struct env *env, const struct run_args *args, struct arm ar
 /* "infoflow:0.15" */
 void run_arm_label(const struct arm *arm, char out[96]);
 
-struct run_sum { /* of an arm */
-    double rows, flops, ms;
-    int n, n_ms; /* times of questions that were asked before may be gone */
-    struct tally *tally[N_METRICS];
+struct run_outcome {           /* of a question by an arm */
+    double score, rows, flops; /* rows, flops: computed again */
+    double ms;                 /* NaN: it was asked before, and the file of times has it not */
 };
 
 struct run {
     struct cli *cli;
     const struct run_args *args;
     struct arm arm[RUN_ARMS];
-    struct run_sum sum[RUN_ARMS];
+    struct tally *tally[RUN_ARMS][N_METRICS]; /* NULL: no row of it yet */
     int n_arms, n_questions;
-    signed char *metric; /* [n_questions] */
-    double *score;       /* [n_arms, n_questions] */
+    signed char *metric;         /* [n_questions] */
+    struct run_outcome *outcome; /* [n_questions, n_arms] */
     struct vlqa_model_info info;
 };
+
+static inline struct run_outcome *run_outcome(const struct run *r, int question, int arm)
+{
+    return &r->outcome[(size_t)question * (size_t)r->n_arms + (size_t)arm];
+}
 
 /* The first arm that is dense, or -1. */
 int run_dense(const struct run *r);

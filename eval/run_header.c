@@ -79,6 +79,7 @@ char *run_header(const struct run *run, struct key dataset)
     report_int(&r, "max_tokens", a->max_tokens);
     snprintf(seed, sizeof seed, "%" PRIu64, a->seed);
     report_string(&r, "seed", seed);
+    report_int(&r, "no_cache", a->cache.off); /* --reuse auto is off then */
     report_image_options(&r, &a->document);
     report_reuse(&r, &a->reuse);
     return report_end(&r);

@@ -105,23 +105,23 @@ vlqa_status runner_grade(struct runner *r, const char *name, const char *line, s
 static vlqa_status add_score(struct runner *r, int arm, const struct row *row,
                              const struct metric_grade *grade)
 {
-    struct run_sum *sum = &r->run.sum[arm];
+    struct env *env = &r->run.cli->env;
     enum metric metric = runner_metric(r);
-    const struct json *root = json_root(row->doc), *rows = json_get(root, "rows");
-    double recomputed = json_number(json_get(rows, "recomputed"));
-    double flops = json_number(json_get(root, "flops"));
-    if (!sum->tally[metric]) {
-        sum->tally[metric] = heap_alloc_zero(sizeof *sum->tally[metric]);
-        if (!sum->tally[metric])
-            return env_no_memory(&r->run.cli->env, "tally", sizeof *sum->tally[metric]);
-        sum->tally[metric]->metric = metric;
+    struct tally **tally = &r->run.tally[arm][metric];
+    struct run_outcome *out = run_outcome(&r->run, r->question, arm);
+    const struct json *root = json_root(row->doc);
+    if (!*tally) {
+        *tally = heap_alloc_zero(sizeof **tally);
+        if (!*tally) return env_no_memory(env, "tally", sizeof **tally);
+        (*tally)->metric = metric;
     }
     r->run.metric[r->question] = (signed char)metric;
-    r->run.score[(size_t)arm * (size_t)r->run.n_questions + (size_t)r->question] = grade->score;
-    sum->rows += isnan(recomputed) ? 0 : recomputed;
-    sum->flops += isnan(flops) ? 0 : flops;
-    sum->n++;
-    return tally_add(&r->run.cli->env, sum->tally[metric], row, grade);
+    out->score = grade->score;
+    out->rows = json_number(json_get(json_get(root, "rows"), "recomputed"));
+    out->flops = json_number(json_get(root, "flops"));
+    r->score += grade->score;
+    r->done++;
+    return tally_add(env, *tally, row, grade);
 }
 
 static void json_string(FILE *to, const char *text)
@@ -155,20 +155,12 @@ static void submit(struct runner *r, const char *prediction)
 
 void runner_show(struct runner *r)
 {
-    const struct run *run = &r->run;
-    double sum = 0, n = 0, ms = env_ms() - r->start_ms;
-    int64_t done = 0, total = (int64_t)run->n_questions * run->n_arms;
-    for (int i = 0; i < run->n_arms; i++) {
-        for (int m = 0; m < N_METRICS; m++)
-            for (int g = 0; run->sum[i].tally[m] && g < run->sum[i].tally[m]->n_groups; g++)
-                sum += run->sum[i].tally[m]->group[g].sum;
-        n += run->sum[i].n;
-        done += run->sum[i].n;
-    }
+    int64_t total = (int64_t)r->run.n_questions * r->run.n_arms;
+    double seconds = (env_ms() - r->start_ms) / 1e3;
     snprintf(r->bar.note, sizeof r->bar.note, ", mean score %.1f, %.0f s left",
-             n > 0 ? 100 * sum / n : 0,
-             r->asked ? ms / 1e3 / r->asked * (double)(total - done) : 0);
-    progress_update(&r->bar, "eval", done, total);
+             100 * r->score / (double)r->done,
+             seconds / (double)r->asked * (double)(total - r->done));
+    progress_update(&r->bar, "eval", r->done, total);
 }
 
 /* ---- rows that are there already ---- */
@@ -225,7 +217,7 @@ vlqa_status runner_take_times(struct runner *r)
     size_t bytes;
     for (;;) {
         struct json_doc *doc = NULL;
-        double row = -1, ms = -1;
+        double row = -1, ms = (double)NAN;
         TRY(run_file_next(env, &r->times, &line, &bytes));
         if (!line) return VLQA_OK;
         if (json_parse(env, r->times.path, line, bytes, ROW_MAX, &doc) == VLQA_OK) {
@@ -234,9 +226,7 @@ vlqa_status runner_take_times(struct runner *r)
         }
         json_free(doc);
         if (!(row >= 0 && row < r->file.rows)) return run_file_cut(env, &r->times);
-        if (!(ms >= 0)) continue;
-        r->run.sum[(int)row % r->run.n_arms].ms += ms;
-        r->run.sum[(int)row % r->run.n_arms].n_ms++;
+        r->run.outcome[(int)row].ms = ms;
     }
 }
 
@@ -252,7 +242,6 @@ static vlqa_status append(struct runner *r, struct run_file *file, char *line)
 /* Graded, kept, counted. */
 vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *answer)
 {
-    struct run_sum *sum = &r->run.sum[arm];
     struct metric_grade grade;
     struct row row = {.doc = NULL};
     char *line = runner_line(r, &r->run.arm[arm], answer, NULL);
@@ -267,8 +256,7 @@ vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *ans
     if (status == VLQA_OK) status = add_score(r, arm, &row, &grade);
     row_free(&row);
     submit(r, answer->text);
-    sum->ms += answer->ms_total;
-    sum->n_ms++;
+    run_outcome(&r->run, r->question, arm)->ms = answer->ms_total;
     r->asked++;
     return status;
 }

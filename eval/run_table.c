@@ -11,41 +11,48 @@ struct pairs { /* of a metric: the scores of an arm and of the dense one */
     int n;
 };
 
-static const double *scores(const struct run *r, int arm)
-{
-    return r->score + (size_t)arm * (size_t)r->n_questions;
-}
-
 static struct stats_pair compare(const struct run *r, int dense, int arm, int metric,
                                  struct pairs *p)
 {
     p->n = 0;
     for (int i = 0; i < r->n_questions; i++)
         if (r->metric[i] == metric) {
-            p->a[p->n] = scores(r, dense)[i];
-            p->b[p->n++] = scores(r, arm)[i];
+            p->a[p->n] = run_outcome(r, i, dense)->score;
+            p->b[p->n++] = run_outcome(r, i, arm)->score;
         }
     return stats_compare(p->a, p->b, p->n, 0, p->work);
 }
 
-static double mean(double sum, int n)
+/* Over the questions of a metric. */
+static struct run_outcome mean(const struct run *r, int arm, int metric)
 {
-    return n ? sum / n : (double)NAN;
+    struct run_outcome m = {0};
+    double n = 0, n_ms = 0;
+    for (int i = 0; i < r->n_questions; i++) {
+        const struct run_outcome *o = run_outcome(r, i, arm);
+        if (r->metric[i] != metric) continue;
+        m.rows += o->rows;
+        m.flops += o->flops;
+        if (!isnan(o->ms)) m.ms += o->ms;
+        n_ms += !isnan(o->ms);
+        n++;
+    }
+    return (struct run_outcome){.rows = m.rows / n, .flops = m.flops / n, .ms = m.ms / n_ms};
 }
 
 /* ---- JSON ---- */
 
 static int print_json(struct run *r, int arm, int metric, int dense, struct pairs *p)
 {
-    const struct run_sum *sum = &r->sum[arm];
+    struct run_outcome m = mean(r, arm, metric);
     struct report out = report_begin();
     report_string(&out, "method", r->arm[arm].name);
     if (r->arm[arm].cut[0]) report_string(&out, "chunk", r->arm[arm].cut);
     if (!isnan(r->arm[arm].ratio)) report_number(&out, "ratio", r->arm[arm].ratio);
-    tally_report(sum->tally[metric], &out);
-    report_number(&out, "rows_computed", mean(sum->rows, sum->n));
-    report_number(&out, "flops", mean(sum->flops, sum->n));
-    report_real(&out, "ms", mean(sum->ms, sum->n_ms));
+    tally_report(r->tally[arm][metric], &out);
+    report_number(&out, "rows_computed", m.rows);
+    report_number(&out, "flops", m.flops);
+    report_real(&out, "ms", m.ms);
     if (dense >= 0 && dense != arm) {
         struct stats_pair s = compare(r, dense, arm, metric, p);
         report_number(&out, "difference", s.difference.value);
@@ -66,12 +73,11 @@ static int digits(int metric)
 
 static void print_arm(const struct run *r, int arm, int metric, int dense, struct pairs *p)
 {
-    const struct run_sum *sum = &r->sum[arm];
+    struct run_outcome m = mean(r, arm, metric);
     char label[96];
     run_arm_label(&r->arm[arm], label);
     printf("%-24s %-9s %8.*f %8.1f %9.1f", label, r->arm[arm].is_dense ? "-" : r->arm[arm].cut,
-           digits(metric), tally_score(sum->tally[metric]), mean(sum->rows, sum->n),
-           mean(sum->ms, sum->n_ms));
+           digits(metric), tally_score(r->tally[arm][metric]), m.rows, m.ms);
     if (dense >= 0 && dense != arm) {
         struct stats_pair s = compare(r, dense, arm, metric, p);
         printf("  %+.2f [%+.2f, %+.2f]%s", 100 * s.difference.value, 100 * s.difference.low,
@@ -98,7 +104,7 @@ static const struct tally *find(const struct run *r, const char *label, const ch
     for (int i = 0; i < r->n_arms; i++) {
         run_arm_label(&r->arm[i], other);
         if (strcmp(other, label) == 0 && strcmp(r->arm[i].cut, cut) == 0)
-            return r->sum[i].tally[metric];
+            return r->tally[i][metric];
     }
     return NULL;
 }
@@ -116,7 +122,7 @@ static void print_grid(const struct run *r, int metric, int dense)
         run_arm_label(&r->arm[m], label);
         printf("%-24s ", label);
         if (dense >= 0)
-            printf("%9.*f", digits(metric), tally_score(r->sum[dense].tally[metric]));
+            printf("%9.*f", digits(metric), tally_score(r->tally[dense][metric]));
         else
             printf("%9s", "");
         for (int c = 0; c < r->n_arms; c++) {
@@ -136,7 +142,7 @@ static int print_metric(struct run *r, int metric, int dense, struct pairs *p)
             code = print_json(r, i, metric, dense, p);
         return code;
     }
-    printf("%s, %d questions\n", metric_names[metric], (int)r->sum[0].tally[metric]->n);
+    printf("%s, %d questions\n", metric_names[metric], (int)r->tally[0][metric]->n);
     printf("%-24s %-9s %8s %8s %9s%s\n", "method", "chunk", "score", "rows", "ms",
            dense >= 0 && r->n_arms > 1 ? "  points to dense [95 %]" : "");
     for (int i = 0; i < r->n_arms; i++) {
@@ -159,7 +165,7 @@ int run_print(struct run *r)
     p.b = p.a + r->n_questions;
     p.work = p.b + r->n_questions;
     for (int metric = 0; metric < N_METRICS && code == CLI_OK; metric++)
-        if (r->sum[0].tally[metric]) code = print_metric(r, metric, dense, &p);
+        if (r->tally[0][metric]) code = print_metric(r, metric, dense, &p);
     heap_free(p.a);
     return code == CLI_OK ? cli_flush() : code;
 }

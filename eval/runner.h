@@ -18,7 +18,9 @@ struct runner {
     int64_t draw, want; /* of --shuffle-seed: rows that are left, and to be taken of them */
     uint64_t random;
     double start_ms;
-    int asked; /* rows, since start_ms */
+    int64_t done; /* rows that are graded, old ones too */
+    int asked;    /* of them, since start_ms */
+    double score; /* their sum */
 
     /* the question at hand */
     const struct dataset_item *item;
