@@ -1,5 +1,6 @@
 /* run.c - every question by every arm. */
 #include "base/heap.h"
+#include "eval/calibration.h"
 #include "eval/runner.h"
 
 #include <errno.h>
@@ -275,6 +276,17 @@ static vlqa_status run_questions(struct runner *r, struct dataset *d)
 
 /* ---- the whole ---- */
 
+static vlqa_status find_layers(struct runner *r)
+{
+    for (int i = 0; i < r->run.n_arms; i++) {
+        struct reuse_layers *layers = &r->run.arm[i].args.layers;
+        if (!layers->calibrated) continue;
+        TRY(calibration_apply(&r->run.cli->env, &r->run.args->cache, r->engine, layers));
+        reuse_write_layers(layers, ',', r->run.calibrated, sizeof r->run.calibrated);
+    }
+    return VLQA_OK;
+}
+
 static int open_model(struct runner *r)
 {
     const struct run_args *a = r->run.args;
@@ -289,6 +301,8 @@ static int open_model(struct runner *r)
     if (code != CLI_OK) return code;
     status = vlqa_engine_info(r->engine, &r->run.info);
     if (status != VLQA_OK) return cli_fail(cli, status, vlqa_engine_message(r->engine));
+    status = find_layers(r);
+    if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);
     code = cli_open_session(cli, r->engine, a->max_rows, &r->session);
     r->bar = cli->bar;
     cli->bar.enabled = 0; /* ours goes over all questions */

@@ -11,7 +11,7 @@
 #include "eval/cache_flags.h"
 #include "eval/dataset.h"
 #include "eval/document.h"
-#include "eval/reuse_flags.h"
+#include "eval/method.h"
 #include "eval/run_file.h"
 #include "eval/stats.h"
 #include "eval/tally.h"
@@ -30,9 +30,9 @@ struct run_args {
 };
 
 struct arm {
-    char name[64], cut[16]; /* as they were written; cut: "" of dense */
-    double ratio;           /* NaN: the method has none */
-    int is_dense;           /* full prefill, once a question */
+    char name[sizeof((struct method *)0)->name], cut[16]; /* as written; cut: "" of dense */
+    double ratio;                                         /* NaN: the method has none */
+    int is_dense;                                         /* full prefill, once a question */
     struct reuse_args args;
 };
 
@@ -41,7 +41,8 @@ struct arm {
 vlqa_status run_arms(struct env *env, const struct run_args *args, struct arm arm[RUN_ARMS],
                      int *n);
 /* "infoflow:0.15" */
-void run_arm_label(const struct arm *arm, char out[96]);
+#define RUN_LABEL 352
+void run_arm_label(const struct arm *arm, char out[RUN_LABEL]);
 
 struct run_outcome {           /* of a question by an arm */
     double score, rows, flops; /* rows, flops: computed again */
@@ -57,6 +58,7 @@ struct run {
     signed char *metric;         /* [n_questions] */
     struct run_outcome *outcome; /* [n_questions, n_arms] */
     struct vlqa_model_info info;
+    char calibrated[400]; /* the layers that stand for this word, or "" */
 };
 
 static inline struct run_outcome *run_outcome(const struct run *r, int question, int arm)

@@ -1,7 +1,6 @@
 /* run_arms.c - what is run, from the lists of the command line. */
 #include "base/env.h"
 #include "eval/cli.h"
-#include "eval/method.h"
 #include "eval/run.h"
 
 #include <math.h>
@@ -83,7 +82,7 @@ static vlqa_status add_method(struct env *env, char *word, const struct reuse_ar
         arm.is_dense = 1;
         arm.ratio = (double)NAN;
         arm.args.strategy = arm.args.parity = 0; /* off */
-        snprintf(arm.name, sizeof arm.name, "%.63s", word);
+        snprintf(arm.name, sizeof arm.name, "%s", word);
         return add_arm(env, &arm, list, n);
     }
     TRY(parse_method(env, word, base, &m, &arm.ratio));
@@ -112,12 +111,12 @@ vlqa_status run_arms(struct env *env, const struct run_args *args, struct arm ar
     return *n ? VLQA_OK : env_fail(env, VLQA_EUSAGE, "--methods: none given");
 }
 
-void run_arm_label(const struct arm *arm, char out[96])
+void run_arm_label(const struct arm *arm, char out[RUN_LABEL])
 {
     if (isnan(arm->ratio))
-        snprintf(out, 96, "%s", arm->name);
+        snprintf(out, RUN_LABEL, "%s", arm->name);
     else
-        snprintf(out, 96, "%s:%g", arm->name, arm->ratio);
+        snprintf(out, RUN_LABEL, "%s:%g", arm->name, arm->ratio);
 }
 
 int run_dense(const struct run *r)

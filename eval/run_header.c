@@ -82,5 +82,6 @@ char *run_header(const struct run *run, struct key dataset)
     report_int(&r, "no_cache", a->cache.off); /* --reuse auto is off then */
     report_image_options(&r, &a->document);
     report_reuse(&r, &a->reuse);
+    report_string(&r, "calibrated_layers", run->calibrated);
     return report_end(&r);
 }

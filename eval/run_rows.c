@@ -175,7 +175,7 @@ static vlqa_status check_kept(struct runner *r, const char *name, const struct a
                               const struct json *root)
 {
     double ratio = json_number(json_get(root, "ratio"));
-    char label[96];
+    char label[RUN_LABEL];
     if (is_text(root, "id", r->item->id) && is_text(root, "method", arm->name) &&
         is_text(root, "chunk", arm->cut) && !(fabs(ratio - arm->ratio) > 0))
         return VLQA_OK;

@@ -74,7 +74,7 @@ static int digits(int metric)
 static void print_arm(const struct run *r, int arm, int metric, int dense, struct pairs *p)
 {
     struct run_outcome m = mean(r, arm, metric);
-    char label[96];
+    char label[RUN_LABEL];
     run_arm_label(&r->arm[arm], label);
     printf("%-24s %-9s %8.*f %8.1f %9.1f", label, r->arm[arm].is_dense ? "-" : r->arm[arm].cut,
            digits(metric), tally_score(r->tally[arm][metric]), m.rows, m.ms);
@@ -88,7 +88,7 @@ static void print_arm(const struct run *r, int arm, int metric, int dense, struc
 
 static int is_first_of(const struct run *r, int arm, int by_cut)
 {
-    char label[96], other[96];
+    char label[RUN_LABEL], other[RUN_LABEL];
     run_arm_label(&r->arm[arm], label);
     for (int i = 0; i < arm; i++) {
         run_arm_label(&r->arm[i], other);
@@ -100,7 +100,7 @@ static int is_first_of(const struct run *r, int arm, int by_cut)
 
 static const struct tally *find(const struct run *r, const char *label, const char *cut, int metric)
 {
-    char other[96];
+    char other[RUN_LABEL];
     for (int i = 0; i < r->n_arms; i++) {
         run_arm_label(&r->arm[i], other);
         if (strcmp(other, label) == 0 && strcmp(r->arm[i].cut, cut) == 0)
@@ -117,7 +117,7 @@ static void print_grid(const struct run *r, int metric, int dense)
         if (is_first_of(r, c, 1)) printf(" %9s", r->arm[c].cut);
     printf("\n");
     for (int m = 0; m < r->n_arms; m++) {
-        char label[96];
+        char label[RUN_LABEL];
         if (!is_first_of(r, m, 0)) continue;
         run_arm_label(&r->arm[m], label);
         printf("%-24s ", label);
