@@ -232,8 +232,8 @@ static struct plot_point point_of(const struct eval_report *r, int way)
     const struct answer_sum *s = &r->sum[way];
     struct plot_point at = {100 * s->work, 100 * s->mean, (double)NAN, (double)NAN};
     if (!s->pair.n) return at;
-    at.low = 100 * (s->pair.a + s->pair.difference.low);
-    at.high = 100 * (s->pair.a + s->pair.difference.high);
+    at.low = 100 * fmax(s->pair.a + s->pair.difference.low, 0); /* scores end there */
+    at.high = 100 * fmin(s->pair.a + s->pair.difference.high, 1);
     return at;
 }
 
