@@ -123,6 +123,7 @@ static void expected(const struct arg *arg, char *out, size_t cap)
         snprintf(out, cap, "%s", arg->form);
         return;
     case ARG_ITEM:
+    case ARG_REST:
         snprintf(out, cap, "at most %d of them", ARGS_MAX_ITEMS);
         return;
     case ARG_HEADING:
@@ -169,6 +170,7 @@ static int store(const struct arg *arg, const char *text, void *field)
     case ARG_FORM:
         return arg->read(text, field);
     case ARG_ITEM:
+    case ARG_REST:
         return add_item(field, arg->name, text);
     case ARG_TEXT:
     case ARG_POSITIONAL:
@@ -270,7 +272,7 @@ static vlqa_status set(struct parser *p, int index, const char *shown, const cha
 {
     const struct arg *arg = &p->verb->arg[index];
     char want[160];
-    if (p->given[index] && arg->kind != ARG_ITEM)
+    if (p->given[index] && arg->kind != ARG_ITEM && arg->kind != ARG_REST)
         return env_fail(p->env, VLQA_EUSAGE, "--%s is given twice", arg->name);
     p->given[index] = 1;
     if (store(arg, value, p->out + arg->offset)) return VLQA_OK;
@@ -353,8 +355,13 @@ static vlqa_status parse_option(struct parser *p, int argc, char **argv, int *at
 
 static vlqa_status parse_positional(struct parser *p, const char *word)
 {
-    for (int i = 0; i < p->verb->n_args; i++)
-        if (p->verb->arg[i].kind == ARG_POSITIONAL) return set(p, i, p->verb->arg[i].value, word);
+    int index = -1;
+    for (int i = 0; i < p->verb->n_args; i++) {
+        enum arg_kind kind = p->verb->arg[i].kind;
+        if (kind == ARG_POSITIONAL && index < 0) index = i;
+        if (kind == ARG_REST && index >= 0 && p->given[index]) index = i;
+    }
+    if (index >= 0) return set(p, index, p->verb->arg[index].value, word);
     return env_fail(p->env, VLQA_EUSAGE, "unexpected argument %s", word);
 }
 

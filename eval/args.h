@@ -2,7 +2,8 @@
  * come from it.
  *
  *   --name VALUE, --name=VALUE, -n VALUE, -nVALUE; "--" ends the options. An option is given once,
- *   except those of kind ARG_ITEM. VLQA_NAME in the environment is the default of --name. */
+ *   except those of kind ARG_ITEM and ARG_REST. VLQA_NAME in the environment is the default of
+ * --name. */
 #ifndef EVAL_ARGS_H
 #define EVAL_ARGS_H
 
@@ -23,6 +24,7 @@ enum arg_kind {                 /* what the value is -> the field it is written 
                 ARG_FORM,       /* what read() takes -> what read() fills */
                 ARG_ITEM,       /* anything, any number of times -> struct arg_items, in order */
                 ARG_POSITIONAL, /* as ARG_TEXT; may also be given without its name */
+                ARG_REST,       /* as ARG_ITEM; what stands behind the positional */
 };
 
 struct arg {

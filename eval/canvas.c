@@ -136,15 +136,23 @@ void canvas_text(struct canvas *c, int x, int y, const char *text, struct colour
     }
 }
 
+vlqa_status canvas_png(struct env *env, const struct canvas *c, uint8_t **data, size_t *bytes)
+{
+    int length = 0;
+    *data = stbi_write_png_to_mem(c->rgb, 3 * c->width, c->width, c->height, 3, &length);
+    *bytes = (size_t)length;
+    if (*data) return VLQA_OK;
+    return env_no_memory(env, "PNG", (size_t)c->width * (size_t)c->height * 3);
+}
+
 vlqa_status canvas_write(struct env *env, const struct canvas *c, const char *path)
 {
-    int bytes = 0;
     struct file_part part;
+    uint8_t *data;
     vlqa_status status;
-    part.data = stbi_write_png_to_mem(c->rgb, 3 * c->width, c->width, c->height, 3, &bytes);
-    part.bytes = (size_t)bytes;
-    if (!part.data) return env_no_memory(env, "PNG", (size_t)c->width * (size_t)c->height * 3);
+    TRY(canvas_png(env, c, &data, &part.bytes));
+    part.data = data;
     status = file_write_atomic(env, path, &part, 1);
-    heap_free((void *)(uintptr_t)part.data);
+    heap_free(data);
     return status;
 }

@@ -29,6 +29,8 @@ void canvas_image(struct canvas *c, struct area at, const struct vlqa_pixels *im
 /* Printable ASCII, at most 127 characters; the top left corner. */
 void canvas_text(struct canvas *c, int x, int y, const char *text, struct colour colour);
 int canvas_text_width(const char *text);
+/* A PNG file in memory, for heap_free. */
+vlqa_status canvas_png(struct env *env, const struct canvas *c, uint8_t **data, size_t *bytes);
 vlqa_status canvas_write(struct env *env, const struct canvas *c, const char *path);
 
 #endif

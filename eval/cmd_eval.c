@@ -1,6 +1,7 @@
 /* cmd_eval.c - the verb eval: lists data sets, grades answers, compares runs. */
 #include "eval/compare.h"
 #include "eval/dataset_list.h"
+#include "eval/eval_report.h"
 #include "eval/metric.h"
 #include "eval/run.h"
 #include "eval/score.h"
@@ -13,6 +14,9 @@ struct eval_args {
     int score; /* a metric + 1 */
     const char *file, *regrade, *compare, *list;
     struct run_args run; /* its data set is file */
+    const char *report;  /* where to */
+    int curve;
+    struct arg_items more; /* files behind `file` */
 };
 
 static int read_metric(const char *text, void *field)
@@ -27,8 +31,21 @@ static int usage(struct cli *cli, const char *message)
     return cli_fail(cli, VLQA_EUSAGE, message);
 }
 
+static int report(struct cli *cli, const struct eval_args *a)
+{
+    const char *run[ARGS_MAX_ITEMS + 1] = {a->file};
+    if (!a->file) return usage(cli, "no runs: give files of graded rows behind the option");
+    if (a->report && a->curve) return usage(cli, "give one of --report and --curve");
+    for (int i = 0; i < a->more.n; i++)
+        run[i + 1] = a->more.item[i].value;
+    if (a->report) return eval_report(cli, a->report, run, a->more.n + 1);
+    return eval_curve(cli, run, a->more.n + 1);
+}
+
 static int evaluate(struct cli *cli, struct eval_args *a)
 {
+    if (a->report || a->curve) return report(cli, a);
+    if (a->more.n) return usage(cli, "only --report and --curve take more than one file");
     if ((a->regrade || a->list) && a->file)
         return usage(cli, "--list and --regrade have their file, and another is given");
     if (a->compare && !a->file) return usage(cli, "--compare needs two files: --compare A B");
@@ -104,6 +121,11 @@ static const struct arg args[] = {
      .help = "grade rows again, each by the metric that it names"},
     {ARG_TEXT, .name = "compare", .value = "FILE", FIELD(compare),
      .help = "whether the graded rows of this file and of FILE differ"},
+    {ARG_TEXT, .name = "report", .value = "OUT", FIELD(report),
+     .help = "write what FILE and those behind it tell: .html, a page for itself, or .md"},
+    {ARG_FLAG, .name = "curve", FIELD(curve),
+     .help = "print score against rows computed of FILE and those behind it"},
+    {ARG_REST, .name = "more", .value = "FILE", FIELD(more), .help = "another file for these two"},
     REUSE_ARGS_WITH(struct eval_args, run.reuse,
                     {ARG_TEXT, .name = "chunk", .value = "LIST", .fallback = "auto",
                      FIELD(run.chunks),
@@ -127,6 +149,8 @@ const struct verb verb_eval = {
                 "       vlqa eval --score METRIC FILE\n"
                 "       vlqa eval --regrade FILE\n"
                 "       vlqa eval --compare FILE FILE\n"
+                "       vlqa eval --report OUT FILE...\n"
+                "       vlqa eval --curve FILE...\n"
                 "       vlqa eval --list DATASET [--prompt NAME] [OPTION]...\n",
     .notes = "DATASET is asked greedily, every question by each of --methods, those that are not\n"
              "full (dense) once for each of --chunk. A table tells the score as the data set's\n"
@@ -136,13 +160,13 @@ const struct verb verb_eval = {
              "prints an object for each method, cutting and metric, with flops, too.\n"
              "\n"
              "--out keeps a line for each answer: id, line, metric, method, chunk, ratio,\n"
-             "prediction, score, score_lmms, extracted, what is right, rows {total, selected,\n"
-             "recomputed}, flops, exact, tokens, digests {model, prompt, images}. The first\n"
-             "line says what was asked of which model. The same command goes on where a run\n"
-             "stopped, another is refused, and the bytes are those of a run that was never\n"
-             "stopped. FILE.times has what differs from run to run: ms, chunks and visual {ram,\n"
-             "disk, made}, peak_bytes. --regrade and --compare read such files; --compare those\n"
-             "of one method and cutting.\n"
+             "prediction, score, score_lmms, extracted, what is right, question, image, rows\n"
+             "{total, selected, recomputed}, flops, exact, tokens, digests {model, prompt,\n"
+             "images}. The first line says what was asked of which model. The same command\n"
+             "goes on where a run stopped, another is refused, and the bytes are those of a\n"
+             "run that was never stopped. FILE.times has what differs from run to run: ms,\n"
+             "chunks and visual {ram, disk, made}, peak_bytes. --regrade and --compare\n"
+             "read such files; --compare those of one method and cutting.\n"
              "\n"
              "A row is {\"prediction\": TEXT} and what is right: \"answers\" or \"targets\", a\n"
              "text or a list of them, or \"answer\", a cell of a data file (a Python list in it\n"
@@ -164,6 +188,12 @@ const struct verb verb_eval = {
              "are right in one file alone. It is noise when the interval holds 0 or, where\n"
              "scores are 0 or 1, p is 0.05 or more.\n"
              "\n"
+             "--report and --curve hold the answers of each \"method\", \"chunk\" and \"ratio\"\n"
+             "against those without chunks, of the same \"id\", \"dataset\" and \"metric\".\n"
+             "\"rows\": {\"total\": N, \"recomputed\": N} tells of work, \"ms\" of time, also in\n"
+             "FILE.times. A report has tables with paired 95 % intervals, drawings, and the\n"
+             "ten worst answers with their images.\n"
+             "\n"
              "A data set is a ChartQA folder, the official JSON of InfographicVQA or DocVQA,\n"
              "a TSV of VLMEvalKit, JSON lines as of vlqa study (also with id, options, metric,\n"
              "category and split), or LongBench's. What --list prints has all that --regrade\n"
@@ -176,6 +206,7 @@ const struct verb verb_eval = {
              "  vlqa eval --score chartqa rows.jsonl > scored.jsonl\n"
              "  vlqa eval --score anls - < rows.jsonl 2> numbers.json\n"
              "  vlqa eval --compare full.jsonl reuse.jsonl\n"
+             "  vlqa eval --report report.html run.jsonl\n"
              "  vlqa eval --list \"ChartQA Dataset\" --split val > questions.jsonl\n"
              "  vlqa eval --regrade answered.jsonl > scored.jsonl\n",
     .arg = args,

@@ -5,7 +5,7 @@
 #include "eval/prompt_form.h"
 #include "eval/report.h"
 
-static void report_images(struct report *r, const struct dataset_item *item)
+void dataset_report_images(struct report *r, const struct dataset_item *item)
 {
     int inside = item->n_images && !item->image[0].path;
     if (!item->n_images) return;
@@ -69,7 +69,7 @@ static vlqa_status list_item(struct env *env, struct prompt_form *form,
     r = report_begin();
     report_string(&r, "id", item->id);
     report_string(&r, "metric", metric_names[item->metric]);
-    report_images(&r, item);
+    dataset_report_images(&r, item);
     report_texts(&r, form, item);
     report_string(&r, "prompt", prompt);
     dataset_report(&r, item);

@@ -15,5 +15,7 @@ int dataset_list(struct cli *cli, const char *path, const struct dataset_options
  * it.
  */
 void dataset_report(struct report *r, const struct dataset_item *item);
+/* image: paths, or image_bytes of images that are within the data; nothing without images. */
+void dataset_report_images(struct report *r, const struct dataset_item *item);
 
 #endif

@@ -67,6 +67,8 @@ char *runner_line(const struct runner *r, const struct arm *arm, const struct vl
     if (grade) report_grade(&out, runner_metric(r), grade);
     dataset_report(&out, r->item);
     if (arm) {
+        report_string(&out, "question", r->item->question);
+        dataset_report_images(&out, r->item);
         report_cost(&out, answer);
         report_digests(&out, r);
     }

@@ -69,7 +69,8 @@ TEST(every_question_is_asked_by_every_arm_and_graded)
     CHECK_EQ(count(first, "\"prediction\":\"blue\",\"score\":0,"), ARMS);
     CHECK_HAS(first, "\n{\"id\":\"q1\",\"line\":2,\"metric\":\"em\",\"method\":\"epic\",\"chunk\":"
                      "\"strips:3\",\"ratio\":0.2,\"prediction\":\"blue\",\"score\":1,\"answers\":["
-                     "\"blue\"],\"split\":\"odd\",\"rows\":{\"total\":");
+                     "\"blue\"],\"split\":\"odd\",\"question\":\"Why 1?\",\"image\":[\"i.png\"],"
+                     "\"rows\":{\"total\":");
     CHECK_HAS(r->out, "em, 4 questions\n");
     CHECK_HAS(r->out, "\nfull                     -            75.00");
     CHECK_HAS(r->out, "\nepic:0.2                 strips:3     75.00");

@@ -1,0 +1,63 @@
+/* page_style.h - how an HTML page looks: light and dark, wide and narrow, on paper. */
+#ifndef EVAL_PAGE_STYLE_H
+#define EVAL_PAGE_STYLE_H
+
+#define PAGE_COLOURS 8 /* classes c0 ... c7; f0 ... f7 fill with them */
+
+/* Colours that differ also for those who see fewer (Okabe and Ito), darker on white. */
+static const char page_style[] =
+    ":root{--ink:#1d2329;--soft:#5d6873;--line:#d9dee3;--ground:#fff;--band:#f5f7f8;"
+    "--c0:#1d2329;--c1:#0a62a6;--c2:#b7500a;--c3:#07795a;--c4:#a33f7c;--c5:#8a6d00;--c6:#2f86b8;"
+    "--c7:#6b7680}\n"
+    "@media(prefers-color-scheme:dark){:root{--ink:#e3e7ea;--soft:#98a3ad;--line:#353c43;"
+    "--ground:#14181b;--band:#1c2125;--c0:#e3e7ea;--c1:#5fb0ea;--c2:#f09a55;--c3:#3fc59a;"
+    "--c4:#df8cbc;--c5:#dcc04e;--c6:#8fd0f0;--c7:#a3adb6}}\n"
+    "@media print{:root{--ink:#000;--soft:#444;--line:#bbb;--ground:#fff;--band:#fff;--c0:#000;"
+    "--c1:#0a62a6;--c2:#b7500a;--c3:#07795a;--c4:#a33f7c;--c5:#8a6d00;--c6:#2f86b8;--c7:#6b7680}"
+    "section,figure,tr,article{break-inside:avoid}h2,h3{break-after:avoid}"
+    "section{break-inside:auto}}\n"
+    "*{box-sizing:border-box}\n"
+    "body{margin:0;background:var(--ground);color:var(--ink);font:16px/1.5 system-ui,-apple-system,"
+    "\"Segoe UI\",Roboto,\"Helvetica Neue\",Arial,\"Liberation Sans\",sans-serif}\n"
+    "main{max-width:62rem;margin:0 auto;padding:2rem 1.25rem 4rem}\n"
+    "h1{font-size:1.6rem;line-height:1.25;margin:0 0 1rem;font-weight:650}\n"
+    "h2{font-size:1.2rem;margin:2.5rem 0 .75rem;padding-top:.75rem;border-top:1px solid "
+    "var(--line);font-weight:650}\n"
+    "h3{font-size:1rem;margin:1.5rem 0 .5rem;font-weight:650}\n"
+    "p,caption,figcaption{max-width:44rem;color:var(--soft);margin:.5rem 0}\n"
+    "dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1.25rem;margin:.75rem 0}\n"
+    "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere;white-space:pre-wrap}\n"
+    ".wide{overflow-x:auto;margin:.75rem 0}\n"
+    "table{border-collapse:collapse;font-variant-numeric:tabular-nums;min-width:min(100%,24rem)}\n"
+    "caption{text-align:left;caption-side:top;padding-bottom:.4rem;font-size:.875rem}\n"
+    "th,td{padding:.35rem .9rem .35rem 0;text-align:left;vertical-align:top;border-bottom:1px "
+    "solid var(--line);font-weight:400}\n"
+    "thead th{color:var(--soft);font-size:.875rem;vertical-align:bottom;border-bottom-color:"
+    "var(--soft);white-space:nowrap}\n"
+    "tbody th{font-weight:600;white-space:nowrap}.n{text-align:right;white-space:nowrap}\n"
+    "th+.n,td+.n{padding-left:.9rem}th:last-child,td:last-child{padding-right:0}\n"
+    "small{display:block;font-size:.78rem;color:var(--soft)}.faint{color:var(--soft)}\n"
+    "figure{margin:1.25rem 0}figcaption{font-size:.875rem}\n"
+    "svg{display:block;width:100%;height:auto;max-width:52rem}\n"
+    "svg text{font-size:13px;fill:var(--soft)}svg .ink{fill:var(--ink)}\n"
+    "svg .grid{stroke:var(--line);stroke-width:1}svg .axis{stroke:var(--soft);stroke-width:1}\n"
+    "svg .line{fill:none;stroke-width:1.75}svg .reach{stroke-width:1;opacity:.55}\n"
+    "svg .dash{stroke-dasharray:5 4;stroke-width:1.25}\n"
+    ".f0{fill:var(--c0)}.f1{fill:var(--c1)}.f2{fill:var(--c2)}.f3{fill:var(--c3)}"
+    ".f4{fill:var(--c4)}.f5{fill:var(--c5)}.f6{fill:var(--c6)}.f7{fill:var(--c7)}\n"
+    ".c0{stroke:var(--c0)}.c1{stroke:var(--c1)}.c2{stroke:var(--c2)}.c3{stroke:var(--c3)}"
+    ".c4{stroke:var(--c4)}.c5{stroke:var(--c5)}.c6{stroke:var(--c6)}.c7{stroke:var(--c7)}\n"
+    "article{display:grid;grid-template-columns:11rem 1fr;gap:1.25rem;padding:1rem 0;"
+    "border-bottom:1px solid var(--line)}\n"
+    "article h3{margin:0 0 .35rem;overflow-wrap:anywhere}article dl{margin:.25rem 0}\n"
+    "article img,.none{width:11rem;max-height:11rem;object-fit:contain;object-position:top;"
+    "background:#fff;border:1px solid var(--line)}\n"
+    ".none{display:grid;place-items:center;height:7rem;background:var(--band);color:var(--soft);"
+    "font-size:.8rem;text-align:center;padding:.5rem}\n"
+    "@media(max-width:36rem){main{padding:1.25rem .9rem 3rem}h1{font-size:1.35rem}"
+    "article{grid-template-columns:1fr}dl{grid-template-columns:1fr;gap:0}"
+    "th,td{padding-right:.7rem}table{font-size:.9rem}dd{margin-bottom:.5rem}dt:empty{display:none}"
+    "article dl{grid-template-columns:max-content 1fr;gap:.1rem .9rem}"
+    "svg{min-width:30rem}figure{overflow-x:auto}}\n";
+
+#endif

@@ -1,0 +1,415 @@
+/* report_parts.c - numbers as a report writes them; its tables and drawings of scores. */
+#include "eval/report_parts.h"
+
+#include "eval/plot.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    MAX_COLUMNS = 12,    /* chunkings side by side */
+    MAX_CATEGORIES = 40, /* in a table, and in a drawing */
+    MAX_BARS = 6         /* ways in a drawing of bars */
+};
+
+#define DASH "\xe2\x80\x93"
+#define MINUS "\xe2\x88\x92"
+
+static char *next_text(void)
+{
+    static char ring[64][96];
+    static int at;
+    return ring[at++ % 64];
+}
+
+const char *report_score(double mean)
+{
+    char *out = next_text();
+    if (isnan(mean)) return DASH;
+    snprintf(out, 96, "%.2f", 100 * mean);
+    return out;
+}
+
+const char *report_share(double share)
+{
+    char *out = next_text();
+    if (isnan(share)) return DASH;
+    snprintf(out, 96, "%.1f %%", 100 * share);
+    return out;
+}
+
+static void with_sign(double value, char out[24])
+{
+    double shown = fabs(round(1e4 * value)) / 100;
+    snprintf(out, 24, "%s%.2f", shown > 0 ? value < 0 ? MINUS : "+" : "", shown);
+}
+
+const char *report_difference(const struct stats_pair *pair)
+{
+    char *out = next_text(), value[24], low[24], high[24];
+    if (!pair->n) return NULL;
+    with_sign(pair->difference.value, value);
+    with_sign(pair->difference.low, low);
+    with_sign(pair->difference.high, high);
+    snprintf(out, 96, "%s [%s, %s]", value, low, high);
+    return out;
+}
+
+const char *report_method(const struct answer_way *way)
+{
+    char *out = next_text();
+    if (way->is_off) return "full prefill";
+    if (isnan(way->ratio)) return way->method;
+    snprintf(out, 96, "%.70s %.4g %%", way->method, 100 * way->ratio);
+    return out;
+}
+
+static int grid_of(const struct answer_way *way)
+{
+    return strncmp(way->chunk, "grid:", 5) == 0 ? atoi(way->chunk + 5) : 0;
+}
+
+const char *report_chunk(const struct answer_way *way)
+{
+    char *out = next_text();
+    if (!*way->chunk) return "k = 0";
+    if (grid_of(way) <= 0) return way->chunk;
+    snprintf(out, 96, "k = %d", grid_of(way));
+    return out;
+}
+
+const char *report_data(const struct answer_way *way)
+{
+    return *way->dataset ? way->dataset : *way->metric ? way->metric : "questions";
+}
+
+int report_is_first(const struct answer_set *set, int way)
+{
+    for (int i = 0; i < way; i++)
+        if (answers_same_data(&set->way[i], &set->way[way])) return 0;
+    return 1;
+}
+
+/* ---- methods x chunkings ---- */
+
+static int same_method(const struct answer_way *a, const struct answer_way *b)
+{
+    return strcmp(report_method(a), report_method(b)) == 0;
+}
+
+static int same_chunk(const struct answer_way *a, const struct answer_way *b)
+{
+    return strcmp(a->chunk, b->chunk) == 0;
+}
+
+/* No chunks, then k x k cells by k, then the others. */
+static int chunk_order(const struct answer_way *way)
+{
+    return !*way->chunk ? 0 : grid_of(way) > 0 ? grid_of(way) : 1 << 20;
+}
+
+/* The ways of the data set of `way` that are the first with their chunking or their method. */
+static int distinct(const struct answer_set *set, int way,
+                    int (*same)(const struct answer_way *, const struct answer_way *), int *out,
+                    int cap)
+{
+    int n = 0;
+    for (int i = way; i < set->n_ways; i++) {
+        int seen = 0;
+        for (int k = 0; k < n; k++)
+            seen |= same(&set->way[i], &set->way[out[k]]);
+        if (!seen && n < cap && answers_same_data(&set->way[i], &set->way[way])) out[n++] = i;
+    }
+    return n;
+}
+
+static void sort_chunks(const struct answer_set *set, int *way, int n)
+{
+    for (int i = 1; i < n; i++)
+        for (int k = i; k && chunk_order(&set->way[way[k]]) < chunk_order(&set->way[way[k - 1]]);
+             k--) {
+            int other = way[k];
+            way[k] = way[k - 1];
+            way[k - 1] = other;
+        }
+}
+
+static int find_cell(const struct answer_set *set, const struct answer_way *method,
+                     const struct answer_way *chunk)
+{
+    for (int i = 0; i < set->n_ways; i++) {
+        const struct answer_way *w = &set->way[i];
+        if (answers_same_data(w, method) && same_method(w, method) && same_chunk(w, chunk))
+            return i;
+    }
+    return -1;
+}
+
+static void score_cell(struct eval_report *r, int way)
+{
+    const struct answer_sum *s = way < 0 ? NULL : &r->sum[way];
+    if (!s)
+        page_cell(&r->page, PAGE_NUMBER, "", NULL, 0);
+    else
+        page_cell(&r->page, PAGE_NUMBER, report_score(s->mean), report_difference(&s->pair),
+                  s->pair.n && s->pair.is_noise);
+}
+
+static void score_table(struct eval_report *r, int way)
+{
+    const struct answer_set *set = &r->set;
+    int method[ANSWER_MAX_WAYS], chunk[MAX_COLUMNS];
+    int rows = distinct(set, way, same_method, method, ANSWER_MAX_WAYS);
+    int columns = distinct(set, way, same_chunk, chunk, MAX_COLUMNS);
+    const char *head[MAX_COLUMNS + 1] = {"method"};
+    enum page_cell kind[MAX_COLUMNS + 1] = {PAGE_NAME};
+    sort_chunks(set, chunk, columns);
+    for (int i = 0; i < columns; i++) {
+        head[i + 1] = report_chunk(&set->way[chunk[i]]);
+        kind[i + 1] = PAGE_NUMBER;
+    }
+    page_subheading(&r->page, report_data(&set->way[way]));
+    page_table_begin(&r->page, NULL, head, kind, columns + 1);
+    for (int off = 1; off >= 0; off--) /* full prefill first */
+        for (int i = 0; i < rows; i++) {
+            const struct answer_way *m = &set->way[method[i]];
+            if (m->is_off != off) continue;
+            page_row_begin(&r->page);
+            page_cell(&r->page, PAGE_NAME, report_method(m), NULL, 0);
+            for (int k = 0; k < columns; k++)
+                score_cell(r, find_cell(set, m, &set->way[chunk[k]]));
+            page_row_end(&r->page);
+        }
+    page_table_end(&r->page);
+}
+
+void report_scores(struct eval_report *r)
+{
+    page_section(&r->page, "Scores");
+    page_paragraph(
+        &r->page,
+        "Mean score \xc3\x97 100; below it the difference to full prefill with its 95 % "
+        "interval (paired bootstrap over questions). k: an image is cut into k \xc3\x97 k "
+        "cells, 0: not cut. Faint or slanted numbers differ from full prefill by no more than "
+        "noise.");
+    for (int i = 0; i < r->set.n_ways; i++)
+        if (report_is_first(&r->set, i)) score_table(r, i);
+}
+
+/* ---- quality against work ---- */
+
+static void work_table(struct eval_report *r, int way)
+{
+    static const char *const head[] = {"method",        "chunks", "questions",
+                                       "rows computed", "score",  "against full prefill"};
+    static const enum page_cell kind[] = {PAGE_NAME,   PAGE_TEXT,   PAGE_NUMBER,
+                                          PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER};
+    struct page *p = &r->page;
+    page_table_begin(p, NULL, head, kind, 6);
+    for (int i = way; i < r->set.n_ways; i++) {
+        const struct answer_sum *s = &r->sum[i];
+        const char *difference = report_difference(&s->pair);
+        char n[24];
+        if (!answers_same_data(&r->set.way[i], &r->set.way[way])) continue;
+        snprintf(n, sizeof n, "%d", s->n);
+        page_row_begin(p);
+        page_cell(p, PAGE_NAME, report_method(&r->set.way[i]), NULL, 0);
+        page_cell(p, PAGE_TEXT, report_chunk(&r->set.way[i]), NULL, 0);
+        page_cell(p, PAGE_NUMBER, n, NULL, 0);
+        page_cell(p, PAGE_NUMBER, report_share(s->work), NULL, 0);
+        page_cell(p, PAGE_NUMBER, report_score(s->mean), NULL, 0);
+        page_cell(p, PAGE_NUMBER, difference ? difference : "", NULL,
+                  s->pair.n && s->pair.is_noise);
+        page_row_end(p);
+    }
+    page_table_end(p);
+}
+
+static struct plot_point point_of(const struct eval_report *r, int way)
+{
+    const struct answer_sum *s = &r->sum[way];
+    struct plot_point at = {100 * s->work, 100 * s->mean, (double)NAN, (double)NAN};
+    if (!s->pair.n) return at;
+    at.low = 100 * fmax(s->pair.a + s->pair.difference.low, 0); /* scores end there */
+    at.high = 100 * fmin(s->pair.a + s->pair.difference.high, 1);
+    return at;
+}
+
+static int by_x(const void *a, const void *b)
+{
+    const struct plot_point *x = a, *y = b;
+    return (x->x > y->x) - (x->x < y->x);
+}
+
+static int same_line(const struct answer_way *a, const struct answer_way *b)
+{
+    return strcmp(a->method, b->method) == 0 && same_chunk(a, b);
+}
+
+static int same_name(const struct answer_way *a, const struct answer_way *b)
+{
+    return a->is_off == b->is_off && (a->is_off || strcmp(a->method, b->method) == 0);
+}
+
+/* Where the kind of a way is among those that have chunks: its colour and mark. */
+static int index_of(const struct answer_set *set, int way, int of,
+                    int (*same)(const struct answer_way *, const struct answer_way *))
+{
+    int kind[ANSWER_MAX_WAYS], n = distinct(set, way, same, kind, ANSWER_MAX_WAYS), at = 0;
+    for (int i = 0; i < n; i++) {
+        if (same(&set->way[kind[i]], &set->way[of])) return at;
+        at += !set->way[kind[i]].is_dense;
+    }
+    return at;
+}
+
+static void work_plot(struct eval_report *r, int way)
+{
+    static struct plot_point point[ANSWER_MAX_WAYS];
+    static struct plot_series series[ANSWER_MAX_WAYS];
+    static char name[ANSWER_MAX_WAYS][96];
+    const struct answer_set *set = &r->set;
+    int first[ANSWER_MAX_WAYS], lines = distinct(set, way, same_line, first, ANSWER_MAX_WAYS),
+                                used = 0;
+    int base = answers_base(set, way);
+    struct plot_curve c = {"score against rows computed",
+                           "rows computed, % of all",
+                           "score \xc3\x97 100",
+                           (double)NAN,
+                           "full prefill",
+                           series,
+                           0};
+    if (base >= 0) c.base = 100 * r->sum[base].mean;
+    for (int i = 0; i < lines; i++) {
+        const struct answer_way *w = &set->way[first[i]];
+        struct plot_series s = {name[c.n], point + used, 0,
+                                1 + index_of(set, way, first[i], same_name) % 7,
+                                index_of(set, way, first[i], same_chunk)};
+        for (int k = way; k < set->n_ways; k++)
+            if (k != base && answers_same_data(&set->way[k], w) && same_line(&set->way[k], w) &&
+                !isnan(r->sum[k].work))
+                point[used + s.n++] = point_of(r, k);
+        if (!s.n) continue;
+        qsort(point + used, (size_t)s.n, sizeof *point, by_x);
+        snprintf(name[c.n], sizeof *name, "%.60s, %.30s", w->is_off ? "full prefill" : w->method,
+                 report_chunk(w));
+        used += s.n;
+        series[c.n++] = s;
+    }
+    if (!c.n) return;
+    page_figure_begin(&r->page, "Score against the share of rows that are computed for a question. "
+                                "Thin lines: 95 % interval of the difference to full prefill.");
+    plot_curve(&r->page, &c);
+    page_figure_end(&r->page);
+}
+
+void report_work(struct eval_report *r)
+{
+    page_section(&r->page, "Quality against work");
+    for (int i = 0; i < r->set.n_ways; i++) {
+        if (!report_is_first(&r->set, i)) continue;
+        page_subheading(&r->page, report_data(&r->set.way[i]));
+        work_plot(r, i);
+        work_table(r, i);
+    }
+}
+
+/* ---- categories ---- */
+
+/* The ways of a data set, the dense one first; at most cap. */
+static int ways_of(const struct answer_set *set, int way, int *out, int cap)
+{
+    int n = 0, base = answers_base(set, way);
+    if (base >= 0) out[n++] = base;
+    for (int i = way; i < set->n_ways && n < cap; i++)
+        if (i != base && answers_same_data(&set->way[i], &set->way[way])) out[n++] = i;
+    return n;
+}
+
+static const char *way_name(const struct answer_way *way)
+{
+    char *out = next_text();
+    if (way->is_off && !*way->chunk) return "full prefill";
+    snprintf(out, 96, "%.60s, %.30s", report_method(way), report_chunk(way));
+    return out;
+}
+
+static void category_bars(struct eval_report *r, const int *way, int ways,
+                          const char *const *category, int n)
+{
+    static double value[MAX_CATEGORIES * MAX_BARS];
+    const char *part[MAX_BARS];
+    int colour[MAX_BARS], ignored;
+    struct plot_bars b = {"score of each category",
+                          "score \xc3\x97 100",
+                          category,
+                          part,
+                          n,
+                          0,
+                          value,
+                          colour,
+                          0,
+                          100};
+    b.parts = ways < MAX_BARS ? ways : MAX_BARS;
+    for (int k = 0; k < b.parts; k++) {
+        part[k] = way_name(&r->set.way[way[k]]);
+        colour[k] = r->set.way[way[k]].is_off ? 0 : k;
+        for (int i = 0; i < n; i++)
+            value[i * b.parts + k] =
+                100 * answers_category_mean(&r->set, way[k], category[i], &ignored);
+    }
+    page_figure_begin(&r->page, ways > MAX_BARS ? "Scores of the first six ways." : "Scores.");
+    plot_bars(&r->page, &b);
+    page_figure_end(&r->page);
+}
+
+/* "NAME (N)": of the questions of the way that comes first. */
+static void category_head(const struct eval_report *r, int way, const char *category, char out[96])
+{
+    int questions;
+    (void)answers_category_mean(&r->set, way, category, &questions);
+    snprintf(out, 96, "%.70s (%d)", category, questions);
+}
+
+static void category_table(struct eval_report *r, const int *way, int ways,
+                           const char *const *category, int n)
+{
+    static char name[MAX_CATEGORIES][96];
+    const char *head[MAX_CATEGORIES + 2] = {"method", "chunks"};
+    enum page_cell kind[MAX_CATEGORIES + 2] = {PAGE_NAME, PAGE_TEXT};
+    int ignored;
+    for (int i = 0; i < n; i++) {
+        category_head(r, way[0], category[i], name[i]);
+        head[i + 2] = name[i];
+        kind[i + 2] = PAGE_NUMBER;
+    }
+    page_table_begin(&r->page, NULL, head, kind, n + 2);
+    for (int k = 0; k < ways; k++) {
+        page_row_begin(&r->page);
+        page_cell(&r->page, PAGE_NAME, report_method(&r->set.way[way[k]]), NULL, 0);
+        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.way[way[k]]), NULL, 0);
+        for (int i = 0; i < n; i++)
+            page_cell(&r->page, PAGE_NUMBER,
+                      report_score(answers_category_mean(&r->set, way[k], category[i], &ignored)),
+                      NULL, 0);
+        page_row_end(&r->page);
+    }
+    page_table_end(&r->page);
+}
+
+void report_categories(struct eval_report *r)
+{
+    const char *category[MAX_CATEGORIES];
+    int way[ANSWER_MAX_WAYS], any = 0;
+    for (int i = 0; i < r->set.n_ways; i++) {
+        int n = answers_categories(&r->set, i, category, MAX_CATEGORIES), ways;
+        if (!n || !report_is_first(&r->set, i)) continue;
+        if (!any++) page_section(&r->page, "Categories");
+        ways = ways_of(&r->set, i, way, ANSWER_MAX_WAYS);
+        page_subheading(&r->page, report_data(&r->set.way[i]));
+        if (n > 1) category_bars(r, way, ways, category, n);
+        category_table(r, way, ways, category, n);
+    }
+}

@@ -1,0 +1,266 @@
+/* test_eval_report.c - reports of run files: numbers by hand, hostile texts, what is missing. */
+#include "tests/check.h"
+#include "tests/eval/run_cli.h"
+#include "tests/eval/tags.h"
+
+static char page[1 << 19];
+
+/* A report of run.jsonl, or of these files; its text. */
+static const char *report(const char *to, const char *const *args)
+{
+    const char *all[16] = {"eval", "--report", to};
+    struct run *r;
+    int n = 3;
+    remove(to);
+    page[0] = 0;
+    for (; *args; args++)
+        all[n++] = *args;
+    all[n] = NULL;
+    r = run_cli((struct setup){.input = NULL}, all);
+    CHECK_EQ(r->code, 0);
+    CHECK(get_file(to, page, sizeof page) < sizeof page - 1);
+    if (strstr(to, ".html")) {
+        const char *wrong = tags_wrong(page);
+        CHECK(wrong == NULL);
+        if (wrong) CHECK_STR(wrong, "");
+    }
+    return page;
+}
+
+static const char *html(const char *rows)
+{
+    put_file("run.jsonl", rows, strlen(rows));
+    return report("out.html", ARGS("run.jsonl"));
+}
+
+/* Lines of one way with these scores, ids from 1. */
+static void add_way(char *rows, const char *members, const char *scores)
+{
+    char *to = rows + strlen(rows);
+    for (int i = 0; scores[i]; i++)
+        to += sprintf(to, "{\"id\": %d, \"score\": %c, \"category\": \"c%d\", %s}\n", i + 1,
+                      scores[i], i % 2, members);
+}
+
+#define DENSE "\"dataset\": \"D\", \"method\": \"off\", \"chunk\": \"\""
+#define NONE                                                            \
+    "\"dataset\": \"D\", \"method\": \"none\", \"chunk\": \"grid:2\", " \
+    "\"rows\": {\"total\": 200, \"recomputed\": 20}"
+#define OURS                                                                                 \
+    "\"dataset\": \"D\", \"method\": \"infoflow\", \"chunk\": \"grid:4\", \"ratio\": 0.15, " \
+    "\"rows\": {\"total\": 200, \"recomputed\": 50}, \"ms\": {\"prefill\": 12, \"score\": 4}"
+
+static const char *three_ways(void)
+{
+    static char rows[8192];
+    rows[0] = 0;
+    add_way(rows, DENSE, "1111111100"); /* 80 */
+    add_way(rows, NONE, "1100000000");  /* 20 */
+    add_way(rows, OURS, "1111111100");  /* 80 */
+    return rows;
+}
+
+TEST(numbers_are_those_computed_by_hand)
+{
+    static const char row[] =
+        "<tr><th scope=\"row\"><bdi>none</bdi></th><td class=\"n\"><bdi></bdi>"
+        "</td><td class=\"n\"><bdi>20.00</bdi><small>\xe2\x88\x92"
+        "60.00 [\xe2\x88\x92"
+        "90.00, \xe2\x88\x92"
+        "30.00]</small></td>";
+    html(three_ways());
+    CHECK_HAS(page, "<dd>D: 10 questions</dd>");
+    CHECK_HAS(page, "<th scope=\"col\" class=\"n\">k = 0</th><th scope=\"col\" class=\"n\">k = 2"
+                    "</th><th scope=\"col\" class=\"n\">k = 4</th>");
+    CHECK_HAS(page, "<bdi>full prefill</bdi></th><td class=\"n\"><bdi>80.00</bdi></td>");
+    CHECK_HAS(page, row);
+    CHECK_HAS(page, "<td class=\"n faint\"><bdi>80.00</bdi><small>0.00 [0.00, 0.00]</small>");
+    CHECK_HAS(page, "<bdi>infoflow 15 %</bdi>");
+    CHECK_HAS(page, "<bdi>10.0 %</bdi>"); /* 20 of 200 rows */
+    CHECK_HAS(page, "<bdi>25.0 %</bdi>");
+    /* c0 has the ids 1, 3, 5, 7, 9: dense 4 of 5 right, none 1 of 5 */
+    CHECK_HAS(page, "<th scope=\"col\" class=\"n\">c0 (5)</th>");
+    CHECK_HAS(page,
+              "<bdi>k = 0</bdi></td><td class=\"n\"><bdi>80.00</bdi></td><td class=\"n\"><bdi>"
+              "80.00</bdi></td></tr>\n<tr><th scope=\"row\"><bdi>none</bdi></th><td><bdi>k = 2"
+              "</bdi></td><td class=\"n\"><bdi>20.00</bdi></td>");
+    CHECK_HAS(page, "<title>score: 4.0</title>");
+    CHECK_HAS(page, "<title>prefill: 8.0</title>"); /* 12 without the 4 of scoring */
+    CHECK_HAS(page, "<h2>Worst answers</h2>");
+    CHECK_HAS(page, "<dd>0.00, full prefill 100.00</dd>");
+}
+
+TEST(the_worst_are_those_that_lost_most_once_a_question)
+{
+    const char *at;
+    int n = 0;
+    html(three_ways());
+    for (at = page; (at = strstr(at, "<article>")) != NULL; at++)
+        n++;
+    CHECK_EQ(n, 8); /* six lost by none, two wrong everywhere; two are right */
+    at = strstr(page, "<h3>D: 3</h3>");
+    CHECK(at && strstr(at, "<h3>D: 8</h3>") && strstr(at, "<h3>D: 9</h3>"));
+    CHECK(strstr(strstr(page, "<h3>D: 9</h3>"), "<h3>D: 8</h3>") == NULL);
+    CHECK(strstr(page, "<h3>D: 1</h3>") == NULL);
+}
+
+TEST(the_same_in_markdown_and_as_a_curve)
+{
+    struct run *r;
+    put_file("run.jsonl", three_ways(), strlen(three_ways()));
+    report("out.md", ARGS("run.jsonl"));
+    CHECK_HAS(page, "| method | k = 0 | k = 2 | k = 4 |\n| --- | ---: | ---: | ---: |\n"
+                    "| full prefill | 80.00 |  |  |\n"
+                    "| none |  | 20.00 (\xe2\x88\x92"
+                    "60.00 \\[\xe2\x88\x92"
+                    "90.00, \xe2\x88\x92"
+                    "30.00\\]) |  |\n");
+    CHECK(strchr(page, '\x01') == NULL && strstr(page, "<svg") == NULL);
+    r = run_cli((struct setup){.input = NULL}, ARGS("eval", "--curve", "run.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "none                     k = 2             10   10.0 %    20.00  -60.00 "
+                      "[-90.00, -30.00]\n");
+    CHECK_HAS(r->out, "infoflow 15 %            k = 4             10   25.0 %    80.00  +0.00 "
+                      "[+0.00, +0.00] noise\n");
+}
+
+TEST(hostile_texts_stay_texts)
+{
+    html("{\"id\": \"<b>'\\\"&\", \"score\": 0, \"question\": \"<script>alert(1)</script>\", "
+         "\"prediction\": \"\\u0001\\u202e\\\"onload='x'\", \"answers\": [\"a|b\", \"</dd>\"], "
+         "\"dataset\": \"<img src=x>\", \"method\": \"</title>\", \"chunk\": \"</svg>\", "
+         "\"category\": \"<i>\", \"image\": \"\\\"><script>\", "
+         "\"rows\": {\"total\": 1, \"recomputed\": 1}, \"ms\": {\"prefill\": 1}}\n");
+    CHECK(strstr(page, "<script") == NULL && strstr(page, "<img") == NULL);
+    CHECK(strstr(page, "<i>") == NULL && strstr(page, "\x01") == NULL);
+    CHECK_HAS(page, "&lt;script&gt;alert(1)&lt;/script&gt;");
+    CHECK_HAS(page, "a|b | &lt;/dd&gt;");
+    CHECK_HAS(page, "\xe2\x90\x81\xef\xbf\xbd&quot;onload=&#39;x&#39;");
+}
+
+TEST(long_predictions_are_cut_between_characters)
+{
+    static char rows[70000];
+    char *to = rows + sprintf(rows, "{\"id\": 1, \"score\": 0, \"prediction\": \"a");
+    for (int i = 0; i < 20000; i++)
+        to += sprintf(to, "\xc3\xa9");
+    sprintf(to, "\"}\n");
+    html(rows);
+    CHECK_HAS(page, "\xc3\xa9\xe2\x80\xa6 (40001 bytes)</dd>");
+    CHECK(strlen(page) < 20000);
+}
+
+TEST(images_are_small_pictures_or_placeholders)
+{
+    put_file("a.png", "x", 1); /* what decodes is the fake: 20 x 10 pixels */
+    html("{\"id\": 1, \"score\": 0, \"image\": \"a.png\"}\n"
+         "{\"id\": 2, \"score\": 0, \"images\": [\"b.png\"]}\n"
+         "{\"id\": 3, \"score\": 0}\n");
+    CHECK_HAS(page, "<img alt=\"a.png\" src=\"data:image/png;base64,iVBORw0KGgo");
+    CHECK_HAS(page, "the image is not there");
+    CHECK_HAS(page, "no image is named");
+}
+
+TEST(empty_and_small_runs_have_reports)
+{
+    html("");
+    CHECK_HAS(page, "There are no graded answers.");
+    html("{\"id\": 1, \"prediction\": \"x\"}\n{\"id\": 2, \"score\": null}\n");
+    CHECK_HAS(page, "Left out: 2 answers without a score.");
+    html("{\"id\": \"q\", \"score\": 0.5}\n");
+    CHECK_HAS(page, "<dd>questions: 1 question</dd>");
+    CHECK_HAS(page, "<bdi>50.00</bdi>");
+    CHECK(strstr(page, "nan") == NULL);
+    html("{\"id\": \"q\", \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\"}\n");
+    CHECK(strstr(page, "nan") == NULL && strstr(page, "Worst") == NULL);
+}
+
+TEST(facts_and_times_come_from_where_they_are)
+{
+    static const char times[] = "{\"id\": 1, \"ms\": {\"prefill\": 30, \"decode\": 12.5}}\n";
+    put_file("run.jsonl.times", times, sizeof times - 1);
+    html("{\"command\": [\"vlqa\", \"eval\", \"d\"], \"machine\": \"m & n\", \"version\": \"7\"}\n"
+         "{\"id\": 1, \"score\": 1, \"digests\": {\"model\": \"abc\"}}\n"
+         "{\"id\": 2, \"score\": 1, \"digests\": {\"model\": \"abd\"}}\n");
+    remove("run.jsonl.times");
+    CHECK_HAS(page, "<dt>command</dt><dd>vlqa eval d</dd>");
+    CHECK_HAS(page, "<dt>machine</dt><dd>m &amp; n</dd>");
+    CHECK_HAS(page, "<dt>model</dt><dd>abc\nabd</dd>");
+    CHECK_HAS(page, "<td class=\"n\"><bdi>30.0</bdi></td>");
+    CHECK_HAS(page, "<td class=\"n\"><bdi>12.5</bdi></td>");
+}
+
+TEST(a_header_names_the_data_and_times_the_line)
+{
+    static const char times[] = "{\"vlqa_run\": 1}\n{\"row\": 2, \"ms\": {\"prefill\": 30}}\n"
+                                "{\"row\": 1, \"ms\": {\"prefill\": 10}}\n"
+                                "{\"row\": 7, \"ms\": {\"prefill\": 99}}\n";
+    put_file("run.jsonl.times", times, sizeof times - 1);
+    html("{\"vlqa_run\": 1, \"score\": \"max\", \"model\": \"m\", \"model_digest\": \"abc\", "
+         "\"cpu\": \"avx2\", "
+         "\"dataset\": \"Head\"}\n"
+         "{\"id\": 1, \"prediction\": \"x\"}\n"
+         "{\"id\": 1, \"score\": 1, \"method\": \"full\"}\n"
+         "{\"id\": 1, \"score\": 0, \"method\": \"none\", \"chunk\": \"grid:2\", "
+         "\"digests\": {\"model\": \"abc\"}}\n");
+    remove("run.jsonl.times");
+    CHECK_HAS(page, "<dt>model</dt><dd>m\nabc</dd>");
+    CHECK_HAS(page, "<dt>machine</dt><dd>avx2</dd>");
+    CHECK_HAS(page, "<dd>Head: 1 question</dd>");
+    CHECK_HAS(page,
+              "full prefill</bdi></th><td><bdi>k = 0</bdi></td><td class=\"n\"><bdi>\xe2\x80\x93"
+              "</bdi></td><td class=\"n\"><bdi>10.0<");
+    CHECK_HAS(page, "none</bdi></th><td><bdi>k = 2</bdi></td><td class=\"n\"><bdi>\xe2\x80\x93"
+                    "</bdi></td><td class=\"n\"><bdi>30.0<");
+}
+
+TEST(several_files_make_one_report)
+{
+    static const char a[] = "{\"id\": 1, \"score\": 1, \"dataset\": \"A\"}\n";
+    static const char b[] = "{\"id\": 1, \"score\": 0, \"dataset\": \"B\"}\n";
+    put_file("a.jsonl", a, sizeof a - 1);
+    put_file("b.jsonl", b, sizeof b - 1);
+    report("out.html", ARGS("a.jsonl", "b.jsonl"));
+    CHECK_HAS(page, "<h1>Evaluation: A, B</h1>");
+}
+
+TEST(wrong_runs_are_refused)
+{
+    static const struct {
+        const char *rows, *reason;
+        int code;
+    } bad[] = {
+        {"{\"id\": 1, \"score\": 1}\n{\"id\": 1, \"score\": 0}\n",
+         "run.jsonl, line 2: its id was in run.jsonl, line 1", 2},
+        {"{\"id\": 1, \"score\": 2}\n", "line 1: score is beyond its range", 2},
+        {"{\"id\": 1, \"score\": \"x\"}\n", "line 1: score is string", 2},
+        {"{\"score\": 1}\n", "line 1: id is missing", 2},
+        {"{\"id\": 1", "line 1", 2},
+    };
+    struct run *r;
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        put_file("run.jsonl", bad[i].rows, strlen(bad[i].rows));
+        remove("out.html");
+        r = run_cli((struct setup){.input = NULL},
+                    ARGS("eval", "--report", "out.html", "run.jsonl"));
+        CHECK_EQ(r->code, bad[i].code);
+        CHECK_HAS(r->err, bad[i].reason);
+        CHECK_EQ(get_file("out.html", page, sizeof page), 0);
+    }
+    r = run_cli((struct setup){.input = NULL}, ARGS("eval", "--report", "out.pdf", "run.jsonl"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "ends with .html or .md");
+    r = run_cli((struct setup){.input = NULL}, ARGS("eval", "--report", "out.md"));
+    CHECK_EQ(r->code, 2);
+    r = run_cli((struct setup){.input = NULL}, ARGS("eval", "--curve", "nowhere.jsonl"));
+    CHECK_EQ(r->code, 1);
+    r = run_cli((struct setup){.input = NULL}, ARGS("eval", "--score", "em", "a.jsonl", "b.jsonl"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "only --report and --curve take more than one file");
+}
+
+int main(int argc, char **argv)
+{
+    run_begin(FAKE_CLI);
+    return check_main(argc, argv);
+}
