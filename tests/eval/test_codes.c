@@ -76,22 +76,10 @@ TEST(texts_are_found_whole)
 
 TEST(numbers_are_those_of_float)
 {
-    static const char *const good[] = {"14",
-                                       " 14\t",
-                                       "+5",
-                                       ".5",
-                                       "5.",
-                                       "1e3",
-                                       "1E-3",
-                                       "1_000",
-                                       "-0",
-                                       "\xc2\xa0"
-                                       "5",
-                                       "\xef\xbc\x91",
-                                       "1e1_0",
-                                       "inF",
-                                       "-nan",
-                                       "Infinity"};
+    static const char *const good[] = {
+        "14",           " 14\t", "+5",    ".5",   "5.",
+        "1e3",          "1E-3",  "1_000", "-0",   "\302\2405", /* octal: three digits at most */
+        "\xef\xbc\x91", "1e1_0", "inF",   "-nan", "Infinity"};
     static const char *const bad[] = {"",
                                       ".",
                                       "1,000",
