@@ -72,7 +72,7 @@ static int run(const struct verb *verb, int argc, char **argv)
     return evaluate(&cli, &a);
 }
 
-#define METRICS "chartqa, anls, ocrbench, mcq, f1 or em"
+#define METRICS "chartqa, anls, ocrbench, mcq, f1, em or em-answer"
 #define FIELD(member) .offset = offsetof(struct eval_args, member)
 
 static const struct arg args[] = {
@@ -116,7 +116,9 @@ static const struct arg args[] = {
      FIELD(run.limit), .help = "the first rows only; 0: all"},
     {ARG_HEADING, .name = "Grading without a model"},
     {ARG_FORM, .name = "score", .value = "METRIC", FIELD(score), .read = read_metric,
-     .form = METRICS, .help = "grade the rows of FILE: chartqa, anls, ocrbench, mcq, f1, em"},
+     .form = METRICS,
+     .help = "grade the rows of FILE: chartqa, anls, ocrbench, mcq, f1, em, "
+             "em-answer"},
     {ARG_TEXT, .name = "regrade", .value = "FILE", FIELD(regrade),
      .help = "grade rows again, each by the metric that it names"},
     {ARG_TEXT, .name = "compare", .value = "FILE", FIELD(compare),

@@ -103,10 +103,13 @@ static vlqa_status read_metric(struct env *env, struct dataset *d, const char *n
     static const enum dataset_kind kinds[] = {
         [METRIC_CHARTQA] = DATASET_CHARTQA,   [METRIC_ANLS] = DATASET_INFOVQA,
         [METRIC_OCRBENCH] = DATASET_OCRBENCH, [METRIC_MCQ] = DATASET_CHOICE,
-        [METRIC_F1] = DATASET_OTHER,          [METRIC_EM] = DATASET_OTHER};
+        [METRIC_F1] = DATASET_OTHER,          [METRIC_EM] = DATASET_OTHER,
+        [METRIC_EM_ANSWER] = DATASET_OTHER};
     int metric = name ? metric_find(name) : -1;
     if (name && metric < 0)
-        return dataset_fail(env, d, "metric is %s, expected chartqa, anls, ocrbench, mcq, f1 or em",
+        return dataset_fail(env, d,
+                            "metric is %s, expected chartqa, anls, ocrbench, mcq, f1, em "
+                            "or em-answer",
                             name);
     if (metric >= 0) d->item.kind = kinds[metric];
     dataset_finish(d);

@@ -4,8 +4,9 @@
 #include <assert.h>
 #include <string.h>
 
-const char *const metric_names[] = {"chartqa", "anls", "ocrbench", "mcq", "f1", "em", NULL};
-_Static_assert(METRIC_CHARTQA == 0 && METRIC_EM == 5 && N_METRICS == 6, "metric_names");
+const char *const metric_names[] = {"chartqa", "anls", "ocrbench",  "mcq",
+                                    "f1",      "em",   "em-answer", NULL};
+_Static_assert(METRIC_CHARTQA == 0 && METRIC_EM_ANSWER == 6 && N_METRICS == 7, "metric_names");
 
 int metric_find(const char *name)
 {
@@ -15,6 +16,7 @@ int metric_find(const char *name)
     } also[] = {{"relaxed_accuracy", METRIC_CHARTQA},
                 {"exact", METRIC_EM},
                 {"exact_match", METRIC_EM},
+                {"exact_after_Answer_prefix", METRIC_EM_ANSWER},
                 {"qa_f1", METRIC_F1}};
     for (int i = 0; metric_names[i]; i++)
         if (strcmp(metric_names[i], name) == 0) return i;
@@ -34,6 +36,19 @@ static int score_em(struct codes prediction, struct codes target, struct arena *
 {
     return codes_equal(codes_lower(codes_strip(target), scratch),
                        codes_lower(codes_strip(prediction), scratch));
+}
+
+static struct codes behind_answer(struct codes c)
+{
+    static const char prefix[] = "Answer:";
+    size_t n = sizeof prefix - 1;
+    for (size_t at = c.n; at >= n; at--) {
+        size_t same = 0;
+        while (same < n && c.at[at - n + same] == prefix[same])
+            same++;
+        if (same == n) return (struct codes){c.at + at, c.n - at};
+    }
+    return c;
 }
 
 /* The two scores of one answer. */
@@ -60,6 +75,9 @@ static vlqa_status score_target(struct env *env, enum metric metric, const struc
         return VLQA_OK;
     case METRIC_EM:
         score[0] = score[1] = score_em(prediction, target, scratch);
+        return VLQA_OK;
+    case METRIC_EM_ANSWER:
+        score[0] = score[1] = score_em(behind_answer(prediction), target, scratch);
         return VLQA_OK;
     case METRIC_MCQ:
     case N_METRICS:

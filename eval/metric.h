@@ -8,6 +8,8 @@
  *                                                lmms-eval hrbench
  *   f1        words in common                    LongBench qa_f1_score
  *   em        equal but for blanks and case      VLMEvalKit process_line, method "accuracy"
+ *   em-answer em of what is behind the last "Answer:", of all where there is none; ours, for
+ *             questions that ask for that form (MultiChartQA)
  *
  * Texts are compared as code points with Python's blanks and cases (codes.h). VLMEvalKit changes:
  * the rules here are those of June 2026 (commit e8e78f05), lmms-eval's those of commit 75571cfe. */
@@ -24,11 +26,12 @@ enum metric {
     METRIC_MCQ,
     METRIC_F1,
     METRIC_EM,
+    METRIC_EM_ANSWER,
     N_METRICS
 };
 
 extern const char *const metric_names[]; /* ends with NULL */
-/* A name of the table above or of data files (relaxed_accuracy, exact, exact_match); -1: neither.
+/* A name of the table above or of data files (relaxed_accuracy, exact, ...); -1: neither.
  */
 int metric_find(const char *name);
 

@@ -211,6 +211,7 @@ void tally_report(const struct tally *t, struct report *r)
         report_means(t, r, "longbench", 100, 0);
         return;
     case METRIC_EM:
+    case METRIC_EM_ANSWER:
         report_means(t, r, "vlmevalkit", 100, 0);
         return;
     case N_METRICS:

@@ -155,6 +155,19 @@ TEST(exact_match_ignores_outer_blanks_and_case)
     CHECK_EXAMPLES(METRIC_EM, list);
 }
 
+TEST(an_answer_may_stand_behind_its_name)
+{
+    static const struct example list[] = {{"The axis ends there. Answer: 5,000", "5,000", 1, 1},
+                                          {"Answer: 1\nAnswer: 2 ", "2", 1, 1},
+                                          {"Answer: 1\nAnswer: 2", "1", 0, 0},
+                                          {"5,000", "5,000", 1, 1},
+                                          {"answer: 5", "5", 0, 0},
+                                          {"Answer:", "", 1, 1},
+                                          {"Answer", "answer", 1, 1}};
+    CHECK_EXAMPLES(METRIC_EM_ANSWER, list);
+    CHECK_EQ(metric_find("exact_after_Answer_prefix"), METRIC_EM_ANSWER);
+}
+
 TEST(long_texts_are_scored_or_refused)
 {
     enum { N = 4 << 20 };
