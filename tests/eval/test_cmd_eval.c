@@ -93,7 +93,8 @@ TEST(usage_errors_say_what_is_missing)
     CHECK_HAS(r->err, "give a data set, --score, --regrade, --compare or --list");
     r = run_script("", ARGS("eval", "--score", "bleu", "x"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "--score is bleu, expected chartqa, anls, ocrbench, mcq, f1 or em");
+    CHECK_HAS(r->err,
+              "--score is bleu, expected chartqa, anls, ocrbench, mcq, f1, em or em-answer");
     r = run_script("", ARGS("eval", "--score", "em"));
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "no rows");
