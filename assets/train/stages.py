@@ -98,7 +98,27 @@ STAGES = [
         0.02,
     ),
 ]
-# The same with pictures that one core can take, to try everything out.
+# The same with pictures that two cores can take.
+SMALL = [
+    STAGES[0],
+    STAGES[1],
+    dataclasses.replace(STAGES[2], share=0.45),
+    Stage(
+        "pages",
+        0.25,
+        [
+            (9, "one", _CHART, ""),
+            (3, "one", _MEDIUM[:2], ""),
+            (2, "text", _CHART, ""),
+            (2, "two", _SMALL, ""),
+            (1.5, "pairs", _SMALL, ""),
+            (0.7, "recall", (), ""),
+        ],
+        0.1,
+        0.05,
+    ),
+]
+# And for one core, to try everything out.
 TINY = [
     Stage("glyphs", 0.25, [(2, "lines", _TINY, "tower"), (1, "recall", (), "")], 1.0, 0.2),
     Stage(

@@ -23,7 +23,7 @@ from losses import loss, right, to_device
 from model import SIZES, DecoderLayer, Model, TowerBlock
 from optim import Optimizer, rate_at
 from pack import GLYPHS
-from stages import STAGES, TINY, Plan, stage_at, test_jobs
+from stages import SMALL, STAGES, TINY, Plan, stage_at, test_jobs
 
 BEGIN = time.monotonic()
 
@@ -99,7 +99,7 @@ class Trainer:
             ) as g:
                 g.write(f.read())
         self.tokens = tokens_.load(args.out)
-        self.stages = TINY if args.tiny else STAGES
+        self.stages = {"tiny": TINY, "small": SMALL}.get(args.size, STAGES)
         saved = f"{args.out}/checkpoint.pt"
         state = torch.load(saved, map_location="cpu", weights_only=True) if args.resume else None
         cuda = torch.cuda.is_available() and not args.cpu  # asks the driver, starts nothing
@@ -107,7 +107,10 @@ class Trainer:
         self.rows = args.rows or (49152 if cuda else 1024 if args.tiny else 2048)
         self.plan = Plan(self.stages, args.seed, self.rows, state["index"] if state else 0)
         self.done_before = state["seconds"] if state else 0.0
-        first = [s.name for s in self.stages].index(args.from_stage)
+        names = [s.name for s in self.stages]
+        if args.from_stage not in names:
+            raise SystemExit(f"--from-stage is {args.from_stage}, expected one of {', '.join(names)}")
+        first = names.index(args.from_stage)
         self.skipped = sum(s.share for s in self.stages[:first])
         self.plan.stage = stage_at(self.stages, self.done())
         self.plan.tests = test_jobs(0.1, 640) if args.tiny else test_jobs(1.0 if cuda else 0.15)
