@@ -22,6 +22,7 @@ struct entry {
 
 struct lru { /* unpinned records */
     struct entry *oldest, *newest;
+    size_t bytes;
 };
 
 struct store {
@@ -34,8 +35,7 @@ struct store {
     /* under the lock */
     pthread_mutex_t lock;
     struct store_stats stats;
-    struct lru chunks,
-        visuals; /* chunks are evicted first: they are larger, and made from visuals */
+    struct lru chunks, visuals;
     int write_failed;
     struct entry *bucket[BUCKETS];
 };
@@ -121,12 +121,14 @@ static void lru_push(struct lru *lru, struct entry *e)
     e->newer = NULL;
     *(lru->newest ? &lru->newest->newer : &lru->oldest) = e;
     lru->newest = e;
+    lru->bytes += e->record.bytes;
 }
 
 static void lru_remove(struct lru *lru, struct entry *e)
 {
     *(e->older ? &e->older->newer : &lru->oldest) = e->newer;
     *(e->newer ? &e->newer->older : &lru->newest) = e->older;
+    lru->bytes -= e->record.bytes;
 }
 
 /* The record of this key, pinned. */
@@ -139,10 +141,14 @@ static struct entry *ram_get(struct store *s, struct key key)
     return e;
 }
 
-/* Takes the least useful unpinned record out. */
+/* Takes the least useful unpinned record out. Chunks go first: they are larger, and made from
+ * visuals. But images that nobody asks about again must not take all room from the chunks of those
+ * that are asked about: from half of the budget on, visuals make room for each other. */
 static struct entry *ram_pop(struct store *s)
 {
-    struct entry *e = s->chunks.oldest ? s->chunks.oldest : s->visuals.oldest, **link;
+    struct entry *e = s->visuals.bytes > s->ram_cap / 2 ? s->visuals.oldest : s->chunks.oldest;
+    struct entry **link;
+    if (!e) e = s->visuals.oldest;
     if (!e) return NULL;
     lru_remove(lru_of(s, e), e);
     for (link = bucket_of(s, &e->record.key); *link != e; link = &(*link)->next) {
