@@ -74,13 +74,15 @@ static int rows_in_chunks(const struct vlqa_answer *a)
     return n;
 }
 
-/* I1 of docs/MODEL.md, for every chunker and dtype, one image and many. */
+/* I1 of docs/MODEL.md, for every chunker and dtype, one image and many; under a sanitizer many with
+ * the plainest dtypes and with the smallest alone. */
 TEST(repairing_every_row_equals_full_prefill)
 {
     static float full[VOCAB], repaired[VOCAB];
     static const enum vlqa_dtype kv[] = {VLQA_DTYPE_F32, VLQA_DTYPE_BF16, VLQA_DTYPE_INT8};
     for (int i = 0; i < 12; i++) {
         struct run r;
+        if (VLQA_SANITIZED && i > 6 && i < 11) continue;
         REQUIRE(run_open_kv(&r, i & 1 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, kv[i / 2 % 3], NULL));
         if (i >= 6)
             add_many(r.session);

@@ -7,16 +7,9 @@
 
 /* Under a sanitizer a question takes some twenty times as long; what it watches for shows with few
  * pictures as well. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#elif defined(__has_feature)
-#define SANITIZED (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-#define SANITIZED 0
-#endif
-#define PICTURES (SANITIZED ? 2 : 20) /* of assets/samples */
-#define QUESTIONS 10                  /* of a picture */
-#define ROWS 36                       /* of a picture, at most: keeps 1200 answers short */
+#define PICTURES (VLQA_SANITIZED ? 1 : 20) /* of assets/samples */
+#define QUESTIONS 10                       /* of a picture */
+#define ROWS 36                            /* of a picture, at most: keeps 1200 answers short */
 #define N_ASKED (PICTURES * QUESTIONS)
 #define VOCAB 1280
 #define TEXT 128
