@@ -83,7 +83,7 @@ static const struct arg args[] = {
      .help = "Hugging Face directory [the default model]"},
     {ARG_TEXT, .name = "methods", .value = "LIST", FIELD(run.methods),
      .help = "METHOD[/SETTINGS][:RATIO], ... as of vlqa study; full or off: dense, once a "
-             "question [--reuse]"},
+             "question, first [--reuse]"},
     {ARG_TEXT, .name = "out", .letter = 'o', .value = "FILE", FIELD(run.out),
      .help = "keep every answer there; a run that was stopped goes on"},
     {ARG_FORM, .name = "metric", .value = "METRIC", FIELD(run.metric), .read = read_metric,
@@ -157,13 +157,15 @@ const struct verb verb_eval = {
     .notes = "DATASET is asked greedily, every question by each of --methods, those that are not\n"
              "full (dense) once for each of --chunk. A table tells the score as the data set's\n"
              "reference reports it, the rows that were computed and the milliseconds of an\n"
-             "answer on the average, and the difference of the mean score to dense, in points,\n"
+             "answer on the average. With dense among the methods it tells how far the others\n"
+             "are from it: the Kullback-Leibler divergence of the first token (KL, nats; vlqa\n"
+             "study has that of whole answers) and the difference of the mean score in points\n"
              "with its 95 % interval (paired bootstrap), with * where it is no noise. --json\n"
              "prints an object for each method, cutting and metric, with flops, too.\n"
              "\n"
              "--out keeps a line for each answer: id, line, metric, method, chunk, ratio,\n"
              "prediction, score, score_lmms, extracted, what is right, question, image, rows\n"
-             "{total, selected, recomputed}, flops, exact, tokens, digests {model, prompt,\n"
+             "{total, selected, recomputed}, flops, exact, tokens, kl, digests {model, prompt,\n"
              "images}. The first line says what was asked of which model. The same command\n"
              "goes on where a run stopped, another is refused, and the bytes are those of a\n"
              "run that was never stopped. FILE.times has what differs from run to run: ms,\n"
