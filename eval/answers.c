@@ -208,9 +208,9 @@ static void read_times(const struct json *root, double ms[ANSWER_TIMES])
     }
 }
 
-static double rows_at(const struct json *root, const char *name)
+static double amount_at(const struct json *object, const char *name)
 {
-    double value = json_number(json_get(json_get(root, "rows"), name));
+    double value = json_number(json_get(object, name));
     return value >= 0 ? value : (double)NAN;
 }
 
@@ -249,8 +249,10 @@ static vlqa_status read_graded(struct env *env, struct keeper *k, const char *na
     row->prediction = keep(k, text_at(root, "prediction"));
     row->target = keep(k, target_of(root, target, sizeof target));
     row->image = keep(k, image_of(root));
-    row->total = rows_at(root, "total");
-    row->recomputed = rows_at(root, "recomputed");
+    row->total = amount_at(json_get(root, "rows"), "total");
+    row->recomputed = amount_at(json_get(root, "rows"), "recomputed");
+    row->flops = amount_at(root, "flops");
+    row->kl = amount_at(root, "kl");
     for (int i = 0; i < ANSWER_TIMES; i++)
         row->ms[i] = (double)NAN;
     read_times(root, row->ms);

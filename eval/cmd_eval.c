@@ -126,7 +126,8 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "report", .value = "OUT", FIELD(report),
      .help = "write what FILE and those behind it tell: .html, a page for itself, or .md"},
     {ARG_FLAG, .name = "curve", FIELD(curve),
-     .help = "print score against rows computed of FILE and those behind it"},
+     .help = "print score and divergence against rows and FLOPs of FILE and those "
+             "behind it"},
     {ARG_REST, .name = "more", .value = "FILE", FIELD(more), .help = "another file for these two"},
     REUSE_ARGS_WITH(struct eval_args, run.reuse,
                     {ARG_TEXT, .name = "chunk", .value = "LIST", .fallback = "auto",
@@ -194,9 +195,9 @@ const struct verb verb_eval = {
              "\n"
              "--report and --curve hold the answers of each \"method\", \"chunk\" and \"ratio\"\n"
              "against those without chunks, of the same \"id\", \"dataset\" and \"metric\".\n"
-             "\"rows\": {\"total\": N, \"recomputed\": N} tells of work, \"ms\" of time, also in\n"
-             "FILE.times. A report has tables with paired 95 % intervals, drawings, and the\n"
-             "ten worst answers with their images.\n"
+             "\"rows\": {\"total\": N, \"recomputed\": N} and \"flops\" tell of work, \"ms\" of\n"
+             "time, also in FILE.times, \"kl\" of divergence. A report has tables with paired\n"
+             "95 % intervals, drawings, and the ten worst answers with their images.\n"
              "\n"
              "A data set is a ChartQA folder, the official JSON of InfographicVQA or DocVQA,\n"
              "a TSV of VLMEvalKit, JSON lines as of vlqa study (also with id, options, metric,\n"
