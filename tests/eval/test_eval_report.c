@@ -164,6 +164,32 @@ TEST(curves_tell_divergence_and_work)
               "\"kl_high\":3.5}\n");
 }
 
+/* 720 x 300: from x 56 to 700 and y 328 to 28. Marks of KL 0.01 and 1 of an axis from 0.01 to 1. */
+TEST(divergence_is_drawn_on_a_logarithmic_axis)
+{
+    html("{\"id\": 1, \"score\": 1, \"method\": \"full\"}\n"
+         "{\"id\": 1, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1, "
+         "\"flops\": 2e9, \"rows\": {\"total\": 10, \"recomputed\": 5}}\n"
+         "{\"id\": 1, \"score\": 1, \"method\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.1, "
+         "\"kl\": 0.01, \"rows\": {\"total\": 10, \"recomputed\": 10}}\n"
+         "{\"id\": 1, \"score\": 1, \"method\": \"random\", \"chunk\": \"grid:2\", \"ratio\": 0.1, "
+         "\"kl\": 0, \"rows\": {\"total\": 10, \"recomputed\": 10}}\n");
+    CHECK_HAS(page, "aria-label=\"divergence against rows computed\"");
+    CHECK_HAS(page, ">0.01</text>");
+    CHECK_HAS(page, ">0.02</text>");
+    CHECK_HAS(page, ">0.5</text>");
+    CHECK_HAS(page, "<circle class=\"f1\" cx=\"378.0\" cy=\"28.0\" r=\"4\"/>");
+    CHECK_HAS(page, "<circle class=\"f2\" cx=\"700.0\" cy=\"328.0\" r=\"4\"/>");
+    CHECK_HAS(page, "<circle class=\"f3\" cx=\"700.0\" cy=\"328.0\" r=\"4\"/>"); /* 0 */
+    CHECK_HAS(page,
+              "<td class=\"n\"><bdi>50.0 %</bdi><small>5.0</small></td><td class=\"n\"><bdi>2.000"
+              "</bdi></td>");
+    CHECK_HAS(page, "<bdi>0.01</bdi><small>[0.01, 0.01]</small>");
+    html("{\"id\": 1, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", "
+         "\"rows\": {\"total\": 10, \"recomputed\": 5}}\n");
+    CHECK(!strstr(page, "aria-label=\"divergence"));
+}
+
 TEST(hostile_texts_stay_texts)
 {
     html("{\"id\": \"<b>'\\\"&\", \"score\": 0, \"question\": \"<script>alert(1)</script>\", "
