@@ -48,8 +48,7 @@ static int evaluate(struct cli *cli, struct eval_args *a)
     if (a->more.n) return usage(cli, "only --report and --curve take more than one file");
     if ((a->regrade || a->list) && a->file)
         return usage(cli, "--list and --regrade have their file, and another is given");
-    if (a->compare && !a->file) return usage(cli, "--compare needs two files: --compare A B");
-    if (a->compare) return compare_runs(cli, a->compare, a->file);
+    if (a->compare) return compare_runs(cli, a->compare, a->file, a->run.methods);
     if (a->list) return dataset_list(cli, a->list, &a->run.data, a->run.prompt, a->run.limit);
     if (a->regrade) return score_rows(cli, a->regrade, a->score - 1, 0);
     if (a->score && !a->file)
@@ -122,7 +121,7 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "regrade", .value = "FILE", FIELD(regrade),
      .help = "grade rows again, each by the metric that it names"},
     {ARG_TEXT, .name = "compare", .value = "FILE", FIELD(compare),
-     .help = "whether the graded rows of this file and of FILE differ"},
+     .help = "whether the methods of graded rows differ, or two files"},
     {ARG_TEXT, .name = "report", .value = "OUT", FIELD(report),
      .help = "write what FILE and those behind it tell: .html, a page for itself, or .md"},
     {ARG_FLAG, .name = "curve", FIELD(curve),
@@ -151,7 +150,7 @@ const struct verb verb_eval = {
     .synopsis = "Usage: vlqa eval DATASET [--methods LIST] [--out FILE] [OPTION]...\n"
                 "       vlqa eval --score METRIC FILE\n"
                 "       vlqa eval --regrade FILE\n"
-                "       vlqa eval --compare FILE FILE\n"
+                "       vlqa eval --compare FILE [FILE] [--methods NAME,...]\n"
                 "       vlqa eval --report OUT FILE...\n"
                 "       vlqa eval --curve FILE...\n"
                 "       vlqa eval --list DATASET [--prompt NAME] [OPTION]...\n",
@@ -170,8 +169,8 @@ const struct verb verb_eval = {
              "images}. The first line says what was asked of which model. The same command\n"
              "goes on where a run stopped, another is refused, and the bytes are those of a\n"
              "run that was never stopped. FILE.times has what differs from run to run: ms,\n"
-             "chunks and visual {ram, disk, made}, peak_bytes. --regrade and --compare\n"
-             "read such files; --compare those of one method and cutting.\n"
+             "chunks and visual {ram, disk, made}, peak_bytes. --regrade, --compare, --curve\n"
+             "and --report read such files.\n"
              "\n"
              "A row is {\"prediction\": TEXT} and what is right: \"answers\" or \"targets\", a\n"
              "text or a list of them, or \"answer\", a cell of a data file (a Python list in it\n"
@@ -190,8 +189,12 @@ const struct verb verb_eval = {
              "\n"
              "--compare pairs rows by \"id\" and tells the difference of the mean \"score\" with\n"
              "its 95 % interval (paired bootstrap) and McNemar's exact test of the rows that\n"
-             "are right in one file alone. It is noise when the interval holds 0 or, where\n"
-             "scores are 0 or 1, p is 0.05 or more.\n"
+             "are right on one side alone. It is noise when the interval holds 0 or, where\n"
+             "scores are 0 or 1, p is 0.05 or more. In one file every method is held against\n"
+             "full (without it, the one that comes first); of two files, those that both\n"
+             "have. --methods names them: METHOD[:RATIO][@CUTTING], in one file the base and\n"
+             "those against it, of two one for both, or one each. A base with several cuttings\n"
+             "is held against those of the same cutting. What is left out of a name is any.\n"
              "\n"
              "--report and --curve hold the answers of each \"method\", \"chunk\" and \"ratio\"\n"
              "against those without chunks, of the same \"id\", \"dataset\" and \"metric\".\n"
@@ -210,7 +213,8 @@ const struct verb verb_eval = {
              "Examples:\n"
              "  vlqa eval --score chartqa rows.jsonl > scored.jsonl\n"
              "  vlqa eval --score anls - < rows.jsonl 2> numbers.json\n"
-             "  vlqa eval --compare full.jsonl reuse.jsonl\n"
+             "  vlqa eval --compare run.jsonl --methods none,infoflow:0.15\n"
+             "  vlqa eval --compare old.jsonl new.jsonl --methods infoflow:0.15@grid:2\n"
              "  vlqa eval --report report.html run.jsonl\n"
              "  vlqa eval --list \"ChartQA Dataset\" --split val > questions.jsonl\n"
              "  vlqa eval --regrade answered.jsonl > scored.jsonl\n",

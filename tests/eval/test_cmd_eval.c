@@ -176,6 +176,135 @@ TEST(runs_are_compared_by_id)
     json_free(doc);
 }
 
+/* Rows by full, none and epic of three ratios and cuttings; epic:0.2 is right where full is not. */
+static void put_ways(const char *path)
+{
+    static const struct {
+        const char *members;
+        int right, period;
+    } way[] = {
+        {"\"method\": \"none\", \"chunk\": \"grid:2\"", 3, 10},
+        {"\"method\": \"full\"", 5, 10},
+        {"\"method\": \"none\", \"chunk\": \"grid:4\"", 1, 10},
+        {"\"method\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.1", 4, 10},
+        {"\"method\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.2", 8, 10},
+        {"\"method\": \"epic\", \"chunk\": \"grid:4\", \"ratio\": 0.2", 6, 10},
+    };
+    static char rows[1 << 17];
+    char *at = rows + sprintf(rows, "{\"vlqa_run\": 1}\n");
+    for (int i = 0; i < 60; i++)
+        for (size_t w = 0; w < sizeof way / sizeof *way; w++)
+            at += sprintf(at, "{\"id\": %d, \"metric\": \"em\", \"score\": %d, %s}\n", i,
+                          i % way[w].period < way[w].right, way[w].members);
+    put_file(path, rows, (size_t)(at - rows));
+}
+
+static int count_lines(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static struct run *compare(const char *const *args)
+{
+    const char *all[16] = {"eval", "--compare"};
+    int n = 2;
+    for (; *args; args++)
+        all[n++] = *args;
+    all[n] = NULL;
+    return run_script("", all);
+}
+
+TEST(one_file_holds_its_methods_against_full)
+{
+    struct run *r;
+    put_ways("a:b.jsonl");
+    r = compare(ARGS("a:b.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    CHECK_HAS(r->out,
+              "A: full, B: none@grid:2\nem        60 questions: A 50.00, B 30.00, B - A -20");
+    CHECK_HAS(r->out, "A: full, B: none@grid:4\nem        60 questions: A 50.00, B 10.00");
+    CHECK_HAS(r->out, "A: full, B: epic:0.2@grid:2\nem        60 questions: A 50.00, B 80.00");
+    CHECK_EQ(count_lines(r->out), 10);
+    r = compare(ARGS("a:b.jsonl", "--methods", "none,epic:0.2"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out,
+              "A: none@grid:2, B: epic:0.2@grid:2\nem        60 questions: A 30.00, B 80.00");
+    CHECK_HAS(r->out,
+              "A: none@grid:4, B: epic:0.2@grid:4\nem        60 questions: A 10.00, B 60.00");
+    CHECK_EQ(count_lines(r->out), 4);
+    r = compare(ARGS("a:b.jsonl", "--methods", "epic:0.2@grid:4,epic:0.2@grid:2"));
+    CHECK_HAS(r->out,
+              "A: epic:0.2@grid:4, B: epic:0.2@grid:2\nem        60 questions: A 60.00, B 80");
+    CHECK_EQ(count_lines(r->out), 2);
+    r = compare(ARGS("a:b.jsonl", "--methods", "epic")); /* the first against the others */
+    CHECK_HAS(r->out, "A: epic:0.1@grid:2, B: epic:0.2@grid:2\n");
+    CHECK_HAS(r->out, "A: epic:0.1@grid:2, B: epic:0.2@grid:4\n");
+    CHECK_EQ(count_lines(r->out), 4);
+    r = compare(ARGS("a:b.jsonl", "--methods", "off,none@grid:4", "--json"));
+    CHECK_HAS(r->out, "{\"a_method\":\"full\",\"b_method\":\"none@grid:4\",\"metric\":\"em\",");
+}
+
+TEST(two_files_hold_one_method_each_or_the_same)
+{
+    struct run *r;
+    put_ways("a");
+    put_ways("b");
+    put_run("plain", 60, 7, 10);
+    r = compare(ARGS("a", "b"));
+    CHECK_EQ(r->code, 0);
+    CHECK_EQ(count_lines(r->out), 12);
+    CHECK_HAS(r->out,
+              "A: epic:0.2@grid:4, B: epic:0.2@grid:4\nem        60 questions: A 60.00, B 60");
+    r = compare(ARGS("a", "b", "--methods", "full,epic:0.2@grid:2"));
+    CHECK_HAS(r->out, "A: full, B: epic:0.2@grid:2\nem        60 questions: A 50.00, B 80.00");
+    CHECK_EQ(count_lines(r->out), 2);
+    r = compare(ARGS("a", "b", "--methods", "none,epic:0.2"));
+    CHECK_HAS(r->out, "A: none@grid:4, B: epic:0.2@grid:4\n");
+    CHECK_EQ(count_lines(r->out), 4);
+    r = compare(ARGS("a", "b", "--methods", "none"));
+    CHECK_HAS(r->out, "A: none@grid:4, B: none@grid:4\n");
+    CHECK_EQ(count_lines(r->out), 4);
+}
+
+TEST(names_that_are_missing_or_not_one_are_told_with_what_there_is)
+{
+    static const struct {
+        const char *a, *b, *methods, *reason;
+    } bad[] = {
+        {"a", NULL, "full,epic:0.3",
+         "a: no row by epic:0.3; it has none@grid:2, full, none@grid:4, epic:0.1@grid:2, "
+         "epic:0.2@grid:2, epic:0.2@grid:4\n"},
+        {"a", NULL, "full@grid:2,none", "a: no row by full@grid:2; it has "},
+        {"a", NULL, "epic,none", "a: epic:0.1@grid:2 or epic:0.2@grid:2? name one; it has "},
+        {"a", NULL, "full", "a: nothing to hold against each other; it has "},
+        {"plain", NULL, NULL, "plain: nothing to hold against each other; it has rows without a"},
+        {"empty", NULL, NULL, "empty: nothing to hold against each other; it has no row\n"},
+        {"a", "plain", NULL, "plain: no method and cutting that A has; name one of each by"},
+        {"a", "a", "full,none,epic", "--methods: of two files one name for both, or one for each"},
+        {"a", "plain", "full", "plain: no row by full; it has rows without a method\n"},
+    };
+    put_ways("a");
+    put_run("plain", 60, 7, 10);
+    put_file("empty", "", 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *args[8] = {bad[i].a};
+        int n = 1;
+        struct run *r;
+        if (bad[i].b) args[n++] = bad[i].b;
+        if (bad[i].methods) args[n++] = "--methods";
+        if (bad[i].methods) args[n++] = bad[i].methods;
+        args[n] = NULL;
+        r = compare(args);
+        CHECK_EQ(r->code, 2);
+        CHECK_HAS(r->err, bad[i].reason);
+        CHECK_STR(r->out, "");
+    }
+}
+
 TEST(runs_that_cannot_be_compared_are_refused)
 {
     static const char *const bad[][2] = {
@@ -195,9 +324,6 @@ TEST(runs_that_cannot_be_compared_are_refused)
         CHECK_HAS(r->err, bad[i][1]);
         CHECK_STR(r->out, "");
     }
-    r = run_script("", ARGS("eval", "--compare", "a"));
-    CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "--compare needs two files");
 }
 
 TEST(lines_of_ten_megabytes_are_scored)
