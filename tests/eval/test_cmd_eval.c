@@ -362,6 +362,92 @@ TEST(closed_output_is_an_error)
     CHECK_HAS(r->err, "standard output");
 }
 
+static struct run *export_tsv(const char *run, const char *to, const char *methods)
+{
+    const char *args[] = {"eval", run, "--export-vlmevalkit", to, "--methods", methods, NULL};
+    if (!methods) args[4] = NULL;
+    return run_script("", args);
+}
+
+TEST(predictions_are_exported_as_pandas_reads_them)
+{
+    static const char rows[] =
+        "{\"vlqa_run\": 1}\n"
+        "{\"id\": \"1\", \"method\": \"full\", \"prediction\": \"other\", \"answers\": [\"x\"]}\n"
+        "{\"id\": \"1\", \"method\": \"none\", \"chunk\": \"grid:2\", \"question\": "
+        "\"a\\t\\\"b\\\"\\r\\n\","
+        " \"prediction\": \"\\\\ \\u00e9\", \"answers\": [\"it's\", \"\\\\\\n\\\"\"], \"split\": "
+        "\"s\"}\n"
+        "{\"id\": 2, \"method\": \"none\", \"chunk\": \"grid:2\", \"prediction\": \"B\", "
+        "\"answer\": "
+        "\"B\", \"options\": {\"D\": \"four\", \"B\": \"two\"}, \"cycle_category\": 3}\n"
+        "{\"id\": 3, \"method\": \"none\", \"chunk\": \"grid:2\", \"prediction\": \"\", "
+        "\"targets\": "
+        "\"[1, 2]\"}\n"
+        "{\"id\": 4, \"method\": \"none\", \"chunk\": \"grid:2\", \"error\": \"e\", \"answers\": "
+        "[\"[1\"]}\n";
+    static const char tsv[] =
+        "\"index\"\t\"question\"\t\"answer\"\t\"B\"\t\"D\"\t\"split\"\t\"cycle_category\"\t"
+        "\"prediction\"\n"
+        "\"1\"\t\"a\t\"\"b\"\"\r\n\"\t\"['it\\'s', "
+        "'\\\\\\x0a\"\"']\"\t\"\"\t\"\"\t\"s\"\t\"\"\t\"\\ "
+        "\xc3\xa9\"\n"
+        "\"2\"\t\"\"\t\"B\"\t\"two\"\t\"four\"\t\"\"\t\"3\"\t\"B\"\n"
+        "\"3\"\t\"\"\t\"['[1, 2]']\"\t\"\"\t\"\"\t\"\"\t\"\"\t\"\"\n"
+        "\"4\"\t\"\"\t\"[1\"\t\"\"\t\"\"\t\"\"\t\"\"\t\"\"\n";
+    static const char one[] = "{\"id\": 1, \"prediction\": \"x\", \"answer\": \"['y']\"}";
+    char found[2048];
+    struct run *r;
+    put_file("run", rows, sizeof rows - 1);
+    r = export_tsv("run", "p.tsv", "none");
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    get_file("p.tsv", found, sizeof found);
+    CHECK_STR(found, tsv);
+    r = export_tsv("run", "p.tsv", "full");
+    CHECK_EQ(r->code, 0);
+    get_file("p.tsv", found, sizeof found);
+    CHECK_HAS(found, "\n\"1\"\t\"\"\t\"x\"\t\"\"\t\"\"\t\"\"\t\"\"\t\"other\"\n");
+    put_file("run", one, sizeof one - 1);
+    r = export_tsv("run", "p.tsv", NULL);
+    CHECK_EQ(r->code, 0);
+    get_file("p.tsv", found, sizeof found);
+    CHECK_STR(found, "\"index\"\t\"question\"\t\"answer\"\t\"prediction\"\n"
+                     "\"1\"\t\"\"\t\"['y']\"\t\"x\"\n");
+}
+
+TEST(exports_of_what_is_not_clear_are_refused)
+{
+    static const char rows[] =
+        "{\"id\": 1, \"method\": \"full\", \"prediction\": \"x\"}\n"
+        "{\"id\": 1, \"method\": \"none\", \"chunk\": \"a\", \"answers\": [7]}\n"
+        "{\"id\": 1, \"method\": \"epic\", \"prediction\": \"x\", \"answers\": "
+        "[\"x\", 7]}\n";
+    static const struct {
+        const char *run, *to, *methods, *reason;
+        int code;
+    } bad[] = {
+        {"run", "p.tsv", NULL, "run: name one method and cutting by --methods; it has full, none@a",
+         2},
+        {"run", "p.tsv", "epic:0.1", "run: no row by epic:0.1; it has full, none@a, epic\n", 2},
+        {"run", "p.tsv", "none", "run, line 2: prediction is missing, expected a text", 2},
+        {"run", "p.tsv", "epic", "run, line 3: answers hold number, expected texts", 2},
+        {"run", "p.xlsx", "full", "--export-vlmevalkit writes a file that ends with .tsv", 2},
+        {"-", "p.tsv", "full", "it takes no -", 2},
+        {"nowhere", "p.tsv", "full", "nowhere: cannot open", 1},
+        {"run", "no/p.tsv", "full", "no/p.tsv: ", 1},
+    };
+    char found[64];
+    put_file("run", rows, sizeof rows - 1);
+    remove("p.tsv");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct run *r = export_tsv(bad[i].run, bad[i].to, bad[i].methods);
+        CHECK_EQ(r->code, bad[i].code);
+        CHECK_HAS(r->err, bad[i].reason);
+        CHECK_EQ(get_file("p.tsv", found, sizeof found), 0);
+    }
+}
+
 int main(int argc, char **argv)
 {
     run_begin(FAKE_CLI);
