@@ -133,7 +133,7 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "export-vlmevalkit", .value = "OUT.tsv", FIELD(vlmevalkit),
      .help = "write the predictions of FILE as VLMEvalKit reads them, by one of --methods"},
     {ARG_REST, .name = "more", .value = "FILE", FIELD(more), .help = "another file for these two"},
-    REUSE_ARGS_WITH(struct eval_args, run.reuse,
+    REUSE_ARGS_WITH(struct eval_args, run.reuse, "row-score",
                     {ARG_TEXT, .name = "chunk", .value = "LIST", .fallback = "auto",
                      FIELD(run.chunks),
                      .help = "how images are cut, one or several: image (auto is that, for now), "
