@@ -89,7 +89,7 @@ static void print_arm(const struct run *r, int arm, int metric, int dense, struc
         else
             printf(" %8.3g", m.kl);
         printf("  %+.2f [%+.2f, %+.2f]%s", 100 * s.difference.value, 100 * s.difference.low,
-               100 * s.difference.high, s.is_noise ? "" : " *");
+               100 * s.difference.high, s.is_noise ? " noise" : "");
     }
     printf("\n");
 }
@@ -120,7 +120,7 @@ static const struct tally *find(const struct run *r, const char *label, const ch
 /* Methods x cuttings, as the papers print it. */
 static void print_grid(const struct run *r, int metric, int dense)
 {
-    printf("\n%-24s %9s", "method", dense >= 0 ? "dense" : "");
+    printf("\n%-24s %9s", "method", dense >= 0 ? r->arm[dense].name : "");
     for (int c = 0; c < r->n_arms; c++)
         if (is_first_of(r, c, 1)) printf(" %9s", r->arm[c].cut);
     printf("\n");
@@ -151,8 +151,9 @@ static int print_metric(struct run *r, int metric, int dense, struct pairs *p)
         return code;
     }
     printf("%s, %d questions\n", metric_names[metric], (int)r->tally[0][metric]->n);
-    printf("%-24s %-9s %8s %8s %9s%s\n", "method", "chunk", "score", "rows", "ms",
-           dense >= 0 && r->n_arms > 1 ? "       KL  points to dense [95 %]" : "");
+    printf("%-24s %-9s %8s %8s %9s", "method", "chunk", "score", "rows", "ms");
+    if (dense >= 0 && r->n_arms > 1) printf(" %8s  points to %s [95 %%]", "KL", r->arm[dense].name);
+    printf("\n");
     for (int i = 0; i < r->n_arms; i++) {
         print_arm(r, i, metric, dense, p);
         grid += is_first_of(r, i, 0);

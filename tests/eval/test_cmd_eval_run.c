@@ -76,8 +76,8 @@ TEST(every_question_is_asked_by_every_arm_and_graded)
     CHECK_HAS(r->out, "em, 4 questions\n");
     CHECK_HAS(r->out, "\nfull                     -            75.00");
     CHECK_HAS(r->out, "\nepic:0.2                 strips:3     75.00");
-    CHECK_HAS(r->out, "+0.00 [+0.00, +0.00]\n");
-    CHECK_HAS(r->out, "\nmethod                       dense    grid:2  strips:3\n"
+    CHECK_HAS(r->out, "+0.00 [+0.00, +0.00] noise\n");
+    CHECK_HAS(r->out, "\nmethod                        full    grid:2  strips:3\n"
                       "none                         75.00     75.00     75.00\n");
     CHECK_HAS(r->calls, "clear\nimage_bytes i.png pixels\nask Why 0?\n"
                         "Answer the question using a single word or phrase. max=9 temp=0 ");
@@ -100,7 +100,7 @@ TEST(full_comes_first_and_the_others_tell_how_far_from_it_they_are)
     CHECK_HAS(first, "\n{\"id\":\"q0\",\"line\":1,\"metric\":\"em\",\"method\":\"full\",");
     CHECK_EQ(count(first, "\"tokens\":2,\"kl\":0.107374"), 4);
     CHECK_EQ(count(first, "\"kl\""), 4);
-    CHECK_HAS(r->out, "       ms       KL  points to dense [95 %]\nfull ");
+    CHECK_HAS(r->out, "       ms       KL  points to full [95 %]\nfull ");
     CHECK_HAS(r->out, "      31.0    0.107  +0.00 [");
     r = run_script(DRIFTED, ARGS(EVAL, "q.jsonl", "--methods", "none", "--chunk", "grid:2"));
     CHECK(!strstr(r->out, "KL"));
