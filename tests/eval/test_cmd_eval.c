@@ -2,6 +2,8 @@
 #include "tests/check.h"
 #include "tests/eval/run_cli.h"
 
+#include <sys/stat.h>
+
 static struct run *score(const char *metric, const char *rows)
 {
     return run_cli((struct setup){.input = rows}, ARGS("eval", "--score", metric, "-"));
@@ -326,6 +328,12 @@ TEST(runs_that_cannot_be_compared_are_refused)
     }
 }
 
+static long file_size(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? (long)st.st_size : -1;
+}
+
 TEST(lines_of_ten_megabytes_are_scored)
 {
     enum { N = 10 << 20 };
@@ -343,6 +351,66 @@ TEST(lines_of_ten_megabytes_are_scored)
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->err, "\"Final Score\":1,");
     free(rows);
+}
+
+/* Every reader of run files; what each says of the two answers. */
+static const struct reader {
+    const char *args[6], *says;
+} readers[] = {
+    {{"--regrade", "long.jsonl"}, "0 of 2 rows that had a score have another now"},
+    {{"--compare", "long.jsonl", "long.jsonl"}, "2 questions: A 50.00, B 50.00"},
+    {{"--curve", "long.jsonl"}, "        2        -  100.0 %        -   50.00"},
+    {{"--report", "long.html", "long.jsonl"}, ""},
+    {{"--report", "long.md", "long.jsonl"}, ""},
+    {{"long.jsonl", "--export-vlmevalkit", "long.tsv"}, ""},
+};
+
+static struct run *read_long(const struct reader *reader, const char *output)
+{
+    const char *args[8] = {"eval"};
+    for (int i = 0; i < 6; i++)
+        args[i + 1] = reader->args[i];
+    return run_cli((struct setup){.output = output}, args);
+}
+
+TEST(run_files_with_lines_of_ten_megabytes_are_read)
+{
+    enum { N = 10 << 20 };
+    char *rows = malloc(N + 400), *at = rows;
+    REQUIRE(rows);
+    at += sprintf(at, "{\"id\": 1, \"metric\": \"ocrbench\", \"score\": 1, \"answer\": \"x\", "
+                      "\"prediction\": \"");
+    memset(at, 'x', N);
+    at += N;
+    at += sprintf(at, "\"}\n{\"id\": 2, \"metric\": \"ocrbench\", \"score\": 0, \"answer\": \"y\", "
+                      "\"prediction\": \"\"}\n");
+    put_file("long.jsonl", rows, (size_t)(at - rows));
+    free(rows);
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
+        struct run *r = read_long(&readers[i], i ? NULL : "/dev/null");
+        CHECK_EQ(r->code, 0);
+        CHECK_HAS(i ? r->out : r->err, readers[i].says);
+    }
+    CHECK_EQ(file_size("long.tsv") > N, 1);
+    CHECK_EQ(file_size("long.html") < 100000, 1); /* the rest of the text is only counted */
+    remove("long.tsv");
+}
+
+TEST(run_files_that_are_not_utf_8_are_refused_by_line)
+{
+    static const char rows[] = "{\"id\": 1, \"metric\": \"em\", \"score\": 1, \"answer\": \"x\", "
+                               "\"prediction\": \"x\"}\n"
+                               "{\"id\": 2, \"metric\": \"em\", \"score\": 1, \"answer\": \"x\", "
+                               "\"prediction\": \"\xf0\x9f\x92\"}\n";
+    put_file("long.jsonl", rows, sizeof rows - 1);
+    remove("long.html");
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
+        struct run *r = read_long(&readers[i], NULL);
+        CHECK_EQ(r->code, 2);
+        CHECK_HAS(r->err, "long.jsonl, line 2: ill-formed UTF-8 at byte 68");
+    }
+    CHECK_EQ(file_size("long.html"), -1);
+    CHECK_EQ(file_size("long.tsv"), -1);
 }
 
 TEST(an_empty_file_has_no_numbers)
