@@ -199,19 +199,22 @@ static void read_facts(struct keeper *k, const struct json *root)
     read_fact(k, &f->model, model);
 }
 
-static void read_times(const struct json *root, double ms[ANSWER_TIMES])
-{
-    const struct json *times = json_get(root, "ms");
-    for (int i = 0; i < ANSWER_TIMES; i++) {
-        double value = json_number(json_get(times, time_names[i]));
-        if (value >= 0) ms[i] = value;
-    }
-}
+/* What no count, time or divergence exceeds: means of it are finite. */
+#define AMOUNT_MAX 1e18
 
 static double amount_at(const struct json *object, const char *name)
 {
     double value = json_number(json_get(object, name));
-    return value >= 0 ? value : (double)NAN;
+    return value >= 0 && value <= AMOUNT_MAX ? value : (double)NAN;
+}
+
+static void read_times(const struct json *root, double ms[ANSWER_TIMES])
+{
+    const struct json *times = json_get(root, "ms");
+    for (int i = 0; i < ANSWER_TIMES; i++) {
+        double value = amount_at(times, time_names[i]);
+        if (!isnan(value)) ms[i] = value;
+    }
 }
 
 static vlqa_status add_row(struct env *env, struct answer_set *set, const struct answer_row *row)

@@ -43,7 +43,7 @@ static double work_of(const struct answer_row *row, int n, int is_off)
     double recomputed = 0, total = 0;
     if (is_off) return 1;
     for (int i = 0; i < n; i++)
-        if (!isnan(row[i].recomputed) && !isnan(row[i].total)) {
+        if (!isnan(row[i].recomputed) && row[i].total >= 1) {
             recomputed += row[i].recomputed;
             total += row[i].total;
         }

@@ -190,6 +190,18 @@ TEST(divergence_is_drawn_on_a_logarithmic_axis)
     CHECK(!strstr(page, "aria-label=\"divergence"));
 }
 
+TEST(numbers_that_cannot_be_are_unknown)
+{
+    html("{\"id\": 1, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1e308, "
+         "\"flops\": 1e300, \"rows\": {\"total\": 0, \"recomputed\": 2}, \"ms\": {\"prefill\": "
+         "1e308}}\n"
+         "{\"id\": 2, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1e308, "
+         "\"flops\": -1, \"rows\": {\"total\": 1e-300, \"recomputed\": 1e300}, \"ms\": "
+         "{\"prefill\": "
+         "1e308}}\n");
+    CHECK(!strstr(page, "nan") && !strstr(page, "inf") && !strstr(page, "<svg"));
+}
+
 TEST(hostile_texts_stay_texts)
 {
     html("{\"id\": \"<b>'\\\"&\", \"score\": 0, \"question\": \"<script>alert(1)</script>\", "
