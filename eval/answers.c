@@ -199,19 +199,22 @@ static void read_facts(struct keeper *k, const struct json *root)
     read_fact(k, &f->model, model);
 }
 
+/* What no count, time or divergence exceeds: means of it are finite. */
+#define AMOUNT_MAX 1e18
+
+static double amount_at(const struct json *object, const char *name)
+{
+    double value = json_number(json_get(object, name));
+    return value >= 0 && value <= AMOUNT_MAX ? value : (double)NAN;
+}
+
 static void read_times(const struct json *root, double ms[ANSWER_TIMES])
 {
     const struct json *times = json_get(root, "ms");
     for (int i = 0; i < ANSWER_TIMES; i++) {
-        double value = json_number(json_get(times, time_names[i]));
-        if (value >= 0) ms[i] = value;
+        double value = amount_at(times, time_names[i]);
+        if (!isnan(value)) ms[i] = value;
     }
-}
-
-static double rows_at(const struct json *root, const char *name)
-{
-    double value = json_number(json_get(json_get(root, "rows"), name));
-    return value >= 0 ? value : (double)NAN;
 }
 
 static vlqa_status add_row(struct env *env, struct answer_set *set, const struct answer_row *row)
@@ -249,8 +252,10 @@ static vlqa_status read_graded(struct env *env, struct keeper *k, const char *na
     row->prediction = keep(k, text_at(root, "prediction"));
     row->target = keep(k, target_of(root, target, sizeof target));
     row->image = keep(k, image_of(root));
-    row->total = rows_at(root, "total");
-    row->recomputed = rows_at(root, "recomputed");
+    row->total = amount_at(json_get(root, "rows"), "total");
+    row->recomputed = amount_at(json_get(root, "rows"), "recomputed");
+    row->flops = amount_at(root, "flops");
+    row->kl = amount_at(root, "kl");
     for (int i = 0; i < ANSWER_TIMES; i++)
         row->ms[i] = (double)NAN;
     read_times(root, row->ms);

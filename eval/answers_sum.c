@@ -43,11 +43,33 @@ static double work_of(const struct answer_row *row, int n, int is_off)
     double recomputed = 0, total = 0;
     if (is_off) return 1;
     for (int i = 0; i < n; i++)
-        if (!isnan(row[i].recomputed) && !isnan(row[i].total)) {
+        if (!isnan(row[i].recomputed) && row[i].total >= 1) {
             recomputed += row[i].recomputed;
             total += row[i].total;
         }
     return recomputed / total;
+}
+
+static void sum_costs(const struct answer_row *row, int n, struct answer_sum *s)
+{
+    double n_rows = 0, n_flops = 0;
+    for (int i = 0; i < n; i++) {
+        if (!isnan(row[i].recomputed)) s->rows += row[i].recomputed;
+        if (!isnan(row[i].flops)) s->flops += row[i].flops;
+        n_rows += !isnan(row[i].recomputed);
+        n_flops += !isnan(row[i].flops);
+    }
+    s->rows /= n_rows;
+    s->flops /= n_flops;
+}
+
+/* memory [rows + STATS_RESAMPLES] */
+static struct stats_interval divergence(const struct answer_row *row, int n, double *memory)
+{
+    int found = 0;
+    for (int i = 0; i < n; i++)
+        if (!isnan(row[i].kl)) memory[found++] = row[i].kl;
+    return stats_ratio(memory, NULL, found, 0, memory + found);
 }
 
 /* memory [3 * rows + STATS_RESAMPLES] */
@@ -78,6 +100,8 @@ vlqa_status answers_sum(struct env *env, const struct answer_set *set, struct an
         for (int i = 0; i < s->n; i++)
             s->mean += row[i].score / s->n;
         s->work = work_of(row, s->n, set->way[w].is_off);
+        sum_costs(row, s->n, s);
+        s->kl = divergence(row, s->n, memory);
         sum_times(row, s->n, s->ms);
         if (s->base == w) s->base = -1;
         if (s->base >= 0) compare(set, row, memory, s);

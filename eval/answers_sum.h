@@ -8,11 +8,13 @@
 
 struct answer_sum { /* of a way */
     int n;
-    double mean;             /* score, 0 to 1 */
-    double work;             /* rows recomputed / rows, of all questions; dense 1; NaN: unknown */
-    int base;                /* the dense way of its data set; -1: none, or it is itself */
-    struct stats_pair pair;  /* a: base, b: this, over the questions of both; n 0: none */
-    double ms[ANSWER_TIMES]; /* means over the questions that have them; NaN: none has */
+    double mean;              /* score, 0 to 1 */
+    double work;              /* rows recomputed / rows, of all questions; dense 1; NaN: unknown */
+    double rows, flops;       /* recomputed; means over the questions that have them; NaN: none */
+    struct stats_interval kl; /* mean over the questions that have it; NaN: none has */
+    int base;                 /* the dense way of its data set; -1: none, or it is itself */
+    struct stats_pair pair;   /* a: base, b: this, over the questions of both; n 0: none */
+    double ms[ANSWER_TIMES];  /* means over the questions that have them; NaN: none has */
 };
 
 /* out [n_ways], after run_close */

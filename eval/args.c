@@ -442,5 +442,5 @@ void args_help(FILE *to, const struct verb *verb)
         else
             print_arg(to, &verb->arg[i]);
     }
-    fprintf(to, "\n%s", verb->notes);
+    fprintf(to, "\n%s%s", verb->notes, verb->after ? verb->after : "");
 }

@@ -61,6 +61,7 @@ struct verb {
     const char *summary;  /* for the list of verbs */
     const char *synopsis; /* lines of usage, without "vlqa" */
     const char *notes;    /* behind the options in the help text: details, examples */
+    const char *after;    /* where one string literal cannot hold them; or NULL */
     const struct arg *arg;
     int n_args;
     /* The arguments behind the verb; returns an exit code. */

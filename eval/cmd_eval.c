@@ -2,6 +2,7 @@
 #include "eval/compare.h"
 #include "eval/dataset_list.h"
 #include "eval/eval_report.h"
+#include "eval/export.h"
 #include "eval/metric.h"
 #include "eval/run.h"
 #include "eval/score.h"
@@ -13,8 +14,8 @@ struct eval_args {
     struct cli_args common;
     int score; /* a metric + 1 */
     const char *file, *regrade, *compare, *list;
-    struct run_args run; /* its data set is file */
-    const char *report;  /* where to */
+    struct run_args run;             /* its data set is file */
+    const char *report, *vlmevalkit; /* where to */
     int curve;
     struct arg_items more; /* files behind `file` */
 };
@@ -48,8 +49,9 @@ static int evaluate(struct cli *cli, struct eval_args *a)
     if (a->more.n) return usage(cli, "only --report and --curve take more than one file");
     if ((a->regrade || a->list) && a->file)
         return usage(cli, "--list and --regrade have their file, and another is given");
-    if (a->compare && !a->file) return usage(cli, "--compare needs two files: --compare A B");
-    if (a->compare) return compare_runs(cli, a->compare, a->file);
+    if (a->compare) return compare_runs(cli, a->compare, a->file, a->run.methods);
+    if (a->vlmevalkit && !a->file) return usage(cli, "--export-vlmevalkit needs a run file");
+    if (a->vlmevalkit) return export_vlmevalkit(cli, a->file, a->vlmevalkit, a->run.methods);
     if (a->list) return dataset_list(cli, a->list, &a->run.data, a->run.prompt, a->run.limit);
     if (a->regrade) return score_rows(cli, a->regrade, a->score - 1, 0);
     if (a->score && !a->file)
@@ -83,7 +85,7 @@ static const struct arg args[] = {
      .help = "Hugging Face directory [the default model]"},
     {ARG_TEXT, .name = "methods", .value = "LIST", FIELD(run.methods),
      .help = "METHOD[/SETTINGS][:RATIO], ... as of vlqa study; full or off: dense, once a "
-             "question [--reuse]"},
+             "question, first [--reuse]"},
     {ARG_TEXT, .name = "out", .letter = 'o', .value = "FILE", FIELD(run.out),
      .help = "keep every answer there; a run that was stopped goes on"},
     {ARG_FORM, .name = "metric", .value = "METRIC", FIELD(run.metric), .read = read_metric,
@@ -122,13 +124,16 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "regrade", .value = "FILE", FIELD(regrade),
      .help = "grade rows again, each by the metric that it names"},
     {ARG_TEXT, .name = "compare", .value = "FILE", FIELD(compare),
-     .help = "whether the graded rows of this file and of FILE differ"},
+     .help = "whether the methods of graded rows differ, or two files"},
     {ARG_TEXT, .name = "report", .value = "OUT", FIELD(report),
      .help = "write what FILE and those behind it tell: .html, a page for itself, or .md"},
     {ARG_FLAG, .name = "curve", FIELD(curve),
-     .help = "print score against rows computed of FILE and those behind it"},
+     .help = "print score and divergence against rows and FLOPs of FILE and those "
+             "behind it"},
+    {ARG_TEXT, .name = "export-vlmevalkit", .value = "OUT.tsv", FIELD(vlmevalkit),
+     .help = "write the predictions of FILE as VLMEvalKit reads them, by one of --methods"},
     {ARG_REST, .name = "more", .value = "FILE", FIELD(more), .help = "another file for these two"},
-    REUSE_ARGS_WITH(struct eval_args, run.reuse,
+    REUSE_ARGS_WITH(struct eval_args, run.reuse, "row-score",
                     {ARG_TEXT, .name = "chunk", .value = "LIST", .fallback = "auto",
                      FIELD(run.chunks),
                      .help = "how images are cut, one or several: image (auto is that, for now), "
@@ -150,51 +155,28 @@ const struct verb verb_eval = {
     .synopsis = "Usage: vlqa eval DATASET [--methods LIST] [--out FILE] [OPTION]...\n"
                 "       vlqa eval --score METRIC FILE\n"
                 "       vlqa eval --regrade FILE\n"
-                "       vlqa eval --compare FILE FILE\n"
+                "       vlqa eval --compare FILE [FILE] [--methods NAME,...]\n"
                 "       vlqa eval --report OUT FILE...\n"
                 "       vlqa eval --curve FILE...\n"
+                "       vlqa eval FILE --export-vlmevalkit OUT.tsv [--methods NAME]\n"
                 "       vlqa eval --list DATASET [--prompt NAME] [OPTION]...\n",
-    .notes = "DATASET is asked greedily, every question by each of --methods, those that are not\n"
-             "full (dense) once for each of --chunk. A table tells the score as the data set's\n"
-             "reference reports it, the rows that were computed and the milliseconds of an\n"
-             "answer on the average, and the difference of the mean score to dense, in points,\n"
-             "with its 95 % interval (paired bootstrap), with * where it is no noise. --json\n"
-             "prints an object for each method, cutting and metric, with flops, too.\n"
+    .notes = "DATASET is asked greedily, every question by each of --methods, those that are\n"
+             "not full (dense) once for each of --chunk. A table tells the score as the data\n"
+             "set's reference reports it, the rows that were computed and the milliseconds of\n"
+             "an answer on the average. With full among the methods it tells how far the\n"
+             "others are from it: the Kullback-Leibler divergence of the first token (KL,\n"
+             "nats; vlqa study has that of whole answers), and the difference of the mean\n"
+             "score in points with its 95 % interval (paired bootstrap) and whether that is\n"
+             "noise. --json prints an object for each method, cutting and metric, with flops.\n"
              "\n"
              "--out keeps a line for each answer: id, line, metric, method, chunk, ratio,\n"
              "prediction, score, score_lmms, extracted, what is right, question, image, rows\n"
-             "{total, selected, recomputed}, flops, exact, tokens, digests {model, prompt,\n"
+             "{total, selected, recomputed}, flops, exact, tokens, kl, digests {model, prompt,\n"
              "images}. The first line says what was asked of which model. The same command\n"
              "goes on where a run stopped, another is refused, and the bytes are those of a\n"
              "run that was never stopped. FILE.times has what differs from run to run: ms,\n"
-             "chunks and visual {ram, disk, made}, peak_bytes. --regrade and --compare\n"
-             "read such files; --compare those of one method and cutting.\n"
-             "\n"
-             "A row is {\"prediction\": TEXT} and what is right: \"answers\" or \"targets\", a\n"
-             "text or a list of them, or \"answer\", a cell of a data file (a Python list in it\n"
-             "is read as one); for mcq \"answer\", a letter, and \"options\": {\"A\": TEXT, ...}.\n"
-             "\"split\", \"category\", \"dataset\" and \"cycle_category\" group the numbers. Rows\n"
-             "come out in their order, as they are, with \"score\" from 0 to 1, \"score_lmms\"\n"
-             "where lmms-eval scores otherwise, and \"extracted\", the letter of mcq (Z: none).\n"
-             "The numbers of the whole are one JSON object on standard error.\n"
-             "\n"
-             "  chartqa   numbers within 5 %, other texts but for case (VLMEvalKit, lmms-eval)\n"
-             "  anls      InfographicVQA, DocVQA (VLMEvalKit, lmms-eval, the RRC server)\n"
-             "  ocrbench  an answer is inside the prediction (VLMEvalKit, lmms-eval)\n"
-             "  mcq       options by exact matching, no judge (VLMEvalKit, lmms-eval hrbench)\n"
-             "  f1        words in common (LongBench qa_f1)\n"
-             "  em        equal but for blanks and case (VLMEvalKit accuracy)\n"
-             "\n"
-             "--compare pairs rows by \"id\" and tells the difference of the mean \"score\" with\n"
-             "its 95 % interval (paired bootstrap) and McNemar's exact test of the rows that\n"
-             "are right in one file alone. It is noise when the interval holds 0 or, where\n"
-             "scores are 0 or 1, p is 0.05 or more.\n"
-             "\n"
-             "--report and --curve hold the answers of each \"method\", \"chunk\" and \"ratio\"\n"
-             "against those without chunks, of the same \"id\", \"dataset\" and \"metric\".\n"
-             "\"rows\": {\"total\": N, \"recomputed\": N} tells of work, \"ms\" of time, also in\n"
-             "FILE.times. A report has tables with paired 95 % intervals, drawings, and the\n"
-             "ten worst answers with their images.\n"
+             "chunks and visual {ram, disk, made}, peak_bytes. --regrade, --compare, --curve\n"
+             "and --report read such files.\n"
              "\n"
              "A data set is a ChartQA folder, the official JSON of InfographicVQA or DocVQA,\n"
              "a TSV of VLMEvalKit, JSON lines as of vlqa study (also with id, options, metric,\n"
@@ -204,11 +186,53 @@ const struct verb verb_eval = {
              "\n"
              "A file for --prompt may hold {question}, {options} (\"A. ...\" lines) and {hint}.\n"
              "\n"
+             "A row to grade is {\"prediction\": TEXT} and what is right: \"answers\" or\n"
+             "\"targets\", a text or a list of them, or \"answer\", a cell of a data file (a\n"
+             "Python list in it is read as one); for mcq \"answer\", a letter, and \"options\":\n"
+             "{\"A\": TEXT, ...}. \"split\", \"category\", \"dataset\" and \"cycle_category\"\n"
+             "group the numbers. Rows come out in their order, as they are, with \"score\"\n"
+             "from 0 to 1, \"score_lmms\" where lmms-eval scores otherwise, and \"extracted\",\n"
+             "the letter of mcq (Z: none). The numbers of the whole are one JSON object on\n"
+             "standard error.\n"
+             "\n"
+             "  chartqa   numbers within 5 %, other texts but for case (VLMEvalKit, lmms-eval)\n"
+             "  anls      InfographicVQA, DocVQA (VLMEvalKit, lmms-eval, the RRC server)\n"
+             "  ocrbench  an answer is inside the prediction (VLMEvalKit, lmms-eval)\n"
+             "  mcq       options by exact matching, no judge (VLMEvalKit, lmms-eval hrbench)\n"
+             "  f1        words in common (LongBench qa_f1)\n"
+             "  em        equal but for blanks and case (VLMEvalKit accuracy)\n"
+             "\n",
+    .after = "--compare pairs rows by \"id\" and tells the difference of the mean \"score\" with\n"
+             "its 95 % interval (paired bootstrap) and McNemar's exact test of the rows that\n"
+             "are right on one side alone. It is noise when the interval holds 0 or, where\n"
+             "scores are 0 or 1, p is 0.05 or more. In one file every method is held against\n"
+             "full (without it, the one that comes first); of two files, those that both\n"
+             "have. --methods names them: METHOD[:RATIO][@CUTTING], in one file the base and\n"
+             "those against it, of two one for both, or one each. A base with several cuttings\n"
+             "is held against those of the same cutting. What is left out of a name is any.\n"
+             "\n"
+             "--report and --curve hold the answers of each \"method\", \"chunk\" and \"ratio\"\n"
+             "against those without chunks, of the same \"id\", \"dataset\" and \"metric\".\n"
+             "\"rows\": {\"total\": N, \"recomputed\": N} and \"flops\" tell of work, \"ms\" of\n"
+             "time, also in FILE.times, \"kl\" of divergence. A report has tables with paired\n"
+             "95 % intervals, drawings, and the ten worst answers with their images.\n"
+             "\n"
+             "--export-vlmevalkit writes index, question, answer, prediction and, where rows\n"
+             "have them, A to Z, category, split and cycle_category, by the method that\n"
+             "--methods names. VLMEvalKit grades it with `vlmutil eval DATASET OUT.tsv`, or as\n"
+             "MODEL_DATASET.tsv with PRED_FORMAT=tsv in its environment. Its pandas reads\n"
+             "cells such as NA, None and nothing as nan, from its own files, too.\n"
+             "\n"
              "Examples:\n"
+             "  vlqa eval questions.jsonl --out run.jsonl --chunk grid:2,grid:4 \\\n"
+             "    --methods full,none,infoflow:0.15,cacheblend:0.15,epic:0.15\n"
+             "  vlqa eval --curve run.jsonl\n"
              "  vlqa eval --score chartqa rows.jsonl > scored.jsonl\n"
              "  vlqa eval --score anls - < rows.jsonl 2> numbers.json\n"
-             "  vlqa eval --compare full.jsonl reuse.jsonl\n"
+             "  vlqa eval --compare run.jsonl --methods none,infoflow:0.15\n"
+             "  vlqa eval --compare old.jsonl new.jsonl --methods infoflow:0.15@grid:2\n"
              "  vlqa eval --report report.html run.jsonl\n"
+             "  vlqa eval run.jsonl --export-vlmevalkit qwen.tsv --methods full\n"
              "  vlqa eval --list \"ChartQA Dataset\" --split val > questions.jsonl\n"
              "  vlqa eval --regrade answered.jsonl > scored.jsonl\n",
     .arg = args,

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "eval/curve.h"
 #include "eval/report_parts.h"
 
 #include <stdio.h>
@@ -138,28 +139,6 @@ int eval_report(struct cli *cli, const char *to, const char *const *run, int n)
     return code;
 }
 
-static void print_ways(const struct eval_report *r)
-{
-    printf("%-20s %-24s %-10s %9s %8s %8s  %s\n", "data", "method", "chunks", "questions", "rows",
-           "score", "against full prefill");
-    for (int i = 0; i < r->set.n_ways; i++) {
-        const struct answer_way *w = &r->set.way[i];
-        const struct answer_sum *s = &r->sum[i];
-        printf("%-20.20s %-24.24s %-10.10s %9d ", report_data(w), report_method(w), report_chunk(w),
-               s->n);
-        if (s->work >= 0)
-            printf("%6.1f %%", 100 * s->work);
-        else
-            printf("%8s", "-");
-        printf(" %8.2f", 100 * s->mean);
-        if (s->pair.n)
-            printf("  %+.2f [%+.2f, %+.2f]%s", 100 * s->pair.difference.value,
-                   100 * s->pair.difference.low, 100 * s->pair.difference.high,
-                   s->pair.is_noise ? " noise" : "");
-        putchar('\n');
-    }
-}
-
 int eval_curve(struct cli *cli, const char *const *run, int n)
 {
     struct eval_report *r = open_report(cli);
@@ -167,8 +146,7 @@ int eval_curve(struct cli *cli, const char *const *run, int n)
     int code;
     if (!r) return no_memory(cli);
     status = read_runs(cli, r, run, n);
-    if (status == VLQA_OK) print_ways(r);
-    code = status == VLQA_OK ? cli_flush() : cli_fail(cli, status, cli->env.message);
+    code = status == VLQA_OK ? curve_print(cli, r) : cli_fail(cli, status, cli->env.message);
     close_report(r);
     return code;
 }

@@ -16,13 +16,15 @@ enum {
     CHARACTER = 8, /* about the width of one */
     NAME = 30,     /* characters of a name at most */
     BAR = 9,       /* height of one of several */
-    WIDE_BAR = 18  /* of one that stands alone */
+    WIDE_BAR = 18, /* of one that stands alone */
+    DECADES = 6    /* powers of ten that an axis has at most */
 };
 
 struct scale {
-    double low, high, step; /* values, of the ticks */
+    double low, high, step; /* values, of the ticks; with `each` their logarithms */
     double from, to;        /* pixels */
     int digits;             /* behind the point, that ticks need */
+    int each;               /* ticks a power of ten: 1, or 3 at 1, 2 and 5; 0: linear */
 };
 
 /* Steps of 1, 2 or 5 times a power of ten, about five of them; a range of nothing is widened. */
@@ -44,19 +46,42 @@ static struct scale scale_over(double low, double high, double from, double to)
     return s;
 }
 
+static struct scale log_scale_over(double low, double high, double from, double to)
+{
+    struct scale s = {.from = from, .to = to};
+    s.high = ceil(log10(high) - 1e-9);
+    s.low = fmax(floor(log10(low) + 1e-9), s.high - DECADES);
+    if (!(s.low < s.high)) s.low = s.high - 1;
+    s.each = s.high - s.low > 2 ? 1 : 3;
+    return s;
+}
+
 static double place(const struct scale *s, double value)
 {
+    if (s->each) value = value > 0 ? fmax(log10(value), s->low) : s->low;
     return s->from + (value - s->low) / (s->high - s->low) * (s->to - s->from);
 }
 
 static int ticks(const struct scale *s)
 {
+    if (s->each) return (int)(s->high - s->low + 0.5) * s->each + 1;
     return (int)((s->high - s->low) / s->step + 0.5) + 1;
 }
 
 static double tick(const struct scale *s, int i)
 {
+    static const double steps[] = {1, 2, 5};
+    if (s->each) return steps[i % s->each] * pow(10, s->low + (double)(i / s->each));
     return s->low + i * s->step;
+}
+
+static const char *tick_text(const struct scale *s, int i, char out[40])
+{
+    if (s->each)
+        snprintf(out, 40, "%g", tick(s, i));
+    else
+        snprintf(out, 40, "%.*f", s->digits, tick(s, i));
+    return out;
 }
 
 /* ---- pieces ---- */
@@ -98,8 +123,7 @@ static void x_axis(struct page *p, const struct scale *x, double top, double bot
     for (int i = 0; i < ticks(x); i++) {
         double at = place(x, tick(x, i));
         line(p, "grid", at, top, at, bottom);
-        snprintf(number, sizeof number, "%.*f", x->digits, tick(x, i));
-        text(p, at, bottom + 18, "middle", number);
+        text(p, at, bottom + 18, "middle", tick_text(x, i, number));
     }
     text(p, RIGHT, bottom + 36, "end", name);
 }
@@ -181,32 +205,38 @@ static void draw_legend(struct page *p, const struct plot_curve *c, double top)
     }
 }
 
-void plot_curve(struct page *p, const struct plot_curve *c)
+/* The axes of all points; 0: there is none that can be shown. */
+static int scales(const struct plot_curve *c, double bottom, struct scale *x, struct scale *y)
 {
-    double low = (double)NAN, high = (double)NAN, most = 0, bottom = TOP + HEIGHT;
-    struct scale x, y;
-    char number[40];
-    if (p->form != PAGE_HTML) return;
+    double low = (double)NAN, high = (double)NAN, most = 0;
     for (int i = 0; i < c->n; i++)
         for (int k = 0; k < c->series[i].n; k++) {
             const struct plot_point *at = &c->series[i].point[k];
-            widen(at->y, &low, &high);
-            widen(at->low, &low, &high);
-            widen(at->high, &low, &high);
+            const double value[] = {at->y, at->low, at->high};
+            for (int v = 0; v < 3; v++)
+                if (!c->is_log || value[v] > 0) widen(value[v], &low, &high);
             if (at->x > most) most = at->x;
         }
-    if (isnan(low)) return;
+    if (isnan(low)) return 0;
     widen(c->base, &low, &high);
-    x = scale_over(0, most, 56, RIGHT);
-    y = scale_over(low, high, bottom, TOP);
+    *x = scale_over(0, most, 56, RIGHT);
+    *y = (c->is_log ? log_scale_over : scale_over)(low, high, bottom, TOP);
+    return 1;
+}
+
+void plot_curve(struct page *p, const struct plot_curve *c)
+{
+    double bottom = TOP + HEIGHT;
+    struct scale x, y;
+    char number[40];
+    if (p->form != PAGE_HTML || !scales(c, bottom, &x, &y)) return;
     begin(p, c->what, bottom + 52 + legend_height(c->n));
     text(p, 0, 14, "start", c->y_name);
     x_axis(p, &x, TOP, bottom, c->x_name);
     for (int i = 0; i < ticks(&y); i++) {
         double at = place(&y, tick(&y, i));
         line(p, i ? "grid" : "axis", 56, at, RIGHT, at);
-        snprintf(number, sizeof number, "%.*f", y.digits, tick(&y, i));
-        text(p, 48, at + 4.5, "end", number);
+        text(p, 48, at + 4.5, "end", tick_text(&y, i, number));
     }
     if (!isnan(c->base)) {
         line(p, "dash c0", 56, place(&y, c->base), RIGHT, place(&y, c->base));

@@ -16,6 +16,7 @@ struct plot_series {
 
 struct plot_curve {
     const char *what, *x_name, *y_name; /* what: for those who do not see it */
+    int is_log;                         /* y, powers of ten; what is too small lies on the axis */
     double base;                        /* a dashed line; NaN: none */
     const char *base_name;
     const struct plot_series *series;

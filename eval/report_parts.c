@@ -200,41 +200,70 @@ void report_scores(struct eval_report *r)
 
 /* ---- quality against work ---- */
 
-static void work_table(struct eval_report *r, int way)
+/* A mean, and the text below it: NULL where there is none. */
+static const char *amount(const char *format, double mean)
 {
-    static const char *const head[] = {"method",        "chunks", "questions",
-                                       "rows computed", "score",  "against full prefill"};
-    static const enum page_cell kind[] = {PAGE_NAME,   PAGE_TEXT,   PAGE_NUMBER,
-                                          PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER};
-    struct page *p = &r->page;
-    page_table_begin(p, NULL, head, kind, 6);
-    for (int i = way; i < r->set.n_ways; i++) {
-        const struct answer_sum *s = &r->sum[i];
-        const char *difference = report_difference(&s->pair);
-        char n[24];
-        if (!answers_same_data(&r->set.way[i], &r->set.way[way])) continue;
-        snprintf(n, sizeof n, "%d", s->n);
-        page_row_begin(p);
-        page_cell(p, PAGE_NAME, report_method(&r->set.way[i]), NULL, 0);
-        page_cell(p, PAGE_TEXT, report_chunk(&r->set.way[i]), NULL, 0);
-        page_cell(p, PAGE_NUMBER, n, NULL, 0);
-        page_cell(p, PAGE_NUMBER, report_share(s->work), NULL, 0);
-        page_cell(p, PAGE_NUMBER, report_score(s->mean), NULL, 0);
-        page_cell(p, PAGE_NUMBER, difference ? difference : "", NULL,
-                  s->pair.n && s->pair.is_noise);
-        page_row_end(p);
-    }
-    page_table_end(p);
+    char *out = next_text();
+    if (isnan(mean)) return DASH;
+    snprintf(out, 96, format, mean);
+    return out;
 }
 
-static struct plot_point point_of(const struct eval_report *r, int way)
+static const char *interval(const struct stats_interval *of)
 {
-    const struct answer_sum *s = &r->sum[way];
+    char *out = next_text();
+    if (isnan(of->value)) return NULL;
+    snprintf(out, 96, "[%.3g, %.3g]", of->low, of->high);
+    return out;
+}
+
+static void work_row(struct page *p, const struct answer_way *way, const struct answer_sum *s)
+{
+    const char *difference = report_difference(&s->pair);
+    char n[24];
+    snprintf(n, sizeof n, "%d", s->n);
+    page_row_begin(p);
+    page_cell(p, PAGE_NAME, report_method(way), NULL, 0);
+    page_cell(p, PAGE_TEXT, report_chunk(way), NULL, 0);
+    page_cell(p, PAGE_NUMBER, n, NULL, 0);
+    page_cell(p, PAGE_NUMBER, report_share(s->work),
+              isnan(s->rows) ? NULL : amount("%.1f", s->rows), 0);
+    page_cell(p, PAGE_NUMBER, amount("%.3f", s->flops / 1e9), NULL, 0);
+    page_cell(p, PAGE_NUMBER, report_score(s->mean), NULL, 0);
+    page_cell(p, PAGE_NUMBER, difference ? difference : "", NULL, s->pair.n && s->pair.is_noise);
+    page_cell(p, PAGE_NUMBER, amount("%.3g", s->kl.value), interval(&s->kl), 0);
+    page_row_end(p);
+}
+
+static void work_table(struct eval_report *r, int way)
+{
+    static const char *const head[] = {
+        "method", "chunks", "questions", "rows computed", "GFLOP", "score", "against full prefill",
+        "KL"};
+    static const enum page_cell kind[] = {PAGE_NAME,   PAGE_TEXT,   PAGE_NUMBER, PAGE_NUMBER,
+                                          PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER};
+    page_table_begin(&r->page,
+                     "Means over questions. GFLOP: in the decoder's layers, of the prompt. KL: of "
+                     "the first token's distribution from full prefill's, in nats.",
+                     head, kind, 8);
+    for (int i = way; i < r->set.n_ways; i++)
+        if (answers_same_data(&r->set.way[i], &r->set.way[way]))
+            work_row(&r->page, &r->set.way[i], &r->sum[i]);
+    page_table_end(&r->page);
+}
+
+static struct plot_point score_of(const struct answer_sum *s)
+{
     struct plot_point at = {100 * s->work, 100 * s->mean, (double)NAN, (double)NAN};
     if (!s->pair.n) return at;
     at.low = 100 * fmax(s->pair.a + s->pair.difference.low, 0); /* scores end there */
     at.high = 100 * fmin(s->pair.a + s->pair.difference.high, 1);
     return at;
+}
+
+static struct plot_point divergence_of(const struct answer_sum *s)
+{
+    return (struct plot_point){100 * s->work, s->kl.value, s->kl.low, s->kl.high};
 }
 
 static int by_x(const void *a, const void *b)
@@ -265,44 +294,66 @@ static int index_of(const struct answer_set *set, int way, int of,
     return at;
 }
 
-static void work_plot(struct eval_report *r, int way)
+/* Points of the ways, a series for each method and chunking, into a curve that is named; how many
+ * series there are. */
+static int work_series(const struct eval_report *r, int way, struct plot_curve *c,
+                       struct plot_point (*of)(const struct answer_sum *))
 {
     static struct plot_point point[ANSWER_MAX_WAYS];
     static struct plot_series series[ANSWER_MAX_WAYS];
     static char name[ANSWER_MAX_WAYS][96];
     const struct answer_set *set = &r->set;
     int first[ANSWER_MAX_WAYS], lines = distinct(set, way, same_line, first, ANSWER_MAX_WAYS),
-                                used = 0;
-    int base = answers_base(set, way);
-    struct plot_curve c = {"score against rows computed",
-                           "rows computed, % of all",
-                           "score \xc3\x97 100",
-                           (double)NAN,
-                           "full prefill",
-                           series,
-                           0};
-    if (base >= 0) c.base = 100 * r->sum[base].mean;
+                                base = answers_base(set, way), used = 0;
+    c->series = series;
     for (int i = 0; i < lines; i++) {
         const struct answer_way *w = &set->way[first[i]];
-        struct plot_series s = {name[c.n], point + used, 0,
+        struct plot_series s = {name[c->n], point + used, 0,
                                 1 + index_of(set, way, first[i], same_name) % 7,
                                 index_of(set, way, first[i], same_chunk)};
-        for (int k = way; k < set->n_ways; k++)
+        for (int k = way; k < set->n_ways; k++) {
+            struct plot_point at = of(&r->sum[k]);
             if (k != base && answers_same_data(&set->way[k], w) && same_line(&set->way[k], w) &&
-                !isnan(r->sum[k].work))
-                point[used + s.n++] = point_of(r, k);
+                !isnan(at.x) && !isnan(at.y))
+                point[used + s.n++] = at;
+        }
         if (!s.n) continue;
         qsort(point + used, (size_t)s.n, sizeof *point, by_x);
-        snprintf(name[c.n], sizeof *name, "%.60s, %.30s", w->is_off ? "full prefill" : w->method,
+        snprintf(name[c->n], sizeof *name, "%.60s, %.30s", w->is_off ? "full prefill" : w->method,
                  report_chunk(w));
         used += s.n;
-        series[c.n++] = s;
+        series[c->n++] = s;
     }
-    if (!c.n) return;
-    page_figure_begin(&r->page, "Score against the share of rows that are computed for a question. "
-                                "Thin lines: 95 % interval of the difference to full prefill.");
-    plot_curve(&r->page, &c);
-    page_figure_end(&r->page);
+    return c->n;
+}
+
+static void work_plots(struct eval_report *r, int way)
+{
+    struct plot_curve score = {.what = "score against rows computed",
+                               .x_name = "rows computed, % of all",
+                               .y_name = "score \xc3\x97 100",
+                               .base = (double)NAN,
+                               .base_name = "full prefill"};
+    struct plot_curve kl = {.what = "divergence against rows computed",
+                            .x_name = score.x_name,
+                            .y_name = "KL of the first token, nats",
+                            .is_log = 1,
+                            .base = (double)NAN};
+    int base = answers_base(&r->set, way);
+    if (base >= 0) score.base = 100 * r->sum[base].mean;
+    if (work_series(r, way, &score, score_of)) {
+        page_figure_begin(&r->page,
+                          "Score against the share of rows that are computed for a question. "
+                          "Thin lines: 95 % interval of the difference to full prefill.");
+        plot_curve(&r->page, &score);
+        page_figure_end(&r->page);
+    }
+    if (work_series(r, way, &kl, divergence_of)) {
+        page_figure_begin(&r->page, "How far the first token's distribution is from that of full "
+                                    "prefill, on the average. Thin lines: 95 % interval.");
+        plot_curve(&r->page, &kl);
+        page_figure_end(&r->page);
+    }
 }
 
 void report_work(struct eval_report *r)
@@ -311,7 +362,7 @@ void report_work(struct eval_report *r)
     for (int i = 0; i < r->set.n_ways; i++) {
         if (!report_is_first(&r->set, i)) continue;
         page_subheading(&r->page, report_data(&r->set.way[i]));
-        work_plot(r, i);
+        work_plots(r, i);
         work_table(r, i);
     }
 }

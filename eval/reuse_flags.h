@@ -103,9 +103,9 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
                             "by chunk, as published code has it"                                 \
     }
 
-#define REUSE_ARGS(type, member) REUSE_ARGS_WITH(type, member, REUSE_CUT_ARG(type, member))
+#define REUSE_ARGS(type, member) REUSE_ARGS_WITH(type, member, "score", REUSE_CUT_ARG(type, member))
 /* The same with another row for --chunk. */
-#define REUSE_ARGS_WITH(type, member, ...)                                                    \
+#define REUSE_ARGS_WITH(type, member, score_name, ...)                                        \
     {ARG_HEADING, .name = "Reuse of chunks"},                                                 \
         {ARG_CHOICE,                                                                          \
          .name = "reuse",                                                                     \
@@ -175,7 +175,7 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
                  "infoflow)"},                                                                \
                                                                                               \
         {ARG_CHOICE,                                                                          \
-         .name = "score",                                                                     \
+         .name = score_name,                                                                  \
          .value = "SCORE",                                                                    \
          .fallback = "max",                                                                   \
          .choice = reuse_scores,                                                              \

@@ -235,6 +235,17 @@ static vlqa_status ask(struct runner *r, const struct arm *arm, struct vlqa_answ
     return status == VLQA_OK ? status : failed_item(r, status, vlqa_message(r->session));
 }
 
+/* What the arm is held against: dense is asked again where its answer was kept by a run that was
+ * stopped before this arm. */
+static vlqa_status ask_dense(struct runner *r, int arm)
+{
+    int dense = run_dense(&r->run);
+    struct vlqa_answer answer;
+    if (dense < 0 || dense == arm || r->dense.question == r->question + 1) return VLQA_OK;
+    TRY(ask(r, &r->run.arm[dense], &answer));
+    return runner_see_dense(r, &answer);
+}
+
 static vlqa_status run_arm(struct runner *r, int arm, int *is_open)
 {
     struct vlqa_answer answer;
@@ -246,7 +257,9 @@ static vlqa_status run_arm(struct runner *r, int arm, int *is_open)
         TRY(open_question(r));
     }
     *is_open = 1;
+    TRY(ask_dense(r, arm));
     TRY(ask(r, &r->run.arm[arm], &answer));
+    if (r->run.arm[arm].is_dense) TRY(runner_see_dense(r, &answer));
     TRY(runner_keep(r, arm, &answer));
     runner_show(r);
     return VLQA_OK;
@@ -338,7 +351,7 @@ static vlqa_status allocate(struct run *run)
     run->outcome = heap_alloc(bytes);
     if (!run->metric || !run->outcome) return env_no_memory(&run->cli->env, "outcomes", bytes);
     for (size_t i = 0; i < n * (size_t)run->n_arms; i++)
-        run->outcome[i] = (struct run_outcome){.ms = (double)NAN};
+        run->outcome[i] = (struct run_outcome){.kl = (double)NAN, .ms = (double)NAN};
     return VLQA_OK;
 }
 
@@ -410,6 +423,7 @@ static void close_runner(struct runner *r)
             heap_free(r->run.tally[i][m]);
     heap_free(r->run.metric);
     heap_free(r->run.outcome);
+    heap_free(r->dense.logits);
 }
 
 int run_dataset(struct cli *cli, const struct run_args *args)

@@ -36,8 +36,8 @@ struct arm {
     struct reuse_args args;
 };
 
-/* "full,infoflow/last:0.15" and "grid:2,grid:4" to arms, in the order of the methods. lists NULL:
- * the method and the cutting of args->reuse. */
+/* "full,infoflow/last:0.15" and "grid:2,grid:4" to arms, the dense one first, the others in the
+ * order of the methods. lists NULL: the method and the cutting of args->reuse. */
 vlqa_status run_arms(struct env *env, const struct run_args *args, struct arm arm[RUN_ARMS],
                      int *n);
 /* "infoflow:0.15" */
@@ -46,6 +46,7 @@ void run_arm_label(const struct arm *arm, char out[RUN_LABEL]);
 
 struct run_outcome {           /* of a question by an arm */
     double score, rows, flops; /* rows, flops: computed again */
+    double kl;                 /* of the first token, to dense; NaN: dense was not asked */
     double ms;                 /* NaN: it was asked before, and the file of times has it not */
 };
 

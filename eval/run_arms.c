@@ -67,7 +67,10 @@ static vlqa_status add_arm(struct env *env, const struct arm *arm, struct arm li
                             arm->name);
     if (*n == RUN_ARMS)
         return env_fail(env, VLQA_ELIMIT, "--methods x --chunk: more than %d", RUN_ARMS);
-    list[(*n)++] = *arm;
+    if (arm->is_dense) /* first: what the others are held against */
+        memmove(list + 1, list, (size_t)*n * sizeof *list);
+    list[arm->is_dense ? 0 : *n] = *arm;
+    ++*n;
     return VLQA_OK;
 }
 

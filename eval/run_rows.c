@@ -70,6 +70,7 @@ char *runner_line(const struct runner *r, const struct arm *arm, const struct vl
         report_string(&out, "question", r->item->question);
         dataset_report_images(&out, r->item);
         report_cost(&out, answer);
+        if (!isnan(r->kl)) report_number(&out, "kl", r->kl);
         report_digests(&out, r);
     }
     return report_end(&out);
@@ -121,6 +122,7 @@ static vlqa_status add_score(struct runner *r, int arm, const struct row *row,
     out->score = grade->score;
     out->rows = json_number(json_get(json_get(root, "rows"), "recomputed"));
     out->flops = json_number(json_get(root, "flops"));
+    out->kl = json_number(json_get(root, "kl"));
     r->score += grade->score;
     r->done++;
     return tally_add(env, *tally, row, grade);
@@ -241,13 +243,37 @@ static vlqa_status append(struct runner *r, struct run_file *file, char *line)
     return status;
 }
 
+vlqa_status runner_see_dense(struct runner *r, const struct vlqa_answer *answer)
+{
+    size_t bytes = (size_t)answer->n_logits * sizeof *answer->logits;
+    if (r->dense.n != answer->n_logits) {
+        heap_free(r->dense.logits);
+        r->dense.logits = heap_alloc(bytes);
+        if (!r->dense.logits) return env_no_memory(&r->run.cli->env, "logits", bytes);
+        r->dense.n = answer->n_logits;
+    }
+    memcpy(r->dense.logits, answer->logits, bytes);
+    r->dense.question = r->question + 1;
+    return VLQA_OK;
+}
+
+static double divergence(const struct runner *r, int arm, const struct vlqa_answer *answer)
+{
+    if (r->run.arm[arm].is_dense || r->dense.question != r->question + 1 ||
+        r->dense.n != answer->n_logits)
+        return (double)NAN;
+    return stats_kl(r->dense.logits, answer->logits, r->dense.n);
+}
+
 /* Graded, kept, counted. */
 vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *answer)
 {
     struct metric_grade grade;
     struct row row = {.doc = NULL};
-    char *line = runner_line(r, &r->run.arm[arm], answer, NULL);
+    char *line;
     vlqa_status status;
+    r->kl = divergence(r, arm, answer);
+    line = runner_line(r, &r->run.arm[arm], answer, NULL);
     if (!line) return env_no_memory(&r->run.cli->env, "row", 0);
     status = runner_grade(r, r->item->id, line, strlen(line), &row, &grade);
     heap_free(line);

@@ -23,21 +23,24 @@ static struct stats_pair compare(const struct run *r, int dense, int arm, int me
     return stats_compare(p->a, p->b, p->n, 0, p->work);
 }
 
-/* Over the questions of a metric. */
+/* Over the questions of a metric; of kl and ms over those that have them. */
 static struct run_outcome mean(const struct run *r, int arm, int metric)
 {
     struct run_outcome m = {0};
-    double n = 0, n_ms = 0;
+    double n = 0, n_kl = 0, n_ms = 0;
     for (int i = 0; i < r->n_questions; i++) {
         const struct run_outcome *o = run_outcome(r, i, arm);
         if (r->metric[i] != metric) continue;
         m.rows += o->rows;
         m.flops += o->flops;
+        if (!isnan(o->kl)) m.kl += o->kl;
         if (!isnan(o->ms)) m.ms += o->ms;
+        n_kl += !isnan(o->kl);
         n_ms += !isnan(o->ms);
         n++;
     }
-    return (struct run_outcome){.rows = m.rows / n, .flops = m.flops / n, .ms = m.ms / n_ms};
+    return (struct run_outcome){
+        .rows = m.rows / n, .flops = m.flops / n, .kl = m.kl / n_kl, .ms = m.ms / n_ms};
 }
 
 /* ---- JSON ---- */
@@ -55,6 +58,7 @@ static int print_json(struct run *r, int arm, int metric, int dense, struct pair
     report_real(&out, "ms", m.ms);
     if (dense >= 0 && dense != arm) {
         struct stats_pair s = compare(r, dense, arm, metric, p);
+        report_number(&out, "kl", m.kl);
         report_number(&out, "difference", s.difference.value);
         report_number(&out, "low", s.difference.low);
         report_number(&out, "high", s.difference.high);
@@ -80,8 +84,12 @@ static void print_arm(const struct run *r, int arm, int metric, int dense, struc
            digits(metric), tally_score(r->tally[arm][metric]), m.rows, m.ms);
     if (dense >= 0 && dense != arm) {
         struct stats_pair s = compare(r, dense, arm, metric, p);
+        if (isnan(m.kl))
+            printf(" %8s", "-");
+        else
+            printf(" %8.3g", m.kl);
         printf("  %+.2f [%+.2f, %+.2f]%s", 100 * s.difference.value, 100 * s.difference.low,
-               100 * s.difference.high, s.is_noise ? "" : " *");
+               100 * s.difference.high, s.is_noise ? " noise" : "");
     }
     printf("\n");
 }
@@ -112,7 +120,7 @@ static const struct tally *find(const struct run *r, const char *label, const ch
 /* Methods x cuttings, as the papers print it. */
 static void print_grid(const struct run *r, int metric, int dense)
 {
-    printf("\n%-24s %9s", "method", dense >= 0 ? "dense" : "");
+    printf("\n%-24s %9s", "method", dense >= 0 ? r->arm[dense].name : "");
     for (int c = 0; c < r->n_arms; c++)
         if (is_first_of(r, c, 1)) printf(" %9s", r->arm[c].cut);
     printf("\n");
@@ -143,8 +151,9 @@ static int print_metric(struct run *r, int metric, int dense, struct pairs *p)
         return code;
     }
     printf("%s, %d questions\n", metric_names[metric], (int)r->tally[0][metric]->n);
-    printf("%-24s %-9s %8s %8s %9s%s\n", "method", "chunk", "score", "rows", "ms",
-           dense >= 0 && r->n_arms > 1 ? "  points to dense [95 %]" : "");
+    printf("%-24s %-9s %8s %8s %9s", "method", "chunk", "score", "rows", "ms");
+    if (dense >= 0 && r->n_arms > 1) printf(" %8s  points to %s [95 %%]", "KL", r->arm[dense].name);
+    printf("\n");
     for (int i = 0; i < r->n_arms; i++) {
         print_arm(r, i, metric, dense, p);
         grid += is_first_of(r, i, 0);

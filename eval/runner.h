@@ -28,6 +28,13 @@ struct runner {
     int question; /* its number */
     struct file_map map[DATASET_IMAGES];
     char digest[DATASET_IMAGES][65], prompt_digest[65];
+
+    struct {           /* what dense said to it */
+        int question;  /* + 1; of another one: not yet asked */
+        float *logits; /* [n] of the first token */
+        int n;
+    } dense;
+    double kl; /* of the answer that is kept, to it; NaN: none */
 };
 
 /* What the question at hand is graded by. */
@@ -44,6 +51,8 @@ vlqa_status runner_grade(struct runner *r, const char *name, const char *line, s
 vlqa_status runner_take(struct runner *r, int arm, int *found);
 /* Counts the times of the rows that the file has; those of others are cut off. */
 vlqa_status runner_take_times(struct runner *r);
+/* Remembers what dense says, for the divergence of the other arms from it. */
+vlqa_status runner_see_dense(struct runner *r, const struct vlqa_answer *answer);
 /* Grades, keeps and counts an answer. */
 vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *answer);
 void runner_show(struct runner *r); /* how far it is */

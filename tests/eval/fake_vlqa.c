@@ -11,6 +11,7 @@
  *                      steps each, a piece of the answer is one
  *   stubborn = 1       callbacks cannot cancel
  *   log = TEXT         an info line and a warning when the engine opens
+ *   drift = 1          chunks change the logits: flat without, one up by 1 with
  *   reuse = 1          the answer came from two chunks of an image of 20 x 10 pixels, with evidence
  *   warm, scan, remove = STATUS        that call fails
  *   records = N        in the directory, all but one visual; damaged = N of them
@@ -421,6 +422,7 @@ vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
                      const struct vlqa_ask_options *options, struct vlqa_answer *answer)
 {
     static const float logits[] = {1.0f, -2.5f, 0.0f, 65504.0f};
+    static const float flat[] = {0, 0, 0, 0}, drifted[] = {1, 0, 0, 0};
     struct vlqa_ask_options o = options ? *options : vlqa_ask_options_default();
     vlqa_status status;
     char stop[16];
@@ -439,7 +441,7 @@ vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
     session->text[answer->text_bytes] = 0;
     answer->text = session->text;
     answer->token = session->token;
-    answer->logits = logits;
+    answer->logits = !script_number("drift") ? logits : o.reuse ? drifted : flat;
     answer->n_logits = 4;
     answer->rows_prefix = 3;
     answer->rows_context = session->image.rows;

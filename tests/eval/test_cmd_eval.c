@@ -2,6 +2,8 @@
 #include "tests/check.h"
 #include "tests/eval/run_cli.h"
 
+#include <sys/stat.h>
+
 static struct run *score(const char *metric, const char *rows)
 {
     return run_cli((struct setup){.input = rows}, ARGS("eval", "--score", metric, "-"));
@@ -176,6 +178,135 @@ TEST(runs_are_compared_by_id)
     json_free(doc);
 }
 
+/* Rows by full, none and epic of three ratios and cuttings; epic:0.2 is right where full is not. */
+static void put_ways(const char *path)
+{
+    static const struct {
+        const char *members;
+        int right, period;
+    } way[] = {
+        {"\"method\": \"none\", \"chunk\": \"grid:2\"", 3, 10},
+        {"\"method\": \"full\"", 5, 10},
+        {"\"method\": \"none\", \"chunk\": \"grid:4\"", 1, 10},
+        {"\"method\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.1", 4, 10},
+        {"\"method\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.2", 8, 10},
+        {"\"method\": \"epic\", \"chunk\": \"grid:4\", \"ratio\": 0.2", 6, 10},
+    };
+    static char rows[1 << 17];
+    char *at = rows + sprintf(rows, "{\"vlqa_run\": 1}\n");
+    for (int i = 0; i < 60; i++)
+        for (size_t w = 0; w < sizeof way / sizeof *way; w++)
+            at += sprintf(at, "{\"id\": %d, \"metric\": \"em\", \"score\": %d, %s}\n", i,
+                          i % way[w].period < way[w].right, way[w].members);
+    put_file(path, rows, (size_t)(at - rows));
+}
+
+static int count_lines(const char *text)
+{
+    int n = 0;
+    for (; *text; text++)
+        n += *text == '\n';
+    return n;
+}
+
+static struct run *compare(const char *const *args)
+{
+    const char *all[16] = {"eval", "--compare"};
+    int n = 2;
+    for (; *args; args++)
+        all[n++] = *args;
+    all[n] = NULL;
+    return run_script("", all);
+}
+
+TEST(one_file_holds_its_methods_against_full)
+{
+    struct run *r;
+    put_ways("a:b.jsonl");
+    r = compare(ARGS("a:b.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    CHECK_HAS(r->out,
+              "A: full, B: none@grid:2\nem        60 questions: A 50.00, B 30.00, B - A -20");
+    CHECK_HAS(r->out, "A: full, B: none@grid:4\nem        60 questions: A 50.00, B 10.00");
+    CHECK_HAS(r->out, "A: full, B: epic:0.2@grid:2\nem        60 questions: A 50.00, B 80.00");
+    CHECK_EQ(count_lines(r->out), 10);
+    r = compare(ARGS("a:b.jsonl", "--methods", "none,epic:0.2"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out,
+              "A: none@grid:2, B: epic:0.2@grid:2\nem        60 questions: A 30.00, B 80.00");
+    CHECK_HAS(r->out,
+              "A: none@grid:4, B: epic:0.2@grid:4\nem        60 questions: A 10.00, B 60.00");
+    CHECK_EQ(count_lines(r->out), 4);
+    r = compare(ARGS("a:b.jsonl", "--methods", "epic:0.2@grid:4,epic:0.2@grid:2"));
+    CHECK_HAS(r->out,
+              "A: epic:0.2@grid:4, B: epic:0.2@grid:2\nem        60 questions: A 60.00, B 80");
+    CHECK_EQ(count_lines(r->out), 2);
+    r = compare(ARGS("a:b.jsonl", "--methods", "epic")); /* the first against the others */
+    CHECK_HAS(r->out, "A: epic:0.1@grid:2, B: epic:0.2@grid:2\n");
+    CHECK_HAS(r->out, "A: epic:0.1@grid:2, B: epic:0.2@grid:4\n");
+    CHECK_EQ(count_lines(r->out), 4);
+    r = compare(ARGS("a:b.jsonl", "--methods", "off,none@grid:4", "--json"));
+    CHECK_HAS(r->out, "{\"a_method\":\"full\",\"b_method\":\"none@grid:4\",\"metric\":\"em\",");
+}
+
+TEST(two_files_hold_one_method_each_or_the_same)
+{
+    struct run *r;
+    put_ways("a");
+    put_ways("b");
+    put_run("plain", 60, 7, 10);
+    r = compare(ARGS("a", "b"));
+    CHECK_EQ(r->code, 0);
+    CHECK_EQ(count_lines(r->out), 12);
+    CHECK_HAS(r->out,
+              "A: epic:0.2@grid:4, B: epic:0.2@grid:4\nem        60 questions: A 60.00, B 60");
+    r = compare(ARGS("a", "b", "--methods", "full,epic:0.2@grid:2"));
+    CHECK_HAS(r->out, "A: full, B: epic:0.2@grid:2\nem        60 questions: A 50.00, B 80.00");
+    CHECK_EQ(count_lines(r->out), 2);
+    r = compare(ARGS("a", "b", "--methods", "none,epic:0.2"));
+    CHECK_HAS(r->out, "A: none@grid:4, B: epic:0.2@grid:4\n");
+    CHECK_EQ(count_lines(r->out), 4);
+    r = compare(ARGS("a", "b", "--methods", "none"));
+    CHECK_HAS(r->out, "A: none@grid:4, B: none@grid:4\n");
+    CHECK_EQ(count_lines(r->out), 4);
+}
+
+TEST(names_that_are_missing_or_not_one_are_told_with_what_there_is)
+{
+    static const struct {
+        const char *a, *b, *methods, *reason;
+    } bad[] = {
+        {"a", NULL, "full,epic:0.3",
+         "a: no row by epic:0.3; it has none@grid:2, full, none@grid:4, epic:0.1@grid:2, "
+         "epic:0.2@grid:2, epic:0.2@grid:4\n"},
+        {"a", NULL, "full@grid:2,none", "a: no row by full@grid:2; it has "},
+        {"a", NULL, "epic,none", "a: epic:0.1@grid:2 or epic:0.2@grid:2? name one; it has "},
+        {"a", NULL, "full", "a: nothing to hold against each other; it has "},
+        {"plain", NULL, NULL, "plain: nothing to hold against each other; it has rows without a"},
+        {"empty", NULL, NULL, "empty: nothing to hold against each other; it has no row\n"},
+        {"a", "plain", NULL, "plain: no method and cutting that A has; name one of each by"},
+        {"a", "a", "full,none,epic", "--methods: of two files one name for both, or one for each"},
+        {"a", "plain", "full", "plain: no row by full; it has rows without a method\n"},
+    };
+    put_ways("a");
+    put_run("plain", 60, 7, 10);
+    put_file("empty", "", 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *args[8] = {bad[i].a};
+        int n = 1;
+        struct run *r;
+        if (bad[i].b) args[n++] = bad[i].b;
+        if (bad[i].methods) args[n++] = "--methods";
+        if (bad[i].methods) args[n++] = bad[i].methods;
+        args[n] = NULL;
+        r = compare(args);
+        CHECK_EQ(r->code, 2);
+        CHECK_HAS(r->err, bad[i].reason);
+        CHECK_STR(r->out, "");
+    }
+}
+
 TEST(runs_that_cannot_be_compared_are_refused)
 {
     static const char *const bad[][2] = {
@@ -195,9 +326,12 @@ TEST(runs_that_cannot_be_compared_are_refused)
         CHECK_HAS(r->err, bad[i][1]);
         CHECK_STR(r->out, "");
     }
-    r = run_script("", ARGS("eval", "--compare", "a"));
-    CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "--compare needs two files");
+}
+
+static long file_size(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 ? (long)st.st_size : -1;
 }
 
 TEST(lines_of_ten_megabytes_are_scored)
@@ -219,6 +353,66 @@ TEST(lines_of_ten_megabytes_are_scored)
     free(rows);
 }
 
+/* Every reader of run files; what each says of the two answers. */
+static const struct reader {
+    const char *args[6], *says;
+} readers[] = {
+    {{"--regrade", "long.jsonl"}, "0 of 2 rows that had a score have another now"},
+    {{"--compare", "long.jsonl", "long.jsonl"}, "2 questions: A 50.00, B 50.00"},
+    {{"--curve", "long.jsonl"}, "        2        -  100.0 %        -   50.00"},
+    {{"--report", "long.html", "long.jsonl"}, ""},
+    {{"--report", "long.md", "long.jsonl"}, ""},
+    {{"long.jsonl", "--export-vlmevalkit", "long.tsv"}, ""},
+};
+
+static struct run *read_long(const struct reader *reader, const char *output)
+{
+    const char *args[8] = {"eval"};
+    for (int i = 0; i < 6; i++)
+        args[i + 1] = reader->args[i];
+    return run_cli((struct setup){.output = output}, args);
+}
+
+TEST(run_files_with_lines_of_ten_megabytes_are_read)
+{
+    enum { N = 10 << 20 };
+    char *rows = malloc(N + 400), *at = rows;
+    REQUIRE(rows);
+    at += sprintf(at, "{\"id\": 1, \"metric\": \"ocrbench\", \"score\": 1, \"answer\": \"x\", "
+                      "\"prediction\": \"");
+    memset(at, 'x', N);
+    at += N;
+    at += sprintf(at, "\"}\n{\"id\": 2, \"metric\": \"ocrbench\", \"score\": 0, \"answer\": \"y\", "
+                      "\"prediction\": \"\"}\n");
+    put_file("long.jsonl", rows, (size_t)(at - rows));
+    free(rows);
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
+        struct run *r = read_long(&readers[i], i ? NULL : "/dev/null");
+        CHECK_EQ(r->code, 0);
+        CHECK_HAS(i ? r->out : r->err, readers[i].says);
+    }
+    CHECK_EQ(file_size("long.tsv") > N, 1);
+    CHECK_EQ(file_size("long.html") < 100000, 1); /* the rest of the text is only counted */
+    remove("long.tsv");
+}
+
+TEST(run_files_that_are_not_utf_8_are_refused_by_line)
+{
+    static const char rows[] = "{\"id\": 1, \"metric\": \"em\", \"score\": 1, \"answer\": \"x\", "
+                               "\"prediction\": \"x\"}\n"
+                               "{\"id\": 2, \"metric\": \"em\", \"score\": 1, \"answer\": \"x\", "
+                               "\"prediction\": \"\xf0\x9f\x92\"}\n";
+    put_file("long.jsonl", rows, sizeof rows - 1);
+    remove("long.html");
+    for (size_t i = 0; i < sizeof readers / sizeof *readers; i++) {
+        struct run *r = read_long(&readers[i], NULL);
+        CHECK_EQ(r->code, 2);
+        CHECK_HAS(r->err, "long.jsonl, line 2: ill-formed UTF-8 at byte 68");
+    }
+    CHECK_EQ(file_size("long.html"), -1);
+    CHECK_EQ(file_size("long.tsv"), -1);
+}
+
 TEST(an_empty_file_has_no_numbers)
 {
     struct run *r = score("em", "\n \n");
@@ -234,6 +428,92 @@ TEST(closed_output_is_an_error)
                             ARGS("eval", "--score", "em", "-"));
     CHECK_EQ(r->code, 1);
     CHECK_HAS(r->err, "standard output");
+}
+
+static struct run *export_tsv(const char *run, const char *to, const char *methods)
+{
+    const char *args[] = {"eval", run, "--export-vlmevalkit", to, "--methods", methods, NULL};
+    if (!methods) args[4] = NULL;
+    return run_script("", args);
+}
+
+TEST(predictions_are_exported_as_pandas_reads_them)
+{
+    static const char rows[] =
+        "{\"vlqa_run\": 1}\n"
+        "{\"id\": \"1\", \"method\": \"full\", \"prediction\": \"other\", \"answers\": [\"x\"]}\n"
+        "{\"id\": \"1\", \"method\": \"none\", \"chunk\": \"grid:2\", \"question\": "
+        "\"a\\t\\\"b\\\"\\r\\n\","
+        " \"prediction\": \"\\\\ \\u00e9\", \"answers\": [\"it's\", \"\\\\\\n\\\"\"], \"split\": "
+        "\"s\"}\n"
+        "{\"id\": 2, \"method\": \"none\", \"chunk\": \"grid:2\", \"prediction\": \"B\", "
+        "\"answer\": "
+        "\"B\", \"options\": {\"D\": \"four\", \"B\": \"two\"}, \"cycle_category\": 3}\n"
+        "{\"id\": 3, \"method\": \"none\", \"chunk\": \"grid:2\", \"prediction\": \"\", "
+        "\"targets\": "
+        "\"[1, 2]\"}\n"
+        "{\"id\": 4, \"method\": \"none\", \"chunk\": \"grid:2\", \"error\": \"e\", \"answers\": "
+        "[\"[1\"]}\n";
+    static const char tsv[] =
+        "\"index\"\t\"question\"\t\"answer\"\t\"B\"\t\"D\"\t\"split\"\t\"cycle_category\"\t"
+        "\"prediction\"\n"
+        "\"1\"\t\"a\t\"\"b\"\"\r\n\"\t\"['it\\'s', "
+        "'\\\\\\x0a\"\"']\"\t\"\"\t\"\"\t\"s\"\t\"\"\t\"\\ "
+        "\xc3\xa9\"\n"
+        "\"2\"\t\"\"\t\"B\"\t\"two\"\t\"four\"\t\"\"\t\"3\"\t\"B\"\n"
+        "\"3\"\t\"\"\t\"['[1, 2]']\"\t\"\"\t\"\"\t\"\"\t\"\"\t\"\"\n"
+        "\"4\"\t\"\"\t\"[1\"\t\"\"\t\"\"\t\"\"\t\"\"\t\"\"\n";
+    static const char one[] = "{\"id\": 1, \"prediction\": \"x\", \"answer\": \"['y']\"}";
+    char found[2048];
+    struct run *r;
+    put_file("run", rows, sizeof rows - 1);
+    r = export_tsv("run", "p.tsv", "none");
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    get_file("p.tsv", found, sizeof found);
+    CHECK_STR(found, tsv);
+    r = export_tsv("run", "p.tsv", "full");
+    CHECK_EQ(r->code, 0);
+    get_file("p.tsv", found, sizeof found);
+    CHECK_HAS(found, "\n\"1\"\t\"\"\t\"x\"\t\"\"\t\"\"\t\"\"\t\"\"\t\"other\"\n");
+    put_file("run", one, sizeof one - 1);
+    r = export_tsv("run", "p.tsv", NULL);
+    CHECK_EQ(r->code, 0);
+    get_file("p.tsv", found, sizeof found);
+    CHECK_STR(found, "\"index\"\t\"question\"\t\"answer\"\t\"prediction\"\n"
+                     "\"1\"\t\"\"\t\"['y']\"\t\"x\"\n");
+}
+
+TEST(exports_of_what_is_not_clear_are_refused)
+{
+    static const char rows[] =
+        "{\"id\": 1, \"method\": \"full\", \"prediction\": \"x\"}\n"
+        "{\"id\": 1, \"method\": \"none\", \"chunk\": \"a\", \"answers\": [7]}\n"
+        "{\"id\": 1, \"method\": \"epic\", \"prediction\": \"x\", \"answers\": "
+        "[\"x\", 7]}\n";
+    static const struct {
+        const char *run, *to, *methods, *reason;
+        int code;
+    } bad[] = {
+        {"run", "p.tsv", NULL, "run: name one method and cutting by --methods; it has full, none@a",
+         2},
+        {"run", "p.tsv", "epic:0.1", "run: no row by epic:0.1; it has full, none@a, epic\n", 2},
+        {"run", "p.tsv", "none", "run, line 2: prediction is missing, expected a text", 2},
+        {"run", "p.tsv", "epic", "run, line 3: answers hold number, expected texts", 2},
+        {"run", "p.xlsx", "full", "--export-vlmevalkit writes a file that ends with .tsv", 2},
+        {"-", "p.tsv", "full", "it takes no -", 2},
+        {"nowhere", "p.tsv", "full", "nowhere: cannot open", 1},
+        {"run", "no/p.tsv", "full", "no/p.tsv: ", 1},
+    };
+    char found[64];
+    put_file("run", rows, sizeof rows - 1);
+    remove("p.tsv");
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct run *r = export_tsv(bad[i].run, bad[i].to, bad[i].methods);
+        CHECK_EQ(r->code, bad[i].code);
+        CHECK_HAS(r->err, bad[i].reason);
+        CHECK_EQ(get_file("p.tsv", found, sizeof found), 0);
+    }
 }
 
 int main(int argc, char **argv)

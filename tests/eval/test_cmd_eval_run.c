@@ -41,6 +41,8 @@ static void put_questions(const char *path, int n)
 
 /* With this script every fourth answer is wrong. */
 #define BLUE "answer=bl|ue\n"
+/* And methods other than full say log((e + 3) / 4) - 1 / 4 of its first token. */
+#define DRIFTED BLUE "drift=1\n"
 
 static struct run *fake(const char *const *args)
 {
@@ -74,8 +76,8 @@ TEST(every_question_is_asked_by_every_arm_and_graded)
     CHECK_HAS(r->out, "em, 4 questions\n");
     CHECK_HAS(r->out, "\nfull                     -            75.00");
     CHECK_HAS(r->out, "\nepic:0.2                 strips:3     75.00");
-    CHECK_HAS(r->out, "+0.00 [+0.00, +0.00]\n");
-    CHECK_HAS(r->out, "\nmethod                       dense    grid:2  strips:3\n"
+    CHECK_HAS(r->out, "+0.00 [+0.00, +0.00] noise\n");
+    CHECK_HAS(r->out, "\nmethod                        full    grid:2  strips:3\n"
                       "none                         75.00     75.00     75.00\n");
     CHECK_HAS(r->calls, "clear\nimage_bytes i.png pixels\nask Why 0?\n"
                         "Answer the question using a single word or phrase. max=9 temp=0 ");
@@ -83,6 +85,25 @@ TEST(every_question_is_asked_by_every_arm_and_graded)
     CHECK_HAS(r->calls, "reuse 6 ratio=0.2 chunker=2 k=3 ");
     CHECK_EQ(get_file("run.jsonl.times", second, sizeof second) > 0, 1);
     CHECK_EQ(count(second, "\"ms\":{"), 4 * ARMS);
+}
+
+TEST(full_comes_first_and_the_others_tell_how_far_from_it_they_are)
+{
+    struct run *r;
+    put_questions("q.jsonl", 2);
+    unlink("run.jsonl");
+    r = run_script(DRIFTED, ARGS(EVAL, "q.jsonl", "--methods", "none,full,epic:0.2", "--chunk",
+                                 "grid:2", "--out", "run.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK_EQ(count(r->calls, "ask "), 6);
+    get_file("run.jsonl", first, sizeof first);
+    CHECK_HAS(first, "\n{\"id\":\"q0\",\"line\":1,\"metric\":\"em\",\"method\":\"full\",");
+    CHECK_EQ(count(first, "\"tokens\":2,\"kl\":0.107374"), 4);
+    CHECK_EQ(count(first, "\"kl\""), 4);
+    CHECK_HAS(r->out, "       ms       KL  points to full [95 %]\nfull ");
+    CHECK_HAS(r->out, "      31.0    0.107  +0.00 [");
+    r = run_script(DRIFTED, ARGS(EVAL, "q.jsonl", "--methods", "none", "--chunk", "grid:2"));
+    CHECK(!strstr(r->out, "KL"));
 }
 
 TEST(a_finished_run_asks_nothing_and_says_the_same)
@@ -107,13 +128,14 @@ TEST(a_run_goes_on_wherever_its_file_was_torn)
     size_t bytes;
     put_questions("q.jsonl", 3);
     unlink("run.jsonl");
-    fake(ARGS(EVAL, "q.jsonl", FOUR, "--out", "run.jsonl", "--no-cache"));
+    run_script(DRIFTED, ARGS(EVAL, "q.jsonl", FOUR, "--out", "run.jsonl", "--no-cache"));
     bytes = get_file("run.jsonl", first, sizeof first);
     REQUIRE(bytes > 2000);
+    CHECK_EQ(count(first, "\"kl\":0.107374"), 3 * (ARMS - 1));
     for (size_t cut = 0; cut <= bytes; cut += bytes / 23) {
         struct run *r;
         put_file("run.jsonl", first, cut);
-        r = fake(ARGS(EVAL, "q.jsonl", FOUR, "--out", "run.jsonl", "--no-cache"));
+        r = run_script(DRIFTED, ARGS(EVAL, "q.jsonl", FOUR, "--out", "run.jsonl", "--no-cache"));
         CHECK_EQ(r->code, 0);
         get_file("run.jsonl", second, sizeof second);
         CHECK_STR(second, first);

@@ -118,10 +118,88 @@ TEST(the_same_in_markdown_and_as_a_curve)
     CHECK(strchr(page, '\x01') == NULL && strstr(page, "<svg") == NULL);
     r = run_cli((struct setup){.input = NULL}, ARGS("eval", "--curve", "run.jsonl"));
     CHECK_EQ(r->code, 0);
-    CHECK_HAS(r->out, "none                     k = 2             10   10.0 %    20.00  -60.00 "
-                      "[-90.00, -30.00]\n");
-    CHECK_HAS(r->out, "infoflow 15 %            k = 4             10   25.0 %    80.00  +0.00 "
-                      "[+0.00, +0.00] noise\n");
+    CHECK_HAS(r->out, "D\nmethod                   chunks ");
+    CHECK_HAS(r->out, "\nfull prefill             k = 0           10        -  100.0 %        -   "
+                      "80.00  -                              -\n");
+    CHECK_HAS(r->out, "\nnone                     k = 2           10     20.0   10.0 %        -   "
+                      "20.00  -60.00 [-90.00, -30.00]        -\n");
+    CHECK_HAS(r->out, "\ninfoflow 15 %            k = 4           10     50.0   25.0 %        -   "
+                      "80.00  +0.00 [+0.00, +0.00] noise     -\n");
+}
+
+/* KL of 1, 2, 3, 4 and FLOPs of 1 to 4 e9. */
+static const char *diverging(void)
+{
+    static char rows[8192];
+    char *to = rows;
+    for (int i = 1; i <= 4; i++) {
+        to += sprintf(to, "{\"id\": %d, \"score\": 1, \"method\": \"full\", \"flops\": 8e9}\n", i);
+        to += sprintf(to,
+                      "{\"id\": %d, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", "
+                      "\"kl\": %d, \"flops\": %de9, \"rows\": {\"total\": 10, \"recomputed\": "
+                      "%d}}\n",
+                      i, i, i, i);
+    }
+    sprintf(to, "{\"id\": 1, \"score\": 1, \"method\": \"epic\", \"chunk\": \"grid:2\", "
+                "\"ratio\": 0.1, \"kl\": 0, \"rows\": {\"total\": 10, \"recomputed\": 5}}\n");
+    return rows;
+}
+
+TEST(curves_tell_divergence_and_work)
+{
+    struct run *r;
+    put_file("run.jsonl", diverging(), strlen(diverging()));
+    r = run_cli((struct setup){.input = NULL}, ARGS("eval", "--curve", "run.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "\nnone                     k = 2            4      2.5   25.0 %    2.500  "
+                      "100.00  +0.00 [+0.00, +0.00] noise     2.5 [1.5, 3.5]\n");
+    CHECK_HAS(r->out, " 50.0 %        -  100.00  +0.00 [+0.00, +0.00] noise     0 [0, 0]\n");
+    r = run_cli((struct setup){.input = NULL}, ARGS("eval", "--curve", "run.jsonl", "--json"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out,
+              "\n{\"dataset\":\"\",\"metric\":\"\",\"method\":\"none\",\"chunk\":\"grid:2\","
+              "\"questions\":"
+              "4,\"rows_computed\":2.5,\"rows_share\":0.25,\"flops\":2500000000,\"score\":1,"
+              "\"difference\":0,\"low\":0,\"high\":0,\"noise\":1,\"kl\":2.5,\"kl_low\":1.5,"
+              "\"kl_high\":3.5}\n");
+}
+
+/* 720 x 300: from x 56 to 700 and y 328 to 28. Marks of KL 0.01 and 1 of an axis from 0.01 to 1. */
+TEST(divergence_is_drawn_on_a_logarithmic_axis)
+{
+    html("{\"id\": 1, \"score\": 1, \"method\": \"full\"}\n"
+         "{\"id\": 1, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1, "
+         "\"flops\": 2e9, \"rows\": {\"total\": 10, \"recomputed\": 5}}\n"
+         "{\"id\": 1, \"score\": 1, \"method\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.1, "
+         "\"kl\": 0.01, \"rows\": {\"total\": 10, \"recomputed\": 10}}\n"
+         "{\"id\": 1, \"score\": 1, \"method\": \"random\", \"chunk\": \"grid:2\", \"ratio\": 0.1, "
+         "\"kl\": 0, \"rows\": {\"total\": 10, \"recomputed\": 10}}\n");
+    CHECK_HAS(page, "aria-label=\"divergence against rows computed\"");
+    CHECK_HAS(page, ">0.01</text>");
+    CHECK_HAS(page, ">0.02</text>");
+    CHECK_HAS(page, ">0.5</text>");
+    CHECK_HAS(page, "<circle class=\"f1\" cx=\"378.0\" cy=\"28.0\" r=\"4\"/>");
+    CHECK_HAS(page, "<circle class=\"f2\" cx=\"700.0\" cy=\"328.0\" r=\"4\"/>");
+    CHECK_HAS(page, "<circle class=\"f3\" cx=\"700.0\" cy=\"328.0\" r=\"4\"/>"); /* 0 */
+    CHECK_HAS(page,
+              "<td class=\"n\"><bdi>50.0 %</bdi><small>5.0</small></td><td class=\"n\"><bdi>2.000"
+              "</bdi></td>");
+    CHECK_HAS(page, "<bdi>0.01</bdi><small>[0.01, 0.01]</small>");
+    html("{\"id\": 1, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", "
+         "\"rows\": {\"total\": 10, \"recomputed\": 5}}\n");
+    CHECK(!strstr(page, "aria-label=\"divergence"));
+}
+
+TEST(numbers_that_cannot_be_are_unknown)
+{
+    html("{\"id\": 1, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1e308, "
+         "\"flops\": 1e300, \"rows\": {\"total\": 0, \"recomputed\": 2}, \"ms\": {\"prefill\": "
+         "1e308}}\n"
+         "{\"id\": 2, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1e308, "
+         "\"flops\": -1, \"rows\": {\"total\": 1e-300, \"recomputed\": 1e300}, \"ms\": "
+         "{\"prefill\": "
+         "1e308}}\n");
+    CHECK(!strstr(page, "nan") && !strstr(page, "inf") && !strstr(page, "<svg"));
 }
 
 TEST(hostile_texts_stay_texts)

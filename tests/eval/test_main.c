@@ -65,6 +65,25 @@ TEST(version_is_one_line)
     CHECK_STR(r->out, "vlqa " VLQA_VERSION_TEXT "\n");
 }
 
+/* Of two with one name the second could never be given. */
+TEST(no_verb_has_two_options_of_one_name)
+{
+    static const char *const verbs[] = {"ask", "bench", "eval", "inspect", "study"};
+    for (size_t v = 0; v < sizeof verbs / sizeof *verbs; v++) {
+        char *text = run_script("", ARGS(verbs[v], "--help"))->out, name[128][40];
+        int n = 0;
+        for (char *line = strtok(text, "\n"); line && n < 128; line = strtok(NULL, "\n")) {
+            if (strncmp(line, "  ", 2) != 0 || strlen(line) < 9 || strncmp(line + 6, "--", 2) != 0)
+                continue;
+            snprintf(name[n], sizeof name[n], "%.*s", (int)strcspn(line + 6, " "), line + 6);
+            for (int i = 0; i < n; i++)
+                if (strcmp(name[i], name[n]) == 0) CHECK_STR(name[n], "once");
+            n++;
+        }
+        CHECK(n > 5 && n < 128);
+    }
+}
+
 int main(int argc, char **argv)
 {
     run_begin(FAKE_CLI);

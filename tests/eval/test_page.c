@@ -113,10 +113,10 @@ TEST(markdown_has_the_same_table)
                            "1)_ |\n\n");
 }
 
-static const char *curve(const struct plot_point *point, int n, double base)
+static const char *curve(const struct plot_point *point, int n, double base, int is_log)
 {
     struct plot_series s = {"a<b", point, n, 9, 6};
-    struct plot_curve c = {"what", "x", "y", base, "full", &s, 1};
+    struct plot_curve c = {"what", "x", "y", is_log, base, "full", &s, 1};
     struct page p = {.form = PAGE_HTML};
     plot_curve(&p, &c);
     return content(&p);
@@ -126,15 +126,32 @@ TEST(curves_are_well_formed_and_finite)
 {
     double nan = (double)NAN;
     const struct plot_point point[] = {{0, 50, 40, 60}, {50, 75, nan, nan}, {100, 75, 75, 75}};
-    CHECK(tags_wrong(curve(point, 3, 80)) == NULL);
+    CHECK(tags_wrong(curve(point, 3, 80, 0)) == NULL);
     CHECK(strstr(found, "nan") == NULL && strstr(found, "inf") == NULL);
     CHECK_HAS(found, "a&lt;b");
     /* y from 40 to 80 in 300 pixels, x from 0 to 100 in 644: (50, 75) is here */
     CHECK_HAS(found, "56.0,253.0 378.0,65.5 700.0,65.5");
     CHECK_HAS(found, "class=\"line c1\"");
-    CHECK(tags_wrong(curve(point, 1, nan)) == NULL);
+    CHECK(tags_wrong(curve(point, 1, nan, 0)) == NULL);
     CHECK(strstr(found, "nan") == NULL && strstr(found, "inf") == NULL);
-    CHECK_STR(curve(point, 0, 80), "");
+    CHECK_STR(curve(point, 0, 80, 0), "");
+}
+
+TEST(logarithmic_axes_hold_what_is_tiny_and_nothing)
+{
+    double nan = (double)NAN;
+    const struct plot_point point[] = {{0, 1e-300, 0, 1}, {50, 0, nan, nan}, {100, 1e9, 1, 1e9}};
+    const struct plot_point one[] = {{50, 0.3, nan, nan}}, none[] = {{50, 0, nan, nan}};
+    CHECK(tags_wrong(curve(point, 3, nan, 1)) == NULL);
+    CHECK(strstr(found, "nan") == NULL && strstr(found, "inf") == NULL);
+    CHECK_HAS(found, "56.0,328.0 378.0,328.0 700.0,28.0"); /* six powers of ten below 1e9 */
+    CHECK_HAS(found, ">1e+09</text>");
+    CHECK_HAS(found, ">1000</text>");
+    (void)curve(one, 1, nan, 1);
+    CHECK_HAS(found, ">0.1</text>");
+    CHECK_HAS(found, ">0.2</text>");
+    CHECK_HAS(found, ">1</text>");
+    CHECK_STR(curve(none, 1, nan, 1), "");
 }
 
 TEST(bars_stack_or_stand_below_each_other)

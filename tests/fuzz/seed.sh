@@ -5,8 +5,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 seeds=$1/seeds # BUILD is absolute or begins at the root
 rm -rf "$seeds"
-mkdir -p "$seeds/dataset" "$seeds/image" "$seeds/json" "$seeds/metric" "$seeds/safetensors" \
-    "$seeds/tokenizer"
+mkdir -p "$seeds/dataset" "$seeds/image" "$seeds/json" "$seeds/metric" "$seeds/run" \
+    "$seeds/safetensors" "$seeds/tokenizer"
 
 seed() { # NAME FILE...: a name with the folders in it, as the golden folders repeat names
     into=$seeds/$1
@@ -39,5 +39,17 @@ END
 cat >"$seeds/metric/choice" <<'END'
 {"prediction": "dark green", "answer": "B", "options": {"A": "Red", "B": "Dark Green"}}
 END
+for reader in 0 1 2 3 4 5 6 7; do # the first byte of a run file says by which it is read
+    cat >"$seeds/run/$reader" <<END
+$reader{"vlqa_run":1,"version":"0.1.0","model":"m","dataset":"d"}
+{"id":"a","metric":"em","method":"full","prediction":"x","score":1,"answers":["x"],"flops":5}
+{"id":"a","metric":"em","method":"none","chunk":"grid:2","prediction":"","score":0,"answers":["x",
+"y"],"split":"s","rows":{"total":9,"recomputed":2},"flops":3,"kl":0.5}
+{"id":"a","metric":"em","method":"epic","chunk":"grid:2","ratio":0.1,"prediction":"x","score":1,
+"answer":"['x']","category":"c","rows":{"total":9,"recomputed":3},"flops":4,"kl":1e-3}
+END
+    tr -d '\n' <"$seeds/run/$reader" | sed 's/}{/}\n{/g' >"$seeds/run/$reader.lines"
+    rm "$seeds/run/$reader"
+done
 seed tokenizer tests/golden/utf8.txt assets/default-model/chat_template.json README.md
 "$1"/tests/seed_image "$seeds/image"
