@@ -1,6 +1,7 @@
 /* run_rows.c - answers to lines and sums, and lines back to sums. */
 #include "base/heap.h"
 #include "eval/dataset_list.h"
+#include "eval/repaired.h"
 #include "eval/runner.h"
 
 #include <math.h>
@@ -70,6 +71,7 @@ char *runner_line(const struct runner *r, const struct arm *arm, const struct vl
         report_string(&out, "question", r->item->question);
         dataset_report_images(&out, r->item);
         report_cost(&out, answer);
+        repaired_report(&out, answer);
         report_digests(&out, r);
     }
     return report_end(&out);

@@ -39,8 +39,8 @@ static void put_questions(const char *path, int n)
     put_file(path, rows, (size_t)(at - rows));
 }
 
-/* With this script every fourth answer is wrong. */
-#define BLUE "answer=bl|ue\n"
+/* With this script every fourth answer is wrong, and one row of the image repaired. */
+#define BLUE "answer=bl|ue\nreuse=1\n"
 
 static struct run *fake(const char *const *args)
 {
@@ -83,6 +83,24 @@ TEST(every_question_is_asked_by_every_arm_and_graded)
     CHECK_HAS(r->calls, "reuse 6 ratio=0.2 chunker=2 k=3 ");
     CHECK_EQ(get_file("run.jsonl.times", second, sizeof second) > 0, 1);
     CHECK_EQ(count(second, "\"ms\":{"), 4 * ARMS);
+}
+
+TEST(repaired_rows_are_kept_and_stay_with_new_grades)
+{
+    struct run *r;
+    put_questions("q.jsonl", 1);
+    unlink("run.jsonl");
+    run_script("answer=blue\n",
+               ARGS(EVAL, "q.jsonl", "--methods", "epic:0.2", "--out", "run.jsonl", "--no-cache"));
+    get_file("run.jsonl", first, sizeof first);
+    CHECK(!strstr(first, "\"repaired\""));
+    unlink("run.jsonl");
+    fake(ARGS(EVAL, "q.jsonl", "--methods", "epic:0.2", "--out", "run.jsonl", "--no-cache"));
+    get_file("run.jsonl", first, sizeof first);
+    CHECK_HAS(first, "\"tokens\":2,\"repaired\":[\"1x2:4\"],\"digests\":");
+    r = fake(ARGS(EVAL, "--regrade", "run.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "\"repaired\":[\"1x2:4\"], \"digests\":");
 }
 
 TEST(a_finished_run_asks_nothing_and_says_the_same)
