@@ -358,6 +358,61 @@ TEST(what_is_kept_can_be_regraded_and_compared)
     CHECK_HAS(r->err, "0 of 8 rows that had a score have another now");
 }
 
+/* Makes every n-th right answer of an arm wrong, in the file that is in `first`. */
+static void spoil(const char *arm, int n)
+{
+    static const char right[] = "\"prediction\":\"blue\",\"score\":1";
+    char *at = first;
+    for (int i = 1; (at = strstr(at, arm)); i++) {
+        char *end = strchr(at, '\n'), *found = strstr(at, right);
+        if (found && found < end && i % n == 0)
+            memcpy(found, "\"prediction\":\"bluX\",\"score\":0", strlen(right));
+        at = end;
+    }
+}
+
+/* "  -10.00 [-20.00, -2.50] *" of the table that a run ends with as a report has it. */
+static void check_same(const char *table, const char *arm)
+{
+    const char *at = strstr(table, arm), *end = at ? strchr(at, ']') : NULL;
+    char expected[200], *to = expected;
+    REQUIRE(end);
+    for (at = strchr(at, '[') - 1; at[-1] != ' ';)
+        at--;
+    to += sprintf(to, " (");
+    for (; at <= end; at++)
+        if (strncmp(at, "+0.00", 5) == 0)
+            continue;
+        else if (*at == '-')
+            to += sprintf(to, "\xe2\x88\x92");
+        else
+            to += sprintf(to, *at == '[' || *at == ']' ? "\\%c" : "%c", *at);
+    sprintf(to, ")%s |", strncmp(end, "] *", 3) == 0 ? "" : "_");
+    CHECK_HAS(second, expected);
+}
+
+TEST(a_report_has_the_intervals_of_the_table)
+{
+    struct run *r;
+    put_questions("q.jsonl", 200);
+    unlink("run.jsonl");
+    fake(ARGS(EVAL, "q.jsonl", FOUR, "--out", "run.jsonl", "--no-cache"));
+    get_file("run.jsonl", first, sizeof first);
+    spoil("\"method\":\"none\",\"chunk\":\"grid:2\"", 5);
+    spoil("\"method\":\"none\",\"chunk\":\"strips:3\"", 3);
+    spoil("\"method\":\"epic\",\"chunk\":\"grid:2\"", 31);
+    put_text("run.jsonl", first);
+    r = fake(ARGS("eval", "--report", "run.md", "run.jsonl"));
+    CHECK_STR(r->err, "");
+    CHECK_EQ(r->code, 0);
+    REQUIRE(get_file("run.md", second, sizeof second));
+    r = fake(ARGS(EVAL, "q.jsonl", FOUR, "--out", "run.jsonl", "--no-cache"));
+    CHECK_EQ(r->code, 0);
+    check_same(r->out, "\nnone                     grid:2 ");
+    check_same(r->out, "\nnone                     strips:3 ");
+    check_same(r->out, "\nepic:0.2                 grid:2 ");
+}
+
 static void check_wrong(int code, const char *part, const char *const *args)
 {
     struct run *r = fake(args);
