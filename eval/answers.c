@@ -97,17 +97,6 @@ static const char *target_of(const struct json *root, char *out, size_t cap)
     return out;
 }
 
-static const char *image_of(const struct json *root)
-{
-    static const char *const names[] = {"image", "images", "image_path"};
-    for (int i = 0; i < 3; i++) {
-        const struct json *value = json_get(root, names[i]);
-        if (json_text(value)) return json_text(value);
-        if (json_text(json_first(value))) return json_text(json_first(value));
-    }
-    return "";
-}
-
 /* The text of an id: of itself, or of a number. */
 static const char *id_of(const struct json *root, char out[40])
 {
@@ -248,7 +237,6 @@ static vlqa_status read_graded(struct env *env, struct keeper *k, const char *na
     row->question = keep(k, text_at(root, "question"));
     row->prediction = keep(k, text_at(root, "prediction"));
     row->target = keep(k, target_of(root, target, sizeof target));
-    row->image = keep(k, image_of(root));
     row->total = rows_at(root, "total");
     row->recomputed = rows_at(root, "recomputed");
     for (int i = 0; i < ANSWER_TIMES; i++)

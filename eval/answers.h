@@ -36,7 +36,7 @@ struct answer_way {
 
 struct answer_row { /* texts are never NULL */
     uint64_t key;   /* of the id */
-    const char *id, *category, *question, *prediction, *target, *image, *path;
+    const char *id, *category, *question, *prediction, *target, *path;
     int way, line, ordinal;          /* ordinal: among the lines with an id of its file, from 0 */
     double score, total, recomputed; /* rows; NaN: unknown */
     double ms[ANSWER_TIMES];         /* NaN: unknown */

@@ -49,6 +49,7 @@ static const char page_style[] =
     ".c4{stroke:var(--c4)}.c5{stroke:var(--c5)}.c6{stroke:var(--c6)}.c7{stroke:var(--c7)}\n"
     "article{display:grid;grid-template-columns:11rem 1fr;gap:1.25rem;padding:1rem 0;"
     "border-bottom:1px solid var(--line)}\n"
+    "article>:first-child{display:grid;gap:.5rem;align-content:start}"
     "article h3{margin:0 0 .35rem;overflow-wrap:anywhere}article dl{margin:.25rem 0}\n"
     "article img,.none{width:11rem;max-height:11rem;object-fit:contain;object-position:top;"
     "background:#fff;border:1px solid var(--line)}\n"

@@ -1,4 +1,5 @@
 /* report_losses.c - a report's sections on time and on the answers that are worst. */
+#include "eval/loss_images.h"
 #include "eval/plot.h"
 #include "eval/report_parts.h"
 
@@ -148,14 +149,15 @@ static void loss_facts(struct eval_report *r, const struct answer_loss *loss)
     page_facts_end(p);
 }
 
-static void loss(struct eval_report *r, const struct answer_loss *at)
+static void loss(struct eval_report *r, const struct answer_loss *at,
+                 const struct loss_images *images)
 {
     struct page *p = &r->page;
     char heading[256];
     snprintf(heading, sizeof heading, "%.100s: %.140s", report_data(&r->set.way[at->row->way]),
              at->row->id);
     if (p->form == PAGE_HTML) page_raw(p, "<article>\n");
-    thumbnail(&r->thumbnails, p, at->row->image, at->row->path);
+    if (p->form == PAGE_HTML) loss_images_put(p, images);
     if (p->form == PAGE_HTML) page_raw(p, "<div>\n");
     page_subheading(p, heading);
     loss_facts(r, at);
@@ -164,12 +166,18 @@ static void loss(struct eval_report *r, const struct answer_loss *at)
 
 void report_losses(struct eval_report *r)
 {
+    static struct loss_images images[WORST];
     struct answer_loss worst[WORST];
     int n = answers_worst(&r->set, worst, WORST);
     if (!n) return;
     page_section(&r->page, "Worst answers");
     page_paragraph(&r->page, "One answer of a question: those that lost most against full prefill, "
                              "then those with the lowest score.");
+    if (r->page.form == PAGE_HTML) {
+        page_paragraph(&r->page, "Red over an image: rows that were computed again.");
+        loss_images_find(&r->thumbnails, worst, n, images);
+    }
     for (int i = 0; i < n; i++)
-        loss(r, &worst[i]);
+        loss(r, &worst[i], &images[i]);
+    loss_images_free(images, n);
 }

@@ -1,9 +1,15 @@
 /* test_eval_report.c - reports of run files: numbers by hand, hostile texts, what is missing. */
+#include "eval/base64.h"
 #include "tests/check.h"
 #include "tests/eval/run_cli.h"
 #include "tests/eval/tags.h"
+#include "vision/image.h"
+
+#include <sys/stat.h>
 
 static char page[1 << 19];
+
+static char calls[8192]; /* what the fake was told by the last report */
 
 /* A report of run.jsonl, or of these files; its text. */
 static const char *report(const char *to, const char *const *args)
@@ -18,6 +24,7 @@ static const char *report(const char *to, const char *const *args)
     all[n] = NULL;
     r = run_cli((struct setup){.input = NULL}, all);
     CHECK_EQ(r->code, 0);
+    memcpy(calls, r->calls, sizeof calls);
     CHECK(get_file(to, page, sizeof page) < sizeof page - 1);
     if (strstr(to, ".html")) {
         const char *wrong = tags_wrong(page);
@@ -25,6 +32,14 @@ static const char *report(const char *to, const char *const *args)
         if (wrong) CHECK_STR(wrong, "");
     }
     return page;
+}
+
+static int count(const char *part)
+{
+    int n = 0;
+    for (const char *at = page; (at = strstr(at, part)); at += strlen(part))
+        n++;
+    return n;
 }
 
 static const char *html(const char *rows)
@@ -159,6 +174,129 @@ TEST(images_are_small_pictures_or_placeholders)
     CHECK_HAS(page, "<img alt=\"a.png\" src=\"data:image/png;base64,iVBORw0KGgo");
     CHECK_HAS(page, "the image is not there");
     CHECK_HAS(page, "no image is named");
+    html("{\"id\": 1, \"score\": 0, \"images\": [\"a.png\", \"b.png\", \"a.png\", \"a.png\", "
+         "\"a.png\", "
+         "\"a.png\"]}\n");
+    CHECK_EQ(count("<img alt=\"a.png\""), 3);
+    CHECK_EQ(count("the image is not there"), 1);
+    CHECK_HAS(page, "<small>and 2 more images</small>");
+}
+
+/* The n-th picture of the page, of 20 x 10 pixels as the fake decodes all; pixel (x, y). */
+static const uint8_t *pixel_of(int n, int x, int y)
+{
+    static const struct image_limits limits = {10000, VLQA_IMAGE_HF};
+    static uint8_t png[4096];
+    static struct image image;
+    struct env env = {0};
+    const char *at = page;
+    size_t chars, bytes, bad;
+    for (; n >= 0 && at; n--) {
+        at = strstr(at, ";base64,");
+        at = at ? at + 8 : NULL;
+    }
+    if (!at) return NULL;
+    image_free(&image);
+    chars = strcspn(at, "\"");
+    if (base64_bytes(chars) > sizeof png || !base64_decode(at, chars, png, &bytes, &bad) ||
+        image_decode(&env, png, bytes, "page", &limits, &image) != VLQA_OK || image.width != 20 ||
+        image.height != 10)
+        return NULL;
+    return image.rgb + (size_t)(y * image.width + x) * 3;
+}
+
+static int is_red(int n, int x, int y)
+{
+    const uint8_t *at = pixel_of(n, x, y);
+    CHECK(at != NULL);
+    return at && at[0] > 80 && at[1] < at[0];
+}
+
+TEST(repaired_rows_are_red_on_their_image)
+{
+    put_file("a.png", "x", 1); /* black */
+    html("{\"id\": 1, \"score\": 0, \"image\": [\"a.png\", \"a.png\", \"a.png\"], \"repaired\": "
+         "[\"1x2:4\", \"3x3/2:9\", \"2x2:0x\"]}\n");
+    CHECK(!is_red(0, 0, 0) && !is_red(0, 9, 9) && is_red(0, 10, 0) && is_red(0, 19, 9));
+    CHECK(is_red(1, 12, 5) && !is_red(1, 14, 0) && !is_red(1, 0, 7) && is_red(1, 13, 6));
+    CHECK(!is_red(2, 0, 0) && !is_red(2, 19, 9)); /* no such text */
+    html("{\"id\": 1, \"score\": 0, \"image\": \"a.png\", \"repaired\": 7}\n");
+    CHECK(!is_red(0, 19, 9));
+}
+
+#define INSIDE                                                                        \
+    "{\"id\": \"a\", \"line\": 2, \"score\": 0, \"image_bytes\": [3], \"repaired\": " \
+    "[\"1x2:4\"]}\n"                                                                  \
+    "{\"id\": \"c\", \"line\": 4, \"score\": 0, \"image_bytes\": [4, 5]}\n"
+/* Images of 54 and 57 bytes: shorter cells would name other rows. */
+#define SIX(text) text text text text text text
+#define ONE SIX("b25lb25lb25l")
+#define FOUR SIX("Zm91Zm91Zm91")
+#define TSV                                                                \
+    "index\timage\tquestion\tanswer\na\t" ONE "\tq\tx\nb\t" ONE "\tq\tx\n" \
+    "c\t\"['" FOUR "', '" FOUR "Zm91']\"\tq\tx\n"
+#define OTHER "index\timage\tquestion\nA\t" ONE "\tq\n"
+
+static void inside(const char *header)
+{
+    static char rows[2048];
+    snprintf(rows, sizeof rows, "%s" INSIDE, header);
+    html(rows);
+}
+
+TEST(images_in_a_tsv_are_found_in_it)
+{
+    static const char header[] = "{\"vlqa_run\": 1, \"dataset\": \"d.tsv\"}\n";
+    inside(header);
+    CHECK_EQ(count("the data set is not there"), 3);
+    put_file("d.tsv", TSV, sizeof TSV - 1);
+    inside(header);
+    CHECK_EQ(count("<img"), 3);
+    CHECK_EQ(count("<img alt=\"image 2\""), 1);
+    CHECK_HAS(calls, "decode image 1 54\ndecode image 1 54\ndecode image 2 57\n");
+    CHECK(is_red(0, 19, 9) && !is_red(0, 0, 0) && !is_red(1, 19, 9));
+    inside(""); /* nobody says where */
+    CHECK_EQ(count("the data set is not there"), 3);
+    put_file("d.tsv", TSV, 56); /* cut within the first row */
+    inside(header);
+    CHECK_EQ(count("the data set is not there"), 3);
+    put_file("d.tsv", OTHER, sizeof OTHER - 1); /* another a */
+    inside(header);
+    CHECK_EQ(count("the data set is not there"), 3);
+    remove("d.tsv");
+}
+
+TEST(a_tsv_is_looked_for_beside_the_run_and_in_its_command)
+{
+    static const struct {
+        const char *command;
+        int found;
+    } commands[] = {
+        {"vlqa eval my_sets/d.tsv --out x", 1},
+        {"vlqa eval --out x my_sets/d.tsv", 1},
+        {"vlqa eval 'the sets/d.tsv' -q", 1},
+        {"vlqa eval none/d.tsv", 0},
+        {"vlqa eval d.ts", 0},
+        {"", 0},
+    };
+    char header[512];
+    mkdir("my_sets", 0777);
+    mkdir("the sets", 0777);
+    mkdir("runs", 0777);
+    put_file("my_sets/d.tsv", TSV, sizeof TSV - 1);
+    put_file("the sets/d.tsv", TSV, sizeof TSV - 1);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        snprintf(header, sizeof header,
+                 "{\"vlqa_run\": 1, \"dataset\": \"d.tsv\", \"command\": \"%s\"}\n",
+                 commands[i].command);
+        inside(header);
+        CHECK_EQ(count("<img"), commands[i].found ? 3 : 0);
+    }
+    snprintf(header, sizeof header, "{\"vlqa_run\": 1, \"dataset\": \"d.tsv\"}\n" INSIDE);
+    put_file("runs/run.jsonl", header, strlen(header));
+    put_file("runs/d.tsv", TSV, sizeof TSV - 1);
+    report("out.html", ARGS("runs/run.jsonl"));
+    CHECK_EQ(count("<img"), 3);
 }
 
 TEST(empty_and_small_runs_have_reports)
