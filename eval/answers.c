@@ -178,14 +178,14 @@ static void read_facts(struct keeper *k, const struct json *root)
 {
     struct answer_facts *f = &k->set->facts;
     char command[ANSWER_TEXT + 1];
-    const struct json *digests = json_get(root, "digests");
-    const char *model = text_at(digests, "model"), *machine = text_at(root, "machine");
-    if (!*model) model = text_at(root, "model_digest");
     read_fact(k, &f->command, join(json_get(root, "command"), " ", command, sizeof command));
-    read_fact(k, &f->version, text_at(root, *text_at(root, "commit") ? "commit" : "version"));
-    read_fact(k, &f->machine, *machine ? machine : text_at(root, "cpu"));
+    read_fact(k, &f->commit, text_at(root, "commit"));
+    read_fact(k, &f->version, text_at(root, "version"));
+    read_fact(k, &f->machine, text_at(root, "machine"));
+    read_fact(k, &f->machine, text_at(root, "cpu"));
     read_fact(k, &f->model, text_at(root, "model"));
-    read_fact(k, &f->model, model);
+    read_fact(k, &f->digest, text_at(json_get(root, "digests"), "model"));
+    read_fact(k, &f->digest, text_at(root, "model_digest"));
 }
 
 static void read_times(const struct json *root, double ms[ANSWER_TIMES])
@@ -335,7 +335,7 @@ static vlqa_status read_lines(struct env *env, const char *path, struct answer_s
 
 vlqa_status answers_read(struct env *env, const char *path, struct answer_set *set)
 {
-    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", ""};
+    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", "", "", ""};
     if (set->n_files == ANSWER_MAX_FILES)
         return env_fail(env, VLQA_ELIMIT, "more than %d run files", ANSWER_MAX_FILES);
     set->file[set->n_files++] = path;
@@ -365,7 +365,7 @@ static vlqa_status read_times_of(struct env *env, struct answer_set *set, const 
 
 vlqa_status answers_close(struct env *env, struct answer_set *set)
 {
-    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", ""};
+    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", "", "", ""};
     if (set->n > 1) qsort(set->row, (size_t)set->n, sizeof *set->row, by_way);
     for (int i = 1; i < set->n; i++) {
         const struct answer_row *a = &set->row[i - 1], *b = &set->row[i];

@@ -4,7 +4,8 @@
  * "split"), "metric", "question", "prediction", what is right ("answers", "targets" or "answer"
  * with "options"), "image" or "images", "method", "chunk" ("" and absent: none), "ratio", "rows"
  * {"total", "recomputed"}, "digests" {"model"}, "ms" {...}. A line without id tells of the run and
- * those behind it: "command", "version", "machine" or "cpu", "model", "model_digest", "dataset".
+ * those behind it: "command", "commit", "version", "machine", "cpu", "model", "model_digest",
+ * "dataset".
  * Times may lie beside it instead, in PATH.times: "ms" with "row", the place among the lines with
  * an id, from 0, or with the same id, method, chunk and ratio. */
 #ifndef EVAL_ANSWERS_H
@@ -43,7 +44,7 @@ struct answer_row { /* texts are never NULL */
 };
 
 struct answer_facts { /* "": unknown; a line for each that differs */
-    const char *command, *version, *machine, *model;
+    const char *command, *commit, *version, *machine, *model, *digest;
 };
 
 struct answer_set {

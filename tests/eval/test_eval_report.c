@@ -308,6 +308,7 @@ TEST(empty_and_small_runs_have_reports)
     html("{\"id\": \"q\", \"score\": 0.5}\n");
     CHECK_HAS(page, "<dd>questions: 1 question</dd>");
     CHECK_HAS(page, "<bdi>50.00</bdi>");
+    CHECK_EQ(count("not recorded"), 4); /* command, commit, model, machine */
     CHECK(strstr(page, "nan") == NULL);
     html("{\"id\": \"q\", \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\"}\n");
     CHECK(strstr(page, "nan") == NULL && strstr(page, "Worst") == NULL);
@@ -317,13 +318,15 @@ TEST(facts_and_times_come_from_where_they_are)
 {
     static const char times[] = "{\"id\": 1, \"ms\": {\"prefill\": 30, \"decode\": 12.5}}\n";
     put_file("run.jsonl.times", times, sizeof times - 1);
-    html("{\"command\": [\"vlqa\", \"eval\", \"d\"], \"machine\": \"m & n\", \"version\": \"7\"}\n"
+    html("{\"command\": [\"vlqa\", \"eval\", \"d\"], \"machine\": \"m & n\", \"version\": \"7\", "
+         "\"commit\": \"c0ffee\", \"cpu\": \"avx2\"}\n"
          "{\"id\": 1, \"score\": 1, \"digests\": {\"model\": \"abc\"}}\n"
          "{\"id\": 2, \"score\": 1, \"digests\": {\"model\": \"abd\"}}\n");
     remove("run.jsonl.times");
     CHECK_HAS(page, "<dt>command</dt><dd>vlqa eval d</dd>");
-    CHECK_HAS(page, "<dt>machine</dt><dd>m &amp; n</dd>");
-    CHECK_HAS(page, "<dt>model</dt><dd>abc\nabd</dd>");
+    CHECK_HAS(page, "<dt>machine</dt><dd>m &amp; n\navx2</dd>");
+    CHECK_HAS(page, "<dt>commit</dt><dd>c0ffee</dd>\n<dt>version</dt><dd>7</dd>");
+    CHECK_HAS(page, "<dt>model digest</dt><dd>abc\nabd</dd>");
     CHECK_HAS(page, "<td class=\"n\"><bdi>30.0</bdi></td>");
     CHECK_HAS(page, "<td class=\"n\"><bdi>12.5</bdi></td>");
 }
@@ -342,7 +345,8 @@ TEST(a_header_names_the_data_and_times_the_line)
          "{\"id\": 1, \"score\": 0, \"method\": \"none\", \"chunk\": \"grid:2\", "
          "\"digests\": {\"model\": \"abc\"}}\n");
     remove("run.jsonl.times");
-    CHECK_HAS(page, "<dt>model</dt><dd>m\nabc</dd>");
+    CHECK_HAS(page, "<dt>model</dt><dd>m</dd>\n<dt>model digest</dt><dd>abc</dd>");
+    CHECK_HAS(page, "<dt>command</dt><dd>not recorded</dd>\n<dt>commit</dt><dd>not recorded</dd>");
     CHECK_HAS(page, "<dt>machine</dt><dd>avx2</dd>");
     CHECK_HAS(page, "<dd>Head: 1 question</dd>");
     CHECK_HAS(page,
