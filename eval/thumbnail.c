@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum {
-    SIDE = 352, /* the longest, in pixels: twice what it takes on the page */
+    SIDE = 480, /* the longest, in pixels: twice what it takes on the page */
     ROWS = 64   /* of the session, which is asked nothing */
 };
 

@@ -94,11 +94,16 @@ TEST(numbers_are_those_computed_by_hand)
     CHECK_HAS(page, "<bdi>10.0 %</bdi>"); /* 20 of 200 rows */
     CHECK_HAS(page, "<bdi>25.0 %</bdi>");
     /* c0 has the ids 1, 3, 5, 7, 9: dense 4 of 5 right, none 1 of 5 */
-    CHECK_HAS(page, "<th scope=\"col\" class=\"n\">c0 (5)</th>");
+    CHECK_HAS(page, "<th scope=\"col\">category (questions)</th><th scope=\"col\" class=\"n\">full"
+                    "\xc2\xa0prefill</th><th scope=\"col\" class=\"n\">none, k\xc2\xa0=\xc2\xa0"
+                    "2</th><th scope=\"col\" class=\"n\">infoflow\xc2\xa0"
+                    "15\xc2\xa0%, k\xc2\xa0=\xc2\xa0"
+                    "4</th>");
     CHECK_HAS(page,
-              "<bdi>k = 0</bdi></td><td class=\"n\"><bdi>80.00</bdi></td><td class=\"n\"><bdi>"
-              "80.00</bdi></td></tr>\n<tr><th scope=\"row\"><bdi>none</bdi></th><td><bdi>k = 2"
-              "</bdi></td><td class=\"n\"><bdi>20.00</bdi></td>");
+              "<bdi>c0 (5)</bdi></th><td class=\"n\"><bdi>80.00</bdi></td><td class=\"n\"><bdi>"
+              "20.00</bdi></td><td class=\"n\"><bdi>80.00</bdi></td></tr>");
+    CHECK_EQ(count("aria-label=\"score of each category\""), 2); /* k = 2 and k = 4 */
+    CHECK(!strstr(page, ">assemble</text>") && strstr(page, ">score</text>"));
     CHECK_HAS(page, "<title>score: 4.0</title>");
     CHECK_HAS(page, "<title>prefill: 8.0</title>"); /* 12 without the 4 of scoring */
     CHECK_HAS(page, "<h2>Worst answers</h2>");
@@ -117,6 +122,47 @@ TEST(the_worst_are_those_that_lost_most_once_a_question)
     CHECK(at && strstr(at, "<h3>D: 8</h3>") && strstr(at, "<h3>D: 9</h3>"));
     CHECK(strstr(strstr(page, "<h3>D: 9</h3>"), "<h3>D: 8</h3>") == NULL);
     CHECK(strstr(page, "<h3>D: 1</h3>") == NULL);
+    /* 9 and 10 are wrong by all three: told of the one that computed most, and not the dense one */
+    CHECK_HAS(strstr(page, "<h3>D: 9</h3>"), "<dt>answered by</dt><dd>infoflow 15 %, k = 4</dd>\n"
+                                             "<dt>work</dt><dd>50 of 200 rows computed</dd>");
+}
+
+/* none, ours, CacheBlend and EPIC at k = 0, 2 and 4, of two data sets that have their methods in
+ * different orders. */
+TEST(the_published_table_comes_out)
+{
+    static const char *const methods[] = {"none", "infoflow", "cacheblend", "epic"};
+    static char rows[1 << 16];
+    rows[0] = 0;
+    for (int data = 0; data < 2; data++)
+        for (int i = -1; i < 8; i++) {
+            int at = data ? 7 - i : i;
+            char members[256];
+            if (i < 0)
+                sprintf(members, "\"dataset\": \"D%d\", \"method\": \"full\"", data);
+            else
+                sprintf(members,
+                        "\"dataset\": \"D%d\", \"method\": \"%s\", \"chunk\": \"grid:%d\"%s", data,
+                        methods[at / 2], at % 2 ? 2 : 4, at / 2 ? ", \"ratio\": 0.15" : "");
+            add_way(rows, members, i < 0 ? "1111" : at == 3 + data ? "1110" : "1111");
+        }
+    put_file("run.jsonl", rows, strlen(rows));
+    report("out.md", ARGS("run.jsonl"));
+    for (char *at = page; (at = strstr(at, " (0.00 \\[0.00, 0.00\\])"));)
+        memmove(at, at + 22, strlen(at + 22) + 1);
+    CHECK_HAS(page, "### All data sets\n\n| chunks | method | D0 | D1 |\n"
+                    "| --- | --- | ---: | ---: |\n"
+                    "| k = 0 | full prefill | 100.00 | 100.00 |\n"
+                    "| k = 2 | none | _100.00_ | _100.00_ |\n"
+                    "| k = 2 | infoflow 15 % | _75.00 (");
+    CHECK_HAS(page, ")_ | _100.00_ |\n| k = 2 | cacheblend 15 % | _100.00_ | _100.00_ |\n"
+                    "| k = 2 | epic 15 % | _100.00_ | _100.00_ |\n"
+                    "| k = 4 | none | _100.00_ | _100.00_ |\n"
+                    "| k = 4 | infoflow 15 % | _100.00_ | _100.00_ |\n"
+                    "| k = 4 | cacheblend 15 % | _100.00_ | _75.00 (");
+    CHECK_HAS(page, ")_ |\n| k = 4 | epic 15 % | _100.00_ | _100.00_ |\n\n");
+    CHECK_HAS(page, "- data: D0: 4 questions\n- D1: 4 questions\n");
+    CHECK_HAS(page, "### D1\n\n| method | k = 0 | k = 2 | k = 4 |\n");
 }
 
 TEST(the_same_in_markdown_and_as_a_curve)
@@ -316,7 +362,9 @@ TEST(empty_and_small_runs_have_reports)
 
 TEST(facts_and_times_come_from_where_they_are)
 {
-    static const char times[] = "{\"id\": 1, \"ms\": {\"prefill\": 30, \"decode\": 12.5}}\n";
+    static const char times[] =
+        "{\"id\": 1, \"ms\": {\"prefill\": 30, \"decode\": 12.5, \"chunks\": 8, "
+        "\"assemble\": 1.5, \"score\": 2.5, \"repair\": 16}}\n";
     put_file("run.jsonl.times", times, sizeof times - 1);
     html("{\"command\": [\"vlqa\", \"eval\", \"d\"], \"machine\": \"m & n\", \"version\": \"7\", "
          "\"commit\": \"c0ffee\", \"cpu\": \"avx2\"}\n"
@@ -328,7 +376,13 @@ TEST(facts_and_times_come_from_where_they_are)
     CHECK_HAS(page, "<dt>commit</dt><dd>c0ffee</dd>\n<dt>version</dt><dd>7</dd>");
     CHECK_HAS(page, "<dt>model digest</dt><dd>abc\nabd</dd>");
     CHECK_HAS(page, "<td class=\"n\"><bdi>30.0</bdi></td>");
-    CHECK_HAS(page, "<td class=\"n\"><bdi>12.5</bdi></td>");
+    CHECK_HAS(page,
+              "<bdi>30.0</bdi></td><td class=\"n\"><bdi>8.0</bdi></td><td class=\"n\"><bdi>1.5"
+              "</bdi></td><td class=\"n\"><bdi>2.5</bdi></td><td class=\"n\"><bdi>16.0</bdi></td>"
+              "<td class=\"n\"><bdi>12.5</bdi></td>");
+    CHECK_HAS(page, "<title>assemble: 1.5</title>");
+    CHECK_HAS(page, "<title>repair: 16.0</title>");
+    CHECK_HAS(page, "<title>prefill: 2.0</title>"); /* what is left of it */
 }
 
 TEST(a_header_names_the_data_and_times_the_line)
