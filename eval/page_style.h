@@ -36,7 +36,7 @@ static const char page_style[] =
     "var(--soft);white-space:nowrap}\n"
     "thead .n{white-space:normal;min-width:4.5rem}"
     "tbody th{font-weight:600;white-space:nowrap}.n{text-align:right;white-space:nowrap}\n"
-    "th+.n,td+.n{padding-left:.9rem}th:last-child,td:last-child{padding-right:0}\n"
+    "th+.n,td+.n{padding-left:.3rem}th:last-child,td:last-child{padding-right:0}\n"
     "small{display:block;font-size:.78rem;color:var(--soft)}.faint{color:var(--soft)}\n"
     "figure{margin:1.25rem 0}figcaption{font-size:.875rem}\n"
     "svg{display:block;width:100%;height:auto;max-width:52rem}\n"

@@ -379,7 +379,7 @@ static int ways_of(const struct answer_set *set, int way, int *out, int cap)
     return n;
 }
 
-/* "infoflow 15 %, k = 2", which may be broken behind the comma alone. */
+/* "infoflow 15 %, k = 2", which is not to be broken within "15 %" and "k = 2". */
 static void way_name(const struct answer_way *way, char out[96])
 {
     char plain[96];
@@ -388,18 +388,19 @@ static void way_name(const struct answer_way *way, char out[96])
              way->is_off && !*way->chunk ? "" : ", ",
              way->is_off && !*way->chunk ? "" : report_chunk(way));
     for (const char *at = plain; *at && used < 93; at++)
-        if (*at == ' ' && at > plain && at[-1] != ',')
+        if (*at == ' ' && at > plain && (at[1] == '%' || at[1] == '=' || at[-1] == '='))
             used += (size_t)snprintf(out + used, 96 - used, "\xc2\xa0");
         else
             out[used++] = *at;
     out[used] = 0;
 }
 
-static void category_bars(struct eval_report *r, const int *way, int ways,
+static void category_bars(struct eval_report *r, const char *chunk, const int *way, int ways,
                           const char *const *category, int n)
 {
     static double value[MAX_CATEGORIES * MAX_BARS];
     static char name[MAX_BARS][96];
+    char caption[96];
     const char *part[MAX_BARS];
     int colour[MAX_BARS], ignored;
     struct plot_bars b = {"score of each category",
@@ -421,7 +422,8 @@ static void category_bars(struct eval_report *r, const int *way, int ways,
             value[i * b.parts + k] =
                 100 * answers_category_mean(&r->set, way[k], category[i], &ignored);
     }
-    page_figure_begin(&r->page, ways > MAX_BARS ? "Scores of the first six ways." : "Scores.");
+    snprintf(caption, sizeof caption, "%.60s%s.", chunk, ways > MAX_BARS ? ", the first six" : "");
+    page_figure_begin(&r->page, caption);
     plot_bars(&r->page, &b);
     page_figure_end(&r->page);
 }
@@ -443,7 +445,8 @@ static void category_plots(struct eval_report *r, int first, const char *const *
             way[ways++] = i;
             own++;
         }
-        if (own || chunks == 1) category_bars(r, way, ways, category, n);
+        if (own || chunks == 1)
+            category_bars(r, report_chunk(&set->way[chunk[c]]), way, ways, category, n);
     }
 }
 
