@@ -402,7 +402,7 @@ static void category_bars(struct eval_report *r, const char *chunk, const int *w
     static char name[MAX_BARS][96];
     char caption[96];
     const char *part[MAX_BARS];
-    int colour[MAX_BARS], ignored;
+    int colour[MAX_BARS], ignored, any = 0;
     struct plot_bars b = {"score of each category",
                           "score \xc3\x97 100",
                           category,
@@ -418,10 +418,13 @@ static void category_bars(struct eval_report *r, const char *chunk, const int *w
         way_name(&r->set.way[way[k]], name[k]);
         part[k] = name[k];
         colour[k] = r->set.way[way[k]].is_off ? 0 : k;
-        for (int i = 0; i < n; i++)
-            value[i * b.parts + k] =
-                100 * answers_category_mean(&r->set, way[k], category[i], &ignored);
+        for (int i = 0; i < n; i++) {
+            double mean = answers_category_mean(&r->set, way[k], category[i], &ignored);
+            value[i * b.parts + k] = 100 * mean;
+            any |= mean > 0;
+        }
     }
+    if (!any) return; /* bars of no length */
     snprintf(caption, sizeof caption, "%.60s%s.", chunk, ways > MAX_BARS ? ", the first six" : "");
     page_figure_begin(&r->page, caption);
     plot_bars(&r->page, &b);

@@ -356,6 +356,9 @@ TEST(empty_and_small_runs_have_reports)
     CHECK_HAS(page, "<bdi>50.00</bdi>");
     CHECK_EQ(count("not recorded"), 4); /* command, commit, model, machine */
     CHECK(strstr(page, "nan") == NULL);
+    html("{\"id\": 1, \"score\": 0, \"category\": \"a\"}\n{\"id\": 2, \"score\": 0, \"category\": "
+         "\"b\"}\n");
+    CHECK(strstr(page, "<h2>Categories</h2>") && !strstr(page, "score of each category"));
     html("{\"id\": \"q\", \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\"}\n");
     CHECK(strstr(page, "nan") == NULL && strstr(page, "Worst") == NULL);
 }
