@@ -15,6 +15,7 @@
 /* ---- texts ---- */
 
 #define BLOCK ((size_t)256 << 10)
+#define FACT_TEXT ((size_t)8 << 10) /* bytes of what is told of a run: commands are long */
 
 struct answer_texts {
     struct answer_texts *next;
@@ -25,11 +26,11 @@ struct answer_texts {
 static const char *const time_names[ANSWER_TIMES] = {"vision", "chunks",  "assemble", "score",
                                                      "repair", "prefill", "decode"};
 
-/* A copy, cut between characters at ANSWER_TEXT bytes with a word on how long it was. NULL: no
- * memory. */
-static const char *keep_text(struct answer_set *set, const char *text)
+/* A copy, cut between characters at so many bytes with a word on how long it was. NULL: no memory.
+ */
+static const char *keep_text(struct answer_set *set, const char *text, size_t most)
 {
-    size_t bytes = text ? strlen(text) : 0, cut = bytes < ANSWER_TEXT ? bytes : ANSWER_TEXT;
+    size_t bytes = text ? strlen(text) : 0, cut = bytes < most ? bytes : most;
     char tail[64] = "", *to;
     if (!bytes) return "";
     while (cut < bytes && cut && ((unsigned char)text[cut] & 0xc0) == 0x80)
@@ -56,11 +57,16 @@ struct keeper { /* of a file */
     int failed;
 };
 
-static const char *keep(struct keeper *k, const char *text)
+static const char *keep_most(struct keeper *k, const char *text, size_t most)
 {
-    const char *kept = keep_text(k->set, text);
+    const char *kept = keep_text(k->set, text, most);
     if (!kept) k->failed = 1;
     return kept ? kept : "";
+}
+
+static const char *keep(struct keeper *k, const char *text)
+{
+    return keep_most(k, text, ANSWER_TEXT);
 }
 
 /* ---- members ---- */
@@ -166,18 +172,22 @@ static vlqa_status find_way(struct env *env, struct keeper *k, const struct json
 /* Behind what other lines said, unless it is among that. */
 static void read_fact(struct keeper *k, const char **fact, const char *text)
 {
-    char all[ANSWER_TEXT + 1];
+    char all[FACT_TEXT + 128];
     if (!*text || strstr(*fact, text)) return;
-    if (strlen(*fact) + strlen(text) > ANSWER_TEXT) text = "and others";
+    if (!**fact) {
+        *fact = keep_most(k, text, FACT_TEXT);
+        return;
+    }
+    if (strlen(*fact) + strlen(text) >= FACT_TEXT) text = "and others";
     if (strstr(*fact, "and others")) return;
-    snprintf(all, sizeof all, "%s%s%s", *fact, **fact ? "\n" : "", text);
-    *fact = keep(k, all);
+    snprintf(all, sizeof all, "%s\n%s", *fact, text);
+    *fact = keep_most(k, all, sizeof all);
 }
 
 static void read_facts(struct keeper *k, const struct json *root)
 {
     struct answer_facts *f = &k->set->facts;
-    char command[ANSWER_TEXT + 1];
+    char command[FACT_TEXT + 1];
     read_fact(k, &f->command, join(json_get(root, "command"), " ", command, sizeof command));
     read_fact(k, &f->commit, text_at(root, "commit"));
     read_fact(k, &f->version, text_at(root, "version"));

@@ -388,6 +388,21 @@ TEST(facts_and_times_come_from_where_they_are)
     CHECK_HAS(page, "<title>prefill: 2.0</title>"); /* what is left of it */
 }
 
+TEST(long_commands_are_told_whole_and_many_are_cut)
+{
+    static char rows[40000], command[5001];
+    char *to = rows;
+    memset(command, 'x', 5000);
+    to += sprintf(to, "{\"command\": \"vlqa %s end\"}\n", command);
+    for (int i = 0; i < 400; i++)
+        to += sprintf(to, "{\"command\": \"vlqa eval --seed %d.\"}\n", i);
+    sprintf(to, "{\"id\": 1, \"score\": 1}\n");
+    html(rows);
+    CHECK_HAS(page, "xxx end\nvlqa eval --seed 0.\nvlqa eval --seed 1.\n");
+    CHECK_HAS(page, ".\nand others</dd>");
+    CHECK_EQ(count("and others"), 1);
+}
+
 TEST(a_header_names_the_data_and_times_the_line)
 {
     static const char times[] = "{\"vlqa_run\": 1}\n{\"row\": 2, \"ms\": {\"prefill\": 30}}\n"
