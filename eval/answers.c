@@ -15,6 +15,7 @@
 /* ---- texts ---- */
 
 #define BLOCK ((size_t)256 << 10)
+#define FACT_TEXT ((size_t)8 << 10) /* bytes of what is told of a run: commands are long */
 
 struct answer_texts {
     struct answer_texts *next;
@@ -25,11 +26,11 @@ struct answer_texts {
 static const char *const time_names[ANSWER_TIMES] = {"vision", "chunks",  "assemble", "score",
                                                      "repair", "prefill", "decode"};
 
-/* A copy, cut between characters at ANSWER_TEXT bytes with a word on how long it was. NULL: no
- * memory. */
-static const char *keep_text(struct answer_set *set, const char *text)
+/* A copy, cut between characters at so many bytes with a word on how long it was. NULL: no memory.
+ */
+static const char *keep_text(struct answer_set *set, const char *text, size_t most)
 {
-    size_t bytes = text ? strlen(text) : 0, cut = bytes < ANSWER_TEXT ? bytes : ANSWER_TEXT;
+    size_t bytes = text ? strlen(text) : 0, cut = bytes < most ? bytes : most;
     char tail[64] = "", *to;
     if (!bytes) return "";
     while (cut < bytes && cut && ((unsigned char)text[cut] & 0xc0) == 0x80)
@@ -56,11 +57,16 @@ struct keeper { /* of a file */
     int failed;
 };
 
-static const char *keep(struct keeper *k, const char *text)
+static const char *keep_most(struct keeper *k, const char *text, size_t most)
 {
-    const char *kept = keep_text(k->set, text);
+    const char *kept = keep_text(k->set, text, most);
     if (!kept) k->failed = 1;
     return kept ? kept : "";
+}
+
+static const char *keep(struct keeper *k, const char *text)
+{
+    return keep_most(k, text, ANSWER_TEXT);
 }
 
 /* ---- members ---- */
@@ -95,17 +101,6 @@ static const char *target_of(const struct json *root, char *out, size_t cap)
     if (!option) return answer;
     snprintf(out, cap, "%s. %s", answer, option);
     return out;
-}
-
-static const char *image_of(const struct json *root)
-{
-    static const char *const names[] = {"image", "images", "image_path"};
-    for (int i = 0; i < 3; i++) {
-        const struct json *value = json_get(root, names[i]);
-        if (json_text(value)) return json_text(value);
-        if (json_text(json_first(value))) return json_text(json_first(value));
-    }
-    return "";
 }
 
 /* The text of an id: of itself, or of a number. */
@@ -177,26 +172,30 @@ static vlqa_status find_way(struct env *env, struct keeper *k, const struct json
 /* Behind what other lines said, unless it is among that. */
 static void read_fact(struct keeper *k, const char **fact, const char *text)
 {
-    char all[ANSWER_TEXT + 1];
+    char all[FACT_TEXT + 128];
     if (!*text || strstr(*fact, text)) return;
-    if (strlen(*fact) + strlen(text) > ANSWER_TEXT) text = "and others";
+    if (!**fact) {
+        *fact = keep_most(k, text, FACT_TEXT);
+        return;
+    }
+    if (strlen(*fact) + strlen(text) >= FACT_TEXT) text = "and others";
     if (strstr(*fact, "and others")) return;
-    snprintf(all, sizeof all, "%s%s%s", *fact, **fact ? "\n" : "", text);
-    *fact = keep(k, all);
+    snprintf(all, sizeof all, "%s\n%s", *fact, text);
+    *fact = keep_most(k, all, sizeof all);
 }
 
 static void read_facts(struct keeper *k, const struct json *root)
 {
     struct answer_facts *f = &k->set->facts;
-    char command[ANSWER_TEXT + 1];
-    const struct json *digests = json_get(root, "digests");
-    const char *model = text_at(digests, "model"), *machine = text_at(root, "machine");
-    if (!*model) model = text_at(root, "model_digest");
+    char command[FACT_TEXT + 1];
     read_fact(k, &f->command, join(json_get(root, "command"), " ", command, sizeof command));
-    read_fact(k, &f->version, text_at(root, *text_at(root, "commit") ? "commit" : "version"));
-    read_fact(k, &f->machine, *machine ? machine : text_at(root, "cpu"));
+    read_fact(k, &f->commit, text_at(root, "commit"));
+    read_fact(k, &f->version, text_at(root, "version"));
+    read_fact(k, &f->machine, text_at(root, "machine"));
+    read_fact(k, &f->machine, text_at(root, "cpu"));
     read_fact(k, &f->model, text_at(root, "model"));
-    read_fact(k, &f->model, model);
+    read_fact(k, &f->digest, text_at(json_get(root, "digests"), "model"));
+    read_fact(k, &f->digest, text_at(root, "model_digest"));
 }
 
 /* What no count, time or divergence exceeds: means of it are finite. */
@@ -251,7 +250,6 @@ static vlqa_status read_graded(struct env *env, struct keeper *k, const char *na
     row->question = keep(k, text_at(root, "question"));
     row->prediction = keep(k, text_at(root, "prediction"));
     row->target = keep(k, target_of(root, target, sizeof target));
-    row->image = keep(k, image_of(root));
     row->total = amount_at(json_get(root, "rows"), "total");
     row->recomputed = amount_at(json_get(root, "rows"), "recomputed");
     row->flops = amount_at(root, "flops");
@@ -352,7 +350,7 @@ static vlqa_status read_lines(struct env *env, const char *path, struct answer_s
 
 vlqa_status answers_read(struct env *env, const char *path, struct answer_set *set)
 {
-    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", ""};
+    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", "", "", ""};
     if (set->n_files == ANSWER_MAX_FILES)
         return env_fail(env, VLQA_ELIMIT, "more than %d run files", ANSWER_MAX_FILES);
     set->file[set->n_files++] = path;
@@ -382,7 +380,7 @@ static vlqa_status read_times_of(struct env *env, struct answer_set *set, const 
 
 vlqa_status answers_close(struct env *env, struct answer_set *set)
 {
-    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", ""};
+    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", "", "", ""};
     if (set->n > 1) qsort(set->row, (size_t)set->n, sizeof *set->row, by_way);
     for (int i = 1; i < set->n; i++) {
         const struct answer_row *a = &set->row[i - 1], *b = &set->row[i];

@@ -4,9 +4,10 @@
  * "split"), "metric", "question", "prediction", what is right ("answers", "targets" or "answer"
  * with "options"), "image" or "images", "method", "chunk" ("" and absent: none), "ratio", "rows"
  * {"total", "recomputed"}, "flops", "kl", "digests" {"model"}, "ms" {...}. A line without id tells
- * of the run and those behind it: "command", "version", "machine" or "cpu", "model",
- * "model_digest", "dataset". Times may lie beside it instead, in PATH.times: "ms" with "row", the
- * place among the lines with an id, from 0, or with the same id, method, chunk and ratio. */
+ * of the run and those behind it: "command", "commit", "version", "machine", "cpu", "model",
+ * "model_digest", "dataset".
+ * Times may lie beside it instead, in PATH.times: "ms" with "row", the place among the lines with
+ * an id, from 0, or with the same id, method, chunk and ratio. */
 #ifndef EVAL_ANSWERS_H
 #define EVAL_ANSWERS_H
 
@@ -36,7 +37,7 @@ struct answer_way {
 
 struct answer_row { /* texts are never NULL */
     uint64_t key;   /* of the id */
-    const char *id, *category, *question, *prediction, *target, *image, *path;
+    const char *id, *category, *question, *prediction, *target, *path;
     int way, line, ordinal;          /* ordinal: among the lines with an id of its file, from 0 */
     double score, total, recomputed; /* rows; NaN: unknown */
     double flops, kl;                /* of the prompt; of the first token, to dense; NaN: unknown */
@@ -44,7 +45,7 @@ struct answer_row { /* texts are never NULL */
 };
 
 struct answer_facts { /* "": unknown; a line for each that differs */
-    const char *command, *version, *machine, *model;
+    const char *command, *commit, *version, *machine, *model, *digest;
 };
 
 struct answer_set {

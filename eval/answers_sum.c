@@ -163,6 +163,20 @@ static int same_question(const struct answer_set *set, const struct answer_row *
     return a->key == b->key && answers_same_data(&set->way[a->way], &set->way[b->way]);
 }
 
+/* Of answers to one question that are equally bad, what shows more: not the dense one, and the more
+ * rows were computed in vain. */
+static int shows_more(const struct answer_loss *a, const struct answer_loss *b)
+{
+    if ((a->row == a->dense) != (b->row == b->dense)) return b->row == b->dense;
+    return a->row->recomputed > b->row->recomputed;
+}
+
+static int is_equal(const struct answer_loss *a, const struct answer_loss *b)
+{
+    return !(a->loss < b->loss || a->loss > b->loss || a->row->score < b->row->score ||
+             a->row->score > b->row->score);
+}
+
 /* Into a list that is sorted, with one entry a question. */
 static int insert_loss(const struct answer_set *set, struct answer_loss *out, int n, int cap,
                        struct answer_loss loss)
@@ -170,7 +184,8 @@ static int insert_loss(const struct answer_set *set, struct answer_loss *out, in
     int at = n;
     for (int i = 0; i < n; i++)
         if (same_question(set, out[i].row, loss.row)) {
-            if (!is_worse(&loss, &out[i])) return n;
+            if (is_equal(&loss, &out[i]) ? !shows_more(&loss, &out[i]) : !is_worse(&loss, &out[i]))
+                return n;
             memmove(out + i, out + i + 1, (size_t)(n - i - 1) * sizeof *out);
             at = --n;
             break;

@@ -35,7 +35,8 @@ struct answer_loss {
 };
 
 /* The worst answers, one of a question: those that lost most against dense, then the lowest scores;
- * none that is right. Equal ones by line. */
+ * none that is right. Equal ones by line; of one question's the one that computed most rows, and
+ * the dense one where it is alone. */
 int answers_worst(const struct answer_set *set, struct answer_loss *out, int cap);
 
 #endif

@@ -37,6 +37,18 @@ static int clamp(int value, int low, int high)
     return value < low ? low : value > high ? high : value;
 }
 
+static int scaled(int at, int of, int to)
+{
+    return (int)((int64_t)at * to / of);
+}
+
+struct area area_part(struct area whole, int w, int h, struct area of)
+{
+    int left = scaled(of.x, w, whole.width), right = scaled(of.x + of.width, w, whole.width);
+    int top = scaled(of.y, h, whole.height), bottom = scaled(of.y + of.height, h, whole.height);
+    return (struct area){whole.x + left, whole.y + top, right - left, bottom - top};
+}
+
 static void blend(uint8_t *to, float value, float alpha)
 {
     float mixed = (float)*to * (1 - alpha) + 255.0f * value * alpha;

@@ -17,6 +17,9 @@ struct area { /* of a canvas; what lies outside is not drawn */
     int x, y, width, height;
 };
 
+/* Of an area of w x h units, the units [x, x + width) x [y, y + height). */
+struct area area_part(struct area whole, int w, int h, struct area of);
+
 #define CANVAS_TEXT 14 /* height of a line of text */
 
 vlqa_status canvas_open(struct env *env, int width, int height, struct canvas *out); /* white */

@@ -35,6 +35,12 @@ static void data_facts(struct eval_report *r)
     }
 }
 
+/* What a published number needs, told also where it is missing. */
+static void needed_fact(struct page *p, const char *name, const char *value)
+{
+    page_fact(p, name, *value ? value : "not recorded");
+}
+
 static void facts(struct eval_report *r, const char *const *run, int n)
 {
     const struct answer_facts *f = &r->set.facts;
@@ -42,10 +48,12 @@ static void facts(struct eval_report *r, const char *const *run, int n)
     char text[96];
     page_facts_begin(p);
     data_facts(r);
-    page_fact(p, "command", f->command);
+    needed_fact(p, "command", f->command);
+    needed_fact(p, "commit", f->commit);
     page_fact(p, "version", f->version);
     page_fact(p, "model", f->model);
-    page_fact(p, "machine", f->machine);
+    needed_fact(p, "model digest", f->digest);
+    needed_fact(p, "machine", f->machine);
     for (int i = 0; i < n; i++)
         page_fact(p, i ? "" : "from", run[i]);
     snprintf(text, sizeof text, "vlqa %.60s", vlqa_version());

@@ -70,19 +70,6 @@ static struct area arrange(struct drawing *d)
     return all;
 }
 
-static int scaled(int at, int of, int to)
-{
-    return (int)((int64_t)at * to / of);
-}
-
-/* Of an image with `w` x `h` units, the units [x, x + width) x [y, y + height). */
-static struct area part_of(struct area panel, int w, int h, struct area of)
-{
-    int left = scaled(of.x, w, panel.width), right = scaled(of.x + of.width, w, panel.width);
-    int top = scaled(of.y, h, panel.height), bottom = scaled(of.y + of.height, h, panel.height);
-    return (struct area){panel.x + left, panel.y + top, right - left, bottom - top};
-}
-
 /* ---- an image ---- */
 
 static void draw_rows(struct drawing *d, int image)
@@ -92,7 +79,7 @@ static void draw_rows(struct drawing *d, int image)
     for (int cell = 0; cell < im->grid_h * im->grid_w; cell++) {
         int row = im->first_row + cell;
         struct area unit = {cell % im->grid_w, cell / im->grid_w, 1, 1};
-        struct area at = part_of(d->panel[image], im->grid_w, im->grid_h, unit);
+        struct area at = area_part(d->panel[image], im->grid_w, im->grid_h, unit);
         float t = a->row_score ? level(d, a->row_score[row]) : 0;
         if (t > 0) canvas_fill(&d->canvas, at, heat(t));
         at = (struct area){at.x + 2, at.y + 2, at.width - 4, at.height - 4};
@@ -108,8 +95,8 @@ static void draw_chunks(struct drawing *d)
         if (c->image < 0) continue;
         im = &d->answer->image[c->image];
         canvas_frame(&d->canvas,
-                     part_of(d->panel[c->image], im->grid_w, im->grid_h,
-                             (struct area){c->x, c->y, c->w, c->h}),
+                     area_part(d->panel[c->image], im->grid_w, im->grid_h,
+                               (struct area){c->x, c->y, c->w, c->h}),
                      1, border);
     }
 }
@@ -120,8 +107,8 @@ static void draw_evidence(struct drawing *d)
         const struct vlqa_evidence *e = &d->answer->evidence[i];
         const struct vlqa_placed_image *im = &d->answer->image[e->image];
         canvas_frame(&d->canvas,
-                     part_of(d->panel[e->image], im->width, im->height,
-                             (struct area){e->x, e->y, e->width, e->height}),
+                     area_part(d->panel[e->image], im->width, im->height,
+                               (struct area){e->x, e->y, e->width, e->height}),
                      3, evidence);
     }
 }

@@ -192,7 +192,7 @@ void page_facts_begin(struct page *p)
 void page_fact(struct page *p, const char *name, const char *value)
 {
     if (!value || !*value) return;
-    put_around(p, is_html(p) ? "<dt>" : "- ", name, is_html(p) ? "</dt><dd>" : ": ");
+    put_around(p, is_html(p) ? "<dt>" : "- ", name, is_html(p) ? "</dt><dd>" : *name ? ": " : "");
     put_around(p, "", value, is_html(p) ? "</dd>\n" : "\n");
 }
 

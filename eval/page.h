@@ -32,7 +32,8 @@ void page_section(struct page *p, const char *heading); /* ends the one before *
 void page_subheading(struct page *p, const char *heading);
 void page_paragraph(struct page *p, const char *text);
 void page_facts_begin(struct page *p);
-void page_fact(struct page *p, const char *name, const char *value); /* value NULL: nothing */
+/* name "": one more of the one before; value NULL or "": nothing */
+void page_fact(struct page *p, const char *name, const char *value);
 void page_facts_end(struct page *p);
 
 enum page_cell { PAGE_NAME, PAGE_TEXT, PAGE_NUMBER }; /* of a column; a name heads its row */

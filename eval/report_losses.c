@@ -1,4 +1,5 @@
 /* report_losses.c - a report's sections on time and on the answers that are worst. */
+#include "eval/loss_images.h"
 #include "eval/plot.h"
 #include "eval/report_parts.h"
 
@@ -37,6 +38,17 @@ static int parts_of(const struct answer_sum *s, double part[N_PARTS])
     return sum > 0;
 }
 
+static int any_time(const struct eval_report *r, int way, int of)
+{
+    for (int w = way; w < r->set.n_ways; w++) {
+        double part[N_PARTS];
+        if (answers_same_data(&r->set.way[w], &r->set.way[way]) && parts_of(&r->sum[w], part) &&
+            part[of] > 0)
+            return 1;
+    }
+    return 0;
+}
+
 static void time_plot(struct eval_report *r, int way)
 {
     static const int order[] = {ANSWER_VISION, ANSWER_CHUNKS, ANSWER_ASSEMBLE, ANSWER_SCORE,
@@ -44,20 +56,22 @@ static void time_plot(struct eval_report *r, int way)
     static double value[MAX_BARS * N_PARTS];
     static char name[MAX_BARS][96];
     const char *row[MAX_BARS], *part[N_PARTS];
-    int colour[N_PARTS];
+    int colour[N_PARTS], of[N_PARTS];
     struct plot_bars b = {
-        "time of a question", "milliseconds a question, mean", row, part, 0, 7, value, colour, 1,
+        "time of a question", "milliseconds a question, mean", row, part, 0, 0, value, colour, 1,
         (double)NAN};
     for (int i = 0; i < 7; i++) {
-        part[i] = part_names[order[i]];
-        colour[i] = 1 + i;
+        if (!any_time(r, way, order[i])) continue;
+        part[b.parts] = part_names[order[i]];
+        colour[b.parts] = 1 + i;
+        of[b.parts++] = order[i];
     }
     for (int w = way; w < r->set.n_ways && b.rows < MAX_BARS; w++) {
         const struct answer_way *at = &r->set.way[w];
         double parts[N_PARTS];
         if (!answers_same_data(at, &r->set.way[way]) || !parts_of(&r->sum[w], parts)) continue;
-        for (int i = 0; i < 7; i++)
-            value[b.rows * 7 + i] = parts[order[i]];
+        for (int i = 0; i < b.parts; i++)
+            value[b.rows * b.parts + i] = parts[of[i]];
         snprintf(name[b.rows], sizeof *name, "%.50s%s%.30s", report_method(at),
                  at->is_off ? "" : ", ", at->is_off ? "" : report_chunk(at));
         row[b.rows] = name[b.rows];
@@ -110,10 +124,13 @@ void report_times(struct eval_report *r)
         if (!measured) continue;
         if (!any++) {
             page_section(&r->page, "Time");
-            page_paragraph(&r->page, "Milliseconds a question, means over all of them. Prefill "
-                                     "contains the parts of chunks, scoring and repair.");
+            page_paragraph(&r->page,
+                           "Milliseconds a question, means over all of them. Prefill contains the "
+                           "parts of chunks, assembling, scoring and repair. Where the tower's "
+                           "output and chunks are kept, they take time in the first method that "
+                           "needs them.");
         }
-        page_subheading(&r->page, report_data(&r->set.way[i]));
+        report_heading(r, i);
         time_plot(r, i);
         time_table(r, i);
     }
@@ -142,20 +159,25 @@ static void loss_facts(struct eval_report *r, const struct answer_loss *loss)
     page_fact(p, "score", text);
     snprintf(text, sizeof text, "%.100s, %.100s", report_method(way), report_chunk(way));
     page_fact(p, "answered by", text);
+    if (!isnan(row->total) && !isnan(row->recomputed)) {
+        snprintf(text, sizeof text, "%.0f of %.0f rows computed", row->recomputed, row->total);
+        page_fact(p, "work", text);
+    }
     page_fact(p, "category", row->category);
     snprintf(text, sizeof text, "%.200s, line %d", row->path, row->line);
     page_fact(p, "from", text);
     page_facts_end(p);
 }
 
-static void loss(struct eval_report *r, const struct answer_loss *at)
+static void loss(struct eval_report *r, const struct answer_loss *at,
+                 const struct loss_images *images)
 {
     struct page *p = &r->page;
     char heading[256];
     snprintf(heading, sizeof heading, "%.100s: %.140s", report_data(&r->set.way[at->row->way]),
              at->row->id);
     if (p->form == PAGE_HTML) page_raw(p, "<article>\n");
-    thumbnail(&r->thumbnails, p, at->row->image, at->row->path);
+    if (p->form == PAGE_HTML) loss_images_put(p, images);
     if (p->form == PAGE_HTML) page_raw(p, "<div>\n");
     page_subheading(p, heading);
     loss_facts(r, at);
@@ -164,12 +186,18 @@ static void loss(struct eval_report *r, const struct answer_loss *at)
 
 void report_losses(struct eval_report *r)
 {
+    static struct loss_images images[WORST];
     struct answer_loss worst[WORST];
     int n = answers_worst(&r->set, worst, WORST);
     if (!n) return;
     page_section(&r->page, "Worst answers");
     page_paragraph(&r->page, "One answer of a question: those that lost most against full prefill, "
                              "then those with the lowest score.");
+    if (r->page.form == PAGE_HTML) {
+        page_paragraph(&r->page, "Red over an image: rows that were computed again.");
+        loss_images_find(&r->thumbnails, worst, n, images);
+    }
     for (int i = 0; i < n; i++)
-        loss(r, &worst[i]);
+        loss(r, &worst[i], &images[i]);
+    loss_images_free(images, n);
 }

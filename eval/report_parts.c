@@ -92,6 +92,14 @@ int report_is_first(const struct answer_set *set, int way)
     return 1;
 }
 
+void report_heading(struct eval_report *r, int way)
+{
+    int others = 0;
+    for (int i = 0; i < r->set.n_ways; i++)
+        others |= !answers_same_data(&r->set.way[i], &r->set.way[way]);
+    if (others) page_subheading(&r->page, report_data(&r->set.way[way]));
+}
+
 /* ---- methods x chunkings ---- */
 
 static int same_method(const struct answer_way *a, const struct answer_way *b)
@@ -136,13 +144,12 @@ static void sort_chunks(const struct answer_set *set, int *way, int n)
         }
 }
 
-static int find_cell(const struct answer_set *set, const struct answer_way *method,
-                     const struct answer_way *chunk)
+static int find_cell(const struct answer_set *set, const struct answer_way *data,
+                     const struct answer_way *method, const struct answer_way *chunk)
 {
     for (int i = 0; i < set->n_ways; i++) {
         const struct answer_way *w = &set->way[i];
-        if (answers_same_data(w, method) && same_method(w, method) && same_chunk(w, chunk))
-            return i;
+        if (answers_same_data(w, data) && same_method(w, method) && same_chunk(w, chunk)) return i;
     }
     return -1;
 }
@@ -170,7 +177,7 @@ static void score_table(struct eval_report *r, int way)
         head[i + 1] = report_chunk(&set->way[chunk[i]]);
         kind[i + 1] = PAGE_NUMBER;
     }
-    page_subheading(&r->page, report_data(&set->way[way]));
+    report_heading(r, way);
     page_table_begin(&r->page, NULL, head, kind, columns + 1);
     for (int off = 1; off >= 0; off--) /* full prefill first */
         for (int i = 0; i < rows; i++) {
@@ -179,9 +186,52 @@ static void score_table(struct eval_report *r, int way)
             page_row_begin(&r->page);
             page_cell(&r->page, PAGE_NAME, report_method(m), NULL, 0);
             for (int k = 0; k < columns; k++)
-                score_cell(r, find_cell(set, m, &set->way[chunk[k]]));
+                score_cell(r, find_cell(set, m, m, &set->way[chunk[k]]));
             page_row_end(&r->page);
         }
+    page_table_end(&r->page);
+}
+
+/* Every chunking and method once, whatever the data set, by chunking: full prefill stands first. */
+static int all_rows(const struct answer_set *set, int out[ANSWER_MAX_WAYS])
+{
+    int n = 0;
+    for (int i = 0; i < set->n_ways; i++) {
+        int seen = 0;
+        for (int k = 0; k < n; k++)
+            seen |= same_method(&set->way[i], &set->way[out[k]]) &&
+                    same_chunk(&set->way[i], &set->way[out[k]]);
+        if (!seen) out[n++] = i;
+    }
+    sort_chunks(set, out, n);
+    return n;
+}
+
+/* Chunkings and methods below each other, data sets side by side, as the papers have them. */
+static void overview(struct eval_report *r)
+{
+    const struct answer_set *set = &r->set;
+    int row[ANSWER_MAX_WAYS], data[MAX_COLUMNS], rows = all_rows(set, row), columns = 0;
+    const char *head[MAX_COLUMNS + 2] = {"chunks", "method"};
+    enum page_cell kind[MAX_COLUMNS + 2] = {PAGE_TEXT, PAGE_NAME};
+    for (int i = 0; i < set->n_ways && columns < MAX_COLUMNS; i++)
+        if (report_is_first(set, i)) data[columns++] = i;
+    if (columns < 2) return;
+    for (int i = 0; i < columns; i++) {
+        head[i + 2] = report_data(&set->way[data[i]]);
+        kind[i + 2] = PAGE_NUMBER;
+    }
+    page_subheading(&r->page, "All data sets");
+    page_table_begin(&r->page, NULL, head, kind, columns + 2);
+    for (int i = 0; i < rows; i++) {
+        const struct answer_way *w = &set->way[row[i]];
+        page_row_begin(&r->page);
+        page_cell(&r->page, PAGE_TEXT, report_chunk(w), NULL, 0);
+        page_cell(&r->page, PAGE_NAME, report_method(w), NULL, 0);
+        for (int k = 0; k < columns; k++)
+            score_cell(r, find_cell(set, &set->way[data[k]], w, w));
+        page_row_end(&r->page);
+    }
     page_table_end(&r->page);
 }
 
@@ -194,6 +244,7 @@ void report_scores(struct eval_report *r)
         "interval (paired bootstrap over questions). k: an image is cut into k \xc3\x97 k "
         "cells, 0: not cut. Faint or slanted numbers differ from full prefill by no more than "
         "noise.");
+    overview(r);
     for (int i = 0; i < r->set.n_ways; i++)
         if (report_is_first(&r->set, i)) score_table(r, i);
 }
@@ -361,7 +412,7 @@ void report_work(struct eval_report *r)
     page_section(&r->page, "Quality against work");
     for (int i = 0; i < r->set.n_ways; i++) {
         if (!report_is_first(&r->set, i)) continue;
-        page_subheading(&r->page, report_data(&r->set.way[i]));
+        report_heading(r, i);
         work_plots(r, i);
         work_table(r, i);
     }
@@ -379,20 +430,30 @@ static int ways_of(const struct answer_set *set, int way, int *out, int cap)
     return n;
 }
 
-static const char *way_name(const struct answer_way *way)
+/* "infoflow 15 %, k = 2", which is not to be broken within "15 %" and "k = 2". */
+static void way_name(const struct answer_way *way, char out[96])
 {
-    char *out = next_text();
-    if (way->is_off && !*way->chunk) return "full prefill";
-    snprintf(out, 96, "%.60s, %.30s", report_method(way), report_chunk(way));
-    return out;
+    char plain[96];
+    size_t used = 0;
+    snprintf(plain, sizeof plain, "%.40s%s%.30s", report_method(way),
+             way->is_off && !*way->chunk ? "" : ", ",
+             way->is_off && !*way->chunk ? "" : report_chunk(way));
+    for (const char *at = plain; *at && used < 93; at++)
+        if (*at == ' ' && at > plain && (at[1] == '%' || at[1] == '=' || at[-1] == '='))
+            used += (size_t)snprintf(out + used, 96 - used, "\xc2\xa0");
+        else
+            out[used++] = *at;
+    out[used] = 0;
 }
 
-static void category_bars(struct eval_report *r, const int *way, int ways,
+static void category_bars(struct eval_report *r, const char *chunk, const int *way, int ways,
                           const char *const *category, int n)
 {
     static double value[MAX_CATEGORIES * MAX_BARS];
+    static char name[MAX_BARS][96];
+    char caption[96];
     const char *part[MAX_BARS];
-    int colour[MAX_BARS], ignored;
+    int colour[MAX_BARS], ignored, any = 0;
     struct plot_bars b = {"score of each category",
                           "score \xc3\x97 100",
                           category,
@@ -402,46 +463,74 @@ static void category_bars(struct eval_report *r, const int *way, int ways,
                           value,
                           colour,
                           0,
-                          100};
+                          (double)NAN};
     b.parts = ways < MAX_BARS ? ways : MAX_BARS;
     for (int k = 0; k < b.parts; k++) {
-        part[k] = way_name(&r->set.way[way[k]]);
+        way_name(&r->set.way[way[k]], name[k]);
+        part[k] = name[k];
         colour[k] = r->set.way[way[k]].is_off ? 0 : k;
-        for (int i = 0; i < n; i++)
-            value[i * b.parts + k] =
-                100 * answers_category_mean(&r->set, way[k], category[i], &ignored);
+        for (int i = 0; i < n; i++) {
+            double mean = answers_category_mean(&r->set, way[k], category[i], &ignored);
+            value[i * b.parts + k] = 100 * mean;
+            any |= mean > 0;
+        }
     }
-    page_figure_begin(&r->page, ways > MAX_BARS ? "Scores of the first six ways." : "Scores.");
+    if (!any) return; /* bars of no length */
+    snprintf(caption, sizeof caption, "%.60s%s.", chunk, ways > MAX_BARS ? ", the first six" : "");
+    page_figure_begin(&r->page, caption);
     plot_bars(&r->page, &b);
     page_figure_end(&r->page);
 }
 
-/* "NAME (N)": of the questions of the way that comes first. */
-static void category_head(const struct eval_report *r, int way, const char *category, char out[96])
+/* A drawing for each chunking, all with the dense one. */
+static void category_plots(struct eval_report *r, int first, const char *const *category, int n)
 {
+    const struct answer_set *set = &r->set;
+    int chunk[MAX_COLUMNS], chunks = distinct(set, first, same_chunk, chunk, MAX_COLUMNS);
+    int way[ANSWER_MAX_WAYS], base = answers_base(set, first);
+    sort_chunks(set, chunk, chunks);
+    for (int c = 0; c < chunks; c++) {
+        int ways = 0, own = 0;
+        if (base >= 0) way[ways++] = base;
+        for (int i = first; i < set->n_ways; i++) {
+            if (i == base || !answers_same_data(&set->way[i], &set->way[first]) ||
+                !same_chunk(&set->way[i], &set->way[chunk[c]]))
+                continue;
+            way[ways++] = i;
+            own++;
+        }
+        if (own || chunks == 1)
+            category_bars(r, report_chunk(&set->way[chunk[c]]), way, ways, category, n);
+    }
+}
+
+/* "NAME (N)": of the questions of the way that comes first. */
+static const char *category_head(const struct eval_report *r, int way, const char *category)
+{
+    char *out = next_text();
     int questions;
     (void)answers_category_mean(&r->set, way, category, &questions);
     snprintf(out, 96, "%.70s (%d)", category, questions);
+    return out;
 }
 
 static void category_table(struct eval_report *r, const int *way, int ways,
                            const char *const *category, int n)
 {
-    static char name[MAX_CATEGORIES][96];
-    const char *head[MAX_CATEGORIES + 2] = {"method", "chunks"};
-    enum page_cell kind[MAX_CATEGORIES + 2] = {PAGE_NAME, PAGE_TEXT};
+    static char name[ANSWER_MAX_WAYS][96];
+    const char *head[ANSWER_MAX_WAYS + 1] = {"category (questions)"};
+    enum page_cell kind[ANSWER_MAX_WAYS + 1] = {PAGE_NAME};
     int ignored;
-    for (int i = 0; i < n; i++) {
-        category_head(r, way[0], category[i], name[i]);
-        head[i + 2] = name[i];
-        kind[i + 2] = PAGE_NUMBER;
-    }
-    page_table_begin(&r->page, NULL, head, kind, n + 2);
     for (int k = 0; k < ways; k++) {
+        way_name(&r->set.way[way[k]], name[k]);
+        head[k + 1] = name[k];
+        kind[k + 1] = PAGE_NUMBER;
+    }
+    page_table_begin(&r->page, NULL, head, kind, ways + 1);
+    for (int i = 0; i < n; i++) {
         page_row_begin(&r->page);
-        page_cell(&r->page, PAGE_NAME, report_method(&r->set.way[way[k]]), NULL, 0);
-        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.way[way[k]]), NULL, 0);
-        for (int i = 0; i < n; i++)
+        page_cell(&r->page, PAGE_NAME, category_head(r, way[0], category[i]), NULL, 0);
+        for (int k = 0; k < ways; k++)
             page_cell(&r->page, PAGE_NUMBER,
                       report_score(answers_category_mean(&r->set, way[k], category[i], &ignored)),
                       NULL, 0);
@@ -455,12 +544,11 @@ void report_categories(struct eval_report *r)
     const char *category[MAX_CATEGORIES];
     int way[ANSWER_MAX_WAYS], any = 0;
     for (int i = 0; i < r->set.n_ways; i++) {
-        int n = answers_categories(&r->set, i, category, MAX_CATEGORIES), ways;
+        int n = answers_categories(&r->set, i, category, MAX_CATEGORIES);
         if (!n || !report_is_first(&r->set, i)) continue;
         if (!any++) page_section(&r->page, "Categories");
-        ways = ways_of(&r->set, i, way, ANSWER_MAX_WAYS);
-        page_subheading(&r->page, report_data(&r->set.way[i]));
-        if (n > 1) category_bars(r, way, ways, category, n);
-        category_table(r, way, ways, category, n);
+        report_heading(r, i);
+        if (n > 1) category_plots(r, i, category, n);
+        category_table(r, way, ways_of(&r->set, i, way, ANSWER_MAX_WAYS), category, n);
     }
 }

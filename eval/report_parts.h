@@ -24,6 +24,9 @@ const char *report_data(const struct answer_way *way);
 /* Whether this way is the first of its data set: to go through data sets. */
 int report_is_first(const struct answer_set *set, int way);
 
+/* The name of the data set of a way, where there are several. */
+void report_heading(struct eval_report *r, int way);
+
 void report_scores(struct eval_report *r); /* methods x chunkings, as published tables are */
 void report_work(struct eval_report *r);   /* quality against work */
 void report_categories(struct eval_report *r);

@@ -1,6 +1,7 @@
 /* run_rows.c - answers to lines and sums, and lines back to sums. */
 #include "base/heap.h"
 #include "eval/dataset_list.h"
+#include "eval/repaired.h"
 #include "eval/runner.h"
 
 #include <math.h>
@@ -71,6 +72,7 @@ char *runner_line(const struct runner *r, const struct arm *arm, const struct vl
         dataset_report_images(&out, r->item);
         report_cost(&out, answer);
         if (!isnan(r->kl)) report_number(&out, "kl", r->kl);
+        repaired_report(&out, answer);
         report_digests(&out, r);
     }
     return report_end(&out);

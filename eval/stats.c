@@ -130,6 +130,7 @@ struct stats_pair stats_compare(const double *a, const double *b, int n, uint64_
         out.only_b += b[i] >= 0.5 && a[i] < 0.5;
         out.is_binary &= is_binary(a[i]) && is_binary(b[i]);
     }
+    if (n > 1) qsort(difference, (size_t)n, sizeof *difference, ascending);
     out.difference = stats_ratio(difference, NULL, n, seed, work);
     out.p = stats_mcnemar(out.only_a, out.only_b);
     out.is_noise =

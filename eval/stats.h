@@ -40,7 +40,8 @@ struct stats_pair {
     int is_binary;                    /* all scores are 0 or 1: what the test is made for */
     int is_noise; /* the interval holds 0, or binary scores have p >= 0.05: no better, no worse */
 };
-/* work [STATS_RESAMPLES + n] */
+/* The order of the questions changes nothing: whoever compares two runs with one seed prints one
+ * interval and one verdict. work [STATS_RESAMPLES + n] */
 struct stats_pair stats_compare(const double *a, const double *b, int n, uint64_t seed,
                                 double *work);
 

@@ -9,11 +9,13 @@
 #include <string.h>
 
 enum {
-    SIDE = 352, /* the longest, in pixels: twice what it takes on the page */
+    SIDE = 480, /* the longest, in pixels: twice what it takes on the page */
     ROWS = 64   /* of the session, which is asked nothing */
 };
 
 #define MAX_BYTES ((size_t)128 << 20)
+
+static const struct colour again = {0.95f, 0.3f, 0.1f, 0.4f}; /* rows computed again */
 
 /* Decoding needs a session, whatever its model: the smallest, of random weights, is always there.
  */
@@ -42,8 +44,7 @@ void thumbnails_close(struct thumbnails *t)
     vlqa_engine_close(t->engine);
 }
 
-/* Where the file is; 0: nowhere. */
-static int find_file(const char *path, const char *of, char *out, size_t cap)
+int thumbnail_find(const char *path, const char *of, char *out, size_t cap)
 {
     const char *slash = strrchr(of, '/');
     int bytes = snprintf(out, cap, "%s", path);
@@ -66,51 +67,65 @@ static vlqa_status shrink(struct env *env, const struct vlqa_pixels *image, stru
     return VLQA_OK;
 }
 
-static vlqa_status make(struct thumbnails *t, const char *path, uint8_t **png, size_t *bytes)
+static void draw_rows(struct canvas *c, const struct repaired *r)
+{
+    struct area all = {.width = c->width, .height = c->height};
+    for (int y = 0; y * r->side < r->h; y++)
+        for (int x = 0; x * r->side < r->w; x++) {
+            struct area square = {x * r->side, y * r->side, r->side, r->side};
+            if (square.x + square.width > r->w) square.width = r->w - square.x;
+            if (square.y + square.height > r->h) square.height = r->h - square.y;
+            if (repaired_at(r, y, x)) canvas_fill(c, area_part(all, r->w, r->h, square), again);
+        }
+}
+
+void thumbnail_make(struct thumbnails *t, const void *data, size_t bytes, const char *name,
+                    const struct repaired *rows, struct thumbnail *out)
 {
     struct env *env = &t->cli->env;
     struct vlqa_pixels pixels = {.rgb = NULL};
     struct canvas canvas = {.rgb = NULL};
-    size_t file_bytes;
-    void *file = NULL;
     vlqa_status status;
-    TRY(file_read(env, path, MAX_BYTES, &file, &file_bytes));
-    status = vlqa_decode_image(t->session, file, file_bytes, path, &pixels);
-    heap_free(file);
+    *out = (struct thumbnail){.missing = "the image cannot be shown"};
+    if (!open_decoder(t)) return;
+    status = vlqa_decode_image(t->session, data, bytes, name, &pixels);
     if (status == VLQA_OK) status = shrink(env, &pixels, &canvas);
     vlqa_free_pixels(&pixels);
-    if (status == VLQA_OK) status = canvas_png(env, &canvas, png, bytes);
+    if (status == VLQA_OK && rows) draw_rows(&canvas, rows);
+    if (status == VLQA_OK) status = canvas_png(env, &canvas, &out->png, &out->bytes);
+    if (status == VLQA_OK) out->missing = NULL;
     canvas_free(&canvas);
-    return status;
 }
 
-static void placeholder(struct page *p, const char *what)
-{
-    page_raw(p, "<div class=\"none\">%s</div>\n", what);
-}
-
-void thumbnail(struct thumbnails *t, struct page *p, const char *path, const char *of)
+void thumbnail_file(struct thumbnails *t, const char *path, const char *of,
+                    const struct repaired *rows, struct thumbnail *out)
 {
     char found[4200];
-    uint8_t *png = NULL;
     size_t bytes;
-    if (p->form != PAGE_HTML) return;
-    if (!*path) {
-        placeholder(p, "no image is named");
-        return;
-    }
-    if (!find_file(path, of, found, sizeof found)) {
-        placeholder(p, "the image is not there");
-        return;
-    }
-    if (!open_decoder(t) || make(t, found, &png, &bytes) != VLQA_OK) {
-        placeholder(p, "the image cannot be shown");
+    void *file;
+    *out = (struct thumbnail){.missing = "the image is not there"};
+    if (!thumbnail_find(path, of, found, sizeof found)) return;
+    out->missing = "the image cannot be shown";
+    if (file_read(&t->cli->env, found, MAX_BYTES, &file, &bytes) != VLQA_OK) return;
+    thumbnail_make(t, file, bytes, path, rows, out);
+    heap_free(file);
+}
+
+void thumbnail_put(struct page *p, const struct thumbnail *picture, const char *alt)
+{
+    if (!picture->png) {
+        page_raw(p, "<div class=\"none\">%s</div>\n", picture->missing);
         return;
     }
     page_raw(p, "<img alt=\"");
-    page_text(p, path);
+    page_text(p, alt);
     page_raw(p, "\" src=\"data:image/png;base64,");
-    page_base64(p, png, bytes);
+    page_base64(p, picture->png, picture->bytes);
     page_raw(p, "\"/>\n");
-    heap_free(png);
+}
+
+void thumbnail_free(struct thumbnail *picture)
+{
+    heap_free(picture->png);
+    picture->png = NULL;
 }

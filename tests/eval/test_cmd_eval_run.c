@@ -39,8 +39,8 @@ static void put_questions(const char *path, int n)
     put_file(path, rows, (size_t)(at - rows));
 }
 
-/* With this script every fourth answer is wrong. */
-#define BLUE "answer=bl|ue\n"
+/* With this script every fourth answer is wrong, and one row of the image repaired. */
+#define BLUE "answer=bl|ue\nreuse=1\n"
 /* And methods other than full say log((e + 3) / 4) - 1 / 4 of its first token. */
 #define DRIFTED BLUE "drift=1\n"
 
@@ -104,6 +104,24 @@ TEST(full_comes_first_and_the_others_tell_how_far_from_it_they_are)
     CHECK_HAS(r->out, "      31.0    0.107  +0.00 [");
     r = run_script(DRIFTED, ARGS(EVAL, "q.jsonl", "--methods", "none", "--chunk", "grid:2"));
     CHECK(!strstr(r->out, "KL"));
+}
+
+TEST(repaired_rows_are_kept_and_stay_with_new_grades)
+{
+    struct run *r;
+    put_questions("q.jsonl", 1);
+    unlink("run.jsonl");
+    run_script("answer=blue\n",
+               ARGS(EVAL, "q.jsonl", "--methods", "epic:0.2", "--out", "run.jsonl", "--no-cache"));
+    get_file("run.jsonl", first, sizeof first);
+    CHECK(!strstr(first, "\"repaired\""));
+    unlink("run.jsonl");
+    fake(ARGS(EVAL, "q.jsonl", "--methods", "epic:0.2", "--out", "run.jsonl", "--no-cache"));
+    get_file("run.jsonl", first, sizeof first);
+    CHECK_HAS(first, "\"tokens\":2,\"repaired\":[\"1x2:4\"],\"digests\":");
+    r = fake(ARGS(EVAL, "--regrade", "run.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "\"repaired\":[\"1x2:4\"], \"digests\":");
 }
 
 TEST(a_finished_run_asks_nothing_and_says_the_same)
@@ -180,6 +198,8 @@ TEST(fifty_kills_leave_the_file_of_an_undisturbed_run)
         CHECK(now >= had);
         moved += now > had && now < bytes;
         had = now;
+        while (had && second[had - 1] != '\n') /* a line that was cut short goes */
+            had--;
         if (now == bytes) had = (size_t)unlink("run.jsonl"); /* once more */
     }
     CHECK(moved >= 5);
@@ -360,6 +380,61 @@ TEST(what_is_kept_can_be_regraded_and_compared)
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->err, "\"rows\":8,");
     CHECK_HAS(r->err, "0 of 8 rows that had a score have another now");
+}
+
+/* Makes every n-th right answer of an arm wrong, in the file that is in `first`. */
+static void spoil(const char *arm, int n)
+{
+    static const char right[] = "\"prediction\":\"blue\",\"score\":1";
+    char *at = first;
+    for (int i = 1; (at = strstr(at, arm)); i++) {
+        char *end = strchr(at, '\n'), *found = strstr(at, right);
+        if (found && found < end && i % n == 0)
+            memcpy(found, "\"prediction\":\"bluX\",\"score\":0", strlen(right));
+        at = end;
+    }
+}
+
+/* "  -10.00 [-20.00, -2.50]" of the table that a run ends with as a report has it. */
+static void check_same(const char *table, const char *arm)
+{
+    const char *at = strstr(table, arm), *end = at ? strchr(at, ']') : NULL;
+    char expected[200], *to = expected;
+    REQUIRE(end);
+    for (at = strchr(at, '[') - 1; at[-1] != ' ';)
+        at--;
+    to += sprintf(to, " (");
+    for (; at <= end; at++)
+        if (strncmp(at, "+0.00", 5) == 0)
+            continue;
+        else if (*at == '-')
+            to += sprintf(to, "\xe2\x88\x92");
+        else
+            to += sprintf(to, *at == '[' || *at == ']' ? "\\%c" : "%c", *at);
+    sprintf(to, ")%s |", strncmp(end, "] noise", 7) == 0 ? "_" : "");
+    CHECK_HAS(second, expected);
+}
+
+TEST(a_report_has_the_intervals_of_the_table)
+{
+    struct run *r;
+    put_questions("q.jsonl", 200);
+    unlink("run.jsonl");
+    fake(ARGS(EVAL, "q.jsonl", FOUR, "--out", "run.jsonl", "--no-cache"));
+    get_file("run.jsonl", first, sizeof first);
+    spoil("\"method\":\"none\",\"chunk\":\"grid:2\"", 5);
+    spoil("\"method\":\"none\",\"chunk\":\"strips:3\"", 3);
+    spoil("\"method\":\"epic\",\"chunk\":\"grid:2\"", 31);
+    put_text("run.jsonl", first);
+    r = fake(ARGS("eval", "--report", "run.md", "run.jsonl"));
+    CHECK_STR(r->err, "");
+    CHECK_EQ(r->code, 0);
+    REQUIRE(get_file("run.md", second, sizeof second));
+    r = fake(ARGS(EVAL, "q.jsonl", FOUR, "--out", "run.jsonl", "--no-cache"));
+    CHECK_EQ(r->code, 0);
+    check_same(r->out, "\nnone                     grid:2 ");
+    check_same(r->out, "\nnone                     strips:3 ");
+    check_same(r->out, "\nepic:0.2                 grid:2 ");
 }
 
 static void check_wrong(int code, const char *part, const char *const *args)

@@ -1,9 +1,15 @@
 /* test_eval_report.c - reports of run files: numbers by hand, hostile texts, what is missing. */
+#include "eval/base64.h"
 #include "tests/check.h"
 #include "tests/eval/run_cli.h"
 #include "tests/eval/tags.h"
+#include "vision/image.h"
+
+#include <sys/stat.h>
 
 static char page[1 << 19];
+
+static char calls[8192]; /* what the fake was told by the last report */
 
 /* A report of run.jsonl, or of these files; its text. */
 static const char *report(const char *to, const char *const *args)
@@ -18,6 +24,7 @@ static const char *report(const char *to, const char *const *args)
     all[n] = NULL;
     r = run_cli((struct setup){.input = NULL}, all);
     CHECK_EQ(r->code, 0);
+    memcpy(calls, r->calls, sizeof calls);
     CHECK(get_file(to, page, sizeof page) < sizeof page - 1);
     if (strstr(to, ".html")) {
         const char *wrong = tags_wrong(page);
@@ -25,6 +32,14 @@ static const char *report(const char *to, const char *const *args)
         if (wrong) CHECK_STR(wrong, "");
     }
     return page;
+}
+
+static int count(const char *part)
+{
+    int n = 0;
+    for (const char *at = page; (at = strstr(at, part)); at += strlen(part))
+        n++;
+    return n;
 }
 
 static const char *html(const char *rows)
@@ -79,11 +94,16 @@ TEST(numbers_are_those_computed_by_hand)
     CHECK_HAS(page, "<bdi>10.0 %</bdi>"); /* 20 of 200 rows */
     CHECK_HAS(page, "<bdi>25.0 %</bdi>");
     /* c0 has the ids 1, 3, 5, 7, 9: dense 4 of 5 right, none 1 of 5 */
-    CHECK_HAS(page, "<th scope=\"col\" class=\"n\">c0 (5)</th>");
+    CHECK_HAS(page, "<th scope=\"col\">category (questions)</th><th scope=\"col\" class=\"n\">full "
+                    "prefill</th><th scope=\"col\" class=\"n\">none, k\xc2\xa0=\xc2\xa0"
+                    "2</th><th scope=\"col\" class=\"n\">infoflow "
+                    "15\xc2\xa0%, k\xc2\xa0=\xc2\xa0"
+                    "4</th>");
     CHECK_HAS(page,
-              "<bdi>k = 0</bdi></td><td class=\"n\"><bdi>80.00</bdi></td><td class=\"n\"><bdi>"
-              "80.00</bdi></td></tr>\n<tr><th scope=\"row\"><bdi>none</bdi></th><td><bdi>k = 2"
-              "</bdi></td><td class=\"n\"><bdi>20.00</bdi></td>");
+              "<bdi>c0 (5)</bdi></th><td class=\"n\"><bdi>80.00</bdi></td><td class=\"n\"><bdi>"
+              "20.00</bdi></td><td class=\"n\"><bdi>80.00</bdi></td></tr>");
+    CHECK_EQ(count("aria-label=\"score of each category\""), 2); /* k = 2 and k = 4 */
+    CHECK(!strstr(page, ">assemble</text>") && strstr(page, ">score</text>"));
     CHECK_HAS(page, "<title>score: 4.0</title>");
     CHECK_HAS(page, "<title>prefill: 8.0</title>"); /* 12 without the 4 of scoring */
     CHECK_HAS(page, "<h2>Worst answers</h2>");
@@ -102,6 +122,47 @@ TEST(the_worst_are_those_that_lost_most_once_a_question)
     CHECK(at && strstr(at, "<h3>D: 8</h3>") && strstr(at, "<h3>D: 9</h3>"));
     CHECK(strstr(strstr(page, "<h3>D: 9</h3>"), "<h3>D: 8</h3>") == NULL);
     CHECK(strstr(page, "<h3>D: 1</h3>") == NULL);
+    /* 9 and 10 are wrong by all three: told of the one that computed most, and not the dense one */
+    CHECK_HAS(strstr(page, "<h3>D: 9</h3>"), "<dt>answered by</dt><dd>infoflow 15 %, k = 4</dd>\n"
+                                             "<dt>work</dt><dd>50 of 200 rows computed</dd>");
+}
+
+/* none, ours, CacheBlend and EPIC at k = 0, 2 and 4, of two data sets that have their methods in
+ * different orders. */
+TEST(the_published_table_comes_out)
+{
+    static const char *const methods[] = {"none", "infoflow", "cacheblend", "epic"};
+    static char rows[1 << 16];
+    rows[0] = 0;
+    for (int data = 0; data < 2; data++)
+        for (int i = -1; i < 8; i++) {
+            int at = data ? 7 - i : i;
+            char members[256];
+            if (i < 0)
+                sprintf(members, "\"dataset\": \"D%d\", \"method\": \"full\"", data);
+            else
+                sprintf(members,
+                        "\"dataset\": \"D%d\", \"method\": \"%s\", \"chunk\": \"grid:%d\"%s", data,
+                        methods[at / 2], at % 2 ? 2 : 4, at / 2 ? ", \"ratio\": 0.15" : "");
+            add_way(rows, members, i < 0 ? "1111" : at == 3 + data ? "1110" : "1111");
+        }
+    put_file("run.jsonl", rows, strlen(rows));
+    report("out.md", ARGS("run.jsonl"));
+    for (char *at = page; (at = strstr(at, " (0.00 \\[0.00, 0.00\\])"));)
+        memmove(at, at + 22, strlen(at + 22) + 1);
+    CHECK_HAS(page, "### All data sets\n\n| chunks | method | D0 | D1 |\n"
+                    "| --- | --- | ---: | ---: |\n"
+                    "| k = 0 | full prefill | 100.00 | 100.00 |\n"
+                    "| k = 2 | none | _100.00_ | _100.00_ |\n"
+                    "| k = 2 | infoflow 15 % | _75.00 (");
+    CHECK_HAS(page, ")_ | _100.00_ |\n| k = 2 | cacheblend 15 % | _100.00_ | _100.00_ |\n"
+                    "| k = 2 | epic 15 % | _100.00_ | _100.00_ |\n"
+                    "| k = 4 | none | _100.00_ | _100.00_ |\n"
+                    "| k = 4 | infoflow 15 % | _100.00_ | _100.00_ |\n"
+                    "| k = 4 | cacheblend 15 % | _100.00_ | _75.00 (");
+    CHECK_HAS(page, ")_ |\n| k = 4 | epic 15 % | _100.00_ | _100.00_ |\n\n");
+    CHECK_HAS(page, "- data: D0: 4 questions\n- D1: 4 questions\n");
+    CHECK_HAS(page, "### D1\n\n| method | k = 0 | k = 2 | k = 4 |\n");
 }
 
 TEST(the_same_in_markdown_and_as_a_curve)
@@ -237,6 +298,129 @@ TEST(images_are_small_pictures_or_placeholders)
     CHECK_HAS(page, "<img alt=\"a.png\" src=\"data:image/png;base64,iVBORw0KGgo");
     CHECK_HAS(page, "the image is not there");
     CHECK_HAS(page, "no image is named");
+    html("{\"id\": 1, \"score\": 0, \"images\": [\"a.png\", \"b.png\", \"a.png\", \"a.png\", "
+         "\"a.png\", "
+         "\"a.png\"]}\n");
+    CHECK_EQ(count("<img alt=\"a.png\""), 3);
+    CHECK_EQ(count("the image is not there"), 1);
+    CHECK_HAS(page, "<small>and 2 more images</small>");
+}
+
+/* The n-th picture of the page, of 20 x 10 pixels as the fake decodes all; pixel (x, y). */
+static const uint8_t *pixel_of(int n, int x, int y)
+{
+    static const struct image_limits limits = {10000, VLQA_IMAGE_HF};
+    static uint8_t png[4096];
+    static struct image image;
+    struct env env = {0};
+    const char *at = page;
+    size_t chars, bytes, bad;
+    for (; n >= 0 && at; n--) {
+        at = strstr(at, ";base64,");
+        at = at ? at + 8 : NULL;
+    }
+    if (!at) return NULL;
+    image_free(&image);
+    chars = strcspn(at, "\"");
+    if (base64_bytes(chars) > sizeof png || !base64_decode(at, chars, png, &bytes, &bad) ||
+        image_decode(&env, png, bytes, "page", &limits, &image) != VLQA_OK || image.width != 20 ||
+        image.height != 10)
+        return NULL;
+    return image.rgb + (size_t)(y * image.width + x) * 3;
+}
+
+static int is_red(int n, int x, int y)
+{
+    const uint8_t *at = pixel_of(n, x, y);
+    CHECK(at != NULL);
+    return at && at[0] > 80 && at[1] < at[0];
+}
+
+TEST(repaired_rows_are_red_on_their_image)
+{
+    put_file("a.png", "x", 1); /* black */
+    html("{\"id\": 1, \"score\": 0, \"image\": [\"a.png\", \"a.png\", \"a.png\"], \"repaired\": "
+         "[\"1x2:4\", \"3x3/2:9\", \"2x2:0x\"]}\n");
+    CHECK(!is_red(0, 0, 0) && !is_red(0, 9, 9) && is_red(0, 10, 0) && is_red(0, 19, 9));
+    CHECK(is_red(1, 12, 5) && !is_red(1, 14, 0) && !is_red(1, 0, 7) && is_red(1, 13, 6));
+    CHECK(!is_red(2, 0, 0) && !is_red(2, 19, 9)); /* no such text */
+    html("{\"id\": 1, \"score\": 0, \"image\": \"a.png\", \"repaired\": 7}\n");
+    CHECK(!is_red(0, 19, 9));
+}
+
+#define INSIDE                                                                        \
+    "{\"id\": \"a\", \"line\": 2, \"score\": 0, \"image_bytes\": [3], \"repaired\": " \
+    "[\"1x2:4\"]}\n"                                                                  \
+    "{\"id\": \"c\", \"line\": 4, \"score\": 0, \"image_bytes\": [4, 5]}\n"
+/* Images of 54 and 57 bytes: shorter cells would name other rows. */
+#define SIX(text) text text text text text text
+#define ONE SIX("b25lb25lb25l")
+#define FOUR SIX("Zm91Zm91Zm91")
+#define TSV                                                                \
+    "index\timage\tquestion\tanswer\na\t" ONE "\tq\tx\nb\t" ONE "\tq\tx\n" \
+    "c\t\"['" FOUR "', '" FOUR "Zm91']\"\tq\tx\n"
+#define OTHER "index\timage\tquestion\nA\t" ONE "\tq\n"
+
+static void inside(const char *header)
+{
+    static char rows[2048];
+    snprintf(rows, sizeof rows, "%s" INSIDE, header);
+    html(rows);
+}
+
+TEST(images_in_a_tsv_are_found_in_it)
+{
+    static const char header[] = "{\"vlqa_run\": 1, \"dataset\": \"d.tsv\"}\n";
+    inside(header);
+    CHECK_EQ(count("the data set is not there"), 3);
+    put_file("d.tsv", TSV, sizeof TSV - 1);
+    inside(header);
+    CHECK_EQ(count("<img"), 3);
+    CHECK_EQ(count("<img alt=\"image 2\""), 1);
+    CHECK_HAS(calls, "decode image 1 54\ndecode image 1 54\ndecode image 2 57\n");
+    CHECK(is_red(0, 19, 9) && !is_red(0, 0, 0) && !is_red(1, 19, 9));
+    inside(""); /* nobody says where */
+    CHECK_EQ(count("the data set is not there"), 3);
+    put_file("d.tsv", TSV, 56); /* cut within the first row */
+    inside(header);
+    CHECK_EQ(count("the data set is not there"), 3);
+    put_file("d.tsv", OTHER, sizeof OTHER - 1); /* another a */
+    inside(header);
+    CHECK_EQ(count("the data set is not there"), 3);
+    remove("d.tsv");
+}
+
+TEST(a_tsv_is_looked_for_beside_the_run_and_in_its_command)
+{
+    static const struct {
+        const char *command;
+        int found;
+    } commands[] = {
+        {"vlqa eval my_sets/d.tsv --out x", 1},
+        {"vlqa eval --out x my_sets/d.tsv", 1},
+        {"vlqa eval 'the sets/d.tsv' -q", 1},
+        {"vlqa eval none/d.tsv", 0},
+        {"vlqa eval d.ts", 0},
+        {"", 0},
+    };
+    char header[512];
+    mkdir("my_sets", 0777);
+    mkdir("the sets", 0777);
+    mkdir("runs", 0777);
+    put_file("my_sets/d.tsv", TSV, sizeof TSV - 1);
+    put_file("the sets/d.tsv", TSV, sizeof TSV - 1);
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        snprintf(header, sizeof header,
+                 "{\"vlqa_run\": 1, \"dataset\": \"d.tsv\", \"command\": \"%s\"}\n",
+                 commands[i].command);
+        inside(header);
+        CHECK_EQ(count("<img"), commands[i].found ? 3 : 0);
+    }
+    snprintf(header, sizeof header, "{\"vlqa_run\": 1, \"dataset\": \"d.tsv\"}\n" INSIDE);
+    put_file("runs/run.jsonl", header, strlen(header));
+    put_file("runs/d.tsv", TSV, sizeof TSV - 1);
+    report("out.html", ARGS("runs/run.jsonl"));
+    CHECK_EQ(count("<img"), 3);
 }
 
 TEST(empty_and_small_runs_have_reports)
@@ -248,24 +432,53 @@ TEST(empty_and_small_runs_have_reports)
     html("{\"id\": \"q\", \"score\": 0.5}\n");
     CHECK_HAS(page, "<dd>questions: 1 question</dd>");
     CHECK_HAS(page, "<bdi>50.00</bdi>");
+    CHECK_EQ(count("not recorded"), 4); /* command, commit, model, machine */
     CHECK(strstr(page, "nan") == NULL);
+    html("{\"id\": 1, \"score\": 0, \"category\": \"a\"}\n{\"id\": 2, \"score\": 0, \"category\": "
+         "\"b\"}\n");
+    CHECK(strstr(page, "<h2>Categories</h2>") && !strstr(page, "score of each category"));
     html("{\"id\": \"q\", \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\"}\n");
     CHECK(strstr(page, "nan") == NULL && strstr(page, "Worst") == NULL);
 }
 
 TEST(facts_and_times_come_from_where_they_are)
 {
-    static const char times[] = "{\"id\": 1, \"ms\": {\"prefill\": 30, \"decode\": 12.5}}\n";
+    static const char times[] =
+        "{\"id\": 1, \"ms\": {\"prefill\": 30, \"decode\": 12.5, \"chunks\": 8, "
+        "\"assemble\": 1.5, \"score\": 2.5, \"repair\": 16}}\n";
     put_file("run.jsonl.times", times, sizeof times - 1);
-    html("{\"command\": [\"vlqa\", \"eval\", \"d\"], \"machine\": \"m & n\", \"version\": \"7\"}\n"
+    html("{\"command\": [\"vlqa\", \"eval\", \"d\"], \"machine\": \"m & n\", \"version\": \"7\", "
+         "\"commit\": \"c0ffee\", \"cpu\": \"avx2\"}\n"
          "{\"id\": 1, \"score\": 1, \"digests\": {\"model\": \"abc\"}}\n"
          "{\"id\": 2, \"score\": 1, \"digests\": {\"model\": \"abd\"}}\n");
     remove("run.jsonl.times");
     CHECK_HAS(page, "<dt>command</dt><dd>vlqa eval d</dd>");
-    CHECK_HAS(page, "<dt>machine</dt><dd>m &amp; n</dd>");
-    CHECK_HAS(page, "<dt>model</dt><dd>abc\nabd</dd>");
+    CHECK_HAS(page, "<dt>machine</dt><dd>m &amp; n\navx2</dd>");
+    CHECK_HAS(page, "<dt>commit</dt><dd>c0ffee</dd>\n<dt>version</dt><dd>7</dd>");
+    CHECK_HAS(page, "<dt>model digest</dt><dd>abc\nabd</dd>");
     CHECK_HAS(page, "<td class=\"n\"><bdi>30.0</bdi></td>");
-    CHECK_HAS(page, "<td class=\"n\"><bdi>12.5</bdi></td>");
+    CHECK_HAS(page,
+              "<bdi>30.0</bdi></td><td class=\"n\"><bdi>8.0</bdi></td><td class=\"n\"><bdi>1.5"
+              "</bdi></td><td class=\"n\"><bdi>2.5</bdi></td><td class=\"n\"><bdi>16.0</bdi></td>"
+              "<td class=\"n\"><bdi>12.5</bdi></td>");
+    CHECK_HAS(page, "<title>assemble: 1.5</title>");
+    CHECK_HAS(page, "<title>repair: 16.0</title>");
+    CHECK_HAS(page, "<title>prefill: 2.0</title>"); /* what is left of it */
+}
+
+TEST(long_commands_are_told_whole_and_many_are_cut)
+{
+    static char rows[40000], command[5001];
+    char *to = rows;
+    memset(command, 'x', 5000);
+    to += sprintf(to, "{\"command\": \"vlqa %s end\"}\n", command);
+    for (int i = 0; i < 400; i++)
+        to += sprintf(to, "{\"command\": \"vlqa eval --seed %d.\"}\n", i);
+    sprintf(to, "{\"id\": 1, \"score\": 1}\n");
+    html(rows);
+    CHECK_HAS(page, "xxx end\nvlqa eval --seed 0.\nvlqa eval --seed 1.\n");
+    CHECK_HAS(page, ".\nand others</dd>");
+    CHECK_EQ(count("and others"), 1);
 }
 
 TEST(a_header_names_the_data_and_times_the_line)
@@ -282,7 +495,8 @@ TEST(a_header_names_the_data_and_times_the_line)
          "{\"id\": 1, \"score\": 0, \"method\": \"none\", \"chunk\": \"grid:2\", "
          "\"digests\": {\"model\": \"abc\"}}\n");
     remove("run.jsonl.times");
-    CHECK_HAS(page, "<dt>model</dt><dd>m\nabc</dd>");
+    CHECK_HAS(page, "<dt>model</dt><dd>m</dd>\n<dt>model digest</dt><dd>abc</dd>");
+    CHECK_HAS(page, "<dt>command</dt><dd>not recorded</dd>\n<dt>commit</dt><dd>not recorded</dd>");
     CHECK_HAS(page, "<dt>machine</dt><dd>avx2</dd>");
     CHECK_HAS(page, "<dd>Head: 1 question</dd>");
     CHECK_HAS(page,

@@ -126,6 +126,31 @@ TEST(paired_scores_tell_noise_from_a_difference)
     CHECK_EQ(p.only_b, 0);
 }
 
+TEST(the_order_of_pairs_changes_no_interval)
+{
+    enum { N = 101 };
+    static double a[N], b[N], room[STATS_RESAMPLES + N];
+    struct stats_pair first, p;
+    srand(3);
+    for (int i = 0; i < N; i++) {
+        a[i] = rand() % 5 / 4.0;
+        b[i] = rand() % 4 / 3.0;
+    }
+    first = stats_compare(a, b, N, 0, room);
+    for (int run = 0; run < 20; run++) {
+        for (int i = 0; i < N; i++) {
+            int k = rand() % N;
+            double x = a[i], y = b[i];
+            a[i] = a[k], b[i] = b[k];
+            a[k] = x, b[k] = y;
+        }
+        p = stats_compare(a, b, N, 0, room);
+        CHECK(p.difference.low == first.difference.low &&
+              p.difference.high == first.difference.high);
+        CHECK(p.difference.value == first.difference.value && p.is_noise == first.is_noise);
+    }
+}
+
 /* Two systems that are equally good are told apart in about one of twenty comparisons. */
 TEST(equal_systems_are_seldom_told_apart)
 {
