@@ -15,6 +15,22 @@ struct upright { /* pixels of somebody else */
     size_t stride;
 };
 
+struct ready { /* a picture on its way: all but what a session adds */
+    const char *name;
+    struct vlqa_image_info info;
+    struct grid grid; /* in visual rows */
+    struct key key;
+    struct upright from; /* until it is resized */
+    uint8_t *rgb;        /* [resized_height, resized_width, 3]; NULL: not resized yet */
+};
+
+struct vlqa_image {
+    struct env env; /* no callbacks and no pool: its thread may be any */
+    const struct vlqa_engine *engine;
+    char *name;
+    struct ready ready;
+};
+
 static vlqa_status encode(struct vlqa_session *s, const uint8_t *rgb, struct grid grid)
 {
     const struct vit *vit = &s->engine->vit;
@@ -40,27 +56,22 @@ static vlqa_status encode(struct vlqa_session *s, const uint8_t *rgb, struct gri
     return status;
 }
 
-/* Resizes to size and encodes into the next visual rows. */
-static vlqa_status resize_and_encode(struct vlqa_session *s, const struct upright *im,
-                                     struct vlqa_image_info *info)
+static vlqa_status resize(struct env *env, const struct vlqa_engine *e, struct ready *r)
 {
-    size_t bytes = (size_t)info->resized_width * (size_t)info->resized_height * 3;
+    const struct upright *im = &r->from;
+    size_t bytes = (size_t)r->info.resized_width * (size_t)r->info.resized_height * 3;
     double begin = env_ms();
-    uint8_t *rgb = heap_alloc(bytes);
     vlqa_status status;
-    if (!rgb) return env_no_memory(&s->env, "resized image", bytes);
-    status = resize_bicubic(&s->env, s->engine->options.resize, im->rgb, im->width, im->height,
-                            im->stride, rgb, info->resized_width, info->resized_height);
-    info->ms_decode += env_ms() - begin;
-    begin = env_ms();
-    if (status == VLQA_OK) status = encode(s, rgb, (struct grid){info->grid_h, info->grid_w});
-    info->ms_vision = env_ms() - begin;
-    heap_free(rgb);
+    r->rgb = heap_alloc(bytes);
+    if (!r->rgb) return env_no_memory(env, "resized image", bytes);
+    status = resize_bicubic(env, e->options.resize, im->rgb, im->width, im->height, im->stride,
+                            r->rgb, r->info.resized_width, r->info.resized_height);
+    r->info.ms_decode += env_ms() - begin;
     return status;
 }
 
 /* Every pixel and everything that leads from pixels to visual rows. */
-static struct key visual_key(const struct vlqa_session *s, const struct upright *im,
+static struct key visual_key(const struct vlqa_engine *e, const struct upright *im,
                              const struct vlqa_image_info *info)
 {
     struct key_parts parts;
@@ -70,14 +81,38 @@ static struct key visual_key(const struct vlqa_session *s, const struct upright 
     hash_u64(&h, (uint64_t)im->height);
     for (int y = 0; y < im->height; y++)
         hash_bytes(&h, im->rgb + (size_t)y * im->stride, 3 * (size_t)im->width);
-    engine_key_parts(s->engine, &parts);
+    engine_key_parts(e, &parts);
     parts.kind = RECORD_VISUAL;
     parts.content = hash_end(&h);
     parts.stored = parts.compute;
-    parts.resize = (int32_t)s->engine->options.resize;
+    parts.resize = (int32_t)e->options.resize;
     parts.width = info->resized_width;
     parts.height = info->resized_height;
     return key_of(&parts);
+}
+
+/* To which size it goes, how many rows that is, and which pixels they are. */
+static vlqa_status plan(struct env *env, const struct vlqa_engine *e, struct ready *r)
+{
+    const struct vit_config *c = &e->vit.config;
+    struct vlqa_image_info *info = &r->info;
+    int merge = c->patch.merge;
+    int64_t rows;
+    TRY(resize_plan(env, r->name, r->from.width, r->from.height, c->patch.patch * merge,
+                    c->min_pixels, c->max_pixels, &info->resized_width, &info->resized_height));
+    info->width = r->from.width;
+    info->height = r->from.height;
+    info->grid_h = info->resized_height / c->patch.patch;
+    info->grid_w = info->resized_width / c->patch.patch;
+    r->grid = (struct grid){info->grid_h / merge, info->grid_w / merge};
+    rows = (int64_t)r->grid.h * r->grid.w;
+    if (rows > SESSION_MAX_ROWS)
+        return env_fail(
+            env, VLQA_ELIMIT, "%s: needs %lld rows at %d x %d, a session has at most %d", r->name,
+            (long long)rows, info->resized_width, info->resized_height, SESSION_MAX_ROWS);
+    info->rows = (int)rows;
+    r->key = visual_key(e, &r->from, info);
+    return VLQA_OK;
 }
 
 /* The matrices of the next rows of the session, visual first. */
@@ -134,73 +169,89 @@ static void keep(struct vlqa_session *s, struct key key, struct grid grid)
     store_unpin(s->engine->store, store_put(&s->env, s->engine->store, r));
 }
 
-static vlqa_status add_image(struct vlqa_session *s, const char *name, const struct upright *im,
-                             double ms_decode)
+/* The next visual rows: recalled, or made, from pixels that are resized for that if need be. */
+static vlqa_status make_rows(struct vlqa_session *s, struct ready *r, enum vlqa_source *source)
 {
-    const struct vit_config *c = &s->engine->vit.config;
-    int merge = c->patch.merge;
-    struct vlqa_image_info info = {
-        .width = im->width, .height = im->height, .ms_decode = ms_decode};
-    enum vlqa_source source = VLQA_SOURCE_MADE;
-    struct grid grid;
-    struct key key;
-    int64_t rows;
-    TRY(st_unchanged(&s->env, s->engine->files));
-    TRY(session_check_items(s));
-    TRY(resize_plan(&s->env, name, im->width, im->height, c->patch.patch * merge, c->min_pixels,
-                    c->max_pixels, &info.resized_width, &info.resized_height));
-    info.grid_h = info.resized_height / c->patch.patch;
-    info.grid_w = info.resized_width / c->patch.patch;
-    rows = (int64_t)(info.grid_h / merge) * (info.grid_w / merge);
-    if (rows > s->max_rows - s->visual_rows)
-        return env_fail(&s->env, VLQA_ELIMIT,
-                        "%s: needs %lld rows at %d x %d, the session has %d of %d left (more "
-                        "session rows or a lower image_max_tokens would fit it)",
-                        name, (long long)rows, info.resized_width, info.resized_height,
-                        s->max_rows - s->visual_rows, s->max_rows);
-    info.rows = (int)rows;
-    grid = (struct grid){info.grid_h / merge, info.grid_w / merge};
-    key = visual_key(s, im, &info);
-    if (!recall(s, key, grid, &source)) {
-        TRY(resize_and_encode(s, im, &info));
-        keep(s, key, grid);
-    }
-    s->image[s->n_images] = (struct layout_image){grid, s->visual_rows, key};
-    s->placed_image[s->n_images] = (struct vlqa_placed_image){.width = im->width,
-                                                              .height = im->height,
-                                                              .grid_h = grid.h,
-                                                              .grid_w = grid.w,
-                                                              .source = source};
-    s->item[s->n_items++] = (struct session_item){PROMPT_USER, s->turn, NULL, 0, s->n_images++, 0};
-    s->visual_rows += info.rows;
-    s->ms_decode_image += info.ms_decode;
-    s->ms_vision += info.ms_vision;
-    s->last_image = info;
-    env_log(&s->env, VLQA_LOG_INFO, "%s: %d x %d to %d x %d, %d rows, %.1f ms", name, info.width,
-            info.height, info.resized_width, info.resized_height, info.rows, info.ms_vision);
+    double begin;
+    *source = VLQA_SOURCE_MADE;
+    if (recall(s, r->key, r->grid, source)) return VLQA_OK;
+    if (!r->rgb) TRY(resize(&s->env, s->engine, r));
+    begin = env_ms();
+    TRY(encode(s, r->rgb, (struct grid){r->info.grid_h, r->info.grid_w}));
+    r->info.ms_vision = env_ms() - begin;
+    keep(s, r->key, r->grid);
     return VLQA_OK;
 }
 
-static vlqa_status decode(struct vlqa_session *s, const void *data, size_t bytes, const char *name,
-                          struct image *out)
+static vlqa_status add_ready(struct vlqa_session *s, struct ready *r)
 {
-    const struct vlqa_engine_options *o = &s->engine->options;
+    struct vlqa_image_info *info = &r->info;
+    enum vlqa_source source;
+    if (info->rows > s->max_rows - s->visual_rows)
+        return env_fail(&s->env, VLQA_ELIMIT,
+                        "%s: needs %d rows at %d x %d, the session has %d of %d left (more "
+                        "session rows or a lower image_max_tokens would fit it)",
+                        r->name, info->rows, info->resized_width, info->resized_height,
+                        s->max_rows - s->visual_rows, s->max_rows);
+    TRY(make_rows(s, r, &source));
+    s->image[s->n_images] = (struct layout_image){r->grid, s->visual_rows, r->key};
+    s->placed_image[s->n_images] = (struct vlqa_placed_image){.width = info->width,
+                                                              .height = info->height,
+                                                              .grid_h = r->grid.h,
+                                                              .grid_w = r->grid.w,
+                                                              .source = source};
+    s->item[s->n_items++] = (struct session_item){PROMPT_USER, s->turn, NULL, 0, s->n_images++, 0};
+    s->visual_rows += info->rows;
+    s->ms_decode_image += info->ms_decode;
+    s->ms_vision += info->ms_vision;
+    s->last_image = *info;
+    env_log(&s->env, VLQA_LOG_INFO, "%s: %d x %d to %d x %d, %d rows, %.1f ms", r->name,
+            info->width, info->height, info->resized_width, info->resized_height, info->rows,
+            info->ms_vision);
+    return VLQA_OK;
+}
+
+static vlqa_status check_room(struct vlqa_session *s)
+{
+    TRY(st_unchanged(&s->env, s->engine->files));
+    return session_check_items(s);
+}
+
+static vlqa_status add_pixels(struct vlqa_session *s, const char *name, struct upright im,
+                              double ms_decode)
+{
+    struct ready r = {.name = name, .info.ms_decode = ms_decode, .from = im};
+    vlqa_status status;
+    TRY(check_room(s));
+    status = plan(&s->env, s->engine, &r);
+    if (status == VLQA_OK) status = add_ready(s, &r);
+    heap_free(r.rgb);
+    return status;
+}
+
+static vlqa_status decode(struct env *env, const struct vlqa_engine *e, const void *data,
+                          size_t bytes, const char *name, struct image *out)
+{
+    const struct vlqa_engine_options *o = &e->options;
     struct image_limits limits = {o->image_max_pixels ? o->image_max_pixels : 100000000,
                                   o->image_mode};
-    if (!data) return env_fail(&s->env, VLQA_EUSAGE, "the image is NULL");
-    return image_decode(&s->env, data, bytes, name, &limits, out);
+    if (!data) return env_fail(env, VLQA_EUSAGE, "the image is NULL");
+    return image_decode(env, data, bytes, name, &limits, out);
+}
+
+static struct upright upright_of(const struct image *image)
+{
+    return (struct upright){image->rgb, image->width, image->height, (size_t)image->width * 3};
 }
 
 static vlqa_status add_encoded(struct vlqa_session *s, const void *data, size_t bytes,
                                const char *name)
 {
     struct image image = {0};
-    struct upright im;
     double begin = env_ms();
     vlqa_status status;
-    TRY(decode(s, data, bytes, name, &image));
-    im = (struct upright){image.rgb, image.width, image.height, (size_t)image.width * 3};
-    status = add_image(s, name, &im, env_ms() - begin);
+    TRY(decode(&s->env, s->engine, data, bytes, name, &image));
+    status = add_pixels(s, name, upright_of(&image), env_ms() - begin);
     image_free(&image);
     return status;
 }
@@ -227,7 +278,7 @@ static vlqa_status add_rgb(struct vlqa_session *s, const uint8_t *rgb, int width
                         "pixels: %d x %d with a stride of %zu bytes, expected at least 1 x 1 and "
                         "3 bytes a pixel",
                         width, height, stride);
-    return add_image(s, "pixels", &im, 0);
+    return add_pixels(s, "pixels", im, 0);
 }
 
 vlqa_status vlqa_add_image_file(struct vlqa_session *s, const char *path)
@@ -258,7 +309,7 @@ vlqa_status vlqa_decode_image(struct vlqa_session *s, const void *data, size_t b
     if (!out) return VLQA_EUSAGE;
     memset(out, 0, sizeof *out);
     TRY(session_enter(s));
-    status = decode(s, data, bytes, name ? name : "image", &image);
+    status = decode(&s->env, s->engine, data, bytes, name ? name : "image", &image);
     *out = (struct vlqa_pixels){image.rgb, image.width, image.height};
     return session_leave(s, status);
 }
@@ -278,4 +329,80 @@ vlqa_status vlqa_last_image(const struct vlqa_session *s, struct vlqa_image_info
     if (!s->n_images) return VLQA_ESTATE;
     *out = s->last_image;
     return VLQA_OK;
+}
+
+/* ---- ahead of any session ---- */
+
+static vlqa_status make_ready(struct vlqa_image *image, const void *data, size_t bytes)
+{
+    struct image pixels = {0};
+    struct ready *r = &image->ready;
+    double begin = env_ms();
+    vlqa_status status;
+    TRY(decode(&image->env, image->engine, data, bytes, image->name, &pixels));
+    r->name = image->name;
+    r->from = upright_of(&pixels);
+    r->info.ms_decode = env_ms() - begin;
+    status = plan(&image->env, image->engine, r);
+    if (status == VLQA_OK) status = resize(&image->env, image->engine, r);
+    image_free(&pixels);
+    r->from = (struct upright){0};
+    return status;
+}
+
+vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data, size_t bytes,
+                            const char *name, struct vlqa_image **out)
+{
+    struct vlqa_image *image;
+    if (!out) return VLQA_EUSAGE;
+    *out = NULL;
+    if (!engine || !engine->usable) return VLQA_EUSAGE;
+    image = heap_alloc_zero(sizeof *image);
+    if (!image) return VLQA_EMEMORY;
+    *out = image;
+    image->engine = engine;
+    name = name ? name : "image";
+    image->name = heap_alloc(strlen(name) + 1);
+    if (!image->name) return env_no_memory(&image->env, "name", strlen(name) + 1);
+    memcpy(image->name, name, strlen(name) + 1);
+    return make_ready(image, data, bytes);
+}
+
+void vlqa_image_close(struct vlqa_image *image)
+{
+    if (!image) return;
+    heap_free(image->ready.rgb);
+    heap_free(image->name);
+    heap_free(image);
+}
+
+const char *vlqa_image_message(const struct vlqa_image *image)
+{
+    return image ? image->env.message : "no image";
+}
+
+vlqa_status vlqa_image_read_info(const struct vlqa_image *image, struct vlqa_image_info *out)
+{
+    if (!image || !out) return VLQA_EUSAGE;
+    if (!image->ready.rgb) return VLQA_ESTATE;
+    *out = image->ready.info;
+    return VLQA_OK;
+}
+
+static vlqa_status add_opened(struct vlqa_session *s, const struct vlqa_image *image)
+{
+    struct ready r;
+    if (!image || !image->ready.rgb)
+        return env_fail(&s->env, VLQA_EUSAGE, "the image was not opened");
+    if (image->engine != s->engine)
+        return env_fail(&s->env, VLQA_EUSAGE, "%s was opened for another engine", image->name);
+    r = image->ready; /* others may add it at the same time */
+    TRY(check_room(s));
+    return add_ready(s, &r);
+}
+
+vlqa_status vlqa_add_image(struct vlqa_session *s, const struct vlqa_image *image)
+{
+    TRY(session_enter(s));
+    return session_leave(s, add_opened(s, image));
 }

@@ -436,6 +436,7 @@ struct vlqa_model_info {
 
 struct vlqa_engine;
 struct vlqa_session;
+struct vlqa_image;
 
 VLQA_API const char *vlqa_version(void);
 VLQA_API const char *vlqa_status_name(vlqa_status status);
@@ -469,6 +470,8 @@ VLQA_API vlqa_status vlqa_add_image_bytes(struct vlqa_session *session, const vo
 /* stride: bytes from one row to the next, at least 3 * width; the pixels are copied. */
 VLQA_API vlqa_status vlqa_add_image_rgb(struct vlqa_session *session, const uint8_t *rgb, int width,
                                         int height, size_t stride);
+/* An image made ready by vlqa_image_open, as often as wanted. */
+VLQA_API vlqa_status vlqa_add_image(struct vlqa_session *session, const struct vlqa_image *image);
 VLQA_API vlqa_status vlqa_last_image(const struct vlqa_session *session,
                                      struct vlqa_image_info *out);
 
@@ -488,6 +491,19 @@ VLQA_API vlqa_status vlqa_warm(struct vlqa_session *session, const struct vlqa_a
 VLQA_API vlqa_status vlqa_decode_image(struct vlqa_session *session, const void *data, size_t bytes,
                                        const char *name, struct vlqa_pixels *out);
 VLQA_API void vlqa_free_pixels(struct vlqa_pixels *pixels); /* NULL and zeroed are fine */
+
+/* An encoded file in memory, decoded and resized on the calling thread alone: ahead of the question
+ * that needs it, while sessions of the engine work on other threads. Nothing of data is kept; what
+ * is held is resized_width * resized_height * 3 bytes. Adding it gives the same bits as
+ * vlqa_add_image_bytes. On failure *out may still be a handle that holds the message: close it all
+ * the same, and all images before their engine. */
+VLQA_API vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data,
+                                     size_t bytes, const char *name, struct vlqa_image **out);
+VLQA_API void vlqa_image_close(struct vlqa_image *image);
+VLQA_API const char *vlqa_image_message(const struct vlqa_image *image);
+/* ms_vision is 0. */
+VLQA_API vlqa_status vlqa_image_read_info(const struct vlqa_image *image,
+                                          struct vlqa_image_info *out);
 
 /* Safe while other threads use the engine. */
 VLQA_API vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine,
