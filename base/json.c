@@ -32,6 +32,11 @@ static void set_hooks(void)
     cJSON_InitHooks(&hooks);
 }
 
+void json_set_hooks(void)
+{
+    pthread_once(&hooks_once, set_hooks);
+}
+
 static const cJSON *item_of(const struct json *value)
 {
     return (const cJSON *)(const void *)value;
@@ -194,7 +199,7 @@ vlqa_status json_parse(struct env *env, const char *name, const char *text, size
     doc = heap_alloc(size);
     if (!doc) return env_no_memory(env, name, size);
     memcpy(doc->name, name, strlen(name) + 1);
-    pthread_once(&hooks_once, set_hooks);
+    json_set_hooks();
     pthread_mutex_lock(&parse_lock);
     doc->root = cJSON_ParseWithLengthOpts(text, bytes, NULL, 0);
     pthread_mutex_unlock(&parse_lock);

@@ -4,6 +4,9 @@
 
 #include "base/env.h"
 
+/* cJSON allocates by heap.h from now on: whoever calls it himself does this first. */
+void json_set_hooks(void);
+
 struct json_doc; /* owns the tree */
 struct json;     /* a value inside; valid while the document lives */
 

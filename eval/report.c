@@ -3,6 +3,7 @@
 
 #include "base/arena.h"
 #include "base/heap.h"
+#include "base/json.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>
@@ -12,9 +13,8 @@
 
 struct report report_begin(void)
 {
-    cJSON_Hooks hooks = {heap_malloc_hook, heap_free_hook};
     struct report r = {.depth = 1};
-    cJSON_InitHooks(&hooks);
+    json_set_hooks();
     r.level[0] = cJSON_CreateObject();
     r.failed = !r.level[0];
     return r;
