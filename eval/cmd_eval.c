@@ -1,4 +1,5 @@
 /* cmd_eval.c - the verb eval: lists data sets, grades answers, compares runs. */
+#include "eval/ahead.h"
 #include "eval/compare.h"
 #include "eval/dataset_list.h"
 #include "eval/eval_report.h"
@@ -92,6 +93,10 @@ static const struct arg args[] = {
      .form = METRICS, .help = "grade all rows by this one [the data set's]"},
     {ARG_SEED, .name = "shuffle-seed", .value = "N", .fallback = "0", FIELD(run.shuffle),
      .help = "--limit takes rows at random, in their order; 0: the first"},
+    {ARG_INT, .name = "jobs", .letter = 'j', .value = "N", .min = 1, .max = AHEAD_MAX + 1,
+     .fallback = "3", FIELD(run.jobs),
+     .help = "questions at work at once: while one is answered another thread makes the images of "
+             "the next N - 1 ready; 1: no such thread"},
     {ARG_TEXT, .name = "submission", .value = "FILE", FIELD(run.submission),
      .help = "write [{questionId, answer}, ...] as the RRC server takes it (one method)"},
     {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 1000000,
@@ -168,6 +173,9 @@ const struct verb verb_eval = {
              "nats; vlqa study has that of whole answers), and the difference of the mean\n"
              "score in points with its 95 % interval (paired bootstrap) and whether that is\n"
              "noise. --json prints an object for each method, cutting and metric, with flops.\n"
+             "\n"
+             "--jobs changes no answer and no line. Images that are ready ahead of the model\n"
+             "take 256 MiB and those of one question more, at most.\n"
              "\n"
              "--out keeps a line for each answer: id, line, metric, method, chunk, ratio,\n"
              "prediction, score, score_lmms, extracted, what is right, question, image, rows\n"

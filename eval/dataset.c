@@ -260,3 +260,58 @@ void dataset_close(struct dataset *d)
     heap_free(d->memory);
     heap_free(d);
 }
+
+/* ---- copies ---- */
+
+static const char *put_name(struct arena *mem, const char *name)
+{
+    char *to = name ? arena_push(mem, strlen(name) + 1) : NULL;
+    return to ? memcpy(to, name, strlen(name) + 1) : NULL;
+}
+
+static struct text put_text(struct arena *mem, struct text text)
+{
+    char *to = arena_push(mem, text.bytes);
+    if (to && text.bytes) memcpy(to, text.at, text.bytes);
+    return (struct text){to, text.bytes};
+}
+
+/* Over an arena without memory it measures. */
+static void put_item(struct arena *mem, const struct dataset_item *item, struct dataset_item *out)
+{
+    struct text *answer = arena_push(mem, (size_t)item->n_answers * sizeof *answer);
+    *out = *item;
+    out->id = put_name(mem, item->id);
+    out->question = put_name(mem, item->question);
+    out->hint = put_name(mem, item->hint);
+    out->category = put_name(mem, item->category);
+    out->split = put_name(mem, item->split);
+    out->cycle = put_name(mem, item->cycle);
+    out->dataset = put_name(mem, item->dataset);
+    out->file = put_name(mem, item->file);
+    for (int i = 0; i < item->n_images; i++) {
+        out->image[i].path = put_name(mem, item->image[i].path);
+        out->image[i].data = NULL;
+    }
+    for (int i = 0; i < item->n_texts; i++)
+        out->text[i] = put_name(mem, item->text[i]);
+    for (int i = 0; i < item->n_options; i++)
+        out->option[i].text = put_text(mem, item->option[i].text);
+    for (int i = 0; i < item->n_answers; i++) {
+        struct text text = put_text(mem, item->answer[i]);
+        if (answer) answer[i] = text;
+    }
+    out->answer = answer;
+}
+
+vlqa_status dataset_item_copy(struct env *env, const struct dataset_item *item,
+                              struct dataset_item *out, void **block)
+{
+    struct arena mem = {0};
+    put_item(&mem, item, out);
+    *block = heap_alloc(mem.used);
+    if (!*block) return env_no_memory(env, "question", mem.used);
+    mem = arena_over(*block, mem.used);
+    put_item(&mem, item, out);
+    return VLQA_OK;
+}

@@ -15,50 +15,6 @@ static int failed(struct runner *r, vlqa_status status)
     return cli_fail(r->run.cli, status, r->run.cli->env.message);
 }
 
-/* ---- which rows ---- */
-
-/* splitmix64 */
-static uint64_t next_random(uint64_t *state)
-{
-    uint64_t z = (*state += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
-
-/* Whether the next row is asked: the first ones, or each with the probability that leaves all
- * choices of so many rows equally probable. */
-static int is_wanted(struct runner *r)
-{
-    int taken =
-        !r->run.args->shuffle || (int64_t)(next_random(&r->random) % (uint64_t)r->draw) < r->want;
-    r->draw--;
-    r->want -= taken;
-    return taken;
-}
-
-static void begin_rows(struct runner *r, int64_t rows)
-{
-    int64_t limit = r->run.args->limit;
-    r->draw = rows;
-    r->want = limit && limit < rows ? limit : rows;
-    r->random = r->run.args->shuffle;
-}
-
-/* The next row that is asked, or NULL. */
-static vlqa_status next_item(struct runner *r, struct dataset *d)
-{
-    struct env *env = &r->run.cli->env;
-    do {
-        r->item = NULL;
-        if (!r->want) return VLQA_OK;
-        TRY(dataset_next(env, d, &r->item));
-        if (!r->item) return VLQA_OK;
-        if (cli_interrupted()) return VLQA_ECANCELLED;
-    } while (!is_wanted(r));
-    return prompt_form_make(env, r->form, r->item, &r->prompt);
-}
-
 /* ---- before the model is loaded: all rows once, so that a wrong one is told at once ---- */
 
 static vlqa_status count_rows(struct env *env, const struct run_args *a, int64_t *out)
@@ -116,88 +72,53 @@ static void hash_item(struct runner *r, struct hash *h)
         hash_text(h, item->text[i]);
 }
 
-static vlqa_status survey_rows(struct runner *r, struct dataset *d, struct hash *h)
+static vlqa_status survey_rows(struct runner *r, struct feed_rows *rows, struct hash *h)
 {
+    struct env *env = &r->run.cli->env;
     for (;;) {
-        TRY(next_item(r, d));
+        TRY(feed_rows_next(env, rows, &r->item));
         if (!r->item) break;
+        if (cli_interrupted()) return VLQA_ECANCELLED;
+        TRY(prompt_form_make(env, r->form, r->item, &r->prompt));
         TRY(check_item(r));
         hash_item(r, h);
         r->run.n_questions++;
     }
     if (r->run.n_questions) return VLQA_OK;
-    return env_fail(&r->run.cli->env, VLQA_EUSAGE, "%s: no question in it", r->run.args->dataset);
+    return env_fail(env, VLQA_EUSAGE, "%s: no question in it", r->run.args->dataset);
 }
 
 static vlqa_status survey(struct runner *r, int64_t *rows, struct key *digest)
 {
     const struct run_args *a = r->run.args;
     struct env *env = &r->run.cli->env;
-    struct dataset *d;
+    struct feed_rows asked;
     struct hash h;
     vlqa_status status;
     *rows = INT32_MAX;
     if (a->shuffle) TRY(count_rows(env, a, rows));
-    TRY(dataset_open(env, a->dataset, &a->data, &d));
-    begin_rows(r, *rows);
+    TRY(feed_rows_open(env, a, *rows, &asked));
     hash_begin(&h, "data set");
-    status = survey_rows(r, d, &h);
+    status = survey_rows(r, &asked, &h);
     *digest = hash_end(&h);
-    dataset_close(d);
+    feed_rows_close(&asked);
     return status;
 }
 
 /* ---- asking ---- */
 
-static vlqa_status failed_item(struct runner *r, vlqa_status status, const char *reason)
+/* What the words of the question at hand are, before the first arm that is asked. */
+static void digest_prompt(struct runner *r)
 {
-    char copy[sizeof r->run.cli->env.message];
-    snprintf(copy, sizeof copy, "%s", reason);
-    return env_fail(&r->run.cli->env, status, "%.150s, line %d (%.60s): %s", r->item->file,
-                    r->item->line, r->item->id, copy);
-}
-
-static void close_images(struct runner *r)
-{
-    for (int i = 0; i < DATASET_IMAGES; i++)
-        file_map_close(&r->map[i]);
-}
-
-/* The images of the question at hand, wherever they are, and what they and the words are. */
-static vlqa_status open_question(struct runner *r)
-{
-    const struct dataset_item *item = r->item;
-    const char *before = prompt_form_before(r->form, item);
+    const char *before = prompt_form_before(r->form, r->item);
     struct hash h;
-    for (int i = 0; i < item->n_images; i++) {
-        const struct dataset_image *image = &item->image[i];
-        vlqa_status status = VLQA_OK;
-        if (image->path) status = file_map_open(&r->run.cli->env, image->path, &r->map[i]);
-        if (status == VLQA_EIO) status = VLQA_EIMAGE; /* one that is not there is a wrong one */
-        if (status != VLQA_OK) return failed_item(r, status, r->run.cli->env.message);
-        hash_begin(&h, "image");
-        hash_bytes(&h, image->path ? r->map[i].data : image->data,
-                   image->path ? r->map[i].size : image->bytes);
-        key_hex(hash_end(&h), r->digest[i]);
-    }
     hash_begin(&h, "prompt");
     hash_text(&h, before ? before : "");
-    hash_u64(&h, (uint64_t)item->n_texts);
-    for (int i = 0; i < item->n_texts; i++)
-        hash_text(&h, item->text[i]);
+    hash_u64(&h, (uint64_t)r->item->n_texts);
+    for (int i = 0; i < r->item->n_texts; i++)
+        hash_text(&h, r->item->text[i]);
     hash_text(&h, r->prompt);
     key_hex(hash_end(&h), r->prompt_digest);
-    return VLQA_OK;
-}
-
-static vlqa_status add_image(struct runner *r, int i)
-{
-    const struct dataset_image *image = &r->item->image[i];
-    char name[64];
-    if (image->path)
-        return vlqa_add_image_bytes(r->session, r->map[i].data, r->map[i].size, image->path);
-    snprintf(name, sizeof name, "image %d", i + 1);
-    return vlqa_add_image_bytes(r->session, image->data, image->bytes, name);
 }
 
 static vlqa_status add_document(struct runner *r)
@@ -207,7 +128,7 @@ static vlqa_status add_document(struct runner *r)
     TRY(vlqa_session_clear(r->session));
     if (system) TRY(vlqa_set_system(r->session, system, strlen(system)));
     for (int i = 0; i < r->item->n_images; i++)
-        TRY(add_image(r, i));
+        TRY(vlqa_add_image(r->session, r->at->image[i]));
     if (before) TRY(vlqa_add_text(r->session, before, strlen(before)));
     for (int i = 0; i < r->item->n_texts; i++)
         TRY(vlqa_add_text(r->session, r->item->text[i], strlen(r->item->text[i])));
@@ -232,7 +153,8 @@ static vlqa_status ask(struct runner *r, const struct arm *arm, struct vlqa_answ
     o.on_token = on_token;
     if (status == VLQA_OK) status = vlqa_ask(r->session, r->prompt, &o, answer);
     if (cli_interrupted()) return VLQA_ECANCELLED;
-    return status == VLQA_OK ? status : failed_item(r, status, vlqa_message(r->session));
+    if (status == VLQA_OK) return status;
+    return feed_fail(&r->run.cli->env, r->item, status, vlqa_message(r->session));
 }
 
 /* What the arm is held against: dense is asked again where its answer was kept by a run that was
@@ -254,9 +176,11 @@ static vlqa_status run_arm(struct runner *r, int arm, int *is_open)
     if (found) return VLQA_OK;
     if (!*is_open) {
         r->start_ms = r->start_ms > 0 ? r->start_ms : env_ms();
-        TRY(open_question(r));
+        digest_prompt(r);
     }
     *is_open = 1;
+    if (r->at->status != VLQA_OK)
+        return feed_fail(&r->run.cli->env, r->item, r->at->status, r->at->reason);
     TRY(ask_dense(r, arm));
     TRY(ask(r, &r->run.arm[arm], &answer));
     if (r->run.arm[arm].is_dense) TRY(runner_see_dense(r, &answer));
@@ -265,24 +189,23 @@ static vlqa_status run_arm(struct runner *r, int arm, int *is_open)
     return VLQA_OK;
 }
 
-static vlqa_status run_question(struct runner *r)
+static vlqa_status next_question(struct runner *r)
 {
-    vlqa_status status = VLQA_OK;
-    int is_open = 0;
-    for (int arm = 0; arm < r->run.n_arms && status == VLQA_OK; arm++)
-        status = run_arm(r, arm, &is_open);
-    close_images(r);
-    return status;
+    struct env *env = &r->run.cli->env;
+    TRY(feed_next(env, r->feed, &r->at));
+    if (cli_interrupted()) return VLQA_ECANCELLED;
+    if (!r->at) return env_fail(env, VLQA_EIO, "%s changed while in use", r->run.args->dataset);
+    r->item = &r->at->item;
+    return prompt_form_make(env, r->form, r->item, &r->prompt);
 }
 
-static vlqa_status run_questions(struct runner *r, struct dataset *d)
+static vlqa_status run_questions(struct runner *r)
 {
     for (r->question = 0; r->question < r->run.n_questions; r->question++) {
-        TRY(next_item(r, d));
-        if (!r->item)
-            return env_fail(&r->run.cli->env, VLQA_EIO, "%s changed while in use",
-                            r->run.args->dataset);
-        TRY(run_question(r));
+        int is_open = 0;
+        TRY(next_question(r));
+        for (int arm = 0; arm < r->run.n_arms; arm++)
+            TRY(run_arm(r, arm, &is_open));
     }
     return VLQA_OK;
 }
@@ -359,15 +282,12 @@ static vlqa_status run_all(struct runner *r, int64_t rows)
 {
     const struct run_args *a = r->run.args;
     struct env *env = &r->run.cli->env;
-    struct dataset *d;
-    vlqa_status status;
+    int whole = r->file.rows / r->run.n_arms; /* questions that are in the file */
     if (a->submission && !(r->submission = fopen(a->submission, "w")))
         return env_fail(env, VLQA_EIO, "%s: %s", a->submission, strerror(errno));
-    TRY(dataset_open(env, a->dataset, &a->data, &d));
-    begin_rows(r, rows);
-    status = run_questions(r, d);
-    dataset_close(d);
-    if (status != VLQA_OK || !r->submission) return status;
+    TRY(feed_open(env, a, rows, r->engine, whole, &r->feed));
+    TRY(run_questions(r));
+    if (!r->submission) return VLQA_OK;
     fputs("]\n", r->submission);
     if (fflush(r->submission) == 0 && !ferror(r->submission)) return VLQA_OK;
     return env_fail(env, VLQA_EIO, "%s: not written: %s", a->submission, strerror(errno));
@@ -414,6 +334,7 @@ static void close_runner(struct runner *r)
     if (r->submission) fclose(r->submission);
     run_file_close(&r->file);
     run_file_close(&r->times);
+    feed_close(r->feed);
     vlqa_session_close(r->session);
     vlqa_engine_close(r->engine);
     prompt_form_close(r->form);

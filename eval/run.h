@@ -26,6 +26,7 @@ struct run_args {
     struct reuse_args reuse;
     int limit, metric; /* a metric + 1; 0: the row's own */
     int max_tokens, max_rows;
+    int jobs; /* questions at work at once: the one that is asked, and those read ahead */
     uint64_t shuffle, seed; /* shuffle 0: the first rows */
 };
 

@@ -28,7 +28,7 @@ static void report_digests(struct report *out, const struct runner *r)
     report_string(out, "prompt", r->prompt_digest);
     report_open_list(out, "images");
     for (int i = 0; i < r->item->n_images; i++)
-        report_string(out, NULL, r->digest[i]);
+        report_string(out, NULL, r->at->digest[i]);
     report_close(out);
     report_close(out);
 }

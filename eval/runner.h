@@ -2,9 +2,8 @@
 #ifndef EVAL_RUNNER_H
 #define EVAL_RUNNER_H
 
-#include "base/file.h"
+#include "eval/feed.h"
 #include "eval/prompt_form.h"
-#include "eval/run.h"
 
 struct runner {
     struct run run;
@@ -15,19 +14,18 @@ struct runner {
     struct progress bar;
     struct row_room room;
     FILE *submission;
-    int64_t draw, want; /* of --shuffle-seed: rows that are left, and to be taken of them */
-    uint64_t random;
+    struct feed *feed;
     double start_ms;
     int64_t done; /* rows that are graded, old ones too */
     int asked;    /* of them, since start_ms */
     double score; /* their sum */
 
     /* the question at hand */
+    const struct feed_question *at; /* NULL before any is asked */
     const struct dataset_item *item;
     const char *prompt;
     int question; /* its number */
-    struct file_map map[DATASET_IMAGES];
-    char digest[DATASET_IMAGES][65], prompt_digest[65];
+    char prompt_digest[65];
 
     struct {           /* what dense said to it */
         int question;  /* + 1; of another one: not yet asked */

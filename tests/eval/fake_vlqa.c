@@ -10,6 +10,7 @@
  *   hold = N           waits at the N-th step until the file fake.go is there: the phases have five
  *                      steps each, a piece of the answer is one
  *   stubborn = 1       callbacks cannot cancel
+ *   an image that begins with "broken" cannot be opened; fake.images lists those that are
  *   log = TEXT         an info line and a warning when the engine opens
  *   drift = 1          chunks change the logits: flat without, one up by 1 with
  *   reuse = 1          the answer came from two chunks of an image of 20 x 10 pixels, with evidence
@@ -28,6 +29,12 @@
 struct vlqa_engine {
     int step; /* so far */
     char message[256];
+};
+
+struct vlqa_image { /* opened by any thread */
+    char name[256], data[64], message[512];
+    size_t bytes;
+    int is_broken;
 };
 
 struct vlqa_session {
@@ -89,16 +96,30 @@ static vlqa_status script_status(const char *key, char message[256])
     return VLQA_OK;
 }
 
+static void note_list(const char *path, const char *format, va_list args)
+{
+    FILE *f = fopen(path, "a");
+    if (!f) return;
+    vfprintf(f, format, args);
+    fputc('\n', f);
+    fclose(f);
+}
+
 __attribute__((format(printf, 1, 2))) static void note_call(const char *format, ...)
 {
     va_list args;
-    FILE *f = fopen("fake.calls", "a");
-    if (!f) return;
     va_start(args, format);
-    vfprintf(f, format, args);
+    note_list("fake.calls", format, args);
     va_end(args);
-    fputc('\n', f);
-    fclose(f);
+}
+
+/* Elsewhere, as it is told when another thread gets there. */
+__attribute__((format(printf, 1, 2))) static void note_image(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    note_list("fake.images", format, args);
+    va_end(args);
 }
 
 /* Counts a step; at the one to hold at, waits ten seconds at most. */
@@ -277,6 +298,46 @@ static vlqa_status add_image(struct vlqa_session *s, int width, int height)
 vlqa_status vlqa_add_image_file(struct vlqa_session *session, const char *path)
 {
     note_call("image_file %s", path);
+    return add_image(session, 64, 64);
+}
+
+vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data, size_t bytes,
+                            const char *name, struct vlqa_image **out)
+{
+    struct vlqa_image *image = calloc(1, sizeof *image);
+    (void)engine;
+    *out = image;
+    snprintf(image->name, sizeof image->name, "%s", name);
+    image->bytes = bytes < sizeof image->data ? bytes : sizeof image->data;
+    memcpy(image->data, data, image->bytes);
+    note_image("%s", name);
+    image->is_broken = bytes >= 6 && memcmp(data, "broken", 6) == 0;
+    if (!image->is_broken) return VLQA_OK;
+    snprintf(image->message, sizeof image->message, "%s: fake image is broken", name);
+    return VLQA_EIMAGE;
+}
+
+void vlqa_image_close(struct vlqa_image *image)
+{
+    free(image);
+}
+
+const char *vlqa_image_message(const struct vlqa_image *image)
+{
+    return image->message;
+}
+
+vlqa_status vlqa_image_read_info(const struct vlqa_image *image, struct vlqa_image_info *out)
+{
+    if (!image || image->is_broken) return image ? VLQA_ESTATE : VLQA_EUSAGE;
+    *out = (struct vlqa_image_info){.width = 64, .height = 64, .rows = 4, .ms_decode = 1};
+    out->resized_width = out->resized_height = 64;
+    return VLQA_OK;
+}
+
+vlqa_status vlqa_add_image(struct vlqa_session *session, const struct vlqa_image *image)
+{
+    note_call("image %s %.*s", image->name, (int)image->bytes, image->data);
     return add_image(session, 64, 64);
 }
 

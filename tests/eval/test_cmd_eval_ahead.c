@@ -1,0 +1,239 @@
+/* test_cmd_eval_ahead.c - runs of the verb eval whose images are made ready ahead: what they write
+ * is what a run without a second thread writes. */
+#include "tests/check.h"
+#include "tests/eval/run_cli.h"
+
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MODEL "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", "1"
+#define SAMPLE VLQA_SOURCE_DIR "/assets/samples/"
+#define EVAL "eval", "-m", "x"
+#define TWO "--methods", "full,none", "--chunk", "grid:2"
+#define JOBS(n) "--jobs", n, "--out", "run.jsonl", "--no-cache"
+
+static char first[1 << 20], second[1 << 20];
+
+static void put_text(const char *path, const char *text)
+{
+    put_file(path, text, strlen(text));
+}
+
+/* n questions, each about two images of its own. */
+static void put_questions(const char *path, int n)
+{
+    static char rows[1 << 16];
+    char *at = rows;
+    for (int i = 0; i < n; i++) {
+        char name[2][16], pixels[32];
+        for (int k = 0; k < 2; k++) {
+            snprintf(name[k], sizeof name[k], "%c%d.png", 'a' + k, i);
+            snprintf(pixels, sizeof pixels, "pixels %c%d", 'a' + k, i);
+            put_text(name[k], pixels);
+        }
+        at += sprintf(at,
+                      "{\"id\": \"q%d\", \"image\": [\"%s\", \"%s\"], \"question\": \"Why %d?\", "
+                      "\"answers\": [\"%s\"]}\n",
+                      i, name[0], name[1], i, i % 3 ? "blue" : "red");
+    }
+    put_file(path, rows, (size_t)(at - rows));
+}
+
+/* Reads all behind the first line, which has the command. */
+static size_t get_rows(const char *path, char *out, size_t cap)
+{
+    size_t bytes = get_file(path, out, cap);
+    char *line = strchr(out, '\n');
+    if (!bytes || !line) return 0;
+    memmove(out, line + 1, strlen(line + 1) + 1);
+    return strlen(out);
+}
+
+static struct run *fresh(const char *script, const char *const *args)
+{
+    unlink("run.jsonl");
+    unlink("sub.json");
+    unlink("fake.images");
+    return run_script(script, args);
+}
+
+static const char *const jobs[] = {"1", "2", "3", "5", "65"};
+enum { N_JOBS = sizeof jobs / sizeof *jobs };
+
+TEST(rows_are_the_same_however_far_images_are_read_ahead)
+{
+    static struct run one;
+    put_questions("q.jsonl", 7);
+    for (int i = 0; i < N_JOBS; i++) {
+        char *text = i ? second : first;
+        struct run *r = fresh("answer=bl|ue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS(jobs[i])));
+        CHECK_EQ(r->code, 0);
+        CHECK_STR(r->err, "");
+        if (!i) one = *r;
+        CHECK(get_rows("run.jsonl", text, sizeof first) > 1000);
+        CHECK_STR(text, first);
+        CHECK_STR(r->calls, one.calls);
+        get_file("fake.images", second, sizeof second);
+        CHECK(strncmp(second, "a0.png\nb0.png\na1.png\nb1.png\n", 28) == 0);
+        CHECK_EQ(strlen(second), 14 * 7); /* each once, whatever the methods */
+    }
+    CHECK_HAS(one.calls, "clear\nimage a2.png pixels a2\nimage b2.png pixels b2\nask Why 2?\n");
+}
+
+/* Base64 of "pixels ", a figure and 43 dots: a shorter cell would name another row. */
+#define PIXELS(figure) "cGl4ZWxz" figure "Li4uLi4uLi4uLi4uLi4uLi4uLi4uLi4uLi4uLi4uLi4uLi4uLi4uLi4u"
+#define ROW(id, question, image) id "\t" question "\tblue\t" image "\n"
+#define DOTS "..........................................."
+
+TEST(images_inside_a_table_are_read_ahead_too)
+{
+    static struct run one;
+    put_text("t.tsv", "index\tquestion\tanswer\timage\n" ROW("1", "one?", PIXELS("IDEu"))
+                          ROW("2", "two?", "['" PIXELS("IDIu") "', '" PIXELS("IDMu") "']")
+                              ROW("3", "three?", PIXELS("IDQu")));
+    for (int i = 0; i < N_JOBS; i++) {
+        struct run *r = fresh("answer=blue\n", ARGS(EVAL, "t.tsv", TWO, JOBS(jobs[i])));
+        CHECK_EQ(r->code, 0);
+        if (!i) one = *r;
+        CHECK_STR(r->calls, one.calls);
+        get_rows("run.jsonl", i ? second : first, sizeof first);
+        CHECK(!i || strcmp(first, second) == 0);
+    }
+    CHECK_HAS(one.calls,
+              "image image 1 pixels 2" DOTS "\nimage image 2 pixels 3" DOTS "\nask two?");
+    CHECK_HAS(one.calls, "image image 1 pixels 4" DOTS "\nask three?");
+    CHECK_HAS(first, "\"image_bytes\":[51,51]");
+}
+
+static int images_opened(void)
+{
+    int n = 0;
+    get_file("fake.images", second, sizeof second);
+    for (const char *at = second; (at = strchr(at, '\n')); at++)
+        n++;
+    return n;
+}
+
+/* While the first question is held at its first step. */
+static int opened_at_most(const char *n_jobs)
+{
+    struct timespec t = {0, 20000000};
+    int opened = -1, quiet = 0;
+    pid_t pid;
+    unlink("run.jsonl");
+    unlink("fake.images");
+    unlink("fake.go");
+    pid = run_start((struct setup){.script = "answer=blue\nhold=6\n"},
+                    ARGS(EVAL, "q.jsonl", TWO, JOBS(n_jobs)));
+    CHECK(run_wait_for_call("held"));
+    for (; quiet < 5; nanosleep(&t, NULL)) {
+        int now = images_opened();
+        quiet = now == opened ? quiet + 1 : 0;
+        opened = now;
+    }
+    put_text("fake.go", "");
+    CHECK_EQ(run_finish(pid)->code, 0);
+    return opened;
+}
+
+TEST(images_are_read_while_the_model_works_and_no_further)
+{
+    put_questions("q.jsonl", 7);
+    CHECK_EQ(opened_at_most("1"), 2);
+    CHECK_EQ(opened_at_most("2"), 4);
+    CHECK_EQ(opened_at_most("4"), 8);
+}
+
+TEST(images_of_answers_that_are_kept_are_not_read)
+{
+    struct run *r;
+    char *cut;
+    put_questions("q.jsonl", 7);
+    fresh("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+    get_file("run.jsonl", first, sizeof first);
+    cut = strstr(first, "\n{\"id\":\"q4\"");
+    cut = cut ? strchr(cut + 1, '\n') : NULL; /* one method has answered q4 */
+    REQUIRE(cut);
+    put_file("run.jsonl", first, (size_t)(cut - first) + 1);
+    unlink("fake.images");
+    r = run_script("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+    CHECK_EQ(r->code, 0);
+    get_file("run.jsonl", second, sizeof second);
+    CHECK_STR(second, first);
+    get_file("fake.images", second, sizeof second);
+    CHECK_STR(second, "a4.png\nb4.png\na5.png\nb5.png\na6.png\nb6.png\n");
+}
+
+TEST(an_interrupt_ends_the_thread_too)
+{
+    pid_t pid;
+    put_questions("q.jsonl", 7);
+    unlink("run.jsonl");
+    unlink("fake.go");
+    pid = run_start((struct setup){.script = "answer=blue\nhold=30\n"},
+                    ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+    CHECK(run_wait_for_call("held"));
+    kill(pid, SIGINT);
+    put_text("fake.go", "");
+    CHECK_EQ(run_finish(pid)->code, 130);
+}
+
+TEST(the_number_of_jobs_has_bounds)
+{
+    struct run *r = run_script("", ARGS(EVAL, "q.jsonl", "--jobs", "0"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "--jobs is 0, expected a whole number from 1 to 65");
+}
+
+/* ---- with the default model ---- */
+
+TEST(the_model_answers_the_same_while_images_are_read)
+{
+    for (int i = 0; i < 2; i++) {
+        struct run *r;
+        unlink("run.jsonl");
+        r = run_cli((struct setup){.program = VLQA},
+                    ARGS("eval", SAMPLE "questions.jsonl", MODEL, "--limit", "8", TWO, "-n", "3",
+                         JOBS(i ? "3" : "1")));
+        CHECK_EQ(r->code, 0);
+        CHECK_STR(r->err, "");
+        CHECK(get_rows("run.jsonl", i ? second : first, sizeof first) > 1000);
+    }
+    CHECK_STR(second, first);
+}
+
+static double peak(const char *times, int row)
+{
+    char part[32];
+    const char *at;
+    snprintf(part, sizeof part, "{\"row\":%d,", row);
+    at = strstr(times, part);
+    at = at ? strstr(at, "\"peak_bytes\":") : NULL;
+    return at ? atof(at + 13) : 0;
+}
+
+/* One image a question that is not let go would be 10 MB. */
+TEST(memory_does_not_grow_with_the_questions)
+{
+    char *at = first;
+    struct run *r;
+    if (VLQA_SANITIZED) SKIP("a sanitizer keeps what was freed");
+    for (int i = 0; i < 60; i++)
+        at += sprintf(at, "{\"question\": \"a%d?\", \"answers\": [\"x\"], \"image\": \"%s\"}\n", i,
+                      SAMPLE "05.png");
+    put_file("same.jsonl", first, (size_t)(at - first));
+    unlink("run.jsonl");
+    r = run_cli((struct setup){.program = VLQA},
+                ARGS("eval", "same.jsonl", MODEL, "--methods", "full", "-n", "1", JOBS("3")));
+    CHECK_EQ(r->code, 0);
+    REQUIRE(get_file("run.jsonl.times", second, sizeof second));
+    CHECK(peak(second, 9) > 1e6);
+    CHECK(peak(second, 59) - peak(second, 9) < 3e6);
+}
+
+int main(int argc, char **argv)
+{
+    run_begin(FAKE_CLI);
+    return check_main(argc, argv);
+}
