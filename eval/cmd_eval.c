@@ -97,6 +97,8 @@ static const struct arg args[] = {
      .fallback = "3", FIELD(run.jobs),
      .help = "questions at work at once: while one is answered another thread makes the images of "
              "the next N - 1 ready; 1: no such thread"},
+    {ARG_FLAG, .name = "strict", FIELD(run.strict),
+     .help = "stop at a question that cannot be asked [count it as wrong and go on]"},
     {ARG_TEXT, .name = "submission", .value = "FILE", FIELD(run.submission),
      .help = "write [{questionId, answer}, ...] as the RRC server takes it (one method)"},
     {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 1000000,
@@ -173,6 +175,12 @@ const struct verb verb_eval = {
              "nats; vlqa study has that of whole answers), and the difference of the mean\n"
              "score in points with its 95 % interval (paired bootstrap) and whether that is\n"
              "noise. --json prints an object for each method, cutting and metric, with flops.\n"
+             "\n"
+             "A question that cannot be asked (an image is missing, damaged or refused, it is too\n"
+             "long) counts as wrong: its line has error, the reason, an empty prediction, score 0\n"
+             "and no rows, standard error is told of the first ten, the table says how many, and\n"
+             "the exit code is 3. Such lines stay as they are when the command is given again;\n"
+             "with --strict there are none, the run stops and goes on when the image is there.\n"
              "\n"
              "--jobs changes no answer and no line. Images that are ready ahead of the model\n"
              "take 256 MiB and those of one question more, at most.\n"

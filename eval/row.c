@@ -130,6 +130,14 @@ vlqa_status row_read(struct env *env, const char *name, enum metric metric, stru
                                 : read_targets(env, name, root, arena, &row->metric);
 }
 
+int row_is_failed(const struct row *row)
+{
+    const struct json *root = json_root(row->doc);
+    const char *error = json_text(json_get(root, "error"));
+    const char *prediction = json_text(json_get(root, "prediction"));
+    return error && *error && prediction && !*prediction;
+}
+
 void row_free(struct row *row)
 {
     json_free(row->doc);
@@ -160,6 +168,10 @@ vlqa_status row_grade(struct env *env, const char *name, enum metric metric, siz
     vlqa_status status;
     TRY(arena_for(env, room, bytes, &arena));
     TRY(row_read(env, name, metric, &arena, row));
+    if (row_is_failed(row)) { /* nothing was said, which may be right by some metric */
+        *out = (struct metric_grade){.letter = 'Z'};
+        return VLQA_OK;
+    }
     status = metric_score(env, metric, &row->metric, &arena, out);
     if (status == VLQA_OK) return VLQA_OK;
     memcpy(reason, env->message, sizeof reason);

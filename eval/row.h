@@ -4,7 +4,8 @@
  *      "targets" or "answers": "..." or ["...", "..."],
  *      "answer": "..." as a cell of a data file: a Python list in it is read as one (pylist.h)
  *      "answer": "B", "options": {"A": "...", "B": "..."} for mcq,
- *    "split", "category", "dataset", "cycle_category", "metric"}
+ *    "split", "category", "dataset", "cycle_category", "metric",
+ *    "error": why there is no answer, with an empty prediction: no metric gives it anything}
  *
  * Members of other names are left alone. */
 #ifndef EVAL_ROW_H
@@ -34,6 +35,7 @@ vlqa_status row_metric(struct env *env, const char *name, const struct row *row,
 vlqa_status row_read(struct env *env, const char *name, enum metric metric, struct arena *arena,
                      struct row *row);
 size_t row_scratch(size_t bytes);
+int row_is_failed(const struct row *row); /* it has an error and no prediction */
 void row_free(struct row *row);
 
 struct row_room { /* memory that grows to the longest row; zeroed at first, freed by row_room_free

@@ -154,23 +154,63 @@ static vlqa_status ask(struct runner *r, const struct arm *arm, struct vlqa_answ
     if (status == VLQA_OK) status = vlqa_ask(r->session, r->prompt, &o, answer);
     if (cli_interrupted()) return VLQA_ECANCELLED;
     if (status == VLQA_OK) return status;
-    return feed_fail(&r->run.cli->env, r->item, status, vlqa_message(r->session));
+    return env_fail(&r->run.cli->env, status, "%s", vlqa_message(r->session));
+}
+
+/* On standard error, once a question and for the first ones alone. */
+static void tell_failure(struct runner *r)
+{
+    enum { MOST = 10 };
+    if (r->told_of == r->question + 1) return;
+    r->told_of = r->question + 1;
+    if (r->told++ >= MOST) return;
+    progress_clear(&r->bar);
+    (void)feed_fail(&r->run.cli->env, r->item, VLQA_OK, r->error);
+    cli_note(r->run.cli, "%s; counted as wrong%s", r->run.cli->env.message,
+             r->told < MOST ? "" : ", and further ones are not told here");
+}
+
+/* A question that cannot be asked, for a reason that env has, has a line, too: a run of hours does
+ * not end at one image. */
+static vlqa_status keep_failure(struct runner *r, int arm, vlqa_status status)
+{
+    static const struct vlqa_answer nothing = {.text = ""};
+    size_t bytes;
+    snprintf(r->error, sizeof r->error, "%s", r->run.cli->env.message);
+    if (!feed_is_bad_question(status) || r->run.args->strict)
+        return feed_fail(&r->run.cli->env, r->item, status, r->error);
+    for (bytes = strlen(r->error); !text_is_utf8((struct text){r->error, bytes});)
+        r->error[--bytes] = 0; /* it was cut within a character */
+    tell_failure(r);
+    status = runner_keep(r, arm, &nothing);
+    r->error[0] = 0;
+    return status;
 }
 
 /* What the arm is held against: dense is asked again where its answer was kept by a run that was
- * stopped before this arm. */
+ * stopped before this arm. Where it failed there is nothing. */
 static vlqa_status ask_dense(struct runner *r, int arm)
 {
     int dense = run_dense(&r->run);
     struct vlqa_answer answer;
+    vlqa_status status;
     if (dense < 0 || dense == arm || r->dense.question == r->question + 1) return VLQA_OK;
-    TRY(ask(r, &r->run.arm[dense], &answer));
-    return runner_see_dense(r, &answer);
+    status = ask(r, &r->run.arm[dense], &answer);
+    if (feed_is_bad_question(status)) return VLQA_OK; /* its own line says so */
+    return status == VLQA_OK ? runner_see_dense(r, &answer) : status;
+}
+
+static vlqa_status ask_arm(struct runner *r, int arm, struct vlqa_answer *answer)
+{
+    TRY(ask_dense(r, arm));
+    TRY(ask(r, &r->run.arm[arm], answer));
+    return r->run.arm[arm].is_dense ? runner_see_dense(r, answer) : VLQA_OK;
 }
 
 static vlqa_status run_arm(struct runner *r, int arm, int *is_open)
 {
     struct vlqa_answer answer;
+    vlqa_status status;
     int found;
     TRY(runner_take(r, arm, &found));
     if (found) return VLQA_OK;
@@ -179,12 +219,13 @@ static vlqa_status run_arm(struct runner *r, int arm, int *is_open)
         digest_prompt(r);
     }
     *is_open = 1;
-    if (r->at->status != VLQA_OK)
-        return feed_fail(&r->run.cli->env, r->item, r->at->status, r->at->reason);
-    TRY(ask_dense(r, arm));
-    TRY(ask(r, &r->run.arm[arm], &answer));
-    if (r->run.arm[arm].is_dense) TRY(runner_see_dense(r, &answer));
-    TRY(runner_keep(r, arm, &answer));
+    status = r->at->status;
+    if (status == VLQA_OK)
+        status = ask_arm(r, arm, &answer);
+    else
+        (void)env_fail(&r->run.cli->env, status, "%s", r->at->reason);
+    if (status == VLQA_ECANCELLED) return status;
+    TRY(status == VLQA_OK ? runner_keep(r, arm, &answer) : keep_failure(r, arm, status));
     runner_show(r);
     return VLQA_OK;
 }
@@ -301,6 +342,15 @@ static void note_kept(struct runner *r)
                  (int64_t)r->run.n_questions * r->run.n_arms, r->file.path);
 }
 
+static int tell_failures(struct runner *r)
+{
+    cli_note(r->run.cli,
+             "%d of %" PRId64 " answers failed and count as wrong; their lines have an "
+             "error",
+             r->run.n_failed, (int64_t)r->run.n_questions * r->run.n_arms);
+    return CLI_IMAGE;
+}
+
 static int run_runner(struct runner *r)
 {
     struct env *env = &r->run.cli->env;
@@ -322,7 +372,8 @@ static int run_runner(struct runner *r)
     if (status == VLQA_OK) {
         progress_clear(&r->bar);
         code = run_print(&r->run);
-        return code == CLI_OK ? cache_check(r->run.cli, &r->run.args->cache, r->engine) : code;
+        if (code == CLI_OK) code = cache_check(r->run.cli, &r->run.args->cache, r->engine);
+        return code == CLI_OK && r->run.n_failed ? tell_failures(r) : code;
     }
     code = failed(r, status);
     if (r->asked) note_kept(r);

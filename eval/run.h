@@ -26,7 +26,8 @@ struct run_args {
     struct reuse_args reuse;
     int limit, metric; /* a metric + 1; 0: the row's own */
     int max_tokens, max_rows;
-    int jobs; /* questions at work at once: the one that is asked, and those read ahead */
+    int strict; /* stop at a question that cannot be asked, and keep no line for it */
+    int jobs;   /* questions at work at once: the one that is asked, and those read ahead */
     uint64_t shuffle, seed; /* shuffle 0: the first rows */
 };
 
@@ -49,6 +50,7 @@ struct run_outcome {           /* of a question by an arm */
     double score, rows, flops; /* rows, flops: computed again */
     double kl;                 /* of the first token, to dense; NaN: dense was not asked */
     double ms;                 /* NaN: it was asked before, and the file of times has it not */
+    int failed;                /* it could not be asked: score 0, and nothing was computed */
 };
 
 struct run {
@@ -56,9 +58,9 @@ struct run {
     const struct run_args *args;
     struct arm arm[RUN_ARMS];
     struct tally *tally[RUN_ARMS][N_METRICS]; /* NULL: no row of it yet */
-    int n_arms, n_questions;
-    signed char *metric;         /* [n_questions] */
-    struct run_outcome *outcome; /* [n_questions, n_arms] */
+    int n_arms, n_questions, n_failed;        /* n_failed: outcomes */
+    signed char *metric;                      /* [n_questions] */
+    struct run_outcome *outcome;              /* [n_questions, n_arms] */
     struct vlqa_model_info info;
     char calibrated[400]; /* the layers that stand for this word, or "" */
 };

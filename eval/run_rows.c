@@ -65,14 +65,17 @@ char *runner_line(const struct runner *r, const struct arm *arm, const struct vl
     report_string(&out, "metric", metric_names[runner_metric(r)]);
     if (arm) report_arm(&out, arm);
     report_text(&out, "prediction", answer->text, answer->text_bytes);
+    if (*r->error) report_string(&out, "error", r->error);
     if (grade) report_grade(&out, runner_metric(r), grade);
     dataset_report(&out, r->item);
     if (arm) {
         report_string(&out, "question", r->item->question);
         dataset_report_images(&out, r->item);
-        report_cost(&out, answer);
-        if (!isnan(r->kl)) report_number(&out, "kl", r->kl);
-        repaired_report(&out, answer);
+        if (!*r->error) {
+            report_cost(&out, answer);
+            if (!isnan(r->kl)) report_number(&out, "kl", r->kl);
+            repaired_report(&out, answer);
+        }
         report_digests(&out, r);
     }
     return report_end(&out);
@@ -125,6 +128,8 @@ static vlqa_status add_score(struct runner *r, int arm, const struct row *row,
     out->rows = json_number(json_get(json_get(root, "rows"), "recomputed"));
     out->flops = json_number(json_get(root, "flops"));
     out->kl = json_number(json_get(root, "kl"));
+    out->failed = row_is_failed(row);
+    r->run.n_failed += out->failed;
     r->score += grade->score;
     r->done++;
     return tally_add(env, *tally, row, grade);
@@ -261,7 +266,7 @@ vlqa_status runner_see_dense(struct runner *r, const struct vlqa_answer *answer)
 
 static double divergence(const struct runner *r, int arm, const struct vlqa_answer *answer)
 {
-    if (r->run.arm[arm].is_dense || r->dense.question != r->question + 1 ||
+    if (*r->error || r->run.arm[arm].is_dense || r->dense.question != r->question + 1 ||
         r->dense.n != answer->n_logits)
         return (double)NAN;
     return stats_kl(r->dense.logits, answer->logits, r->dense.n);
@@ -281,12 +286,12 @@ vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *ans
     heap_free(line);
     if (status == VLQA_OK)
         status = append(r, &r->file, runner_line(r, &r->run.arm[arm], answer, &grade));
-    if (status == VLQA_OK)
+    if (status == VLQA_OK && !*r->error)
         status = append(r, &r->times, times_line(r->question * r->run.n_arms + arm, answer));
     if (status == VLQA_OK) status = add_score(r, arm, &row, &grade);
     row_free(&row);
     submit(r, answer->text);
-    run_outcome(&r->run, r->question, arm)->ms = answer->ms_total;
+    run_outcome(&r->run, r->question, arm)->ms = *r->error ? (double)NAN : answer->ms_total;
     r->asked++;
     return status;
 }

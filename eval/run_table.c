@@ -23,14 +23,22 @@ static struct stats_pair compare(const struct run *r, int dense, int arm, int me
     return stats_compare(p->a, p->b, p->n, 0, p->work);
 }
 
-/* Over the questions of a metric; of kl and ms over those that have them. */
+static int failures(const struct run *r, int arm, int metric)
+{
+    int n = 0;
+    for (int i = 0; i < r->n_questions; i++)
+        n += r->metric[i] == metric && run_outcome(r, i, arm)->failed;
+    return n;
+}
+
+/* Over the questions of a metric that were asked; of kl and ms over those that have them. */
 static struct run_outcome mean(const struct run *r, int arm, int metric)
 {
     struct run_outcome m = {0};
     double n = 0, n_kl = 0, n_ms = 0;
     for (int i = 0; i < r->n_questions; i++) {
         const struct run_outcome *o = run_outcome(r, i, arm);
-        if (r->metric[i] != metric) continue;
+        if (r->metric[i] != metric || o->failed) continue;
         m.rows += o->rows;
         m.flops += o->flops;
         if (!isnan(o->kl)) m.kl += o->kl;
@@ -53,6 +61,7 @@ static int print_json(struct run *r, int arm, int metric, int dense, struct pair
     if (r->arm[arm].cut[0]) report_string(&out, "chunk", r->arm[arm].cut);
     if (!isnan(r->arm[arm].ratio)) report_number(&out, "ratio", r->arm[arm].ratio);
     tally_report(r->tally[arm][metric], &out);
+    report_int(&out, "failed", failures(r, arm, metric));
     report_number(&out, "rows_computed", m.rows);
     report_number(&out, "flops", m.flops);
     report_real(&out, "ms", m.ms);
@@ -75,13 +84,24 @@ static int digits(int metric)
     return metric == METRIC_OCRBENCH ? 0 : metric == METRIC_MCQ ? 4 : 2;
 }
 
+static void print_mean(double value, int width)
+{
+    if (isnan(value)) /* of nothing */
+        printf(" %*s", width, "-");
+    else
+        printf(" %*.1f", width, value);
+}
+
 static void print_arm(const struct run *r, int arm, int metric, int dense, struct pairs *p)
 {
+    int failed = failures(r, arm, metric);
     struct run_outcome m = mean(r, arm, metric);
     char label[RUN_LABEL];
     run_arm_label(&r->arm[arm], label);
-    printf("%-24s %-9s %8.*f %8.1f %9.1f", label, r->arm[arm].is_dense ? "-" : r->arm[arm].cut,
-           digits(metric), tally_score(r->tally[arm][metric]), m.rows, m.ms);
+    printf("%-24s %-9s %8.*f", label, r->arm[arm].is_dense ? "-" : r->arm[arm].cut, digits(metric),
+           tally_score(r->tally[arm][metric]));
+    print_mean(m.rows, 8);
+    print_mean(m.ms, 9);
     if (dense >= 0 && dense != arm) {
         struct stats_pair s = compare(r, dense, arm, metric, p);
         if (isnan(m.kl))
@@ -91,6 +111,7 @@ static void print_arm(const struct run *r, int arm, int metric, int dense, struc
         printf("  %+.2f [%+.2f, %+.2f]%s", 100 * s.difference.value, 100 * s.difference.low,
                100 * s.difference.high, s.is_noise ? " noise" : "");
     }
+    if (failed) printf("  %d failed", failed);
     printf("\n");
 }
 

@@ -16,9 +16,10 @@ struct runner {
     FILE *submission;
     struct feed *feed;
     double start_ms;
-    int64_t done; /* rows that are graded, old ones too */
-    int asked;    /* of them, since start_ms */
-    double score; /* their sum */
+    int64_t done;      /* rows that are graded, old ones too */
+    int asked;         /* of them, since start_ms */
+    double score;      /* their sum */
+    int told, told_of; /* questions that failed, of which standard error was told; the last + 1 */
 
     /* the question at hand */
     const struct feed_question *at; /* NULL before any is asked */
@@ -26,6 +27,7 @@ struct runner {
     const char *prompt;
     int question; /* its number */
     char prompt_digest[65];
+    char error[sizeof((struct env *)0)->message]; /* why there is no answer, or "" */
 
     struct {           /* what dense said to it */
         int question;  /* + 1; of another one: not yet asked */
@@ -51,7 +53,7 @@ vlqa_status runner_take(struct runner *r, int arm, int *found);
 vlqa_status runner_take_times(struct runner *r);
 /* Remembers what dense says, for the divergence of the other arms from it. */
 vlqa_status runner_see_dense(struct runner *r, const struct vlqa_answer *answer);
-/* Grades, keeps and counts an answer. */
+/* Grades, keeps and counts an answer; with r->error that there is none, and answer is empty. */
 vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *answer);
 void runner_show(struct runner *r); /* how far it is */
 

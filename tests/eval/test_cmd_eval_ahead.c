@@ -186,6 +186,124 @@ TEST(the_number_of_jobs_has_bounds)
     CHECK_HAS(r->err, "--jobs is 0, expected a whole number from 1 to 65");
 }
 
+/* ---- images that cannot be used ---- */
+
+/* Of q2 one is missing, of q4 one is damaged. To say nothing would be right for q2. */
+static void put_bad_questions(void)
+{
+    char *right;
+    put_questions("q.jsonl", 7);
+    unlink("a2.png");
+    put_text("b4.png", "broken");
+    get_file("q.jsonl", first, sizeof first);
+    right = strstr(strstr(first, "Why 2?"), "blue");
+    memmove(right, right + 4, strlen(right + 4) + 1);
+    put_text("q.jsonl", first);
+}
+
+static int count(const char *text, const char *part)
+{
+    int n = 0;
+    for (; (text = strstr(text, part)); text += strlen(part))
+        n++;
+    return n;
+}
+
+TEST(a_bad_image_is_a_wrong_answer_in_its_place)
+{
+    struct run *r;
+    put_bad_questions();
+    for (int i = 0; i < N_JOBS; i++) {
+        r = fresh("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS(jobs[i])));
+        CHECK_EQ(r->code, 3);
+        CHECK(strncmp(r->err, "vlqa: q.jsonl, line 3 (q2): a2.png: ", 36) == 0);
+        CHECK_HAS(r->err, "No such file or directory; counted as wrong\n"
+                          "vlqa: q.jsonl, line 5 (q4): b4.png: fake image is broken; counted as "
+                          "wrong\n"
+                          "vlqa: 4 of 14 answers failed and count as wrong; their lines have an "
+                          "error\n");
+        CHECK_EQ(count(r->err, "\n"), 3);
+        CHECK_HAS(r->out, "em, 7 questions\n");
+        CHECK_EQ(count(r->out, "  2 failed\n"), 2);
+        CHECK_EQ(count(r->calls, "ask "), 10);
+        CHECK(get_rows("run.jsonl", i ? second : first, sizeof first) > 1000);
+        CHECK(!i || strcmp(second, first) == 0);
+    }
+    CHECK_HAS(first, "\"id\":\"q4\",\"line\":5,\"metric\":\"em\",\"method\":\"none\",\"chunk\":"
+                     "\"grid:2\",\"prediction\":\"\",\"error\":\"b4.png: fake image is broken\","
+                     "\"score\":0,\"answers\":[\"blue\"],\"question\":\"Why 4?\",\"image\":["
+                     "\"a4.png\",\"b4.png\"],\"digests\":");
+    CHECK_EQ(count(first, "\"error\":\"a2.png: "), 2);
+    CHECK_EQ(count(first, "\"score\":0,"), 10); /* and of q0, q3 and q6 */
+    get_file("run.jsonl.times", second, sizeof second);
+    CHECK_EQ(count(second, "\"row\":"), 10);
+    CHECK(!strstr(second, "\"row\":4,") && strstr(second, "\"row\":6,"));
+}
+
+TEST(failed_answers_stay_as_they_are)
+{
+    struct run *r;
+    size_t bytes;
+    put_bad_questions();
+    fresh("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+    bytes = get_file("run.jsonl", first, sizeof first);
+    REQUIRE(bytes > 2000);
+    for (size_t cut = 0; cut <= bytes; cut += bytes / 13) {
+        put_file("run.jsonl", first, cut);
+        r = run_script("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+        CHECK_EQ(r->code, 3);
+        CHECK_EQ(count(r->out, "  2 failed\n"), 2);
+        get_file("run.jsonl", second, sizeof second);
+        CHECK_STR(second, first);
+    }
+    r = run_script("", ARGS(EVAL, "--regrade", "run.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->err, "0 of 14 rows that had a score have another now");
+    CHECK_EQ(count(r->out, "\"score\": 0}"), 10);
+    r = run_script("answer=blue\n", ARGS(EVAL, "q.jsonl", "--methods", "full", "--json",
+                                         "--submission", "sub.json"));
+    CHECK_EQ(r->code, 3);
+    CHECK_HAS(r->out, "\"failed\":2,");
+    get_file("sub.json", second, sizeof second);
+    CHECK_HAS(second, "{\"questionId\": \"q2\", \"answer\": \"\"}");
+}
+
+TEST(a_strict_run_stops_at_a_bad_image_and_goes_on_when_it_is_there)
+{
+    for (int i = 0; i < N_JOBS; i++) {
+        struct run *r;
+        put_questions("q.jsonl", 7);
+        fresh("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, "--strict", JOBS(jobs[i])));
+        get_file("run.jsonl", first, sizeof first);
+        put_text("b4.png", "broken");
+        r = fresh("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, "--strict", JOBS(jobs[i])));
+        CHECK_EQ(r->code, 3);
+        CHECK_STR(r->out, "");
+        CHECK_STR(r->err, "vlqa: q.jsonl, line 5 (q4): b4.png: fake image is broken\n"
+                          "vlqa: 8 of 14 answers are in run.jsonl; the same command goes on\n");
+        put_text("b4.png", "pixels b4");
+        r = run_script("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, "--strict", JOBS(jobs[i])));
+        CHECK_EQ(r->code, 0);
+        get_file("run.jsonl", second, sizeof second);
+        CHECK_STR(second, first);
+    }
+}
+
+TEST(a_question_that_is_too_long_is_a_wrong_answer_and_a_lost_device_is_the_end)
+{
+    struct run *r;
+    put_questions("q.jsonl", 14);
+    r = fresh("ask=ELIMIT\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+    CHECK_EQ(r->code, 3);
+    CHECK_EQ(count(r->err, "fake ask fails with ELIMIT; counted as wrong"), 10);
+    CHECK_HAS(r->out,
+              "\nfull                     -             0.00        -         -  14 failed\n");
+    CHECK_HAS(r->err, "counted as wrong, and further ones are not told here\nvlqa: 28 of 28 ");
+    r = fresh("ask=EDEVICE\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+    CHECK_EQ(r->code, 1);
+    CHECK_STR(r->err, "vlqa: q.jsonl, line 1 (q0): fake ask fails with EDEVICE\n");
+}
+
 /* ---- with the default model ---- */
 
 TEST(the_model_answers_the_same_while_images_are_read)

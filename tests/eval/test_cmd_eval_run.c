@@ -466,7 +466,7 @@ TEST(wrong_lists_and_rows_are_told_before_the_model_is_loaded)
     put_text("bad.jsonl", "\n");
     check_wrong(2, "bad.jsonl: no question in it", ARGS(EVAL, "bad.jsonl"));
     put_text("bad.jsonl", "{\"question\": \"x\", \"image\": \"none.png\", \"answers\": [\"x\"]}\n");
-    check_wrong(3, "bad.jsonl, line 1 (1): ", ARGS(EVAL, "bad.jsonl"));
+    check_wrong(3, "bad.jsonl, line 1 (1): ", ARGS(EVAL, "bad.jsonl", "--strict"));
 }
 
 TEST(settings_with_colons_are_no_ratios)
