@@ -71,7 +71,8 @@ int cli_begin(struct cli *cli, const struct verb *verb, int argc, char **argv,
               struct cli_args *args)
 {
     vlqa_status status;
-    *cli = (struct cli){.verb = verb, .args = args, .start_ms = env_ms()};
+    *cli =
+        (struct cli){.verb = verb, .args = args, .argc = argc, .argv = argv, .start_ms = env_ms()};
     status = args_parse(&cli->env, verb, argc, argv, args);
     if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);
     if (args->help) {

@@ -66,6 +66,8 @@ extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[]
 struct cli {
     const struct verb *verb;
     const struct cli_args *args;
+    int argc; /* behind the verb */
+    char **argv;
     struct env env; /* for messages of our own */
     struct progress bar;
     double start_ms;

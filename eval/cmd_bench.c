@@ -1,6 +1,7 @@
 /* cmd_bench.c - the verb bench: how fast a shape runs here, with random weights. */
 #include "base/heap.h"
 #include "eval/bench.h"
+#include "eval/origin.h"
 #include "eval/verbs.h"
 
 #include <math.h>
@@ -192,6 +193,7 @@ static int print_json(struct bench *b)
     report_measures(&r, b);
     report_int(&r, "peak_bytes", b->peak_bytes);
     report_string(&r, "version", vlqa_version());
+    origin_report(&r, b->cli.verb->name, b->cli.argc, b->cli.argv);
     return cli_write_report(&b->cli, &r);
 }
 
@@ -206,10 +208,12 @@ static int print_text(const struct bench *b)
 {
     const struct vlqa_image_info *i = &b->image;
     const double *m = b->median;
-    char memory[32];
+    char memory[32], machine[ORIGIN_MACHINE];
     report_bytes(b->peak_bytes, memory);
+    origin_machine(machine);
     printf("%-10s %s, %.2f M parameters\n", "shape", shapes[b->args.shape],
            (double)b->info.parameters / 1e6);
+    printf("%-10s %s\n", "machine", machine);
     printf("%-10s %s, %s, %d threads\n", "processor", b->info.cpu, b->info.dtype, b->info.threads);
     if (i->rows) {
         printf("%-10s %d x %d, resized to %d x %d: %d rows\n", "image", i->width, i->height,
@@ -290,8 +294,8 @@ const struct verb verb_bench = {
              "weight_bytes, repeat, image {width, height, resized_width, resized_height,\n"
              "patches, rows}, rows, tokens, ms {open, decode_image, vision, prefill,\n"
              "first_token, decode, total}, per_second {patches, rows, tokens}, peak_bytes,\n"
-             "version. What was not measured is null; the rate of tokens leaves the first\n"
-             "one out, which prefill makes.\n"
+             "version, command, commit (of a checkout), build, machine. What was not measured\n"
+             "is null; the rate of tokens leaves the first one out, which prefill makes.\n"
              "\n"
              "Example:\n"
              "  vlqa bench --shape 2b --image 1024x768 --rows 1500 --decode 64 --repeat 3\n",

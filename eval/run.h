@@ -76,8 +76,8 @@ int run_dense(const struct run *r);
  * for each arm and metric. An exit code. */
 int run_print(struct run *r);
 
-/* What decides about the answers, as the first line of a file of answers. heap_free; NULL: no
- * memory. */
+/* What decides about the answers, and where the first of them come from (origin.h), as the first
+ * line of a file of answers. heap_free; NULL: no memory. */
 char *run_header(const struct run *r, struct key dataset);
 
 /* Asks what is not yet answered. An exit code. */

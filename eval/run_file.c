@@ -2,6 +2,7 @@
 #include "eval/run_file.h"
 
 #include "base/heap.h"
+#include "eval/origin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #define HEADER_MAX ((size_t)1 << 20)
+#define BEGINNING "{\"" RUN_FILE_MARK "\":" /* of a header, also of one that was cut */
 
 int run_file_is_header(const struct json *root)
 {
@@ -35,21 +37,46 @@ static void value_text(const struct json *value, char out[200])
         snprintf(out, 200, "%s", value ? json_kind_name(value) : "nothing");
 }
 
+/* Texts and numbers. */
+static int is_same(const struct json *a, const struct json *b)
+{
+    if (json_text(a) && json_text(b)) return strcmp(json_text(a), json_text(b)) == 0;
+    return !(json_number(a) < json_number(b)) && !(json_number(a) > json_number(b)) &&
+           json_kind(a) == JSON_NUMBER && json_kind(b) == JSON_NUMBER;
+}
+
+static int count_deciding(const struct json *root)
+{
+    int n = 0;
+    for (const struct json *i = json_first(root); i; i = json_next(i))
+        n += !origin_is_member(json_name(i));
+    return n;
+}
+
 /* Which member of `wanted` is another in `found`. */
-static vlqa_status tell_difference(struct env *env, const char *path, const struct json *found,
+static vlqa_status compare_headers(struct env *env, const char *path, const struct json *found,
                                    const struct json *wanted)
 {
     for (const struct json *i = json_first(wanted); i; i = json_next(i)) {
+        const struct json *other = json_get(found, json_name(i));
         char a[200], b[200];
-        value_text(json_get(found, json_name(i)), a);
+        if (origin_is_member(json_name(i)) || (other && is_same(other, i))) continue;
+        value_text(other, a);
         value_text(i, b);
-        if (strcmp(a, b) != 0)
-            return env_fail(env, VLQA_EUSAGE,
-                            "%.150s was begun with another command: %s was %.100s and is %.100s "
-                            "now; go on as it was begun, or give another --out",
-                            path, json_name(i), a, b);
+        return env_fail(env, VLQA_EUSAGE,
+                        "%.150s was begun with another command: %s was %.100s and is %.100s now; "
+                        "go on as it was begun, or give another --out",
+                        path, json_name(i), a, b);
     }
+    if (count_deciding(found) == count_deciding(wanted)) return VLQA_OK;
     return env_fail(env, VLQA_EUSAGE, "%.200s was begun by another version of this program", path);
+}
+
+static vlqa_status not_ours(struct env *env, const char *path)
+{
+    return env_fail(env, VLQA_EUSAGE,
+                    "%.200s is there and no file that vlqa eval --out began; it is left alone",
+                    path);
 }
 
 static vlqa_status check_header(struct env *env, const char *path, const char *line, size_t bytes,
@@ -57,15 +84,12 @@ static vlqa_status check_header(struct env *env, const char *path, const char *l
 {
     struct json_doc *found = NULL, *wanted = NULL;
     vlqa_status status;
-    if (strlen(header) == bytes && memcmp(line, header, bytes) == 0) return VLQA_OK;
     if (json_parse(env, path, line, bytes, HEADER_MAX, &found) != VLQA_OK ||
         !run_file_is_header(json_root(found)))
-        status = env_fail(
-            env, VLQA_EUSAGE,
-            "%.200s is there and no file that vlqa eval --out began; it is left alone", path);
+        status = not_ours(env, path);
     else if ((status = json_parse(env, path, header, strlen(header), HEADER_MAX, &wanted)) ==
              VLQA_OK)
-        status = tell_difference(env, path, json_root(found), json_root(wanted));
+        status = compare_headers(env, path, json_root(found), json_root(wanted));
     json_free(found);
     json_free(wanted);
     return status;
@@ -86,8 +110,8 @@ static vlqa_status scan(struct env *env, struct run_file *f, int64_t size, const
         if (n == 0) TRY(check_header(env, f->path, line, bytes, header));
         f->bytes += (int64_t)bytes + 1;
     }
-    if (n == 0 && (bytes > strlen(header) || memcmp(line, header, bytes) != 0))
-        return check_header(env, f->path, line, bytes, header);
+    if (n == 0 && memcmp(line, BEGINNING, bytes < strlen(BEGINNING) ? bytes : strlen(BEGINNING)))
+        return not_ours(env, f->path);
     f->rows = n ? n - 1 : 0;
     lines_close(&f->lines);
     return VLQA_OK;

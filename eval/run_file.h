@@ -16,9 +16,10 @@ struct run_file { /* zeroed: there is none */
     struct lines lines;
 };
 
-/* Begins the file with the header, or finds it there, locks it, and cuts off a last line without an
- * end. VLQA_EUSAGE where the file is of another run, with what differs, or no such file: it is left
- * alone then. VLQA_ESTATE where another process has it. */
+/* Begins the file with the header, or finds one there that differs in members of origin.h alone and
+ * stays, locks the file, and cuts off a last line without an end. VLQA_EUSAGE where the file is of
+ * another run, with what differs, or no such file: it is left alone then. VLQA_ESTATE where another
+ * process has it. */
 vlqa_status run_file_open(struct env *env, const char *path, const char *header,
                           struct run_file *out);
 /* The rows that were there, one after the other; *line is NULL behind the last. */

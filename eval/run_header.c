@@ -1,4 +1,5 @@
-/* run_header.c - what decides about the answers of a run, by name. */
+/* run_header.c - what decides about the answers of a run, by name, then where they come from. */
+#include "eval/origin.h"
 #include "eval/report.h"
 #include "eval/run.h"
 
@@ -83,5 +84,6 @@ char *run_header(const struct run *run, struct key dataset)
     report_image_options(&r, &a->document);
     report_reuse(&r, &a->reuse);
     report_string(&r, "calibrated_layers", run->calibrated);
+    origin_report(&r, run->cli->verb->name, run->cli->argc, run->cli->argv);
     return report_end(&r);
 }

@@ -18,6 +18,7 @@ TEST(bench_fills_the_prompt_and_decodes_on)
     second = first ? strstr(first + 1, "image_rgb") : NULL;
     REQUIRE(first && second && strstr(second + 1, "image_rgb"));
     CHECK(strncmp(first, second, strcspn(first, "\n")) != 0); /* another image each time */
+    CHECK_HAS(r->out, "machine    ");
     CHECK_HAS(r->out, "64 x 96, resized to 64 x 96: 6 rows\n");
     CHECK_HAS(r->out, "      7 tokens         20.0 ms      300.0 tokens/s\n");
     CHECK_HAS(r->out, "memory     4.66 GiB at most\n");
@@ -44,6 +45,9 @@ TEST(bench_json_holds_every_number)
     CHECK(run_number(doc, "per_second", "rows") == 2800);
     CHECK(run_number(doc, "per_second", "tokens") == 300);
     CHECK(run_number(doc, NULL, "peak_bytes") == 5e9);
+    CHECK_STR(run_text(doc, "command"), "vlqa bench --image 64x96 --rows 20 --decode 7 --json");
+    CHECK_HAS(run_text(doc, "machine"), " core");
+    CHECK(strlen(run_text(doc, "build")) > 4);
     json_free(doc);
 }
 

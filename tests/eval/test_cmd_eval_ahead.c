@@ -304,6 +304,76 @@ TEST(a_question_that_is_too_long_is_a_wrong_answer_and_a_lost_device_is_the_end)
     CHECK_STR(r->err, "vlqa: q.jsonl, line 1 (q0): fake ask fails with EDEVICE\n");
 }
 
+/* ---- where it came from ---- */
+
+TEST(the_first_line_tells_command_build_and_machine)
+{
+    char line[4096];
+    put_questions("q.jsonl", 2);
+    fresh("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3"), "--system", "it's \n mine"));
+    get_file("run.jsonl", line, sizeof line);
+    line[strcspn(line, "\n")] = 0;
+    CHECK_HAS(line,
+              "\"command\":\"vlqa eval -m x q.jsonl --methods full,none --chunk grid:2 --jobs "
+              "3 --out run.jsonl --no-cache --system $'it\\\\'s \\\\x0a mine'\",");
+    CHECK_HAS(line, ",\"build\":\"");
+    CHECK_HAS(line, "\",\"machine\":\"");
+    CHECK_HAS(line, " core");
+    get_file("run.jsonl.times", second, sizeof second);
+    CHECK(strncmp(second, line, strlen(line)) == 0);
+}
+
+/* Puts `to` where `from` stands in the first line of the file. */
+static void edit(const char *path, const char *from, const char *to)
+{
+    char *at;
+    size_t bytes = get_file(path, first, sizeof first);
+    at = strstr(first, from);
+    REQUIRE(at && at < strchr(first, '\n'));
+    snprintf(second, sizeof second, "%.*s%s%s", (int)(at - first), first, to, at + strlen(from));
+    put_file(path, second, bytes + strlen(to) - strlen(from));
+}
+
+TEST(a_run_goes_on_on_another_machine_by_another_command)
+{
+    struct run *r;
+    char *cut;
+    put_questions("q.jsonl", 5);
+    fresh("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+    for (int i = 0; i < 2; i++) {
+        const char *path = i ? "run.jsonl.times" : "run.jsonl";
+        edit(path, "\"build\":\"", "\"build\":\"of another compiler, ");
+        edit(path, "\"machine\":\"", "\"machine\":\"another ");
+    }
+    get_file("run.jsonl", first, sizeof first);
+    cut = strstr(first, "\n{\"id\":\"q3\"");
+    REQUIRE(cut);
+    put_file("run.jsonl", first, (size_t)(cut - first) + 1);
+    r = run_script("answer=blue\n", ARGS(EVAL, "-q", "-t", "2", "--jobs=1", "q.jsonl", "--no-cache",
+                                         TWO, "--out=run.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    CHECK_EQ(count(r->calls, "ask "), 4);
+    get_file("run.jsonl", second, sizeof second);
+    CHECK_STR(second, first); /* the first line is that of the beginning */
+}
+
+TEST(a_run_of_another_version_is_refused)
+{
+    struct run *r;
+    put_questions("q.jsonl", 2);
+    fresh("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+    edit("run.jsonl", "\"seed\":", "\"weather\":\"fair\",\"seed\":");
+    r = run_script("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "run.jsonl was begun by another version of this program");
+    put_text("run.jsonl", "no header and no line end");
+    r = run_script("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "run.jsonl is there and no file that vlqa eval --out began");
+    CHECK_EQ(get_file("run.jsonl", second, sizeof second), 25);
+}
+
 /* ---- with the default model ---- */
 
 TEST(the_model_answers_the_same_while_images_are_read)
@@ -312,8 +382,8 @@ TEST(the_model_answers_the_same_while_images_are_read)
         struct run *r;
         unlink("run.jsonl");
         r = run_cli((struct setup){.program = VLQA},
-                    ARGS("eval", SAMPLE "questions.jsonl", MODEL, "--limit", "8", TWO, "-n", "3",
-                         JOBS(i ? "3" : "1")));
+                    ARGS("eval", SAMPLE "questions.jsonl", MODEL, "--limit",
+                         VLQA_SANITIZED ? "2" : "8", TWO, "-n", "2", JOBS(i ? "3" : "1")));
         CHECK_EQ(r->code, 0);
         CHECK_STR(r->err, "");
         CHECK(get_rows("run.jsonl", i ? second : first, sizeof first) > 1000);
