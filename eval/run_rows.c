@@ -91,6 +91,10 @@ static char *times_line(int row, const struct vlqa_answer *answer)
     report_real(&r, "vision", answer->ms_vision);
     report_real(&r, "prefill", answer->ms_prefill);
     report_real(&r, "chunks", answer->ms_chunks);
+    report_real(&r, "assemble", answer->ms_assemble);
+    report_real(&r, "score", answer->ms_score);
+    report_real(&r, "repair", answer->ms_repair);
+    report_real(&r, "first_token", answer->ms_first_token);
     report_real(&r, "decode", answer->ms_decode);
     report_real(&r, "total", answer->ms_total);
     report_close(&r);

@@ -374,6 +374,16 @@ TEST(a_run_of_another_version_is_refused)
     CHECK_EQ(get_file("run.jsonl", second, sizeof second), 25);
 }
 
+TEST(times_have_the_parts_of_prefill)
+{
+    put_questions("q.jsonl", 1);
+    fresh("answer=blue\nreuse=1\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
+    get_file("run.jsonl.times", second, sizeof second);
+    CHECK_HAS(second, "{\"row\":0,\"ms\":{\"decode_image\":1.25,\"vision\":2.5,\"prefill\":10,"
+                      "\"chunks\":3,\"assemble\":0.5,\"score\":1.5,\"repair\":4,"
+                      "\"first_token\":11,\"decode\":20,\"total\":31},");
+}
+
 /* ---- with the default model ---- */
 
 TEST(the_model_answers_the_same_while_images_are_read)
