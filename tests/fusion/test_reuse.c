@@ -189,9 +189,9 @@ TEST(warm_equals_cold)
 {
     char dir[] = "/tmp/vlqa-test-XXXXXX", command[64];
     REQUIRE(mkdtemp(dir));
-    for (int p = 0; p < N_PLANS; p++) {
+    for (int p = 0; p < N_PLANS; p += VLQA_SANITIZED ? 3 : 1) {
         check_warm(plans[p], VLQA_DTYPE_BF16, dir);
-        check_warm(plans[p], VLQA_DTYPE_INT8, dir);
+        if (!VLQA_SANITIZED || p == 0) check_warm(plans[p], VLQA_DTYPE_INT8, dir);
     }
     snprintf(command, sizeof command, "rm -rf %s", dir);
     CHECK(system(command) == 0);
@@ -437,13 +437,13 @@ static void check_mass(struct vlqa_session *s, int words, enum vlqa_reuse reuse,
 
 TEST(a_question_of_any_length_is_scored)
 {
-    static const int words[] = {1, 200, 480, 510, 600};
+    static const int words[] = {1, 480, 510, 600, 200};
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
     vlqa_session_close(r.session);
     REQUIRE(vlqa_session_open(r.engine, NULL, &r.session) == VLQA_OK);
     add_one(r.session);
-    for (int i = 0; i < 5; i++) {
+    for (int i = 0; i < 5; i += VLQA_SANITIZED ? 2 : 1) {
         check_mass(r.session, words[i], VLQA_REUSE_INFOFLOW, VLQA_QUERY_SUFFIX);
         check_mass(r.session, words[i], VLQA_REUSE_INFOFLOW, VLQA_QUERY_LAST);
         check_mass(r.session, words[i], VLQA_REUSE_PROPHET, VLQA_QUERY_SUFFIX);
