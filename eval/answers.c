@@ -191,8 +191,9 @@ static void read_facts(struct keeper *k, const struct json *root)
     read_fact(k, &f->command, join(json_get(root, "command"), " ", command, sizeof command));
     read_fact(k, &f->commit, text_at(root, "commit"));
     read_fact(k, &f->version, text_at(root, "version"));
+    read_fact(k, &f->build, text_at(root, "build"));
     read_fact(k, &f->machine, text_at(root, "machine"));
-    read_fact(k, &f->machine, text_at(root, "cpu"));
+    read_fact(k, &f->cpu, text_at(root, "cpu"));
     read_fact(k, &f->model, text_at(root, "model"));
     read_fact(k, &f->digest, text_at(json_get(root, "digests"), "model"));
     read_fact(k, &f->digest, text_at(root, "model_digest"));
@@ -249,6 +250,7 @@ static vlqa_status read_graded(struct env *env, struct keeper *k, const char *na
     row->category = keep(k, category);
     row->question = keep(k, text_at(root, "question"));
     row->prediction = keep(k, text_at(root, "prediction"));
+    row->error = keep(k, text_at(root, "error"));
     row->target = keep(k, target_of(root, target, sizeof target));
     row->total = amount_at(json_get(root, "rows"), "total");
     row->recomputed = amount_at(json_get(root, "rows"), "recomputed");
@@ -350,7 +352,7 @@ static vlqa_status read_lines(struct env *env, const char *path, struct answer_s
 
 vlqa_status answers_read(struct env *env, const char *path, struct answer_set *set)
 {
-    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", "", "", ""};
+    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", "", "", "", "", ""};
     if (set->n_files == ANSWER_MAX_FILES)
         return env_fail(env, VLQA_ELIMIT, "more than %d run files", ANSWER_MAX_FILES);
     set->file[set->n_files++] = path;
@@ -380,7 +382,7 @@ static vlqa_status read_times_of(struct env *env, struct answer_set *set, const 
 
 vlqa_status answers_close(struct env *env, struct answer_set *set)
 {
-    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", "", "", ""};
+    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", "", "", "", "", ""};
     if (set->n > 1) qsort(set->row, (size_t)set->n, sizeof *set->row, by_way);
     for (int i = 1; i < set->n; i++) {
         const struct answer_row *a = &set->row[i - 1], *b = &set->row[i];

@@ -4,8 +4,8 @@
  * "split"), "metric", "question", "prediction", what is right ("answers", "targets" or "answer"
  * with "options"), "image" or "images", "method", "chunk" ("" and absent: none), "ratio", "rows"
  * {"total", "recomputed"}, "flops", "kl", "digests" {"model"}, "ms" {...}. A line without id tells
- * of the run and those behind it: "command", "commit", "version", "machine", "cpu", "model",
- * "model_digest", "dataset".
+ * of the run and those behind it: "command", "commit", "version", "build", "machine", "cpu",
+ * "model", "model_digest", "dataset".
  * Times may lie beside it instead, in PATH.times: "ms" with "row", the place among the lines with
  * an id, from 0, or with the same id, method, chunk and ratio. */
 #ifndef EVAL_ANSWERS_H
@@ -38,6 +38,7 @@ struct answer_way {
 struct answer_row { /* texts are never NULL */
     uint64_t key;   /* of the id */
     const char *id, *category, *question, *prediction, *target, *path;
+    const char *error;               /* why nothing was said */
     int way, line, ordinal;          /* ordinal: among the lines with an id of its file, from 0 */
     double score, total, recomputed; /* rows; NaN: unknown */
     double flops, kl;                /* of the prompt; of the first token, to dense; NaN: unknown */
@@ -45,7 +46,7 @@ struct answer_row { /* texts are never NULL */
 };
 
 struct answer_facts { /* "": unknown; a line for each that differs */
-    const char *command, *commit, *version, *machine, *model, *digest;
+    const char *command, *commit, *version, *build, *machine, *cpu, *model, *digest;
 };
 
 struct answer_set {

@@ -51,9 +51,11 @@ static void facts(struct eval_report *r, const char *const *run, int n)
     needed_fact(p, "command", f->command);
     needed_fact(p, "commit", f->commit);
     page_fact(p, "version", f->version);
+    page_fact(p, "build", f->build);
     page_fact(p, "model", f->model);
     needed_fact(p, "model digest", f->digest);
     needed_fact(p, "machine", f->machine);
+    page_fact(p, "instructions", f->cpu);
     for (int i = 0; i < n; i++)
         page_fact(p, i ? "" : "from", run[i]);
     snprintf(text, sizeof text, "vlqa %.60s", vlqa_version());

@@ -148,6 +148,7 @@ static void loss_facts(struct eval_report *r, const struct answer_loss *loss)
     page_fact(p, "question", row->question);
     page_fact(p, "target", *row->target ? row->target : "(none)");
     page_fact(p, "prediction", *row->prediction ? row->prediction : "(empty)");
+    page_fact(p, "not asked", row->error);
     if (loss->dense && loss->dense != row)
         page_fact(p, "full prefill",
                   *loss->dense->prediction ? loss->dense->prediction : "(empty)");

@@ -423,6 +423,14 @@ TEST(a_tsv_is_looked_for_beside_the_run_and_in_its_command)
     CHECK_EQ(count("<img"), 3);
 }
 
+TEST(a_question_that_was_not_asked_says_why)
+{
+    html("{\"id\": \"q\", \"score\": 0, \"prediction\": \"\", \"error\": \"x.png: no <image>\"}\n");
+    CHECK_HAS(page, "<dd>(empty)</dd>\n<dt>not asked</dt><dd>x.png: no &lt;image&gt;</dd>");
+    html("{\"id\": \"q\", \"score\": 0, \"prediction\": \"\"}\n");
+    CHECK(!strstr(page, "not asked"));
+}
+
 TEST(empty_and_small_runs_have_reports)
 {
     html("");
@@ -448,13 +456,15 @@ TEST(facts_and_times_come_from_where_they_are)
         "\"assemble\": 1.5, \"score\": 2.5, \"repair\": 16}}\n";
     put_file("run.jsonl.times", times, sizeof times - 1);
     html("{\"command\": [\"vlqa\", \"eval\", \"d\"], \"machine\": \"m & n\", \"version\": \"7\", "
-         "\"commit\": \"c0ffee\", \"cpu\": \"avx2\"}\n"
+         "\"commit\": \"c0ffee\", \"cpu\": \"avx2\", \"build\": \"cc 1\"}\n"
          "{\"id\": 1, \"score\": 1, \"digests\": {\"model\": \"abc\"}}\n"
          "{\"id\": 2, \"score\": 1, \"digests\": {\"model\": \"abd\"}}\n");
     remove("run.jsonl.times");
     CHECK_HAS(page, "<dt>command</dt><dd>vlqa eval d</dd>");
-    CHECK_HAS(page, "<dt>machine</dt><dd>m &amp; n\navx2</dd>");
-    CHECK_HAS(page, "<dt>commit</dt><dd>c0ffee</dd>\n<dt>version</dt><dd>7</dd>");
+    CHECK_HAS(page, "<dt>machine</dt><dd>m &amp; n</dd>\n<dt>instructions</dt><dd>avx2</dd>");
+    CHECK_HAS(
+        page,
+        "<dt>commit</dt><dd>c0ffee</dd>\n<dt>version</dt><dd>7</dd>\n<dt>build</dt><dd>cc 1</dd>");
     CHECK_HAS(page, "<dt>model digest</dt><dd>abc\nabd</dd>");
     CHECK_HAS(page, "<td class=\"n\"><bdi>30.0</bdi></td>");
     CHECK_HAS(page,
@@ -497,7 +507,7 @@ TEST(a_header_names_the_data_and_times_the_line)
     remove("run.jsonl.times");
     CHECK_HAS(page, "<dt>model</dt><dd>m</dd>\n<dt>model digest</dt><dd>abc</dd>");
     CHECK_HAS(page, "<dt>command</dt><dd>not recorded</dd>\n<dt>commit</dt><dd>not recorded</dd>");
-    CHECK_HAS(page, "<dt>machine</dt><dd>avx2</dd>");
+    CHECK_HAS(page, "<dt>machine</dt><dd>not recorded</dd>\n<dt>instructions</dt><dd>avx2</dd>");
     CHECK_HAS(page, "<dd>Head: 1 question</dd>");
     CHECK_HAS(page,
               "full prefill</bdi></th><td><bdi>k = 0</bdi></td><td class=\"n\"><bdi>\xe2\x80\x93"
