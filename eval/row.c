@@ -36,8 +36,8 @@ vlqa_status row_metric(struct env *env, const char *name, const struct row *row,
         return env_fail(env, VLQA_EUSAGE, "%s: metric is missing; --score names one for all rows",
                         name);
     return env_fail(env, VLQA_EUSAGE,
-                    "%s: metric is %s, expected chartqa, anls, ocrbench, mcq, f1 or em", name,
-                    word);
+                    "%s: metric is %s, expected chartqa, anls, ocrbench, mcq, f1, em or em-answer",
+                    name, word);
 }
 
 /* ---- answers ---- */
