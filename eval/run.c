@@ -170,11 +170,12 @@ static void tell_failure(struct runner *r)
              r->told < MOST ? "" : ", and further ones are not told here");
 }
 
+static const struct vlqa_answer nothing = {.text = ""};
+
 /* A question that cannot be asked, for a reason that env has, has a line, too: a run of hours does
  * not end at one image. */
 static vlqa_status keep_failure(struct runner *r, int arm, vlqa_status status)
 {
-    static const struct vlqa_answer nothing = {.text = ""};
     size_t bytes;
     snprintf(r->error, sizeof r->error, "%s", r->run.cli->env.message);
     if (!feed_is_bad_question(status) || r->run.args->strict)
@@ -187,24 +188,26 @@ static vlqa_status keep_failure(struct runner *r, int arm, vlqa_status status)
     return status;
 }
 
-/* What the arm is held against: dense is asked again where its answer was kept by a run that was
- * stopped before this arm. Where it failed there is nothing. */
-static vlqa_status ask_dense(struct runner *r, int arm)
+/* Once a question; where it cannot be asked there is nothing to hold the others against. */
+static vlqa_status ask_dense(struct runner *r, int dense, struct vlqa_answer *answer)
 {
-    int dense = run_dense(&r->run);
-    struct vlqa_answer answer;
-    vlqa_status status;
-    if (dense < 0 || dense == arm || r->dense.question == r->question + 1) return VLQA_OK;
-    status = ask(r, &r->run.arm[dense], &answer);
-    if (feed_is_bad_question(status)) return VLQA_OK; /* its own line says so */
-    return status == VLQA_OK ? runner_see_dense(r, &answer) : status;
+    vlqa_status status = ask(r, &r->run.arm[dense], answer);
+    if (feed_is_bad_question(status)) TRY(runner_see_dense(r, &nothing));
+    if (status == VLQA_OK) TRY(runner_see_dense(r, answer));
+    return status;
 }
 
+/* Dense is asked again where its answer was kept by a run that was stopped before this arm. */
 static vlqa_status ask_arm(struct runner *r, int arm, struct vlqa_answer *answer)
 {
-    TRY(ask_dense(r, arm));
-    TRY(ask(r, &r->run.arm[arm], answer));
-    return r->run.arm[arm].is_dense ? runner_see_dense(r, answer) : VLQA_OK;
+    int dense = run_dense(&r->run);
+    vlqa_status status;
+    if (arm == dense) return ask_dense(r, dense, answer);
+    if (dense >= 0 && r->dense.question != r->question + 1) {
+        status = ask_dense(r, dense, answer);
+        if (status != VLQA_OK && !feed_is_bad_question(status)) return status;
+    }
+    return ask(r, &r->run.arm[arm], answer);
 }
 
 static vlqa_status run_arm(struct runner *r, int arm, int *is_open)

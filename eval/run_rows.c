@@ -259,11 +259,12 @@ vlqa_status runner_see_dense(struct runner *r, const struct vlqa_answer *answer)
     size_t bytes = (size_t)answer->n_logits * sizeof *answer->logits;
     if (r->dense.n != answer->n_logits) {
         heap_free(r->dense.logits);
-        r->dense.logits = heap_alloc(bytes);
-        if (!r->dense.logits) return env_no_memory(&r->run.cli->env, "logits", bytes);
+        r->dense.n = 0;
+        r->dense.logits = bytes ? heap_alloc(bytes) : NULL;
+        if (bytes && !r->dense.logits) return env_no_memory(&r->run.cli->env, "logits", bytes);
         r->dense.n = answer->n_logits;
     }
-    memcpy(r->dense.logits, answer->logits, bytes);
+    if (bytes) memcpy(r->dense.logits, answer->logits, bytes);
     r->dense.question = r->question + 1;
     return VLQA_OK;
 }
@@ -271,7 +272,7 @@ vlqa_status runner_see_dense(struct runner *r, const struct vlqa_answer *answer)
 static double divergence(const struct runner *r, int arm, const struct vlqa_answer *answer)
 {
     if (*r->error || r->run.arm[arm].is_dense || r->dense.question != r->question + 1 ||
-        r->dense.n != answer->n_logits)
+        !r->dense.n || r->dense.n != answer->n_logits)
         return (double)NAN;
     return stats_kl(r->dense.logits, answer->logits, r->dense.n);
 }

@@ -51,7 +51,8 @@ vlqa_status runner_grade(struct runner *r, const char *name, const char *line, s
 vlqa_status runner_take(struct runner *r, int arm, int *found);
 /* Counts the times of the rows that the file has; those of others are cut off. */
 vlqa_status runner_take_times(struct runner *r);
-/* Remembers what dense says, for the divergence of the other arms from it. */
+/* Remembers what dense says, or that it says nothing (no logits), for the divergence of the other
+ * arms from it. */
 vlqa_status runner_see_dense(struct runner *r, const struct vlqa_answer *answer);
 /* Grades, keeps and counts an answer; with r->error that there is none, and answer is empty. */
 vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *answer);

@@ -296,6 +296,7 @@ TEST(a_question_that_is_too_long_is_a_wrong_answer_and_a_lost_device_is_the_end)
     r = fresh("ask=ELIMIT\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
     CHECK_EQ(r->code, 3);
     CHECK_EQ(count(r->err, "fake ask fails with ELIMIT; counted as wrong"), 10);
+    CHECK_EQ(count(r->calls, "ask "), 28); /* full once a question, though it fails */
     CHECK_HAS(r->out,
               "\nfull                     -             0.00        -         -  14 failed\n");
     CHECK_HAS(r->err, "counted as wrong, and further ones are not told here\nvlqa: 28 of 28 ");
