@@ -24,12 +24,13 @@ def drill_chart(rng, split, n):
     return chart
 
 
-def _ask(rng, split, chart, n):
-    """Questions of a drill: it has no title, and is read as it stands."""
-    return [q for q in about_chart(rng, split, chart, 2 * n) if q.form not in ("title", "read")][:n]
+def _ask(rng, split, chart, n, easy):
+    """Questions of a drill, which has no title."""
+    asked = about_chart(rng, split, chart, 2 * n, easy=easy)
+    return [q for q in asked if q.form != "title" and (easy or q.form != "read")][:n]
 
 
-def recall(rng, split, n):
+def recall(rng, split, n, easy):
     """A text of labels and values, and questions about it: (text, chart, questions)."""
     chart = drill_chart(rng, split, rng.randint(2, 9))
     between, after = rng.choice(
@@ -41,7 +42,7 @@ def recall(rng, split, n):
         value = chart.text(chart.values[0][i])
         part = value + between + name if swapped else name + between + value
         parts.append(part + (" " + chart.colours[i] if chart.colour_of else ""))
-    return after.join(parts) + "\n", chart, _ask(rng, split, chart, n)
+    return after.join(parts) + "\n", chart, _ask(rng, split, chart, n, easy)
 
 
 def _number(rng):
@@ -74,7 +75,7 @@ def _phrase(rng, split):
     return rng.choice(words.FILLER).rstrip(".")
 
 
-def lines(rng, split, width, height, n):
+def lines(rng, split, width, height, n, easy):
     """A picture of lines of text: (canvas, chart without data, questions)."""
     style = Style(rng, split, width, height)
     style.size = rng.randint(11, 20 if height > 64 else 16)
@@ -108,7 +109,7 @@ def lines(rng, split, width, height, n):
     return canvas, Chart("lines", "", found, [""], []), ask
 
 
-def pairs(rng, split, width, height, n):
+def pairs(rng, split, width, height, n, easy):
     """A picture of labels beside or above their values, at random places: (canvas, chart, questions)."""
     style = Style(rng, split, width, height)
     style.size = rng.randint(11, 15)
@@ -150,4 +151,4 @@ def pairs(rng, split, width, height, n):
             canvas.text(x + box + 4, y, pair[0], face, style.ink)
             canvas.text(x + box + 4 + face.width(pair[0]) + gap, y, pair[1], face, style.ink)
     degrade(rng, canvas)
-    return canvas, chart, _ask(rng, split, chart, n)
+    return canvas, chart, _ask(rng, split, chart, n, easy)

@@ -39,6 +39,7 @@ class Job:
     stage: int = 0
     ideal: bool = False  # visual rows replaced by the tokens drawn in them
     decode: bool = True  # False: the tower alone
+    easy: bool = False  # few questions ask for arithmetic
     named: bool = False  # the categories of the questions come along
 
 
@@ -56,6 +57,7 @@ def make_batch(job, tokens):
                     job.height,
                     job.questions,
                     job.kind,
+                    job.easy,
                 )
             )
         except DoesNotFit:

@@ -12,9 +12,8 @@ import os
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-# family: (regular, bold). Debian: fonts-dejavu, fonts-liberation, fonts-open-sans,
-# fonts-roboto-unhinted, fonts-lato, fonts-crosextra-carlito, fonts-crosextra-caladea,
-# fonts-comic-neue, fonts-freefont-ttf, fonts-cantarell.
+# family: (regular, bold). README.md names the packages. No family of one split is a copy of one of
+# the other (Nimbus Sans Narrow would be one of Liberation Sans Narrow).
 FAMILIES = {
     "train": {
         "DejaVu Sans": ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf"),
@@ -28,6 +27,23 @@ FAMILIES = {
         "Caladea": ("Caladea-Regular.ttf", "Caladea-Bold.ttf"),
         "Comic Neue": ("ComicNeue-Regular.otf", "ComicNeue-Bold.otf"),
         "FreeSans": ("FreeSans.ttf", "FreeSansBold.ttf"),
+        "Inter": ("Inter-Regular.otf", "Inter-Bold.otf"),
+        "Noto Sans": ("NotoSans-Regular.ttf", "NotoSans-Bold.ttf"),
+        "Noto Serif": ("NotoSerif-Regular.ttf", "NotoSerif-Bold.ttf"),
+        "URW Bookman": ("URWBookman-Light.otf", "URWBookman-Demi.otf"),
+        "URW Gothic": ("URWGothic-Book.otf", "URWGothic-Demi.otf"),
+        "C059": ("C059-Roman.otf", "C059-Bold.otf"),
+        "P052": ("P052-Roman.otf", "P052-Bold.otf"),
+        "Linux Biolinum": ("LinBiolinum_R.otf", "LinBiolinum_RB.otf"),
+        "Cabin": ("Cabin-Regular.otf", "Cabin-Bold.otf"),
+        "Oxygen": ("Oxygen-Sans.ttf", "Oxygen-Sans-Bold.ttf"),
+        "Manrope": ("Manrope-Regular.ttf", "Manrope-Bold.ttf"),
+        "Gillius": ("GilliusADF-Regular.otf", "GilliusADF-Bold.otf"),
+        "Gillius Condensed": ("GilliusADF-Cond.otf", "GilliusADF-BoldCond.otf"),
+        "Universalis": ("UniversalisADFStd-Regular.otf", "UniversalisADFStd-Bold.otf"),
+        "Universalis Condensed": ("UniversalisADFStd-Cond.otf", "UniversalisADFStd-BoldCond.otf"),
+        "Jura": ("Jura-Medium.otf", "Jura-Bold.otf"),
+        "Quicksand": ("Quicksand-Medium.ttf", "Quicksand-Bold.ttf"),
     },
     "test": {
         "Liberation Sans Narrow": (

@@ -7,6 +7,7 @@ check.py compares the two.
 
 import collections
 import math
+import re
 
 import torch
 
@@ -73,6 +74,11 @@ def _is_matrix(name, p):
     return p.dim() == 2 and not any(s in name for s in ("embed", "glyph_head"))
 
 
+def _parts(name):
+    """Into how many a matrix is cut by rows: q, k, v; and a merger's square one, for its cube is dear."""
+    return 3 if name.endswith("qkv.weight") else 4 if re.search("merger.*fc1.weight", name) else 1
+
+
 class Optimizer:
     """Both of them, for a Model."""
 
@@ -80,11 +86,7 @@ class Optimizer:
         named = list(model.named_parameters())
         self.params = [p for _, p in named]
         self.muon = Muon(
-            [
-                (p, 3 if name.endswith("qkv.weight") else 1, _tag(name))
-                for name, p in named
-                if _is_matrix(name, p)
-            ]
+            [(p, _parts(name), _tag(name)) for name, p in named if _is_matrix(name, p)]
         )
         rest = [(name, p) for name, p in named if not _is_matrix(name, p)]
         self.adam = torch.optim.AdamW(

@@ -25,7 +25,7 @@ class Sample:
     texts_first: bool = False
 
 
-def _one(rng, split, width, height, n, kind=None):
+def _one(rng, split, width, height, n, easy, kind=None):
     """One picture of any kind."""
     scene = draw_scene(rng, split, width, height, kind)
     labels = [w for c in scene.charts for w in c.cats + c.series]
@@ -41,7 +41,7 @@ def _one(rng, split, width, height, n, kind=None):
                 if scene.kind != "dashboard" or rng.random() < 0.5
                 else f' in the panel "{chart.title}"'
             )
-        found += about_chart(rng, split, chart, -(-n // len(scene.charts)), where, k, labels)
+        found += about_chart(rng, split, chart, -(-n // len(scene.charts)), where, k, labels, easy)
     rng.shuffle(found)
     return Sample(scene.kind, [scene.canvas], [], scene.charts, found[:n])
 
@@ -62,7 +62,7 @@ def _again(rng, chart):
     return other
 
 
-def _two_images(rng, split, width, height, n):
+def _two_images(rng, split, width, height, n, easy):
     """Two pictures: the same categories in both, or different ones."""
     kind = rng.choice(("vbar", "hbar", "line", "pie", "donut", "numbers", "table"))
     first = random_chart(rng, split, kind, 5)
@@ -97,7 +97,7 @@ def _two_images(rng, split, width, height, n):
     for k, chart in enumerate((first, second)):
         labels = first.cats + second.cats
         found += about_chart(
-            rng, split, chart, n // 2, f" in the {('first', 'second')[k]} image", k, labels
+            rng, split, chart, n // 2, f" in the {('first', 'second')[k]} image", k, labels, easy
         )
     rng.shuffle(found)
     for q in found[:]:
@@ -141,7 +141,7 @@ def _with_key(rng, split, chart):
     return names, rng.choice(("\n", "\n", " ")).join(lines)
 
 
-def _image_and_text(rng, split, width, height, n):
+def _image_and_text(rng, split, width, height, n, easy):
     """A chart and a text that it takes to understand it."""
     kind = rng.choice(("vbar", "hbar", "line", "pie", "donut", "numbers", "table"))
     chart = random_chart(rng, split, kind, 6)
@@ -154,7 +154,7 @@ def _image_and_text(rng, split, width, height, n):
         asked.cats, asked.group = names, "name"
         found = [
             q
-            for q in about_chart(rng, split, asked, n + 2, "", 0, names + chart.cats)
+            for q in about_chart(rng, split, asked, n + 2, "", 0, names + chart.cats, easy)
             if q.form not in ("read", "title", "count")
         ]
         for q in found:
@@ -180,7 +180,7 @@ def _image_and_text(rng, split, width, height, n):
         if gap:
             found.append(ask.make("target", "Yes" if gap > 0 else "No", x=chart.cats[i]))
             found.append(ask.make("target_gap", chart.text(abs(gap)), x=chart.cats[i]))
-    found += about_chart(rng, split, chart, max(1, n - len(found)))
+    found += about_chart(rng, split, chart, max(1, n - len(found)), easy=easy)
     rng.shuffle(found)
     sample = Sample(
         "image and text",
@@ -194,14 +194,14 @@ def _image_and_text(rng, split, width, height, n):
     return sample
 
 
-def _recall(rng, split, width, height, n):
-    text, chart, found = drills.recall(rng, split, n)
+def _recall(rng, split, width, height, n, easy):
+    text, chart, found = drills.recall(rng, split, n, easy)
     return Sample("recall", [], [text], [chart], found)
 
 
 def _drill(draw, name):
-    def make(rng, split, width, height, n):
-        canvas, chart, found = draw(rng, split, width, height, n)
+    def make(rng, split, width, height, n, easy):
+        canvas, chart, found = draw(rng, split, width, height, n, easy)
         return Sample(name, [canvas], [], [chart], found)
 
     return make
@@ -217,13 +217,14 @@ MAKERS = {
 }
 
 
-def draw_sample(seed, split, maker, width, height, n=8, kind=None):
-    """The Sample of a seed. maker: one of MAKERS; n: questions at most; kind: of the picture."""
+def draw_sample(seed, split, maker, width, height, n=8, kind=None, easy=False):
+    """The Sample of a seed. maker: one of MAKERS; n: questions at most; kind: of the picture; easy:
+    few questions ask for arithmetic."""
     for attempt in range(200):
         rng = random.Random(f"{split}/{seed}/{maker}/{attempt}")
         try:
             sample = MAKERS[maker](
-                rng, split, width, height, n, *([kind] if kind and maker == "one" else [])
+                rng, split, width, height, n, easy, *([kind] if kind and maker == "one" else [])
             )
         except DoesNotFit:
             continue

@@ -126,7 +126,8 @@ def _solve_other(form, h, f, sample):
             " ".join([n] + ([f.write(f.of(n, s)) for s in c.series] if c.shown else []))
             for n in c.cats
         )
-        return "\n".join([c.title] + ([" / ".join(c.series)] if len(c.series) > 1 else []) + [rows])
+        head = [c.title] * bool(c.title) + [" / ".join(c.series)] * (len(c.series) > 1)
+        return "\n".join(head + [rows])
     if form == "read_text":
         return "\n".join(f.cats)
     return None

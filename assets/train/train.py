@@ -52,9 +52,9 @@ def arguments():
     p.add_argument("--workers", type=int, help="processes that render (default: cores - 1)")
     p.add_argument("--threads", type=int, help="threads of the trainer on a CPU")
     p.add_argument(
-        "--rows", type=int, help="decoder rows in a batch, about (default: 49152, on a CPU 2048)"
+        "--rows", type=int, help="decoder rows in a batch, about (default: 49152, on a CPU 3072)"
     )
-    p.add_argument("--rate", type=float, default=1.5e-3, help="peak learning rate")
+    p.add_argument("--rate", type=float, help="peak learning rate (default: 1.5e-3, on a CPU 4e-4)")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--fonts", help="a folder with fonts beside the system's")
     p.add_argument(
@@ -104,7 +104,8 @@ class Trainer:
         state = torch.load(saved, map_location="cpu", weights_only=True) if args.resume else None
         cuda = torch.cuda.is_available() and not args.cpu  # asks the driver, starts nothing
         workers = (os.cpu_count() or 2) - 1 if args.workers is None else args.workers
-        self.rows = args.rows or (49152 if cuda else 1024 if args.tiny else 2048)
+        self.rows = args.rows or (49152 if cuda else 1024 if args.tiny else 3072)
+        self.rate = args.rate or (1.5e-3 if cuda or args.tiny else 4e-4)  # as the root of the rows
         self.plan = Plan(self.stages, args.seed, self.rows, state["index"] if state else 0)
         self.done_before = state["seconds"] if state else 0.0
         names = [s.name for s in self.stages]
@@ -204,7 +205,7 @@ class Trainer:
         if total is None:
             return
         total.backward()
-        self.optimizer.step(rate_at(done, self.args.rate) * min(1.0, (self.steps + 1) / 50))
+        self.optimizer.step(rate_at(done, self.rate) * min(1.0, (self.steps + 1) / 50))
         self.steps += 1
         self.images += len(batch["images"]) if "images" in batch else 0
 
