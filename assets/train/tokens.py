@@ -1,11 +1,18 @@
 """The tokenizer: byte-level BPE with Qwen's way of cutting words, learnt from what charts say.
 
+A blank is a token of its own, except before the words of questions. So a name has the same tokens in
+a picture, in a sentence and at the beginning of an answer, and whoever copies it need not know how
+it is spelt: with " Service" in the question and "S", "ervice" in the answer, copying was learnt word
+by word and held-out words were garbled.
+
     python tokens.py --out DIR      learns it and writes tokenizer.json
 """
 
 import argparse
 import functools
+import json
 import os
+import re
 
 from tokenizers import (
     AddedToken,
@@ -21,6 +28,7 @@ from tokenizers import (
 
 import fonts
 import words
+from phrases import PHRASES
 from sample import draw_sample
 
 SPECIAL = [
@@ -47,7 +55,27 @@ def corpus(samples=1200):
         yield from sample.texts
     for word in words.pool("train") + words.MONTHS + words.DAYS + words.MEASURES + words.ADJECTIVES:
         yield f"{word} {word} {word.lower()} {word.lower()}"
-    yield from words.FILLER * 3
+    yield from words.FILLER * 3 + asked() * 9
+
+
+def asked():
+    """The words of questions that follow a blank and are in no answer, sorted."""
+    nouns = {n for pair in words.NOUNS.values() for n in pair} | {"category", "categories"}
+    sentences = [s for forms in PHRASES.values() for s in forms]
+    sentences += [" in the panel", " in the first image", " in the second image"]
+    found = {w for s in sentences for w in re.findall("(?<= )[a-z]+", s)}
+    return sorted(found | {w for n in nouns for w in re.findall("[a-z]+", n)})
+
+
+def _with_blanks(tokenizer, names):
+    """The tokenizer with a token for a blank and each of the words that are one token."""
+    state = json.loads(tokenizer.to_str())
+    vocabulary, merges = state["model"]["vocab"], state["model"]["merges"]
+    for name in names:
+        if name in vocabulary:
+            vocabulary["\u0120" + name] = len(vocabulary)
+            merges.append(["\u0120", name])
+    return Tokenizer.from_str(json.dumps(state))
 
 
 def learn(texts):
@@ -57,9 +85,8 @@ def learn(texts):
     )
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(QWEN), behavior="isolated", invert=False), byte_level()]
-    )
+    cut = lambda pattern: pre_tokenizers.Split(Regex(pattern), behavior="isolated", invert=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([cut(QWEN), cut(" "), byte_level()])
     tokenizer.decoder = decoders.ByteLevel(
         add_prefix_space=False, trim_offsets=False, use_regex=False
     )
@@ -69,12 +96,14 @@ def learn(texts):
     tokenizer.train_from_iterator(
         texts,
         trainers.BpeTrainer(
-            vocab_size=SIZE - len(SPECIAL),
+            vocab_size=SIZE - len(SPECIAL) - len(asked()),
             min_frequency=2,
             show_progress=False,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         ),
     )
+    tokenizer = _with_blanks(tokenizer, asked())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([cut(QWEN), byte_level()])
     spare = [f"<|extra_{i}|>" for i in range(SIZE - len(SPECIAL) - tokenizer.get_vocab_size())]
     tokenizer.add_special_tokens(
         [AddedToken(t, normalized=False, special=True) for t in SPECIAL + spare]
@@ -112,8 +141,10 @@ class Tokens:
 
     def spans(self, text):
         """[(id, first, last character)] of a string drawn in a picture, as if a blank stood before it."""
-        coded = self.tokenizer.encode(" " + text, add_special_tokens=False)
-        return [(i, max(a - 1, 0), b - 2) for i, (a, b) in zip(coded.ids, coded.offsets) if b >= 2]
+        text = " " + text
+        coded = self.tokenizer.encode(text, add_special_tokens=False)
+        inked = [(i, a + (text[a] == " "), b) for i, (a, b) in zip(coded.ids, coded.offsets)]
+        return [(i, a - 1, b - 2) for i, a, b in inked if a < b]
 
     def text(self, ids):
         """The string of ids, without control tokens."""
