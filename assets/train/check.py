@@ -57,6 +57,21 @@ def check_words(args):
     print(f"words: {len(train)} to train with, {len(test)} held out, none in both")
 
 
+def check_tokens(args):
+    """Names, colours and values have the same tokens alone and after a blank, in both splits."""
+    tokens = _tokens(args)
+    names = words.pool("train") + words.pool("test") + list(style.NAMES)
+    names += [c for s in _samples(140, "test") for chart in s.charts for c in chart.cats]
+    blank = tokens.ids(" ")
+    assert len(blank) == 1, blank
+    for name in names:
+        alone, behind = tokens.ids(name), tokens.ids(" " + name)
+        assert behind == blank + alone, (name, alone, behind)
+        drawn = [i for i, _, _ in tokens.spans(name)]
+        assert drawn == [i for i in alone if i != blank[0]], (name, alone, drawn)
+    print(f"tokens: {len(names)} names have the same alone, after a blank and in pictures")
+
+
 def check_seeds(args):
     """A seed gives the same pixels and questions again, whatever was drawn in between."""
     first = [

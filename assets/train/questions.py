@@ -210,7 +210,7 @@ class Asker:
         )
 
     def read(self):
-        """Title (a drill has none), then every category with its values; without them where none are written."""
+        """Title (not of a drill), then every category with its values where they are written."""
         c = self.chart
         rows = [
             " ".join([name] + ([c.text(row[i]) for row in c.values] if c.shown else []))

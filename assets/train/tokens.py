@@ -59,7 +59,7 @@ def corpus(samples=1200):
 
 
 def asked():
-    """The words of questions that follow a blank and are in no answer, sorted."""
+    """The words of questions that follow a blank, sorted. No name or colour is one of them."""
     nouns = {n for pair in words.NOUNS.values() for n in pair} | {"category", "categories"}
     sentences = [s for forms in PHRASES.values() for s in forms]
     sentences += [" in the panel", " in the first image", " in the second image"]
