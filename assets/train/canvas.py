@@ -1,8 +1,8 @@
 """A picture as a numpy array with smooth shapes and text, and a record of what was written where.
 
 Straight edges are slices of the array; text, slanted lines, discs and polygons are coverage masks
-that are blended in. Every string drawn is recorded with the place of its characters: that is what
-the trainer's glyph and word losses are made of.
+that are blended in. Every string drawn is recorded with the place of its characters, and at the end
+where named colours are: that is what the trainer's glyph and word losses are made of.
 """
 
 import functools
@@ -51,12 +51,13 @@ class Rect:
 
 
 class Canvas:
-    """pixels: uint8 [height, width, 3]; runs: (text, xs, ys), the centres of its characters."""
+    """pixels: uint8 [height, width, 3]; runs: (text, xs, ys), the centres of its characters;
+    patches: (name of a colour, x, y), a corner of every 32 x 32 pixels that show it."""
 
     def __init__(self, width, height, colour=(255, 255, 255)):
         self.pixels = np.empty((height, width, 3), np.uint8)
         self.pixels[:] = _row(width, colour)
-        self.runs = []
+        self.runs, self.patches = [], []
 
     box = property(lambda s: Rect(0, 0, s.pixels.shape[1], s.pixels.shape[0]))
 
@@ -75,6 +76,18 @@ class Canvas:
         under += (np.asarray(colour, np.float32) - under) * cover[..., None]
         under += 0.5
         part[:] = under
+
+    def note_colours(self, style, least=12):
+        """Records the patches: at least so many pixels have exactly a colour that the style gave."""
+        height, width = (s // 32 * 32 for s in self.pixels.shape[:2])
+        packed = self.pixels[:height, :width] @ np.array([1 << 16, 1 << 8, 1], np.int32)
+        for name in sorted(style.used):
+            red, green, blue = style.palette[name]
+            same = packed == (red << 16 | green << 8 | blue)
+            if not same.any():
+                continue
+            found = same.reshape(height // 32, 32, width // 32, 32).sum((1, 3)) >= least
+            self.patches += [(name, 32 * x, 32 * y) for y, x in zip(*np.nonzero(found))]
 
     # ---- straight edges ----
 

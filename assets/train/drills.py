@@ -13,13 +13,17 @@ from scene import degrade
 from style import NAMES, Style, on
 
 
-def drill_chart(rng, split, n):
-    """Labels with values, half of the time with colours."""
+def drill_chart(rng, split, n, easy):
+    """Labels with values, half of the time with colours; easy: more with colours, and half of the
+    time whole numbers below 100, for which comparing is learnt first."""
     chart = Chart("drill", "", [], [""], [])
     chart.cats, chart.group = draw_labels(rng, split, n, 0.2)
     fill(rng, chart)
     chart.ticks = []
-    if rng.random() < 0.5 and n <= len(NAMES):
+    if easy and rng.random() < 0.5:
+        chart.decimals, chart.prefix, chart.suffix, chart.thousands = 0, "", "", ""
+        chart.values = [[float(v) for v in rng.sample(range(1, 100), n)]]
+    if rng.random() < (0.7 if easy else 0.5) and n <= len(NAMES):
         chart.colours, chart.colour_of = rng.sample(NAMES, n), "cats"
     return chart
 
@@ -32,7 +36,7 @@ def _ask(rng, split, chart, n, easy):
 
 def recall(rng, split, n, easy):
     """A text of labels and values, and questions about it: (text, chart, questions)."""
-    chart = drill_chart(rng, split, rng.randint(2, 9))
+    chart = drill_chart(rng, split, rng.randint(2, 6 if easy else 9), easy)
     between, after = rng.choice(
         ((" ", "; "), (": ", "\n"), (" = ", ", "), (" ", "\n"), (": ", ". "))
     )
@@ -120,7 +124,7 @@ def pairs(rng, split, width, height, n, easy):
     )
     columns, rows = max(1, width // cell_w), max(1, height // cell_h)
     cells = canvas.box.grid(columns, rows, 0)
-    chart = drill_chart(rng, split, min(len(cells), rng.randint(2, 8)))
+    chart = drill_chart(rng, split, min(len(cells), rng.randint(2, 8)), easy)
     if chart.colour_of:
         chart.colours = style.colours(len(chart.cats))
         need(chart.colours)
@@ -150,5 +154,6 @@ def pairs(rng, split, width, height, n, easy):
                 canvas.rect(Rect(x, y - box / 2, x + box, y + box / 2), shade)
             canvas.text(x + box + 4, y, pair[0], face, style.ink)
             canvas.text(x + box + 4 + face.width(pair[0]) + gap, y, pair[1], face, style.ink)
+    canvas.note_colours(style)
     degrade(rng, canvas)
     return canvas, chart, _ask(rng, split, chart, n, easy)

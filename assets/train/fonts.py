@@ -56,6 +56,8 @@ FAMILIES = {
         "FreeSerif": ("FreeSerif.ttf", "FreeSerifBold.ttf"),
     },
 }
+STRETCHES = (1.0, 1.0, 0.9, 1.12)  # widths of characters to train with: more shapes from a family
+_FINE = 4  # how many times larger stretched characters are drawn
 PAD = 3  # columns beside a character for what leans out of its advance
 _folders = ["/usr/share/fonts"]
 
@@ -92,18 +94,20 @@ def missing():
 
 
 class Face:
-    """One family in one weight and size.
+    """One family in one weight and size; stretch: how many times as wide its characters are.
 
     ascent, descent and height are in pixels; cap is the height of a capital letter, which is what
     looks centred when numbers and labels are centred.
     """
 
-    def __init__(self, family, bold, size):
+    def __init__(self, family, bold, size, stretch):
         pair = FAMILIES["train"].get(family) or FAMILIES["test"][family]
-        self.size = size
-        self.font = ImageFont.truetype(
-            _files()[pair[bold]], size, layout_engine=ImageFont.Layout.BASIC
+        self.size, self.stretch = size, stretch
+        load = lambda s: ImageFont.truetype(
+            _files()[pair[bold]], s, layout_engine=ImageFont.Layout.BASIC
         )
+        self.font = load(size)
+        self.fine = load(size * _FINE) if stretch != 1 else None
         self.ascent, self.descent = self.font.getmetrics()
         top, bottom = self.font.getbbox("H", anchor="ls")[1::2]
         self.cap = bottom - top
@@ -115,7 +119,7 @@ class Face:
         """Width of a character in pixels."""
         w = self._advance.get(c)
         if w is None:
-            w = self._advance[c] = self.font.getlength(c)
+            w = self._advance[c] = self.font.getlength(c) * self.stretch
         return w
 
     def width(self, text):
@@ -126,9 +130,16 @@ class Face:
         """The mask of one character; its pen starts at column PAD."""
         found = self._glyph.get(c)
         if found is None:
-            width = int(self.advance(c) + 0.999) + 2 * PAD
-            image = Image.new("L", (width, self.ascent + self.descent + 2), 0)
-            ImageDraw.Draw(image).text((PAD, self.ascent), c, fill=255, font=self.font, anchor="ls")
+            width, height = int(self.advance(c) + 0.999) + 2 * PAD, self.ascent + self.descent + 2
+            font, pen = self.font, (PAD, self.ascent)
+            size = width, height
+            if self.fine:
+                font, pen = self.fine, (PAD * _FINE / self.stretch, self.ascent * _FINE)
+                size = round(width * _FINE / self.stretch), height * _FINE
+            image = Image.new("L", size, 0)
+            ImageDraw.Draw(image).text(pen, c, fill=255, font=font, anchor="ls")
+            if self.fine:
+                image = image.resize((width, height), Image.Resampling.BOX)
             found = self._glyph[c] = np.asarray(image).copy()
         return found
 
@@ -153,6 +164,6 @@ class Face:
 
 
 @functools.lru_cache(None)
-def face(family, bold, size):
+def face(family, bold, size, stretch=1.0):
     """The only Face of these properties."""
-    return Face(family, bool(bold), int(size))
+    return Face(family, bool(bold), int(size), stretch)

@@ -239,12 +239,14 @@ _WEIGHTS = {
 
 # The same for a model that two cores train: reading before arithmetic.
 _EASY = _WEIGHTS | {"difference": 2, "sum": 1, "ratio": 1, "order": 2, "read": 12}
+_EASY_DRILL = _EASY | {"value": 16, "colour": 20, "extreme": 20, "compare": 18, "read": 8}
 
 
 def about_chart(rng, split, chart, n, where="", index=0, everything=None, easy=False):
     """At most n different Questions about a chart; easy: few that ask for arithmetic."""
     asker = Asker(rng, chart, where, index)
-    kinds, weights = zip(*(_EASY if easy else _WEIGHTS).items())
+    easy_weights = _EASY_DRILL if chart.kind == "drill" else _EASY
+    kinds, weights = zip(*(easy_weights if easy else _WEIGHTS).items())
     found, asked = [], set()
     for _ in range(4 * n):
         if len(found) == n:

@@ -178,6 +178,7 @@ def draw_scene(rng, split, width, height, kind=None, charts=None):
                 found, heading = _single(rng, split, kind, canvas, style, charts)
         except DoesNotFit:
             continue
+        canvas.note_colours(style)
         degrade(rng, canvas)
         return Scene(kind, found, heading, canvas)
     raise DoesNotFit(f"{kind} in {width} x {height}")

@@ -72,7 +72,7 @@ class Style:
     """Everything about the looks of one picture; sizes in pixels."""
 
     def __init__(self, rng, split, width, height):
-        self.rng, self.split = rng, split
+        self.rng, self.split, self.used = rng, split, set()
         held = split == "test"
         self.page, self.card, self.ink, self.faint, self.grid = map(
             rgb, rng.choice(_THEMES["test"] if held and rng.random() < 0.7 else _THEMES["train"])
@@ -105,19 +105,26 @@ class Style:
         self.legend = rng.choice(legends)
         self.tick_angle = rng.choice((30, 45, 45, 60, 90))
         self.markers = rng.random() < 0.75
+        self.stretch = 1.0 if held else rng.choice(fonts.STRETCHES)
         self.line_width = rng.choice((1.6, 2.0, 2.5, 3.0)) * max(1, side / 500)
         self.bar_share = rng.uniform(0.55, 0.85)
 
     def face(self, scale=1.0, bold=None):
         """The face of labels, larger or smaller by a factor."""
         return fonts.face(
-            self.family, self.label_bold if bold is None else bold, max(9, round(self.size * scale))
+            self.family,
+            self.label_bold if bold is None else bold,
+            max(9, round(self.size * scale)),
+            self.stretch,
         )
 
     def title_face(self, scale=1.0):
         """The face of titles."""
         return fonts.face(
-            self.title_family, self.title_bold, max(10, round(self.title_size * scale))
+            self.title_family,
+            self.title_bold,
+            max(10, round(self.title_size * scale)),
+            self.stretch,
         )
 
     def colours(self, n):
@@ -128,4 +135,5 @@ class Style:
 
     def shade(self, name):
         """The colour of a name in this picture."""
+        self.used.add(name)
         return self.palette[name]
