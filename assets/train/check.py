@@ -122,10 +122,20 @@ def check_answers(args):
 
 
 def check_places(args):
-    """Characters are where the record says: there is ink around their centres."""
-    hits = total = 0
+    """Characters are where the record says (there is ink around their centres) and hardly two share a
+    cell of the glyph head; colours that are asked about are seen somewhere."""
+    from pack import glyph_cells
+
+    hits = total = cells = written = colours = 0
     for k in range(60):
-        canvas = draw_sample(900 + k, "train", "one", 384, 288).canvases[0]
+        sample = draw_sample(900 + k, "train", "one", 384, 288)
+        canvas = sample.canvases[0]
+        cells += (glyph_cells(canvas) > 0).sum()
+        written += sum(c != " " for text, _, _ in canvas.runs for c in text)
+        seen = {name for name, _, _ in canvas.patches}
+        asked = {q.answer for q in sample.questions if q.form in ("colour", "legend")} - {NOT_SHOWN}
+        assert asked <= seen, (k, sample.kind, asked - seen)
+        colours += len(asked)
         grey = canvas.pixels.astype(np.int32).sum(2)
         for text, xs, ys in canvas.runs:
             for c, x, y in zip(text, xs, ys):
@@ -134,7 +144,11 @@ def check_places(args):
                     hits += part.size > 0 and part.max() - part.min() > 90
                     total += 1
     assert hits > 0.995 * total, (hits, total)
-    print(f"places: ink at {hits} of {total} recorded characters")
+    assert cells > 0.97 * written and colours, (cells, written, colours)
+    print(
+        f"places: ink at {hits} of {total} recorded letters, {cells} of {written} characters have a "
+        f"cell, {colours} colours seen"
+    )
 
 
 def _tokens(args):
@@ -147,11 +161,11 @@ def check_packing(args):
     from feed import Job
     from losses import hidden, to_device
     from model import SIZES, Model
-    from pack import GLYPHS, pack
+    from pack import CELLS, GLYPHS, pack
 
     t = _tokens(args)
     torch.manual_seed(0)
-    model, cpu = Model(SIZES["tiny"], GLYPHS), torch.device("cpu")
+    model, cpu = Model(SIZES["tiny"], GLYPHS, CELLS), torch.device("cpu")
     job, worst = Job("one", 256, 192, 1, 0), 0.0
     for maker in ("one", "two", "text", "recall"):
         sample = draw_sample(77, "train", maker, 256, 192)
@@ -165,7 +179,7 @@ def check_packing(args):
             mine = rows[torch.from_numpy(both["label_question"] == k + 1)]
             worst = max(worst, float((mine - out).detach().abs().max()))
             last = int(one["label_row"][-1])
-            assert (one["positions"][0, 0, :last] <= last).all()
+            assert (one["positions"][0, :last] <= last).all()
     assert worst < 1e-4, worst
     print(f"packing: packed and lone questions differ by {worst:.1e}")
 
@@ -216,13 +230,13 @@ def check_learning(args):
     from losses import loss, right, to_device
     from model import SIZES, Model
     from optim import Optimizer
-    from pack import GLYPHS
+    from pack import CELLS, GLYPHS
     from stages import Stage
 
     t = _tokens(args)
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model, stage = Model(SIZES["tiny"], GLYPHS), Stage("", 1, [], 1.0, 0.2)
+    model, stage = Model(SIZES["tiny"], GLYPHS, CELLS), Stage("", 1, [], 1.0, 0.2)
     optimizer, job = Optimizer(model), Job("pairs", 128, 96, 12, 5, 4, named=True)
     arrays, named = make_batch(job, t)
     batch = to_device(arrays, torch.device("cpu"))
@@ -248,13 +262,13 @@ def check_export(args):
     from feed import Job
     from losses import hidden, to_device
     from model import SIZES, Model
-    from pack import GLYPHS, pack
+    from pack import CELLS, GLYPHS, pack
 
     reference, t = Reference(args.model), tokens_.load(args.model)
     with open(os.path.join(args.model, "config.json"), encoding="utf-8") as f:
         width = json.load(f)["text_config"]["hidden_size"]
     size = next(s for s in SIZES.values() if s.width == width)
-    model, worst = Model(size, GLYPHS), 0.0
+    model, worst = Model(size, GLYPHS, CELLS), 0.0
     read_weights(args.model, model)
     for seed, maker in enumerate(("one", "two", "text", "one", "text")):
         sample = draw_sample(31 + seed, "test", maker, 320, 256)
@@ -269,7 +283,7 @@ def check_export(args):
             )
         batch = pack([sample], t)
         n = int(batch["label_row"][0]) + 1
-        assert inputs["input_ids"][0].tolist() == batch["ids"][0, :n].tolist()
+        assert inputs["input_ids"][0].tolist() == batch["ids"][:n].tolist()
         with torch.no_grad():
             theirs = reference.model(**inputs).logits[0, -1]
             out, _ = hidden(

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import tokens as tokens_
 from evaluate import table
 from model import SIZES, Model
-from pack import GLYPHS
+from pack import CELLS, GLYPHS
 
 SHARD = 15 << 20  # bytes of tensors in a file at most
 MIN_PIXELS, MAX_PIXELS = 49152, 1048576  # an image is resized to lie between these
@@ -246,7 +246,7 @@ def load(folder):
     """(model on the CPU in fp32, its Size, Tokens) of a checkpoint."""
     state = torch.load(os.path.join(folder, "checkpoint.pt"), map_location="cpu", weights_only=True)
     size = SIZES[state["size"]]
-    model = Model(size, GLYPHS)
+    model = Model(size, GLYPHS, CELLS)
     model.load_state_dict(state["model"])
     return model.eval(), size, tokens_.load(folder)
 

@@ -1,4 +1,4 @@
-"""What a batch costs: the language model's loss, the glyph head's, and the words' against the embedding."""
+"""What a batch costs: the answers, the characters by the glyph head, words and colours by the embedding."""
 
 import torch
 import torch.nn.functional as F
@@ -34,19 +34,32 @@ def hidden(model, job, batch):
             rows, deep = model.see(batch["images"])
     if not job.decode:
         return None, rows
+    seen = visibility(batch["segment"])
     out = model.answer(
-        batch["ids"], batch["positions"], visibility(batch["segment"]), where, rows, deep
+        batch["ids"],
+        batch["positions"],
+        batch["place"],
+        seen,
+        batch["label_row"],
+        where,
+        rows,
+        deep,
     )
-    return out.reshape(-1, out.shape[-1])[batch["label_row"]], rows
+    return out, rows
 
 
 def loss(model, stage, job, batch):
-    """(the loss, or None for an empty batch; its parts for the log)."""
+    """(the loss, or None for an empty batch; its parts for the log).
+
+    An answer of n tokens counts as much as the root of n: else long ones drown "Yes" and "red".
+    """
     out, rows = hidden(model, job, batch)
     parts, total = {}, None
     if out is not None and len(batch["label_id"]):
-        total = F.cross_entropy(model.logits(out).float(), batch["label_id"])
-        parts["text" if rows is None else "ideal" if job.ideal else "answer"] = total
+        each = F.cross_entropy(model.logits(out).float(), batch["label_id"], reduction="none")
+        weight = torch.bincount(batch["label_question"])[batch["label_question"]] ** -0.5
+        total = (each * weight).sum() / weight.sum()
+        parts["text" if rows is None else "ideal" if job.ideal else "answer"] = each.mean()
     if rows is not None and not job.ideal:
         wanted = batch["glyphs"].view(-1)
         guess = model.glyphs(rows).float()
@@ -58,6 +71,11 @@ def loss(model, stage, job, batch):
         drawn = rows.reshape(-1, rows.shape[-1])[batch["word_row"]]
         parts["word"] = F.cross_entropy(model.logits(drawn).float(), batch["word_id"])
         extra = stage.glyph * parts["glyph"] + stage.word * parts["word"]
+        if len(batch["shade"]):  # which of the colours; that it is one, like a word that is written
+            seen = model.logits(rows.reshape(-1, rows.shape[-1])[batch["shade_row"]]).float()
+            parts["shade"] = F.cross_entropy(seen[:, batch["shade_id"]], batch["shade"])
+            named = F.cross_entropy(seen, batch["shade_id"][batch["shade"]])
+            extra = extra + stage.word * (named + 2 * parts["shade"])
         total = extra if total is None else total + extra
     return total, {name: value.detach() for name, value in parts.items()}
 

@@ -3,7 +3,8 @@
 Parameter names are those of the Hugging Face checkpoint without "model." in front, so export.py has
 little to do. What differs: the patch embedding sees one frame (still images repeat it).
 
-Shapes: B prompts of T rows, I images of n visual rows (4n patches), D decoder width, d tower width.
+Shapes: B prompts of at most T rows, N rows in all, I images of n visual rows (4n patches), D decoder
+width, d tower width. The decoder works on the N rows; attention alone sees them padded to [B, T].
 """
 
 import dataclasses
@@ -187,19 +188,27 @@ class _SelfAttention(nn.Module):
         self.o_proj = nn.Linear(s.heads * s.head, s.width, bias=False)
         self.q_norm, self.k_norm = _Norm(s.head), _Norm(s.head)
 
-    def forward(self, x, cos, sin, mask):
-        s = self.size
-        b, t, _ = x.shape
-        q = self.q_norm(self.q_proj(x).view(b, t, s.heads, s.head)).transpose(1, 2)
-        k = self.k_norm(self.k_proj(x).view(b, t, s.kv_heads, s.head)).transpose(1, 2)
-        v = self.v_proj(x).view(b, t, s.kv_heads, s.head).transpose(1, 2)
+    def forward(self, x, cos, sin, place, mask, keep):
+        """x [N, D]; gives the rows `keep`."""
+        s, (b, _, t, _) = self.size, mask.shape
+        q = self.q_norm(self.q_proj(x).view(-1, s.heads, s.head))
+        k = self.k_norm(self.k_proj(x).view(-1, s.kv_heads, s.head))
+        v = self.v_proj(x).view(-1, s.kv_heads, s.head)
+
+        def padded(rows):
+            rows = rows.to(v.dtype)
+            out = rows.new_zeros(b * t, *rows.shape[1:]).index_copy(0, place, rows)
+            return out.view(b, t, *rows.shape[1:]).transpose(1, 2)
+
         repeat = s.heads // s.kv_heads
-        k = rotate(k, cos, sin).repeat_interleave(repeat, 1)
-        v = v.repeat_interleave(repeat, 1)
         out = F.scaled_dot_product_attention(
-            rotate(q, cos, sin).to(v.dtype), k.to(v.dtype), v, attn_mask=mask
+            padded(rotate(q, cos, sin)),
+            padded(rotate(k, cos, sin)).repeat_interleave(repeat, 1),
+            padded(v).repeat_interleave(repeat, 1),
+            attn_mask=mask,
         )
-        return self.o_proj(out.transpose(1, 2).reshape(b, t, s.heads * s.head))
+        out = out.transpose(1, 2).reshape(b * t, s.heads * s.head)
+        return self.o_proj(out[place[keep]])
 
 
 class _GatedMlp(nn.Module):
@@ -222,8 +231,8 @@ class DecoderLayer(nn.Module):
         self.input_layernorm, self.post_attention_layernorm = _Norm(s.width), _Norm(s.width)
         self.self_attn, self.mlp = _SelfAttention(s), _GatedMlp(s)
 
-    def forward(self, x, cos, sin, mask):
-        x = x + self.self_attn(self.input_layernorm(x), cos, sin, mask)
+    def forward(self, x, cos, sin, place, mask, keep):
+        x = x[keep] + self.self_attn(self.input_layernorm(x), cos, sin, place, mask, keep)
         return x + self.mlp(self.post_attention_layernorm(x))
 
 
@@ -242,40 +251,37 @@ class Decoder(nn.Module):
         self.register_buffer("axis", axis, persistent=False)
 
     def angles(self, positions):
-        """positions int [3, B, T] to cos and sin [B, 1, T, head]: interleaved M-RoPE."""
+        """positions int [3, N] to cos and sin [N, 1, head]: interleaved M-RoPE."""
         s = self.size
         inv = s.theta ** (-torch.arange(0, s.head, 2, device=positions.device).float() / s.head)
-        angle = positions.float().permute(1, 2, 0)[..., self.axis] * inv
+        angle = positions.float().T[:, self.axis] * inv
         angle = torch.cat((angle, angle), -1)[:, None]
         return angle.cos(), angle.sin()
 
-    def forward(self, x, positions, mask, where=None, deep=()):
-        """x [B, T, D]; mask bool [B, 1, T, T]; where: flat rows that get the rows of deep [.., D]."""
+    def forward(self, x, positions, place, mask, keep, where=None, deep=()):
+        """x [N, D]; place [N] in [B * T]; mask bool [B, 1, T, T]; `where`: rows that get the rows of
+        deep [.., D]. Gives the rows `keep`: the last layer leaves the others out."""
         cos, sin = self.angles(positions)
+        everything = torch.arange(len(x), device=x.device)
         for k, layer in enumerate(self.layers):
-            x = layer(x, cos, sin, mask)
+            last = k + 1 == len(self.layers)
+            x = layer(x, cos, sin, place, mask, keep if last else everything)
             if k < len(deep):
-                x = add_rows(x, where, deep[k])
+                x = x.index_add(0, where, deep[k].reshape(-1, x.shape[-1]).to(x.dtype))
         return self.norm(x)
-
-
-def add_rows(x, where, rows):
-    """x with rows added at flat indices `where`."""
-    flat = x.reshape(-1, x.shape[-1])
-    return flat.index_add(0, where, rows.reshape(-1, x.shape[-1]).to(x.dtype)).view_as(x)
 
 
 class Model(nn.Module):
     """Tower, decoder, and the glyph head that only training has.
 
-    glyphs: how many classes of characters the head tells apart in each of the 8 places of a row.
+    glyphs: how many classes of characters the head tells apart in each of the `cells` of a row.
     """
 
-    def __init__(self, size, glyphs):
+    def __init__(self, size, glyphs, cells):
         super().__init__()
-        self.size = size
+        self.size, self.cells = size, cells
         self.visual, self.language_model = Tower(size), Decoder(size)
-        self.glyph_head = nn.Linear(size.width, 8 * glyphs)
+        self.glyph_head = nn.Linear(size.width, cells * glyphs)
         self._init()
 
     def _init(self):
@@ -303,19 +309,18 @@ class Model(nn.Module):
             0, row, embedded.float()
         )
 
-    def answer(self, ids, positions, mask, where=None, rows=None, deep=()):
-        """Last hidden rows [B, T, D] of prompts whose rows `where` (flat) are the visual rows."""
+    def answer(self, ids, positions, place, mask, keep, where=None, rows=None, deep=()):
+        """Last hidden rows [.., D] of the rows `keep` of prompts whose rows `where` are visual."""
         x = self.language_model.embed_tokens(ids)
         if rows is not None:
-            flat = x.reshape(-1, x.shape[-1])
-            x = flat.index_copy(0, where, rows.reshape(-1, x.shape[-1]).to(x.dtype)).view_as(x)
-        return self.language_model(x, positions, mask, where, deep)
+            x = x.index_copy(0, where, rows.reshape(-1, x.shape[-1]).to(x.dtype))
+        return self.language_model(x, positions, place, mask, keep, where, deep)
 
     def logits(self, hidden):
         """[.., D] to [.., vocabulary], by the tied embedding."""
         return F.linear(hidden, self.language_model.embed_tokens.weight)
 
     def glyphs(self, rows):
-        """[I, n, D] to [I * n * 8, classes]."""
+        """[I, n, D] to [I * n * cells, classes]."""
         out = self.glyph_head(rows)
-        return out.view(-1, out.shape[-1] // 8)
+        return out.view(-1, out.shape[-1] // self.cells)

@@ -7,25 +7,28 @@ and every question begins at the same position. That is what one question alone 
 
 import numpy as np
 
+from style import NAMES
+
 CHARACTERS = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" ".,%-$€£:;()/+&'\"=?!#*"
 )
 GLYPH = {c: i + 1 for i, c in enumerate(CHARACTERS)}
 GLYPHS = len(CHARACTERS) + 1  # class 0: nothing there
+CELL_W, CELL_H = 4, 8  # of a glyph's cell: so small that hardly two characters have their centre in one
+CELLS = 32 // CELL_W * (32 // CELL_H)  # of a visual row
 MAX_TEXT = 1024
 
 
 def glyph_cells(canvas):
-    """uint8 [rows, 8]: the character in each 8 x 16 pixels of a visual row (2 x 4 places of 32 x 32)."""
+    """uint8 [rows, CELLS]: the character whose centre is in each cell of a visual row, row by row."""
     height, width = canvas.pixels.shape[:2]
-    cells = np.zeros((height // 32 * (width // 32), 8), np.uint8)
+    cells = np.zeros((height // 32 * (width // 32), CELLS), np.uint8)
     for text, xs, ys in canvas.runs:
         for c, x, y in zip(text, xs, ys):
             if c != " " and 0 <= x < width and 0 <= y < height:
                 x, y = int(x), int(y)
-                cells[y // 32 * (width // 32) + x // 32, y % 32 // 16 * 4 + x % 32 // 8] = (
-                    GLYPH.get(c, 0)
-                )
+                cell = y % 32 // CELL_H * (32 // CELL_W) + x % 32 // CELL_W
+                cells[y // 32 * (width // 32) + x // 32, cell] = GLYPH.get(c, 0)
     return cells
 
 
@@ -42,6 +45,12 @@ def word_cells(canvas, tokens):
                     cells.add(y // 32 * (width // 32) + x // 32)
             found += [(cell, token) for cell in sorted(cells)]
     return found
+
+
+def colour_cells(canvas):
+    """[(visual row, index in style.NAMES)]: where named colours are."""
+    across = canvas.pixels.shape[1] // 32
+    return [(y // 32 * across + x // 32, NAMES.index(name)) for name, x, y in canvas.patches]
 
 
 class _Prompt:
@@ -114,29 +123,31 @@ def prompt_of(sample, tokens):
     return p
 
 
-def pack(samples, tokens, block=64):
+def pack(samples, tokens, block=16):
     """A batch as a dict of arrays; its samples have as many images of the same size.
 
-    images uint8 [I, H, W, 3], ids int32 [B, T], positions int16 [3, B, T], segment int16 [B, T] (-1:
-    padding), where int32 [I * n] flat rows of visual rows, label_row, label_id, label_question int32,
-    glyphs uint8 [I, n, 8], word_row, word_id int32. T is a multiple of `block`.
+    Of N rows, prompt after prompt without padding: ids int32 [N], positions int16 [3, N], place int32
+    [N] (where a row is in the padded form [B, T] that attention takes, flat); where int32 [I * n]:
+    which are visual; label_row, label_id, label_question int32. Besides segment int16 [B, T] (-1:
+    padding; T a multiple of `block`), images uint8 [I, H, W, 3], glyphs uint8 [I, n, CELLS], word_row,
+    word_id int32, shade_row, shade int32 (index in shade_id), shade_id int32 (tokens of the colours).
     """
     prompts = [prompt_of(s, tokens) for s in samples]
     longest = max(len(p.ids) for p in prompts)
     b, t = len(prompts), -(-longest // block) * block
     out = {
-        "ids": np.full((b, t), tokens.pad, np.int32),
-        "positions": np.zeros((3, b, t), np.int16),
+        "ids": np.concatenate([np.asarray(p.ids, np.int32) for p in prompts]),
+        "positions": np.concatenate([np.asarray(p.positions, np.int16) for p in prompts]).T.copy(),
         "segment": np.full((b, t), -1, np.int16),
     }
-    where, labels, base = [], [], 0
+    where, labels, base, first = [], [], 0, 0
     for k, p in enumerate(prompts):
-        n = len(p.ids)
-        out["ids"][k, :n], out["segment"][k, :n] = p.ids, p.segment
-        out["positions"][:, k, :n] = np.asarray(p.positions, np.int16).T
-        where += [k * t + r for r in p.image_rows]
-        labels += [(k * t + r, i, base + number) for r, i, number in p.labels]
+        out["segment"][k, : len(p.ids)] = p.segment
+        where += [first + r for r in p.image_rows]
+        labels += [(first + r, i, base + number) for r, i, number in p.labels]
         base += max((q for _, _, q in p.labels), default=0)
+        first += len(p.ids)
+    out["place"] = np.flatnonzero(out["segment"].reshape(-1) >= 0).astype(np.int32)
     labels = np.asarray(labels, np.int32).reshape(-1, 3)
     out["label_row"], out["label_id"], out["label_question"] = labels.T.copy()
     canvases = [c for s in samples for c in s.canvases]
@@ -152,6 +163,9 @@ def pack(samples, tokens, block=64):
         ]
         found = np.asarray(found or [(0, tokens.pad)], np.int32)
         out["word_row"], out["word_id"] = found.T.copy()
+        found = [(i * rows + cell, k) for i, c in enumerate(canvases) for cell, k in colour_cells(c)]
+        out["shade_row"], out["shade"] = np.asarray(found, np.int32).reshape(-1, 2).T.copy()
+        out["shade_id"] = np.asarray([tokens.ids(name)[0] for name in NAMES], np.int32)
     return out
 
 

@@ -22,7 +22,7 @@ from feed import DEPTH, Feeder
 from losses import loss, right, to_device
 from model import SIZES, DecoderLayer, Model, TowerBlock
 from optim import Optimizer, rate_at
-from pack import GLYPHS
+from pack import CELLS, GLYPHS
 from stages import SMALL, STAGES, TINY, Plan, stage_at, test_jobs
 
 BEGIN = time.monotonic()
@@ -125,7 +125,7 @@ class Trainer:
             self.pinned = self.feeder.pin(torch)
             torch.backends.cuda.matmul.allow_tf32 = True
         torch.manual_seed(args.seed)
-        self.model = Model(SIZES[args.size], GLYPHS).to(self.device)
+        self.model = Model(SIZES[args.size], GLYPHS, CELLS).to(self.device)
         self.optimizer = Optimizer(self.model)
         self.steps, self.images = 0, 0
         if args.init and not state:
