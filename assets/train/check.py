@@ -156,7 +156,7 @@ def _tokens(args):
 
 
 def check_packing(args):
-    """A packed question is trained as if it were alone: the same hidden rows."""
+    """A packed question is trained as if it were alone, also behind another prompt: the same rows."""
     import torch
     from feed import Job
     from losses import hidden, to_device
@@ -169,14 +169,16 @@ def check_packing(args):
     job, worst = Job("one", 256, 192, 1, 0), 0.0
     for maker in ("one", "two", "text", "recall"):
         sample = draw_sample(77, "train", maker, 256, 192)
-        both = pack([sample], t)
+        before = draw_sample(76, "train", maker, 256, 192)
+        both = pack([before, sample], t)
+        base = int(pack([before], t)["label_question"].max())
         rows, _ = hidden(model, job, to_device(both, cpu))
         for k, q in enumerate(sample.questions):
             alone = draw_sample(77, "train", maker, 256, 192)
             alone.questions = [q]
             one = pack([alone], t)
             out, _ = hidden(model, job, to_device(one, cpu))
-            mine = rows[torch.from_numpy(both["label_question"] == k + 1)]
+            mine = rows[torch.from_numpy(both["label_question"] == base + k + 1)]
             worst = max(worst, float((mine - out).detach().abs().max()))
             last = int(one["label_row"][-1])
             assert (one["positions"][0, :last] <= last).all()

@@ -75,7 +75,7 @@ def loss(model, stage, job, batch):
             seen = model.logits(rows.reshape(-1, rows.shape[-1])[batch["shade_row"]]).float()
             parts["shade"] = F.cross_entropy(seen[:, batch["shade_id"]], batch["shade"])
             named = F.cross_entropy(seen, batch["shade_id"][batch["shade"]])
-            extra = extra + stage.word * (named + 2 * parts["shade"])
+            extra = extra + stage.word * (named + 6 * parts["shade"])
         total = extra if total is None else total + extra
     return total, {name: value.detach() for name, value in parts.items()}
 

@@ -189,7 +189,7 @@ class _SelfAttention(nn.Module):
         self.q_norm, self.k_norm = _Norm(s.head), _Norm(s.head)
 
     def forward(self, x, cos, sin, place, mask, keep):
-        """x [N, D]; gives the rows `keep`."""
+        """x [N, D]; gives the rows `keep` (indices or a slice)."""
         s, (b, _, t, _) = self.size, mask.shape
         q = self.q_norm(self.q_proj(x).view(-1, s.heads, s.head))
         k = self.k_norm(self.k_proj(x).view(-1, s.kv_heads, s.head))
@@ -262,10 +262,9 @@ class Decoder(nn.Module):
         """x [N, D]; place [N] in [B * T]; mask bool [B, 1, T, T]; `where`: rows that get the rows of
         deep [.., D]. Gives the rows `keep`: the last layer leaves the others out."""
         cos, sin = self.angles(positions)
-        everything = torch.arange(len(x), device=x.device)
         for k, layer in enumerate(self.layers):
             last = k + 1 == len(self.layers)
-            x = layer(x, cos, sin, place, mask, keep if last else everything)
+            x = layer(x, cos, sin, place, mask, keep if last else slice(None))
             if k < len(deep):
                 x = x.index_add(0, where, deep[k].reshape(-1, x.shape[-1]).to(x.dtype))
         return self.norm(x)
