@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #define MODEL "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", "1"
-#define SAMPLE VLQA_SOURCE_DIR "/assets/samples/"
+#define CHARTS VLQA_SOURCE_DIR "/tests/charts/"
 #define EVAL "eval", "-m", "x"
 #define TWO "--methods", "full,none", "--chunk", "grid:2"
 #define JOBS(n) "--jobs", n, "--out", "run.jsonl", "--no-cache"
@@ -393,7 +393,7 @@ TEST(the_model_answers_the_same_while_images_are_read)
         struct run *r;
         unlink("run.jsonl");
         r = run_cli((struct setup){.program = VLQA},
-                    ARGS("eval", SAMPLE "questions.jsonl", MODEL, "--limit",
+                    ARGS("eval", CHARTS "questions.jsonl", MODEL, "--limit",
                          VLQA_SANITIZED ? "2" : "8", TWO, "-n", "2", JOBS(i ? "3" : "1")));
         CHECK_EQ(r->code, 0);
         CHECK_STR(r->err, "");
@@ -420,7 +420,7 @@ TEST(memory_does_not_grow_with_the_questions)
     if (VLQA_SANITIZED) SKIP("a sanitizer keeps what was freed");
     for (int i = 0; i < 60; i++)
         at += sprintf(at, "{\"question\": \"a%d?\", \"answers\": [\"x\"], \"image\": \"%s\"}\n", i,
-                      SAMPLE "05.png");
+                      CHARTS "february.png");
     put_file("same.jsonl", first, (size_t)(at - first));
     unlink("run.jsonl");
     r = run_cli((struct setup){.program = VLQA},

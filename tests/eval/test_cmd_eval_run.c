@@ -13,7 +13,6 @@
 
 #define MODEL "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", "1"
 #define EVAL "eval", "-m", "x"
-#define SAMPLES VLQA_SOURCE_DIR "/assets/samples/questions.jsonl"
 #define CHARTS VLQA_SOURCE_DIR "/../shared/data/charts/qa.jsonl"
 #define FOUR "--methods", "full,none,epic:0.2", "--chunk", "grid:2,strips:3"
 enum { ARMS = 5 };

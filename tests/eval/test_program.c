@@ -6,7 +6,8 @@
 
 #define ASSETS VLQA_SOURCE_DIR "/assets/"
 #define MODEL "-m", ASSETS "default-model"
-#define CHART ASSETS "samples/00.png"
+#define CHARTS VLQA_SOURCE_DIR "/tests/charts/"
+#define CHART CHARTS "eggs.png"
 #define QUESTION "-p", "What is the value of Sales?"
 
 static struct run *vlqa(const char *const *args)
@@ -71,24 +72,25 @@ TEST(answers_and_logits_are_those_of_transformers)
 
 TEST(every_way_to_ask_gives_the_same_answer)
 {
-    static char png[1 << 16];
+    static char png[1 << 16], answer[256];
     size_t bytes = get_file(CHART, png, sizeof png);
     struct run *r = vlqa(ARGS(MODEL, "--image", CHART, QUESTION));
     CHECK_EQ(r->code, 0);
-    CHECK_STR(r->out, "1.6\n");
+    CHECK(r->out_bytes > 1 && r->out_bytes < sizeof answer);
+    snprintf(answer, sizeof answer, "%.200s", r->out);
     CHECK_STR(r->err, "");
-    CHECK_STR(vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "--stream"))->out, "1.6\n");
-    CHECK_STR(vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "-t", "1"))->out, "1.6\n");
-    CHECK_STR(vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "-c", "100"))->out, "1.6\n");
+    CHECK_STR(vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "--stream"))->out, answer);
+    CHECK_STR(vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "-t", "1"))->out, answer);
+    CHECK_STR(vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "-c", "100"))->out, answer);
     REQUIRE(bytes > 1000 && bytes < sizeof png - 1);
     put_file("copy", png, bytes);
     r = run_cli((struct setup){.program = "/bin/sh"},
                 ARGS("-c", "exec \"$0\" -m \"$1\" --image - -p \"$2\" <copy", VLQA,
                      ASSETS "default-model", "What is the value of Sales?"));
-    CHECK_STR(r->out, "1.6\n");
+    CHECK_STR(r->out, answer);
     r = run_cli((struct setup){.input = "What is the value of Sales?\n"},
                 ARGS(MODEL, "--image", CHART, "-p", "-"));
-    CHECK_STR(r->out, "1.6\n");
+    CHECK_STR(r->out, answer);
 }
 
 TEST(equal_seeds_give_equal_answers)
@@ -117,7 +119,7 @@ TEST(a_document_may_mix_images_and_texts)
     struct json_doc *doc;
     put_file("note", "The chart shows sales.\n", 23);
     r = vlqa(ARGS(MODEL, "--system", "Be brief.", "--image", CHART, "--text", "note", "--image",
-                  ASSETS "samples/01.png", QUESTION, "--json", "-n", "4"));
+                  CHARTS "cuba.png", QUESTION, "--json", "-n", "4"));
     CHECK_EQ(r->code, 0);
     doc = run_json(r);
     REQUIRE(doc);
@@ -208,7 +210,7 @@ TEST(bench_runs_what_it_was_told)
 TEST(the_example_of_the_documentation_answers)
 {
     struct run *r = run_cli((struct setup){.program = EXAMPLE},
-                            ARGS(ASSETS "default-model", CHART, ASSETS "samples/01.png", "A note.",
+                            ARGS(ASSETS "default-model", CHART, CHARTS "cuba.png", "A note.",
                                  "What is the title?", "What is the value of Sales?"));
     char *second;
     CHECK_EQ(r->code, 0);

@@ -1,11 +1,11 @@
-/* placement_lab.h - the default model over sample charts, for tests of where chunks are placed. */
+/* placement_lab.h - the default model over charts, for tests of where chunks are placed. */
 #ifndef TESTS_FUSION_PLACEMENT_LAB_H
 #define TESTS_FUSION_PLACEMENT_LAB_H
 
 #include "base/heap.h"
 #include "tests/fusion/sample_lab.h"
 
-#define GRID_H 7 /* of sample 05, right behind a prefix of 4 rows */
+#define GRID_H 7 /* of the chart february, right behind a prefix of 4 rows */
 #define GRID_W 10
 #define PREFIX 4
 
@@ -21,9 +21,9 @@ static const char note[] = "The note says: A means Apples and B means Bananas, s
 
 static inline void add_many(struct vlqa_session *s)
 {
-    add_image(s, SAMPLE("05"));
+    add_image(s, CHART("february"));
     CHECK(vlqa_add_text(s, note, sizeof note - 1) == VLQA_OK);
-    add_image(s, SAMPLE("02"));
+    add_image(s, CHART("cows"));
 }
 
 static inline struct vlqa_ask_options plan(enum vlqa_reuse reuse, enum vlqa_chunker chunker, int k,

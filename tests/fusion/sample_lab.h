@@ -1,14 +1,12 @@
-/* sample_lab.h - the default model over sample charts: what tests of questions and chunks share. */
+/* sample_lab.h - the default model over charts: what tests of questions and chunks share. */
 #ifndef TESTS_FUSION_SAMPLE_LAB_H
 #define TESTS_FUSION_SAMPLE_LAB_H
 
 #include "fusion/session.h"
 #include "tests/check.h"
+#include "tests/fusion/default_model.h"
 
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define SAMPLE(n) VLQA_SOURCE_DIR "/assets/samples/" n ".png" /* 05: 7 x 10 rows, 4 in front */
-#define VOCAB 1280
-#define QUESTION "What is the value of February?" /* of sample 05 */
+#define QUESTION "What is the value of February?"
 
 struct run {
     struct vlqa_engine *engine;

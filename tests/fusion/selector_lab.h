@@ -1,4 +1,4 @@
-/* selector_lab.h - questions about samples by the default model, and what they leave in the
+/* selector_lab.h - questions about charts by the default model, and what they leave in the
  * session, for tests of how rows are chosen. */
 #ifndef TESTS_FUSION_SELECTOR_LAB_H
 #define TESTS_FUSION_SELECTOR_LAB_H
@@ -19,10 +19,10 @@ static inline int run_open(struct run *r, enum vlqa_dtype dtype)
 static inline void add(struct vlqa_session *s, int many)
 {
     static const char note[] = "A means Apples and B means Bananas, sold in the north.";
-    CHECK(vlqa_add_image_file(s, SAMPLE("05")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, CHART("february")) == VLQA_OK);
     if (!many) return;
     CHECK(vlqa_add_text(s, note, sizeof note - 1) == VLQA_OK);
-    CHECK(vlqa_add_image_file(s, SAMPLE("02")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, CHART("cows")) == VLQA_OK);
 }
 
 static inline struct vlqa_ask_options plan(enum vlqa_reuse reuse, float ratio)

@@ -16,11 +16,11 @@ static int run_open(struct run *r, int no_cache)
 static void add(struct run *r, int many)
 {
     CHECK(vlqa_session_clear(r->session) == VLQA_OK);
-    CHECK(vlqa_add_image_file(r->session, SAMPLE("05")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(r->session, CHART("february")) == VLQA_OK);
     if (!many) return;
     CHECK(vlqa_add_text(r->session, "A means Apples.", 15) == VLQA_OK);
-    CHECK(vlqa_add_image_file(r->session, SAMPLE("02")) == VLQA_OK);
-    CHECK(vlqa_add_image_file(r->session, SAMPLE("07")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(r->session, CHART("cows")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(r->session, CHART("rice")) == VLQA_OK);
 }
 
 static struct vlqa_answer ask(struct run *r, int question, enum vlqa_reuse reuse, float adaptive,

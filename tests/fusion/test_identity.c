@@ -3,15 +3,14 @@
 
 #include "base/heap.h"
 #include "tests/check.h"
+#include "tests/fusion/default_model.h"
 
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define PICTURE VLQA_SOURCE_DIR "/assets/samples/06.png"      /* 48 rows */
+#define PICTURE CHART("fish")                                 /* 48 rows */
 #define SMALL VLQA_SOURCE_DIR "/tests/golden/images/half.png" /* 6 rows */
 
 static const enum vlqa_cpu cpus[] = {VLQA_CPU_PLAIN, VLQA_CPU_AVX2, VLQA_CPU_AVX512, VLQA_CPU_AMX};
 static const enum vlqa_dtype dtypes[] = {VLQA_DTYPE_F32, VLQA_DTYPE_BF16};
 #define N_CPUS (int)(sizeof cpus / sizeof *cpus)
-#define VOCAB 1280
 
 /* Rows between two cuts of a prompt: every place for the instruction set that people will use,
  * fewer for the others, and fewer again where sanitizers slow arithmetic down tenfold. Strides are

@@ -17,8 +17,8 @@ static int run_open(struct run *r, enum vlqa_dtype dtype, enum vlqa_dtype kv, co
     eo.threads = 1;
     eo.cache_dir = dir;
     if (!run_start(r, eo, 512)) return 0;
-    add_image(r->session, SAMPLE("05"));
-    add_image(r->session, SAMPLE("02"));
+    add_image(r->session, CHART("february"));
+    add_image(r->session, CHART("cows"));
     return !check_failures;
 }
 

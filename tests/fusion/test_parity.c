@@ -6,7 +6,7 @@
 #include "base/safetensors.h"
 #include "tests/fusion/sample_lab.h"
 
-#define PICTURE SAMPLE("05")
+#define PICTURE CHART("february")
 #define FILE_NAME VLQA_SOURCE_DIR "/tests/golden/parity.safetensors"
 #define LAYERS 8
 #define MOST 640 /* rows */

@@ -3,9 +3,8 @@
 
 #include "base/heap.h"
 #include "tests/check.h"
+#include "tests/fusion/default_model.h"
 
-#define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define VOCAB 1280
 #define MOST 512
 
 static struct env env;

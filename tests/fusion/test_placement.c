@@ -16,7 +16,7 @@ TEST(repairing_every_row_in_chunk_order_equals_a_prefill_in_it)
         if (i & 2)
             add_many(r.session);
         else
-            add_image(r.session, SAMPLE("05"));
+            add_image(r.session, CHART("february"));
         ask(r.session, o, raster);
         o.order = VLQA_ORDER_CHUNK;
         ask(r.session, o, repaired);
@@ -62,7 +62,7 @@ TEST(rows_of_an_answer_are_in_the_order_of_the_prompt)
     struct run r;
     int n[4] = {0};
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
-    add_image(r.session, SAMPLE("05"));
+    add_image(r.session, CHART("february"));
     o.order = VLQA_ORDER_CHUNK;
     a = ask(r.session, o, logits);
     CHECK_EQ(a.chunk[1].first_row, PREFIX + 5);
@@ -87,7 +87,7 @@ TEST(orders_take_turns_in_one_session)
     static float first[2][VOCAB], again[VOCAB];
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
-    add_image(r.session, SAMPLE("05"));
+    add_image(r.session, CHART("february"));
     for (int i = 0; i < 6; i++) {
         struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, VLQA_CHUNK_GRID, 2, 0);
         o.order = i & 1 ? VLQA_ORDER_CHUNK : VLQA_ORDER_RASTER;
@@ -112,7 +112,7 @@ TEST(a_halo_over_all_that_comes_before_is_full_prefill)
         struct vlqa_answer a;
         struct run r;
         REQUIRE(run_open(&r, i & 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32));
-        add_image(r.session, SAMPLE("05"));
+        add_image(r.session, CHART("february"));
         ask(r.session, o, full);
         o.reuse = VLQA_REUSE_NONE;
         o.halo = GRID_W;
@@ -196,7 +196,7 @@ TEST(placed_rows_equal_a_cold_pass_with_the_same_sight)
         int cell[GRID_H * GRID_W], n = 0, slot = 600 - GRID_H * GRID_W, wrong = 0;
         struct run r;
         REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
-        add_image(r.session, SAMPLE("05"));
+        add_image(r.session, CHART("february"));
         o.halo = halo;
         ask(r.session, o, logits);
         for (int y = 3 - halo; y < GRID_H; y++)
@@ -226,7 +226,7 @@ TEST(halos_have_chunks_of_their_own)
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
-    add_image(r.session, SAMPLE("05"));
+    add_image(r.session, CHART("february"));
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
         o.halo = asked[i].halo;
         o.order = (enum vlqa_order)asked[i].order;

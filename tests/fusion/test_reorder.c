@@ -58,7 +58,7 @@ TEST(keys_are_back_in_place_after_scoring)
 
 #define N_ITEMS 4
 static const char *const item_text[N_ITEMS] = {"x", NULL, note, NULL};
-static const char *const item_image[N_ITEMS] = {NULL, SAMPLE("05"), NULL, SAMPLE("02")};
+static const char *const item_image[N_ITEMS] = {NULL, CHART("february"), NULL, CHART("cows")};
 
 static void add_items(struct vlqa_session *s, const int *order, int n)
 {
@@ -204,7 +204,7 @@ TEST(one_image_is_not_reordered)
     struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0.15f);
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
-    add_image(r.session, SAMPLE("05"));
+    add_image(r.session, CHART("february"));
     ask(r.session, o, off);
     o.reorder = VLQA_REORDER_DENSITY;
     ask(r.session, o, on);

@@ -19,7 +19,7 @@ static int run_open(struct run *r, enum vlqa_dtype dtype, const char *dir)
 
 static void add_one(struct vlqa_session *s)
 {
-    CHECK(vlqa_add_image_file(s, SAMPLE("05")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, CHART("february")) == VLQA_OK);
 }
 
 static const char note[] = "The note says: A means Apples and B means Bananas, sold in the north.";
@@ -28,10 +28,10 @@ static const char note[] = "The note says: A means Apples and B means Bananas, s
 static void add_many(struct vlqa_session *s)
 {
     CHECK(vlqa_set_system(s, "You read charts.", 16) == VLQA_OK);
-    CHECK(vlqa_add_image_file(s, SAMPLE("05")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, CHART("february")) == VLQA_OK);
     CHECK(vlqa_add_text(s, note, sizeof note - 1) == VLQA_OK);
-    CHECK(vlqa_add_image_file(s, SAMPLE("02")) == VLQA_OK);
-    CHECK(vlqa_add_image_file(s, SAMPLE("07")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, CHART("cows")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(s, CHART("rice")) == VLQA_OK);
 }
 
 struct plan {
@@ -205,12 +205,12 @@ TEST(a_chunk_is_found_wherever_it_stands)
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
-    CHECK(vlqa_add_image_file(r.session, SAMPLE("02")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(r.session, CHART("cows")) == VLQA_OK);
     a = ask_plan(r.session, none, logits);
     CHECK_EQ(a.chunks_made, 4);
     CHECK(vlqa_session_clear(r.session) == VLQA_OK);
-    CHECK(vlqa_add_image_file(r.session, SAMPLE("05")) == VLQA_OK);
-    CHECK(vlqa_add_image_file(r.session, SAMPLE("02")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(r.session, CHART("february")) == VLQA_OK);
+    CHECK(vlqa_add_image_file(r.session, CHART("cows")) == VLQA_OK);
     a = ask_plan(r.session, none, logits);
     CHECK_EQ(a.chunks_ram, 4);
     CHECK_EQ(a.chunks_made, 4);

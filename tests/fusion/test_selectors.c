@@ -162,8 +162,8 @@ TEST(the_order_in_which_chunks_were_made_changes_nothing)
     static uint8_t chosen[512];
     struct run fresh, kept;
     REQUIRE(run_open(&fresh, VLQA_DTYPE_BF16) && run_open(&kept, VLQA_DTYPE_BF16));
-    ask_about(kept.session, SAMPLE("02"));
-    ask_about(kept.session, SAMPLE("05"));
+    ask_about(kept.session, CHART("cows"));
+    ask_about(kept.session, CHART("february"));
     add(fresh.session, 1);
     add(kept.session, 1);
     for (int k = 0; k < N_SELECTORS; k++) {

@@ -4,6 +4,7 @@
 
 #include "base/heap.h"
 #include "tests/check.h"
+#include "tests/fusion/default_model.h"
 
 /* Under a sanitizer a question takes some twenty times as long; what it watches for shows with few
  * pictures as well. */
@@ -11,7 +12,6 @@
 #define QUESTIONS 10                       /* of a picture */
 #define ROWS 36                            /* of a picture, at most: keeps 1200 answers short */
 #define N_ASKED (PICTURES * QUESTIONS)
-#define VOCAB 1280
 #define TEXT 128
 
 static const char *const questions[QUESTIONS] = {"What is the value of Sales?",
@@ -47,7 +47,7 @@ static int books_open(struct books *b, int threads, const char *dir)
     for (int i = 0; i < N_SOURCES; i++) {
         struct vlqa_engine_options eo = vlqa_engine_options_default();
         struct vlqa_session_options so = vlqa_session_options_default();
-        eo.model = VLQA_SOURCE_DIR "/assets/default-model";
+        eo.model = MODEL;
         eo.threads = threads;
         eo.no_cache = i == COLD;
         eo.cache_dir = dir;

@@ -16,7 +16,7 @@ seed() { # NAME FILE...: a name with the folders in it, as the golden folders re
     done
 }
 
-seed image tests/golden/images/*.png assets/samples/02.png
+seed image tests/golden/images/*.png tests/charts/cows.png
 seed json tests/golden/*/*.json tests/golden/cases.json assets/default-model/*_config.json
 seed safetensors tests/golden/cases/*-bf16.safetensors
 # the first byte of a data set says which: 0 vqa, 1 tsv, 2 jsonl, 3 longbench; here as digits
@@ -25,7 +25,7 @@ cat >"$seeds/dataset/vqa" <<'END'
 "answers": ["x"], "data_split": "val"}]}
 END
 printf '1index\timage\tquestion\tA\tB\tanswer\thint\n0\t%s\t"a ""q"""\tx\ty\tA\th\n1\t0\tq\t\t\t[1]\t\n' \
-    "$(head -c 60 assets/samples/02.png | base64 -w 0)" >"$seeds/dataset/tsv"
+    "$(head -c 60 tests/charts/cows.png | base64 -w 0)" >"$seeds/dataset/tsv"
 cat >"$seeds/dataset/jsonl" <<'END'
 2{"question": "q", "image": ["a"], "texts": ["t"], "answers": ["x"], "id": 1, "metric": "anls"}
 {"question": "q", "options": {"A": "x", "B": "y"}, "answer": "B", "split": "s", "hint": "h"}
