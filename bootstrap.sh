@@ -62,16 +62,20 @@ build() {
     cmake --build build --parallel "$(nproc)"
 }
 
-ask() { # PICTURE QUESTION
-    printf '\n$ build/vlqa --image %s --question "%s"\n' "$1" "$2"
-    build/vlqa --image "$1" --question "$2"
+ask() { # QUESTION OPTION...
+    question=$1
+    shift
+    printf '\n$ build/vlqa %s --question "%s"\n' "$*" "$question"
+    build/vlqa "$@" --question "$question"
 }
 
 demo() {
     build
-    ask assets/samples/05.png 'What is the title?'
-    ask assets/samples/05.png 'How many categories are shown?'
-    ask assets/samples/05.png 'What is the value of February?'
+    ask 'What is the title?' --image assets/samples/031.png
+    ask 'What is the value of Sep?' --image assets/samples/031.png
+    ask 'Which month is blue?' --image assets/samples/035.png
+    ask 'In which image is FRUKUKRAND higher?' --image assets/samples/026a.png --image assets/samples/026b.png
+    ask 'Give the value of Civum.' --image assets/samples/017.png --text assets/samples/017.txt
 }
 
 run_tests() {

@@ -303,14 +303,14 @@ def check_export(args):
 def check_agree(args):
     """transformers (fp32) and vlqa give the same greedy answers about held-out samples."""
     from evaluate import Reference, read
-    from render import _write_set
+    from render import write_set
 
     n = 0
     with tempfile.TemporaryDirectory() as folder:
-        _write_set("test", 24, folder, 1)
+        write_set("test", args.questions, folder, 1)
         reference, own = Reference(args.model), 0
         for row in read(f"{folder}/questions.jsonl"):
-            expected, ids = reference.answer(row, folder)
+            expected = reference.answer(row, folder)["text"]
             command = [args.vlqa, "ask", "--model", args.model, "--no-cache", "--max-tokens", "128"]
             for name in row["image"] if isinstance(row["image"], list) else [row["image"]]:
                 command += ["--image", f"{folder}/{name}"]
@@ -343,6 +343,7 @@ def main():
     p.add_argument("--tokenizer", help="a folder with tokenizer.json (default: one is learnt)")
     p.add_argument("--n", type=int, default=400, help="samples whose answers are checked")
     p.add_argument("--steps", type=int, default=400, help="of learning by heart")
+    p.add_argument("--questions", type=int, default=24, help="of agree")
     p.add_argument("--model", help="an exported model, for agree")
     p.add_argument("--vlqa", help="the program, for agree")
     args = p.parse_args()

@@ -82,7 +82,7 @@ def _phrase(rng, split):
 def lines(rng, split, width, height, n, easy):
     """A picture of lines of text: (canvas, chart without data, questions)."""
     style = Style(rng, split, width, height)
-    style.size = rng.randint(11, 20 if height > 64 else 16)
+    style.size = rng.randint(12, 22 if height > 64 else 16)
     canvas = Canvas(width, height, style.page)
     y, found = rng.randint(1, 6), []
     while y + style.size * 1.3 < height and len(found) < 12:
@@ -116,7 +116,7 @@ def lines(rng, split, width, height, n, easy):
 def pairs(rng, split, width, height, n, easy):
     """A picture of labels beside or above their values, at random places: (canvas, chart, questions)."""
     style = Style(rng, split, width, height)
-    style.size = rng.randint(11, 15)
+    style.size = rng.randint(13, 18)
     canvas, face = Canvas(width, height, style.page), style.face()
     stacked = rng.random() < 0.5
     cell_w, cell_h = (
@@ -124,6 +124,7 @@ def pairs(rng, split, width, height, n, easy):
     )
     columns, rows = max(1, width // cell_w), max(1, height // cell_h)
     cells = canvas.box.grid(columns, rows, 0)
+    need(len(cells) > 1)
     chart = drill_chart(rng, split, min(len(cells), rng.randint(2, 8)), easy)
     if chart.colour_of:
         chart.colours = style.colours(len(chart.cats))

@@ -115,22 +115,35 @@ class Reference:
         }
 
     def answer(self, row, base, longest=128):
-        """(text, ids of the prompt)."""
+        """The greedy answer to a row: text, its ids without the end token, prompt_ids, grids (t, h, w
+        of every image, in patches) and the logits of the first token [vocabulary]."""
         inputs = self.inputs(row, base)
         with self.torch.no_grad():
-            out = self.model.generate(**inputs, max_new_tokens=longest, do_sample=False)
-        n = inputs["input_ids"].shape[1]
-        return (
-            self.tokenizer.decode(out[0, n:], skip_special_tokens=True),
-            inputs["input_ids"][0].tolist(),
-        )
+            out = self.model.generate(
+                **inputs,
+                max_new_tokens=longest,
+                do_sample=False,
+                output_logits=True,
+                return_dict_in_generate=True,
+            )
+        prompt = inputs["input_ids"][0].tolist()
+        ids = out.sequences[0, len(prompt) :].tolist()
+        if ids and ids[-1] in self.model.generation_config.eos_token_id:
+            ids.pop()
+        return {
+            "text": self.tokenizer.decode(ids, skip_special_tokens=True),
+            "ids": ids,
+            "prompt_ids": prompt,
+            "grids": inputs["image_grid_thw"].tolist(),
+            "logits": out.logits[0][0],
+        }
 
 
 def predict(folder, questions_path, limit):
     """Rows of the questions with a prediction of transformers."""
     reference, base = Reference(folder), os.path.dirname(questions_path)
     return [
-        {**row, "prediction": reference.answer(row, base)[0]}
+        {**row, "prediction": reference.answer(row, base)["text"]}
         for row in read(questions_path)[:limit]
     ]
 

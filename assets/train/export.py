@@ -17,7 +17,7 @@ from model import SIZES, Model
 from pack import CELLS, GLYPHS
 
 SHARD = 15 << 20  # bytes of tensors in a file at most
-MIN_PIXELS, MAX_PIXELS = 49152, 1048576  # an image is resized to lie between these
+LEAST = 49152  # pixels of an image: smaller ones are made larger
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.content is string %}{{ m.content }}{% else %}"
     "{% for c in m.content %}{% if c.type == 'image' or 'image' in c %}<|vision_start|><|image_pad|><|vision_end|>"
@@ -157,7 +157,7 @@ def write(folder, model, size, t):
         folder,
         "preprocessor_config.json",
         {
-            "size": {"shortest_edge": MIN_PIXELS, "longest_edge": MAX_PIXELS},
+            "size": {"shortest_edge": LEAST, "longest_edge": size.most},
             "patch_size": 16,
             "temporal_patch_size": 2,
             "merge_size": 2,
@@ -212,7 +212,7 @@ def write_card(folder, size, total, summary, found):
         f"| decoder | {size.width} wide, {size.layers} layers, {size.heads} query and {size.kv_heads} key heads of "
         f"{size.head}, tied embedding |",
         f"| tokenizer | byte-level BPE, {size.vocab:,} entries |",
-        f"| images | {MIN_PIXELS:,} to {MAX_PIXELS:,} pixels after resizing |",
+        f"| images | {LEAST:,} to {size.most:,} pixels after resizing |",
         "| licence | Apache-2.0, as the project |",
         "",
         "Trained by `assets/train` on pictures that it draws: " + summary,

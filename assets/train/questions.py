@@ -238,8 +238,9 @@ _WEIGHTS = {
 }
 
 # The same for a model that two cores train: reading before arithmetic.
-_EASY = _WEIGHTS | {"difference": 2, "sum": 1, "ratio": 1, "order": 2, "read": 12}
-_EASY_DRILL = _EASY | {"value": 16, "colour": 20, "extreme": 20, "compare": 18, "read": 8}
+_EASY = _WEIGHTS | {"difference": 1, "sum": 0.5, "ratio": 0.5, "order": 1, "read": 10}
+_EASY |= {"value": 34, "colour": 16, "title": 9, "extreme": 7, "compare": 5}
+_EASY_DRILL = _EASY | {"value": 24, "colour": 24, "extreme": 12, "compare": 8, "read": 8}
 
 
 def about_chart(rng, split, chart, n, where="", index=0, everything=None, easy=False):

@@ -1,6 +1,6 @@
 """Writes pictures and questions of the held-out or the training split, or a sheet to look at.
 
-    python render.py --set test --n 2000 --out DIR     n questions: DIR/images and DIR/questions.jsonl
+    python render.py --set test --n 2000 --out DIR     n questions: DIR/*.png and DIR/questions.jsonl
     python render.py --sheet FILE.png --kinds vbar,pie --size 384x288
 """
 
@@ -16,31 +16,41 @@ from axes import DoesNotFit
 from sample import draw_sample
 from scene import WEIGHTS, scene_of
 
-# (weight in 32nds, maker, size); sizes that are not multiples of 32 are resized by the model's processor
-_TEST = [
-    (6, "one", (384, 256)),
-    (4, "one", (320, 320)),
-    (4, "one", (512, 384)),
-    (3, "one", (640, 448)),
-    (2, "one", (384, 512)),
-    (1, "one", (1024, 768)),
-    (2, "one", (500, 375)),
-    (1, "one", (730, 410)),
-    (4, "text", (384, 256)),
-    (4, "two", (320, 256)),
-    (1, "two", (512, 384)),
-]
+# (weight in 32nds, maker, size) of the pictures for a model of that size; those that are not
+# multiples of 32 are resized by the model's processor
+_TEST = {
+    "base": [
+        (6, "one", (384, 256)),
+        (4, "one", (320, 320)),
+        (4, "one", (512, 384)),
+        (3, "one", (640, 448)),
+        (2, "one", (384, 512)),
+        (1, "one", (1024, 768)),
+        (2, "one", (500, 375)),
+        (1, "one", (730, 410)),
+        (4, "text", (384, 256)),
+        (4, "two", (320, 256)),
+        (1, "two", (512, 384)),
+    ],
+    "small": [
+        (8, "one", (320, 224)),
+        (6, "one", (384, 256)),
+        (3, "one", (256, 256)),
+        (3, "one", (288, 288)),
+        (2, "one", (384, 288)),
+        (2, "one", (350, 240)),
+        (4, "text", (320, 224)),
+        (4, "two", (320, 224)),
+    ],
+}
 TEST_SEED = 10**9  # training seeds are strings of another split: no number can meet
 
 
-def _plan():
-    return [(maker, size) for weight, maker, size in _TEST for _ in range(weight)]
-
-
-def _write_set(split, n, out, each):
-    """n questions; `each` at most about one sample."""
-    os.makedirs(f"{out}/images", exist_ok=True)
-    plan, written, seed = _plan(), 0, TEST_SEED
+def write_set(split, n, out, each, model="small"):
+    """n questions, `each` at most about one sample: (questions, samples) written to the folder out."""
+    os.makedirs(out, exist_ok=True)
+    plan = [(maker, size) for weight, maker, size in _TEST[model] for _ in range(weight)]
+    written, seed, samples = 0, TEST_SEED, 0
     with open(f"{out}/questions.jsonl", "w", encoding="utf-8") as f:
         while written < n:
             maker, (width, height) = plan[seed * 11 % len(plan)]
@@ -51,10 +61,11 @@ def _write_set(split, n, out, each):
                 continue
             names = []
             for k, canvas in enumerate(sample.canvases):
-                names.append(
-                    f"images/{seed - TEST_SEED:05d}{'ab'[k] if len(sample.canvases) > 1 else ''}.png"
-                )
+                names.append(f"{samples:03d}{'ab'[k] if len(sample.canvases) > 1 else ''}.png")
                 Image.fromarray(canvas.pixels).save(f"{out}/{names[-1]}", optimize=True)
+            for text in sample.texts:
+                with open(f"{out}/{samples:03d}.txt", "w", encoding="utf-8") as note:
+                    note.write(text)
             for q in sample.questions[: n - written]:
                 row = {"image": names[0] if len(names) == 1 else names}
                 if sample.texts:
@@ -62,7 +73,8 @@ def _write_set(split, n, out, each):
                 row.update(question=q.text, answer=q.answer, category=q.category, kind=sample.kind)
                 f.write(json.dumps(row, ensure_ascii=False) + "\n")
                 written += 1
-    return written, seed - TEST_SEED
+            samples += 1
+    return written, samples
 
 
 def sheet(path, kinds, width, height, columns, split, seed):
@@ -86,6 +98,7 @@ def main():
     p.add_argument("--n", type=int, default=2000, help="questions")
     p.add_argument("--each", type=int, default=4, help="questions of one sample")
     p.add_argument("--out")
+    p.add_argument("--model", choices=tuple(_TEST), default="small", help="whose size of pictures")
     p.add_argument("--fonts", help="a folder with fonts beside the system's")
     p.add_argument("--sheet", help="write a sheet of pictures there instead")
     p.add_argument("--kinds", default=",".join(WEIGHTS))
@@ -98,7 +111,10 @@ def main():
         width, height = map(int, args.size.split("x"))
         sheet(args.sheet, args.kinds.split(","), width, height, args.columns, args.set, args.seed)
     elif args.out:
-        print("%d questions about %d samples" % _write_set(args.set, args.n, args.out, args.each))
+        print(
+            "%d questions about %d samples"
+            % write_set(args.set, args.n, args.out, args.each, args.model)
+        )
     else:
         p.error("--out or --sheet is needed")
 

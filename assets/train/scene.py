@@ -93,8 +93,8 @@ def _dashboard(rng, split, canvas, style):
     if heading:
         inner = draw_title(canvas, inner, heading, style, 1.15)
     columns = {2: 2 if box.w >= box.h else 1, 3: 3 if box.w > 1.8 * box.h else 1, 4: 2}[n]
-    style.size = max(10, round(style.size * 0.9))
-    style.title_size = max(11, round(style.size * 1.15))
+    style.size = max(13, round(style.size * 0.9))
+    style.title_size = round(style.size * 1.15)
     charts, titles, labels = [], set(), set()
     for cell in inner.grid(columns, -(-n // columns), gap)[:n]:
         chart = random_chart(rng, split, rng.choice(_PANELS), min(5, _most(cell.w, cell.h)))

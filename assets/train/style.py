@@ -85,8 +85,7 @@ class Style:
         self.family = rng.choice(fonts.families(split))
         self.title_family = self.family if rng.random() < 0.8 else rng.choice(fonts.families(split))
         side = (width * height) ** 0.5
-        base = min(max(side / 26, 11), 20) * rng.uniform(0.88, 1.15)
-        self.size = max(11, round(base))
+        self.size = round(min(max(side / 20, 14.5), 20) * rng.uniform(0.9, 1.15))
         self.title_size = round(self.size * rng.uniform(1.1, 1.5))
         self.title_bold = rng.random() < 0.55
         self.label_bold = rng.random() < 0.12
@@ -114,7 +113,7 @@ class Style:
         return fonts.face(
             self.family,
             self.label_bold if bold is None else bold,
-            max(9, round(self.size * scale)),
+            max(11, round(self.size * scale)),
             self.stretch,
         )
 
@@ -123,7 +122,7 @@ class Style:
         return fonts.face(
             self.title_family,
             self.title_bold,
-            max(10, round(self.title_size * scale)),
+            max(12, round(self.title_size * scale)),
             self.stretch,
         )
 

@@ -35,14 +35,29 @@ static void check_line(const char *line)
 {
     struct env env = {0};
     struct json_doc *doc = NULL, *out;
-    const struct json *row;
+    const struct json *row, *part;
+    const char *args[32] = {MODEL, "--dtype", "f32",      "--reuse",
+                            "off", "--json",  "--logits", "logits"};
     struct run *r;
-    char image[256];
+    char path[4][256];
+    int n = 9, n_paths = 0;
     REQUIRE(json_parse(&env, "check.jsonl", line, strlen(line), 1 << 20, &doc) == VLQA_OK);
     row = json_root(doc);
-    snprintf(image, sizeof image, ASSETS "%s", json_text(json_get(row, "image")));
-    r = vlqa(ARGS(MODEL, "--dtype", "f32", "--image", image, "-p",
-                  json_text(json_get(row, "question")), "--json", "--logits", "logits"));
+    REQUIRE(json_count(json_get(row, "image")) + json_count(json_get(row, "texts")) <= 4);
+    for (part = json_first(json_get(row, "image")); part; part = json_next(part)) {
+        args[n++] = "--image";
+        args[n++] = path[n_paths];
+        snprintf(path[n_paths++], sizeof *path, ASSETS "%s", json_text(part));
+    }
+    for (part = json_first(json_get(row, "texts")); part; part = json_next(part)) {
+        args[n++] = "--text";
+        args[n++] = path[n_paths];
+        snprintf(path[n_paths], sizeof *path, "text-%d", n_paths);
+        put_file(path[n_paths++], json_text(part), strlen(json_text(part)));
+    }
+    args[n++] = "--prompt";
+    args[n] = json_text(json_get(row, "question"));
+    r = vlqa(args);
     CHECK_EQ(r->code, 0);
     out = run_json(r);
     REQUIRE(out);
@@ -67,7 +82,7 @@ TEST(answers_and_logits_are_those_of_transformers)
             checked++;
         }
     fclose(f);
-    CHECK_EQ(checked, 6);
+    CHECK_EQ(checked, 7);
 }
 
 TEST(every_way_to_ask_gives_the_same_answer)
@@ -184,7 +199,7 @@ TEST(inspect_counts_the_parameters)
     struct json_doc *doc = run_json(r);
     CHECK_EQ(r->code, 0);
     REQUIRE(doc);
-    CHECK(run_number(doc, "parameters", "total") == 12065216);
+    CHECK(run_number(doc, "parameters", "total") == 12609984);
     CHECK_STR(run_text(doc, "name"), "default-model");
     CHECK_EQ(strlen(run_text(doc, "digest")), 64);
     json_free(doc);

@@ -6,6 +6,8 @@
 #include "tests/check.h"
 #include "tests/fusion/default_model.h"
 
+#include <unistd.h>
+
 /* Under a sanitizer a question takes some twenty times as long; what it watches for shows with few
  * pictures as well. */
 #define PICTURES (VLQA_SANITIZED ? 1 : 20) /* of assets/samples */
@@ -75,7 +77,9 @@ static void books_close(struct books *b)
 static void show(struct books *b, int picture)
 {
     char path[256];
-    snprintf(path, sizeof path, "%s/assets/samples/%02d.png", VLQA_SOURCE_DIR, picture);
+    snprintf(path, sizeof path, "%s/assets/samples/%03d.png", VLQA_SOURCE_DIR, picture);
+    if (access(path, F_OK) != 0) /* two pictures: the first */
+        snprintf(path, sizeof path, "%s/assets/samples/%03da.png", VLQA_SOURCE_DIR, picture);
     for (int i = 0; i < N_SOURCES; i++) {
         CHECK(vlqa_session_clear(b->session[i]) == VLQA_OK);
         if (vlqa_add_image_file(b->session[i], path) != VLQA_OK)

@@ -51,8 +51,8 @@ claim cmake_static_runs "$(opens "$root/cmake/consumer_static")"
 
 if [ -x "$root/bin/vlqa" ]; then
     answer=$("$root/bin/vlqa" --model "$root/share/vlqa/default-model" \
-        --image "$here/../../assets/samples/05.png" --question 'What is the title?' 2>&1)
+        --image "$here/../../assets/samples/031.png" --question 'What is the title?' 2>&1)
     claim installed_program_answers \
-        "$([ "$answer" = 'Population by item 2013' ] || echo "it says: $answer")"
+        "$([ "$answer" = 'Downloads per month (2027)' ] || echo "it says: $answer")"
 fi
 finish
