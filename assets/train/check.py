@@ -311,7 +311,8 @@ def check_agree(args):
         reference, own = Reference(args.model), 0
         for row in read(f"{folder}/questions.jsonl"):
             expected = reference.answer(row, folder)["text"]
-            command = [args.vlqa, "ask", "--model", args.model, "--no-cache", "--max-tokens", "128"]
+            command = [args.vlqa, "ask", "--model", args.model, "--max-tokens", "128"]
+            command += ["--no-cache", "--reuse", "off", "--dtype", "f32"]
             for name in row["image"] if isinstance(row["image"], list) else [row["image"]]:
                 command += ["--image", f"{folder}/{name}"]
             for k, text in enumerate(row.get("texts", [])):
