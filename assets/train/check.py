@@ -313,6 +313,7 @@ def check_agree(args):
             expected = reference.answer(row, folder)["text"]
             command = [args.vlqa, "ask", "--model", args.model, "--max-tokens", "128"]
             command += ["--no-cache", "--reuse", "off", "--dtype", "f32"]
+            command += ["--resize", "pillow"]
             for name in row["image"] if isinstance(row["image"], list) else [row["image"]]:
                 command += ["--image", f"{folder}/{name}"]
             for k, text in enumerate(row.get("texts", [])):

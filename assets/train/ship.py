@@ -21,7 +21,7 @@ SAMPLES, EACH = 40, 4
 LONGEST = 64  # tokens of an answer in check.jsonl
 
 
-def _replace(folder, patterns):
+def _clear(folder, patterns):
     """Removes those files of a folder, which is made if it is not there."""
     os.makedirs(folder, exist_ok=True)
     for pattern in patterns:
@@ -31,7 +31,7 @@ def _replace(folder, patterns):
 
 def ship_model(source, target):
     """Copies the files of a Hugging Face directory."""
-    _replace(target, ("*.json", "*.safetensors"))
+    _clear(target, ("*.json", "*.safetensors"))
     for path in glob.glob(f"{source}/*.json") + glob.glob(f"{source}/*.safetensors"):
         shutil.copy(path, target)
 
@@ -65,7 +65,7 @@ def main():
     fonts.add_folder(args.fonts)
     model, samples = f"{args.assets}/default-model", f"{args.assets}/samples"
     ship_model(args.model, model)
-    _replace(samples, ("*.png", "*.txt", "*.jsonl"))
+    _clear(samples, ("*.png", "*.txt", "*.jsonl"))
     print("%d questions about %d samples" % write_set("test", SAMPLES * EACH, samples, EACH))
     reference = Reference(model)
     rows = [check_row(reference, row, samples) for row in read(f"{samples}/questions.jsonl")]

@@ -36,11 +36,11 @@ static void check_line(const char *line)
     struct env env = {0};
     struct json_doc *doc = NULL, *out;
     const struct json *row, *part;
-    const char *args[32] = {MODEL, "--dtype", "f32",      "--reuse",
-                            "off", "--json",  "--logits", "logits"};
+    const char *args[32] = {MODEL,      "--dtype", "f32",    "--reuse",  "off",
+                            "--resize", "pillow",  "--json", "--logits", "logits"};
     struct run *r;
     char path[4][256];
-    int n = 9, n_paths = 0;
+    int n = 11, n_paths = 0;
     REQUIRE(json_parse(&env, "check.jsonl", line, strlen(line), 1 << 20, &doc) == VLQA_OK);
     row = json_root(doc);
     REQUIRE(json_count(json_get(row, "image")) + json_count(json_get(row, "texts")) <= 4);

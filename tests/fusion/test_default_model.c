@@ -21,22 +21,20 @@ static void check_ids(const char *what, int line, const struct json *list, const
     if (!same) CHECK_FAIL("line %d: %s differ (%d, expected %d)", line, what, n, json_count(list));
 }
 
-/* Pillow, which the reference resizes with, rounds some pixels otherwise. */
-static void check_logits(int line, const struct json *top, const float *logits, int resized)
+static void check_logits(int line, const struct json *top, const float *logits)
 {
-    double most = resized ? 1e-2 : 1e-3;
     for (const struct json *pair = json_first(top); pair; pair = json_next(pair)) {
         int id = (int)json_number(json_first(pair));
         double expected = json_number(json_next(json_first(pair)));
         double error = fabs((double)logits[id] - expected);
-        if (!(error <= most)) /* the file has four decimals */
+        if (!(error <= 1e-3)) /* the file has four decimals */
             CHECK_FAIL("line %d: logit %d is %g, expected %g", line, id, (double)logits[id],
                        expected);
     }
 }
 
 /* Images in their order and then texts, as the reference was given them. */
-static vlqa_status add_document(struct vlqa_session *session, const struct json *row, int *resized)
+static vlqa_status add_document(struct vlqa_session *session, const struct json *row)
 {
     const struct json *name = json_first(json_get(row, "image"));
     const struct json *grid = json_first(json_get(row, "grids"));
@@ -48,7 +46,6 @@ static vlqa_status add_document(struct vlqa_session *session, const struct json 
         snprintf(path, sizeof path, "%s/assets/%s", VLQA_SOURCE_DIR, json_text(name));
         status = vlqa_add_image_file(session, path);
         if (!status) status = vlqa_last_image(session, &image);
-        *resized |= image.width != image.resized_width || image.height != image.resized_height;
         CHECK_EQ(image.grid_h, json_number(json_next(json_first(grid))));
         CHECK_EQ(image.grid_w, json_number(json_next(json_next(json_first(grid)))));
     }
@@ -61,9 +58,8 @@ static void check_row(struct vlqa_session *session, const struct json *row, int 
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_answer answer;
-    int resized = 0;
     o.max_tokens = 64;
-    if (add_document(session, row, &resized) != VLQA_OK ||
+    if (add_document(session, row) != VLQA_OK ||
         vlqa_ask(session, json_text(json_get(row, "question")), &o, &answer) != VLQA_OK) {
         CHECK_FAIL("line %d: %s", line, vlqa_message(session));
         return;
@@ -72,7 +68,7 @@ static void check_row(struct vlqa_session *session, const struct json *row, int 
               answer.rows_total);
     check_ids("answer ids", line, json_get(row, "answer_ids"), answer.token, answer.n_tokens);
     CHECK_STR(answer.text, json_text(json_get(row, "model_answer")));
-    check_logits(line, json_get(row, "first_logits_top8"), answer.logits, resized);
+    check_logits(line, json_get(row, "first_logits_top8"), answer.logits);
 }
 
 TEST(f32_agrees_with_transformers_on_every_prompt)
@@ -86,6 +82,7 @@ TEST(f32_agrees_with_transformers_on_every_prompt)
     int lines = 0;
     eo.model = MODEL;
     eo.dtype = VLQA_DTYPE_F32;
+    eo.resize = VLQA_RESIZE_PILLOW; /* as the reference */
     REQUIRE(vlqa_engine_open(&eo, &engine) == VLQA_OK);
     REQUIRE(vlqa_session_open(engine, NULL, &session) == VLQA_OK);
     REQUIRE(file_read(&env, MODEL "/check.jsonl", 1 << 24, &data, &bytes) == VLQA_OK);
