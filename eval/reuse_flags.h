@@ -84,7 +84,7 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
      .value = "N",                                                                               \
      .min = 0,                                                                                   \
      .max = 4096,                                                                                \
-     .fallback = "2",                                                                            \
+     .fallback = "4",                                                                            \
      .offset = offsetof(type, member.halo),                                                      \
      .help = "make chunks in sight of what is before them, up to N cells or rows away"},         \
         {ARG_FORM,                                                                               \

@@ -548,7 +548,7 @@ static inline struct vlqa_ask_options vlqa_ask_options_default(void)
     o.recompute_ratio = 0.15f;
     o.chunk_k = 2;
     o.chunk_text_rows = 256;
-    o.halo = 2;
+    o.halo = 4;
     o.score = VLQA_SCORE_MAX;
     o.refresh_every = 1;
     o.refresh_rows = 4;

@@ -431,7 +431,7 @@ static void note_reuse(const struct vlqa_ask_options *o)
     if (o->parity) note_call("parity %d", (int)o->parity);
     if (o->geometry || o->reorder)
         note_call("score geometry=%d reorder=%d", (int)o->geometry, (int)o->reorder);
-    if (o->order || o->halo != 2 || o->text_chunker)
+    if (o->order || o->halo != 4 || o->text_chunker)
         note_call("layout order=%d halo=%d text=%d", (int)o->order, o->halo, (int)o->text_chunker);
     if (o->taper > 0 || o->check_layers[0] || o->check_layers[1] || o->refresh_every != 1 ||
         o->refresh_rows != 4 || o->dilate)

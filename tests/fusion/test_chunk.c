@@ -59,6 +59,7 @@ static struct vlqa_answer ask(struct vlqa_session *s, enum vlqa_chunker chunker,
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_answer a = {0};
+    o.halo = 2; /* 4 cells are half of these pictures */
     o.max_tokens = 1;
     o.reuse = VLQA_REUSE_NONE;
     o.chunker = chunker;
