@@ -74,6 +74,8 @@ demo() {
     ask 'What is the title?' --image assets/samples/031.png
     ask 'What is the value of Sep?' --image assets/samples/031.png
     ask 'Which month is blue?' --image assets/samples/035.png
+    # its numbers lie in three of four tiles that were read apart from each other
+    ask 'What is the largest number?' --reuse infoflow --chunk grid:2 --image assets/samples/021.png
     ask 'In which image is FRUKUKRAND higher?' --image assets/samples/026a.png --image assets/samples/026b.png
     ask 'Give the value of Civum.' --image assets/samples/017.png --text assets/samples/017.txt
 }
