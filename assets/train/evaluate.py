@@ -63,9 +63,9 @@ def is_relaxed(answer, prediction):
 
 
 class Reference:
-    """Greedy answers of transformers in fp32. It needs no torchvision: images go through Pillow."""
+    """Greedy answers of transformers. It needs no torchvision: images go through Pillow."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, dtype="float32"):
         import torch
         from transformers import AutoTokenizer, Qwen3VLForConditionalGeneration
         from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import (
@@ -74,7 +74,7 @@ class Reference:
 
         self.torch = torch
         self.model = Qwen3VLForConditionalGeneration.from_pretrained(
-            folder, dtype=torch.float32
+            folder, dtype=getattr(torch, dtype)
         ).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
         with open(os.path.join(folder, "preprocessor_config.json"), encoding="utf-8") as f:
