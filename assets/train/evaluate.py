@@ -62,6 +62,11 @@ def is_relaxed(answer, prediction):
     return is_exact(answer, prediction)
 
 
+def image_names(row):
+    """The files of the images of a row of questions.jsonl."""
+    return row["image"] if isinstance(row["image"], list) else [row["image"]]
+
+
 class Reference:
     """Greedy answers of transformers. It needs no torchvision: images go through Pillow."""
 
@@ -91,7 +96,7 @@ class Reference:
         """What the model is given for a row of questions.jsonl whose images lie in base."""
         from PIL import Image
 
-        names = row["image"] if isinstance(row["image"], list) else [row["image"]]
+        names = image_names(row)
         pictures = [Image.open(os.path.join(base, n)).convert("RGB") for n in names]
         content = [{"type": "image"}] * len(names) + [
             {"type": "text", "text": t} for t in row.get("texts", [])

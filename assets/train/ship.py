@@ -13,7 +13,7 @@ import os
 import shutil
 
 import fonts
-from evaluate import Reference, read
+from evaluate import Reference, image_names, read
 from render import write_set
 
 ASSETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
@@ -40,9 +40,8 @@ def check_row(reference, row, base):
     """A row of check.jsonl about a row of questions.jsonl."""
     found = reference.answer(row, base, LONGEST)
     value, index = found["logits"].topk(8)
-    names = row["image"] if isinstance(row["image"], list) else [row["image"]]
     return {
-        "image": [f"samples/{name}" for name in names],
+        "image": [f"samples/{name}" for name in image_names(row)],
         "texts": row.get("texts", []),
         "question": row["question"],
         "answer": row["answer"],
