@@ -30,7 +30,7 @@ static inline struct vlqa_ask_options plan(enum vlqa_reuse reuse, enum vlqa_chun
                                            float ratio)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
-    o.halo = 2; /* 4 cells are half of these pictures */
+    o.halo = CHART_HALO;
     o.max_tokens = 2;
     o.ignore_eos = 1;
     o.reuse = reuse;

@@ -28,7 +28,7 @@ static inline void add(struct vlqa_session *s, int many)
 static inline struct vlqa_ask_options plan(enum vlqa_reuse reuse, float ratio)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
-    o.halo = 2; /* 4 cells are half of these pictures */
+    o.halo = CHART_HALO;
     o.reuse = reuse;
     o.recompute_ratio = ratio;
     o.chunker = VLQA_CHUNK_GRID;

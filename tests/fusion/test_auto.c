@@ -28,7 +28,7 @@ static struct vlqa_answer ask(struct run *r, int question, enum vlqa_reuse reuse
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_answer answer = {0};
-    o.halo = 2; /* 4 cells are half of these pictures */
+    o.halo = CHART_HALO;
     o.max_tokens = 1;
     o.reuse = reuse;
     o.adaptive = adaptive;

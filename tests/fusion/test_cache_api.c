@@ -35,7 +35,7 @@ static void add_many(struct vlqa_session *s)
 static struct vlqa_ask_options options_of(enum vlqa_reuse reuse)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
-    o.halo = 2; /* 4 cells are half of these pictures */
+    o.halo = CHART_HALO;
     o.max_tokens = 4;
     o.ignore_eos = 1;
     o.reuse = reuse;

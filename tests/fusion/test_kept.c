@@ -51,7 +51,7 @@ static void ask(struct vlqa_session *s, enum vlqa_reuse reuse, struct left *out)
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_answer a;
     memset(out, 0, sizeof *out);
-    o.halo = 2; /* 4 cells are half of these pictures */
+    o.halo = CHART_HALO;
     o.max_tokens = 1;
     o.reuse = reuse;
     o.chunker = VLQA_CHUNK_GRID;

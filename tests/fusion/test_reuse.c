@@ -45,7 +45,7 @@ static struct vlqa_answer ask_plan(struct vlqa_session *s, struct plan p, float 
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_answer answer = {0};
-    o.halo = 2; /* 4 cells are half of these pictures */
+    o.halo = CHART_HALO;
     o.max_tokens = 4;
     o.ignore_eos = 1;
     o.reuse = p.reuse;
@@ -317,7 +317,7 @@ static double sum_scores(struct vlqa_session *s, int draft)
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_answer a;
     double sum = 0;
-    o.halo = 2; /* 4 cells are half of these pictures */
+    o.halo = CHART_HALO;
     o.max_tokens = 1;
     o.reuse = VLQA_REUSE_INFOFLOW;
     o.chunker = VLQA_CHUNK_GRID;
@@ -365,7 +365,7 @@ TEST(adaptive_ends_exact_or_early)
     add_one(r.session);
     candidates = ask_plan(r.session, cuts[1], adapted).rows_selected;
     ask_plan(r.session, off, full);
-    o.halo = 2; /* 4 cells are half of these pictures */
+    o.halo = CHART_HALO;
     o.max_tokens = 1;
     o.reuse = VLQA_REUSE_INFOFLOW;
     o.chunker = VLQA_CHUNK_GRID;
@@ -421,7 +421,7 @@ static void check_mass(struct vlqa_session *s, int words, enum vlqa_reuse reuse,
     question[0] = 0;
     for (int i = 0; i < words; i++)
         strcat(question, "and ");
-    o.halo = 2; /* 4 cells are half of these pictures */
+    o.halo = CHART_HALO;
     o.max_tokens = 1;
     o.reuse = reuse;
     o.chunker = VLQA_CHUNK_GRID;

@@ -91,7 +91,7 @@ static struct vlqa_answer ask(struct vlqa_session *s, int question, struct said 
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_answer a = {0};
-    o.halo = 2; /* 4 cells are half of these pictures */
+    o.halo = CHART_HALO;
     o.max_tokens = 3;
     o.ignore_eos = 1;
     o.reuse = plans[question % N_PLANS];
