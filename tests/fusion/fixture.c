@@ -1,7 +1,7 @@
 /* fixture.c - damaged copies of a model directory, and a small model to play with, for tests. */
 #include "tests/fusion/fixture.h"
 
-#include "fusion/engine.h"
+#include "fusion/engine/engine.h"
 
 #include <dirent.h>
 #include <stdio.h>

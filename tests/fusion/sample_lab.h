@@ -2,7 +2,7 @@
 #ifndef TESTS_FUSION_SAMPLE_LAB_H
 #define TESTS_FUSION_SAMPLE_LAB_H
 
-#include "fusion/session.h"
+#include "fusion/session/session.h"
 #include "tests/check.h"
 #include "tests/fusion/default_model.h"
 

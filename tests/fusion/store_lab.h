@@ -3,7 +3,7 @@
 #define TESTS_FUSION_STORE_LAB_H
 
 #include "base/heap.h"
-#include "fusion/store.h"
+#include "fusion/store/store.h"
 #include "tests/check.h"
 
 #include <dirent.h>

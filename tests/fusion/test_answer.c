@@ -1,5 +1,5 @@
 /* test_answer.c - what an answer is: where it ends, its pieces, its rows, turns that are kept. */
-#include "fusion/session.h"
+#include "fusion/session/session.h"
 
 #include "tests/check.h"
 #include "tests/fusion/fixture.h"

@@ -1,5 +1,5 @@
 /* test_checkpoint.c - layouts in the wild that must be read, and read to the same bits. */
-#include "fusion/session.h"
+#include "fusion/session/session.h"
 
 #include "tests/check.h"
 #include "tests/fusion/fixture.h"

@@ -1,6 +1,6 @@
 /* test_chunk.c - which chunks are taken for which: everything that their bytes depend on tells them
  * apart, and nothing else does. */
-#include "fusion/session.h"
+#include "fusion/session/session.h"
 
 #include "base/file.h"
 #include "base/heap.h"

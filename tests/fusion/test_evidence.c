@@ -1,5 +1,5 @@
 /* test_evidence.c - scores made by hand, boxes worked out by hand. */
-#include "fusion/evidence.h"
+#include "fusion/reuse/evidence.h"
 
 #include "base/heap.h"
 #include "tests/check.h"

@@ -1,6 +1,6 @@
 /* test_golden.c - every intermediate result against transformers, rung by rung, on the checkpoints
  * of tests/golden; and that well-known mistakes would be seen at the rung where they are made. */
-#include "fusion/session.h"
+#include "fusion/session/session.h"
 
 #include "base/heap.h"
 #include "tests/check.h"

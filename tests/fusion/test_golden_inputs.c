@@ -1,7 +1,7 @@
 /* test_golden_inputs.c - what goes into the model against transformers: sizes, resized pixels,
  * patches, and the positions of rows. */
-#include "fusion/layout.h"
-#include "fusion/model.h"
+#include "fusion/engine/model.h"
+#include "fusion/layout/layout.h"
 
 #include "base/heap.h"
 #include "tests/check.h"

@@ -1,5 +1,5 @@
 /* test_identity.c - what must agree to the last bit: threads, cuts of the prompt, order of work. */
-#include "fusion/session.h"
+#include "fusion/session/session.h"
 
 #include "base/heap.h"
 #include "tests/check.h"

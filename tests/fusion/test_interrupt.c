@@ -3,7 +3,7 @@
 
 #include "base/env.h"
 #include "base/heap.h"
-#include "fusion/session.h"
+#include "fusion/session/session.h"
 #include "tests/check.h"
 #include "tests/fusion/fixture.h"
 

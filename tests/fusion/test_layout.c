@@ -1,5 +1,5 @@
 /* test_layout.c - a request on paper: slots, positions, and the context in pieces. */
-#include "fusion/choose.h"
+#include "fusion/reuse/choose.h"
 
 #include "base/heap.h"
 #include "tests/check.h"

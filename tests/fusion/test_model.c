@@ -1,5 +1,5 @@
 /* test_model.c - model directories: each rule broken by itself, and layouts that must be read. */
-#include "fusion/session.h"
+#include "fusion/session/session.h"
 
 #include "base/heap.h"
 #include "tests/check.h"

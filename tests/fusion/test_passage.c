@@ -1,5 +1,5 @@
 /* test_passage.c - texts and where they are to be cut. */
-#include "fusion/passage.h"
+#include "fusion/layout/passage.h"
 
 #include "base/heap.h"
 #include "tests/check.h"

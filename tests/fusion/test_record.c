@@ -1,6 +1,6 @@
 /* test_record.c - every part of a key counts, and nothing else; a record file has its bytes. */
-#include "fusion/record.h"
-#include "fusion/store_file.h"
+#include "fusion/store/record.h"
+#include "fusion/store/store_file.h"
 #include "tests/check.h"
 
 /* No two fields alike, so that swapping any two would show. */

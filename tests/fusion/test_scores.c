@@ -1,5 +1,5 @@
 /* test_scores.c - what each way to choose rows goes by, and how many it takes in which layer. */
-#include "fusion/select.h"
+#include "fusion/reuse/select.h"
 #include "tests/fusion/selector_lab.h"
 
 /* ---- scores of attention ---- */

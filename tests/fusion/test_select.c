@@ -1,5 +1,5 @@
 /* test_select.c - the rows of the highest score, against sorting them all. */
-#include "fusion/select.h"
+#include "fusion/reuse/select.h"
 
 #include "tests/check.h"
 

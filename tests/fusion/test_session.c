@@ -1,5 +1,5 @@
 /* test_session.c - the public interface misused: arguments, limits, texts and images. */
-#include "fusion/session.h"
+#include "fusion/session/session.h"
 
 #include "base/file.h"
 #include "base/heap.h"

@@ -1,6 +1,6 @@
 /* test_warm.c - many questions over many pictures: where chunks come from and how many threads work
  * changes no bit and no word. */
-#include "fusion/session.h"
+#include "fusion/session/session.h"
 
 #include "base/heap.h"
 #include "tests/check.h"

@@ -1,6 +1,6 @@
 /* fuzz_record.c - any bytes as a record file, and good files with changes behind good checksums,
  * which chance would never make; every byte of every matrix that is accepted is read. */
-#include "fusion/store_file.h"
+#include "fusion/store/store_file.h"
 
 #include <assert.h>
 #include <stdlib.h>

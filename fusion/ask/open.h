@@ -1,0 +1,11 @@
+/* open.h - what a session takes before it is opened. */
+#ifndef FUSION_OPEN_H
+#define FUSION_OPEN_H
+
+#include "fusion/session/session.h"
+
+/* Bytes that a session of so many rows takes. */
+size_t session_bytes(const struct vlqa_engine *e, int max_rows);
+int session_default_rows(const struct vlqa_engine *e);
+
+#endif

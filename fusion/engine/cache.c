@@ -1,0 +1,130 @@
+/* cache.c - the records of an engine and of a directory, to look at and to remove. */
+#include "fusion/engine/engine.h"
+
+#include <stdio.h>
+
+vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *e, struct vlqa_cache_stats *out)
+{
+    struct store_stats s;
+    if (!e || !out || !e->usable) return VLQA_EUSAGE;
+    store_stats(e->store, &s);
+    *out = (struct vlqa_cache_stats){.ram_records = s.ram_records,
+                                     .ram_bytes = s.ram_bytes,
+                                     .disk_records = s.disk_records,
+                                     .disk_bytes = s.disk_bytes,
+                                     .hits_ram = s.hits_ram,
+                                     .hits_disk = s.hits_disk,
+                                     .misses = s.misses,
+                                     .evicted_ram = s.evicted_ram,
+                                     .evicted_disk = s.evicted_disk,
+                                     .rejected = s.rejected,
+                                     .write_failures = s.write_failures};
+    snprintf(out->disk_problem, sizeof out->disk_problem, "%s", store_disk_message(e->store));
+    return VLQA_OK;
+}
+
+/* ---- a directory without an engine ---- */
+
+static vlqa_status copy_options(struct env *env, const struct vlqa_cache_options *from,
+                                struct vlqa_cache_options *to)
+{
+    *to = vlqa_cache_options_default();
+    TRY(engine_options_copy(env, "cache", from, to, sizeof *to));
+    env->log = to->log;
+    env->user = to->user;
+    return to->dir ? VLQA_OK : env_fail(env, VLQA_EUSAGE, "cache options: dir is NULL");
+}
+
+static vlqa_status told(struct env *env, vlqa_status status)
+{
+    if (status != VLQA_OK) env_log(env, VLQA_LOG_ERROR, "%s", env->message);
+    return status;
+}
+
+struct scan {
+    vlqa_record_fn fn;
+    void *user;
+};
+
+static enum vlqa_record_kind kind_of(enum record_kind kind)
+{
+    return kind == RECORD_VISUAL  ? VLQA_RECORD_VISUAL
+           : kind == RECORD_CHUNK ? VLQA_RECORD_CHUNK
+                                  : VLQA_RECORD_UNKNOWN;
+}
+
+static int tell_item(void *user, const struct store_item *item)
+{
+    const struct scan *scan = user;
+    char key[65];
+    struct vlqa_record record = {.version = VLQA_OPTIONS_VERSION,
+                                 .struct_bytes = (uint32_t)sizeof record,
+                                 .key = key,
+                                 .kind = kind_of(item->kind),
+                                 .rows = item->rows,
+                                 .grid_h = item->grid.h,
+                                 .grid_w = item->grid.w,
+                                 .bytes = item->bytes,
+                                 .mtime = item->mtime,
+                                 .intact = item->intact};
+    key_hex(item->key, key);
+    return scan->fn(scan->user, &record);
+}
+
+vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_record_fn fn)
+{
+    struct env env = {0};
+    struct vlqa_cache_options o;
+    struct scan scan;
+    vlqa_status status;
+    if (!options || !fn) return VLQA_EUSAGE;
+    status = copy_options(&env, options, &o);
+    scan = (struct scan){fn, o.user};
+    if (status == VLQA_OK) status = store_scan(&env, o.dir, o.verify, tell_item, &scan);
+    return told(&env, status);
+}
+
+struct removal {
+    const char *dir, *key;
+    int removed;
+};
+
+static int remove_item(void *user, const struct store_item *item)
+{
+    struct removal *r = user;
+    struct env quiet = {0};
+    char key[65];
+    int removed = 0;
+    key_hex(item->key, key);
+    if (strncmp(key, r->key, strlen(r->key)) == 0 &&
+        store_remove(&quiet, r->dir, &item->key, &removed) == VLQA_OK)
+        r->removed += removed;
+    return 0;
+}
+
+static vlqa_status remove_records(struct env *env, const char *dir, const char *key, int *removed)
+{
+    struct removal r = {dir, key, 0};
+    size_t digits;
+    vlqa_status status;
+    if (!key) return store_remove(env, dir, NULL, removed);
+    digits = strspn(key, "0123456789abcdef");
+    if (digits < 1 || digits > 64 || key[digits])
+        return env_fail(env, VLQA_EUSAGE, "the key is %s, expected 1 to 64 of 0-9 and a-f", key);
+    status = store_scan(env, dir, 0, remove_item, &r);
+    *removed = r.removed;
+    return status;
+}
+
+vlqa_status vlqa_cache_remove(const struct vlqa_cache_options *options, const char *key,
+                              int *removed)
+{
+    struct env env = {0};
+    struct vlqa_cache_options o;
+    vlqa_status status;
+    if (!options || !removed) return VLQA_EUSAGE;
+    *removed = 0;
+    status = copy_options(&env, options, &o);
+    if (status == VLQA_OK) status = remove_records(&env, o.dir, key, removed);
+    return told(&env, status);
+}

@@ -1,0 +1,302 @@
+/* engine.c - opening a model directory: read, check, map, convert, identify. */
+#include "fusion/engine/engine.h"
+
+#include "base/file.h"
+#include "base/heap.h"
+#include "fusion/engine/shape.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+const struct st_rename engine_rename[] = {
+    {"model.language_model.", "text."},
+    {"language_model.model.", "text."},
+    {"language_model.lm_head.", "lm_head."},
+    {"model.visual.", "visual."},
+    {"visual.", "visual."},
+    {"lm_head.", "lm_head."},
+    {"model.", "text."},
+};
+const int engine_n_rename = (int)(sizeof engine_rename / sizeof *engine_rename);
+
+vlqa_status engine_options_copy(struct env *env, const char *name, const void *from, void *to,
+                                size_t to_bytes)
+{
+    uint32_t head[2]; /* version, struct_bytes: the first two fields of every options struct */
+    memcpy(head, from, sizeof head);
+    if (head[0] != VLQA_OPTIONS_VERSION)
+        return env_fail(env, VLQA_EUSAGE,
+                        "%s options: version is %u, expected %u; start from the default function",
+                        name, head[0], VLQA_OPTIONS_VERSION);
+    if (head[1] < sizeof head || head[1] > to_bytes)
+        return env_fail(env, VLQA_EUSAGE,
+                        "%s options: %u bytes, this library knows %zu: header and library differ",
+                        name, head[1], to_bytes);
+    memcpy(to, from, head[1]);
+    return VLQA_OK;
+}
+
+static vlqa_status check_options(struct env *env, const struct vlqa_engine_options *o)
+{
+    if (!o->model == !o->random_shape)
+        return env_fail(env, VLQA_EUSAGE,
+                        "engine options: give model or random_shape, one of them");
+    if (o->threads < 0 || o->threads > POOL_MAX_THREADS)
+        return env_fail(env, VLQA_EUSAGE, "engine options: threads is %d, expected 0..%d",
+                        o->threads, POOL_MAX_THREADS);
+    if ((unsigned)o->dtype > VLQA_DTYPE_F32 || (unsigned)o->kv_dtype > VLQA_DTYPE_INT8 ||
+        (unsigned)o->cpu > VLQA_CPU_AMX || (unsigned)o->image_mode > VLQA_IMAGE_HF ||
+        (unsigned)o->resize > VLQA_RESIZE_PILLOW)
+        return env_fail(env, VLQA_EUSAGE,
+                        "engine options: dtype, kv_dtype, cpu, image_mode or resize is no "
+                        "value of its enum");
+    if (o->image_min_tokens < 0 || o->image_max_tokens < 0 || o->image_max_pixels < 0)
+        return env_fail(env, VLQA_EUSAGE, "engine options: a limit of the image is negative");
+    return VLQA_OK;
+}
+
+/* The last part of the path. */
+static void set_name(struct vlqa_engine *e, const char *path)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    size_t begin = n;
+    while (begin > 0 && path[begin - 1] != '/')
+        begin--;
+    snprintf(e->name, sizeof e->name, "%.*s", (int)(n - begin), path + begin);
+}
+
+static vlqa_status apply_image_limits(struct vlqa_engine *e, struct vit_config *c)
+{
+    const struct vlqa_engine_options *o = &e->options;
+    int64_t side = (int64_t)c->patch.patch * c->patch.merge, area = side * side;
+    if (o->image_min_tokens) c->min_pixels = o->image_min_tokens * area;
+    if (o->image_max_tokens) c->max_pixels = o->image_max_tokens * area;
+    if (o->image_max_tokens && !o->image_min_tokens && c->min_pixels > c->max_pixels)
+        c->min_pixels = c->max_pixels;
+    if (c->min_pixels > c->max_pixels)
+        return env_fail(&e->env, VLQA_EUSAGE, "an image has at least %lld and at most %lld tokens",
+                        (long long)(c->min_pixels / area), (long long)(c->max_pixels / area));
+    return VLQA_OK;
+}
+
+static enum dtype compute_dtype(const struct vlqa_engine *e)
+{
+    const struct st_tensor *embed = st_find(e->files, "text.embed_tokens.weight");
+    if (e->options.dtype == VLQA_DTYPE_AUTO)
+        return embed && embed->dtype != DT_BF16 ? DT_F32 : DT_BF16;
+    return e->options.dtype == VLQA_DTYPE_F32 ? DT_F32 : DT_BF16;
+}
+
+/* Of a sequence: int8 is for what is kept. */
+static enum dtype kv_dtype(enum vlqa_dtype option, enum dtype compute)
+{
+    return option == VLQA_DTYPE_F32 ? DT_F32 : option == VLQA_DTYPE_BF16 ? DT_BF16 : compute;
+}
+
+#define ENGINE_ARITHMETIC 1 /* changes whenever roundings do: older records are then not found */
+
+int engine_chunk_cols(const struct vlqa_engine *e)
+{
+    const struct decoder_config *c = &e->decoder.config;
+    int values = c->kv_heads * c->head_dim;
+    return e->chunk == DT_I8 ? packed_cols(values, c->kv_heads) : values;
+}
+
+void engine_key_parts(const struct vlqa_engine *e, struct key_parts *out)
+{
+    const char *cpu = backend_name(e->be);
+    memset(out, 0, sizeof *out);
+    out->model = e->model_key;
+    out->arithmetic = ENGINE_ARITHMETIC;
+    out->cpu = (int32_t)checksum64(cpu, strlen(cpu));
+    out->compute = e->decoder.config.compute;
+    out->stored = e->chunk;
+    out->salt = e->salt;
+}
+
+static vlqa_status open_store(struct vlqa_engine *e)
+{
+    const struct vlqa_engine_options *o = &e->options;
+    struct store_options so = {.dir = o->no_cache ? NULL : o->cache_dir};
+    const char *salt = o->cache_salt ? o->cache_salt : "";
+    if (o->cache_ram_bytes < 0 || o->cache_disk_bytes < 0 || strlen(salt) >= sizeof e->salt)
+        return env_fail(&e->env, VLQA_EUSAGE,
+                        "engine options: a cache size is negative, or the salt has %zu bytes or "
+                        "more",
+                        sizeof e->salt);
+    memcpy(e->salt, salt, strlen(salt) + 1);
+    so.ram_bytes = o->no_cache ? 0 : (size_t)(o->cache_ram_bytes ? o->cache_ram_bytes : 1LL << 30);
+    so.disk_bytes = (size_t)(o->cache_disk_bytes ? o->cache_disk_bytes : 1LL << 32);
+    return store_open(&e->env, &so, &e->store);
+}
+
+static vlqa_status load_towers(struct vlqa_engine *e, const struct decoder_config *text,
+                               const struct vit_config *vision, struct arena *mem)
+{
+    TRY(vit_load(&e->env, e->be, e->files, vision, mem, &e->vit));
+    return decoder_load(&e->env, e->be, e->files, text, mem, &e->decoder);
+}
+
+/* The same code measures and fills. */
+static vlqa_status load_weights(struct vlqa_engine *e, struct decoder_config *text,
+                                struct vit_config *vision)
+{
+    struct arena mem = {0};
+    text->compute = vision->compute = compute_dtype(e);
+    text->kv = kv_dtype(e->options.kv_dtype, text->compute);
+    e->chunk = e->options.kv_dtype == VLQA_DTYPE_INT8 ? DT_I8 : text->kv;
+    TRY(load_towers(e, text, vision, &mem));
+    e->weights_bytes = mem.used;
+    e->weights = heap_alloc(mem.used);
+    if (!e->weights) return env_no_memory(&e->env, "weights", mem.used);
+    mem = arena_over(e->weights, e->weights_bytes);
+    TRY(load_towers(e, text, vision, &mem));
+    return st_all_used(&e->env, e->files);
+}
+
+static vlqa_status same_id(struct env *env, const char *name, int32_t config, int32_t tokenizer)
+{
+    if (config >= 0 && config != tokenizer)
+        return env_fail(env, VLQA_EMODEL, "config.json: %s is %d, the tokenizer says %d", name,
+                        config, tokenizer);
+    return VLQA_OK;
+}
+
+static vlqa_status load_tokenizer(struct vlqa_engine *e, int vocab)
+{
+    struct env *env = &e->env;
+    struct model_ids *ids = &e->ids;
+    const char *dir = e->options.model;
+    if (dir)
+        TRY(tokenizer_load(env, dir, vocab, &e->tokenizer));
+    else
+        TRY(tokenizer_bytes(env, vocab, &e->tokenizer));
+    TRY(prompt_tokens_find(env, e->tokenizer, dir, &e->tokens));
+    TRY(same_id(env, "image_token_id", ids->image, e->tokens.image_pad));
+    TRY(same_id(env, "vision_start_token_id", ids->vision_start, e->tokens.vision_start));
+    TRY(same_id(env, "vision_end_token_id", ids->vision_end, e->tokens.vision_end));
+    if (!ids->n_eos) ids->eos[ids->n_eos++] = e->tokens.im_end;
+    for (int32_t id = 0; id < vocab; id++) {
+        size_t bytes;
+        (void)tokenizer_piece(e->tokenizer, id, &bytes);
+        if ((int)bytes > e->max_piece) e->max_piece = (int)bytes;
+    }
+    return VLQA_OK;
+}
+
+static vlqa_status load(struct vlqa_engine *e)
+{
+    struct env *env = &e->env;
+    const struct vlqa_engine_options *o = &e->options;
+    struct decoder_config text;
+    struct vit_config vision;
+    struct hash digest;
+    TRY(pool_create(env, o->threads, &e->pool));
+    env->pool = e->pool;
+    TRY(backend_create(env, o->cpu, &e->be));
+    TRY(env_progress(env, "load", 0, 4));
+    hash_begin(&digest, "vlqa model");
+    if (o->model) {
+        set_name(e, o->model);
+        TRY(model_read(env, o->model, &text, &vision, &e->ids, &digest));
+        TRY(st_open(env, o->model, engine_rename, engine_n_rename, &e->files));
+    } else {
+        snprintf(e->name, sizeof e->name, "random-%s", o->random_shape);
+        TRY(shape_named(env, o->random_shape, &text, &vision));
+        TRY(st_open_random(env, o->random_seed, &e->files));
+        e->ids = (struct model_ids){-1, -1, -1, {0}, 0};
+    }
+    TRY(apply_image_limits(e, &vision));
+    TRY(env_progress(env, "load", 1, 4));
+    TRY(load_tokenizer(e, text.vocab));
+    TRY(env_progress(env, "load", 2, 4));
+    TRY(load_weights(e, &text, &vision));
+    TRY(env_progress(env, "load", 3, 4));
+    tokenizer_digest(e->tokenizer, &digest);
+    st_digest(e->files, &digest);
+    e->model_key = hash_end(&digest);
+    TRY(open_store(e));
+    env_log(env, VLQA_LOG_INFO, "%s: %d tensors, %.1f MiB, %s on %s, %d threads", e->name,
+            st_count(e->files), (double)st_bytes(e->files) / 1048576.0, dtype_name(text.compute),
+            backend_name(e->be), pool_threads(e->pool));
+    return env_progress(env, "load", 4, 4);
+}
+
+vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct vlqa_engine **out)
+{
+    struct vlqa_engine *e;
+    vlqa_status status;
+    if (!out) return VLQA_EUSAGE;
+    *out = NULL;
+    if (!options) return VLQA_EUSAGE;
+    e = heap_alloc(sizeof *e);
+    if (!e) return VLQA_EMEMORY;
+    memset(e, 0, sizeof *e);
+    *out = e;
+    e->process = getpid();
+    e->options = vlqa_engine_options_default();
+    TRY(engine_options_copy(&e->env, "engine", options, &e->options, sizeof e->options));
+    e->env.log = e->options.log;
+    e->env.progress = e->options.progress;
+    e->env.user = e->options.user;
+    TRY(check_options(&e->env, &e->options));
+    status = load(e);
+    e->usable = status == VLQA_OK;
+    e->options.model = e->options.random_shape = NULL;
+    e->options.cache_dir = e->options.cache_salt = NULL; /* the caller's, and only until here */
+    return status;
+}
+
+void vlqa_engine_close(struct vlqa_engine *e)
+{
+    if (!e) return;
+    store_close(e->store);
+    tokenizer_free(e->tokenizer);
+    st_close(e->files);
+    backend_free(e->be);
+    if (getpid() == e->process) pool_free(e->pool); /* a child has no workers to wait for */
+    heap_free(e->weights);
+    heap_free(e);
+}
+
+const char *vlqa_engine_message(const struct vlqa_engine *e)
+{
+    return e ? e->env.message : "no engine";
+}
+
+const char *vlqa_version(void)
+{
+    return VLQA_VERSION_TEXT;
+}
+
+const char *vlqa_status_name(vlqa_status status)
+{
+    switch (status) {
+    case VLQA_OK:
+        return "ok";
+    case VLQA_EUSAGE:
+        return "usage";
+    case VLQA_ESTATE:
+        return "state";
+    case VLQA_EIO:
+        return "io";
+    case VLQA_EIMAGE:
+        return "image";
+    case VLQA_EMODEL:
+        return "model";
+    case VLQA_ETEXT:
+        return "text";
+    case VLQA_ELIMIT:
+        return "limit";
+    case VLQA_EMEMORY:
+        return "memory";
+    case VLQA_EDEVICE:
+        return "device";
+    case VLQA_ECANCELLED:
+        return "cancelled";
+    }
+    return "unknown status";
+}

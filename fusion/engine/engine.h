@@ -1,0 +1,51 @@
+/* engine.h - a loaded model: files, weights, tokenizer, threads. The composition root. */
+#ifndef FUSION_ENGINE_H
+#define FUSION_ENGINE_H
+
+#include "base/hash.h"
+#include "base/pool.h"
+#include "fusion/engine/model.h"
+#include "fusion/store/record.h"
+#include "fusion/store/store.h"
+#include "text/prompt.h"
+
+#include <sys/types.h>
+
+struct vlqa_engine { /* immutable after open: sessions on any threads share it */
+    struct env env;
+    int usable; /* the whole load succeeded; else only the message is of use */
+    struct vlqa_engine_options options; /* model and random_shape point nowhere after open */
+    pid_t process;                      /* threads do not survive a fork */
+    struct pool *pool;
+    struct backend *be; /* for loading */
+    struct st_files *files;
+    void *weights; /* one block: norms, biases, converted matrices */
+    size_t weights_bytes;
+    struct vit vit;
+    struct decoder decoder;
+    enum dtype chunk; /* of K and V in chunks: that of the decoder's KV, or DT_I8 */
+    struct tokenizer *tokenizer;
+    struct prompt_tokens tokens;
+    struct model_ids ids;
+    int max_piece; /* bytes of the longest token */
+    struct key model_key;
+    struct store *store;
+    char salt[256];
+    char name[128];
+};
+
+/* Names of the layouts in the wild, by their first parts. */
+extern const struct st_rename engine_rename[];
+extern const int engine_n_rename;
+
+/* Columns of K and of V of a layer in a chunk. */
+int engine_chunk_cols(const struct vlqa_engine *e);
+/* What every record of this engine depends on; the rest is the caller's to fill. */
+void engine_key_parts(const struct vlqa_engine *e, struct key_parts *out);
+
+/* Checks version and size of an options struct and copies it over the defaults in `to`: fields that
+ * an older header lacked keep their default. VLQA_EUSAGE. */
+vlqa_status engine_options_copy(struct env *env, const char *name, const void *from, void *to,
+                                size_t to_bytes);
+
+#endif

@@ -1,0 +1,142 @@
+/* model.c - config.json and its neighbours, checked before any weight is touched. */
+#include "fusion/engine/model.h"
+
+#include "base/file.h"
+#include "base/heap.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define MODEL_CONFIG_BYTES ((size_t)4 << 20)
+
+static vlqa_status check_family(struct env *env, const struct json_doc *doc)
+{
+    const struct json *root = json_root(doc), *quant = json_get(root, "quantization_config");
+    const char *type = "";
+    TRY(json_want_string(env, doc, root, "model_type", &type));
+    if (strcmp(type, "qwen3_vl_moe") == 0 || json_get(json_get(root, "text_config"), "num_experts"))
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: this is a mixture of experts (%s); vlqa reads dense Qwen3-VL",
+                        type);
+    if (strcmp(type, "qwen3_vl") != 0)
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: model_type is \"%s\"; vlqa reads \"qwen3_vl\"", type);
+    if (!quant) quant = json_get(json_get(root, "text_config"), "quantization_config");
+    if (quant && json_kind(quant) != JSON_NULL) {
+        const char *method = json_text(json_get(quant, "quant_method"));
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: the weights are quantised (%s); vlqa reads BF16, F16 and F32",
+                        method ? method : "unknown method");
+    }
+    return VLQA_OK;
+}
+
+static vlqa_status read_id(struct env *env, const struct json_doc *doc, const char *name,
+                           int32_t *out)
+{
+    int id = -1;
+    TRY(json_opt_int(env, doc, json_root(doc), name, 0, INT32_MAX, &id));
+    *out = id;
+    return VLQA_OK;
+}
+
+/* eos_token_id is a number or a list of them. */
+static vlqa_status read_eos(struct env *env, const struct json_doc *doc, const struct json *object,
+                            struct model_ids *ids)
+{
+    const struct json *eos = json_get(object, "eos_token_id");
+    int list[MODEL_MAX_EOS], n = 1;
+    if (!eos || json_kind(eos) == JSON_NULL || ids->n_eos) return VLQA_OK;
+    if (json_kind(eos) == JSON_ARRAY)
+        TRY(json_want_ints(env, doc, object, "eos_token_id", 0, INT32_MAX, MODEL_MAX_EOS, list,
+                           &n));
+    else
+        TRY(json_want_int(env, doc, object, "eos_token_id", 0, INT32_MAX, &list[0]));
+    for (int i = 0; i < n; i++)
+        ids->eos[i] = list[i];
+    ids->n_eos = n;
+    return VLQA_OK;
+}
+
+static vlqa_status apply_config(struct env *env, const struct json_doc *doc, const char *dir,
+                                struct decoder_config *text, struct vit_config *vision,
+                                struct model_ids *ids)
+{
+    TRY(check_family(env, doc));
+    TRY(decoder_config_read(env, doc, text));
+    TRY(vit_config_read(env, doc, dir, vision));
+    TRY(model_check(env, text, vision));
+    TRY(read_id(env, doc, "image_token_id", &ids->image));
+    TRY(read_id(env, doc, "vision_start_token_id", &ids->vision_start));
+    TRY(read_id(env, doc, "vision_end_token_id", &ids->vision_end));
+    return read_eos(env, doc, json_get(json_root(doc), "text_config"), ids);
+}
+
+/* Opens NAME in dir and feeds its bytes to the digest. *out NULL: there is no such file. */
+static vlqa_status open_config(struct env *env, const char *dir, const char *name,
+                               struct hash *digest, struct json_doc **out)
+{
+    char path[4096];
+    void *text;
+    size_t bytes;
+    vlqa_status status;
+    *out = NULL;
+    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
+        return env_fail(env, VLQA_EUSAGE, "the model's path is longer than %zu bytes", sizeof path);
+    if (!file_exists(path)) return VLQA_OK;
+    TRY(file_read(env, path, MODEL_CONFIG_BYTES, &text, &bytes));
+    hash_text(digest, name);
+    hash_u64(digest, bytes);
+    hash_bytes(digest, text, bytes);
+    status = json_parse(env, path, text, bytes, MODEL_CONFIG_BYTES, out);
+    heap_free(text);
+    return status;
+}
+
+/* The tower's configuration reads the same file; here it counts for the digest. */
+static vlqa_status hash_processor(struct env *env, const char *dir, struct hash *digest)
+{
+    struct json_doc *doc;
+    TRY(open_config(env, dir, "preprocessor_config.json", digest, &doc));
+    if (!doc) TRY(open_config(env, dir, "processor_config.json", digest, &doc));
+    json_free(doc);
+    return VLQA_OK;
+}
+
+vlqa_status model_read(struct env *env, const char *dir, struct decoder_config *text,
+                       struct vit_config *vision, struct model_ids *ids, struct hash *digest)
+{
+    struct json_doc *doc;
+    vlqa_status status;
+    *ids = (struct model_ids){-1, -1, -1, {0}, 0};
+    TRY(open_config(env, dir, "generation_config.json", digest, &doc));
+    if (doc) {
+        status = read_eos(env, doc, json_root(doc), ids);
+        json_free(doc);
+        TRY(status);
+    }
+    TRY(hash_processor(env, dir, digest));
+    TRY(open_config(env, dir, "config.json", digest, &doc));
+    if (!doc)
+        return env_fail(env, VLQA_EMODEL, "%s: no config.json; expected a Hugging Face directory",
+                        dir);
+    status = apply_config(env, doc, dir, text, vision, ids);
+    json_free(doc);
+    return status;
+}
+
+vlqa_status model_check(struct env *env, const struct decoder_config *text,
+                        const struct vit_config *vision)
+{
+    if (vision->out_hidden != text->hidden)
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: vision_config.out_hidden_size is %d, expected text_config."
+                        "hidden_size = %d",
+                        vision->out_hidden, text->hidden);
+    if (vision->n_deep > text->layers || vision->n_deep > ROWS_MAX_DEEP)
+        return env_fail(env, VLQA_EMODEL,
+                        "config.json: deepstack_visual_indexes has %d entries, the decoder has %d "
+                        "layers",
+                        vision->n_deep, text->layers);
+    return VLQA_OK;
+}

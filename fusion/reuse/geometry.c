@@ -1,0 +1,57 @@
+/* geometry.c - where keys stand while rows are scored: InfoFlow KV's four geometries. */
+#include "fusion/reuse/ask.h"
+#include "fusion/reuse/choose.h"
+
+#include <string.h>
+
+/* Positions that a piece takes, standing alone. */
+static int32_t extent(const struct piece *p)
+{
+    if (p->image < 0) return p->rows;
+    return p->box.h > p->box.w ? p->box.h : p->box.w;
+}
+
+/* Rows of the piece from position `base` on, as if nothing else were there. */
+static void stand_alone(const struct layout *l, const struct piece *p, int32_t base,
+                        struct pos *out)
+{
+    struct pos first = l->piece_own[p->begin];
+    for (int r = 0; r < p->rows; r++) {
+        struct pos own = l->piece_own[p->begin + r];
+        out[l->piece_slot[p->begin + r]] =
+            (struct pos){base + own.t - first.t, base + own.h - first.h, base + own.w - first.w};
+    }
+}
+
+void layout_move(struct layout *l, enum vlqa_geometry g, struct arena *mem)
+{
+    struct pos *to = arena_push(mem, (size_t)l->n * sizeof *to);
+    int32_t begin = l->piece_own[0].t, end = l->pos[l->context_end].t, longest = 0, by;
+    memcpy(to, l->pos, (size_t)l->n * sizeof *to);
+    for (int i = 0; i < l->n_pieces; i++) {
+        int32_t takes = extent(&l->piece[i]);
+        stand_alone(l, &l->piece[i], g == VLQA_GEOMETRY_TLTP ? end - takes : begin, to);
+        longest = takes > longest ? takes : longest;
+    }
+    by = g == VLQA_GEOMETRY_HLHP ? begin + longest - end : 0;
+    for (int i = l->context_end; i < l->n; i++)
+        to[i] = (struct pos){to[i].t + by, to[i].h + by, to[i].w + by};
+    l->next += by;
+    l->pos = to;
+}
+
+vlqa_status score_in_geometry(struct choice *c)
+{
+    struct ask *a = c->a;
+    struct layout truth = a->layout;
+    size_t mark = arena_mark(&a->s->request);
+    vlqa_status status;
+    if (a->o.geometry == VLQA_GEOMETRY_GLOBAL) return score_attention(c);
+    layout_move(&a->layout, a->o.geometry, &a->s->request);
+    chunk_place(a);
+    status = score_attention(c);
+    a->layout = truth;
+    arena_rewind(&a->s->request, mark);
+    if (status == VLQA_OK) chunk_place(a);
+    return status;
+}

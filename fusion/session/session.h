@@ -1,0 +1,71 @@
+/* session.h - one conversation: its images and texts, its KV, its memory. Internal to fusion. */
+#ifndef FUSION_SESSION_H
+#define FUSION_SESSION_H
+
+#include "fusion/engine/engine.h"
+#include "fusion/layout/layout.h"
+#include "text/sampler.h"
+
+#include <stdatomic.h>
+
+#define SESSION_MAX_ROWS (1 << 20)
+#define SESSION_DEFAULT_ROWS 32768
+#define SESSION_MAX_ITEMS 4096
+#define SESSION_PASS_ROWS 512 /* rows that go through the decoder together; changes no result */
+
+struct session_item { /* part of a turn, in the order of the conversation */
+    enum prompt_role role;
+    int turn;
+    const char *text; /* in session->text, or NULL: an image */
+    size_t bytes;
+    int image;
+    int asked; /* a question of an earlier turn: no context */
+};
+
+struct vlqa_session {
+    struct env env;
+    struct vlqa_session_options options;
+    struct vlqa_engine *engine;
+    struct backend *be;
+    atomic_int busy;
+    int max_rows;
+    int pass_rows; /* that go through the decoder together: SESSION_PASS_ROWS; fewer in tests */
+
+    void *block; /* one block for everything below */
+    struct kv kv;
+    struct mat visual, deep[ROWS_MAX_DEEP]; /* [max_rows, hidden] of all images, one by one */
+    char *text;                             /* every text of the conversation */
+    size_t text_cap, text_used;
+    struct session_item *item;  /* [SESSION_MAX_ITEMS + 1]: room for the question */
+    struct layout_image *image; /* [SESSION_MAX_ITEMS] */
+    int32_t *item_order;        /* [SESSION_MAX_ITEMS] of a question that reorders them */
+    int n_items, n_images, visual_rows, turn;
+    char *answer;                         /* UTF-8 of the last answer */
+    int32_t *answer_token, *prompt_token; /* [max_rows] */
+    float *logits, *first_logits;         /* [vocab] */
+    int32_t *held; /* [max_rows] token, or -1 - visual row, of the leading slots whose KV is what a
+                      full prefill would have left there */
+    int n_held;
+    float *row_score;                       /* [max_rows] of the last answer */
+    uint8_t *row_selected;                  /* [max_rows] */
+    struct vlqa_placed_image *placed_image; /* [SESSION_MAX_ITEMS] */
+    struct vlqa_placed_chunk *placed_chunk; /* [max_rows] of the last answer */
+    struct vlqa_evidence *evidence;         /* [EVIDENCE_MAX] */
+    struct arena request;                   /* the paper of one question */
+    struct arena scratch;                   /* of one call below */
+
+    struct vlqa_image_info last_image;
+    double ms_decode_image, ms_vision;
+    int visual_ram, visual_disk, visual_made;
+};
+
+/* VLQA_ESTATE when the session is in use or belongs to another process; else it is marked. */
+vlqa_status session_enter(struct vlqa_session *s);
+vlqa_status session_leave(struct vlqa_session *s, vlqa_status status);
+/* VLQA_ELIMIT when no item more fits. */
+vlqa_status session_check_items(struct vlqa_session *s);
+/* Copies a text to the end of the conversation's current turn. */
+vlqa_status session_append(struct vlqa_session *s, enum prompt_role role, const char *utf8,
+                           size_t bytes);
+
+#endif

@@ -1,0 +1,408 @@
+/* session_image.c - a picture of any form into the session's visual rows: recalled or encoded. */
+#include "base/file.h"
+#include "base/heap.h"
+#include "fusion/session/session.h"
+#include "vision/image.h"
+#include "vision/resize.h"
+
+#include <string.h>
+
+#define SESSION_IMAGE_FILE_BYTES ((size_t)1 << 30)
+
+struct upright { /* pixels of somebody else */
+    const uint8_t *rgb;
+    int width, height;
+    size_t stride;
+};
+
+struct ready { /* a picture on its way: all but what a session adds */
+    const char *name;
+    struct vlqa_image_info info;
+    struct grid grid; /* in visual rows */
+    struct key key;
+    struct upright from; /* until it is resized */
+    uint8_t *rgb;        /* [resized_height, resized_width, 3]; NULL: not resized yet */
+};
+
+struct vlqa_image {
+    struct env env; /* no callbacks and no pool: its thread may be any */
+    const struct vlqa_engine *engine;
+    char *name;
+    struct ready ready;
+};
+
+static vlqa_status encode(struct vlqa_session *s, const uint8_t *rgb, struct grid grid)
+{
+    const struct vit *vit = &s->engine->vit;
+    const struct vit_config *c = &vit->config;
+    const struct patch_config *p = &c->patch;
+    int n = grid.h * grid.w, rows = n / (p->merge * p->merge);
+    int cols = p->channels * p->temporal * p->patch * p->patch;
+    size_t bytes = mat_bytes(c->compute, n, cols) + vit_scratch(c, grid) + 4 * ARENA_ALIGN;
+    struct vit_out out = {.visual = mat_rows(s->visual, s->visual_rows, rows)};
+    struct arena mem;
+    struct mat patches;
+    vlqa_status status;
+    void *block = s->be->op->alloc(s->be, bytes);
+    if (!block) return env_no_memory(&s->env, "vision tower", bytes);
+    mem = arena_over(block, bytes);
+    patches = mat_of(arena_push(&mem, mat_bytes(c->compute, n, cols)), c->compute, n, cols);
+    for (int i = 0; i < c->n_deep; i++)
+        out.deep[i] = mat_rows(s->deep[i], s->visual_rows, rows);
+    patch_extract(p, rgb, grid, patches);
+    status = vit_encode(s->be, vit, patches, grid, &mem, &out);
+    if (status == VLQA_OK) status = s->be->op->sync(s->be);
+    s->be->op->release(s->be, block);
+    return status;
+}
+
+static vlqa_status resize(struct env *env, const struct vlqa_engine *e, struct ready *r)
+{
+    const struct upright *im = &r->from;
+    size_t bytes = (size_t)r->info.resized_width * (size_t)r->info.resized_height * 3;
+    double begin = env_ms();
+    vlqa_status status;
+    r->rgb = heap_alloc(bytes);
+    if (!r->rgb) return env_no_memory(env, "resized image", bytes);
+    status = resize_bicubic(env, e->options.resize, im->rgb, im->width, im->height, im->stride,
+                            r->rgb, r->info.resized_width, r->info.resized_height);
+    r->info.ms_decode += env_ms() - begin;
+    return status;
+}
+
+/* Every pixel and everything that leads from pixels to visual rows. */
+static struct key visual_key(const struct vlqa_engine *e, const struct upright *im,
+                             const struct vlqa_image_info *info)
+{
+    struct key_parts parts;
+    struct hash h;
+    hash_begin(&h, "vlqa pixels");
+    hash_u64(&h, (uint64_t)im->width);
+    hash_u64(&h, (uint64_t)im->height);
+    for (int y = 0; y < im->height; y++)
+        hash_bytes(&h, im->rgb + (size_t)y * im->stride, 3 * (size_t)im->width);
+    engine_key_parts(e, &parts);
+    parts.kind = RECORD_VISUAL;
+    parts.content = hash_end(&h);
+    parts.stored = parts.compute;
+    parts.resize = (int32_t)e->options.resize;
+    parts.width = info->resized_width;
+    parts.height = info->resized_height;
+    return key_of(&parts);
+}
+
+/* To which size it goes, how many rows that is, and which pixels they are. */
+static vlqa_status plan(struct env *env, const struct vlqa_engine *e, struct ready *r)
+{
+    const struct vit_config *c = &e->vit.config;
+    struct vlqa_image_info *info = &r->info;
+    int merge = c->patch.merge;
+    int64_t rows;
+    TRY(resize_plan(env, r->name, r->from.width, r->from.height, c->patch.patch * merge,
+                    c->min_pixels, c->max_pixels, &info->resized_width, &info->resized_height));
+    info->width = r->from.width;
+    info->height = r->from.height;
+    info->grid_h = info->resized_height / c->patch.patch;
+    info->grid_w = info->resized_width / c->patch.patch;
+    r->grid = (struct grid){info->grid_h / merge, info->grid_w / merge};
+    rows = (int64_t)r->grid.h * r->grid.w;
+    if (rows > SESSION_MAX_ROWS)
+        return env_fail(
+            env, VLQA_ELIMIT, "%s: needs %lld rows at %d x %d, a session has at most %d", r->name,
+            (long long)rows, info->resized_width, info->resized_height, SESSION_MAX_ROWS);
+    info->rows = (int)rows;
+    r->key = visual_key(e, &r->from, info);
+    return VLQA_OK;
+}
+
+/* The matrices of the next rows of the session, visual first. */
+static int visual_mats(const struct vlqa_session *s, int rows, struct mat *out)
+{
+    int n = 0;
+    out[n++] = mat_rows(s->visual, s->visual_rows, rows);
+    for (int i = 0; i < s->engine->vit.config.n_deep; i++)
+        out[n++] = mat_rows(s->deep[i], s->visual_rows, rows);
+    return n;
+}
+
+static struct record_shape visual_shape(struct grid grid, const struct mat *mat, int n, int *cols)
+{
+    for (int i = 0; i < n; i++)
+        cols[i] = mat[i].cols;
+    return (struct record_shape){RECORD_VISUAL, grid.h * grid.w, grid, n, cols, mat[0].dtype};
+}
+
+static int recall(struct vlqa_session *s, struct key key, struct grid grid,
+                  enum vlqa_source *source)
+{
+    struct mat to[1 + ROWS_MAX_DEEP];
+    int rows = grid.h * grid.w, n = visual_mats(s, rows, to), cols[1 + ROWS_MAX_DEEP];
+    struct record_shape shape = visual_shape(grid, to, n, cols);
+    enum store_where where;
+    const struct record *r = store_get(s->engine->store, key, &shape, &where);
+    if (!r) return 0;
+    for (int i = 0; i < n; i++)
+        s->be->op->upload(s->be, to[i].data, r->mat[i].data,
+                          mat_bytes(to[i].dtype, rows, to[i].cols));
+    store_unpin(s->engine->store, r);
+    s->visual_ram += where == STORE_RAM;
+    s->visual_disk += where == STORE_DISK;
+    *source = where == STORE_RAM ? VLQA_SOURCE_RAM : VLQA_SOURCE_DISK;
+    return 1;
+}
+
+/* Keeping is an extra: without memory for it the image is there all the same. */
+static void keep(struct vlqa_session *s, struct key key, struct grid grid)
+{
+    struct mat from[1 + ROWS_MAX_DEEP];
+    int rows = grid.h * grid.w, n = visual_mats(s, rows, from), cols[1 + ROWS_MAX_DEEP];
+    struct record_shape shape = visual_shape(grid, from, n, cols);
+    struct record *r;
+    s->visual_made++;
+    if (store_new(&s->env, s->engine->store, key, &shape, &r) != VLQA_OK) {
+        env_log(&s->env, VLQA_LOG_WARN, "not kept: %s", s->env.message);
+        return;
+    }
+    for (int i = 0; i < n; i++)
+        s->be->op->download(s->be, r->mat[i].data, from[i].data,
+                            mat_bytes(from[i].dtype, rows, from[i].cols));
+    store_unpin(s->engine->store, store_put(&s->env, s->engine->store, r));
+}
+
+/* The next visual rows: recalled, or made, from pixels that are resized for that if need be. */
+static vlqa_status make_rows(struct vlqa_session *s, struct ready *r, enum vlqa_source *source)
+{
+    double begin;
+    *source = VLQA_SOURCE_MADE;
+    if (recall(s, r->key, r->grid, source)) return VLQA_OK;
+    if (!r->rgb) TRY(resize(&s->env, s->engine, r));
+    begin = env_ms();
+    TRY(encode(s, r->rgb, (struct grid){r->info.grid_h, r->info.grid_w}));
+    r->info.ms_vision = env_ms() - begin;
+    keep(s, r->key, r->grid);
+    return VLQA_OK;
+}
+
+static vlqa_status add_ready(struct vlqa_session *s, struct ready *r)
+{
+    struct vlqa_image_info *info = &r->info;
+    enum vlqa_source source;
+    if (info->rows > s->max_rows - s->visual_rows)
+        return env_fail(&s->env, VLQA_ELIMIT,
+                        "%s: needs %d rows at %d x %d, the session has %d of %d left (more "
+                        "session rows or a lower image_max_tokens would fit it)",
+                        r->name, info->rows, info->resized_width, info->resized_height,
+                        s->max_rows - s->visual_rows, s->max_rows);
+    TRY(make_rows(s, r, &source));
+    s->image[s->n_images] = (struct layout_image){r->grid, s->visual_rows, r->key};
+    s->placed_image[s->n_images] = (struct vlqa_placed_image){.width = info->width,
+                                                              .height = info->height,
+                                                              .grid_h = r->grid.h,
+                                                              .grid_w = r->grid.w,
+                                                              .source = source};
+    s->item[s->n_items++] = (struct session_item){PROMPT_USER, s->turn, NULL, 0, s->n_images++, 0};
+    s->visual_rows += info->rows;
+    s->ms_decode_image += info->ms_decode;
+    s->ms_vision += info->ms_vision;
+    s->last_image = *info;
+    env_log(&s->env, VLQA_LOG_INFO, "%s: %d x %d to %d x %d, %d rows, %.1f ms", r->name,
+            info->width, info->height, info->resized_width, info->resized_height, info->rows,
+            info->ms_vision);
+    return VLQA_OK;
+}
+
+static vlqa_status check_room(struct vlqa_session *s)
+{
+    TRY(st_unchanged(&s->env, s->engine->files));
+    return session_check_items(s);
+}
+
+static vlqa_status add_pixels(struct vlqa_session *s, const char *name, struct upright im,
+                              double ms_decode)
+{
+    struct ready r = {.name = name, .info.ms_decode = ms_decode, .from = im};
+    vlqa_status status;
+    TRY(check_room(s));
+    status = plan(&s->env, s->engine, &r);
+    if (status == VLQA_OK) status = add_ready(s, &r);
+    heap_free(r.rgb);
+    return status;
+}
+
+static vlqa_status decode(struct env *env, const struct vlqa_engine *e, const void *data,
+                          size_t bytes, const char *name, struct image *out)
+{
+    const struct vlqa_engine_options *o = &e->options;
+    struct image_limits limits = {o->image_max_pixels ? o->image_max_pixels : 100000000,
+                                  o->image_mode};
+    if (!data) return env_fail(env, VLQA_EUSAGE, "the image is NULL");
+    return image_decode(env, data, bytes, name, &limits, out);
+}
+
+static struct upright upright_of(const struct image *image)
+{
+    return (struct upright){image->rgb, image->width, image->height, (size_t)image->width * 3};
+}
+
+static vlqa_status add_encoded(struct vlqa_session *s, const void *data, size_t bytes,
+                               const char *name)
+{
+    struct image image = {0};
+    double begin = env_ms();
+    vlqa_status status;
+    TRY(decode(&s->env, s->engine, data, bytes, name, &image));
+    status = add_pixels(s, name, upright_of(&image), env_ms() - begin);
+    image_free(&image);
+    return status;
+}
+
+static vlqa_status add_file(struct vlqa_session *s, const char *path)
+{
+    void *data;
+    size_t bytes;
+    vlqa_status status;
+    if (!path) return env_fail(&s->env, VLQA_EUSAGE, "the path is NULL");
+    TRY(file_read(&s->env, path, SESSION_IMAGE_FILE_BYTES, &data, &bytes));
+    status = add_encoded(s, data, bytes, path);
+    heap_free(data);
+    return status;
+}
+
+static vlqa_status add_rgb(struct vlqa_session *s, const uint8_t *rgb, int width, int height,
+                           size_t stride)
+{
+    struct upright im = {rgb, width, height, stride};
+    if (!rgb || width < 1 || height < 1 || width > 1 << 20 || height > 1 << 20 ||
+        stride < 3 * (size_t)width)
+        return env_fail(&s->env, VLQA_EUSAGE,
+                        "pixels: %d x %d with a stride of %zu bytes, expected at least 1 x 1 and "
+                        "3 bytes a pixel",
+                        width, height, stride);
+    return add_pixels(s, "pixels", im, 0);
+}
+
+vlqa_status vlqa_add_image_file(struct vlqa_session *s, const char *path)
+{
+    TRY(session_enter(s));
+    return session_leave(s, add_file(s, path));
+}
+
+vlqa_status vlqa_add_image_bytes(struct vlqa_session *s, const void *data, size_t bytes,
+                                 const char *name)
+{
+    TRY(session_enter(s));
+    return session_leave(s, add_encoded(s, data, bytes, name ? name : "image"));
+}
+
+vlqa_status vlqa_add_image_rgb(struct vlqa_session *s, const uint8_t *rgb, int width, int height,
+                               size_t stride)
+{
+    TRY(session_enter(s));
+    return session_leave(s, add_rgb(s, rgb, width, height, stride));
+}
+
+vlqa_status vlqa_decode_image(struct vlqa_session *s, const void *data, size_t bytes,
+                              const char *name, struct vlqa_pixels *out)
+{
+    struct image image = {0};
+    vlqa_status status;
+    if (!out) return VLQA_EUSAGE;
+    memset(out, 0, sizeof *out);
+    TRY(session_enter(s));
+    status = decode(&s->env, s->engine, data, bytes, name ? name : "image", &image);
+    *out = (struct vlqa_pixels){image.rgb, image.width, image.height};
+    return session_leave(s, status);
+}
+
+void vlqa_free_pixels(struct vlqa_pixels *pixels)
+{
+    struct image image;
+    if (!pixels) return;
+    image = (struct image){pixels->rgb, pixels->width, pixels->height};
+    image_free(&image);
+    memset(pixels, 0, sizeof *pixels);
+}
+
+vlqa_status vlqa_last_image(const struct vlqa_session *s, struct vlqa_image_info *out)
+{
+    if (!s || !out) return VLQA_EUSAGE;
+    if (!s->n_images) return VLQA_ESTATE;
+    *out = s->last_image;
+    return VLQA_OK;
+}
+
+/* ---- ahead of any session ---- */
+
+static vlqa_status make_ready(struct vlqa_image *image, const void *data, size_t bytes)
+{
+    struct image pixels = {0};
+    struct ready *r = &image->ready;
+    double begin = env_ms();
+    vlqa_status status;
+    TRY(decode(&image->env, image->engine, data, bytes, image->name, &pixels));
+    r->name = image->name;
+    r->from = upright_of(&pixels);
+    r->info.ms_decode = env_ms() - begin;
+    status = plan(&image->env, image->engine, r);
+    if (status == VLQA_OK) status = resize(&image->env, image->engine, r);
+    image_free(&pixels);
+    r->from = (struct upright){0};
+    return status;
+}
+
+vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data, size_t bytes,
+                            const char *name, struct vlqa_image **out)
+{
+    struct vlqa_image *image;
+    if (!out) return VLQA_EUSAGE;
+    *out = NULL;
+    if (!engine || !engine->usable) return VLQA_EUSAGE;
+    image = heap_alloc_zero(sizeof *image);
+    if (!image) return VLQA_EMEMORY;
+    *out = image;
+    image->engine = engine;
+    name = name ? name : "image";
+    image->name = heap_alloc(strlen(name) + 1);
+    if (!image->name) return env_no_memory(&image->env, "name", strlen(name) + 1);
+    memcpy(image->name, name, strlen(name) + 1);
+    return make_ready(image, data, bytes);
+}
+
+void vlqa_image_close(struct vlqa_image *image)
+{
+    if (!image) return;
+    heap_free(image->ready.rgb);
+    heap_free(image->name);
+    heap_free(image);
+}
+
+const char *vlqa_image_message(const struct vlqa_image *image)
+{
+    return image ? image->env.message : "no image";
+}
+
+vlqa_status vlqa_image_read_info(const struct vlqa_image *image, struct vlqa_image_info *out)
+{
+    if (!image || !out) return VLQA_EUSAGE;
+    if (!image->ready.rgb) return VLQA_ESTATE;
+    *out = image->ready.info;
+    return VLQA_OK;
+}
+
+static vlqa_status add_opened(struct vlqa_session *s, const struct vlqa_image *image)
+{
+    struct ready r;
+    if (!image || !image->ready.rgb)
+        return env_fail(&s->env, VLQA_EUSAGE, "the image was not opened");
+    if (image->engine != s->engine)
+        return env_fail(&s->env, VLQA_EUSAGE, "%s was opened for another engine", image->name);
+    r = image->ready; /* others may add it at the same time */
+    TRY(check_room(s));
+    return add_ready(s, &r);
+}
+
+vlqa_status vlqa_add_image(struct vlqa_session *s, const struct vlqa_image *image)
+{
+    TRY(session_enter(s));
+    return session_leave(s, add_opened(s, image));
+}

@@ -1,0 +1,403 @@
+/* store.c - the tiers: records in RAM by key, and a directory behind them. */
+#include "fusion/store/store.h"
+
+#include "base/arena.h"
+#include "base/heap.h"
+#include "fusion/store/store_dir.h"
+#include "fusion/store/store_file.h"
+
+#include <pthread.h>
+
+#define BUCKETS 4096     /* records are large: no budget holds many times more of them */
+#define TOUCH_MS 60000.0 /* between two updates of a file's time of use */
+
+struct entry {
+    struct record record;        /* first: the address of a record is that of its entry */
+    struct store_file file;      /* mapped for the matrices; no bytes: they are in this block */
+    struct entry *next;          /* in the bucket, or among the dead */
+    struct entry *older, *newer; /* among the unpinned */
+    int pins;
+    double touched_ms;
+};
+
+struct lru { /* unpinned records */
+    struct entry *oldest, *newest;
+    size_t bytes;
+};
+
+struct store {
+    /* constant after open */
+    struct store_dir dir;
+    int has_dir;
+    size_t ram_cap;
+    uint64_t disk_cap;
+    char disk_message[sizeof((struct env *)0)->message];
+    /* under the lock */
+    pthread_mutex_t lock;
+    struct store_stats stats;
+    struct lru chunks, visuals;
+    int write_failed;
+    struct entry *bucket[BUCKETS];
+};
+
+/* Entries. */
+
+static size_t round_up(size_t bytes)
+{
+    return (bytes + 63) & ~(size_t)63;
+}
+
+static struct entry *entry_create(int n_mats, size_t payload)
+{
+    size_t front = round_up(sizeof(struct entry));
+    size_t table = round_up((size_t)n_mats * sizeof(struct mat)), bytes;
+    struct entry *e = size_add(&bytes, front + table, payload) ? heap_alloc(bytes) : NULL;
+    if (!e) return NULL;
+    *e = (struct entry){.touched_ms = env_ms()};
+    e->record.n_mats = n_mats;
+    e->record.mat = (struct mat *)((char *)e + front);
+    e->record.bytes = bytes;
+    return e;
+}
+
+static void entries_free(struct entry *dead)
+{
+    while (dead) {
+        struct entry *next = dead->next;
+        store_file_unmap(&dead->file);
+        heap_free(dead);
+        dead = next;
+    }
+}
+
+/* From disk: checked to the last byte here and never again. NULL: *state says why, GOOD: memory. */
+static struct entry *entry_load(const struct store_dir *dir, struct key key,
+                                const struct record_shape *shape, enum store_file_state *state)
+{
+    struct store_file file;
+    struct record header;
+    struct entry *e = NULL;
+    char path[PATH_MAX];
+    store_dir_path(dir, key, path);
+    *state = store_file_map(path, &file);
+    if (*state == STORE_FILE_GOOD) *state = store_file_header(file, &header);
+    if (*state == STORE_FILE_GOOD &&
+        (!key_equal(header.key, key) || !store_file_intact(file, &header)))
+        *state = STORE_FILE_DAMAGED;
+    if (*state == STORE_FILE_GOOD) e = entry_create(header.n_mats, 0);
+    if (!e) {
+        store_file_unmap(&file);
+        return NULL;
+    }
+    header.mat = e->record.mat;
+    header.bytes = e->record.bytes + file.bytes;
+    e->record = header;
+    e->file = file;
+    store_file_mats(file, &e->record);
+    if (!shape || record_fits(&e->record, shape)) return e;
+    e->next = NULL;
+    entries_free(e);
+    *state = STORE_FILE_DAMAGED; /* by whoever made the checksums */
+    return NULL;
+}
+
+/* RAM, under the lock. */
+
+static struct entry **bucket_of(struct store *s, const struct key *key)
+{
+    uint64_t bits;
+    memcpy(&bits, key->b, sizeof bits); /* a hash already */
+    return &s->bucket[bits % BUCKETS];
+}
+
+static struct lru *lru_of(struct store *s, const struct entry *e)
+{
+    return e->record.kind == RECORD_CHUNK ? &s->chunks : &s->visuals;
+}
+
+static void lru_push(struct lru *lru, struct entry *e)
+{
+    e->older = lru->newest;
+    e->newer = NULL;
+    *(lru->newest ? &lru->newest->newer : &lru->oldest) = e;
+    lru->newest = e;
+    lru->bytes += e->record.bytes;
+}
+
+static void lru_remove(struct lru *lru, struct entry *e)
+{
+    *(e->older ? &e->older->newer : &lru->oldest) = e->newer;
+    *(e->newer ? &e->newer->older : &lru->newest) = e->older;
+    lru->bytes -= e->record.bytes;
+}
+
+/* The record of this key, pinned. */
+static struct entry *ram_get(struct store *s, struct key key)
+{
+    struct entry *e = *bucket_of(s, &key);
+    while (e && !key_equal(e->record.key, key))
+        e = e->next;
+    if (e && e->pins++ == 0) lru_remove(lru_of(s, e), e);
+    return e;
+}
+
+/* Takes the least useful unpinned record out. Chunks go first: they are larger, and made from
+ * visuals. But images that nobody asks about again must not take all room from the chunks of those
+ * that are asked about: from half of the budget on, visuals make room for each other. */
+static struct entry *ram_pop(struct store *s)
+{
+    struct entry *e = s->visuals.bytes > s->ram_cap / 2 ? s->visuals.oldest : s->chunks.oldest;
+    struct entry **link;
+    if (!e) e = s->visuals.oldest;
+    if (!e) return NULL;
+    lru_remove(lru_of(s, e), e);
+    for (link = bucket_of(s, &e->record.key); *link != e; link = &(*link)->next) {
+    }
+    *link = e->next;
+    s->stats.ram_records--;
+    s->stats.ram_bytes -= e->record.bytes;
+    return e;
+}
+
+/* Keeps the budget. The dead are freed outside of the lock. */
+static struct entry *ram_evict(struct store *s)
+{
+    struct entry *dead = NULL, *e;
+    while (s->stats.ram_bytes > s->ram_cap && (e = ram_pop(s)) != NULL) {
+        e->next = dead;
+        dead = e;
+        s->stats.evicted_ram++;
+    }
+    return dead;
+}
+
+/* Puts a new record in, pinned, or finds the equal one that was there first. */
+static struct entry *ram_adopt(struct store *s, struct entry *e, struct entry **dead)
+{
+    struct entry *first = ram_get(s, e->record.key), **bucket = bucket_of(s, &e->record.key);
+    if (first) {
+        *dead = e;
+        return first;
+    }
+    e->pins = 1;
+    e->next = *bucket;
+    *bucket = e;
+    s->stats.ram_records++;
+    s->stats.ram_bytes += e->record.bytes;
+    *dead = ram_evict(s);
+    return e;
+}
+
+/* The store. */
+
+vlqa_status store_open(struct env *env, const struct store_options *options, struct store **out)
+{
+    struct store *s = heap_alloc_zero(sizeof *s);
+    vlqa_status status = VLQA_OK;
+    *out = NULL;
+    if (!s) return env_no_memory(env, "store", sizeof *s);
+    s->ram_cap = options->ram_bytes;
+    s->disk_cap = options->disk_bytes;
+    if (options->dir) {
+        status = store_dir_open(env, options->dir, &s->dir);
+        s->has_dir = status == VLQA_OK;
+        if (status == VLQA_EIO) {
+            memcpy(s->disk_message, env->message, sizeof s->disk_message);
+            env_log(env, VLQA_LOG_WARN, "records are kept in memory only: %s", env->message);
+            env->message[0] = 0;
+            status = VLQA_OK;
+        }
+    }
+    if (status != VLQA_OK || pthread_mutex_init(&s->lock, NULL) != 0) {
+        heap_free(s);
+        return status != VLQA_OK ? status : env_no_memory(env, "mutex", sizeof s->lock);
+    }
+    *out = s;
+    return VLQA_OK;
+}
+
+void store_close(struct store *s)
+{
+    struct entry *e;
+    if (!s) return;
+    while ((e = ram_pop(s)) != NULL) {
+        e->next = NULL;
+        entries_free(e);
+    }
+    assert(s->stats.ram_records == 0); /* else one is pinned */
+    (void)pthread_mutex_destroy(&s->lock);
+    heap_free(s);
+}
+
+const struct record *store_get(struct store *s, struct key key, const struct record_shape *shape,
+                               enum store_where *where)
+{
+    enum store_file_state state = STORE_FILE_NONE;
+    enum store_where from = STORE_RAM;
+    struct entry *e, *dead = NULL;
+    int touch = 0;
+    (void)pthread_mutex_lock(&s->lock);
+    e = ram_get(s, key);
+    if (e) {
+        double now = env_ms();
+        touch = s->has_dir && now - e->touched_ms >= TOUCH_MS;
+        if (touch) e->touched_ms = now;
+        s->stats.hits_ram++;
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    if (!e) { /* reading takes its time: without the lock */
+        e = s->has_dir ? entry_load(&s->dir, key, shape, &state) : NULL;
+        touch = e != NULL;
+        from = e ? STORE_DISK : STORE_MISS;
+        if (state == STORE_FILE_DAMAGED) (void)store_dir_remove(&s->dir, key);
+        (void)pthread_mutex_lock(&s->lock);
+        if (e) e = ram_adopt(s, e, &dead);
+        s->stats.hits_disk += e != NULL;
+        s->stats.misses += e == NULL;
+        s->stats.rejected += state == STORE_FILE_DAMAGED;
+        (void)pthread_mutex_unlock(&s->lock);
+        entries_free(dead);
+    }
+    if (touch) store_dir_touch(&s->dir, key);
+    if (where) *where = from;
+    return e ? &e->record : NULL;
+}
+
+vlqa_status store_new(struct env *env, struct store *s, struct key key,
+                      const struct record_shape *shape, struct record **out)
+{
+    size_t payload = 0, bytes;
+    struct entry *e;
+    char *data;
+    (void)s;
+    assert(shape->n_mats > 0 && shape->n_mats <= RECORD_MAX_MATS && shape->rows > 0);
+    for (int i = 0; i < shape->n_mats; i++)
+        if (!record_step(&payload, shape->rows, shape->cols[i], shape->dtype, &bytes))
+            return env_no_memory(env, "record", SIZE_MAX);
+    e = entry_create(shape->n_mats, payload);
+    if (!e) return env_no_memory(env, "record", payload);
+    data = (char *)e + e->record.bytes - payload;
+    e->record.key = key;
+    e->record.kind = shape->kind;
+    e->record.rows = shape->rows;
+    e->record.grid = shape->grid;
+    for (size_t i = 0, at = 0; i < (size_t)shape->n_mats; i++) {
+        size_t begin = at;
+        (void)record_step(&at, shape->rows, shape->cols[i], shape->dtype, &bytes);
+        e->record.mat[i] = mat_of(data + begin, shape->dtype, shape->rows, shape->cols[i]);
+        memset(data + begin + bytes, 0, at - begin - bytes); /* goes to disk, too */
+    }
+    *out = &e->record;
+    return VLQA_OK;
+}
+
+void store_drop(struct store *s, struct record *record)
+{
+    (void)s;
+    entries_free((struct entry *)record);
+}
+
+/* To disk, or a warning. */
+static void publish(struct env *env, struct store *s, const struct record *record)
+{
+    uint64_t evicted = 0;
+    int failed = store_dir_publish(env, &s->dir, s->disk_cap, record, &evicted) != VLQA_OK, first;
+    (void)pthread_mutex_lock(&s->lock);
+    first = failed && !s->write_failed;
+    s->write_failed |= failed;
+    s->stats.write_failures += (unsigned)failed;
+    s->stats.evicted_disk += evicted;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (first) env_log(env, VLQA_LOG_WARN, "a record is not kept on disk: %s", env->message);
+    if (failed) env->message[0] = 0;
+}
+
+const struct record *store_put(struct env *env, struct store *s, struct record *record)
+{
+    struct entry *e = (struct entry *)record, *kept, *dead;
+    (void)pthread_mutex_lock(&s->lock);
+    kept = ram_adopt(s, e, &dead);
+    (void)pthread_mutex_unlock(&s->lock);
+    entries_free(dead);
+    if (kept == e && s->has_dir) publish(env, s, &e->record);
+    return &kept->record;
+}
+
+void store_unpin(struct store *s, const struct record *record)
+{
+    struct entry *e = (struct entry *)(uintptr_t)record, *dead = NULL;
+    (void)pthread_mutex_lock(&s->lock);
+    assert(e->pins > 0);
+    if (--e->pins == 0) {
+        lru_push(lru_of(s, e), e);
+        dead = ram_evict(s);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    entries_free(dead);
+}
+
+void store_stats(struct store *s, struct store_stats *out)
+{
+    struct store_dir_list list = {0};
+    struct env quiet = {0};
+    if (s->has_dir && store_dir_list(&quiet, &s->dir, &list) != VLQA_OK) list.n = 0;
+    (void)pthread_mutex_lock(&s->lock);
+    *out = s->stats;
+    (void)pthread_mutex_unlock(&s->lock);
+    out->disk_records = list.n;
+    out->disk_bytes = list.bytes;
+    heap_free(list.file);
+}
+
+const char *store_disk_message(struct store *s)
+{
+    return s->disk_message;
+}
+
+/* A directory without a store. */
+
+static int scan_file(const struct store_dir *dir, const struct store_dir_file *found, int verify,
+                     store_item_fn fn, void *user)
+{
+    char path[PATH_MAX], name[STORE_DIR_NAME];
+    struct store_item item = {.key = found->key, .bytes = found->bytes, .file = name};
+    struct store_file file;
+    struct record header;
+    int stop;
+    store_dir_name(found->key, name);
+    store_dir_path(dir, found->key, path);
+    item.mtime = found->mtime_ns / 1000000000;
+    if (store_file_map(path, &file) != STORE_FILE_GOOD) return 0; /* gone meanwhile */
+    if (store_file_header(file, &header) == STORE_FILE_GOOD) {
+        item.kind = header.kind;
+        item.rows = header.rows;
+        item.grid = header.grid;
+        item.intact =
+            key_equal(header.key, found->key) && (!verify || store_file_intact(file, &header));
+    }
+    stop = fn(user, &item);
+    store_file_unmap(&file);
+    return stop;
+}
+
+vlqa_status store_scan(struct env *env, const char *path, int verify, store_item_fn fn, void *user)
+{
+    struct store_dir dir;
+    struct store_dir_list list;
+    TRY(store_dir_find(env, path, &dir));
+    TRY(store_dir_list(env, &dir, &list));
+    for (size_t i = 0; i < list.n; i++)
+        if (scan_file(&dir, &list.file[i], verify, fn, user)) break;
+    heap_free(list.file);
+    return VLQA_OK;
+}
+
+vlqa_status store_remove(struct env *env, const char *path, const struct key *key, int *removed)
+{
+    struct store_dir dir;
+    *removed = 0;
+    TRY(store_dir_find(env, path, &dir));
+    if (!key) return store_dir_clear(env, &dir, removed);
+    *removed = store_dir_remove(&dir, *key);
+    return VLQA_OK;
+}

@@ -1,0 +1,63 @@
+/* store.h - records by key, in RAM and on disk: pins, budgets, eviction. Safe for threads, and on
+ * disk for any number of processes. */
+#ifndef FUSION_STORE_H
+#define FUSION_STORE_H
+
+#include "base/env.h"
+#include "fusion/store/record.h"
+
+struct store; /* locks itself */
+
+struct store_options {
+    const char *dir;   /* NULL: RAM only. Created with mode 0700; its parent must be there */
+    size_t ram_bytes;  /* pinned, unpinned and mapped alike count; 0: nothing stays unpinned */
+    size_t disk_bytes; /* of all record files, never more; a larger record is not written */
+};
+
+enum store_where { STORE_MISS, STORE_RAM, STORE_DISK };
+
+/* A directory that cannot be used (read-only, not ours and open to everybody, no directory) is a
+ * warning in the log and RAM only, never an error; store_disk_message says why. VLQA_EMEMORY. */
+vlqa_status store_open(struct env *env, const struct store_options *options, struct store **out);
+void store_close(struct store *store); /* no record may be pinned; NULL is fine */
+
+/* The record, pinned; NULL: not there. A damaged file is a miss: counted, removed; so is one whose
+ * record has another shape (NULL: any will do). A file of another version or user is a miss and
+ * stays. where may be NULL. A hit in RAM makes no heap call. */
+const struct record *store_get(struct store *store, struct key key,
+                               const struct record_shape *shape, enum store_where *where);
+/* Memory for a record that the caller fills and then puts or drops. VLQA_EMEMORY. */
+vlqa_status store_new(struct env *env, struct store *store, struct key key,
+                      const struct record_shape *shape, struct record **out);
+void store_drop(struct store *store, struct record *record);
+/* Publishes: takes the record over and returns it (or the equal one that was there first), pinned.
+ * Failing to write it to disk is counted, and the first time a warning in the log. */
+const struct record *store_put(struct env *env, struct store *store, struct record *record);
+void store_unpin(struct store *store, const struct record *record);
+
+struct store_stats { /* of disk: what the directory has now, whoever wrote it */
+    uint64_t ram_records, ram_bytes, disk_records, disk_bytes;
+    uint64_t hits_ram, hits_disk, misses, rejected, evicted_ram, evicted_disk, write_failures;
+};
+void store_stats(struct store *store, struct store_stats *out);
+const char *store_disk_message(struct store *store); /* "" when the disk tier works */
+
+/* A directory without an engine, for `vlqa cache`. */
+struct store_item {
+    struct key key;
+    enum record_kind kind; /* 0: the header is damaged or of another version; no rows then */
+    int rows;
+    struct grid grid;
+    uint64_t bytes;
+    int64_t mtime;    /* seconds; the last use, roughly */
+    int intact;       /* the header is; with verify: every byte of it */
+    const char *file; /* name in the directory; valid during the call */
+};
+typedef int (*store_item_fn)(void *user, const struct store_item *item); /* nonzero ends the scan */
+/* Least recently used first. VLQA_EIO: no directory, or one that cannot be read. */
+vlqa_status store_scan(struct env *env, const char *dir, int verify, store_item_fn fn, void *user);
+/* One record by key, or all with key NULL, and then what crashed writers left behind, too; *removed
+ * counts the records. */
+vlqa_status store_remove(struct env *env, const char *dir, const struct key *key, int *removed);
+
+#endif

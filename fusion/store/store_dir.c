@@ -1,0 +1,295 @@
+/* store_dir.c - many processes, one directory: whoever writes holds a lock, whoever reads needs
+ * none.
+ *
+ * Names: 64 hex digits of the key and ".vlqa"; behind it ".PID.N.tmp" while a record is written.
+ * Nothing else is ever touched. The lock is held from making room to the rename, so that the quota
+ * holds at every moment, and a temporary file that a holder of the lock finds was left by a crash.
+ * The lock itself ends with the process that holds it. Files are only renamed into place and
+ * removed, never changed: what a reader has mapped stays as it is. */
+#include "fusion/store/store_dir.h"
+
+#include "base/file.h"
+#include "base/heap.h"
+#include "fusion/store/store_file.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#define LOCK_NAME "vlqa.lock"
+#define LOCK_WAIT_MS 5000 /* a writer of one record is done by then */
+
+enum name_kind { NAME_OTHER, NAME_RECORD, NAME_TEMPORARY };
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static int is_temporary_end(const char *s) /* .PID.N.tmp */
+{
+    for (int i = 0; i < 2; i++) {
+        size_t digits = *s == '.' ? strspn(s + 1, "0123456789") : 0;
+        if (!digits) return 0;
+        s += 1 + digits;
+    }
+    return strcmp(s, ".tmp") == 0;
+}
+
+static enum name_kind name_parse(const char *name, struct key *key)
+{
+    if (strlen(name) < STORE_DIR_NAME - 1) return NAME_OTHER;
+    for (int i = 0; i < 32; i++) {
+        int high = hex_digit(name[2 * i]), low = hex_digit(name[2 * i + 1]);
+        if (high < 0 || low < 0) return NAME_OTHER;
+        key->b[i] = (uint8_t)(high << 4 | low);
+    }
+    if (strncmp(name + 64, ".vlqa", 5) != 0) return NAME_OTHER;
+    if (!name[69]) return NAME_RECORD;
+    return is_temporary_end(name + 69) ? NAME_TEMPORARY : NAME_OTHER;
+}
+
+void store_dir_name(struct key key, char name[STORE_DIR_NAME])
+{
+    key_hex(key, name);
+    memcpy(name + 64, ".vlqa", sizeof ".vlqa");
+}
+
+void store_dir_path(const struct store_dir *dir, struct key key, char path[PATH_MAX])
+{
+    size_t n = strlen(dir->path);
+    memcpy(path, dir->path, n); /* store_dir_find left room for the name */
+    path[n] = '/';
+    store_dir_name(key, path + n + 1);
+}
+
+static vlqa_status fail_errno(struct env *env, const char *path, const char *what)
+{
+    return env_fail(env, VLQA_EIO, "%s: cannot %s: %s", path, what, strerror(errno));
+}
+
+vlqa_status store_dir_find(struct env *env, const char *path, struct store_dir *out)
+{
+    struct stat st;
+    if (!realpath(path, out->path) || stat(out->path, &st) != 0)
+        return fail_errno(env, path, "open");
+    if (!S_ISDIR(st.st_mode))
+        return env_fail(env, VLQA_EIO, "%s is a file, expected a directory", path);
+    if (strlen(out->path) + 1 + STORE_DIR_NAME > sizeof out->path)
+        return env_fail(env, VLQA_EIO, "%s has a path that is too long", path);
+    if ((st.st_mode & S_IWOTH) && st.st_uid != geteuid())
+        return env_fail(env, VLQA_EIO, "%s may be written by everybody and is not ours", path);
+    return VLQA_OK;
+}
+
+static vlqa_status lock_open(struct env *env, const struct store_dir *dir, int flags, int *fd)
+{
+    char path[PATH_MAX + sizeof "/" LOCK_NAME];
+    (void)snprintf(path, sizeof path, "%s/" LOCK_NAME, dir->path);
+    *fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
+    return *fd < 0 ? fail_errno(env, path, "open") : VLQA_OK;
+}
+
+/* Returns whether it is ours now. */
+static int lock_take(int fd, double wait_ms)
+{
+    double end = env_ms() + wait_ms;
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if ((errno != EWOULDBLOCK && errno != EINTR) || env_ms() >= end) return 0;
+        nanosleep(&(struct timespec){0, 500000}, NULL);
+    }
+    return 1;
+}
+
+static void lock_drop(int fd)
+{
+    (void)flock(fd, LOCK_UN); /* for a child that was forked meanwhile and has the descriptor */
+    close(fd);
+}
+
+static vlqa_status lock(struct env *env, const struct store_dir *dir, int *fd)
+{
+    TRY(lock_open(env, dir, O_CREAT, fd));
+    if (lock_take(*fd, LOCK_WAIT_MS)) return VLQA_OK;
+    close(*fd);
+    return env_fail(env, VLQA_EIO, "%s is locked by another process", dir->path);
+}
+
+static int is_ours(const struct stat *st)
+{
+    return S_ISREG(st->st_mode) && st->st_uid == geteuid();
+}
+
+/* One name of the directory into the list; with sweep, temporary files go. */
+static vlqa_status list_name(struct env *env, int fd, const char *name, int sweep,
+                             struct store_dir_list *list)
+{
+    struct key key;
+    struct stat st;
+    enum name_kind kind = name_parse(name, &key);
+    if (kind == NAME_OTHER || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !is_ours(&st))
+        return VLQA_OK;
+    if (kind == NAME_TEMPORARY) {
+        if (sweep) (void)unlinkat(fd, name, 0);
+        return VLQA_OK;
+    }
+    if (list->n == list->cap) {
+        size_t cap = list->cap ? 2 * list->cap : 64, old = list->n * sizeof *list->file;
+        void *grown = heap_resize(list->file, old, cap * sizeof *list->file);
+        if (!grown) return env_no_memory(env, "list of records", cap * sizeof *list->file);
+        list->file = grown;
+        list->cap = cap;
+    }
+    list->bytes += (uint64_t)st.st_size;
+    list->file[list->n++] = (struct store_dir_file){
+        key, (uint64_t)st.st_size, (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+    return VLQA_OK;
+}
+
+static int by_age(const void *a, const void *b)
+{
+    const struct store_dir_file *x = a, *y = b;
+    if (x->mtime_ns != y->mtime_ns) return x->mtime_ns < y->mtime_ns ? -1 : 1;
+    return memcmp(x->key.b, y->key.b, sizeof x->key.b);
+}
+
+static vlqa_status list_all(struct env *env, const struct store_dir *dir, int sweep,
+                            struct store_dir_list *out)
+{
+    DIR *stream = opendir(dir->path);
+    vlqa_status status = VLQA_OK;
+    *out = (struct store_dir_list){0};
+    if (!stream) return fail_errno(env, dir->path, "list");
+    while (status == VLQA_OK) {
+        struct dirent *entry;
+        errno = 0;
+        entry = readdir(stream);
+        if (!entry && errno) status = fail_errno(env, dir->path, "list");
+        if (!entry) break;
+        status = list_name(env, dirfd(stream), entry->d_name, sweep, out);
+    }
+    closedir(stream);
+    if (status != VLQA_OK) {
+        heap_free(out->file);
+        *out = (struct store_dir_list){0};
+        return status;
+    }
+    if (out->n) qsort(out->file, out->n, sizeof *out->file, by_age);
+    return VLQA_OK;
+}
+
+vlqa_status store_dir_list(struct env *env, const struct store_dir *dir, struct store_dir_list *out)
+{
+    return list_all(env, dir, 0, out);
+}
+
+vlqa_status store_dir_open(struct env *env, const char *path, struct store_dir *out)
+{
+    struct store_dir_list list = {0};
+    vlqa_status status = VLQA_OK;
+    int fd;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) return fail_errno(env, path, "create");
+    TRY(store_dir_find(env, path, out));
+    if (faccessat(AT_FDCWD, out->path, R_OK | W_OK | X_OK, AT_EACCESS) != 0)
+        return fail_errno(env, path, "write to");
+    TRY(lock_open(env, out, O_CREAT, &fd));
+    if (lock_take(fd, 0)) status = list_all(env, out, 1, &list); /* else a writer will sweep */
+    lock_drop(fd);
+    heap_free(list.file);
+    return status;
+}
+
+int store_dir_remove(const struct store_dir *dir, struct key key)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    store_dir_path(dir, key, path);
+    return lstat(path, &st) == 0 && is_ours(&st) && unlink(path) == 0;
+}
+
+void store_dir_touch(const struct store_dir *dir, struct key key)
+{
+    char path[PATH_MAX];
+    store_dir_path(dir, key, path);
+    (void)utimensat(AT_FDCWD, path, NULL, AT_SYMLINK_NOFOLLOW); /* it may have gone: no matter */
+}
+
+/* Under the lock. */
+static vlqa_status make_room(struct env *env, const struct store_dir *dir, uint64_t most,
+                             uint64_t *evicted)
+{
+    struct store_dir_list list;
+    TRY(list_all(env, dir, 1, &list));
+    for (size_t i = 0; i < list.n && list.bytes > most; i++) {
+        if (!store_dir_remove(dir, list.file[i].key)) continue;
+        list.bytes -= list.file[i].bytes;
+        ++*evicted;
+    }
+    heap_free(list.file);
+    if (list.bytes > most)
+        return env_fail(env, VLQA_EIO, "%s: no room, and records cannot be removed", dir->path);
+    return VLQA_OK;
+}
+
+/* What stands under the name: nothing, or damage, to be written over; a record, the same one; or
+ * what is not for us to touch. */
+static vlqa_status see_name(struct env *env, const char *path, int *is_free)
+{
+    struct store_file file;
+    struct record header;
+    struct stat st;
+    enum store_file_state state;
+    *is_free = lstat(path, &st) != 0;
+    if (*is_free) return VLQA_OK;
+    state = store_file_map(path, &file);
+    if (state == STORE_FILE_GOOD) state = store_file_header(file, &header);
+    store_file_unmap(&file);
+    *is_free = state == STORE_FILE_DAMAGED;
+    if (state == STORE_FILE_FOREIGN)
+        return env_fail(env, VLQA_EIO, "%s is of another version of this program and stays", path);
+    if (state == STORE_FILE_NONE)
+        return env_fail(env, VLQA_EIO, "%s is no file of ours and stays", path);
+    return VLQA_OK;
+}
+
+vlqa_status store_dir_publish(struct env *env, const struct store_dir *dir, uint64_t quota,
+                              const struct record *record, uint64_t *evicted)
+{
+    uint8_t head[STORE_FILE_MAX_HEAD];
+    struct file_part part[] = {{head, store_file_head(record, head)},
+                               {record->mat[0].data, store_file_payload(record)}};
+    uint64_t bytes = part[0].bytes + part[1].bytes;
+    char path[PATH_MAX];
+    vlqa_status status;
+    int fd, is_free;
+    if (bytes > quota)
+        return env_fail(env, VLQA_ELIMIT, "a record has %llu bytes, %s may have %llu",
+                        (unsigned long long)bytes, dir->path, (unsigned long long)quota);
+    store_dir_path(dir, record->key, path);
+    TRY(lock(env, dir, &fd));
+    status = see_name(env, path, &is_free);
+    if (status == VLQA_OK && is_free) status = make_room(env, dir, quota - bytes, evicted);
+    if (status == VLQA_OK && is_free) status = file_write_atomic(env, path, part, 2);
+    lock_drop(fd);
+    return status;
+}
+
+vlqa_status store_dir_clear(struct env *env, const struct store_dir *dir, int *removed)
+{
+    struct store_dir_list list;
+    vlqa_status status;
+    int fd;
+    TRY(lock(env, dir, &fd));
+    status = list_all(env, dir, 1, &list);
+    for (size_t i = 0; i < list.n; i++)
+        *removed += store_dir_remove(dir, list.file[i].key);
+    lock_drop(fd);
+    heap_free(list.file);
+    return status;
+}

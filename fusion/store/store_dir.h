@@ -1,0 +1,51 @@
+/* store_dir.h - a directory of record files that any number of processes share: what is there, what
+ * has to go. No index: the directory is it. */
+#ifndef FUSION_STORE_DIR_H
+#define FUSION_STORE_DIR_H
+
+#include "base/env.h"
+#include "fusion/store/record.h"
+
+#include <limits.h>
+
+#define STORE_DIR_NAME 70 /* of a record file, with its NUL */
+
+struct store_dir {
+    char path[PATH_MAX]; /* without links, so that it survives a chdir */
+};
+
+struct store_dir_file {
+    struct key key;
+    uint64_t bytes;
+    int64_t mtime_ns;
+};
+
+struct store_dir_list {
+    struct store_dir_file *file; /* heap; least recently used first */
+    size_t n, cap;
+    uint64_t bytes; /* of all */
+};
+
+/* A directory that is there. VLQA_EIO. */
+vlqa_status store_dir_find(struct env *env, const char *path, struct store_dir *out);
+/* Makes it if need be and sees that it can be written to, by us and not by everybody; removes what
+ * crashed writers left. VLQA_EIO. */
+vlqa_status store_dir_open(struct env *env, const char *path, struct store_dir *out);
+
+vlqa_status store_dir_list(struct env *env, const struct store_dir *dir,
+                           struct store_dir_list *out);
+void store_dir_name(struct key key, char name[STORE_DIR_NAME]);
+void store_dir_path(const struct store_dir *dir, struct key key, char path[PATH_MAX]);
+
+/* Writes the record unless it is there, whole or not at all. VLQA_EIO where its name is taken by
+ * what is not ours to touch, a record of another version, say. Removes others first, the least
+ * recently used, until all together have at most quota bytes. */
+vlqa_status store_dir_publish(struct env *env, const struct store_dir *dir, uint64_t quota,
+                              const struct record *record, uint64_t *evicted);
+/* Now is when it was last used. */
+void store_dir_touch(const struct store_dir *dir, struct key key);
+int store_dir_remove(const struct store_dir *dir, struct key key); /* was it there? */
+/* All records and what crashed writers left. */
+vlqa_status store_dir_clear(struct env *env, const struct store_dir *dir, int *removed);
+
+#endif
