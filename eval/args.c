@@ -15,6 +15,7 @@ struct parser {
     const struct verb *verb;
     unsigned char *out;
     unsigned char given[MAX_ARGS];
+    unsigned char by_old_name[MAX_ARGS];
 };
 
 static int takes_value(const struct arg *arg)
@@ -223,15 +224,26 @@ const char *args_nearest(const char *typed, const char *const *names, int n)
     return nearest;
 }
 
+static int is_name(const char *known, const char *name, size_t bytes)
+{
+    return known && strncmp(known, name, bytes) == 0 && !known[bytes];
+}
+
+static int find_old_name(const struct verb *verb, const char *name, size_t bytes)
+{
+    for (int i = 0; i < verb->n_args; i++)
+        if (is_name(verb->arg[i].old, name, bytes)) return i;
+    return -1;
+}
+
 static int find_name(const struct verb *verb, const char *name, size_t bytes)
 {
     for (int i = 0; i < verb->n_args; i++) {
         const struct arg *arg = &verb->arg[i];
         if (arg->kind == ARG_HEADING) continue;
-        if (strncmp(arg->name, name, bytes) == 0 && !arg->name[bytes]) return i;
-        if (arg->also && strncmp(arg->also, name, bytes) == 0 && !arg->also[bytes]) return i;
+        if (is_name(arg->name, name, bytes) || is_name(arg->also, name, bytes)) return i;
     }
-    return -1;
+    return find_old_name(verb, name, bytes); /* a former name may be another option's name now */
 }
 
 static int find_letter(const struct verb *verb, char letter)
@@ -287,6 +299,21 @@ static void variable_name(const char *name, char *out, size_t cap)
         *c = *c == '-' ? '_' : (char)toupper((unsigned char)*c);
 }
 
+/* VLQA_NAME in the environment, else that of the former name; NULL: neither is set. */
+static const char *find_variable(struct parser *p, int index, char *name, size_t cap)
+{
+    const struct arg *arg = &p->verb->arg[index];
+    const char *value;
+    variable_name(arg->name, name, cap);
+    value = getenv(name);
+    if ((value && *value) || !arg->old) return value;
+    if (find_name(p->verb, arg->old, strlen(arg->old)) != index) return NULL;
+    variable_name(arg->old, name, cap);
+    value = getenv(name);
+    if (value && *value) p->by_old_name[index] = 1;
+    return value;
+}
+
 static vlqa_status set_defaults(struct parser *p)
 {
     for (int i = 0; i < p->verb->n_args; i++) {
@@ -294,8 +321,7 @@ static vlqa_status set_defaults(struct parser *p)
         char name[48];
         const char *value;
         if (arg->kind == ARG_HEADING || p->given[i]) continue;
-        variable_name(arg->name, name, sizeof name);
-        value = getenv(name);
+        value = find_variable(p, i, name, sizeof name);
         if (value && *value)
             TRY(set(p, i, name, value));
         else if (arg->fallback)
@@ -342,6 +368,7 @@ static vlqa_status parse_option(struct parser *p, int argc, char **argv, int *at
     }
     if (index < 0) return fail_unknown(p, word);
     arg = &p->verb->arg[index];
+    p->by_old_name[index] |= word[1] == '-' && is_name(arg->old, word + 2, strcspn(word + 2, "="));
     snprintf(shown, sizeof shown, "--%s", arg->name);
     if (!takes_value(arg)) {
         if (value) return env_fail(p->env, VLQA_EUSAGE, "%s takes no value", shown);
@@ -365,21 +392,33 @@ static vlqa_status parse_positional(struct parser *p, const char *word)
     return env_fail(p->env, VLQA_EUSAGE, "unexpected argument %s", word);
 }
 
-vlqa_status args_parse(struct env *env, const struct verb *verb, int argc, char **argv, void *out)
+static vlqa_status parse_words(struct parser *p, int argc, char **argv)
 {
-    struct parser p = {.env = env, .verb = verb, .out = out};
     int options = 1;
-    assert(verb->n_args <= MAX_ARGS);
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
         if (options && strcmp(word, "--") == 0)
             options = 0;
         else if (options && word[0] == '-' && word[1])
-            TRY(parse_option(&p, argc, argv, &i));
+            TRY(parse_option(p, argc, argv, &i));
         else
-            TRY(parse_positional(&p, word));
+            TRY(parse_positional(p, word));
     }
-    return set_defaults(&p);
+    return VLQA_OK;
+}
+
+vlqa_status args_parse(struct env *env, const struct verb *verb, int argc, char **argv, void *out)
+{
+    struct parser p = {.env = env, .verb = verb, .out = out};
+    assert(verb->n_args <= MAX_ARGS);
+    TRY(parse_words(&p, argc, argv));
+    TRY(set_defaults(&p));
+    for (int i = 0; i < verb->n_args; i++)
+        if (p.by_old_name[i])
+            env_log(env, VLQA_LOG_WARN,
+                    "--%s is now called --%s; the next version will not accept the old name",
+                    verb->arg[i].old, verb->arg[i].name);
+    return VLQA_OK;
 }
 
 /* ---- help ---- */

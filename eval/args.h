@@ -31,6 +31,7 @@ struct arg {
     enum arg_kind kind;
     const char *name;     /* without dashes; of a heading: the line */
     const char *also;     /* another name, or NULL */
+    const char *old;      /* a former name, which is accepted for one more version; or NULL */
     char letter;          /* or 0 */
     const char *value;    /* what the help calls the value */
     const char *help;     /* one sentence, wrapped by args_help */
@@ -69,7 +70,8 @@ struct verb {
 };
 
 /* Fills *out, which begins zeroed. VLQA_EUSAGE with a message that says option, value and what is
- * expected. Strings of *out point into argv and the environment. */
+ * expected. Strings of *out point into argv and the environment. Each former name that was used is
+ * logged as a warning. */
 vlqa_status args_parse(struct env *env, const struct verb *verb, int argc, char **argv, void *out);
 /* A whole number of decimal digits alone, in [min, max]; *end is behind them. For ARG_FORM. */
 int args_number(const char *text, int min, int max, const char **end, int *out);

@@ -73,7 +73,10 @@ int cli_begin(struct cli *cli, const struct verb *verb, int argc, char **argv,
     vlqa_status status;
     *cli =
         (struct cli){.verb = verb, .args = args, .argc = argc, .argv = argv, .start_ms = env_ms()};
+    cli->env.log = cli_log; /* for the note about options that were renamed */
+    cli->env.user = cli;
     status = args_parse(&cli->env, verb, argc, argv, args);
+    cli->env.log = NULL;
     if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);
     if (args->help) {
         args_help(stdout, verb);

@@ -9,8 +9,8 @@ struct fields {
     int flag, whole, colour;
     int64_t large;
     uint64_t seed;
-    double real;
-    const char *text, *where;
+    double real, width;
+    const char *text, *label, *where;
     struct arg_size size;
     struct arg_items items;
     struct span {
@@ -46,6 +46,9 @@ static const struct arg table[] = {
     {ARG_FORM, .name = "span", .value = "A:B", .read = read_span, .form = "A:B up to 50",
      .fallback = "1:2", FIELD(span), .help = "a span"},
     {ARG_ITEM, .name = "image", .value = "FILE", FIELD(items), .help = "an item"},
+    {ARG_TEXT, .name = "label", .old = "text", .value = "TEXT", FIELD(label), .help = "a label"},
+    {ARG_REAL, .name = "width", .old = "breadth", .value = "X", .min = 0, .max = 9, FIELD(width),
+     .help = "a width"},
     {ARG_ITEM, .name = "note-file", .value = "FILE", FIELD(items), .help = "another"},
     {ARG_POSITIONAL, .name = "where", .value = "DIR", FIELD(where), .help = "a place"},
 };
@@ -297,6 +300,58 @@ TEST(the_environment_gives_defaults)
     unsetenv("VLQA_WHOLE");
     unsetenv("VLQA_NOTE_FILE");
     unsetenv("VLQA_TEXT");
+}
+
+static char noted[512];
+
+static void keep_note(void *user, enum vlqa_log_level level, const char *line)
+{
+    (void)user;
+    CHECK_EQ(level, VLQA_LOG_WARN);
+    snprintf(noted, sizeof noted, "%s", line);
+}
+
+TEST(a_former_name_is_accepted_with_a_note)
+{
+    env.log = keep_note;
+    noted[0] = 0;
+    CHECK_EQ(PARSE("--width=2", "--label=x"), VLQA_OK);
+    CHECK_STR(noted, "");
+    CHECK_EQ(PARSE("--breadth", "3"), VLQA_OK);
+    CHECK_EQ((int)fields.width, 3);
+    CHECK_STR(noted, "--breadth is now called --width; the next version will not accept the old "
+                     "name");
+    REFUSED("--width is 10, expected a number from 0 to 9", "--breadth=10");
+    REFUSED("--width is given twice", "--breadth=1", "--width=2");
+    noted[0] = 0;
+    setenv("VLQA_BREADTH", "4", 1);
+    CHECK_EQ(PARSE("-f"), VLQA_OK);
+    CHECK_EQ((int)fields.width, 4);
+    CHECK_HAS(noted, "--breadth is now called --width");
+    setenv("VLQA_WIDTH", "5", 1); /* the present name is stronger */
+    noted[0] = 0;
+    CHECK_EQ(PARSE("-f"), VLQA_OK);
+    CHECK_EQ((int)fields.width, 5);
+    CHECK_STR(noted, "");
+    unsetenv("VLQA_BREADTH");
+    unsetenv("VLQA_WIDTH");
+    env.log = NULL;
+}
+
+TEST(a_former_name_that_another_option_has_now_is_that_option)
+{
+    env.log = keep_note;
+    noted[0] = 0;
+    CHECK_EQ(PARSE("--text=hello"), VLQA_OK);
+    CHECK_STR(fields.text, "hello");
+    CHECK(!fields.label);
+    setenv("VLQA_TEXT", "there", 1);
+    CHECK_EQ(PARSE("-f"), VLQA_OK);
+    CHECK_STR(fields.text, "there");
+    CHECK(!fields.label);
+    CHECK_STR(noted, "");
+    unsetenv("VLQA_TEXT");
+    env.log = NULL;
 }
 
 TEST(help_fits_and_names_every_option)
