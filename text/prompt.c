@@ -74,8 +74,7 @@ struct render {
     struct arena *scratch;
     struct prompt *p;
     int64_t n; /* rows so far; those beyond cap are counted, not written */
-    int cap, n_images;
-    int n_texts;     /* documents so far */
+    int cap;
     int any_context; /* some item is context */
     int begun;       /* the prefix is behind us */
     char *text;      /* since the last control token or document */
@@ -132,8 +131,7 @@ static vlqa_status put_image(struct render *r, const struct prompt_item *item)
     TRY(put_control(r, r->pt->vision_start));
     if (item->context) end_prefix(r);
     for (int cell = 0; cell < item->rows; cell++)
-        put_row(r, r->pt->image_pad, r->n_images, cell);
-    r->n_images++;
+        put_row(r, r->pt->image_pad, item->id, cell);
     put_row(r, r->pt->vision_end, -1, -1);
     if (item->context) r->p->context_end = (int)r->n;
     return VLQA_OK;
@@ -144,7 +142,7 @@ static vlqa_status put_document(struct render *r, const struct prompt_item *item
     TRY(flush(r, -1));
     end_prefix(r);
     put_text(r, item->text, item->bytes);
-    TRY(flush(r, r->n_texts++));
+    TRY(flush(r, item->id));
     r->p->context_end = (int)r->n;
     return VLQA_OK;
 }

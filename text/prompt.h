@@ -11,6 +11,7 @@ struct prompt_item {  /* part of a turn */
     size_t bytes;
     int rows;    /* of an image: how many placeholders */
     int context; /* a document or image to be read, as opposed to a question or an answer */
+    int id;      /* of an image or document: what the prompt's image or text says of its tokens */
 };
 
 struct prompt_turn {
@@ -26,9 +27,9 @@ struct prompt_tokens { /* control tokens the template needs */
 
 struct prompt {
     int32_t *id;    /* [n] */
-    int32_t *image; /* [n] which image (0, 1, ... over the conversation), or -1: text */
+    int32_t *image; /* [n] id of the image, or -1: text */
     int32_t *cell;  /* [n] which row of that image, or -1 */
-    int32_t *text;  /* [n] which document (context text: 0, 1, ...), or -1 */
+    int32_t *text;  /* [n] id of the document (context text), or -1 */
     int n;
     int prefix_end;  /* rows before the first context item, vision_start included */
     int context_end; /* rows up to and with the last context item (its vision_end included) */

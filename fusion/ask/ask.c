@@ -191,7 +191,6 @@ static vlqa_status keep_turns(struct ask *a)
     int n_items = s->n_items;
     vlqa_status status = session_append(s, PROMPT_USER, a->question, strlen(a->question));
     if (status == VLQA_OK) {
-        s->item[s->n_items - 1].asked = 1;
         s->turn++;
         status = session_append(s, PROMPT_ASSISTANT, s->answer, a->text_bytes);
         if (status == VLQA_OK)

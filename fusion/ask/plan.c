@@ -7,18 +7,13 @@
 struct turns {
     struct prompt_turn *turn;
     struct prompt_item *item;
-    int32_t *document;     /* [items] of the conversation: the how many-th, where it is one */
-    int32_t *image, *text; /* of the conversation: those of the prompt, one after the other */
     int n;
 };
 
 static struct turns push_turns(size_t items, struct arena *mem)
 {
     return (struct turns){.turn = arena_push(mem, items * sizeof(struct prompt_turn)),
-                          .item = arena_push(mem, items * sizeof(struct prompt_item)),
-                          .document = arena_push(mem, items * sizeof(int32_t)),
-                          .image = arena_push(mem, items * sizeof(int32_t)),
-                          .text = arena_push(mem, items * sizeof(int32_t))};
+                          .item = arena_push(mem, items * sizeof(struct prompt_item))};
 }
 
 size_t ask_plan_bytes(void)
@@ -30,48 +25,30 @@ size_t ask_plan_bytes(void)
 
 int plan_is_context(const struct session_item *item)
 {
-    return item->role == PROMPT_USER && !item->asked;
-}
-
-static void number_documents(const struct vlqa_session *s, int32_t *document)
-{
-    for (int i = 0, n = 0; i < s->n_items; i++) {
-        document[i] = n;
-        n += plan_is_context(&s->item[i]) && s->item[i].image < 0;
-    }
+    return item->image >= 0 || item->document >= 0;
 }
 
 /* The items of the conversation, and the question behind them, as turns. */
 static void collect_turns(const struct ask *a, struct turns *out)
 {
     struct vlqa_session *s = a->s;
-    int last = -1, images = 0, texts = 0;
+    int last = -1;
     s->item[s->n_items] =
-        (struct session_item){PROMPT_USER, s->turn, a->question, strlen(a->question), -1, 1};
-    number_documents(s, out->document);
+        (struct session_item){PROMPT_USER, s->turn, a->question, strlen(a->question), -1, -1};
     for (int i = 0; i <= s->n_items; i++) {
         int at = a->item_order && i < s->n_items ? a->item_order[i] : i;
         const struct session_item *from = &s->item[at];
         struct prompt_item *item = &out->item[i];
-        *item = (struct prompt_item){from->text, from->bytes, 0, plan_is_context(from)};
+        *item =
+            (struct prompt_item){from->text, from->bytes, 0, plan_is_context(from), from->document};
         if (from->image >= 0) {
             struct grid grid = s->image[from->image].grid;
             item->rows = grid.h * grid.w;
-            out->image[images++] = from->image;
-        } else if (item->context)
-            out->text[texts++] = out->document[at];
+            item->id = from->image;
+        }
         if (from->turn != last) out->turn[out->n++] = (struct prompt_turn){from->role, item, 0};
         out->turn[out->n - 1].n_items++;
         last = from->turn;
-    }
-}
-
-/* Images and documents keep their numbers, wherever they stand. */
-static void number_rows(struct prompt *p, const struct turns *t)
-{
-    for (int i = 0; i < p->n; i++) {
-        if (p->image[i] >= 0) p->image[i] = t->image[p->image[i]];
-        if (p->text[i] >= 0) p->text[i] = t->text[p->text[i]];
     }
 }
 
@@ -98,7 +75,6 @@ vlqa_status ask_plan(struct ask *a)
     TRY(prompt_build(&s->env, e->tokenizer, &e->tokens, t.turn, t.n, s->max_rows, &s->request,
                      &s->scratch, &a->prompt));
     memcpy(s->prompt_token, a->prompt.id, (size_t)a->prompt.n * sizeof *s->prompt_token);
-    number_rows(&a->prompt, &t);
     layout_build(&a->prompt, s->image, &s->request, &a->layout);
     for (int i = 0; i < a->prompt.n; i++)
         if (a->prompt.cell[i] == 0) s->placed_image[a->prompt.image[i]].first_row = i;

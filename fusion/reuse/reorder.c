@@ -26,17 +26,15 @@ static void weigh(const struct ask *a, int first, int n, struct evidence *out)
 {
     const struct layout *l = &a->layout;
     memset(out, 0, (size_t)n * sizeof *out);
-    for (int i = 0, text = 0; i < n; i++) {
+    for (int i = 0; i < n; i++) {
         const struct session_item *item = &a->s->item[first + i];
-        int image = item->image;
         for (int p = 0; p < l->n_pieces; p++) {
             const struct piece *piece = &l->piece[p];
-            if (image >= 0 ? piece->image != image : piece->text != text) continue;
+            if (piece->image != item->image || piece->text != item->document) continue;
             out[i].rows += piece->rows;
             for (int r = 0; r < piece->rows; r++)
                 out[i].chosen += a->selected[l->piece_slot[piece->begin + r]] != 0;
         }
-        text += image < 0;
     }
 }
 

@@ -34,7 +34,7 @@ vlqa_status session_leave(struct vlqa_session *s, vlqa_status status)
 vlqa_status vlqa_session_clear(struct vlqa_session *s)
 {
     TRY(session_enter(s));
-    s->n_items = s->n_images = s->visual_rows = s->turn = 0;
+    s->n_items = s->n_images = s->n_documents = s->visual_rows = s->turn = 0;
     s->text_used = 0;
     s->ms_decode_image = s->ms_vision = 0;
     s->visual_ram = s->visual_disk = s->visual_made = 0;
@@ -76,14 +76,21 @@ vlqa_status session_append(struct vlqa_session *s, enum prompt_role role, const 
     char *copy = NULL;
     TRY(session_check_items(s));
     TRY(copy_text(s, utf8, bytes, &copy));
-    s->item[s->n_items++] = (struct session_item){role, s->turn, copy, bytes, -1, 0};
+    s->item[s->n_items++] = (struct session_item){role, s->turn, copy, bytes, -1, -1};
+    return VLQA_OK;
+}
+
+static vlqa_status add_document(struct vlqa_session *s, const char *utf8, size_t bytes)
+{
+    TRY(session_append(s, PROMPT_USER, utf8, bytes));
+    s->item[s->n_items - 1].document = s->n_documents++;
     return VLQA_OK;
 }
 
 vlqa_status vlqa_add_text(struct vlqa_session *s, const char *utf8, size_t bytes)
 {
     TRY(session_enter(s));
-    return session_leave(s, session_append(s, PROMPT_USER, utf8, bytes));
+    return session_leave(s, add_document(s, utf8, bytes));
 }
 
 static vlqa_status set_system(struct vlqa_session *s, const char *utf8, size_t bytes)

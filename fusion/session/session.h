@@ -18,8 +18,7 @@ struct session_item { /* part of a turn, in the order of the conversation */
     int turn;
     const char *text; /* in session->text, or NULL: an image */
     size_t bytes;
-    int image;
-    int asked; /* a question of an earlier turn: no context */
+    int image, document; /* the id of one to be read; both are negative in other parts of a turn */
 };
 
 struct vlqa_session {
@@ -39,7 +38,7 @@ struct vlqa_session {
     struct session_item *item;  /* [SESSION_MAX_ITEMS + 1]: room for the question */
     struct layout_image *image; /* [SESSION_MAX_ITEMS] */
     int32_t *item_order;        /* [SESSION_MAX_ITEMS] of a question that reorders them */
-    int n_items, n_images, visual_rows, turn;
+    int n_items, n_images, n_documents, visual_rows, turn;
     char *answer;                         /* UTF-8 of the last answer */
     int32_t *answer_token, *prompt_token; /* [max_rows] */
     float *logits, *first_logits;         /* [vocab] */

@@ -200,7 +200,7 @@ static vlqa_status add_ready(struct vlqa_session *s, struct ready *r)
                                                               .grid_h = r->grid.h,
                                                               .grid_w = r->grid.w,
                                                               .source = source};
-    s->item[s->n_items++] = (struct session_item){PROMPT_USER, s->turn, NULL, 0, s->n_images++, 0};
+    s->item[s->n_items++] = (struct session_item){PROMPT_USER, s->turn, NULL, 0, s->n_images++, -1};
     s->visual_rows += info->rows;
     s->ms_decode_image += info->ms_decode;
     s->ms_vision += info->ms_vision;

@@ -111,9 +111,13 @@ static void paper_make(struct run *r, const char *question, struct paper *out)
     for (int i = 0; i < s->n_items; i++) {
         const struct session_item *from = &s->item[i];
         struct grid grid = from->image < 0 ? (struct grid){0, 0} : s->image[from->image].grid;
-        item[i] = (struct prompt_item){from->text, from->bytes, grid.h * grid.w, i > 0};
+        item[i] = (struct prompt_item){.text = from->text,
+                                       .bytes = from->bytes,
+                                       .rows = grid.h * grid.w,
+                                       .context = i > 0,
+                                       .id = from->image < 0 ? from->document : from->image};
     }
-    item[s->n_items] = (struct prompt_item){question, strlen(question), 0, 0};
+    item[s->n_items] = (struct prompt_item){.text = question, .bytes = strlen(question)};
     turn[1].n_items = s->n_items;
     CHECK(prompt_build(&s->env, e->tokenizer, &e->tokens, turn, 2, s->max_rows, &out->mem,
                        &s->scratch, &prompt) == VLQA_OK);

@@ -110,6 +110,12 @@ static struct prompt_item context(struct prompt_item item)
     return item;
 }
 
+static struct prompt_item with_id(struct prompt_item item, int id)
+{
+    item.id = id;
+    return item;
+}
+
 #define ITEMS(...)               \
     (const struct prompt_item[]) \
     {                            \
@@ -269,15 +275,16 @@ TEST(prompts_of_the_starter_model)
 
 /* ---- rows and ends; every byte is a row ---- */
 
-TEST(rows_of_images_count_over_the_conversation)
+TEST(tokens_of_images_and_documents_carry_their_ids)
 {
-    const struct prompt_turn turn[] = {TURN(PROMPT_USER, image(2), text("a"), image(1)),
-                                       TURN(PROMPT_ASSISTANT, text("b")),
-                                       TURN(PROMPT_USER, image(3))};
-    static const int image_of[] = {-1, -1, -1, -1, -1, -1, -1, 0, 0, -1, -1, -1, 1, -1, -1, -1};
+    const struct prompt_turn turn[] = {
+        TURN(PROMPT_USER, with_id(image(2), 7), text("a"), with_id(image(1), 0)),
+        TURN(PROMPT_ASSISTANT, text("b")),
+        TURN(PROMPT_USER, with_id(image(3), 2), with_id(context(text("doc")), 5))};
+    static const int image_of[] = {-1, -1, -1, -1, -1, -1, -1, 7, 7, -1, -1, -1, 0, -1, -1, -1};
     static const int cell_of[] = {-1, -1, -1, -1, -1, -1, -1, 0, 1, -1, -1, -1, 0, -1, -1, -1};
     struct desk d = desk_open(byte_tokens());
-    int last = 0;
+    int last = 0, words = 0;
     REQUIRE(build(&d, turn, 3, CAP) == VLQA_OK);
     for (int i = 0; i < 16; i++) {
         CHECK_EQ(d.p.image[i], image_of[i]);
@@ -290,6 +297,11 @@ TEST(rows_of_images_count_over_the_conversation)
             CHECK_EQ(d.p.cell[i], last++);
         }
     CHECK_EQ(last, 3);
+    for (int i = 0; i < d.p.n; i++) {
+        CHECK(d.p.text[i] == -1 || d.p.text[i] == 5);
+        words += d.p.text[i] == 5;
+    }
+    CHECK_EQ(words, 3);
     desk_close(&d);
 }
 
