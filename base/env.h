@@ -4,6 +4,8 @@
 
 #include "include/vlqa.h"
 
+#include <string.h>
+
 struct pool;
 
 struct env {

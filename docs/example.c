@@ -56,7 +56,7 @@ static vlqa_status ask(struct vlqa_session *session, const char *question)
     options.max_tokens = 64;
     options.on_token = on_token;
     options.user = stdout;
-    status = vlqa_ask(session, question, &options, &answer);
+    status = vlqa_ask(session, question, &options, &answer, sizeof answer);
     if (status != VLQA_OK) return status;
     printf("\n(%d rows, %d tokens, %.0f ms)\n", answer.rows_total, answer.n_tokens,
            answer.ms_total);

@@ -34,7 +34,7 @@ static int ask(struct bench *b, int question, enum vlqa_reuse reuse, int fresh, 
     o.ignore_eos = 1;
     o.reuse = reuse;
     o.chunker = VLQA_CHUNK_GRID;
-    status = vlqa_ask(b->session, b->question, &o, &a);
+    status = vlqa_ask(b->session, b->question, &o, &a, sizeof a);
     if (status != VLQA_OK) return bench_failed(b, status);
     *out = (struct result){.total = env_ms() - begin,
                            .decode_image = fresh ? a.ms_decode_image : 0,

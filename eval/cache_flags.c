@@ -36,7 +36,7 @@ int cache_check(struct cli *cli, const struct cache_args *args, const struct vlq
 {
     struct vlqa_cache_stats info;
     char path[CACHE_PATH];
-    if (!args->strict || args->off || vlqa_cache_read_stats(engine, &info) != VLQA_OK)
+    if (!args->strict || args->off || vlqa_cache_read_stats(engine, &info, sizeof info) != VLQA_OK)
         return CLI_OK;
     if (!usable_dir(args, path))
         cli_note(cli, "cache: there is no home for it: give --cache-dir DIR");

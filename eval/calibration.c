@@ -105,7 +105,7 @@ vlqa_status calibration_apply(struct env *env, const struct cache_args *cache,
     char path[CACHE_PATH];
     vlqa_status status;
     if (!layers->calibrated) return VLQA_OK;
-    TRY(vlqa_engine_info(engine, &model));
+    TRY(vlqa_engine_info(engine, &model, sizeof model));
     TRY(path_of(env, cache, model.digest, path));
     if (!file_exists(path))
         return env_fail(env, VLQA_EUSAGE,

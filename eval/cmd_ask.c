@@ -106,7 +106,7 @@ static int count_exact(const struct vlqa_answer *answer)
     int n = 0;
     if (!answer->row_selected) return answer->rows_context;
     for (int i = 0; i < answer->n_chunks; i++)
-        n += answer->chunk[i].rows_exact;
+        n += vlqa_chunk_at(answer, i).rows_exact;
     return n;
 }
 
@@ -144,12 +144,12 @@ static void report_evidence(struct report *r, const struct vlqa_answer *answer)
 {
     report_open_list(r, "evidence");
     for (int i = 0; i < answer->n_evidence; i++) {
-        const struct vlqa_evidence *e = &answer->evidence[i];
-        const int box[4] = {e->x, e->y, e->width, e->height};
+        const struct vlqa_evidence e = vlqa_evidence_at(answer, i);
+        const int box[4] = {e.x, e.y, e.width, e.height};
         report_open(r, NULL);
-        report_int(r, "image", e->image);
+        report_int(r, "image", e.image);
         report_ints(r, "box", box, 4);
-        report_real(r, "score", (double)e->score);
+        report_real(r, "score", (double)e.score);
         report_close(r);
     }
     report_close(r);
@@ -159,7 +159,7 @@ static int write_json(struct ask *a, const struct vlqa_answer *answer)
 {
     struct report r = report_begin();
     struct vlqa_model_info info;
-    vlqa_status status = vlqa_engine_info(a->engine, &info);
+    vlqa_status status = vlqa_engine_info(a->engine, &info, sizeof info);
     if (status != VLQA_OK) memset(&info, 0, sizeof info);
     report_text(&r, "answer", answer->text, answer->text_bytes);
     report_int(&r, "tokens", answer->n_tokens);
@@ -261,7 +261,7 @@ static int answer_question(struct ask *a)
     reuse_options(&a->args.reuse, &options);
     options.on_token = on_token;
     options.user = a;
-    status = vlqa_ask(a->session, a->args.question, &options, &answer);
+    status = vlqa_ask(a->session, a->args.question, &options, &answer, sizeof answer);
     progress_clear(&a->cli.bar);
     if (status == VLQA_OK) return finish(a, &answer);
     if (a->last && a->last != '\n') write_piece(a, "\n", 1); /* pieces were streamed */

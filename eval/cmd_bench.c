@@ -62,7 +62,7 @@ int bench_add_image(struct bench *b)
     if (!size.width) return CLI_OK;
     status =
         vlqa_add_image_rgb(b->session, b->rgb, size.width, size.height, (size_t)size.width * 3);
-    if (status == VLQA_OK) status = vlqa_last_image(b->session, &b->image);
+    if (status == VLQA_OK) status = vlqa_last_image(b->session, &b->image, sizeof b->image);
     return status == VLQA_OK ? CLI_OK : bench_failed(b, status);
 }
 
@@ -114,7 +114,7 @@ static int run_once(struct bench *b, int run)
     options.max_tokens = b->args.decode;
     options.ignore_eos = 1;
     options.on_token = stop_if_interrupted;
-    status = vlqa_ask(b->session, b->question, &options, &answer);
+    status = vlqa_ask(b->session, b->question, &options, &answer, sizeof answer);
     if (status != VLQA_OK) return bench_failed(b, status);
     if (answer.stop == VLQA_STOP_CALLER) return bench_failed(b, VLQA_ECANCELLED);
     take_sample(b, run, &answer);
@@ -148,7 +148,7 @@ static int open_all(struct bench *b)
     options.no_cache = !b->args.reuse;
     code = cli_open_engine(&b->cli, &options, &b->engine);
     if (code != CLI_OK) return code;
-    status = vlqa_engine_info(b->engine, &b->info);
+    status = vlqa_engine_info(b->engine, &b->info, sizeof b->info);
     if (status != VLQA_OK) return cli_fail(&b->cli, status, vlqa_engine_message(b->engine));
     code = cli_open_session(&b->cli, b->engine, b->args.max_rows, &b->session);
     b->open_ms = env_ms() - start;

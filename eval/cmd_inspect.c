@@ -152,7 +152,7 @@ static int inspect(struct cli *cli, const struct inspect_args *args, struct vlqa
 {
     struct vlqa_model_info info;
     int rows;
-    vlqa_status status = vlqa_engine_info(engine, &info);
+    vlqa_status status = vlqa_engine_info(engine, &info, sizeof info);
     if (status != VLQA_OK) return cli_fail(cli, status, vlqa_engine_message(engine));
     rows = args->max_rows ? args->max_rows : info.session_rows;
     if (rows > info.max_positions) {

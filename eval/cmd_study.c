@@ -131,7 +131,7 @@ static int add_document(struct study *s, const struct question *q)
 static int ask(struct study *s, const struct question *q, const struct vlqa_ask_options *o,
                struct vlqa_answer *answer)
 {
-    vlqa_status status = vlqa_ask(s->session, q->text, o, answer);
+    vlqa_status status = vlqa_ask(s->session, q->text, o, answer, sizeof *answer);
     if (cli_interrupted()) status = VLQA_ECANCELLED;
     return status == VLQA_OK ? CLI_OK : failed(s, status);
 }
@@ -315,7 +315,7 @@ static int open_all(struct study *s)
     vlqa_status status;
     int code = cli_open_engine(&s->cli, &options, &s->engine);
     if (code != CLI_OK) return code;
-    status = vlqa_engine_info(s->engine, &s->info);
+    status = vlqa_engine_info(s->engine, &s->info, sizeof s->info);
     if (status != VLQA_OK) return cli_fail(&s->cli, status, vlqa_engine_message(s->engine));
     code = cli_open_session(&s->cli, s->engine, s->args.max_rows, &s->session);
     if (code != CLI_OK) return code;

@@ -60,7 +60,7 @@ static int warm(struct warm *w)
     vlqa_status status;
     int code;
     reuse_options(&w->args.reuse, &options);
-    status = vlqa_warm(w->session, &options, &answer);
+    status = vlqa_warm(w->session, &options, &answer, sizeof answer);
     progress_clear(&w->cli.bar);
     if (status != VLQA_OK) return cli_fail(&w->cli, status, vlqa_message(w->session));
     code = w->args.common.json ? print_json(w, &answer) : print_text(&answer);

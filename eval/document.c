@@ -165,7 +165,7 @@ int document_pixels(struct document *d, struct vlqa_session *session, int image,
     if (!is_stdin(item->value))
         status = file_read(&d->cli->env, item->value, MAX_IMAGE, &data, &bytes);
     if (status != VLQA_OK) return cli_fail(d->cli, status, d->cli->env.message);
-    status = vlqa_decode_image(session, data, bytes, item->value, out);
+    status = vlqa_decode_image(session, data, bytes, item->value, out, sizeof *out);
     if (!is_stdin(item->value)) heap_free(data);
     return status == VLQA_OK ? CLI_OK : cli_fail(d->cli, status, vlqa_message(session));
 }

@@ -40,16 +40,16 @@ static float level(const struct drawing *d, float score)
 /* ---- where things are ---- */
 
 /* Small images are enlarged by a whole number, large ones shrunk. */
-static void panel_size(const struct vlqa_placed_image *im, int *width, int *height)
+static void panel_size(struct vlqa_placed_image im, int *width, int *height)
 {
-    int longest = im->width > im->height ? im->width : im->height;
+    int longest = im.width > im.height ? im.width : im.height;
     if (longest <= PANEL) {
-        *width = im->width * (PANEL / longest);
-        *height = im->height * (PANEL / longest);
+        *width = im.width * (PANEL / longest);
+        *height = im.height * (PANEL / longest);
         return;
     }
-    *width = (int)((int64_t)im->width * PANEL / longest);
-    *height = (int)((int64_t)im->height * PANEL / longest);
+    *width = (int)((int64_t)im.width * PANEL / longest);
+    *height = (int)((int64_t)im.height * PANEL / longest);
     if (*width < 1) *width = 1;
     if (*height < 1) *height = 1;
 }
@@ -61,7 +61,7 @@ static struct area arrange(struct drawing *d)
     for (int i = 0; i < d->answer->n_images; i++) {
         struct area *p = &d->panel[i];
         *p = (struct area){.x = all.width, .y = MARGIN};
-        panel_size(&d->answer->image[i], &p->width, &p->height);
+        panel_size(vlqa_image_at(d->answer, i), &p->width, &p->height);
         all.width += p->width + MARGIN;
         if (p->height > all.height) all.height = p->height;
     }
@@ -75,11 +75,11 @@ static struct area arrange(struct drawing *d)
 static void draw_rows(struct drawing *d, int image)
 {
     const struct vlqa_answer *a = d->answer;
-    const struct vlqa_placed_image *im = &a->image[image];
-    for (int cell = 0; cell < im->grid_h * im->grid_w; cell++) {
-        int row = im->first_row + cell;
-        struct area unit = {cell % im->grid_w, cell / im->grid_w, 1, 1};
-        struct area at = area_part(d->panel[image], im->grid_w, im->grid_h, unit);
+    const struct vlqa_placed_image im = vlqa_image_at(a, image);
+    for (int cell = 0; cell < im.grid_h * im.grid_w; cell++) {
+        int row = im.first_row + cell;
+        struct area unit = {cell % im.grid_w, cell / im.grid_w, 1, 1};
+        struct area at = area_part(d->panel[image], im.grid_w, im.grid_h, unit);
         float t = a->row_score ? level(d, a->row_score[row]) : 0;
         if (t > 0) canvas_fill(&d->canvas, at, heat(t));
         at = (struct area){at.x + 2, at.y + 2, at.width - 4, at.height - 4};
@@ -90,25 +90,25 @@ static void draw_rows(struct drawing *d, int image)
 static void draw_chunks(struct drawing *d)
 {
     for (int i = 0; i < d->answer->n_chunks; i++) {
-        const struct vlqa_placed_chunk *c = &d->answer->chunk[i];
-        const struct vlqa_placed_image *im;
-        if (c->image < 0) continue;
-        im = &d->answer->image[c->image];
-        canvas_frame(&d->canvas,
-                     area_part(d->panel[c->image], im->grid_w, im->grid_h,
-                               (struct area){c->x, c->y, c->w, c->h}),
-                     1, border);
+        const struct vlqa_placed_chunk c = vlqa_chunk_at(d->answer, i);
+        struct vlqa_placed_image im;
+        if (c.image < 0) continue;
+        im = vlqa_image_at(d->answer, c.image);
+        canvas_frame(
+            &d->canvas,
+            area_part(d->panel[c.image], im.grid_w, im.grid_h, (struct area){c.x, c.y, c.w, c.h}),
+            1, border);
     }
 }
 
 static void draw_evidence(struct drawing *d)
 {
     for (int i = 0; i < d->answer->n_evidence; i++) {
-        const struct vlqa_evidence *e = &d->answer->evidence[i];
-        const struct vlqa_placed_image *im = &d->answer->image[e->image];
+        const struct vlqa_evidence e = vlqa_evidence_at(d->answer, i);
+        const struct vlqa_placed_image im = vlqa_image_at(d->answer, e.image);
         canvas_frame(&d->canvas,
-                     area_part(d->panel[e->image], im->width, im->height,
-                               (struct area){e->x, e->y, e->width, e->height}),
+                     area_part(d->panel[e.image], im.width, im.height,
+                               (struct area){e.x, e.y, e.width, e.height}),
                      3, evidence);
     }
 }
@@ -155,7 +155,7 @@ static void draw_legend(struct drawing *d)
 /* Order and chance are no heat: only scores that gave evidence are. */
 static float highest_score(const struct vlqa_answer *a)
 {
-    return a->n_evidence ? a->evidence[0].score : 0;
+    return a->n_evidence ? vlqa_evidence_at(a, 0).score : 0;
 }
 
 int explain_picture(struct cli *cli, const struct vlqa_answer *answer,

@@ -112,7 +112,7 @@ static vlqa_status read_image(struct env *env, const struct feed *f, int i,
 static size_t image_bytes(const struct vlqa_image *image)
 {
     struct vlqa_image_info info;
-    if (vlqa_image_read_info(image, &info) != VLQA_OK) return 0;
+    if (vlqa_image_read_info(image, &info, sizeof info) != VLQA_OK) return 0;
     return (size_t)info.resized_width * (size_t)info.resized_height * 3;
 }
 

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-static int squares_of(const struct vlqa_placed_image *im, int side)
+static int squares_of(struct vlqa_placed_image im, int side)
 {
-    return repaired_squares(im->grid_h, side) * repaired_squares(im->grid_w, side);
+    return repaired_squares(im.grid_h, side) * repaired_squares(im.grid_w, side);
 }
 
 static int side_for(const struct vlqa_answer *a)
@@ -14,29 +14,29 @@ static int side_for(const struct vlqa_answer *a)
     for (int side = 1;; side *= 2) {
         int squares = 0;
         for (int i = 0; i < a->n_images; i++)
-            squares += squares_of(&a->image[i], side);
+            squares += squares_of(vlqa_image_at(a, i), side);
         if (squares <= REPAIRED_CELLS || squares == a->n_images) return side;
     }
 }
 
-static int is_repaired(const struct vlqa_answer *a, const struct vlqa_placed_image *im, int side,
+static int is_repaired(const struct vlqa_answer *a, struct vlqa_placed_image im, int side,
                        int square)
 {
-    int columns = repaired_squares(im->grid_w, side);
+    int columns = repaired_squares(im.grid_w, side);
     int top = square / columns * side, left = square % columns * side;
-    for (int y = top; y < top + side && y < im->grid_h; y++)
-        for (int x = left; x < left + side && x < im->grid_w; x++)
-            if (a->row_selected[im->first_row + y * im->grid_w + x]) return 1;
+    for (int y = top; y < top + side && y < im.grid_h; y++)
+        for (int x = left; x < left + side && x < im.grid_w; x++)
+            if (a->row_selected[im.first_row + y * im.grid_w + x]) return 1;
     return 0;
 }
 
 static void report_image(struct report *r, const struct vlqa_answer *a, int image, int side)
 {
-    const struct vlqa_placed_image *im = &a->image[image];
+    const struct vlqa_placed_image im = vlqa_image_at(a, image);
     char text[64 + REPAIRED_CELLS / 4];
     int n = squares_of(im, side), used, keep;
-    used = keep = side > 1 ? snprintf(text, 64, "%dx%d/%d:", im->grid_h, im->grid_w, side)
-                           : snprintf(text, 64, "%dx%d:", im->grid_h, im->grid_w);
+    used = keep = side > 1 ? snprintf(text, 64, "%dx%d/%d:", im.grid_h, im.grid_w, side)
+                           : snprintf(text, 64, "%dx%d:", im.grid_h, im.grid_w);
     for (int i = 0; i < n; i += 4) {
         int digit = 0;
         for (int k = 0; k < 4; k++)
@@ -49,9 +49,11 @@ static void report_image(struct report *r, const struct vlqa_answer *a, int imag
 
 static int any_repaired(const struct vlqa_answer *a)
 {
-    for (int i = 0; a->row_selected && i < a->n_images; i++)
-        for (int k = 0; k < squares_of(&a->image[i], 1); k++)
-            if (a->row_selected[a->image[i].first_row + k]) return 1;
+    for (int i = 0; a->row_selected && i < a->n_images; i++) {
+        struct vlqa_placed_image im = vlqa_image_at(a, i);
+        for (int k = 0; k < squares_of(im, 1); k++)
+            if (a->row_selected[im.first_row + k]) return 1;
+    }
     return 0;
 }
 

@@ -151,7 +151,7 @@ static vlqa_status ask(struct runner *r, const struct arm *arm, struct vlqa_answ
         r->run.args->seed + (uint64_t)r->question; /* of --reuse random; the answer is greedy */
     reuse_options(&arm->args, &o);
     o.on_token = on_token;
-    if (status == VLQA_OK) status = vlqa_ask(r->session, r->prompt, &o, answer);
+    if (status == VLQA_OK) status = vlqa_ask(r->session, r->prompt, &o, answer, sizeof *answer);
     if (cli_interrupted()) return VLQA_ECANCELLED;
     if (status == VLQA_OK) return status;
     return env_fail(&r->run.cli->env, status, "%s", vlqa_message(r->session));
@@ -279,7 +279,7 @@ static int open_model(struct runner *r)
     cache_options(&a->cache, path, &options);
     code = cli_open_engine(cli, &options, &r->engine);
     if (code != CLI_OK) return code;
-    status = vlqa_engine_info(r->engine, &r->run.info);
+    status = vlqa_engine_info(r->engine, &r->run.info, sizeof r->run.info);
     if (status != VLQA_OK) return cli_fail(cli, status, vlqa_engine_message(r->engine));
     status = find_layers(r);
     if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);

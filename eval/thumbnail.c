@@ -88,7 +88,7 @@ void thumbnail_make(struct thumbnails *t, const void *data, size_t bytes, const 
     vlqa_status status;
     *out = (struct thumbnail){.missing = "the image cannot be shown"};
     if (!open_decoder(t)) return;
-    status = vlqa_decode_image(t->session, data, bytes, name, &pixels);
+    status = vlqa_decode_image(t->session, data, bytes, name, &pixels, sizeof pixels);
     if (status == VLQA_OK) status = shrink(env, &pixels, &canvas);
     vlqa_free_pixels(&pixels);
     if (status == VLQA_OK && rows) draw_rows(&canvas, rows);

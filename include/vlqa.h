@@ -8,12 +8,21 @@
  *   vlqa_engine_open(&eo, &engine);
  *   vlqa_session_open(engine, NULL, &session);
  *   vlqa_add_image_file(session, "chart.png");
- *   vlqa_ask(session, "Which year was best?", NULL, &answer);
+ *   vlqa_ask(session, "Which year was best?", NULL, &answer, sizeof answer);
  *   puts(answer.text);
  *
  * Threads: an engine may be shared by any number of threads. A session belongs to one thread at a
  * time; two sessions may run on two threads. Callbacks run on the calling thread, between passes,
  * and must not call into the session that called them (VLQA_ESTATE is returned if they do).
+ *
+ * Sizes: structs may grow at their ends, so none is passed without its size. A function that fills
+ * a struct takes the size of the caller's: vlqa_ask(session, question, &options, &answer, sizeof
+ * answer), vlqa_ask_options_init(&options, sizeof options). The library writes no more than that;
+ * fields that a newer header has and the library lacks become 0. Options begin with the size that
+ * their init function was given: fields that an older header lacks have their defaults; fields that
+ * the library lacks must be 0, or VLQA_EUSAGE is returned. 0 and other sizes below those of the
+ * first version are VLQA_EUSAGE, too. Structs handed to callbacks are the library's and begin with
+ * its size: what is behind it is not there.
  *
  * Errors: every function that can fail returns a status; vlqa_message() of the session, or
  * vlqa_engine_message() of the engine, says why in one sentence. Nothing here exits or aborts on
@@ -24,7 +33,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -192,8 +200,10 @@ enum vlqa_score_query {
     VLQA_QUERY_LAST      /* the last row of the prompt */
 };
 
+#define VLQA_OPTIONS_VERSION 1u
+
 struct vlqa_engine_options {
-    uint32_t version;         /* set by vlqa_engine_options_default; checked at open */
+    uint32_t version;         /* set by vlqa_engine_options_init; checked at open */
     uint32_t struct_bytes;    /* likewise */
     const char *model;        /* Hugging Face directory; required unless random_shape is set */
     const char *random_shape; /* "2b", "4b", "8b", "default": random weights, for timing */
@@ -347,12 +357,12 @@ struct vlqa_answer {
     /* [rows_total] the look at which a row was chosen (1; more with adaptive or KVSHARE, 255 at
      * most), or 0; NULL with reuse off */
     const uint8_t *row_selected;
-    const struct vlqa_placed_image *image;
+    const void *image; /* struct vlqa_placed_image of the library: read with vlqa_answer_image */
     int n_images;
-    const struct vlqa_placed_chunk *chunk; /* in the order of the prompt; none with reuse off */
-    int n_chunks;
-    const struct vlqa_evidence *evidence;               /* at most 16, the highest score first */
-    int n_evidence;                                     /* 0: nothing was scored that tells */
+    const void *chunk;    /* likewise, vlqa_answer_chunk; in the order of the prompt */
+    int n_chunks;         /* 0 with reuse off */
+    const void *evidence; /* likewise, vlqa_answer_evidence; the highest score first */
+    int n_evidence;       /* at most 16; 0: nothing was scored that tells */
     double ms_chunks, ms_assemble, ms_score, ms_repair; /* parts of ms_prefill */
     double ms_vision;       /* tower, all images of this prompt, when they were added */
     double ms_decode_image; /* reading and resizing them */
@@ -441,14 +451,21 @@ struct vlqa_image;
 VLQA_API const char *vlqa_version(void);
 VLQA_API const char *vlqa_status_name(vlqa_status status);
 
+/* Set all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the
+ * struct. */
+VLQA_API vlqa_status vlqa_engine_options_init(struct vlqa_engine_options *out, size_t bytes);
+VLQA_API vlqa_status vlqa_session_options_init(struct vlqa_session_options *out, size_t bytes);
+VLQA_API vlqa_status vlqa_ask_options_init(struct vlqa_ask_options *out, size_t bytes);
+VLQA_API vlqa_status vlqa_cache_options_init(struct vlqa_cache_options *out, size_t bytes);
+
 /* On failure *out may still be a handle that holds the message: close it all the same. */
 VLQA_API vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options,
                                       struct vlqa_engine **out);
 /* All sessions of the engine must be closed before. */
 VLQA_API void vlqa_engine_close(struct vlqa_engine *engine);
 VLQA_API const char *vlqa_engine_message(const struct vlqa_engine *engine);
-VLQA_API vlqa_status vlqa_engine_info(const struct vlqa_engine *engine,
-                                      struct vlqa_model_info *out);
+VLQA_API vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model_info *out,
+                                      size_t bytes);
 
 /* options NULL: defaults. */
 VLQA_API vlqa_status vlqa_session_open(struct vlqa_engine *engine,
@@ -473,23 +490,31 @@ VLQA_API vlqa_status vlqa_add_image_rgb(struct vlqa_session *session, const uint
 /* An image made ready by vlqa_image_open, as often as wanted. */
 VLQA_API vlqa_status vlqa_add_image(struct vlqa_session *session, const struct vlqa_image *image);
 VLQA_API vlqa_status vlqa_last_image(const struct vlqa_session *session,
-                                     struct vlqa_image_info *out);
+                                     struct vlqa_image_info *out, size_t bytes);
 
 /* options NULL: defaults. Without options->keep the session is as before afterwards, so a document
  * is added once and asked many times. */
 VLQA_API vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
-                              const struct vlqa_ask_options *options, struct vlqa_answer *answer);
+                              const struct vlqa_ask_options *options, struct vlqa_answer *answer,
+                              size_t bytes);
+/* Copies element index of an answer's array. VLQA_EUSAGE, and *out is zeroed: there is none. */
+VLQA_API vlqa_status vlqa_answer_image(const struct vlqa_answer *answer, int index,
+                                       struct vlqa_placed_image *out, size_t bytes);
+VLQA_API vlqa_status vlqa_answer_chunk(const struct vlqa_answer *answer, int index,
+                                       struct vlqa_placed_chunk *out, size_t bytes);
+VLQA_API vlqa_status vlqa_answer_evidence(const struct vlqa_answer *answer, int index,
+                                          struct vlqa_evidence *out, size_t bytes);
 
 /* Finds or makes all that a question with these options would need of the conversation: the tower's
  * output, kept when an image is added, and, whatever options->reuse is, the chunks. options NULL:
- * defaults. answer may be NULL; its text is empty. */
+ * defaults. answer may be NULL, with any size; its text is empty. */
 VLQA_API vlqa_status vlqa_warm(struct vlqa_session *session, const struct vlqa_ask_options *options,
-                               struct vlqa_answer *answer);
+                               struct vlqa_answer *answer, size_t bytes);
 
 /* An encoded file as the engine's options have it decoded, upright; nothing is added, and the last
  * answer stays valid. Free it with vlqa_free_pixels. */
 VLQA_API vlqa_status vlqa_decode_image(struct vlqa_session *session, const void *data, size_t bytes,
-                                       const char *name, struct vlqa_pixels *out);
+                                       const char *name, struct vlqa_pixels *out, size_t out_bytes);
 VLQA_API void vlqa_free_pixels(struct vlqa_pixels *pixels); /* NULL and zeroed are fine */
 
 /* An encoded file in memory, decoded and resized on the calling thread alone: ahead of the question
@@ -503,11 +528,11 @@ VLQA_API void vlqa_image_close(struct vlqa_image *image);
 VLQA_API const char *vlqa_image_message(const struct vlqa_image *image);
 /* ms_vision is 0. */
 VLQA_API vlqa_status vlqa_image_read_info(const struct vlqa_image *image,
-                                          struct vlqa_image_info *out);
+                                          struct vlqa_image_info *out, size_t bytes);
 
 /* Safe while other threads use the engine. */
 VLQA_API vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine,
-                                           struct vlqa_cache_stats *out);
+                                           struct vlqa_cache_stats *out, size_t bytes);
 /* The records of a directory, least recently used first. Safe while others use it. VLQA_EIO: there
  * is no such directory, or it cannot be read. */
 VLQA_API vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_record_fn fn);
@@ -516,52 +541,56 @@ VLQA_API vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, v
 VLQA_API vlqa_status vlqa_cache_remove(const struct vlqa_cache_options *options, const char *key,
                                        int *removed);
 
-#define VLQA_OPTIONS_VERSION 1u
+/* ---- conveniences for C and C++: the functions above with the sizes of this header ---- */
 
 static inline struct vlqa_engine_options vlqa_engine_options_default(void)
 {
     struct vlqa_engine_options o;
-    memset(&o, 0, sizeof o);
-    o.version = VLQA_OPTIONS_VERSION;
-    o.struct_bytes = (uint32_t)sizeof o;
+    (void)vlqa_engine_options_init(&o, sizeof o);
     return o;
 }
 
 static inline struct vlqa_session_options vlqa_session_options_default(void)
 {
     struct vlqa_session_options o;
-    memset(&o, 0, sizeof o);
-    o.version = VLQA_OPTIONS_VERSION;
-    o.struct_bytes = (uint32_t)sizeof o;
+    (void)vlqa_session_options_init(&o, sizeof o);
     return o;
 }
 
 static inline struct vlqa_ask_options vlqa_ask_options_default(void)
 {
     struct vlqa_ask_options o;
-    memset(&o, 0, sizeof o);
-    o.version = VLQA_OPTIONS_VERSION;
-    o.struct_bytes = (uint32_t)sizeof o;
-    o.max_tokens = 128;
-    o.top_p = 1.0f;
-    o.repetition_penalty = 1.0f;
-    o.recompute_ratio = 0.15f;
-    o.chunk_k = 2;
-    o.chunk_text_rows = 256;
-    o.halo = 4;
-    o.score = VLQA_SCORE_MAX;
-    o.refresh_every = 1;
-    o.refresh_rows = 4;
+    (void)vlqa_ask_options_init(&o, sizeof o);
     return o;
 }
 
 static inline struct vlqa_cache_options vlqa_cache_options_default(void)
 {
     struct vlqa_cache_options o;
-    memset(&o, 0, sizeof o);
-    o.version = VLQA_OPTIONS_VERSION;
-    o.struct_bytes = (uint32_t)sizeof o;
+    (void)vlqa_cache_options_init(&o, sizeof o);
     return o;
+}
+
+/* index from 0 to n - 1. */
+static inline struct vlqa_placed_image vlqa_image_at(const struct vlqa_answer *answer, int index)
+{
+    struct vlqa_placed_image image;
+    (void)vlqa_answer_image(answer, index, &image, sizeof image);
+    return image;
+}
+
+static inline struct vlqa_placed_chunk vlqa_chunk_at(const struct vlqa_answer *answer, int index)
+{
+    struct vlqa_placed_chunk chunk;
+    (void)vlqa_answer_chunk(answer, index, &chunk, sizeof chunk);
+    return chunk;
+}
+
+static inline struct vlqa_evidence vlqa_evidence_at(const struct vlqa_answer *answer, int index)
+{
+    struct vlqa_evidence evidence;
+    (void)vlqa_answer_evidence(answer, index, &evidence, sizeof evidence);
+    return evidence;
 }
 
 #ifdef __cplusplus

@@ -238,7 +238,7 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
     struct env *env = &a->s->env;
     const struct decoder_config *c = &a->s->engine->decoder.config;
     a->o = vlqa_ask_options_default();
-    if (options) TRY(engine_options_copy(env, "ask", options, &a->o, sizeof a->o));
+    if (options) TRY(abi_take(env, "ask", options, &a->o, sizeof a->o));
     TRY(check_options(env, &a->o));
     TRY(check_reuse(env, &a->o, c->layers));
     TRY(check_layout(env, &a->o));
@@ -271,28 +271,38 @@ static vlqa_status warm(struct ask *a, const struct vlqa_ask_options *options)
     return ask_fetch(a);
 }
 
-static vlqa_status finish(struct ask *a, vlqa_status status, struct vlqa_answer *out)
+static vlqa_status finish(struct ask *a, vlqa_status status, struct vlqa_answer *out, size_t bytes)
 {
+    struct vlqa_answer whole;
     chunk_release(a);
-    if (out) fill_answer(a, out);
+    if (out) {
+        fill_answer(a, &whole);
+        abi_give(out, bytes, &whole, sizeof whole);
+    }
     return session_leave(a->s, status);
 }
 
 vlqa_status vlqa_ask(struct vlqa_session *s, const char *question,
-                     const struct vlqa_ask_options *options, struct vlqa_answer *out)
+                     const struct vlqa_ask_options *options, struct vlqa_answer *out, size_t bytes)
 {
     struct ask a = {.s = s, .question = question, .begin = env_ms()};
+    vlqa_status status;
     TRY(session_enter(s));
     if (!question || !out)
         return session_leave(
             s, env_fail(&s->env, VLQA_EUSAGE, "the %s is NULL", question ? "answer" : "question"));
-    return finish(&a, answer(&a, options), out);
+    status = abi_check(&s->env, "answer", bytes, ANSWER_LEAST);
+    if (status != VLQA_OK) return session_leave(s, status);
+    return finish(&a, answer(&a, options), out, bytes);
 }
 
 vlqa_status vlqa_warm(struct vlqa_session *s, const struct vlqa_ask_options *options,
-                      struct vlqa_answer *out)
+                      struct vlqa_answer *out, size_t bytes)
 {
     struct ask a = {.s = s, .question = "", .begin = env_ms()};
+    vlqa_status status;
     TRY(session_enter(s));
-    return finish(&a, warm(&a, options), out);
+    status = out ? abi_check(&s->env, "answer", bytes, ANSWER_LEAST) : VLQA_OK;
+    if (status != VLQA_OK) return session_leave(s, status);
+    return finish(&a, warm(&a, options), out, bytes);
 }

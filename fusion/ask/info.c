@@ -50,18 +50,19 @@ static void fill_vision(const struct vlqa_engine *e, struct vlqa_model_info *out
         (1 + (int64_t)c->n_deep) * c->out_hidden * (int64_t)dtype_size(c->compute);
 }
 
-vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info *out)
+vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info *to, size_t bytes)
 {
-    if (!e || !out || !e->usable) return VLQA_EUSAGE;
+    struct vlqa_model_info all, *out = &all;
+    const char *kv;
+    if (!e || !to || bytes < MODEL_INFO_LEAST || !e->usable) return VLQA_EUSAGE;
     memset(out, 0, sizeof *out);
+    kv = e->decoder.config.kv == DT_BF16 ? "bf16" : "f32";
     snprintf(out->name, sizeof out->name, "%s", e->name);
     key_hex(e->model_key, out->digest);
     snprintf(out->dtype, sizeof out->dtype, "%s",
              e->decoder.config.compute == DT_BF16 ? "bf16" : "f32");
-    snprintf(out->kv_dtype, sizeof out->kv_dtype, "%s",
-             e->decoder.config.kv == DT_BF16 ? "bf16" : "f32");
-    snprintf(out->chunk_dtype, sizeof out->chunk_dtype, "%s",
-             e->chunk == DT_I8 ? "int8" : out->kv_dtype);
+    snprintf(out->kv_dtype, sizeof out->kv_dtype, "%s", kv);
+    snprintf(out->chunk_dtype, sizeof out->chunk_dtype, "%s", e->chunk == DT_I8 ? "int8" : kv);
     snprintf(out->stored, sizeof out->stored, "%s",
              dtype_name(st_find(e->files, "text.embed_tokens.weight")->dtype));
     snprintf(out->cpu, sizeof out->cpu, "%s", backend_name(e->be));
@@ -75,5 +76,6 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info
     fill_vision(e, out);
     out->session_rows = session_default_rows(e);
     out->session_bytes = (int64_t)session_bytes(e, out->session_rows);
+    abi_give(to, bytes, &all, sizeof all);
     return VLQA_OK;
 }

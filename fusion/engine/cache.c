@@ -3,23 +3,26 @@
 
 #include <stdio.h>
 
-vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *e, struct vlqa_cache_stats *out)
+vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *e, struct vlqa_cache_stats *out,
+                                  size_t bytes)
 {
+    struct vlqa_cache_stats all;
     struct store_stats s;
-    if (!e || !out || !e->usable) return VLQA_EUSAGE;
+    if (!e || !out || bytes < CACHE_STATS_LEAST || !e->usable) return VLQA_EUSAGE;
     store_stats(e->store, &s);
-    *out = (struct vlqa_cache_stats){.ram_records = s.ram_records,
-                                     .ram_bytes = s.ram_bytes,
-                                     .disk_records = s.disk_records,
-                                     .disk_bytes = s.disk_bytes,
-                                     .hits_ram = s.hits_ram,
-                                     .hits_disk = s.hits_disk,
-                                     .misses = s.misses,
-                                     .evicted_ram = s.evicted_ram,
-                                     .evicted_disk = s.evicted_disk,
-                                     .rejected = s.rejected,
-                                     .write_failures = s.write_failures};
-    snprintf(out->disk_problem, sizeof out->disk_problem, "%s", store_disk_message(e->store));
+    all = (struct vlqa_cache_stats){.ram_records = s.ram_records,
+                                    .ram_bytes = s.ram_bytes,
+                                    .disk_records = s.disk_records,
+                                    .disk_bytes = s.disk_bytes,
+                                    .hits_ram = s.hits_ram,
+                                    .hits_disk = s.hits_disk,
+                                    .misses = s.misses,
+                                    .evicted_ram = s.evicted_ram,
+                                    .evicted_disk = s.evicted_disk,
+                                    .rejected = s.rejected,
+                                    .write_failures = s.write_failures};
+    snprintf(all.disk_problem, sizeof all.disk_problem, "%s", store_disk_message(e->store));
+    abi_give(out, bytes, &all, sizeof all);
     return VLQA_OK;
 }
 
@@ -29,7 +32,7 @@ static vlqa_status copy_options(struct env *env, const struct vlqa_cache_options
                                 struct vlqa_cache_options *to)
 {
     *to = vlqa_cache_options_default();
-    TRY(engine_options_copy(env, "cache", from, to, sizeof *to));
+    TRY(abi_take(env, "cache", from, to, sizeof *to));
     env->log = to->log;
     env->user = to->user;
     return to->dir ? VLQA_OK : env_fail(env, VLQA_EUSAGE, "cache options: dir is NULL");

@@ -20,23 +20,6 @@ const struct st_rename engine_rename[] = {
 };
 const int engine_n_rename = (int)(sizeof engine_rename / sizeof *engine_rename);
 
-vlqa_status engine_options_copy(struct env *env, const char *name, const void *from, void *to,
-                                size_t to_bytes)
-{
-    uint32_t head[2]; /* version, struct_bytes: the first two fields of every options struct */
-    memcpy(head, from, sizeof head);
-    if (head[0] != VLQA_OPTIONS_VERSION)
-        return env_fail(env, VLQA_EUSAGE,
-                        "%s options: version is %u, expected %u; start from the default function",
-                        name, head[0], VLQA_OPTIONS_VERSION);
-    if (head[1] < sizeof head || head[1] > to_bytes)
-        return env_fail(env, VLQA_EUSAGE,
-                        "%s options: %u bytes, this library knows %zu: header and library differ",
-                        name, head[1], to_bytes);
-    memcpy(to, from, head[1]);
-    return VLQA_OK;
-}
-
 static vlqa_status check_options(struct env *env, const struct vlqa_engine_options *o)
 {
     if (!o->model == !o->random_shape)
@@ -238,7 +221,7 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
     *out = e;
     e->process = getpid();
     e->options = vlqa_engine_options_default();
-    TRY(engine_options_copy(&e->env, "engine", options, &e->options, sizeof e->options));
+    TRY(abi_take(&e->env, "engine", options, &e->options, sizeof e->options));
     e->env.log = e->options.log;
     e->env.progress = e->options.progress;
     e->env.user = e->options.user;

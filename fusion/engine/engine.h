@@ -4,6 +4,7 @@
 
 #include "base/hash.h"
 #include "base/pool.h"
+#include "fusion/engine/abi.h"
 #include "fusion/engine/model.h"
 #include "fusion/store/record.h"
 #include "fusion/store/store.h"
@@ -42,10 +43,5 @@ extern const int engine_n_rename;
 int engine_chunk_cols(const struct vlqa_engine *e);
 /* What every record of this engine depends on; the rest is the caller's to fill. */
 void engine_key_parts(const struct vlqa_engine *e, struct key_parts *out);
-
-/* Checks version and size of an options struct and copies it over the defaults in `to`: fields that
- * an older header lacked keep their default. VLQA_EUSAGE. */
-vlqa_status engine_options_copy(struct env *env, const char *name, const void *from, void *to,
-                                size_t to_bytes);
 
 #endif

@@ -302,15 +302,18 @@ vlqa_status vlqa_add_image_rgb(struct vlqa_session *s, const uint8_t *rgb, int w
 }
 
 vlqa_status vlqa_decode_image(struct vlqa_session *s, const void *data, size_t bytes,
-                              const char *name, struct vlqa_pixels *out)
+                              const char *name, struct vlqa_pixels *out, size_t out_bytes)
 {
     struct image image = {0};
+    struct vlqa_pixels pixels;
     vlqa_status status;
     if (!out) return VLQA_EUSAGE;
-    memset(out, 0, sizeof *out);
     TRY(session_enter(s));
+    status = abi_check(&s->env, "pixels", out_bytes, PIXELS_LEAST);
+    if (status != VLQA_OK) return session_leave(s, status);
     status = decode(&s->env, s->engine, data, bytes, name ? name : "image", &image);
-    *out = (struct vlqa_pixels){image.rgb, image.width, image.height};
+    pixels = (struct vlqa_pixels){.rgb = image.rgb, .width = image.width, .height = image.height};
+    abi_give(out, out_bytes, &pixels, sizeof pixels);
     return session_leave(s, status);
 }
 
@@ -320,14 +323,15 @@ void vlqa_free_pixels(struct vlqa_pixels *pixels)
     if (!pixels) return;
     image = (struct image){pixels->rgb, pixels->width, pixels->height};
     image_free(&image);
-    memset(pixels, 0, sizeof *pixels);
+    pixels->rgb = NULL; /* and nothing that an older header might lack */
+    pixels->width = pixels->height = 0;
 }
 
-vlqa_status vlqa_last_image(const struct vlqa_session *s, struct vlqa_image_info *out)
+vlqa_status vlqa_last_image(const struct vlqa_session *s, struct vlqa_image_info *out, size_t bytes)
 {
-    if (!s || !out) return VLQA_EUSAGE;
+    if (!s || !out || bytes < IMAGE_INFO_LEAST) return VLQA_EUSAGE;
     if (!s->n_images) return VLQA_ESTATE;
-    *out = s->last_image;
+    abi_give(out, bytes, &s->last_image, sizeof s->last_image);
     return VLQA_OK;
 }
 
@@ -381,11 +385,12 @@ const char *vlqa_image_message(const struct vlqa_image *image)
     return image ? image->env.message : "no image";
 }
 
-vlqa_status vlqa_image_read_info(const struct vlqa_image *image, struct vlqa_image_info *out)
+vlqa_status vlqa_image_read_info(const struct vlqa_image *image, struct vlqa_image_info *out,
+                                 size_t bytes)
 {
-    if (!image || !out) return VLQA_EUSAGE;
+    if (!image || !out || bytes < IMAGE_INFO_LEAST) return VLQA_EUSAGE;
     if (!image->ready.rgb) return VLQA_ESTATE;
-    *out = image->ready.info;
+    abi_give(out, bytes, &image->ready.info, sizeof image->ready.info);
     return VLQA_OK;
 }
 

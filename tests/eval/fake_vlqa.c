@@ -23,6 +23,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -193,9 +194,10 @@ const char *vlqa_engine_message(const struct vlqa_engine *engine)
     return engine->message;
 }
 
-vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model_info *out)
+vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model_info *out,
+                             size_t bytes)
 {
-    (void)engine;
+    (void)engine, (void)bytes;
     *out = (struct vlqa_model_info){
         .name = "fake",
         .digest = "00ff",
@@ -327,8 +329,10 @@ const char *vlqa_image_message(const struct vlqa_image *image)
     return image->message;
 }
 
-vlqa_status vlqa_image_read_info(const struct vlqa_image *image, struct vlqa_image_info *out)
+vlqa_status vlqa_image_read_info(const struct vlqa_image *image, struct vlqa_image_info *out,
+                                 size_t bytes)
 {
+    (void)bytes;
     if (!image || image->is_broken) return image ? VLQA_ESTATE : VLQA_EUSAGE;
     *out = (struct vlqa_image_info){.width = 64, .height = 64, .rows = 4, .ms_decode = 1};
     out->resized_width = out->resized_height = 64;
@@ -358,8 +362,10 @@ vlqa_status vlqa_add_image_rgb(struct vlqa_session *session, const uint8_t *rgb,
     return add_image(session, width, height);
 }
 
-vlqa_status vlqa_last_image(const struct vlqa_session *session, struct vlqa_image_info *out)
+vlqa_status vlqa_last_image(const struct vlqa_session *session, struct vlqa_image_info *out,
+                            size_t bytes)
 {
+    (void)bytes;
     *out = session->image;
     return VLQA_OK;
 }
@@ -469,8 +475,9 @@ static void fill_reuse(struct vlqa_answer *a)
 }
 
 vlqa_status vlqa_warm(struct vlqa_session *session, const struct vlqa_ask_options *options,
-                      struct vlqa_answer *answer)
+                      struct vlqa_answer *answer, size_t bytes)
 {
+    (void)bytes;
     note_call("warm");
     note_reuse(options);
     memset(answer, 0, sizeof *answer);
@@ -480,13 +487,15 @@ vlqa_status vlqa_warm(struct vlqa_session *session, const struct vlqa_ask_option
 }
 
 vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
-                     const struct vlqa_ask_options *options, struct vlqa_answer *answer)
+                     const struct vlqa_ask_options *options, struct vlqa_answer *answer,
+                     size_t bytes)
 {
     static const float logits[] = {1.0f, -2.5f, 0.0f, 65504.0f};
     static const float flat[] = {0, 0, 0, 0}, drifted[] = {1, 0, 0, 0};
     struct vlqa_ask_options o = options ? *options : vlqa_ask_options_default();
     vlqa_status status;
     char stop[16];
+    (void)bytes;
     note_call("ask %s max=%d temp=%g k=%d p=%g min=%g rep=%g pres=%g seed=%llu keep=%d ignore=%d",
               question, o.max_tokens, (double)o.temperature, o.top_k, (double)o.top_p,
               (double)o.min_p, (double)o.repetition_penalty, (double)o.presence_penalty,
@@ -522,9 +531,9 @@ vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
 /* ---- cache ---- */
 
 vlqa_status vlqa_decode_image(struct vlqa_session *session, const void *data, size_t bytes,
-                              const char *name, struct vlqa_pixels *out)
+                              const char *name, struct vlqa_pixels *out, size_t out_bytes)
 {
-    (void)session, (void)data;
+    (void)session, (void)data, (void)out_bytes;
     note_call("decode %s %zu", name, bytes);
     *out = (struct vlqa_pixels){calloc(20 * 10, 3), 20, 10};
     return VLQA_OK;
@@ -536,9 +545,10 @@ void vlqa_free_pixels(struct vlqa_pixels *pixels)
     pixels->rgb = NULL;
 }
 
-vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine, struct vlqa_cache_stats *out)
+vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine, struct vlqa_cache_stats *out,
+                                  size_t bytes)
 {
-    (void)engine;
+    (void)engine, (void)bytes;
     memset(out, 0, sizeof *out);
     out->rejected = (uint64_t)script_number("rejected");
     out->write_failures = (uint64_t)script_number("unwritten");

@@ -243,7 +243,7 @@ int run_logits(struct vlqa_session *s, const char *question, float logits[FIXTUR
 {
     struct vlqa_ask_options o = run_ask(1);
     struct vlqa_answer answer;
-    if (vlqa_ask(s, question, &o, &answer) != VLQA_OK) {
+    if (vlqa_ask(s, question, &o, &answer, sizeof answer) != VLQA_OK) {
         fprintf(stderr, "%s\n", vlqa_message(s));
         return 0;
     }

@@ -45,7 +45,7 @@ static inline struct vlqa_answer ask(struct vlqa_session *s, struct vlqa_ask_opt
                                      float *logits)
 {
     struct vlqa_answer answer = {0};
-    if (vlqa_ask(s, QUESTION, &o, &answer) != VLQA_OK)
+    if (vlqa_ask(s, QUESTION, &o, &answer, sizeof answer) != VLQA_OK)
         CHECK_FAIL("ask: %s", vlqa_message(s));
     else
         memcpy(logits, answer.logits, VOCAB * sizeof *logits);

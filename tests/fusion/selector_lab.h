@@ -41,7 +41,7 @@ static inline struct vlqa_ask_options plan(enum vlqa_reuse reuse, float ratio)
 static inline struct vlqa_answer ask(struct vlqa_session *s, const struct vlqa_ask_options *o)
 {
     struct vlqa_answer a = {0};
-    if (vlqa_ask(s, QUESTION, o, &a) != VLQA_OK) CHECK_FAIL("ask: %s", vlqa_message(s));
+    if (vlqa_ask(s, QUESTION, o, &a, sizeof a) != VLQA_OK) CHECK_FAIL("ask: %s", vlqa_message(s));
     return a;
 }
 

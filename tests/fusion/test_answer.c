@@ -24,7 +24,7 @@ TEST(greedy_answers_are_equal_and_seeds_matter)
         struct vlqa_answer answer;
         o.temperature = how[i].temperature;
         o.seed = how[i].seed;
-        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
         REQUIRE(answer.n_tokens == 40);
         memcpy(token[i], answer.token, sizeof token[i]);
     }
@@ -68,7 +68,7 @@ TEST(pieces_are_utf8_and_make_up_the_answer)
         o.seed = seed;
         o.on_token = on_token;
         o.user = &stream;
-        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
         CHECK(!stream.broken);
         CHECK_EQ(stream.bytes, answer.text_bytes);
         CHECK(memcmp(stream.text, answer.text, answer.text_bytes) == 0);
@@ -92,7 +92,7 @@ TEST(on_token_can_end_the_answer)
         stream = (struct stream){.stop_after = n};
         o.on_token = on_token;
         o.user = &stream;
-        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
         CHECK(answer.stop == VLQA_STOP_CALLER);
         CHECK_EQ(stream.calls, n);
         CHECK_EQ(stream.bytes, answer.text_bytes);
@@ -109,7 +109,7 @@ TEST(answer_ends_where_it_must)
     struct vlqa_answer answer;
     int rows;
     REQUIRE(run_open(&r));
-    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
     CHECK(answer.stop == VLQA_STOP_LENGTH);
     CHECK_EQ(answer.n_tokens, 7);
     rows = answer.rows_total;
@@ -117,14 +117,14 @@ TEST(answer_ends_where_it_must)
     for (int room = 0; room < 3; room++) { /* the last token needs no row */
         r.so.max_rows = rows + room;
         REQUIRE(run_open(&r));
-        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
         CHECK(answer.stop == VLQA_STOP_ROWS);
         CHECK_EQ(answer.n_tokens, room + 1);
         run_close(&r);
     }
     r.so.max_rows = rows - 1;
     REQUIRE(run_open(&r));
-    CHECK(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_ELIMIT);
+    CHECK(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_ELIMIT);
     CHECK(answer.logits == NULL);
     run_close(&r);
 }
@@ -137,12 +137,12 @@ TEST(end_token_ends_the_answer)
     struct vlqa_answer answer;
     int at = 0;
     REQUIRE(run_open(&r));
-    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
     r.engine->ids.eos[0] = answer.token[5];
     while (answer.token[at] != r.engine->ids.eos[0])
         at++;
     o.ignore_eos = 0;
-    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
     CHECK(answer.stop == VLQA_STOP_EOS);
     CHECK_EQ(answer.n_tokens, at);
     run_close(&r);
@@ -169,14 +169,14 @@ TEST(kept_turns_are_those_of_the_conversation)
     CHECK(vlqa_set_system(r.session, "Be brief.", 9) == VLQA_OK);
     CHECK(run_text(r.session, "Note. ") == VLQA_OK);
     o.keep = 1;
-    REQUIRE(vlqa_ask(r.session, "First?", &o, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, "First?", &o, &answer, sizeof answer) == VLQA_OK);
     check_rows(&answer);
     run_prompt(&r, &answer, prompt, sizeof prompt);
     CHECK_STR(prompt, TURN_SYSTEM TURN_USER TURN_OPEN);
     REQUIRE(strlen(answer.text) < sizeof reply);
     strcpy(reply, answer.text);
     o.keep = 0;
-    REQUIRE(vlqa_ask(r.session, "Second?", &o, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, "Second?", &o, &answer, sizeof answer) == VLQA_OK);
     check_rows(&answer);
     snprintf(text, sizeof text, "%s%s<|im_end|>\n<|im_start|>user\nSecond?<|im_end|>\n" TURN_OPEN,
              TURN_SYSTEM TURN_USER TURN_OPEN, reply);
@@ -206,13 +206,13 @@ TEST(turns_are_kept_until_the_session_is_cleared)
     CHECK(vlqa_add_image_file(r.session, FIXTURE_PICTURE) == VLQA_OK);
     o.keep = 1;
     for (int i = 0; i < 5; i++) {
-        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+        REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
         check_rows(&answer);
         CHECK(answer.rows_total > rows);
         rows = answer.rows_total;
     }
     CHECK(vlqa_session_clear(r.session) == VLQA_OK);
-    CHECK(vlqa_last_image(r.session, &info) == VLQA_ESTATE);
+    CHECK(vlqa_last_image(r.session, &info, sizeof info) == VLQA_ESTATE);
     CHECK(vlqa_add_image_file(r.session, FIXTURE_PICTURE) == VLQA_OK);
     CHECK(run_is_undisturbed(r.session));
     run_close(&r);
@@ -230,7 +230,7 @@ TEST(turn_that_does_not_fit_is_not_kept)
     for (int i = 2; i < SESSION_MAX_ITEMS; i++)
         REQUIRE(run_text(r.session, "") == VLQA_OK);
     o.keep = 1;
-    CHECK(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_ELIMIT);
+    CHECK(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_ELIMIT);
     CHECK_HAS(vlqa_message(r.session), "items");
     CHECK(run_is_undisturbed(r.session));
     run_close(&r);
@@ -250,7 +250,7 @@ TEST(extreme_but_legal_options_are_taken)
     o.presence_penalty = -100;
     o.seed = UINT64_MAX;
     REQUIRE(run_open(&r));
-    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
     CHECK(answer.stop == VLQA_STOP_ROWS);
     CHECK_EQ(answer.n_tokens, 64 - answer.rows_total + 1);
     run_close(&r);

@@ -32,7 +32,7 @@ static struct vlqa_answer ask(struct run *r, int question, enum vlqa_reuse reuse
     o.max_tokens = 1;
     o.reuse = reuse;
     o.adaptive = adaptive;
-    if (vlqa_ask(r->session, questions[question], &o, &answer) != VLQA_OK)
+    if (vlqa_ask(r->session, questions[question], &o, &answer, sizeof answer) != VLQA_OK)
         CHECK_FAIL("ask: %s", vlqa_message(r->session));
     else
         memcpy(logits, answer.logits, VOCAB * sizeof *logits);

@@ -48,7 +48,7 @@ static struct vlqa_answer ask(struct vlqa_session *s, enum vlqa_reuse reuse, flo
 {
     struct vlqa_ask_options o = options_of(reuse);
     struct vlqa_answer a = {0};
-    if (vlqa_ask(s, QUESTION, &o, &a) != VLQA_OK)
+    if (vlqa_ask(s, QUESTION, &o, &a, sizeof a) != VLQA_OK)
         CHECK_FAIL("ask: %s", vlqa_message(s));
     else
         memcpy(logits, a.logits, VOCAB * sizeof *logits);
@@ -130,9 +130,9 @@ TEST(null_is_refused_everywhere)
     struct listing l = {.n = 0};
     struct run r;
     int removed;
-    CHECK(vlqa_warm(NULL, NULL, NULL) == VLQA_EUSAGE);
-    CHECK(vlqa_decode_image(NULL, "a", 1, "a", &pixels) == VLQA_EUSAGE);
-    CHECK(vlqa_cache_read_stats(NULL, &info) == VLQA_EUSAGE);
+    CHECK(vlqa_warm(NULL, NULL, NULL, 0) == VLQA_EUSAGE);
+    CHECK(vlqa_decode_image(NULL, "a", 1, "a", &pixels, sizeof pixels) == VLQA_EUSAGE);
+    CHECK(vlqa_cache_read_stats(NULL, &info, sizeof info) == VLQA_EUSAGE);
     CHECK(vlqa_cache_scan(NULL, list_record) == VLQA_EUSAGE);
     CHECK(vlqa_cache_scan(&o, NULL) == VLQA_EUSAGE);
     CHECK(vlqa_cache_remove(NULL, NULL, &removed) == VLQA_EUSAGE);
@@ -143,9 +143,9 @@ TEST(null_is_refused_everywhere)
     CHECK(vlqa_cache_scan(&o, list_record) == VLQA_EUSAGE);
     CHECK_HAS(l.message, "dir is NULL");
     REQUIRE(run_open(&r, NULL, 0));
-    CHECK(vlqa_cache_read_stats(r.engine, NULL) == VLQA_EUSAGE);
-    CHECK(vlqa_decode_image(r.session, "a", 1, "a", NULL) == VLQA_EUSAGE);
-    CHECK(vlqa_decode_image(r.session, NULL, 1, "a", &pixels) == VLQA_EUSAGE);
+    CHECK(vlqa_cache_read_stats(r.engine, NULL, 0) == VLQA_EUSAGE);
+    CHECK(vlqa_decode_image(r.session, "a", 1, "a", NULL, 0) == VLQA_EUSAGE);
+    CHECK(vlqa_decode_image(r.session, NULL, 1, "a", &pixels, sizeof pixels) == VLQA_EUSAGE);
     CHECK_HAS(vlqa_message(r.session), "NULL");
     run_close(&r);
 }
@@ -202,12 +202,12 @@ TEST(warming_checks_its_options)
     struct run r;
     REQUIRE(run_open(&r, NULL, 0));
     o.chunk_k = 0;
-    CHECK(vlqa_warm(r.session, &o, &a) == VLQA_EUSAGE);
+    CHECK(vlqa_warm(r.session, &o, &a, sizeof a) == VLQA_EUSAGE);
     CHECK_HAS(vlqa_message(r.session), "chunk_k");
     o = vlqa_ask_options_default();
     o.version = 9;
-    CHECK(vlqa_warm(r.session, &o, &a) == VLQA_EUSAGE);
-    CHECK(vlqa_warm(r.session, NULL, NULL) == VLQA_OK); /* nothing to do */
+    CHECK(vlqa_warm(r.session, &o, &a, sizeof a) == VLQA_EUSAGE);
+    CHECK(vlqa_warm(r.session, NULL, NULL, 0) == VLQA_OK); /* nothing to do */
     run_close(&r);
 }
 
@@ -228,13 +228,13 @@ TEST(a_warm_document_is_asked_without_making_anything)
     run_close(&r);
     REQUIRE(run_open(&r, "warm", 0));
     add_many(r.session);
-    REQUIRE(vlqa_warm(r.session, &o, &a) == VLQA_OK);
+    REQUIRE(vlqa_warm(r.session, &o, &a, sizeof a) == VLQA_OK);
     CHECK_EQ(a.chunks_made, made);
     CHECK_EQ(a.n_chunks, made);
     CHECK_EQ(a.n_images, 2);
     CHECK_EQ(a.text_bytes, 0);
     CHECK(a.rows_context > 100 && !a.logits && !a.row_score);
-    REQUIRE(vlqa_warm(r.session, &o, &a) == VLQA_OK);
+    REQUIRE(vlqa_warm(r.session, &o, &a, sizeof a) == VLQA_OK);
     CHECK_EQ(a.chunks_ram, made);
     ask(r.session, VLQA_REUSE_OFF, after);
     CHECK(memcmp(exact, after, sizeof exact) == 0);
@@ -255,9 +255,9 @@ TEST(warming_makes_no_heap_call_when_warm)
     uint64_t before;
     REQUIRE(run_open(&r, NULL, 0));
     add_many(r.session);
-    CHECK(vlqa_warm(r.session, &o, NULL) == VLQA_OK);
+    CHECK(vlqa_warm(r.session, &o, NULL, 0) == VLQA_OK);
     before = heap_calls();
-    CHECK(vlqa_warm(r.session, &o, NULL) == VLQA_OK);
+    CHECK(vlqa_warm(r.session, &o, NULL, 0) == VLQA_OK);
     CHECK_EQ(heap_calls() - before, 0);
     run_close(&r);
 }
@@ -275,7 +275,7 @@ TEST(chunks_cover_their_images)
     a = ask(r.session, VLQA_REUSE_NONE, logits);
     CHECK_EQ(a.n_chunks, a.chunks_made + a.chunks_ram + a.chunks_disk);
     for (int i = 0; i < a.n_chunks; i++) {
-        const struct vlqa_placed_chunk *c = &a.chunk[i];
+        const struct vlqa_placed_chunk one_c = vlqa_chunk_at(&a, i), *c = &one_c;
         exact += c->rows_exact;
         if (c->image < 0) {
             CHECK_EQ(c->text, 0);
@@ -284,16 +284,17 @@ TEST(chunks_cover_their_images)
         }
         REQUIRE(c->image < a.n_images);
         CHECK_EQ(c->rows, c->h * c->w);
-        CHECK(c->y + c->h <= a.image[c->image].grid_h && c->x + c->w <= a.image[c->image].grid_w);
+        CHECK(c->y + c->h <= vlqa_image_at(&a, c->image).grid_h &&
+              c->x + c->w <= vlqa_image_at(&a, c->image).grid_w);
         rows[c->image] += c->rows;
     }
     for (int i = 0; i < 2; i++)
-        CHECK_EQ(rows[i], a.image[i].grid_h * a.image[i].grid_w);
+        CHECK_EQ(rows[i], vlqa_image_at(&a, i).grid_h * vlqa_image_at(&a, i).grid_w);
     CHECK(text > 8);
     CHECK(exact > 0 && exact < rows[0]); /* the first line of the first cell */
-    CHECK_EQ(a.image[0].first_row, a.rows_prefix);
-    CHECK(a.image[1].first_row > a.image[0].first_row + rows[0] + text);
-    CHECK(a.image[1].first_row + rows[1] < a.rows_prefix + a.rows_context);
+    CHECK_EQ(vlqa_image_at(&a, 0).first_row, a.rows_prefix);
+    CHECK(vlqa_image_at(&a, 1).first_row > vlqa_image_at(&a, 0).first_row + rows[0] + text);
+    CHECK(vlqa_image_at(&a, 1).first_row + rows[1] < a.rows_prefix + a.rows_context);
     a = ask(r.session, VLQA_REUSE_OFF, logits);
     CHECK_EQ(a.n_chunks, 0);
     CHECK_EQ(a.n_evidence, 0);
@@ -314,11 +315,13 @@ TEST(evidence_lies_in_the_images_and_is_sorted)
         struct vlqa_answer a = ask(r.session, tells[t], logits);
         CHECK(a.n_evidence >= 1 && a.n_evidence <= 16);
         for (int i = 0; i < a.n_evidence; i++) {
-            const struct vlqa_evidence *e = &a.evidence[i];
+            const struct vlqa_evidence one_e = vlqa_evidence_at(&a, i), *e = &one_e;
             REQUIRE(e->image >= 0 && e->image < a.n_images);
-            CHECK(e->x >= 0 && e->x + e->width <= a.image[e->image].width && e->width > 0);
-            CHECK(e->y >= 0 && e->y + e->height <= a.image[e->image].height && e->height > 0);
-            CHECK(i == 0 || a.evidence[i - 1].score >= e->score);
+            CHECK(e->x >= 0 && e->x + e->width <= vlqa_image_at(&a, e->image).width &&
+                  e->width > 0);
+            CHECK(e->y >= 0 && e->y + e->height <= vlqa_image_at(&a, e->image).height &&
+                  e->height > 0);
+            CHECK(i == 0 || vlqa_evidence_at(&a, i - 1).score >= e->score);
         }
     }
     for (int t = 0; t < 5; t++)
@@ -342,18 +345,20 @@ TEST(pictures_are_told_and_decoded_upright)
     turned = jpeg_with(&jpeg, 0xe1, app1.data, app1.n);
     REQUIRE(run_open(&r, NULL, 0));
     CHECK(vlqa_add_image_bytes(r.session, turned.data, turned.n, "turned") == VLQA_OK);
-    REQUIRE(vlqa_warm(r.session, NULL, &a) == VLQA_OK);
+    REQUIRE(vlqa_warm(r.session, NULL, &a, sizeof a) == VLQA_OK);
     REQUIRE(a.n_images == 1);
-    CHECK_EQ(a.image[0].width, 48);
-    CHECK_EQ(a.image[0].height, 96);
-    CHECK(a.image[0].grid_h > a.image[0].grid_w);
-    REQUIRE(vlqa_decode_image(r.session, turned.data, turned.n, "turned", &pixels) == VLQA_OK);
+    CHECK_EQ(vlqa_image_at(&a, 0).width, 48);
+    CHECK_EQ(vlqa_image_at(&a, 0).height, 96);
+    CHECK(vlqa_image_at(&a, 0).grid_h > vlqa_image_at(&a, 0).grid_w);
+    REQUIRE(vlqa_decode_image(r.session, turned.data, turned.n, "turned", &pixels, sizeof pixels) ==
+            VLQA_OK);
     CHECK(pixels.width == 48 && pixels.height == 96);
     CHECK(pixels.rgb[3 * (10 * 48 + 24)] < 60 && pixels.rgb[3 * (80 * 48 + 24)] > 200);
-    CHECK_EQ(a.image[0].width, 48); /* still valid */
+    CHECK_EQ(vlqa_image_at(&a, 0).width, 48); /* still valid */
     vlqa_free_pixels(&pixels);
     CHECK(!pixels.rgb);
-    CHECK(vlqa_decode_image(r.session, "GIF89a..", 8, "x.gif", &pixels) == VLQA_EIMAGE);
+    CHECK(vlqa_decode_image(r.session, "GIF89a..", 8, "x.gif", &pixels, sizeof pixels) ==
+          VLQA_EIMAGE);
     CHECK(!pixels.rgb);
     CHECK_HAS(vlqa_message(r.session), "x.gif");
     run_close(&r);
@@ -374,12 +379,12 @@ TEST(a_scan_lists_what_was_written)
     CHECK_EQ(l.n, 0);
     REQUIRE(run_open(&r, NULL, 0));
     add_many(r.session);
-    REQUIRE(vlqa_warm(r.session, &o, &a) == VLQA_OK);
+    REQUIRE(vlqa_warm(r.session, &o, &a, sizeof a) == VLQA_OK);
     CHECK(scan(dir, 1, 0, &l) == VLQA_OK);
     CHECK_EQ(l.of_kind[VLQA_RECORD_VISUAL], 2);
     CHECK_EQ(l.of_kind[VLQA_RECORD_CHUNK], a.n_chunks);
     CHECK_EQ(l.intact, l.n);
-    REQUIRE(vlqa_cache_read_stats(r.engine, &info) == VLQA_OK);
+    REQUIRE(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
     CHECK_EQ(info.disk_records, l.n);
     CHECK_EQ(info.disk_bytes, l.bytes);
     CHECK_EQ(info.ram_records, l.n);
@@ -433,7 +438,7 @@ TEST(a_flipped_byte_is_found_and_made_good)
     a = ask(r.session, VLQA_REUSE_NONE, again);
     CHECK_EQ(a.chunks_made + a.visual_made, 1);
     CHECK(memcmp(cold, again, sizeof cold) == 0);
-    CHECK(vlqa_cache_read_stats(r.engine, &info) == VLQA_OK);
+    CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
     CHECK_EQ(info.rejected, 1);
     run_close(&r);
     CHECK(scan(dir, 1, 0, &l) == VLQA_OK);
@@ -472,7 +477,7 @@ TEST(the_directory_stays_within_its_budget)
     REQUIRE(run_open(&r, NULL, budget));
     add_many(r.session);
     ask(r.session, VLQA_REUSE_NONE, logits);
-    CHECK(vlqa_cache_read_stats(r.engine, &info) == VLQA_OK);
+    CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
     CHECK(info.evicted_disk > 0);
     CHECK(scan(dir, 1, 0, &l) == VLQA_OK);
     CHECK(l.n > 0 && l.bytes <= (uint64_t)budget);
@@ -498,7 +503,7 @@ TEST(a_budget_below_one_record_is_told_and_does_no_harm)
     add_many(r.session);
     a = ask(r.session, VLQA_REUSE_NONE, small);
     CHECK(memcmp(large, small, sizeof large) == 0);
-    CHECK(vlqa_cache_read_stats(r.engine, &info) == VLQA_OK);
+    CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
     CHECK_EQ(info.write_failures, a.chunks_made + a.visual_made);
     CHECK_EQ(info.evicted_disk, 0);
     run_close(&r);
@@ -517,7 +522,7 @@ TEST(an_unusable_directory_is_told_and_does_no_harm)
     REQUIRE(vlqa_engine_open(&eo, &r.engine) == VLQA_OK);
     REQUIRE(vlqa_session_open(r.engine, NULL, &r.session) == VLQA_OK);
     ask(r.session, VLQA_REUSE_NONE, logits);
-    CHECK(vlqa_cache_read_stats(r.engine, &info) == VLQA_OK);
+    CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
     CHECK_HAS(info.disk_problem, "config.json");
     run_close(&r);
 }

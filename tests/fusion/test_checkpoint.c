@@ -34,8 +34,8 @@ static int answer_of(const char *model, enum vlqa_dtype dtype, struct answer_bit
     o.max_tokens = 3;
     if (status == VLQA_OK) status = vlqa_session_open(engine, NULL, &session);
     if (status == VLQA_OK) status = vlqa_add_image_rgb(session, rgb, 64, 40, 192);
-    if (status == VLQA_OK) status = vlqa_ask(session, "What is it?", &o, &answer);
-    if (status == VLQA_OK) status = vlqa_engine_info(engine, &info);
+    if (status == VLQA_OK) status = vlqa_ask(session, "What is it?", &o, &answer, sizeof answer);
+    if (status == VLQA_OK) status = vlqa_engine_info(engine, &info, sizeof info);
     if (status != VLQA_OK) {
         CHECK_FAIL("%s: %s %s", model, vlqa_engine_message(engine), vlqa_message(session));
     } else {
@@ -71,7 +71,7 @@ TEST(every_stored_type_answers_in_every_type)
         CHECK(!same_bits(&plain, &changed));
         CHECK_COSINE(changed.logits, plain.logits, plain.n, 0.99);
         REQUIRE(fixture_engine(model[i], VLQA_DTYPE_AUTO, &engine) == VLQA_OK);
-        REQUIRE(vlqa_engine_info(engine, &info) == VLQA_OK);
+        REQUIRE(vlqa_engine_info(engine, &info, sizeof info) == VLQA_OK);
         CHECK_STR(info.stored, stored[i]);
         CHECK_STR(info.dtype, i ? "f32" : "bf16");
         vlqa_engine_close(engine);
@@ -224,7 +224,7 @@ static int thinks(const char *model)
     o.max_tokens = 1;
     if (fixture_engine(model, VLQA_DTYPE_AUTO, &engine) == VLQA_OK &&
         vlqa_session_open(engine, NULL, &session) == VLQA_OK &&
-        vlqa_ask(session, "Hi", &o, &answer) == VLQA_OK) {
+        vlqa_ask(session, "Hi", &o, &answer, sizeof answer) == VLQA_OK) {
         int32_t think = tokenizer_added(engine->tokenizer, "<think>");
         found = think >= 0 && answer.prompt_token[answer.rows_total - 2] == think;
     }
@@ -281,7 +281,7 @@ TEST(weights_that_are_not_finite_do_no_harm)
     for (int i = 0; i < 2; i++) {
         o.temperature = (float)i;
         o.max_tokens = 4;
-        CHECK(vlqa_ask(session, "Hi", &o, &answer) == VLQA_OK);
+        CHECK(vlqa_ask(session, "Hi", &o, &answer, sizeof answer) == VLQA_OK);
         for (int t = 0; t < answer.n_tokens; t++)
             CHECK(answer.token[t] >= 0 && answer.token[t] < answer.n_logits);
     }

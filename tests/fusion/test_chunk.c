@@ -65,7 +65,8 @@ static struct vlqa_answer ask(struct vlqa_session *s, enum vlqa_chunker chunker,
     o.chunker = chunker;
     o.chunk_k = k;
     o.chunk_text_rows = rows;
-    if (vlqa_ask(s, FIXTURE_QUESTION, &o, &a) != VLQA_OK) CHECK_FAIL("ask: %s", vlqa_message(s));
+    if (vlqa_ask(s, FIXTURE_QUESTION, &o, &a, sizeof a) != VLQA_OK)
+        CHECK_FAIL("ask: %s", vlqa_message(s));
     return a;
 }
 

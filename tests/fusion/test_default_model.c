@@ -45,7 +45,7 @@ static vlqa_status add_document(struct vlqa_session *session, const struct json 
         char path[512];
         snprintf(path, sizeof path, "%s/assets/%s", VLQA_SOURCE_DIR, json_text(name));
         status = vlqa_add_image_file(session, path);
-        if (!status) status = vlqa_last_image(session, &image);
+        if (!status) status = vlqa_last_image(session, &image, sizeof image);
         CHECK_EQ(image.grid_h, json_number(json_next(json_first(grid))));
         CHECK_EQ(image.grid_w, json_number(json_next(json_next(json_first(grid)))));
     }
@@ -60,7 +60,8 @@ static void check_row(struct vlqa_session *session, const struct json *row, int 
     struct vlqa_answer answer;
     o.max_tokens = 64;
     if (add_document(session, row) != VLQA_OK ||
-        vlqa_ask(session, json_text(json_get(row, "question")), &o, &answer) != VLQA_OK) {
+        vlqa_ask(session, json_text(json_get(row, "question")), &o, &answer, sizeof answer) !=
+            VLQA_OK) {
         CHECK_FAIL("line %d: %s", line, vlqa_message(session));
         return;
     }

@@ -337,7 +337,7 @@ static int run_ask(struct run *r, const struct json *row, int steps, struct vlqa
     const char *question = add_turns(r, row);
     o.max_tokens = steps;
     o.ignore_eos = 1;
-    if (vlqa_ask(r->session, question, &o, answer) == VLQA_OK) return 1;
+    if (vlqa_ask(r->session, question, &o, answer, sizeof *answer) == VLQA_OK) return 1;
     CHECK_FAIL("%s: %s", r->name, vlqa_message(r->session));
     return 0;
 }

@@ -68,7 +68,7 @@ static void ask_logits(struct run *r, const char *question, float *logits)
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_answer answer;
     o.max_tokens = 1;
-    if (vlqa_ask(r->session, question, &o, &answer) != VLQA_OK)
+    if (vlqa_ask(r->session, question, &o, &answer, sizeof answer) != VLQA_OK)
         CHECK_FAIL("ask: %s", vlqa_message(r->session));
     else
         memcpy(logits, answer.logits, VOCAB * sizeof *logits);

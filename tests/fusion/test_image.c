@@ -50,8 +50,8 @@ TEST(an_opened_image_gives_the_bits_of_its_file)
             CHECK(run_logits(r.session, FIXTURE_QUESTION, logits));
             CHECK(memcmp(logits, run_undisturbed(), sizeof logits) == 0);
         }
-        CHECK(vlqa_image_read_info(image, &opened) == VLQA_OK);
-        CHECK(vlqa_last_image(r.session, &added) == VLQA_OK);
+        CHECK(vlqa_image_read_info(image, &opened, sizeof opened) == VLQA_OK);
+        CHECK(vlqa_last_image(r.session, &added, sizeof added) == VLQA_OK);
         CHECK(opened.ms_decode > 0 && !(opened.ms_vision > 0));
         added.ms_vision = 0;
         CHECK(memcmp(&opened, &added, sizeof added) == 0);
@@ -68,7 +68,7 @@ TEST(a_broken_image_says_why_and_is_not_added)
     REQUIRE(run_open(&r) && run_open(&other));
     CHECK(vlqa_image_open(r.engine, "GIF89a..", 8, "x.gif", &image) == VLQA_EIMAGE);
     CHECK_HAS(vlqa_image_message(image), "x.gif: this is GIF");
-    CHECK(vlqa_image_read_info(image, &info) == VLQA_ESTATE);
+    CHECK(vlqa_image_read_info(image, &info, sizeof info) == VLQA_ESTATE);
     CHECK(vlqa_add_image(r.session, image) == VLQA_EUSAGE);
     CHECK_HAS(vlqa_message(r.session), "the image was not opened");
     vlqa_image_close(image);
@@ -96,7 +96,7 @@ TEST(handles_that_are_null_are_refused)
     CHECK(vlqa_image_open(r.engine, "a", 1, "a", NULL) == VLQA_EUSAGE);
     CHECK(vlqa_add_image(NULL, NULL) == VLQA_EUSAGE);
     CHECK(vlqa_add_image(r.session, NULL) == VLQA_EUSAGE);
-    CHECK(vlqa_image_read_info(NULL, &info) == VLQA_EUSAGE);
+    CHECK(vlqa_image_read_info(NULL, &info, sizeof info) == VLQA_EUSAGE);
     CHECK_STR(vlqa_image_message(NULL), "no image");
     vlqa_image_close(NULL);
     run_close(&r);

@@ -68,7 +68,7 @@ static vlqa_status add_and_ask(struct vlqa_session *s)
     struct vlqa_answer answer;
     o.keep = 1; /* that a cancelled turn is not kept */
     TRY(vlqa_add_image_file(s, PICTURE));
-    return vlqa_ask(s, QUESTION, &o, &answer);
+    return vlqa_ask(s, QUESTION, &o, &answer, sizeof answer);
 }
 
 TEST(vision_prefill_and_decode_can_be_cancelled_at_every_step)
@@ -91,7 +91,8 @@ TEST(vision_prefill_and_decode_can_be_cancelled_at_every_step)
         CHECK_EQ(s.seen, i + 1);
         CHECK_HAS(vlqa_message(r.session), "cancelled during");
         s.cancel_at = -1;
-        if (vlqa_last_image(r.session, &info) == VLQA_ESTATE) /* cancelled in the tower */
+        if (vlqa_last_image(r.session, &info, sizeof info) ==
+            VLQA_ESTATE) /* cancelled in the tower */
             CHECK(vlqa_add_image_file(r.session, PICTURE) == VLQA_OK);
         CHECK(run_is_undisturbed(r.session));
     }
@@ -121,7 +122,7 @@ static vlqa_status ask_chunked(struct vlqa_session *s, enum vlqa_reuse reuse, fl
 {
     struct vlqa_ask_options o = chunked(reuse);
     struct vlqa_answer answer;
-    TRY(vlqa_ask(s, QUESTION, &o, &answer));
+    TRY(vlqa_ask(s, QUESTION, &o, &answer, sizeof answer));
     memcpy(logits, answer.logits, VOCAB * sizeof *logits);
     return VLQA_OK;
 }
@@ -208,7 +209,7 @@ static int intrude(struct intruder *in)
         vlqa_set_system(s, "a", 1),
         vlqa_add_text(s, "a", 1),
         vlqa_add_image_file(s, PICTURE),
-        vlqa_ask(s, "a", 0, &answer),
+        vlqa_ask(s, "a", 0, &answer, sizeof answer),
         vlqa_add_image_bytes(s, rgb, 3, "a"),
         vlqa_add_image_rgb(s, rgb, 1, 1, 3),
     };
@@ -250,7 +251,7 @@ TEST(callback_cannot_enter_its_session)
     o.on_token = intrude_token;
     o.user = &in;
     CHECK(vlqa_add_image_file(r.session, PICTURE) == VLQA_OK);
-    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
     CHECK_EQ(answer.n_tokens, 10);
     CHECK(memcmp(answer.logits, run_undisturbed(), sizeof(float) * VOCAB) == 0);
     CHECK(in.calls > 10);
@@ -271,7 +272,7 @@ static void *visit_main(void *arg)
 {
     struct visit *v = arg;
     struct vlqa_answer answer;
-    v->status = vlqa_ask(v->session, "a", NULL, &answer);
+    v->status = vlqa_ask(v->session, "a", NULL, &answer, sizeof answer);
     return NULL;
 }
 
@@ -318,7 +319,7 @@ static void *race_main(void *arg)
     struct vlqa_ask_options o = run_ask(3);
     for (int i = 0; i < ROUNDS; i++) {
         struct vlqa_answer answer;
-        vlqa_status status = vlqa_ask(r->session, QUESTION, &o, &answer);
+        vlqa_status status = vlqa_ask(r->session, QUESTION, &o, &answer, sizeof answer);
         r->answered += status == VLQA_OK;
         r->refused += status == VLQA_ESTATE;
         r->other += status != VLQA_OK && status != VLQA_ESTATE;
@@ -355,7 +356,7 @@ static void *session_main(void *arg)
         struct vlqa_answer answer;
         r->other += vlqa_session_clear(r->session) != VLQA_OK;
         r->other += vlqa_add_image_file(r->session, r->picture) != VLQA_OK;
-        r->other += vlqa_ask(r->session, QUESTION, &o, &answer) != VLQA_OK;
+        r->other += vlqa_ask(r->session, QUESTION, &o, &answer, sizeof answer) != VLQA_OK;
         if (i && memcmp(r->logits, answer.logits, sizeof r->logits) != 0) r->other++;
         memcpy(r->logits, answer.logits, sizeof r->logits);
     }
@@ -394,7 +395,7 @@ static int child(struct run *r)
 {
     static const uint8_t rgb[3];
     struct vlqa_answer answer;
-    int wrong = vlqa_ask(r->session, "a", NULL, &answer) != VLQA_ESTATE;
+    int wrong = vlqa_ask(r->session, "a", NULL, &answer, sizeof answer) != VLQA_ESTATE;
     wrong |= (vlqa_add_image_rgb(r->session, rgb, 1, 1, 3) != VLQA_ESTATE) << 1;
     wrong |= (vlqa_add_text(r->session, "a", 1) != VLQA_ESTATE) << 2;
     wrong |= !strstr(vlqa_message(r->session), "fork") << 3;
@@ -439,11 +440,11 @@ TEST(weights_that_change_under_a_session_are_noticed)
         fixture_write(&f, "model.safetensors", data, bytes);
         REQUIRE(fixture_engine(f.dir, VLQA_DTYPE_AUTO, &r.engine) == VLQA_OK);
         REQUIRE(vlqa_session_open(r.engine, NULL, &r.session) == VLQA_OK);
-        CHECK(vlqa_ask(r.session, QUESTION, NULL, &answer) == VLQA_OK);
+        CHECK(vlqa_ask(r.session, QUESTION, NULL, &answer, sizeof answer) == VLQA_OK);
         if (i == 0) CHECK(truncate(fixture_path(&f, "model.safetensors"), 4096) == 0);
         if (i == 1) fixture_write(&f, "model.safetensors", data, bytes); /* another file */
         if (i == 2) fixture_remove(&f, "model.safetensors");
-        CHECK(vlqa_ask(r.session, QUESTION, NULL, &answer) == VLQA_EIO);
+        CHECK(vlqa_ask(r.session, QUESTION, NULL, &answer, sizeof answer) == VLQA_EIO);
         CHECK_HAS(vlqa_message(r.session), "model.safetensors");
         CHECK(vlqa_add_image_rgb(r.session, rgb, 1, 1, 3) == VLQA_EIO);
         CHECK_HAS(vlqa_message(r.session), "model.safetensors");
@@ -471,7 +472,7 @@ static vlqa_status whole_life(enum vlqa_reuse reuse, const char *cache_dir)
     r.so.max_rows = 64;
     if (status == VLQA_OK) status = vlqa_session_open(r.engine, &r.so, &r.session);
     if (status == VLQA_OK) status = vlqa_add_image_file(r.session, PICTURE);
-    if (status == VLQA_OK) status = vlqa_ask(r.session, QUESTION, &o, &answer);
+    if (status == VLQA_OK) status = vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer);
     run_close(&r); /* asserts that no record is pinned */
     return status;
 }

@@ -55,7 +55,7 @@ static void ask(struct vlqa_session *s, enum vlqa_reuse reuse, struct left *out)
     o.max_tokens = 1;
     o.reuse = reuse;
     o.chunker = VLQA_CHUNK_GRID;
-    if (vlqa_ask(s, "What is the value of February?", &o, &a) != VLQA_OK)
+    if (vlqa_ask(s, "What is the value of February?", &o, &a, sizeof a) != VLQA_OK)
         CHECK_FAIL("ask: %s", vlqa_message(s));
     else
         note_left(s, &a, out);
@@ -145,7 +145,7 @@ TEST(eight_bits_are_near_and_what_is_computed_has_all_of_them)
         ask(r.session, VLQA_REUSE_NONE, kept);
         run_close(&r);
         REQUIRE(run_open(&r, dtype, VLQA_DTYPE_INT8, NULL));
-        REQUIRE(vlqa_engine_info(r.engine, &info) == VLQA_OK);
+        REQUIRE(vlqa_engine_info(r.engine, &info, sizeof info) == VLQA_OK);
         CHECK_STR(info.kv_dtype, i ? "bf16" : "f32");
         CHECK_STR(info.chunk_dtype, "int8");
         ask(r.session, VLQA_REUSE_NONE, coded);
@@ -181,7 +181,7 @@ TEST(eight_bits_take_half_of_bf16)
         REQUIRE(mkdtemp(dir));
         REQUIRE(run_open(&r, VLQA_DTYPE_BF16, i ? VLQA_DTYPE_INT8 : VLQA_DTYPE_AUTO, dir));
         ask(r.session, VLQA_REUSE_NONE, left);
-        REQUIRE(vlqa_engine_info(r.engine, &info) == VLQA_OK);
+        REQUIRE(vlqa_engine_info(r.engine, &info, sizeof info) == VLQA_OK);
         run_close(&r);
         per_row[i] = info.chunk_bytes_per_row;
         CHECK_EQ(info.kv_bytes_per_row, 8 * 2 * 2 * 64 * 2); /* layers, K and V, heads, bf16 */

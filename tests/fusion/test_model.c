@@ -521,7 +521,7 @@ TEST(failed_engine_opens_no_session)
         CHECK(fixture_engine(f.dir, VLQA_DTYPE_AUTO, &engine) == VLQA_EMODEL);
         CHECK(vlqa_session_open(engine, NULL, &session) == VLQA_EUSAGE);
         CHECK(session == NULL);
-        CHECK(vlqa_engine_info(engine, &info) == VLQA_EUSAGE);
+        CHECK(vlqa_engine_info(engine, &info, sizeof info) == VLQA_EUSAGE);
         vlqa_engine_close(engine);
         fixture_close(&f);
     }

@@ -48,7 +48,8 @@ static void add_document(struct vlqa_session *s, enum vlqa_parity parity)
 static struct vlqa_answer ask(struct vlqa_session *s, struct vlqa_ask_options o)
 {
     struct vlqa_answer answer = {0};
-    if (vlqa_ask(s, QUESTION, &o, &answer) != VLQA_OK) CHECK_FAIL("ask: %s", vlqa_message(s));
+    if (vlqa_ask(s, QUESTION, &o, &answer, sizeof answer) != VLQA_OK)
+        CHECK_FAIL("ask: %s", vlqa_message(s));
     return answer;
 }
 
@@ -158,9 +159,10 @@ static void rows_by_slot(const struct vlqa_answer *a, int *row)
     for (int i = 0; i < a->rows_total; i++)
         row[i] = i;
     for (int c = 0; c < a->n_chunks; c++) {
-        const struct vlqa_placed_chunk *chunk = &a->chunk[c];
+        const struct vlqa_placed_chunk one_chunk = vlqa_chunk_at(a, c), *chunk = &one_chunk;
         for (int i = 0; chunk->image >= 0 && i < chunk->rows; i++)
-            row[slot++] = chunk->first_row + i / chunk->w * a->image[0].grid_w + i % chunk->w;
+            row[slot++] =
+                chunk->first_row + i / chunk->w * vlqa_image_at(a, 0).grid_w + i % chunk->w;
     }
 }
 
@@ -291,9 +293,9 @@ TEST(all_rows_of_texts_repaired_are_full_prefill_and_the_first_chunk_is_none_of_
     add_document(r.session, o.parity);
     o.recompute_ratio = 1;
     a = ask(r.session, o);
-    CHECK_EQ(a.rows_selected, a.rows_context - a.chunk[0].rows);
-    for (int i = 0; i < a.chunk[0].rows; i++)
-        CHECK_EQ(a.row_selected[a.chunk[0].first_row + i], 0);
+    CHECK_EQ(a.rows_selected, a.rows_context - vlqa_chunk_at(&a, 0).rows);
+    for (int i = 0; i < vlqa_chunk_at(&a, 0).rows; i++)
+        CHECK_EQ(a.row_selected[vlqa_chunk_at(&a, 0).first_row + i], 0);
     memcpy(logits, a.logits, sizeof logits);
     o.parity = VLQA_PARITY_OFF;
     o.reuse = VLQA_REUSE_OFF;
@@ -338,7 +340,7 @@ TEST(options_that_released_code_has_not_are_refused)
         if (i == 4) o.reorder = VLQA_REORDER_DENSITY;
         if (i == 5) o.parity = (enum vlqa_parity)3;
         if (i == 6) o.reuse = VLQA_REUSE_PROPHET;
-        CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a), VLQA_EUSAGE);
+        CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
         CHECK_HAS(vlqa_message(r.session),
                   i == 5 ? "expected 0..2" : "parity is for reuse infoflow");
     }
@@ -393,7 +395,7 @@ static int write_tensors(const char *path)
         kept[which] = watched;
         counts[0] = (float)a.rows_prefix;
         counts[1] = (float)a.rows_context;
-        counts[2] = (float)a.chunk[0].rows;
+        counts[2] = (float)vlqa_chunk_at(&a, 0).rows;
         for (int i = which ? 5 : 6; i <= (which ? 6 : 7); i++) {
             struct part q = {"", watched.q_rows[i], Q_COLS, kept[which].q[i]};
             struct part k = {"", which ? keys + watched.q_rows[i] : a.rows_total + 1, KV_COLS,

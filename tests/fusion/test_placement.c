@@ -65,16 +65,18 @@ TEST(rows_of_an_answer_are_in_the_order_of_the_prompt)
     add_image(r.session, CHART("february"));
     o.order = VLQA_ORDER_CHUNK;
     a = ask(r.session, o, logits);
-    CHECK_EQ(a.chunk[1].first_row, PREFIX + 5);
-    CHECK_EQ(a.chunk[2].first_row, PREFIX + 3 * GRID_W);
-    CHECK_EQ(a.chunk[0].rows_exact, a.chunk[0].rows);
+    CHECK_EQ(vlqa_chunk_at(&a, 1).first_row, PREFIX + 5);
+    CHECK_EQ(vlqa_chunk_at(&a, 2).first_row, PREFIX + 3 * GRID_W);
+    CHECK_EQ(vlqa_chunk_at(&a, 0).rows_exact, vlqa_chunk_at(&a, 0).rows);
     for (int y = 0; y < GRID_H; y++)
         for (int x = 0; x < GRID_W; x++) {
-            int row = a.image[0].first_row + y * GRID_W + x, chunk = (y >= 3) * 2 + (x >= 5);
+            int row = vlqa_image_at(&a, 0).first_row + y * GRID_W + x,
+                chunk = (y >= 3) * 2 + (x >= 5);
             int of_chunk = (y - (y >= 3) * 3) * 5 + x % 5;
             n[chunk] += a.row_selected[row];
             /* the first rows of each chunk have the highest score: one less their share */
-            CHECK(a.row_score[row] == 1.0f - (float)of_chunk / (float)a.chunk[chunk].rows);
+            CHECK(a.row_score[row] ==
+                  1.0f - (float)of_chunk / (float)vlqa_chunk_at(&a, chunk).rows);
         }
     CHECK_EQ(n[0], 0);
     CHECK(n[1] == 3 && n[2] == 4 && n[3] == 4); /* 11 of 55 rows */
@@ -269,7 +271,7 @@ TEST(halos_are_checked)
     for (int i = 0; i < 2; i++) {
         struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0);
         o.halo = halos[i];
-        CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a), VLQA_EUSAGE);
+        CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
         CHECK_HAS(vlqa_message(r.session), "expected 0..4096");
     }
     run_close(&r);
@@ -295,8 +297,8 @@ TEST(passages_are_chunks)
     a = ask(r.session, o, reused);
     CHECK(same(full, reused));
     CHECK_EQ(a.n_chunks, 3);
-    CHECK_EQ(a.chunk[0].rows_exact, a.chunk[0].rows);
-    CHECK_EQ(a.rows_selected, a.chunk[1].rows + a.chunk[2].rows);
+    CHECK_EQ(vlqa_chunk_at(&a, 0).rows_exact, vlqa_chunk_at(&a, 0).rows);
+    CHECK_EQ(a.rows_selected, vlqa_chunk_at(&a, 1).rows + vlqa_chunk_at(&a, 2).rows);
     run_close(&r);
 }
 

@@ -38,8 +38,9 @@ TEST(keys_are_back_in_place_after_scoring)
         a = ask(r.session, o, logits);
         memcpy(score[g], a.row_score, (size_t)a.rows_total * sizeof(float));
         for (int c = 0; c < a.n_chunks; c++) {
-            if (a.chunk[c].image >= 0) continue;
-            for (int i = a.chunk[c].first_row; i < a.chunk[c].first_row + a.chunk[c].rows; i++) {
+            if (vlqa_chunk_at(&a, c).image >= 0) continue;
+            for (int i = vlqa_chunk_at(&a, c).first_row;
+                 i < vlqa_chunk_at(&a, c).first_row + vlqa_chunk_at(&a, c).rows; i++) {
                 size_t bytes = copy_rows(r.session, i, now);
                 compared += !a.row_selected[i];
                 wrong += !a.row_selected[i] && memcmp(now, kept[i], bytes) != 0;
@@ -75,8 +76,9 @@ static int items_of(const struct vlqa_answer *a, const int *asked, int n_asked, 
 {
     int n = 0;
     for (int c = 0; c < a->n_chunks; c++) {
-        int image = a->chunk[c].image, text = a->chunk[c].text;
-        if (c && image == a->chunk[c - 1].image && text == a->chunk[c - 1].text) continue;
+        int image = vlqa_chunk_at(a, c).image, text = vlqa_chunk_at(a, c).text;
+        if (c && image == vlqa_chunk_at(a, c - 1).image && text == vlqa_chunk_at(a, c - 1).text)
+            continue;
         for (int i = 0; i < n_asked; i++)
             if (item_text[asked[i]] ? text-- == 0 : image-- == 0) out[n++] = asked[i];
     }
@@ -129,16 +131,16 @@ static void densities(const struct vlqa_answer *a, int *out)
 {
     int rows[N_ITEMS] = {0}, chosen[N_ITEMS] = {0};
     for (int i = 0; i < a->n_images; i++) {
-        int n = a->image[i].grid_h * a->image[i].grid_w, item = i ? 3 : 1;
+        int n = vlqa_image_at(a, i).grid_h * vlqa_image_at(a, i).grid_w, item = i ? 3 : 1;
         rows[item] = n;
         for (int r = 0; r < n; r++)
-            chosen[item] += a->row_selected[a->image[i].first_row + r];
+            chosen[item] += a->row_selected[vlqa_image_at(a, i).first_row + r];
     }
     for (int c = 0; c < a->n_chunks; c++) {
-        if (a->chunk[c].text != 1) continue;
-        rows[2] += a->chunk[c].rows;
-        for (int r = 0; r < a->chunk[c].rows; r++)
-            chosen[2] += a->row_selected[a->chunk[c].first_row + r];
+        if (vlqa_chunk_at(a, c).text != 1) continue;
+        rows[2] += vlqa_chunk_at(a, c).rows;
+        for (int r = 0; r < vlqa_chunk_at(a, c).rows; r++)
+            chosen[2] += a->row_selected[vlqa_chunk_at(a, c).first_row + r];
     }
     for (int i = 1; i < N_ITEMS; i++)
         out[i] = 10000 * chosen[i] / rows[i];
@@ -193,7 +195,7 @@ TEST(chunks_of_a_reordered_question_are_told_once)
         CHECK_EQ(a.chunks_made, warm ? 0 : a.n_chunks);
         CHECK_EQ(a.chunks_ram, warm ? a.n_chunks : 0);
         for (int i = 0; i < a.n_chunks; i++)
-            CHECK_EQ(a.chunk[i].source, warm ? VLQA_SOURCE_RAM : VLQA_SOURCE_MADE);
+            CHECK_EQ(vlqa_chunk_at(&a, i).source, warm ? VLQA_SOURCE_RAM : VLQA_SOURCE_MADE);
     }
     run_close(&r);
 }
@@ -223,7 +225,7 @@ TEST(geometries_and_reordering_are_checked)
         if (i == 1) o.reorder = (enum vlqa_reorder)2;
         if (i == 2) o.geometry = VLQA_GEOMETRY_HLHP;
         if (i == 2) o.adaptive = 1;
-        CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a), VLQA_EUSAGE);
+        CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
         CHECK_HAS(vlqa_message(r.session), i == 2 ? "adaptive" : "expected 0..3, 0..1");
     }
     run_close(&r);

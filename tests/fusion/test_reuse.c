@@ -53,7 +53,7 @@ static struct vlqa_answer ask_plan(struct vlqa_session *s, struct plan p, float 
     o.chunk_k = p.k;
     o.recompute_ratio = p.ratio;
     o.chunk_text_rows = 8;
-    if (vlqa_ask(s, QUESTION, &o, &answer) != VLQA_OK)
+    if (vlqa_ask(s, QUESTION, &o, &answer, sizeof answer) != VLQA_OK)
         CHECK_FAIL("ask: %s", vlqa_message(s));
     else
         memcpy(logits, answer.logits, VOCAB * sizeof *logits);
@@ -71,7 +71,7 @@ static int rows_in_chunks(const struct vlqa_answer *a)
 {
     int n = 0;
     for (int i = 0; i < a->n_chunks; i++)
-        n += a->chunk[i].rows;
+        n += vlqa_chunk_at(a, i).rows;
     return n;
 }
 
@@ -323,7 +323,7 @@ static double sum_scores(struct vlqa_session *s, int draft)
     o.chunker = VLQA_CHUNK_GRID;
     o.score = VLQA_SCORE_MASS;
     o.score_draft = draft;
-    if (vlqa_ask(s, QUESTION, &o, &a) != VLQA_OK || !a.row_score) {
+    if (vlqa_ask(s, QUESTION, &o, &a, sizeof a) != VLQA_OK || !a.row_score) {
         CHECK_FAIL("ask: %s", vlqa_message(s));
         return 0;
     }
@@ -370,18 +370,18 @@ TEST(adaptive_ends_exact_or_early)
     o.reuse = VLQA_REUSE_INFOFLOW;
     o.chunker = VLQA_CHUNK_GRID;
     o.adaptive = 1e-30f;
-    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a) == VLQA_OK);
     CHECK(memcmp(full, a.logits, sizeof full) == 0);
     CHECK(a.rows_recomputed > a.rows_total);
     CHECK(vlqa_session_clear(r.session) == VLQA_OK);
     add_one(r.session);
     o.adaptive = 100;
-    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a) == VLQA_OK);
     memcpy(adapted, a.logits, sizeof adapted);
     CHECK_EQ(a.rows_selected, (int)(0.15 * candidates));
     CHECK(memcmp(full, adapted, sizeof full) != 0);
     o.reuse = VLQA_REUSE_EPIC;
-    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a) == VLQA_OK);
     CHECK_EQ(a.rows_selected, (int)(0.3 * candidates)); /* 15 %, then 30 % */
     run_close(&r);
 }
@@ -427,7 +427,7 @@ static void check_mass(struct vlqa_session *s, int words, enum vlqa_reuse reuse,
     o.chunker = VLQA_CHUNK_GRID;
     o.score = VLQA_SCORE_MASS;
     o.score_query = query;
-    if (vlqa_ask(s, question, &o, &a) != VLQA_OK) {
+    if (vlqa_ask(s, question, &o, &a, sizeof a) != VLQA_OK) {
         CHECK_FAIL("%d words: %s", words, vlqa_message(s));
         return;
     }

@@ -313,7 +313,8 @@ TEST(gaps_are_closed_in_the_image_not_in_the_slots)
         o.recompute_ratio = 0.3f;
         o.dilate = 1;
         a = ask(r.session, &o);
-        grid = (struct select_grid){a.image[0].first_row, a.image[0].grid_h, a.image[0].grid_w};
+        grid = (struct select_grid){vlqa_image_at(&a, 0).first_row, vlqa_image_at(&a, 0).grid_h,
+                                    vlqa_image_at(&a, 0).grid_w};
         select_closed(a.row_score, candidate, n, a.rows_selected, &grid, 1, 1, list, chosen, work);
         CHECK(memcmp(chosen, a.row_selected, (size_t)n) == 0);
         select_top(a.row_score, candidate, n, a.rows_selected, list, plain);
@@ -328,7 +329,7 @@ static void check_refused(const struct vlqa_ask_options *o, const char *part)
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     add(r.session, 0);
-    CHECK_EQ(vlqa_ask(r.session, QUESTION, o, &a), VLQA_EUSAGE);
+    CHECK_EQ(vlqa_ask(r.session, QUESTION, o, &a, sizeof a), VLQA_EUSAGE);
     CHECK_HAS(vlqa_message(r.session), part);
     run_close(&r);
 }

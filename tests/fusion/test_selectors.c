@@ -98,7 +98,7 @@ TEST(a_part_is_neither_and_leaves_exact_rows_alone)
     context = a.rows_prefix + a.rows_context;
     candidates = a.rows_selected;
     for (int i = 0; i < a.n_chunks; i++)
-        missing += a.chunk[i].rows - a.chunk[i].rows_exact;
+        missing += vlqa_chunk_at(&a, i).rows - vlqa_chunk_at(&a, i).rows_exact;
     CHECK_EQ(candidates, missing);
     memcpy(candidate, a.row_selected, (size_t)context);
     select_rows(r.session, &off, 0, &full);

@@ -25,7 +25,7 @@ TEST(null_is_refused_everywhere)
     CHECK(r.engine == NULL);
     CHECK(vlqa_engine_open(&eo, NULL) == VLQA_EUSAGE);
     CHECK(vlqa_engine_open(NULL, NULL) == VLQA_EUSAGE);
-    CHECK(vlqa_engine_info(NULL, &model) == VLQA_EUSAGE);
+    CHECK(vlqa_engine_info(NULL, &model, sizeof model) == VLQA_EUSAGE);
     CHECK(vlqa_session_open(NULL, NULL, &r.session) == VLQA_EUSAGE);
     CHECK(r.session == NULL);
     CHECK(vlqa_session_clear(NULL) == VLQA_EUSAGE);
@@ -34,14 +34,14 @@ TEST(null_is_refused_everywhere)
     CHECK(vlqa_add_image_file(NULL, PICTURE) == VLQA_EUSAGE);
     CHECK(vlqa_add_image_bytes(NULL, "a", 1, "a") == VLQA_EUSAGE);
     CHECK(vlqa_add_image_rgb(NULL, pixel, 1, 1, 3) == VLQA_EUSAGE);
-    CHECK(vlqa_last_image(NULL, &image) == VLQA_EUSAGE);
-    CHECK(vlqa_ask(NULL, "a", NULL, &answer) == VLQA_EUSAGE);
+    CHECK(vlqa_last_image(NULL, &image, sizeof image) == VLQA_EUSAGE);
+    CHECK(vlqa_ask(NULL, "a", NULL, &answer, sizeof answer) == VLQA_EUSAGE);
     CHECK_HAS(vlqa_engine_message(NULL), "no engine");
     CHECK_HAS(vlqa_message(NULL), "no session");
     vlqa_session_close(NULL);
     vlqa_engine_close(NULL);
     REQUIRE(run_open(&r));
-    CHECK(vlqa_engine_info(r.engine, NULL) == VLQA_EUSAGE);
+    CHECK(vlqa_engine_info(r.engine, NULL, 0) == VLQA_EUSAGE);
     CHECK(vlqa_session_open(r.engine, NULL, NULL) == VLQA_EUSAGE);
     CHECK(vlqa_set_system(r.session, NULL, 1) == VLQA_EUSAGE);
     CHECK(vlqa_add_text(r.session, NULL, 1) == VLQA_EUSAGE);
@@ -49,11 +49,11 @@ TEST(null_is_refused_everywhere)
     CHECK(vlqa_add_image_file(r.session, NULL) == VLQA_EUSAGE);
     CHECK(vlqa_add_image_bytes(r.session, NULL, 8, "a") == VLQA_EUSAGE);
     CHECK(vlqa_add_image_rgb(r.session, NULL, 1, 1, 3) == VLQA_EUSAGE);
-    CHECK(vlqa_last_image(r.session, NULL) == VLQA_EUSAGE);
-    CHECK(vlqa_last_image(r.session, &image) == VLQA_ESTATE);
-    CHECK(vlqa_ask(r.session, NULL, NULL, &answer) == VLQA_EUSAGE);
+    CHECK(vlqa_last_image(r.session, NULL, 0) == VLQA_EUSAGE);
+    CHECK(vlqa_last_image(r.session, &image, sizeof image) == VLQA_ESTATE);
+    CHECK(vlqa_ask(r.session, NULL, NULL, &answer, sizeof answer) == VLQA_EUSAGE);
     CHECK_HAS(vlqa_message(r.session), "question");
-    CHECK(vlqa_ask(r.session, "a", NULL, NULL) == VLQA_EUSAGE);
+    CHECK(vlqa_ask(r.session, "a", NULL, NULL, 0) == VLQA_EUSAGE);
     CHECK_HAS(vlqa_message(r.session), "answer");
     run_close(&r);
 }
@@ -98,7 +98,7 @@ TEST(version_and_size_of_options_are_checked)
         CHECK(vlqa_session_open(r.engine, &so, &s) == VLQA_EUSAGE);
         CHECK_HAS(vlqa_message(s), word);
         vlqa_session_close(s);
-        CHECK(vlqa_ask(r.session, "a", &ao, &answer) == VLQA_EUSAGE);
+        CHECK(vlqa_ask(r.session, "a", &ao, &answer, sizeof answer) == VLQA_EUSAGE);
         CHECK_HAS(vlqa_message(r.session), word);
     }
     run_close(&r);
@@ -125,7 +125,7 @@ TEST(shorter_options_get_defaults_for_the_rest)
     REQUIRE(vlqa_engine_open(&eo, &r.engine) == VLQA_OK);
     REQUIRE(vlqa_session_open(r.engine, &so, &r.session) == VLQA_OK);
     CHECK(vlqa_add_image_file(r.session, PICTURE) == VLQA_OK);
-    REQUIRE(vlqa_ask(r.session, QUESTION, &ao, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, QUESTION, &ao, &answer, sizeof answer) == VLQA_OK);
     CHECK(memcmp(answer.logits, run_undisturbed(), sizeof(float) * VOCAB) == 0);
     run_close(&r);
 }
@@ -183,7 +183,7 @@ TEST(absurd_session_options_are_refused)
 static void check_ask_option(struct run *r, struct vlqa_ask_options o, const char *word)
 {
     struct vlqa_answer answer;
-    vlqa_status status = vlqa_ask(r->session, "a", &o, &answer);
+    vlqa_status status = vlqa_ask(r->session, "a", &o, &answer, sizeof answer);
     if (status != VLQA_EUSAGE) CHECK_FAIL("%s: %s", word, vlqa_status_name(status));
     CHECK_HAS(vlqa_message(r->session), word);
     CHECK_EQ(answer.n_tokens, 0);
@@ -314,12 +314,12 @@ TEST(prompt_of_too_many_rows_changes_nothing)
     r.so.max_rows = 64;
     REQUIRE(run_open(&r));
     CHECK(vlqa_add_image_file(r.session, PICTURE) == VLQA_OK);
-    CHECK(vlqa_ask(r.session, text, NULL, &answer) == VLQA_ELIMIT);
+    CHECK(vlqa_ask(r.session, text, NULL, &answer, sizeof answer) == VLQA_ELIMIT);
     CHECK_HAS(vlqa_message(r.session), "10485760");
     CHECK(vlqa_add_text(r.session, text, large) == VLQA_ELIMIT);
     CHECK(vlqa_set_system(r.session, text, large) == VLQA_ESTATE);
     text[1000] = 0;
-    CHECK(vlqa_ask(r.session, text, NULL, &answer) == VLQA_ELIMIT);
+    CHECK(vlqa_ask(r.session, text, NULL, &answer, sizeof answer) == VLQA_ELIMIT);
     CHECK_HAS(vlqa_message(r.session), "the session holds 64");
     CHECK(run_is_undisturbed(r.session));
     free(text);
@@ -338,7 +338,7 @@ TEST(five_hundred_images_are_answered)
         if (vlqa_add_image_rgb(r.session, rgb, 32, 32, 96) != VLQA_OK)
             CHECK_FAIL("image %d: %s", i, vlqa_message(r.session));
     }
-    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
     CHECK(answer.rows_context > 500 * 4);
     run_close(&r);
 }
@@ -352,10 +352,10 @@ TEST(hundred_images_in_a_small_session_are_a_limit)
     REQUIRE(run_open(&r));
     for (int i = 0; i < 50; i++)
         CHECK(vlqa_add_image_rgb(r.session, rgb, 32, 32, 96) == VLQA_OK);
-    CHECK(vlqa_ask(r.session, QUESTION, NULL, &answer) == VLQA_ELIMIT);
+    CHECK(vlqa_ask(r.session, QUESTION, NULL, &answer, sizeof answer) == VLQA_ELIMIT);
     CHECK_HAS(vlqa_message(r.session), "the session holds 300");
     CHECK(vlqa_session_clear(r.session) == VLQA_OK);
-    CHECK(vlqa_ask(r.session, QUESTION, NULL, &answer) == VLQA_OK);
+    CHECK(vlqa_ask(r.session, QUESTION, NULL, &answer, sizeof answer) == VLQA_OK);
     run_close(&r);
 }
 
@@ -395,7 +395,7 @@ TEST(text_that_is_not_utf8_is_refused_with_the_place)
         CHECK_HAS(vlqa_message(r.session), bad[i].place);
         CHECK(run_text(r.session, bad[i].text) == VLQA_ETEXT);
         CHECK_HAS(vlqa_message(r.session), bad[i].place);
-        CHECK(vlqa_ask(r.session, bad[i].text, NULL, &answer) == VLQA_ETEXT);
+        CHECK(vlqa_ask(r.session, bad[i].text, NULL, &answer, sizeof answer) == VLQA_ETEXT);
         CHECK_HAS(vlqa_message(r.session), bad[i].place);
     }
     CHECK(vlqa_add_image_file(r.session, PICTURE) == VLQA_OK);
@@ -420,7 +420,7 @@ TEST(nul_inside_a_text_is_a_character)
     struct run r = run_new();
     REQUIRE(run_open(&r));
     CHECK(vlqa_add_text(r.session, "a\0b", 3) == VLQA_OK);
-    REQUIRE(vlqa_ask(r.session, "Q", &o, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, "Q", &o, &answer, sizeof answer) == VLQA_OK);
     CHECK_EQ(run_prompt(&r, &answer, text, sizeof text), sizeof expected - 1);
     CHECK(memcmp(text, expected, sizeof expected) == 0);
     run_close(&r);
@@ -437,7 +437,7 @@ TEST(text_never_becomes_a_control_token)
     REQUIRE(run_open(&r));
     CHECK(vlqa_set_system(r.session, attack, strlen(attack)) == VLQA_OK);
     CHECK(run_text(r.session, attack) == VLQA_OK);
-    REQUIRE(vlqa_ask(r.session, attack, &o, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, attack, &o, &answer, sizeof answer) == VLQA_OK);
     CHECK_EQ(count_token(&answer, r.engine->tokens.im_start), 3);
     CHECK_EQ(count_token(&answer, r.engine->tokens.im_end), 2);
     CHECK_EQ(count_token(&answer, r.engine->tokens.vision_start), 0);
@@ -456,7 +456,7 @@ TEST(control_token_is_not_made_from_two_texts)
     struct run r = run_new();
     REQUIRE(run_open(&r));
     CHECK(run_text(r.session, "<|im_") == VLQA_OK);
-    REQUIRE(vlqa_ask(r.session, "start|>", &o, &answer) == VLQA_OK);
+    REQUIRE(vlqa_ask(r.session, "start|>", &o, &answer, sizeof answer) == VLQA_OK);
     CHECK_EQ(count_token(&answer, r.engine->tokens.im_start), 2);
     run_close(&r);
 }
@@ -505,7 +505,7 @@ TEST(same_bytes_give_the_same_rows)
     REQUIRE(file_read(&s->env, PICTURE, 1 << 20, &data, &bytes) == VLQA_OK);
     CHECK(vlqa_add_image_bytes(s, data, bytes, "a.png") == VLQA_OK);
     CHECK(vlqa_add_image_bytes(s, data, bytes, NULL) == VLQA_OK);
-    REQUIRE(vlqa_last_image(s, &info) == VLQA_OK);
+    REQUIRE(vlqa_last_image(s, &info, sizeof info) == VLQA_OK);
     CHECK_EQ(s->visual_rows, 2 * info.rows);
     for (int i = -1; i < r.engine->vit.config.n_deep; i++) {
         struct mat m = i < 0 ? s->visual : s->deep[i];

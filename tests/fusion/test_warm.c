@@ -96,7 +96,7 @@ static struct vlqa_answer ask(struct vlqa_session *s, int question, struct said 
     o.ignore_eos = 1;
     o.reuse = plans[question % N_PLANS];
     o.chunker = VLQA_CHUNK_GRID;
-    if (vlqa_ask(s, questions[question], &o, &a) != VLQA_OK) {
+    if (vlqa_ask(s, questions[question], &o, &a, sizeof a) != VLQA_OK) {
         CHECK_FAIL("%s: %s", questions[question], vlqa_message(s));
         return a;
     }
