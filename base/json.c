@@ -263,6 +263,12 @@ const struct json *json_get(const struct json *object, const char *name)
     return json_of(cJSON_GetObjectItemCaseSensitive(item_of(object), name));
 }
 
+const struct json *json_get_renamed(const struct json *object, const char *name, const char *former)
+{
+    const struct json *value = json_get(object, name);
+    return value ? value : json_get(object, former);
+}
+
 const struct json *json_first(const struct json *array_or_object)
 {
     return array_or_object ? json_of(item_of(array_or_object)->child) : NULL;

@@ -27,6 +27,9 @@ const char *json_kind_name(const struct json *value); /* "object", "missing" for
 
 /* Walking. NULL in, NULL out. */
 const struct json *json_get(const struct json *object, const char *name); /* case-sensitive */
+/* The same for a member that files of the version before call `former`. */
+const struct json *json_get_renamed(const struct json *object, const char *name,
+                                    const char *former);
 const struct json *json_first(const struct json *array_or_object);
 const struct json *json_next(const struct json *value);
 const char *json_name(const struct json *member); /* of a member of an object */

@@ -73,6 +73,21 @@ TEST(values_of_every_kind_are_walked)
     json_free(doc);
 }
 
+TEST(a_renamed_member_is_found_by_either_name)
+{
+    static const char text[] = "{\"tokens\": 1, \"rows\": 2, \"made\": 3, \"null\": null}";
+    struct env env = {.log = NULL};
+    struct json_doc *doc;
+    const struct json *root;
+    REQUIRE(json_parse(&env, "text", text, sizeof text - 1, 1000, &doc) == VLQA_OK);
+    root = json_root(doc);
+    CHECK_EQ((int)json_number(json_get_renamed(root, "tokens", "rows")), 1); /* the new one wins */
+    CHECK_EQ((int)json_number(json_get_renamed(root, "computed", "made")), 3);
+    CHECK_EQ(json_kind(json_get_renamed(root, "null", "made")), JSON_NULL);
+    CHECK(!json_get_renamed(root, "variant", "method"));
+    json_free(doc);
+}
+
 TEST(names_are_case_sensitive_and_nothing_gives_nothing)
 {
     struct env env = {0};
