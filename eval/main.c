@@ -1,6 +1,6 @@
 /* main.c - the program vlqa: picks the verb. */
-#include "eval/cli.h"
-#include "eval/verbs.h"
+#include "eval/cli/cli.h"
+#include "eval/verbs/verbs.h"
 
 #include <string.h>
 

@@ -1,6 +1,6 @@
 /* test_ahead.c - items made on another thread come in order, few at a time, with their errors. */
 #include "base/heap.h"
-#include "eval/ahead.h"
+#include "eval/run/ahead.h"
 #include "tests/check.h"
 
 #include <stdatomic.h>

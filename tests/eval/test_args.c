@@ -1,5 +1,5 @@
 /* test_args.c - tables of options: parsing, ranges, environment, suggestions, help. */
-#include "eval/args.h"
+#include "eval/cli/args.h"
 
 #include "tests/check.h"
 

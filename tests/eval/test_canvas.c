@@ -1,5 +1,5 @@
 /* test_canvas.c - what is drawn, pixel by pixel, and whether the PNG says the same. */
-#include "eval/canvas.h"
+#include "eval/report/canvas.h"
 
 #include "tests/check.h"
 #include "vision/image.h"

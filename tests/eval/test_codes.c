@@ -1,5 +1,5 @@
 /* test_codes.c - what Python's str, float and list literals say, of texts chosen by hand. */
-#include "eval/pylist.h"
+#include "eval/data/pylist.h"
 #include "tests/check.h"
 
 static _Alignas(64) char memory[1 << 16];

@@ -1,13 +1,13 @@
 /* test_dataset.c - rows of every layout with their prompts and images; files that are refused. */
-#include "eval/dataset.h"
+#include "eval/data/dataset.h"
 
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
-#include "eval/base64.h"
-#include "eval/lines.h"
-#include "eval/prompt_form.h"
-#include "eval/pylist.h"
+#include "eval/data/base64.h"
+#include "eval/data/lines.h"
+#include "eval/data/prompt_form.h"
+#include "eval/data/pylist.h"
 #include "tests/check.h"
 
 #include <sodium.h>

@@ -1,5 +1,5 @@
 /* test_eval_report.c - reports of run files: numbers by hand, hostile texts, what is missing. */
-#include "eval/base64.h"
+#include "eval/data/base64.h"
 #include "tests/check.h"
 #include "tests/eval/run_cli.h"
 #include "tests/eval/tags.h"

@@ -1,5 +1,5 @@
 /* test_method.c - methods as they are written. */
-#include "eval/method.h"
+#include "eval/options/method.h"
 
 #include "tests/check.h"
 

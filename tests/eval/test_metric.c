@@ -1,8 +1,8 @@
 /* test_metric.c - scores against those of the references: rows by hand, and those of
  * ../shared/vectors, which the references themselves scored. */
 #include "base/heap.h"
-#include "eval/lines.h"
-#include "eval/tally.h"
+#include "eval/data/lines.h"
+#include "eval/run/tally.h"
 #include "tests/check.h"
 
 #define VECTORS VLQA_SOURCE_DIR "/../shared/vectors/"

@@ -1,6 +1,6 @@
 /* test_origin.c - what tells where a number comes from. */
 #include "base/heap.h"
-#include "eval/origin.h"
+#include "eval/run/origin.h"
 #include "tests/check.h"
 
 #include <stdlib.h>

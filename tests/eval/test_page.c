@@ -1,6 +1,6 @@
 /* test_page.c - texts that want to be markup, tables in both forms, drawings of odd numbers. */
-#include "eval/page.h"
-#include "eval/plot.h"
+#include "eval/report/page.h"
+#include "eval/report/plot.h"
 #include "tests/check.h"
 #include "tests/eval/tags.h"
 

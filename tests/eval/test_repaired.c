@@ -1,5 +1,5 @@
 /* test_repaired.c - repaired rows survive being written, and what is written stays small. */
-#include "eval/repaired.h"
+#include "eval/run/repaired.h"
 
 #include "base/heap.h"
 #include "tests/check.h"

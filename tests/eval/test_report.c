@@ -1,5 +1,5 @@
 /* test_report.c - reports are JSON, whatever they hold. */
-#include "eval/report.h"
+#include "eval/cli/report.h"
 
 #include "base/heap.h"
 #include "base/json.h"

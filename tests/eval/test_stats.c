@@ -1,5 +1,5 @@
 /* test_stats.c - divergences with known values, intervals that cover what they should. */
-#include "eval/stats.h"
+#include "eval/stats/stats.h"
 
 #include "tests/check.h"
 

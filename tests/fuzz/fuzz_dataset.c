@@ -1,8 +1,8 @@
 /* fuzz_dataset.c - any bytes as a data set of each layout that is one file; every row is read and
  * its prompts are made. */
 #include "base/heap.h"
-#include "eval/dataset.h"
-#include "eval/prompt_form.h"
+#include "eval/data/dataset.h"
+#include "eval/data/prompt_form.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 /* fuzz_metric.c - any bytes as texts of every metric, as a cell of answers, and as a row of JSON
  * that is scored and written again. */
 #include "base/heap.h"
-#include "eval/pylist.h"
-#include "eval/row.h"
+#include "eval/data/pylist.h"
+#include "eval/run/row.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 /* fuzz_run.c - any bytes as a run file that is graded again, compared, drawn and exported. */
 #include "base/heap.h"
-#include "eval/compare.h"
-#include "eval/eval_report.h"
-#include "eval/export.h"
-#include "eval/score.h"
-#include "eval/verbs.h"
+#include "eval/report/compare.h"
+#include "eval/report/eval_report.h"
+#include "eval/report/export.h"
+#include "eval/run/score.h"
+#include "eval/verbs/verbs.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -37,7 +37,7 @@ long_files() {
 }
 
 claim includes_follow_the_layers "$(layers)"
-claim only_args_reads_the_environment "$(only 'eval/args\.c' 'getenv|secure_getenv')"
+claim only_args_reads_the_environment "$(only 'eval/cli/args\.c' 'getenv|secure_getenv')"
 claim only_heap_allocates "$(only 'base/heap\.c|tests/.*' \
     'malloc|calloc|realloc|free|aligned_alloc|posix_memalign|strdup|strndup|asprintf|vasprintf')"
 claim nothing_exits_on_input "$(only 'eval/.*|tests/.*' \

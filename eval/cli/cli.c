@@ -1,0 +1,258 @@
+/* cli.c - what the verbs share. */
+#include "eval/cli/cli.h"
+
+#include "base/heap.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+const char *const cli_dtypes[] = {"auto", "bf16", "f32", NULL};
+const char *const cli_kv_dtypes[] = {"auto", "bf16", "f32", "int8", NULL};
+_Static_assert(VLQA_DTYPE_AUTO == 0 && VLQA_DTYPE_BF16 == 1 && VLQA_DTYPE_F32 == 2 &&
+                   VLQA_DTYPE_INT8 == 3,
+               "cli_dtypes");
+const char *const cli_cpus[] = {"auto", "plain", "avx2", "avx512", "amx", NULL};
+_Static_assert(VLQA_CPU_AUTO == 0 && VLQA_CPU_PLAIN == 1 && VLQA_CPU_AVX2 == 2 &&
+                   VLQA_CPU_AVX512 == 3 && VLQA_CPU_AMX == 4,
+               "cli_cpus");
+
+/* ---- messages ---- */
+
+void cli_note(struct cli *cli, const char *format, ...)
+{
+    va_list args;
+    progress_clear(&cli->bar);
+    va_start(args, format);
+    fputs("vlqa: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+}
+
+int cli_exit_code(vlqa_status status)
+{
+    switch (status) {
+    case VLQA_OK:
+        return CLI_OK;
+    case VLQA_EUSAGE:
+    case VLQA_ETEXT:
+        return CLI_USAGE;
+    case VLQA_EIMAGE:
+        return CLI_IMAGE;
+    case VLQA_EMODEL:
+        return CLI_MODEL;
+    case VLQA_ELIMIT:
+    case VLQA_EMEMORY:
+        return CLI_LIMIT;
+    case VLQA_ECANCELLED:
+        return CLI_INTERRUPTED;
+    case VLQA_ESTATE:
+    case VLQA_EIO:
+    case VLQA_EDEVICE:
+        break;
+    }
+    return CLI_FAILED;
+}
+
+int cli_fail(struct cli *cli, vlqa_status status, const char *message)
+{
+    cli_note(cli, "%s", status == VLQA_ECANCELLED ? "interrupted" : message);
+    if (status == VLQA_EUSAGE) fprintf(stderr, "Try 'vlqa %s --help'.\n", cli->verb->name);
+    return cli_exit_code(status);
+}
+
+int cli_begin(struct cli *cli, const struct verb *verb, int argc, char **argv,
+              struct cli_args *args)
+{
+    vlqa_status status;
+    *cli =
+        (struct cli){.verb = verb, .args = args, .argc = argc, .argv = argv, .start_ms = env_ms()};
+    cli->env.log = cli_log; /* for the note about options that were renamed */
+    cli->env.user = cli;
+    status = args_parse(&cli->env, verb, argc, argv, args);
+    cli->env.log = NULL;
+    if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);
+    if (args->help) {
+        args_help(stdout, verb);
+        return cli_flush();
+    }
+    if (args->quiet && args->verbose)
+        return cli_fail(cli, VLQA_EUSAGE, "--quiet and --verbose exclude each other");
+    cli->bar = progress_begin(!args->quiet);
+    return CLI_GO_ON;
+}
+
+/* ---- standard output ---- */
+
+void cli_guard_streams(void)
+{
+    /* A file opened later must not become standard output: take the number with something that
+     * refuses the use. */
+    for (int fd = 0; fd <= 2; fd++)
+        if (fcntl(fd, F_GETFD) == -1 && errno == EBADF)
+            (void)!open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);
+}
+
+int cli_flush(void)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout)) return CLI_OK;
+    if (errno == EPIPE || errno == EBADF)
+        fputs("vlqa: standard output was closed\n", stderr);
+    else
+        fprintf(stderr, "vlqa: standard output: %s\n", strerror(errno));
+    return CLI_FAILED;
+}
+
+int cli_write(const char *data, size_t bytes)
+{
+    fwrite(data, 1, bytes, stdout);
+    return cli_flush();
+}
+
+int cli_write_report(struct cli *cli, struct report *report)
+{
+    char *line = report_end(report);
+    if (!line) return cli_fail(cli, VLQA_EMEMORY, "out of memory: the report");
+    puts(line);
+    heap_free(line);
+    return cli_flush();
+}
+
+int cli_close_output(int code)
+{
+    int told = ferror(stdout);
+    if (fclose(stdout) == 0 || told) return code;
+    fprintf(stderr, "vlqa: standard output: %s\n", strerror(errno));
+    return CLI_FAILED;
+}
+
+/* ---- interruption ---- */
+
+/* The one variable of the project that a function cannot be handed: a signal has no argument. */
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int signal_number)
+{
+    (void)signal_number;
+    interrupted = 1;
+}
+
+void cli_catch_interrupt(void)
+{
+    struct sigaction old, ours = {.sa_handler = on_interrupt};
+    ours.sa_flags = (int)(SA_RESETHAND | SA_RESTART);
+    sigemptyset(&ours.sa_mask);
+    /* A shell starts background jobs with SIGINT ignored; that stays. */
+    if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+        sigaction(SIGINT, &ours, NULL);
+}
+
+int cli_interrupted(void)
+{
+    return interrupted;
+}
+
+void cli_log(void *user, enum vlqa_log_level level, const char *line)
+{
+    struct cli *cli = user;
+    enum vlqa_log_level least = cli->args->verbose ? VLQA_LOG_INFO
+                                : cli->args->quiet ? VLQA_LOG_ERROR
+                                                   : VLQA_LOG_WARN;
+    if (level <= least) cli_note(cli, "%s", line);
+}
+
+int cli_progress(void *user, const char *phase, int64_t done, int64_t total)
+{
+    struct cli *cli = user;
+    /* The answer shows how far decoding is. It is ended by vlqa_token_fn, which loses nothing of
+     * it, while cancelling here would. */
+    if (strcmp(phase, "decode") == 0) return 0;
+    progress_update(&cli->bar, phase, done, total);
+    return interrupted;
+}
+
+/* ---- engine and session ---- */
+
+/* The directory of this program, ending with '/', or "". */
+static void program_directory(char *path, size_t cap)
+{
+    ssize_t bytes = readlink("/proc/self/exe", path, cap - 1);
+    char *slash;
+    path[bytes > 0 ? bytes : 0] = 0;
+    slash = strrchr(path, '/');
+    if (slash) slash[1] = 0;
+}
+
+static int find_default_model(struct cli *cli, char *path, size_t cap)
+{
+    /* a build folder in a checkout; an installation, also one that was moved; this one */
+    static const char *const places[] = {"../assets/default-model", "../share/vlqa/default-model",
+                                         VLQA_INSTALLED_MODEL};
+    char program[4096];
+    program_directory(program, sizeof program);
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        const char *before = places[i][0] == '/' ? "" : program;
+        if (places[i][0] != '/' && !program[0]) continue;
+        if (snprintf(path, cap, "%s%s", before, places[i]) < (int)cap && access(path, F_OK) == 0)
+            return CLI_OK;
+    }
+    return cli_fail(cli, VLQA_EMODEL,
+                    "no model: give -m DIR; no default model lies in ../assets or ../share/vlqa "
+                    "beside this program or at " VLQA_INSTALLED_MODEL);
+}
+
+int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct vlqa_engine **out)
+{
+    char found[4200];
+    vlqa_status status;
+    int code = CLI_OK;
+    *out = NULL;
+    options->model = cli->args->model;
+    if (!options->model && !options->random_shape) {
+        code = find_default_model(cli, found, sizeof found);
+        if (code != CLI_OK) return code;
+        options->model = found;
+    }
+    options->threads = cli->args->threads;
+    options->dtype = (enum vlqa_dtype)cli->args->dtype;
+    options->kv_dtype = (enum vlqa_dtype)cli->args->kv_dtype;
+    options->cpu = (enum vlqa_cpu)cli->args->cpu;
+    options->log = cli_log;
+    options->progress = cli_progress;
+    options->user = cli;
+    status = vlqa_engine_open(options, out);
+    progress_clear(&cli->bar);
+    if (status == VLQA_OK) return CLI_OK;
+    if (status == VLQA_EIO) status = VLQA_EMODEL; /* a model that is not there is a wrong model */
+    code = cli_fail(cli, status, *out ? vlqa_engine_message(*out) : vlqa_status_name(status));
+    vlqa_engine_close(*out);
+    *out = NULL;
+    return code;
+}
+
+int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_rows,
+                     struct vlqa_session **out)
+{
+    struct vlqa_session_options options = vlqa_session_options_default();
+    vlqa_status status;
+    int code;
+    *out = NULL;
+    options.max_rows = max_rows;
+    options.log = cli_log;
+    options.progress = cli_progress;
+    options.user = cli;
+    status = vlqa_session_open(engine, &options, out);
+    if (status == VLQA_OK) return CLI_OK;
+    code = cli_fail(cli, status, *out ? vlqa_message(*out) : vlqa_engine_message(engine));
+    vlqa_session_close(*out);
+    *out = NULL;
+    return code;
+}

@@ -1,0 +1,108 @@
+/* cli.h - what the verbs share: exit codes, messages, output, interruption, opening the engine. */
+#ifndef EVAL_CLI_H
+#define EVAL_CLI_H
+
+#include "eval/cli/args.h"
+#include "eval/cli/progress.h"
+#include "eval/cli/report.h"
+
+enum {
+    CLI_OK = 0,
+    CLI_FAILED = 1,
+    CLI_USAGE = 2,
+    CLI_IMAGE = 3,
+    CLI_MODEL = 4,
+    CLI_LIMIT = 5,
+    CLI_CACHE = 6,
+    CLI_INTERRUPTED = 130,
+    CLI_GO_ON = -1 /* of cli_begin only */
+};
+
+/* Options of every verb: the first member of each verb's own struct. */
+struct cli_args {
+    const char *model;
+    int threads, dtype, kv_dtype, cpu;
+    int json, quiet, verbose, help;
+};
+
+extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[];
+
+#define CLI_FIELD(member) .offset = offsetof(struct cli_args, member)
+
+#define CLI_COMPUTE_ARGS                                                                     \
+    {ARG_HEADING, .name = "Computation"},                                                    \
+        {ARG_INT,                                                                            \
+         .name = "threads",                                                                  \
+         .letter = 't',                                                                      \
+         .value = "N",                                                                       \
+         .min = 1,                                                                           \
+         .max = 1024,                                                                        \
+         .help = "threads [one per core]",                                                   \
+         CLI_FIELD(threads)},                                                                \
+        {ARG_CHOICE,           .name = "dtype",         .value = "TYPE", .fallback = "auto", \
+         .choice = cli_dtypes, .help = "number format", CLI_FIELD(dtype)},                   \
+        {ARG_CHOICE,                                                                         \
+         .name = "kv-dtype",                                                                 \
+         .value = "TYPE",                                                                    \
+         .fallback = "auto",                                                                 \
+         .choice = cli_kv_dtypes,                                                            \
+         .help = "of keys and values; auto is as --dtype, int8 for kept chunks",             \
+         CLI_FIELD(kv_dtype)},                                                               \
+    {                                                                                        \
+        ARG_CHOICE, .name = "cpu", .value = "SET", .fallback = "auto", .choice = cli_cpus,   \
+                    .help = "highest instruction set to use", CLI_FIELD(cpu)                 \
+    }
+
+#define CLI_OUTPUT_ARGS                                                                       \
+    {ARG_FLAG, .name = "json", .help = "print one JSON object", CLI_FIELD(json)},             \
+        {ARG_FLAG, .name = "quiet", .letter = 'q', .help = "only results and errors",         \
+         CLI_FIELD(quiet)},                                                                   \
+        {ARG_FLAG, .name = "verbose", .letter = 'v', .help = "log lines of the runtime, too", \
+         CLI_FIELD(verbose)},                                                                 \
+    {                                                                                         \
+        ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)         \
+    }
+
+struct cli {
+    const struct verb *verb;
+    const struct cli_args *args;
+    int argc; /* behind the verb */
+    char **argv;
+    struct env env; /* for messages of our own */
+    struct progress bar;
+    double start_ms;
+};
+
+/* Before anything is opened: standard streams exist, SIGPIPE and SIGXFSZ are errors of write. */
+void cli_guard_streams(void);
+/* Parses into args, which begins a zeroed struct. CLI_GO_ON, or an exit code when all is said. */
+int cli_begin(struct cli *cli, const struct verb *verb, int argc, char **argv,
+              struct cli_args *args);
+
+/* "vlqa: ..." on standard error, below any progress line. */
+void cli_note(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* The message, how to get help after a usage error; returns the exit code of the status. */
+int cli_fail(struct cli *cli, vlqa_status status, const char *message);
+int cli_exit_code(vlqa_status status);
+
+/* Standard output. CLI_OK, or CLI_FAILED after a message when it cannot be written. */
+int cli_flush(void);
+int cli_write(const char *data, size_t bytes);                /* and flushed at once */
+int cli_write_report(struct cli *cli, struct report *report); /* ends it, too */
+/* At the very end: code, or CLI_FAILED after a message when the last of it got lost. */
+int cli_close_output(int code);
+
+/* From now on the first SIGINT is noted, the second one kills. */
+void cli_catch_interrupt(void);
+int cli_interrupted(void);
+/* vlqa_log_fn and vlqa_progress_fn; user is a struct cli. */
+void cli_log(void *user, enum vlqa_log_level level, const char *line);
+int cli_progress(void *user, const char *phase, int64_t done, int64_t total);
+
+/* Completes the options from the common arguments, finds the default model where neither a model
+ * nor a random shape is named, and opens. An exit code; *out is NULL unless that is CLI_OK. */
+int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct vlqa_engine **out);
+int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_rows,
+                     struct vlqa_session **out);
+
+#endif

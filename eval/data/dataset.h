@@ -1,0 +1,81 @@
+/* dataset.h - data sets of questions, read row by row in the layouts in which they come:
+ *
+ *   chartqa    a folder "ChartQA Dataset" (or what holds it), of which one split is read:
+ *              SPLIT/SPLIT_human.json, then SPLIT/SPLIT_augmented.json, and SPLIT/png
+ *   vqa        InfographicVQA's and DocVQA's official JSON beside a folder of images
+ *   tsv        VLMEvalKit's: pandas quoting, images in base64, as the index of another row, or as
+ *              a Python list of base64; columns by name
+ *   jsonl      one object a line: question, image (path or list), texts (list), answers (text or
+ *              list) or answer, options, metric, id, hint, category, split, cycle_category, dataset
+ *   longbench  one object a line: input, context, answers, dataset, _id
+ *
+ * JSON lines are read one at a time; a TSV is mapped and only its rows' places are kept. */
+#ifndef EVAL_DATASET_H
+#define EVAL_DATASET_H
+
+#include "eval/grade/metric.h"
+
+#define DATASET_IMAGES 64
+
+enum dataset_kind { /* whose prompts and metric a row takes */
+                    DATASET_CHARTQA,
+                    DATASET_INFOVQA,
+                    DATASET_DOCVQA,
+                    DATASET_OCRBENCH,
+                    DATASET_REALWORLDQA,
+                    DATASET_HRBENCH,
+                    DATASET_CHOICE, /* other rows with options */
+                    DATASET_LONGBENCH,
+                    DATASET_OTHER
+};
+
+struct dataset_image {
+    const char *path;    /* of a file; NULL: it is here: */
+    const uint8_t *data; /* a whole encoded image */
+    size_t bytes;
+};
+
+/* Texts end with NUL. All is valid until the next row is read. */
+struct dataset_item {
+    enum dataset_kind kind;
+    enum metric metric;
+    const char *id; /* as text; where the row has none its number, of ChartQA "human-7" */
+    const char *question;
+    const char *hint, *category, *split, *cycle, *dataset; /* or NULL */
+    struct dataset_image image[DATASET_IMAGES];
+    int n_images;
+    const char *text[DATASET_IMAGES]; /* documents that are read before the question */
+    int n_texts;
+    const struct text *answer; /* any is right; none in a split without answers */
+    int n_answers;
+    struct metric_option option[26];
+    int n_options;
+    char letter;      /* the option that is right, or 0 */
+    const char *file; /* where it is, for messages */
+    int line;         /* there, from 1; of a JSON array: the row */
+};
+
+struct dataset;
+
+struct dataset_options {
+    const char *format; /* a name from above; NULL: by what is there */
+    const char *split;  /* chartqa: train, val or test; NULL: test */
+    const char *images; /* vqa: the folder of images; NULL: the usual names beside the file */
+};
+
+extern const char *const dataset_formats[]; /* ends with NULL */
+
+/* VLQA_EUSAGE with file, line and reason for what is no such file. path and options are borrowed.
+ */
+vlqa_status dataset_open(struct env *env, const char *path, const struct dataset_options *options,
+                         struct dataset **out);
+/* The next row, NULL behind the last. */
+vlqa_status dataset_next(struct env *env, struct dataset *d, const struct dataset_item **out);
+int dataset_rows(const struct dataset *d); /* -1: not known before all are read */
+void dataset_close(struct dataset *d);     /* NULL is fine */
+/* A copy that stays when the next row is read, in a block for heap_free; without the bytes of
+ * images. */
+vlqa_status dataset_item_copy(struct env *env, const struct dataset_item *item,
+                              struct dataset_item *out, void **block);
+
+#endif

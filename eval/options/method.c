@@ -1,0 +1,104 @@
+/* method.c - names to selectors and their settings. */
+#include "eval/options/method.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* The index of a word, or -1. */
+static int find(const char *const *names, const char *word)
+{
+    for (int i = 0; names[i]; i++)
+        if (strcmp(names[i], word) == 0) return i;
+    return -1;
+}
+
+/* "taper:0.5" and the like: of every method that chooses, of those that measure, of KVShare. */
+static int parse_named(const char *word, struct method *out)
+{
+    int kvshare = out->reuse == VLQA_REUSE_KVSHARE;
+    const char *rest;
+    char *end;
+    if (strncmp(word, "dilate:", 7) == 0)
+        return args_number(word + 7, 0, 8, &rest, &out->args.dilate) && !*rest;
+    if ((kvshare || out->reuse == VLQA_REUSE_CACHEBLEND) && strncmp(word, "check:", 6) == 0)
+        return reuse_read_list(word + 6, &out->args.check);
+    if (kvshare && strncmp(word, "refresh:", 8) == 0)
+        return reuse_read_refresh(word + 8, &out->args.refresh);
+    if (strncmp(word, "taper:", 6) != 0) return 0;
+    out->args.taper = strtod(word + 6, &end);
+    return end > word + 6 && !*end && out->args.taper >= 0 && out->args.taper <= 1;
+}
+
+static vlqa_status parse_setting(struct env *env, const char *option, const char *word,
+                                 struct method *out)
+{
+    int score = find(reuse_scores, word);
+    const char *end;
+    if (strncmp(word, "halo:", 5) == 0 && !out->args.parity &&
+        args_number(word + 5, 0, 4096, &end, &out->args.halo) && !*end)
+        return VLQA_OK;
+    if (method_has_ratio(out) && !out->args.parity && parse_named(word, out)) return VLQA_OK;
+    if (!method_has_layers(out) || (score >= 0 && out->reuse != VLQA_REUSE_INFOFLOW))
+        return env_fail(env, VLQA_EUSAGE, "%s: %s: %s does not take %s", option, out->name,
+                        reuse_strategy(&out->args), word);
+    if (score >= 0)
+        out->args.score = score;
+    else if (reuse_read_query(word, &out->args.query))
+        return VLQA_OK;
+    else if (!reuse_read_layers(word, &out->args.layers))
+        return env_fail(env, VLQA_EUSAGE,
+                        "%s: %s: %s is none of suffix, question, last, draft:N; norm, mass, max, "
+                        "entropy, vatp, combined, eq7; layers as all, 5, 4-6, 3+5-7 or calibrated",
+                        option, out->name, word);
+    return VLQA_OK;
+}
+
+vlqa_status method_parse(struct env *env, const char *option, const char *text, struct method *out)
+{
+    const struct reuse_args defaults = {.score = find(reuse_scores, "max"), .refresh = {1, 4}};
+    return method_parse_over(env, option, text, &defaults, out);
+}
+
+vlqa_status method_parse_over(struct env *env, const char *option, const char *text,
+                              const struct reuse_args *base, struct method *out)
+{
+    char words[sizeof out->name], *word, *slash = NULL;
+    *out = (struct method){.reuse = VLQA_REUSE_OFF, .args = *base};
+    if (strlen(text) < sizeof words) {
+        memcpy(out->name, text, strlen(text));
+        memcpy(words, out->name, sizeof words);
+        if ((slash = strchr(words, '/'))) *slash = 0;
+        out->args.strategy = find(reuse_names, words);
+        if (out->args.strategy >= 0) out->reuse = reuse_of(out->args.strategy);
+        out->args.parity = find(reuse_parities, words);
+        if (out->args.parity > 0) { /* not "off" */
+            out->args.strategy = find(reuse_names, "infoflow");
+            out->reuse = VLQA_REUSE_INFOFLOW;
+        } else
+            out->args.parity = 0;
+    }
+    if (out->reuse == VLQA_REUSE_OFF)
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "%s: %s is none of full, none, infoflow, prophet, cacheblend, epic, "
+            "vlcache, random, oracle, kvshare, infoflow-vlm-release, infoflow-llm-release",
+            option, text);
+    while (slash) {
+        word = slash + 1;
+        if ((slash = strchr(word, '/'))) *slash = 0;
+        TRY(parse_setting(env, option, word, out));
+    }
+    return VLQA_OK;
+}
+
+int method_has_ratio(const struct method *m)
+{
+    return m->reuse > VLQA_REUSE_NONE;
+}
+
+int method_has_layers(const struct method *m)
+{
+    if (m->args.parity) return 0;
+    return m->reuse == VLQA_REUSE_INFOFLOW || m->reuse == VLQA_REUSE_PROPHET ||
+           m->reuse == VLQA_REUSE_ORACLE;
+}

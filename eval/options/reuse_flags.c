@@ -1,0 +1,188 @@
+/* reuse_flags.c - names and forms of the options of reuse. */
+#include "eval/options/reuse_flags.h"
+
+#include <string.h>
+
+const char *const reuse_names[] = {"off",     "auto",       "full", "none",    "infoflow",
+                                   "prophet", "cacheblend", "epic", "vlcache", "random",
+                                   "oracle",  "kvshare",    NULL};
+static const enum vlqa_reuse reuse_values[] = {
+    VLQA_REUSE_OFF,      VLQA_REUSE_AUTO,    VLQA_REUSE_FULL,       VLQA_REUSE_NONE,
+    VLQA_REUSE_INFOFLOW, VLQA_REUSE_PROPHET, VLQA_REUSE_CACHEBLEND, VLQA_REUSE_EPIC,
+    VLQA_REUSE_VLCACHE,  VLQA_REUSE_RANDOM,  VLQA_REUSE_ORACLE,     VLQA_REUSE_KVSHARE,
+};
+
+const char *const reuse_scores[] = {"norm", "mass",     "max", "entropy",
+                                    "vatp", "combined", "eq7", NULL};
+static const enum vlqa_score score_values[] = {
+    VLQA_SCORE_NORM, VLQA_SCORE_MASS,     VLQA_SCORE_MAX,  VLQA_SCORE_ENTROPY,
+    VLQA_SCORE_VATP, VLQA_SCORE_COMBINED, VLQA_SCORE_MASS, /* eq7: by another name */
+};
+const char *const reuse_bases[] = {"candidates", "context", "all", NULL};
+_Static_assert(VLQA_BASE_CANDIDATES == 0 && VLQA_BASE_CONTEXT == 1 && VLQA_BASE_ALL == 2,
+               "reuse_bases");
+const char *const reuse_orders[] = {"raster", "chunk", NULL};
+_Static_assert(VLQA_ORDER_RASTER == 0 && VLQA_ORDER_CHUNK == 1, "reuse_orders");
+const char *const reuse_geometries[] = {"global", "hlhp", "tltp", "hltp", NULL};
+_Static_assert(VLQA_GEOMETRY_GLOBAL == 0 && VLQA_GEOMETRY_HLHP == 1 && VLQA_GEOMETRY_TLTP == 2 &&
+                   VLQA_GEOMETRY_HLTP == 3,
+               "reuse_geometries");
+const char *const reuse_reorders[] = {"off", "density", NULL};
+_Static_assert(VLQA_REORDER_OFF == 0 && VLQA_REORDER_DENSITY == 1, "reuse_reorders");
+const char *const reuse_parities[] = {"off", "infoflow-vlm-release", "infoflow-llm-release", NULL};
+_Static_assert(VLQA_PARITY_INFOFLOW_VLM == 1 && VLQA_PARITY_INFOFLOW_LLM == 2, "reuse_parities");
+
+enum vlqa_reuse reuse_of(int index)
+{
+    return reuse_values[index];
+}
+
+const char *reuse_name(enum vlqa_reuse reuse)
+{
+    int i = 0;
+    while (reuse_values[i] != reuse)
+        i++;
+    return reuse_names[i];
+}
+
+const char *reuse_strategy(const struct reuse_args *args)
+{
+    return args->parity ? reuse_parities[args->parity] : reuse_name(reuse_of(args->strategy));
+}
+
+int reuse_read_chunk(const char *text, void *field)
+{
+    struct reuse_chunk *out = field;
+    size_t bytes = strcspn(text, ":");
+    const char *end;
+    *out = (struct reuse_chunk){VLQA_CHUNK_IMAGE, 1};
+    if (strcmp(text, "image") == 0 || strcmp(text, "auto") == 0) return 1;
+    if (bytes == 4 && strncmp(text, "grid:", 5) == 0)
+        out->kind = VLQA_CHUNK_GRID;
+    else if (bytes == 6 && strncmp(text, "strips:", 7) == 0)
+        out->kind = VLQA_CHUNK_STRIPS;
+    else
+        return 0;
+    return args_number(text + bytes + 1, 1, 256, &end, &out->k) && !*end;
+}
+
+void reuse_add_layer(struct reuse_layers *layers, int layer)
+{
+    layers->set[layer / 64] |= (uint64_t)1 << layer % 64;
+}
+
+int reuse_has_layer(const struct reuse_layers *layers, int layer)
+{
+    return (int)(layers->set[layer / 64] >> layer % 64 & 1);
+}
+
+int reuse_layers_end(const struct reuse_layers *layers)
+{
+    int end = REUSE_MAX_LAYERS;
+    while (end > 0 && !reuse_has_layer(layers, end - 1))
+        end--;
+    return end;
+}
+
+int reuse_read_text(const char *text, void *field)
+{
+    struct reuse_text *out = field;
+    const char *end;
+    *out = (struct reuse_text){VLQA_TEXT_FIXED, 256};
+    if (strncmp(text, "passage", 7) == 0) {
+        out->kind = VLQA_TEXT_PASSAGE;
+        text += 7;
+        if (!*text) return 1;
+        if (*text++ != ':') return 0;
+    }
+    return args_number(text, 1, 1 << 20, &end, &out->rows) && !*end;
+}
+
+void reuse_write_layers(const struct reuse_layers *layers, char comma, char *out, size_t cap)
+{
+    size_t n = 0;
+    out[0] = 0;
+    for (int i = 0, last; i < REUSE_MAX_LAYERS && n < cap; i = last + 1) {
+        last = i;
+        if (!reuse_has_layer(layers, i)) continue;
+        while (last + 1 < REUSE_MAX_LAYERS && reuse_has_layer(layers, last + 1))
+            last++;
+        if (n) out[n++] = comma;
+        n += (size_t)snprintf(out + n, cap - n, last > i ? "%d-%d" : "%d", i, last);
+    }
+}
+
+int reuse_read_list(const char *text, void *field)
+{
+    struct reuse_layers *out = field;
+    const int most = REUSE_MAX_LAYERS - 1;
+    *out = (struct reuse_layers){.calibrated = 0};
+    for (const char *end;; text = end + 1) {
+        int first, last;
+        if (!args_number(text, 0, most, &end, &first)) return 0;
+        last = first;
+        if (*end == '-' && !args_number(end + 1, first, most, &end, &last)) return 0;
+        for (int i = first; i <= last; i++)
+            reuse_add_layer(out, i);
+        if (*end != ',' && *end != '+') return !*end;
+    }
+}
+
+int reuse_read_layers(const char *text, void *field)
+{
+    struct reuse_layers *out = field;
+    *out = (struct reuse_layers){.calibrated = strcmp(text, "calibrated") == 0};
+    return out->calibrated || strcmp(text, "all") == 0 || reuse_read_list(text, field);
+}
+
+int reuse_read_refresh(const char *text, void *field)
+{
+    struct reuse_refresh *out = field;
+    const char *end;
+    if (!args_number(text, 1, 1 << 20, &end, &out->every) || *end != ':') return 0;
+    return args_number(end + 1, 0, 1 << 20, &end, &out->rows) && !*end;
+}
+
+int reuse_read_query(const char *text, void *field)
+{
+    static const char *const names[] = {"auto", "suffix", "question", "last"};
+    static const enum vlqa_score_query rows[] = {VLQA_QUERY_AUTO, VLQA_QUERY_SUFFIX,
+                                                 VLQA_QUERY_QUESTION, VLQA_QUERY_LAST};
+    struct reuse_query *out = field;
+    const char *end;
+    *out = (struct reuse_query){VLQA_QUERY_LAST, 0};
+    if (strncmp(text, "draft:", 6) == 0)
+        return args_number(text + 6, 1, 1024, &end, &out->draft) && !*end;
+    for (int i = 0; i < 4; i++) {
+        if (strcmp(text, names[i]) != 0) continue;
+        out->rows = rows[i];
+        return 1;
+    }
+    return 0;
+}
+
+void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
+{
+    out->reuse = reuse_of(args->strategy);
+    out->recompute_ratio = (float)args->ratio;
+    out->budget_base = (enum vlqa_budget_base)args->base;
+    out->adaptive = (float)args->adaptive;
+    out->taper = (float)args->taper;
+    out->dilate = args->dilate;
+    out->chunker = args->chunk.kind;
+    out->chunk_k = args->chunk.k;
+    out->text_chunker = args->text.kind;
+    out->chunk_text_rows = args->text.rows;
+    out->score = score_values[args->score];
+    out->score_query = args->query.rows;
+    out->score_draft = args->query.draft;
+    memcpy(out->score_layers, args->layers.set, sizeof out->score_layers);
+    out->order = (enum vlqa_order)args->order;
+    out->halo = args->halo;
+    out->geometry = (enum vlqa_geometry)args->geometry;
+    out->reorder = (enum vlqa_reorder)args->reorder;
+    out->parity = (enum vlqa_parity)args->parity;
+    memcpy(out->check_layers, args->check.set, sizeof out->check_layers);
+    out->refresh_every = args->refresh.every ? args->refresh.every : 1;
+    out->refresh_rows = args->refresh.rows;
+}

@@ -1,0 +1,216 @@
+/* answers_sum.c - sums over the rows of a way, and pairs with those of the dense one. */
+#include "eval/report/answers_sum.h"
+
+#include "base/heap.h"
+
+#include <math.h>
+#include <string.h>
+
+int answers_same_data(const struct answer_way *a, const struct answer_way *b)
+{
+    return strcmp(a->dataset, b->dataset) == 0 && strcmp(a->metric, b->metric) == 0;
+}
+
+int answers_base(const struct answer_set *set, int way)
+{
+    int found = -1;
+    for (int i = 0; i < set->n_ways; i++) {
+        const struct answer_way *w = &set->way[i];
+        if (!w->is_dense || !answers_same_data(w, &set->way[way])) continue;
+        if (w->is_off) return i;
+        if (found < 0) found = i;
+    }
+    return found;
+}
+
+/* ---- a way ---- */
+
+static void sum_times(const struct answer_row *row, int n, double ms[ANSWER_TIMES])
+{
+    for (int t = 0; t < ANSWER_TIMES; t++) {
+        double sum = 0, count = 0;
+        for (int i = 0; i < n; i++)
+            if (!isnan(row[i].ms[t])) {
+                sum += row[i].ms[t];
+                count++;
+            }
+        ms[t] = sum / count;
+    }
+}
+
+static double work_of(const struct answer_row *row, int n, int is_off)
+{
+    double recomputed = 0, total = 0;
+    if (is_off) return 1;
+    for (int i = 0; i < n; i++)
+        if (!isnan(row[i].recomputed) && row[i].total >= 1) {
+            recomputed += row[i].recomputed;
+            total += row[i].total;
+        }
+    return recomputed / total;
+}
+
+static void sum_costs(const struct answer_row *row, int n, struct answer_sum *s)
+{
+    double n_rows = 0, n_flops = 0;
+    for (int i = 0; i < n; i++) {
+        if (!isnan(row[i].recomputed)) s->rows += row[i].recomputed;
+        if (!isnan(row[i].flops)) s->flops += row[i].flops;
+        n_rows += !isnan(row[i].recomputed);
+        n_flops += !isnan(row[i].flops);
+    }
+    s->rows /= n_rows;
+    s->flops /= n_flops;
+}
+
+/* memory [rows + STATS_RESAMPLES] */
+static struct stats_interval divergence(const struct answer_row *row, int n, double *memory)
+{
+    int found = 0;
+    for (int i = 0; i < n; i++)
+        if (!isnan(row[i].kl)) memory[found++] = row[i].kl;
+    return stats_ratio(memory, NULL, found, 0, memory + found);
+}
+
+/* memory [3 * rows + STATS_RESAMPLES] */
+static void compare(const struct answer_set *set, const struct answer_row *row, double *memory,
+                    struct answer_sum *s)
+{
+    double *a = memory, *b = a + set->n, *work = b + set->n;
+    int n = 0;
+    for (int i = 0; i < s->n; i++) {
+        const struct answer_row *dense = answers_find(set, s->base, row[i].key);
+        if (!dense) continue;
+        a[n] = dense->score;
+        b[n++] = row[i].score;
+    }
+    if (n) s->pair = stats_compare(a, b, n, 0, work);
+}
+
+vlqa_status answers_sum(struct env *env, const struct answer_set *set, struct answer_sum *out)
+{
+    size_t bytes = (3 * (size_t)set->n + STATS_RESAMPLES) * sizeof(double);
+    double *memory = heap_alloc(bytes);
+    if (!memory) return env_no_memory(env, "pairs", bytes);
+    for (int w = 0; w < set->n_ways; w++) {
+        struct answer_sum *s = &out[w];
+        int begin, end = answers_of(set, w, &begin);
+        const struct answer_row *row = set->row + begin;
+        *s = (struct answer_sum){.n = end - begin, .base = answers_base(set, w)};
+        for (int i = 0; i < s->n; i++)
+            s->mean += row[i].score / s->n;
+        s->work = work_of(row, s->n, set->way[w].is_off);
+        sum_costs(row, s->n, s);
+        s->kl = divergence(row, s->n, memory);
+        sum_times(row, s->n, s->ms);
+        if (s->base == w) s->base = -1;
+        if (s->base >= 0) compare(set, row, memory, s);
+    }
+    heap_free(memory);
+    return VLQA_OK;
+}
+
+/* ---- categories ---- */
+
+double answers_category_mean(const struct answer_set *set, int way, const char *category, int *n)
+{
+    int begin, end = answers_of(set, way, &begin);
+    double sum = 0;
+    *n = 0;
+    for (int i = begin; i < end; i++)
+        if (strcmp(set->row[i].category, category) == 0) {
+            sum += set->row[i].score;
+            ++*n;
+        }
+    return sum / *n;
+}
+
+static int insert_category(const char **out, int n, int cap, const char *name)
+{
+    int at = 0;
+    while (at < n && strcmp(out[at], name) < 0)
+        at++;
+    if (!*name || n == cap || (at < n && strcmp(out[at], name) == 0)) return n;
+    memmove(out + at + 1, out + at, (size_t)(n - at) * sizeof *out);
+    out[at] = name;
+    return n + 1;
+}
+
+int answers_categories(const struct answer_set *set, int way, const char **out, int cap)
+{
+    int n = 0;
+    for (int i = 0; i < set->n; i++)
+        if (answers_same_data(&set->way[set->row[i].way], &set->way[way]))
+            n = insert_category(out, n, cap, set->row[i].category);
+    return n;
+}
+
+/* ---- losses ---- */
+
+static int is_worse(const struct answer_loss *a, const struct answer_loss *b)
+{
+    double x = a->loss > 0 ? a->loss : 0, y = b->loss > 0 ? b->loss : 0;
+    if (x < y || x > y) return x > y;
+    if (a->row->score < b->row->score || a->row->score > b->row->score)
+        return a->row->score < b->row->score;
+    if (a->row->path != b->row->path) return a->row->way < b->row->way;
+    return a->row->line < b->row->line;
+}
+
+static int same_question(const struct answer_set *set, const struct answer_row *a,
+                         const struct answer_row *b)
+{
+    return a->key == b->key && answers_same_data(&set->way[a->way], &set->way[b->way]);
+}
+
+/* Of answers to one question that are equally bad, what shows more: not the dense one, and the more
+ * rows were computed in vain. */
+static int shows_more(const struct answer_loss *a, const struct answer_loss *b)
+{
+    if ((a->row == a->dense) != (b->row == b->dense)) return b->row == b->dense;
+    return a->row->recomputed > b->row->recomputed;
+}
+
+static int is_equal(const struct answer_loss *a, const struct answer_loss *b)
+{
+    return !(a->loss < b->loss || a->loss > b->loss || a->row->score < b->row->score ||
+             a->row->score > b->row->score);
+}
+
+/* Into a list that is sorted, with one entry a question. */
+static int insert_loss(const struct answer_set *set, struct answer_loss *out, int n, int cap,
+                       struct answer_loss loss)
+{
+    int at = n;
+    for (int i = 0; i < n; i++)
+        if (same_question(set, out[i].row, loss.row)) {
+            if (is_equal(&loss, &out[i]) ? !shows_more(&loss, &out[i]) : !is_worse(&loss, &out[i]))
+                return n;
+            memmove(out + i, out + i + 1, (size_t)(n - i - 1) * sizeof *out);
+            at = --n;
+            break;
+        }
+    while (at > 0 && is_worse(&loss, &out[at - 1]))
+        at--;
+    if (at == cap) return n;
+    if (n == cap) n--;
+    memmove(out + at + 1, out + at, (size_t)(n - at) * sizeof *out);
+    out[at] = loss;
+    return n + 1;
+}
+
+int answers_worst(const struct answer_set *set, struct answer_loss *out, int cap)
+{
+    int n = 0;
+    for (int w = 0; w < set->n_ways; w++) {
+        int base = answers_base(set, w), begin, end = answers_of(set, w, &begin);
+        for (int i = begin; i < end; i++) {
+            struct answer_loss loss = {.row = &set->row[i]};
+            if (loss.row->score >= 1) continue;
+            if (base >= 0) loss.dense = answers_find(set, base, loss.row->key);
+            if (loss.dense) loss.loss = loss.dense->score - loss.row->score;
+            n = insert_loss(set, out, n, cap, loss);
+        }
+    }
+    return n;
+}

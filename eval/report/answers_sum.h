@@ -1,0 +1,42 @@
+/* answers_sum.h - the numbers of run files: means, differences to the dense answers, work, losses.
+ */
+#ifndef EVAL_ANSWERS_SUM_H
+#define EVAL_ANSWERS_SUM_H
+
+#include "eval/report/answers.h"
+#include "eval/stats/stats.h"
+
+struct answer_sum { /* of a way */
+    int n;
+    double mean;              /* score, 0 to 1 */
+    double work;              /* rows recomputed / rows, of all questions; dense 1; NaN: unknown */
+    double rows, flops;       /* recomputed; means over the questions that have them; NaN: none */
+    struct stats_interval kl; /* mean over the questions that have it; NaN: none has */
+    int base;                 /* the dense way of its data set; -1: none, or it is itself */
+    struct stats_pair pair;   /* a: base, b: this, over the questions of both; n 0: none */
+    double ms[ANSWER_TIMES];  /* means over the questions that have them; NaN: none has */
+};
+
+/* out [n_ways], after run_close */
+vlqa_status answers_sum(struct env *env, const struct answer_set *set, struct answer_sum *out);
+/* The dense way of the data set of a way: the first whose method is off, else the first without
+ * chunks; -1. */
+int answers_base(const struct answer_set *set, int way);
+int answers_same_data(const struct answer_way *a, const struct answer_way *b);
+
+/* Mean score of the rows of a way in a category; NaN: there are none. */
+double answers_category_mean(const struct answer_set *set, int way, const char *category, int *n);
+/* The names of the categories of a data set that are not empty, by their bytes; at most cap. */
+int answers_categories(const struct answer_set *set, int way, const char **out, int cap);
+
+struct answer_loss {
+    const struct answer_row *row, *dense; /* dense NULL: it was not asked */
+    double loss;                          /* score of dense - score */
+};
+
+/* The worst answers, one of a question: those that lost most against dense, then the lowest scores;
+ * none that is right. Equal ones by line; of one question's the one that computed most rows, and
+ * the dense one where it is alone. */
+int answers_worst(const struct answer_set *set, struct answer_loss *out, int cap);
+
+#endif

@@ -1,0 +1,340 @@
+/* compare.c - pairs of scores by id. */
+#include "eval/report/compare.h"
+
+#include "base/hash.h"
+#include "base/heap.h"
+#include "eval/run/row.h"
+#include "eval/run/run_file.h"
+#include "eval/run/ways.h"
+#include "eval/stats/stats.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct graded {
+    uint64_t id; /* hash */
+    double score;
+    int metric; /* -1: the row names none */
+    int line, way;
+};
+
+struct graded_run {
+    const char *path;
+    struct ways ways;
+    struct graded *row; /* by way, then by id */
+    int n;
+    size_t cap;
+};
+
+static vlqa_status add_row(struct env *env, struct graded_run *run, struct graded row)
+{
+    if ((size_t)run->n == run->cap) {
+        size_t cap = run->cap ? 2 * run->cap : 1024, bytes = cap * sizeof *run->row;
+        void *grown = run->row ? heap_resize(run->row, run->cap * sizeof *run->row, bytes)
+                               : heap_alloc(bytes);
+        if (!grown) return env_no_memory(env, "rows", bytes);
+        run->row = grown;
+        run->cap = cap;
+    }
+    run->row[run->n++] = row;
+    return VLQA_OK;
+}
+
+static vlqa_status read_row(struct env *env, const char *name, const struct json *root,
+                            struct graded *out)
+{
+    const struct json *id = json_get(root, "id"), *score = json_get(root, "score");
+    const char *text = json_text(id), *metric = json_text(json_get(root, "metric"));
+    char number[40];
+    if (!text && !isnan(json_number(id))) {
+        snprintf(number, sizeof number, "%.17g", json_number(id));
+        text = number;
+    }
+    if (!text)
+        return env_fail(env, VLQA_EUSAGE, "%s: id is %s, expected a text or a number", name,
+                        json_kind_name(id));
+    out->id = checksum64(text, strlen(text));
+    out->score = json_number(score);
+    if (!(out->score >= 0 && out->score <= 1))
+        return env_fail(env, VLQA_EUSAGE,
+                        "%s: score is %s, expected a number from 0 to 1, as --score writes it",
+                        name, isnan(out->score) ? json_kind_name(score) : "beyond its range");
+    out->metric = metric ? metric_find(metric) : -1;
+    return VLQA_OK;
+}
+
+static vlqa_status read_line(struct env *env, struct graded_run *run, const struct lines *lines,
+                             const char *line, size_t bytes)
+{
+    struct graded graded = {.line = lines->number};
+    struct row row;
+    char name[256];
+    int is_header = 0;
+    vlqa_status status;
+    lines_name(lines, name);
+    status = row_parse(env, name, line, bytes, &row);
+    if (status == VLQA_OK) is_header = run_file_is_header(json_root(row.doc));
+    if (status == VLQA_OK && !is_header) status = read_row(env, name, json_root(row.doc), &graded);
+    if (status == VLQA_OK && !is_header)
+        status = ways_find(env, name, json_root(row.doc), &run->ways, &graded.way);
+    row_free(&row);
+    return status == VLQA_OK && !is_header ? add_row(env, run, graded) : status;
+}
+
+static int by_way(const void *a, const void *b)
+{
+    const struct graded *x = a, *y = b;
+    if (x->way != y->way) return x->way < y->way ? -1 : 1;
+    if (x->id != y->id) return x->id < y->id ? -1 : 1;
+    return (x->line > y->line) - (x->line < y->line);
+}
+
+static vlqa_status read_run(struct env *env, struct graded_run *run)
+{
+    struct lines lines;
+    const char *line = NULL;
+    size_t bytes;
+    vlqa_status status;
+    TRY(lines_open(env, run->path, &lines));
+    while ((status = lines_next_full(env, &lines, &line, &bytes)) == VLQA_OK && line) {
+        status = read_line(env, run, &lines, line, bytes);
+        if (status != VLQA_OK) break;
+    }
+    lines_close(&lines);
+    if (status != VLQA_OK) return status;
+    if (run->n > 1) qsort(run->row, (size_t)run->n, sizeof *run->row, by_way);
+    for (int i = 1; i < run->n; i++)
+        if (run->row[i].way == run->row[i - 1].way && run->row[i].id == run->row[i - 1].id)
+            return env_fail(env, VLQA_EUSAGE, "%.200s, line %d: its id was on line %d", run->path,
+                            run->row[i].line, run->row[i - 1].line);
+    return VLQA_OK;
+}
+
+/* ---- pairs ---- */
+
+struct pairs {
+    double *a, *b;
+    int *metric;
+    int n, n_a, n_b; /* pairs; rows that there are */
+    const char *a_name, *b_name;
+    double *a_of, *b_of, *work; /* those of one metric; room for stats_compare */
+    void *memory;
+};
+
+static vlqa_status allocate(struct env *env, struct pairs *p, int n)
+{
+    size_t doubles = 5 * (size_t)n + STATS_RESAMPLES;
+    size_t bytes = doubles * sizeof(double) + (size_t)n * sizeof(int);
+    p->memory = heap_alloc(bytes);
+    if (!p->memory) return env_no_memory(env, "pairs", bytes);
+    p->a = p->memory;
+    p->b = p->a + n;
+    p->a_of = p->b + n;
+    p->b_of = p->a_of + n;
+    p->work = p->b_of + n;
+    p->metric = (int *)(void *)(p->work + n + STATS_RESAMPLES);
+    return VLQA_OK;
+}
+
+static const struct graded *rows_of(const struct graded_run *run, int way, int *n)
+{
+    int begin = 0, end;
+    while (begin < run->n && run->row[begin].way < way)
+        begin++;
+    for (end = begin; end < run->n && run->row[end].way == way;)
+        end++;
+    *n = end - begin;
+    return run->row + begin;
+}
+
+/* Rows whose metrics differ have scores that cannot be compared. */
+static vlqa_status match(struct env *env, const struct graded_run *a, int a_way,
+                         const struct graded_run *b, int b_way, struct pairs *p)
+{
+    const struct graded *x = rows_of(a, a_way, &p->n_a), *y = rows_of(b, b_way, &p->n_b);
+    TRY(allocate(env, p, p->n_a < p->n_b ? p->n_a : p->n_b));
+    for (int i = 0, k = 0; i < p->n_a && k < p->n_b;) {
+        uint64_t x_id = x[i].id, y_id = y[k].id;
+        if (x_id == y_id && x[i].metric != y[k].metric)
+            return env_fail(env, VLQA_EUSAGE,
+                            "%.150s, line %d and %.150s, line %d have one id and two metrics",
+                            a->path, x[i].line, b->path, y[k].line);
+        if (x_id == y_id) {
+            p->a[p->n] = x[i].score;
+            p->b[p->n] = y[k].score;
+            p->metric[p->n++] = x[i].metric;
+        }
+        i += x_id <= y_id;
+        k += y_id <= x_id;
+    }
+    if (p->n) return VLQA_OK;
+    return env_fail(env, VLQA_EUSAGE, "%.200s and %.200s have no id in common", a->path, b->path);
+}
+
+/* ---- reports ---- */
+
+static void print_text(const char *metric, const struct stats_pair *s)
+{
+    printf("%-9s %d questions: A %.2f, B %.2f, B - A %+.2f [%+.2f, %+.2f]; right in A alone %d, in "
+           "B alone %d, p %.2g: %s\n",
+           metric, s->n, 100 * s->a, 100 * s->b, 100 * s->difference.value, 100 * s->difference.low,
+           100 * s->difference.high, s->only_a, s->only_b, s->p,
+           s->is_noise               ? "the difference is noise"
+           : s->difference.value > 0 ? "B is better"
+                                     : "A is better");
+}
+
+static int print_json(struct cli *cli, const struct pairs *p, const char *metric,
+                      const struct stats_pair *s)
+{
+    struct report r = report_begin();
+    if (*p->a_name) report_string(&r, "a_method", p->a_name);
+    if (*p->b_name) report_string(&r, "b_method", p->b_name);
+    report_string(&r, "metric", metric);
+    report_int(&r, "questions", s->n);
+    report_number(&r, "a", s->a);
+    report_number(&r, "b", s->b);
+    report_number(&r, "difference", s->difference.value);
+    report_number(&r, "low", s->difference.low);
+    report_number(&r, "high", s->difference.high);
+    report_int(&r, "only_a", s->only_a);
+    report_int(&r, "only_b", s->only_b);
+    report_number(&r, "mcnemar_p", s->p);
+    report_int(&r, "noise", s->is_noise);
+    return cli_write_report(cli, &r);
+}
+
+/* The pairs of one metric; CLI_OK also where there are none. */
+static int report_metric(struct cli *cli, const struct pairs *p, int metric)
+{
+    const char *name = metric < 0 ? "score" : metric_names[metric];
+    struct stats_pair s;
+    int n = 0;
+    for (int i = 0; i < p->n; i++)
+        if (p->metric[i] == metric) {
+            p->a_of[n] = p->a[i];
+            p->b_of[n++] = p->b[i];
+        }
+    if (!n) return CLI_OK;
+    s = stats_compare(p->a_of, p->b_of, n, 0, p->work);
+    if (cli->args->json) return print_json(cli, p, name, &s);
+    print_text(name, &s);
+    return cli_flush();
+}
+
+static int report_pair(struct cli *cli, const struct graded_run *a, int a_way,
+                       const struct graded_run *b, int b_way)
+{
+    struct pairs p = {.a_name = a->ways.way[a_way].name, .b_name = b->ways.way[b_way].name};
+    vlqa_status status = match(&cli->env, a, a_way, b, b_way, &p);
+    int code = status == VLQA_OK ? CLI_OK : cli_fail(cli, status, cli->env.message);
+    if (code == CLI_OK && !cli->args->json && (*p.a_name || *p.b_name))
+        printf("A: %s, B: %s\n", *p.a_name ? p.a_name : a->path, *p.b_name ? p.b_name : b->path);
+    for (int metric = -1; metric < N_METRICS && code == CLI_OK; metric++)
+        code = report_metric(cli, &p, metric);
+    if (code == CLI_OK && p.n_a + p.n_b > 2 * p.n && !cli->args->quiet)
+        cli_note(cli, "left out: %d rows of A and %d of B, whose ids the other has not",
+                 p.n_a - p.n, p.n_b - p.n);
+    heap_free(p.memory);
+    return code;
+}
+
+/* ---- what is held against what ---- */
+
+/* One file: the base is what the first word names, else full, else what comes first. */
+static vlqa_status pick_of_one(struct env *env, const char *methods, struct ways_pick *a,
+                               struct ways_pick *b)
+{
+    char word[128];
+    for (int i = 0; !methods && i < a->of->n && !a->n; i++)
+        if (way_is(&a->of->way[i], "full")) TRY(ways_add(env, a, "full"));
+    if (!methods) TRY(ways_add(env, b, NULL));
+    while (methods && args_next_word(&methods, word)) {
+        if (!a->n) TRY(ways_add(env, a, word));
+        TRY(ways_add(env, b, word));
+    }
+    if (!a->n || a->n == b->n) /* the first of them */
+        for (int i = 0, first = b->n ? ways_first(b) : 0; i < a->of->n; i++)
+            a->has[i] = i == first;
+    a->n = 0;
+    for (int i = 0; i < a->of->n; i++) {
+        a->n += a->has[i];
+        b->n -= a->has[i] && b->has[i];
+        b->has[i] &= !a->has[i];
+    }
+    return b->n ? VLQA_OK : ways_fail(env, a, "nothing to hold against each other");
+}
+
+static vlqa_status pick_of_two(struct env *env, const char *methods, struct ways_pick *a,
+                               struct ways_pick *b, int *by_name)
+{
+    char word[2][128];
+    int n = 0;
+    while (methods && n < 2 && args_next_word(&methods, word[n]))
+        n++;
+    if (methods && *methods)
+        return env_fail(env, VLQA_EUSAGE,
+                        "--methods: of two files one name for both, or one for each");
+    *by_name = n < 2;
+    TRY(ways_add(env, a, n ? word[0] : NULL));
+    return ways_add(env, b, n ? word[n - 1] : NULL);
+}
+
+static vlqa_status nothing_in_common(struct env *env, const struct graded_run *x,
+                                     const struct graded_run *y, const struct ways_pick *b)
+{
+    if (x->n && y->n)
+        return ways_fail(env, b, "no method and cutting that A has; name one of each by --methods");
+    return env_fail(env, VLQA_EUSAGE, "%.200s and %.200s have no id in common", x->path, y->path);
+}
+
+static int report_picks(struct cli *cli, const struct graded_run *x, const struct ways_pick *a,
+                        const struct graded_run *y, const struct ways_pick *b, int by_name)
+{
+    int code = CLI_OK, done = 0;
+    for (int i = 0; i < b->of->n && code == CLI_OK; i++) {
+        vlqa_status status = VLQA_OK;
+        int k = -1;
+        if (!b->has[i]) continue;
+        if (a->n == 1 && b->n == 1)
+            k = ways_first(a);
+        else
+            status = ways_partner(&cli->env, a, &b->of->way[i], by_name, &k);
+        if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);
+        if (k >= 0)
+            code = report_pair(cli, x, k, y, i);
+        else if (!cli->args->quiet)
+            cli_note(cli, "left out: %s of B, which A has not", b->of->way[i].name);
+        done += k >= 0;
+    }
+    if (code != CLI_OK || done) return code;
+    return cli_fail(cli, nothing_in_common(&cli->env, x, y, b), cli->env.message);
+}
+
+int compare_runs(struct cli *cli, const char *a, const char *b, const char *methods)
+{
+    struct graded_run *run = heap_alloc_zero(2 * sizeof *run), *y = run + (b != NULL);
+    struct ways_pick x_pick = {.path = a}, y_pick = {.path = b ? b : a};
+    int code = CLI_OK, by_name = 0;
+    vlqa_status status;
+    if (!run)
+        return cli_fail(cli, env_no_memory(&cli->env, "runs", 2 * sizeof *run), cli->env.message);
+    run[0].path = a;
+    run[1].path = b;
+    x_pick.of = &run->ways;
+    y_pick.of = &y->ways;
+    status = read_run(&cli->env, run);
+    if (status == VLQA_OK && b) status = read_run(&cli->env, y);
+    if (status == VLQA_OK)
+        status = b ? pick_of_two(&cli->env, methods, &x_pick, &y_pick, &by_name)
+                   : pick_of_one(&cli->env, methods, &x_pick, &y_pick);
+    if (status != VLQA_OK)
+        code = cli_fail(cli, status, cli->env.message);
+    else
+        code = report_picks(cli, run, &x_pick, y, &y_pick, by_name);
+    heap_free(run[0].row);
+    heap_free(run[1].row);
+    heap_free(run);
+    return code;
+}

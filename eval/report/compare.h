@@ -1,0 +1,16 @@
+/* compare.h - whether two graded runs over the same questions differ. */
+#ifndef EVAL_COMPARE_H
+#define EVAL_COMPARE_H
+
+#include "eval/cli/cli.h"
+
+/* Files hold rows with id and score, as score_rows writes them; rows of one id belong together, and
+ * those that one side alone has are left out. For each pair of ways (ways.h) and metric a line to
+ * standard output, or a JSON object with --json. methods: names of ways, or NULL.
+ *
+ * b NULL: the ways of one file, those of all names, against the first name's, of the same cutting
+ * where there are several; full without names. Two files: a way by one name each, or all that both
+ * have. An exit code. */
+int compare_runs(struct cli *cli, const char *a, const char *b, const char *methods);
+
+#endif

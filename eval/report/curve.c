@@ -1,0 +1,84 @@
+/* curve.c - ways as lines of numbers. */
+#include "eval/report/curve.h"
+
+#include <math.h>
+#include <stdio.h>
+
+/* ---- JSON ---- */
+
+static int print_json(struct cli *cli, const struct answer_way *w, const struct answer_sum *s)
+{
+    struct report r = report_begin();
+    report_string(&r, "dataset", w->dataset);
+    report_string(&r, "metric", w->metric);
+    report_string(&r, "method", w->method);
+    if (*w->chunk) report_string(&r, "chunk", w->chunk);
+    if (!isnan(w->ratio)) report_number(&r, "ratio", w->ratio);
+    report_int(&r, "questions", s->n);
+    report_number(&r, "rows_computed", s->rows);
+    report_number(&r, "rows_share", s->work);
+    report_number(&r, "flops", s->flops);
+    report_number(&r, "score", s->mean);
+    if (s->pair.n) {
+        report_number(&r, "difference", s->pair.difference.value);
+        report_number(&r, "low", s->pair.difference.low);
+        report_number(&r, "high", s->pair.difference.high);
+        report_int(&r, "noise", s->pair.is_noise);
+    }
+    if (!isnan(s->kl.value)) {
+        report_number(&r, "kl", s->kl.value);
+        report_number(&r, "kl_low", s->kl.low);
+        report_number(&r, "kl_high", s->kl.high);
+    }
+    return cli_write_report(cli, &r);
+}
+
+/* ---- text ---- */
+
+/* Right-aligned; a dash where it is not known. */
+static void print_number(int width, int digits, double value, const char *unit)
+{
+    char text[48] = "-";
+    if (!isnan(value)) snprintf(text, sizeof text, "%.*f%s", digits, value, unit);
+    printf(" %*s", width, text);
+}
+
+static void print_way(const struct answer_way *w, const struct answer_sum *s)
+{
+    char text[96] = "-";
+    printf("%-24.24s %-8.8s %9d", report_method(w), report_chunk(w), s->n);
+    print_number(8, 1, s->rows, "");
+    print_number(8, 1, 100 * s->work, " %");
+    print_number(8, 3, s->flops / 1e9, "");
+    print_number(7, 2, 100 * s->mean, "");
+    if (s->pair.n)
+        snprintf(text, sizeof text, "%+.2f [%+.2f, %+.2f]%s", 100 * s->pair.difference.value,
+                 100 * s->pair.difference.low, 100 * s->pair.difference.high,
+                 s->pair.is_noise ? " noise" : "");
+    printf("  %-30s", text);
+    if (isnan(s->kl.value))
+        printf(" -\n");
+    else
+        printf(" %.3g [%.3g, %.3g]\n", s->kl.value, s->kl.low, s->kl.high);
+}
+
+static void print_data(const struct eval_report *r, int first)
+{
+    printf("%s%s\n%-24s %-8s %9s %8s %8s %8s %7s  %-30s %s\n", first ? "\n" : "",
+           report_data(&r->set.way[first]), "method", "chunks", "questions", "rows", "of all",
+           "GFLOP", "score", "points to full prefill [95 %]", "KL [95 %]");
+    for (int i = first; i < r->set.n_ways; i++)
+        if (answers_same_data(&r->set.way[i], &r->set.way[first]))
+            print_way(&r->set.way[i], &r->sum[i]);
+}
+
+int curve_print(struct cli *cli, const struct eval_report *r)
+{
+    int code = CLI_OK;
+    for (int i = 0; i < r->set.n_ways && code == CLI_OK; i++)
+        if (cli->args->json)
+            code = print_json(cli, &r->set.way[i], &r->sum[i]);
+        else if (report_is_first(&r->set, i))
+            print_data(r, i);
+    return code == CLI_OK ? cli_flush() : code;
+}

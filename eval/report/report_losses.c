@@ -1,0 +1,204 @@
+/* report_losses.c - a report's sections on time and on the answers that are worst. */
+#include "eval/report/loss_images.h"
+#include "eval/report/plot.h"
+#include "eval/report/report_parts.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { WORST = 10, MAX_BARS = 24 };
+
+/* ---- times ---- */
+
+enum { REST = ANSWER_TIMES, N_PARTS }; /* REST: of the prefill, beside its named parts */
+
+static const char *const part_names[N_PARTS] = {
+    [ANSWER_VISION] = "vision", [ANSWER_CHUNKS] = "chunks", [ANSWER_ASSEMBLE] = "assemble",
+    [ANSWER_SCORE] = "score",   [ANSWER_REPAIR] = "repair", [REST] = "prefill",
+    [ANSWER_DECODE] = "decode"};
+
+static double or_zero(double value)
+{
+    return isnan(value) ? 0 : value;
+}
+
+/* Parts that add up; 0: nothing was measured. */
+static int parts_of(const struct answer_sum *s, double part[N_PARTS])
+{
+    double sum = 0;
+    for (int i = 0; i < ANSWER_TIMES; i++)
+        part[i] = s->ms[i];
+    part[REST] = s->ms[ANSWER_PREFILL];
+    for (int i = ANSWER_CHUNKS; i <= ANSWER_REPAIR; i++)
+        part[REST] -= or_zero(s->ms[i]);
+    if (part[REST] < 0) part[REST] = 0;
+    part[ANSWER_PREFILL] = (double)NAN; /* its parts stand for it */
+    for (int i = 0; i < N_PARTS; i++)
+        sum += or_zero(part[i]);
+    return sum > 0;
+}
+
+static int any_time(const struct eval_report *r, int way, int of)
+{
+    for (int w = way; w < r->set.n_ways; w++) {
+        double part[N_PARTS];
+        if (answers_same_data(&r->set.way[w], &r->set.way[way]) && parts_of(&r->sum[w], part) &&
+            part[of] > 0)
+            return 1;
+    }
+    return 0;
+}
+
+static void time_plot(struct eval_report *r, int way)
+{
+    static const int order[] = {ANSWER_VISION, ANSWER_CHUNKS, ANSWER_ASSEMBLE, ANSWER_SCORE,
+                                ANSWER_REPAIR, REST,          ANSWER_DECODE};
+    static double value[MAX_BARS * N_PARTS];
+    static char name[MAX_BARS][96];
+    const char *row[MAX_BARS], *part[N_PARTS];
+    int colour[N_PARTS], of[N_PARTS];
+    struct plot_bars b = {
+        "time of a question", "milliseconds a question, mean", row, part, 0, 0, value, colour, 1,
+        (double)NAN};
+    for (int i = 0; i < 7; i++) {
+        if (!any_time(r, way, order[i])) continue;
+        part[b.parts] = part_names[order[i]];
+        colour[b.parts] = 1 + i;
+        of[b.parts++] = order[i];
+    }
+    for (int w = way; w < r->set.n_ways && b.rows < MAX_BARS; w++) {
+        const struct answer_way *at = &r->set.way[w];
+        double parts[N_PARTS];
+        if (!answers_same_data(at, &r->set.way[way]) || !parts_of(&r->sum[w], parts)) continue;
+        for (int i = 0; i < b.parts; i++)
+            value[b.rows * b.parts + i] = parts[of[i]];
+        snprintf(name[b.rows], sizeof *name, "%.50s%s%.30s", report_method(at),
+                 at->is_off ? "" : ", ", at->is_off ? "" : report_chunk(at));
+        row[b.rows] = name[b.rows];
+        b.rows++;
+    }
+    page_figure_begin(&r->page, "Where the time goes; prefill is what is left of it.");
+    plot_bars(&r->page, &b);
+    page_figure_end(&r->page);
+}
+
+static void time_table(struct eval_report *r, int way)
+{
+    static const char *const head[] = {"method",  "chunks",        "vision",
+                                       "prefill", "making chunks", "assembling",
+                                       "scoring", "repairing",     "decoding"};
+    static const int column[] = {ANSWER_VISION, ANSWER_PREFILL, ANSWER_CHUNKS, ANSWER_ASSEMBLE,
+                                 ANSWER_SCORE,  ANSWER_REPAIR,  ANSWER_DECODE};
+    static const enum page_cell kind[] = {PAGE_NAME,   PAGE_TEXT,   PAGE_NUMBER,
+                                          PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER,
+                                          PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER};
+    page_table_begin(&r->page, NULL, head, kind, 9);
+    for (int w = way; w < r->set.n_ways; w++) {
+        double parts[N_PARTS];
+        if (!answers_same_data(&r->set.way[w], &r->set.way[way]) || !parts_of(&r->sum[w], parts))
+            continue;
+        page_row_begin(&r->page);
+        page_cell(&r->page, PAGE_NAME, report_method(&r->set.way[w]), NULL, 0);
+        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.way[w]), NULL, 0);
+        for (int i = 0; i < 7; i++) {
+            char ms[40] = "\xe2\x80\x93";
+            double value = r->sum[w].ms[column[i]];
+            if (!isnan(value)) snprintf(ms, sizeof ms, "%.1f", value);
+            page_cell(&r->page, PAGE_NUMBER, ms, NULL, 0);
+        }
+        page_row_end(&r->page);
+    }
+    page_table_end(&r->page);
+}
+
+void report_times(struct eval_report *r)
+{
+    int any = 0;
+    for (int i = 0; i < r->set.n_ways; i++) {
+        double parts[N_PARTS];
+        int measured = 0;
+        if (!report_is_first(&r->set, i)) continue;
+        for (int w = i; w < r->set.n_ways; w++)
+            measured |=
+                answers_same_data(&r->set.way[w], &r->set.way[i]) && parts_of(&r->sum[w], parts);
+        if (!measured) continue;
+        if (!any++) {
+            page_section(&r->page, "Time");
+            page_paragraph(&r->page,
+                           "Milliseconds a question, means over all of them. Prefill contains the "
+                           "parts of chunks, assembling, scoring and repair. Where the tower's "
+                           "output and chunks are kept, they take time in the first method that "
+                           "needs them.");
+        }
+        report_heading(r, i);
+        time_plot(r, i);
+        time_table(r, i);
+    }
+}
+
+/* ---- the worst answers ---- */
+
+static void loss_facts(struct eval_report *r, const struct answer_loss *loss)
+{
+    const struct answer_row *row = loss->row;
+    const struct answer_way *way = &r->set.way[row->way];
+    struct page *p = &r->page;
+    char text[256];
+    page_facts_begin(p);
+    page_fact(p, "question", row->question);
+    page_fact(p, "target", *row->target ? row->target : "(none)");
+    page_fact(p, "prediction", *row->prediction ? row->prediction : "(empty)");
+    page_fact(p, "not asked", row->error);
+    if (loss->dense && loss->dense != row)
+        page_fact(p, "full prefill",
+                  *loss->dense->prediction ? loss->dense->prediction : "(empty)");
+    if (loss->dense && loss->dense != row)
+        snprintf(text, sizeof text, "%s, full prefill %s", report_score(row->score),
+                 report_score(loss->dense->score));
+    else
+        snprintf(text, sizeof text, "%s", report_score(row->score));
+    page_fact(p, "score", text);
+    snprintf(text, sizeof text, "%.100s, %.100s", report_method(way), report_chunk(way));
+    page_fact(p, "answered by", text);
+    if (!isnan(row->total) && !isnan(row->recomputed)) {
+        snprintf(text, sizeof text, "%.0f of %.0f rows computed", row->recomputed, row->total);
+        page_fact(p, "work", text);
+    }
+    page_fact(p, "category", row->category);
+    snprintf(text, sizeof text, "%.200s, line %d", row->path, row->line);
+    page_fact(p, "from", text);
+    page_facts_end(p);
+}
+
+static void loss(struct eval_report *r, const struct answer_loss *at,
+                 const struct loss_images *images)
+{
+    struct page *p = &r->page;
+    char heading[256];
+    snprintf(heading, sizeof heading, "%.100s: %.140s", report_data(&r->set.way[at->row->way]),
+             at->row->id);
+    if (p->form == PAGE_HTML) page_raw(p, "<article>\n");
+    if (p->form == PAGE_HTML) loss_images_put(p, images);
+    if (p->form == PAGE_HTML) page_raw(p, "<div>\n");
+    page_subheading(p, heading);
+    loss_facts(r, at);
+    if (p->form == PAGE_HTML) page_raw(p, "</div>\n</article>\n");
+}
+
+void report_losses(struct eval_report *r)
+{
+    static struct loss_images images[WORST];
+    struct answer_loss worst[WORST];
+    int n = answers_worst(&r->set, worst, WORST);
+    if (!n) return;
+    page_section(&r->page, "Worst answers");
+    page_paragraph(&r->page, "One answer of a question: those that lost most against full prefill, "
+                             "then those with the lowest score.");
+    if (r->page.form == PAGE_HTML) {
+        page_paragraph(&r->page, "Red over an image: rows that were computed again.");
+        loss_images_find(&r->thumbnails, worst, n, images);
+    }
+    for (int i = 0; i < n; i++)
+        loss(r, &worst[i], &images[i]);
+    loss_images_free(images, n);
+}

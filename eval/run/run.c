@@ -1,0 +1,415 @@
+/* run.c - every question by every arm. */
+#include "base/heap.h"
+#include "eval/options/calibration.h"
+#include "eval/run/runner.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+static int failed(struct runner *r, vlqa_status status)
+{
+    progress_clear(&r->bar);
+    return cli_fail(r->run.cli, status, r->run.cli->env.message);
+}
+
+/* ---- before the model is loaded: all rows once, so that a wrong one is told at once ---- */
+
+static vlqa_status count_rows(struct env *env, const struct run_args *a, int64_t *out)
+{
+    const struct dataset_item *item;
+    struct dataset *d;
+    vlqa_status status;
+    TRY(dataset_open(env, a->dataset, &a->data, &d));
+    *out = 0;
+    do
+        status = dataset_next(env, d, &item);
+    while (status == VLQA_OK && item && ++*out < INT32_MAX && !cli_interrupted());
+    dataset_close(d);
+    return cli_interrupted() ? VLQA_ECANCELLED : status;
+}
+
+/* A row whose answers cannot be graded is found before it is asked. */
+static vlqa_status check_item(struct runner *r)
+{
+    static const struct vlqa_answer nothing = {.text = ""};
+    struct metric_grade grade;
+    struct row row = {.doc = NULL};
+    char name[256], *line = runner_line(r, NULL, &nothing, NULL);
+    vlqa_status status;
+    if (!line) return env_no_memory(&r->run.cli->env, "row", 0);
+    snprintf(name, sizeof name, "%.150s, line %d (%.60s)", r->item->file, r->item->line,
+             r->item->id);
+    status = runner_grade(r, name, line, strlen(line), &row, &grade);
+    row_free(&row);
+    heap_free(line);
+    return status;
+}
+
+static void hash_item(struct runner *r, struct hash *h)
+{
+    const struct dataset_item *item = r->item;
+    char letter[2] = {item->letter, 0};
+    hash_text(h, item->id);
+    hash_text(h, metric_names[runner_metric(r)]);
+    hash_text(h, r->prompt);
+    hash_text(h, letter);
+    hash_u64(h, (uint64_t)item->n_answers);
+    for (int i = 0; i < item->n_answers; i++) {
+        hash_u64(h, item->answer[i].bytes);
+        hash_bytes(h, item->answer[i].at, item->answer[i].bytes);
+    }
+    hash_u64(h, (uint64_t)item->n_images);
+    for (int i = 0; i < item->n_images; i++) { /* by name: the folder may be called otherwise */
+        const char *path = item->image[i].path, *slash = path ? strrchr(path, '/') : NULL;
+        hash_text(h, slash ? slash + 1 : path ? path : "");
+        hash_u64(h, path ? 0 : item->image[i].bytes);
+    }
+    hash_u64(h, (uint64_t)item->n_texts);
+    for (int i = 0; i < item->n_texts; i++)
+        hash_text(h, item->text[i]);
+}
+
+static vlqa_status survey_rows(struct runner *r, struct feed_rows *rows, struct hash *h)
+{
+    struct env *env = &r->run.cli->env;
+    for (;;) {
+        TRY(feed_rows_next(env, rows, &r->item));
+        if (!r->item) break;
+        if (cli_interrupted()) return VLQA_ECANCELLED;
+        TRY(prompt_form_make(env, r->form, r->item, &r->prompt));
+        TRY(check_item(r));
+        hash_item(r, h);
+        r->run.n_questions++;
+    }
+    if (r->run.n_questions) return VLQA_OK;
+    return env_fail(env, VLQA_EUSAGE, "%s: no question in it", r->run.args->dataset);
+}
+
+static vlqa_status survey(struct runner *r, int64_t *rows, struct key *digest)
+{
+    const struct run_args *a = r->run.args;
+    struct env *env = &r->run.cli->env;
+    struct feed_rows asked;
+    struct hash h;
+    vlqa_status status;
+    *rows = INT32_MAX;
+    if (a->shuffle) TRY(count_rows(env, a, rows));
+    TRY(feed_rows_open(env, a, *rows, &asked));
+    hash_begin(&h, "data set");
+    status = survey_rows(r, &asked, &h);
+    *digest = hash_end(&h);
+    feed_rows_close(&asked);
+    return status;
+}
+
+/* ---- asking ---- */
+
+/* What the words of the question at hand are, before the first arm that is asked. */
+static void digest_prompt(struct runner *r)
+{
+    const char *before = prompt_form_before(r->form, r->item);
+    struct hash h;
+    hash_begin(&h, "prompt");
+    hash_text(&h, before ? before : "");
+    hash_u64(&h, (uint64_t)r->item->n_texts);
+    for (int i = 0; i < r->item->n_texts; i++)
+        hash_text(&h, r->item->text[i]);
+    hash_text(&h, r->prompt);
+    key_hex(hash_end(&h), r->prompt_digest);
+}
+
+static vlqa_status add_document(struct runner *r)
+{
+    const char *system = r->run.args->document.system;
+    const char *before = prompt_form_before(r->form, r->item);
+    TRY(vlqa_session_clear(r->session));
+    if (system) TRY(vlqa_set_system(r->session, system, strlen(system)));
+    for (int i = 0; i < r->item->n_images; i++)
+        TRY(vlqa_add_image(r->session, r->at->image[i]));
+    if (before) TRY(vlqa_add_text(r->session, before, strlen(before)));
+    for (int i = 0; i < r->item->n_texts; i++)
+        TRY(vlqa_add_text(r->session, r->item->text[i], strlen(r->item->text[i])));
+    return VLQA_OK;
+}
+
+/* A vlqa_token_fn. */
+static int on_token(void *user, const char *utf8, size_t bytes)
+{
+    (void)user, (void)utf8, (void)bytes;
+    return cli_interrupted();
+}
+
+static vlqa_status ask(struct runner *r, const struct arm *arm, struct vlqa_answer *answer)
+{
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    vlqa_status status = add_document(r);
+    o.max_tokens = r->run.args->max_tokens;
+    o.seed =
+        r->run.args->seed + (uint64_t)r->question; /* of --reuse random; the answer is greedy */
+    reuse_options(&arm->args, &o);
+    o.on_token = on_token;
+    if (status == VLQA_OK) status = vlqa_ask(r->session, r->prompt, &o, answer, sizeof *answer);
+    if (cli_interrupted()) return VLQA_ECANCELLED;
+    if (status == VLQA_OK) return status;
+    return env_fail(&r->run.cli->env, status, "%s", vlqa_message(r->session));
+}
+
+/* On standard error, once a question and for the first ones alone. */
+static void tell_failure(struct runner *r)
+{
+    enum { MOST = 10 };
+    if (r->told_of == r->question + 1) return;
+    r->told_of = r->question + 1;
+    if (r->told++ >= MOST) return;
+    progress_clear(&r->bar);
+    (void)feed_fail(&r->run.cli->env, r->item, VLQA_OK, r->error);
+    cli_note(r->run.cli, "%s; counted as wrong%s", r->run.cli->env.message,
+             r->told < MOST ? "" : ", and further ones are not told here");
+}
+
+static const struct vlqa_answer nothing = {.text = ""};
+
+/* A question that cannot be asked, for a reason that env has, has a line, too: a run of hours does
+ * not end at one image. */
+static vlqa_status keep_failure(struct runner *r, int arm, vlqa_status status)
+{
+    size_t bytes;
+    snprintf(r->error, sizeof r->error, "%s", r->run.cli->env.message);
+    if (!feed_is_bad_question(status) || r->run.args->strict)
+        return feed_fail(&r->run.cli->env, r->item, status, r->error);
+    for (bytes = strlen(r->error); !text_is_utf8((struct text){r->error, bytes});)
+        r->error[--bytes] = 0; /* it was cut within a character */
+    tell_failure(r);
+    status = runner_keep(r, arm, &nothing);
+    r->error[0] = 0;
+    return status;
+}
+
+/* Once a question; where it cannot be asked there is nothing to hold the others against. */
+static vlqa_status ask_dense(struct runner *r, int dense, struct vlqa_answer *answer)
+{
+    vlqa_status status = ask(r, &r->run.arm[dense], answer);
+    if (feed_is_bad_question(status)) TRY(runner_see_dense(r, &nothing));
+    if (status == VLQA_OK) TRY(runner_see_dense(r, answer));
+    return status;
+}
+
+/* Dense is asked again where its answer was kept by a run that was stopped before this arm. */
+static vlqa_status ask_arm(struct runner *r, int arm, struct vlqa_answer *answer)
+{
+    int dense = run_dense(&r->run);
+    vlqa_status status;
+    if (arm == dense) return ask_dense(r, dense, answer);
+    if (dense >= 0 && r->dense.question != r->question + 1) {
+        status = ask_dense(r, dense, answer);
+        if (status != VLQA_OK && !feed_is_bad_question(status)) return status;
+    }
+    return ask(r, &r->run.arm[arm], answer);
+}
+
+static vlqa_status run_arm(struct runner *r, int arm, int *is_open)
+{
+    struct vlqa_answer answer;
+    vlqa_status status;
+    int found;
+    TRY(runner_take(r, arm, &found));
+    if (found) return VLQA_OK;
+    if (!*is_open) {
+        r->start_ms = r->start_ms > 0 ? r->start_ms : env_ms();
+        digest_prompt(r);
+    }
+    *is_open = 1;
+    status = r->at->status;
+    if (status == VLQA_OK)
+        status = ask_arm(r, arm, &answer);
+    else
+        (void)env_fail(&r->run.cli->env, status, "%s", r->at->reason);
+    if (status == VLQA_ECANCELLED) return status;
+    TRY(status == VLQA_OK ? runner_keep(r, arm, &answer) : keep_failure(r, arm, status));
+    runner_show(r);
+    return VLQA_OK;
+}
+
+static vlqa_status next_question(struct runner *r)
+{
+    struct env *env = &r->run.cli->env;
+    TRY(feed_next(env, r->feed, &r->at));
+    if (cli_interrupted()) return VLQA_ECANCELLED;
+    if (!r->at) return env_fail(env, VLQA_EIO, "%s changed while in use", r->run.args->dataset);
+    r->item = &r->at->item;
+    return prompt_form_make(env, r->form, r->item, &r->prompt);
+}
+
+static vlqa_status run_questions(struct runner *r)
+{
+    for (r->question = 0; r->question < r->run.n_questions; r->question++) {
+        int is_open = 0;
+        TRY(next_question(r));
+        for (int arm = 0; arm < r->run.n_arms; arm++)
+            TRY(run_arm(r, arm, &is_open));
+    }
+    return VLQA_OK;
+}
+
+/* ---- the whole ---- */
+
+static vlqa_status find_layers(struct runner *r)
+{
+    for (int i = 0; i < r->run.n_arms; i++) {
+        struct reuse_layers *layers = &r->run.arm[i].args.layers;
+        if (!layers->calibrated) continue;
+        TRY(calibration_apply(&r->run.cli->env, &r->run.args->cache, r->engine, layers));
+        reuse_write_layers(layers, ',', r->run.calibrated, sizeof r->run.calibrated);
+    }
+    return VLQA_OK;
+}
+
+static int open_model(struct runner *r)
+{
+    const struct run_args *a = r->run.args;
+    struct vlqa_engine_options options = vlqa_engine_options_default();
+    struct cli *cli = r->run.cli;
+    char path[CACHE_PATH];
+    vlqa_status status;
+    int code;
+    document_options(&a->document, &options);
+    cache_options(&a->cache, path, &options);
+    code = cli_open_engine(cli, &options, &r->engine);
+    if (code != CLI_OK) return code;
+    status = vlqa_engine_info(r->engine, &r->run.info, sizeof r->run.info);
+    if (status != VLQA_OK) return cli_fail(cli, status, vlqa_engine_message(r->engine));
+    status = find_layers(r);
+    if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);
+    code = cli_open_session(cli, r->engine, a->max_rows, &r->session);
+    r->bar = cli->bar;
+    cli->bar.enabled = 0; /* ours goes over all questions */
+    return code;
+}
+
+static vlqa_status open_files(struct runner *r, struct key digest, char times[CACHE_PATH])
+{
+    struct env *env = &r->run.cli->env;
+    const char *out = r->run.args->out;
+    char *header;
+    vlqa_status status;
+    if (!out) return VLQA_OK;
+    if (snprintf(times, CACHE_PATH, "%s.times", out) >= CACHE_PATH)
+        return env_fail(env, VLQA_EUSAGE, "--out: the path is too long");
+    header = run_header(&r->run, digest);
+    if (!header) return env_no_memory(env, "header", 0);
+    status = run_file_open(env, out, header, &r->file);
+    if (status == VLQA_OK && r->file.rows > r->run.n_questions * r->run.n_arms)
+        status = env_fail(env, VLQA_EUSAGE, "%s has %d rows, the run %d", out, r->file.rows,
+                          r->run.n_questions * r->run.n_arms);
+    if (status == VLQA_OK && !r->file.rows) (void)unlink(times); /* of a run that is gone */
+    if (status == VLQA_OK) status = run_file_open(env, times, header, &r->times);
+    heap_free(header);
+    return status == VLQA_OK ? runner_take_times(r) : status;
+}
+
+static vlqa_status allocate(struct run *run)
+{
+    size_t n = (size_t)run->n_questions;
+    size_t bytes = n * (size_t)run->n_arms * sizeof *run->outcome;
+    run->metric = heap_alloc(n);
+    run->outcome = heap_alloc(bytes);
+    if (!run->metric || !run->outcome) return env_no_memory(&run->cli->env, "outcomes", bytes);
+    for (size_t i = 0; i < n * (size_t)run->n_arms; i++)
+        run->outcome[i] = (struct run_outcome){.kl = (double)NAN, .ms = (double)NAN};
+    return VLQA_OK;
+}
+
+static vlqa_status run_all(struct runner *r, int64_t rows)
+{
+    const struct run_args *a = r->run.args;
+    struct env *env = &r->run.cli->env;
+    int whole = r->file.rows / r->run.n_arms; /* questions that are in the file */
+    if (a->submission && !(r->submission = fopen(a->submission, "w")))
+        return env_fail(env, VLQA_EIO, "%s: %s", a->submission, strerror(errno));
+    TRY(feed_open(env, a, rows, r->engine, whole, &r->feed));
+    TRY(run_questions(r));
+    if (!r->submission) return VLQA_OK;
+    fputs("]\n", r->submission);
+    if (fflush(r->submission) == 0 && !ferror(r->submission)) return VLQA_OK;
+    return env_fail(env, VLQA_EIO, "%s: not written: %s", a->submission, strerror(errno));
+}
+
+static void note_kept(struct runner *r)
+{
+    int n = r->file.rows + r->asked;
+    if (r->file.is_open && !r->run.cli->args->quiet)
+        cli_note(r->run.cli, "%d of %" PRId64 " answers are in %s; the same command goes on", n,
+                 (int64_t)r->run.n_questions * r->run.n_arms, r->file.path);
+}
+
+static int tell_failures(struct runner *r)
+{
+    cli_note(r->run.cli,
+             "%d of %" PRId64 " answers failed and count as wrong; their lines have an "
+             "error",
+             r->run.n_failed, (int64_t)r->run.n_questions * r->run.n_arms);
+    return CLI_IMAGE;
+}
+
+static int run_runner(struct runner *r)
+{
+    struct env *env = &r->run.cli->env;
+    char times[CACHE_PATH];
+    int64_t rows;
+    struct key digest;
+    int code;
+    vlqa_status status = run_arms(env, r->run.args, r->run.arm, &r->run.n_arms);
+    if (status == VLQA_OK && r->run.args->submission && r->run.n_arms > 1)
+        status = env_fail(env, VLQA_EUSAGE, "--submission takes one method and one cutting");
+    if (status == VLQA_OK) status = prompt_form_open(env, r->run.args->prompt, &r->form);
+    if (status == VLQA_OK) status = survey(r, &rows, &digest);
+    if (status != VLQA_OK) return failed(r, status);
+    code = open_model(r);
+    if (code != CLI_OK) return code;
+    status = allocate(&r->run);
+    if (status == VLQA_OK) status = open_files(r, digest, times);
+    if (status == VLQA_OK) status = run_all(r, rows);
+    if (status == VLQA_OK) {
+        progress_clear(&r->bar);
+        code = run_print(&r->run);
+        if (code == CLI_OK) code = cache_check(r->run.cli, &r->run.args->cache, r->engine);
+        return code == CLI_OK && r->run.n_failed ? tell_failures(r) : code;
+    }
+    code = failed(r, status);
+    if (r->asked) note_kept(r);
+    return code;
+}
+
+static void close_runner(struct runner *r)
+{
+    if (r->submission) fclose(r->submission);
+    run_file_close(&r->file);
+    run_file_close(&r->times);
+    feed_close(r->feed);
+    vlqa_session_close(r->session);
+    vlqa_engine_close(r->engine);
+    prompt_form_close(r->form);
+    row_room_free(&r->room);
+    for (int i = 0; i < r->run.n_arms; i++)
+        for (int m = 0; m < N_METRICS; m++)
+            heap_free(r->run.tally[i][m]);
+    heap_free(r->run.metric);
+    heap_free(r->run.outcome);
+    heap_free(r->dense.logits);
+}
+
+int run_dataset(struct cli *cli, const struct run_args *args)
+{
+    struct runner *r = heap_alloc_zero(sizeof *r);
+    int code;
+    if (!r) return cli_fail(cli, VLQA_EMEMORY, "out of memory: the run");
+    r->run.cli = cli;
+    r->run.args = args;
+    code = run_runner(r);
+    close_runner(r);
+    heap_free(r);
+    return code;
+}

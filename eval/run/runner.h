@@ -1,0 +1,61 @@
+/* runner.h - a run at work, between the file that asks and the file that grades and keeps. */
+#ifndef EVAL_RUNNER_H
+#define EVAL_RUNNER_H
+
+#include "eval/data/prompt_form.h"
+#include "eval/run/feed.h"
+
+struct runner {
+    struct run run;
+    struct prompt_form *form;
+    struct vlqa_engine *engine;
+    struct vlqa_session *session;
+    struct run_file file, times;
+    struct progress bar;
+    struct row_room room;
+    FILE *submission;
+    struct feed *feed;
+    double start_ms;
+    int64_t done;      /* rows that are graded, old ones too */
+    int asked;         /* of them, since start_ms */
+    double score;      /* their sum */
+    int told, told_of; /* questions that failed, of which standard error was told; the last + 1 */
+
+    /* the question at hand */
+    const struct feed_question *at; /* NULL before any is asked */
+    const struct dataset_item *item;
+    const char *prompt;
+    int question; /* its number */
+    char prompt_digest[65];
+    char error[sizeof((struct env *)0)->message]; /* why there is no answer, or "" */
+
+    struct {           /* what dense said to it */
+        int question;  /* + 1; of another one: not yet asked */
+        float *logits; /* [n] of the first token */
+        int n;
+    } dense;
+    double kl; /* of the answer that is kept, to it; NaN: none */
+};
+
+/* What the question at hand is graded by. */
+enum metric runner_metric(const struct runner *r);
+/* The answer to the question at hand as a line: what is the same whenever it is asked. arm NULL:
+ * only what grading needs; grade NULL: not yet graded. heap_free; NULL: no memory. */
+char *runner_line(const struct runner *r, const struct arm *arm, const struct vlqa_answer *answer,
+                  const struct metric_grade *grade);
+/* Parses a line and grades it; row_free in any case. */
+vlqa_status runner_grade(struct runner *r, const char *name, const char *line, size_t bytes,
+                         struct row *row, struct metric_grade *out);
+
+/* Counts the answer of an arm to the question at hand if the file has it: *found. */
+vlqa_status runner_take(struct runner *r, int arm, int *found);
+/* Counts the times of the rows that the file has; those of others are cut off. */
+vlqa_status runner_take_times(struct runner *r);
+/* Remembers what dense says, or that it says nothing (no logits), for the divergence of the other
+ * arms from it. */
+vlqa_status runner_see_dense(struct runner *r, const struct vlqa_answer *answer);
+/* Grades, keeps and counts an answer; with r->error that there is none, and answer is empty. */
+vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *answer);
+void runner_show(struct runner *r); /* how far it is */
+
+#endif

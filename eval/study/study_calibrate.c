@@ -1,0 +1,118 @@
+/* study_calibrate.c - the layers to score by: each alone, then the best of them together. */
+#include "eval/options/calibration.h"
+#include "eval/study/study.h"
+
+#include <math.h>
+#include <string.h>
+
+vlqa_status study_add_method(struct study *s, const struct method *m, int *at)
+{
+    for (*at = 0; *at < s->n_methods; ++*at)
+        if (strcmp(s->method[*at].name, m->name) == 0) return VLQA_OK;
+    if (s->n_methods == STUDY_METHODS)
+        return env_fail(&s->cli.env, VLQA_ELIMIT, "--methods: more than %d", STUDY_METHODS);
+    s->method[s->n_methods++] = *m;
+    return VLQA_OK;
+}
+
+static vlqa_status add_with_layers(struct study *s, const struct method *like,
+                                   const struct reuse_layers *layers, int *at)
+{
+    struct method m = *like;
+    char list[256]; /* of 128 layers at most 255 */
+    reuse_write_layers(layers, '+', list, sizeof list);
+    snprintf(m.name, sizeof m.name, "%.60s/%s", like->name, list);
+    m.args.layers = *layers;
+    return study_add_method(s, &m, at);
+}
+
+vlqa_status study_expand_layers(struct study *s)
+{
+    struct method list[STUDY_METHODS];
+    int n = s->n_methods, at;
+    memcpy(list, s->method, sizeof list);
+    s->n_methods = 0;
+    s->calibrated = -1;
+    for (int i = 0; i < n; i++) {
+        TRY(study_add_method(s, &list[i], &at));
+        if (!method_has_layers(&list[i])) continue;
+        if (s->calibrated < 0) s->calibrated = at;
+        for (int layer = 0; layer < s->info.layers; layer++) {
+            struct reuse_layers one = {.calibrated = 0};
+            reuse_add_layer(&one, layer);
+            TRY(add_with_layers(s, &list[i], &one, &at));
+        }
+    }
+    if (s->calibrated >= 0) return VLQA_OK;
+    return env_fail(&s->cli.env, VLQA_EUSAGE,
+                    "--calibrate: none of --methods has layers, as infoflow has");
+}
+
+/* Over all questions, cuttings and ratios. */
+static double mean_kl(const struct study *s, int method)
+{
+    double sum = 0;
+    for (int q = 0; q < s->n_questions; q++)
+        for (int cut = 0; cut < s->n_cuts; cut++)
+            for (int r = 0; r < s->n_ratios; r++)
+                sum += study_outcome(s, q, cut, method, r)->kl;
+    return sum / s->n_questions / s->n_cuts / s->n_ratios;
+}
+
+/* Of the layers that are not in the set, the one that is best alone; lower ones where equal. */
+static int next_best(const struct study *s, const struct reuse_layers *set)
+{
+    int best = -1;
+    double least = INFINITY;
+    for (int layer = 0; layer < s->info.layers; layer++) {
+        double kl = mean_kl(s, s->calibrated + 1 + layer);
+        if (reuse_has_layer(set, layer) || !(kl < least)) continue;
+        best = layer;
+        least = kl;
+    }
+    return best;
+}
+
+vlqa_status study_add_sets(struct study *s)
+{
+    struct reuse_layers set = {.calibrated = 0};
+    struct method like = s->method[s->calibrated];
+    for (int k = 1, best, at; k < s->info.layers; k++) {
+        if ((best = next_best(s, &set)) < 0) return VLQA_OK; /* no numbers left */
+        reuse_add_layer(&set, best);
+        if (k > 1) TRY(add_with_layers(s, &like, &set, &at));
+    }
+    return VLQA_OK;
+}
+
+/* Whether a method is the calibrated one in layers of its own. */
+static int is_variant(const struct study *s, int method)
+{
+    const struct method *base = &s->method[s->calibrated], *m = &s->method[method];
+    size_t bytes = strlen(base->name);
+    return method == s->calibrated ||
+           (strncmp(m->name, base->name, bytes) == 0 && m->name[bytes] == '/' &&
+            (m->name[bytes + 1] >= '0' && m->name[bytes + 1] <= '9'));
+}
+
+vlqa_status study_keep_layers(struct study *s)
+{
+    struct calibration c = {.method = s->method[s->calibrated].name, .questions = s->n_questions};
+    char path[CACHE_PATH], list[320];
+    int best = s->calibrated;
+    c.kl = c.kl_all = mean_kl(s, best);
+    for (int m = 0; m < s->n_methods; m++) {
+        double kl = mean_kl(s, m);
+        if (!is_variant(s, m) || !(kl < c.kl)) continue;
+        best = m;
+        c.kl = kl;
+    }
+    c.layers = s->method[best].args.layers;
+    for (int i = 0; i < s->info.layers && !reuse_layers_end(&s->method[best].args.layers); i++)
+        reuse_add_layer(&c.layers, i);
+    TRY(calibration_write(&s->cli.env, &s->args.cache, &s->info, &c, path));
+    reuse_write_layers(&c.layers, ',', list, sizeof list);
+    printf("\ncalibrated layers %s of %s: mean KL %.3f, by %s %.3f; kept in %s\n", list, c.method,
+           c.kl, c.method, c.kl_all, path);
+    return VLQA_OK;
+}

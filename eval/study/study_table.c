@@ -1,0 +1,183 @@
+/* study_table.c - the outcomes of a study as tables with intervals. */
+#include "eval/study/study.h"
+
+#include "base/heap.h"
+
+#include <math.h>
+#include <string.h>
+
+/* The questions of one table, and room for their numbers. */
+struct view {
+    const struct study *s;
+    int cut, right; /* 1: full prefill answers right; 0: the others; -1: all */
+    int n;
+    double *x, *y; /* [n_questions] */
+    double *work;  /* [STATS_RESAMPLES] */
+};
+
+enum { CELL = 32 };
+typedef void (*cell_fn)(const struct view *v, int method, int ratio, char out[CELL]);
+
+static int in_view(const struct view *v, int question)
+{
+    return v->right < 0 || v->s->reference[question].right == v->right;
+}
+
+static void gather_kl(const struct view *v, int method, int ratio, double *out)
+{
+    int n = 0;
+    for (int q = 0; q < v->s->n_questions; q++)
+        if (in_view(v, q)) out[n++] = study_outcome(v->s, q, v->cut, method, ratio)->kl;
+}
+
+/* ---- cells ---- */
+
+static void share_cell(const struct view *v, int method, int ratio, char out[CELL])
+{
+    struct stats_interval share;
+    gather_kl(v, method, ratio, v->x);
+    gather_kl(v, 0, 0, v->y);
+    share = stats_share(v->x, v->y, v->n, v->s->args.seed, v->work);
+    if (isfinite(share.value))
+        snprintf(out, CELL, "%.0f [%.0f, %.0f]", share.value * 100, share.low * 100,
+                 share.high * 100);
+    else
+        snprintf(out, CELL, "-");
+}
+
+static void difference_cell(const struct view *v, int method, int ratio, char out[CELL])
+{
+    struct stats_interval d;
+    gather_kl(v, method, ratio, v->x);
+    gather_kl(v, v->s->against, ratio, v->y);
+    for (int i = 0; i < v->n; i++)
+        v->x[i] -= v->y[i];
+    d = stats_ratio(v->x, NULL, v->n, v->s->args.seed, v->work);
+    snprintf(out, CELL, "%+.3f [%+.3f, %+.3f]", d.value, d.low, d.high);
+}
+
+static void right_cell(const struct view *v, int method, int ratio, char out[CELL])
+{
+    int right = 0, same = 0;
+    for (int q = 0; q < v->s->n_questions; q++)
+        if (in_view(v, q)) {
+            right += study_outcome(v->s, q, v->cut, method, ratio)->right;
+            same += study_outcome(v->s, q, v->cut, method, ratio)->same;
+        }
+    snprintf(out, CELL, "%.1f / %.1f", 100.0 * right / v->n, 100.0 * same / v->n);
+}
+
+static void work_cell(const struct view *v, int method, int ratio, char out[CELL])
+{
+    double rows = 0, flops = 0, full = 0;
+    for (int q = 0; q < v->s->n_questions; q++)
+        if (in_view(v, q)) {
+            const struct outcome *o = study_outcome(v->s, q, v->cut, method, ratio);
+            rows += o->rows_computed;
+            flops += o->flops;
+            full += v->s->reference[q].flops;
+        }
+    snprintf(out, CELL, "%.1f (%.0f %%)", rows / v->n, 100 * flops / full);
+}
+
+/* ---- tables ---- */
+
+static int name_width(const struct study *s)
+{
+    size_t width = 8;
+    for (int m = 0; m < s->n_methods; m++)
+        if (strlen(s->method[m].name) > width) width = strlen(s->method[m].name);
+    return (int)width;
+}
+
+static void print_table(const struct view *v, const char *title, int column, cell_fn cell)
+{
+    const struct study *s = v->s;
+    int width = name_width(s);
+    char text[CELL];
+    printf("\n%s\n%-*s", title, width, "ratio");
+    for (int r = 0; r < s->n_ratios; r++)
+        printf(" %*g", column, s->ratio[r]);
+    for (int m = 0; m < s->n_methods; m++) {
+        printf("\n%-*s", width, s->method[m].name);
+        for (int r = 0; r < s->n_ratios; r++) {
+            cell(v, m, r, text);
+            printf(" %*s", column, text);
+        }
+    }
+    putchar('\n');
+}
+
+static void print_group(struct view *v, int right)
+{
+    static const char *const names[] = {"full prefill answers wrong or no answer is known",
+                                        "full prefill answers right"};
+    const struct study *s = v->s;
+    char title[256];
+    v->right = right;
+    v->n = 0;
+    for (int q = 0; q < s->n_questions; q++)
+        v->n += in_view(v, q);
+    if (!v->n) return;
+    gather_kl(v, 0, 0, v->x);
+    snprintf(title, sizeof title,
+             "%s: %d questions that %s: %% of the KL recovered (none: mean KL %.3f)",
+             s->cut[v->cut].name, v->n, names[right],
+             stats_ratio(v->x, NULL, v->n, s->args.seed, v->work).value);
+    print_table(v, title, 14, share_cell);
+    if (s->against < 0) return;
+    snprintf(title, sizeof title, "%s: the same questions: mean KL less that of %s",
+             s->cut[v->cut].name, s->method[s->against].name);
+    print_table(v, title, 24, difference_cell);
+}
+
+static void print_cut(struct view *v)
+{
+    const struct study *s = v->s;
+    char title[256];
+    int right = 0;
+    for (int q = 0; q < s->n_questions; q++)
+        right += s->reference[q].right;
+    print_group(v, 1);
+    print_group(v, 0);
+    v->right = -1;
+    v->n = s->n_questions;
+    snprintf(title, sizeof title,
+             "%s: all %d questions: %% of answers right / as of full prefill (full: %.1f / 100)",
+             s->cut[v->cut].name, v->n, 100.0 * right / v->n);
+    print_table(v, title, 14, right_cell);
+    snprintf(title, sizeof title,
+             "%s: mean rows computed (operations, %% of full prefill); stored chunks not counted",
+             s->cut[v->cut].name);
+    print_table(v, title, 14, work_cell);
+}
+
+static void print_head(const struct study *s)
+{
+    const struct vlqa_model_info *i = &s->info;
+    int documents = 0;
+    for (int q = 0; q < s->n_questions; q++)
+        documents += q == 0 || s->questions.item[q].document != s->questions.item[q - 1].document;
+    printf("model      %s, %.16s..., %d layers\n", i->name, i->digest, i->layers);
+    printf("processor  %s, %s\n", i->cpu, i->dtype);
+    printf("questions  %d about %d documents\n", s->n_questions, documents);
+    printf("KL         full prefill to method, mean over the answer of full prefill, at most %d "
+           "tokens\n",
+           s->args.max_tokens);
+    printf("intervals  95 %%, paired bootstrap over questions, %d resamples, seed %llu\n",
+           STATS_RESAMPLES, (unsigned long long)s->args.seed);
+}
+
+vlqa_status study_print(struct study *s)
+{
+    size_t n = (size_t)s->n_questions, bytes = (2 * n + STATS_RESAMPLES) * sizeof(double);
+    struct view v = {.s = s, .x = heap_alloc(bytes)};
+    if (!v.x) return env_no_memory(&s->cli.env, "tables", bytes);
+    v.y = v.x + n;
+    v.work = v.y + n;
+    print_head(s);
+    for (v.cut = 0; v.cut < s->n_cuts; v.cut++)
+        print_cut(&v);
+    heap_free(v.x);
+    return VLQA_OK;
+}

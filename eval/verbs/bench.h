@@ -1,0 +1,54 @@
+/* bench.h - what the ways to measure share. */
+#ifndef EVAL_BENCH_H
+#define EVAL_BENCH_H
+
+#include "eval/cli/cli.h"
+#include "eval/cli/report.h"
+
+struct bench_args {
+    struct cli_args common;
+    int shape, rows, decode, repeat, max_rows, reuse;
+    struct arg_size image;
+    uint64_t seed;
+};
+
+/* What is measured. The first of them are milliseconds. */
+enum measure {
+    M_DECODE_IMAGE,
+    M_VISION,
+    M_PREFILL,
+    M_FIRST_TOKEN,
+    M_DECODE,
+    M_TOTAL,
+    M_PATCH_RATE, /* each second */
+    M_ROW_RATE,
+    M_TOKEN_RATE,
+    N_MEASURES
+};
+
+#define MAX_REPEAT 100
+
+struct bench {
+    struct cli cli;
+    struct bench_args args;
+    struct vlqa_engine *engine;
+    struct vlqa_session *session;
+    struct vlqa_model_info info;
+    struct vlqa_image_info image; /* zero without one */
+    uint8_t *rgb;                 /* [height, width, 3] */
+    char *question;               /* [rows + 1] */
+    double open_ms;
+    double sample[N_MEASURES][MAX_REPEAT];
+    double median[N_MEASURES]; /* NaN: not measured */
+    int rows, tokens;
+    int64_t peak_bytes;
+};
+
+/* Another image and another question each time, so that nothing can be remembered. */
+void bench_input(struct bench *b, int image, int question);
+int bench_add_image(struct bench *b);
+int bench_failed(struct bench *b, vlqa_status status);
+/* --reuse: the same questions cold, over repaired chunks, and behind rows that are held. */
+int bench_reuse(struct bench *b);
+
+#endif

@@ -1,0 +1,97 @@
+/* bench_reuse.c - what keeping chunks is worth: one image, asked cold, repaired and held. */
+#include "eval/verbs/bench.h"
+
+#include <string.h>
+
+enum way { COLD, REPAIRED, HELD, N_WAYS };
+
+struct result { /* until the first token, the image included */
+    double total, decode_image, vision, prefill, chunks, assemble, score, repair;
+    int rows, recomputed;
+};
+
+static const char *const way_names[] = {[COLD] = "cold", [REPAIRED] = "repaired", [HELD] = "held"};
+
+/* fresh: the session forgets, the engine does not. */
+static int ask(struct bench *b, int question, enum vlqa_reuse reuse, int fresh, struct result *out)
+{
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer a;
+    double begin;
+    vlqa_status status;
+    int code = CLI_OK, filler;
+    bench_input(b, 0, question);
+    begin = env_ms();
+    if (fresh) {
+        status = vlqa_session_clear(b->session);
+        if (status != VLQA_OK) return bench_failed(b, status);
+        code = bench_add_image(b);
+        if (code != CLI_OK) return code;
+    }
+    filler = b->args.rows > b->image.rows ? b->args.rows - b->image.rows : 1;
+    b->question[filler] = 0;
+    o.max_tokens = 1;
+    o.ignore_eos = 1;
+    o.reuse = reuse;
+    o.chunker = VLQA_CHUNK_GRID;
+    status = vlqa_ask(b->session, b->question, &o, &a, sizeof a);
+    if (status != VLQA_OK) return bench_failed(b, status);
+    *out = (struct result){.total = env_ms() - begin,
+                           .decode_image = fresh ? a.ms_decode_image : 0,
+                           .vision = fresh ? a.ms_vision : 0,
+                           .prefill = a.ms_prefill,
+                           .chunks = a.ms_chunks,
+                           .assemble = a.ms_assemble,
+                           .score = a.ms_score,
+                           .repair = a.ms_repair,
+                           .rows = a.rows_total,
+                           .recomputed = a.rows_recomputed};
+    return code;
+}
+
+static int print_json(struct bench *b, const struct result *r)
+{
+    struct report out = report_begin();
+    report_string(&out, "cpu", b->info.cpu);
+    report_int(&out, "threads", b->info.threads);
+    report_int(&out, "image_rows", b->image.rows);
+    for (int w = 0; w < N_WAYS; w++) {
+        report_open(&out, way_names[w]);
+        report_int(&out, "rows", r[w].rows);
+        report_int(&out, "recomputed", r[w].recomputed);
+        report_real(&out, "ms", r[w].total);
+        report_real(&out, "vision", r[w].vision);
+        report_real(&out, "prefill", r[w].prefill);
+        report_real(&out, "chunks", r[w].chunks);
+        report_real(&out, "assemble", r[w].assemble);
+        report_real(&out, "score", r[w].score);
+        report_real(&out, "repair", r[w].repair);
+        report_close(&out);
+    }
+    return cli_write_report(&b->cli, &out);
+}
+
+static int print_text(struct bench *b, const struct result *r)
+{
+    printf("%d visual rows, %s, %d threads; milliseconds to the first token\n\n", b->image.rows,
+           b->info.cpu, b->info.threads);
+    printf("%-9s %9s %6s %9s %9s %9s %9s %9s %7s\n", "", "all", "rows", "vision", "chunks", "place",
+           "score", "run", "of cold");
+    for (int w = 0; w < N_WAYS; w++)
+        printf("%-9s %9.1f %6d %9.1f %9.1f %9.1f %9.1f %9.1f %7s%.1f\n", way_names[w], r[w].total,
+               r[w].recomputed, r[w].vision, r[w].chunks, r[w].assemble, r[w].score,
+               w == REPAIRED ? r[w].repair : r[w].prefill, "1/", r[COLD].total / r[w].total);
+    return cli_flush();
+}
+
+int bench_reuse(struct bench *b)
+{
+    struct result r[N_WAYS], unused;
+    int code = ask(b, 0, VLQA_REUSE_OFF, 1, &r[COLD]);
+    if (code == CLI_OK) code = ask(b, 1, VLQA_REUSE_OFF, 0, &r[HELD]); /* another question */
+    if (code == CLI_OK) code = ask(b, 2, VLQA_REUSE_NONE, 1, &unused); /* makes the chunks */
+    if (code == CLI_OK) code = ask(b, 3, VLQA_REUSE_INFOFLOW, 1, &r[REPAIRED]);
+    progress_clear(&b->cli.bar);
+    if (code != CLI_OK) return code;
+    return b->args.common.json ? print_json(b, r) : print_text(b, r);
+}

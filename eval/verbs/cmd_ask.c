@@ -1,0 +1,358 @@
+/* cmd_ask.c - the verb ask: images, texts and a question in, an answer out. */
+#include "base/file.h"
+#include "base/heap.h"
+#include "eval/options/calibration.h"
+#include "eval/options/document.h"
+#include "eval/options/reuse_flags.h"
+#include "eval/report/explain.h"
+#include "eval/verbs/verbs.h"
+
+#include <string.h>
+
+struct ask_args {
+    struct cli_args common;
+    struct document_args document;
+    const char *question, *logits, *explain;
+    int max_tokens, top_k, stream, max_rows, explain_cache;
+    double temp, top_p, min_p, repetition_penalty, presence_penalty;
+    uint64_t seed;
+    struct reuse_args reuse;
+    struct cache_args cache;
+};
+
+struct ask {
+    struct cli cli;
+    struct ask_args args;
+    struct document document;
+    struct vlqa_engine *engine;
+    struct vlqa_session *session;
+    double load_ms;
+    int output; /* exit code of the writing so far */
+    char last;  /* byte written */
+};
+
+static int check_args(struct ask *a)
+{
+    const struct ask_args *o = &a->args;
+    const struct arg_items *items = &o->document.items;
+    int images = 0;
+    if (!o->question) return cli_fail(&a->cli, VLQA_EUSAGE, "no question: give --question TEXT");
+    if (o->common.json && o->stream)
+        return cli_fail(&a->cli, VLQA_EUSAGE, "--json and --stream exclude each other");
+    for (int i = 0; i < items->n; i++)
+        images += strcmp(items->item[i].name, "image") == 0;
+    if (o->explain && (images < 1 || images > EXPLAIN_MAX_IMAGES))
+        return cli_fail(&a->cli, VLQA_EUSAGE, "--explain draws on 1 to 64 images");
+    return CLI_OK;
+}
+
+static int find_layers(struct ask *a)
+{
+    vlqa_status status =
+        calibration_apply(&a->cli.env, &a->args.cache, a->engine, &a->args.reuse.layers);
+    return status == VLQA_OK ? CLI_OK : cli_fail(&a->cli, status, a->cli.env.message);
+}
+
+static int open_all(struct ask *a)
+{
+    struct vlqa_engine_options options = vlqa_engine_options_default();
+    char path[CACHE_PATH];
+    double start = env_ms();
+    int code;
+    document_options(&a->args.document, &options);
+    cache_options(&a->args.cache, path, &options);
+    code = cli_open_engine(&a->cli, &options, &a->engine);
+    if (code == CLI_OK) code = cli_open_session(&a->cli, a->engine, a->args.max_rows, &a->session);
+    a->load_ms = env_ms() - start;
+    return code == CLI_OK ? find_layers(a) : code;
+}
+
+/* ---- the answer ---- */
+
+static void write_piece(struct ask *a, const char *utf8, size_t bytes)
+{
+    if (!bytes || a->output != CLI_OK) return;
+    a->output = cli_write(utf8, bytes);
+    a->last = utf8[bytes - 1];
+}
+
+/* A vlqa_token_fn. */
+static int on_token(void *user, const char *utf8, size_t bytes)
+{
+    struct ask *a = user;
+    progress_clear(&a->cli.bar);
+    if (a->args.stream) write_piece(a, utf8, bytes);
+    return cli_interrupted() || a->output != CLI_OK;
+}
+
+static const char *stop_name(enum vlqa_stop stop)
+{
+    switch (stop) {
+    case VLQA_STOP_EOS:
+        return "eos";
+    case VLQA_STOP_LENGTH:
+        return "length";
+    case VLQA_STOP_ROWS:
+        return "rows";
+    case VLQA_STOP_CALLER:
+        break;
+    }
+    return "interrupted";
+}
+
+/* Rows of the context that are as a full prefill gives them, unrepaired. */
+static int count_exact(const struct vlqa_answer *answer)
+{
+    int n = 0;
+    if (!answer->row_selected) return answer->rows_context;
+    for (int i = 0; i < answer->n_chunks; i++)
+        n += vlqa_chunk_at(answer, i).rows_exact;
+    return n;
+}
+
+static void report_rows(struct report *r, const struct vlqa_answer *answer)
+{
+    report_open(r, "rows");
+    report_int(r, "total", answer->rows_total);
+    report_int(r, "prefix", answer->rows_prefix);
+    report_int(r, "context", answer->rows_context);
+    report_int(r, "question", answer->rows_question);
+    report_int(r, "selected", answer->rows_selected);
+    report_int(r, "recomputed", answer->rows_recomputed);
+    report_int(r, "exact", count_exact(answer));
+    report_close(r);
+}
+
+static void report_times(struct report *r, const struct ask *a, const struct vlqa_answer *answer)
+{
+    report_open(r, "ms");
+    report_real(r, "load", a->load_ms);
+    report_real(r, "decode_image", answer->ms_decode_image);
+    report_real(r, "vision", answer->ms_vision);
+    report_real(r, "prefill", answer->ms_prefill);
+    report_real(r, "chunks", answer->ms_chunks);
+    report_real(r, "assemble", answer->ms_assemble);
+    report_real(r, "score", answer->ms_score);
+    report_real(r, "repair", answer->ms_repair);
+    report_real(r, "first_token", answer->ms_first_token);
+    report_real(r, "decode", answer->ms_decode);
+    report_real(r, "total", env_ms() - a->cli.start_ms);
+    report_close(r);
+}
+
+static void report_evidence(struct report *r, const struct vlqa_answer *answer)
+{
+    report_open_list(r, "evidence");
+    for (int i = 0; i < answer->n_evidence; i++) {
+        const struct vlqa_evidence e = vlqa_evidence_at(answer, i);
+        const int box[4] = {e.x, e.y, e.width, e.height};
+        report_open(r, NULL);
+        report_int(r, "image", e.image);
+        report_ints(r, "box", box, 4);
+        report_real(r, "score", (double)e.score);
+        report_close(r);
+    }
+    report_close(r);
+}
+
+static int write_json(struct ask *a, const struct vlqa_answer *answer)
+{
+    struct report r = report_begin();
+    struct vlqa_model_info info;
+    vlqa_status status = vlqa_engine_info(a->engine, &info, sizeof info);
+    if (status != VLQA_OK) memset(&info, 0, sizeof info);
+    report_text(&r, "answer", answer->text, answer->text_bytes);
+    report_int(&r, "tokens", answer->n_tokens);
+    report_string(&r, "stop", stop_name(answer->stop));
+    report_string(&r, "strategy", reuse_strategy(&a->args.reuse));
+    report_int(&r, "exact", answer->exact);
+    report_rows(&r, answer);
+    report_counts(&r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_made);
+    report_counts(&r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_made);
+    report_times(&r, a, answer);
+    report_evidence(&r, answer);
+    report_int(&r, "peak_bytes", (int64_t)answer->peak_bytes);
+    report_open(&r, "model");
+    report_string(&r, "name", info.name);
+    report_string(&r, "digest", info.digest);
+    report_close(&r);
+    report_string(&r, "version", vlqa_version());
+    return cli_write_report(&a->cli, &r);
+}
+
+static int write_answer(struct ask *a, const struct vlqa_answer *answer)
+{
+    if (a->args.common.json) return write_json(a, answer);
+    if (!a->args.stream) write_piece(a, answer->text, answer->text_bytes);
+    if (a->last != '\n') write_piece(a, "\n", 1);
+    return a->output;
+}
+
+static void put_float_le(uint8_t *to, float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    for (int i = 0; i < 4; i++)
+        to[i] = (uint8_t)(bits >> (8 * i));
+}
+
+static int write_logits(struct ask *a, const struct vlqa_answer *answer)
+{
+    size_t bytes = (size_t)answer->n_logits * 4;
+    uint8_t *data = heap_alloc(bytes);
+    struct file_part part = {data, bytes};
+    vlqa_status status;
+    if (!data)
+        return cli_fail(&a->cli, env_no_memory(&a->cli.env, "logits", bytes), a->cli.env.message);
+    for (int i = 0; i < answer->n_logits; i++)
+        put_float_le(data + (size_t)i * 4, answer->logits[i]);
+    status = file_write_atomic(&a->cli.env, a->args.logits, &part, 1);
+    heap_free(data);
+    if (status == VLQA_OK) return CLI_OK;
+    return cli_fail(&a->cli, status, a->cli.env.message);
+}
+
+static void note_stop(struct ask *a, const struct vlqa_answer *answer)
+{
+    if (a->args.common.quiet) return;
+    if (answer->stop == VLQA_STOP_LENGTH)
+        cli_note(&a->cli, "the answer was cut at %d tokens (--max-tokens)", answer->n_tokens);
+    if (answer->stop == VLQA_STOP_ROWS)
+        cli_note(&a->cli, "the answer was cut, the session is full (--max-rows)");
+}
+
+static int write_picture(struct ask *a, const struct vlqa_answer *answer)
+{
+    struct vlqa_pixels pixels[EXPLAIN_MAX_IMAGES] = {{0}};
+    int code = CLI_OK;
+    for (int i = 0; i < answer->n_images && code == CLI_OK; i++)
+        code = document_pixels(&a->document, a->session, i, &pixels[i]);
+    if (code == CLI_OK) code = explain_picture(&a->cli, answer, pixels, a->args.explain);
+    for (int i = 0; i < answer->n_images; i++)
+        vlqa_free_pixels(&pixels[i]);
+    return code;
+}
+
+static int finish(struct ask *a, const struct vlqa_answer *answer)
+{
+    int code = write_answer(a, answer);
+    if (code == CLI_OK && a->args.explain_cache) explain_cache(&a->cli, answer);
+    if (code == CLI_OK && a->args.logits) code = write_logits(a, answer);
+    if (code == CLI_OK && a->args.explain) code = write_picture(a, answer);
+    if (code != CLI_OK) return code;
+    if (answer->stop == VLQA_STOP_CALLER) return cli_fail(&a->cli, VLQA_ECANCELLED, NULL);
+    note_stop(a, answer);
+    return cache_check(&a->cli, &a->args.cache, a->engine);
+}
+
+static int answer_question(struct ask *a)
+{
+    struct vlqa_ask_options options = vlqa_ask_options_default();
+    struct vlqa_answer answer;
+    vlqa_status status;
+    options.max_tokens = a->args.max_tokens;
+    options.temperature = (float)a->args.temp;
+    options.top_k = a->args.top_k;
+    options.top_p = (float)a->args.top_p;
+    options.min_p = (float)a->args.min_p;
+    options.repetition_penalty = (float)a->args.repetition_penalty;
+    options.presence_penalty = (float)a->args.presence_penalty;
+    options.seed = a->args.seed;
+    reuse_options(&a->args.reuse, &options);
+    options.on_token = on_token;
+    options.user = a;
+    status = vlqa_ask(a->session, a->args.question, &options, &answer, sizeof answer);
+    progress_clear(&a->cli.bar);
+    if (status == VLQA_OK) return finish(a, &answer);
+    if (a->last && a->last != '\n') write_piece(a, "\n", 1); /* pieces were streamed */
+    return cli_fail(&a->cli, status, vlqa_message(a->session));
+}
+
+static int run(const struct verb *verb, int argc, char **argv)
+{
+    struct ask a;
+    int code;
+    memset(&a, 0, sizeof a);
+    code = cli_begin(&a.cli, verb, argc, argv, &a.args.common);
+    if (code != CLI_GO_ON) return code;
+    a.document = (struct document){&a.cli, &a.args.document, &a.args.question, NULL, 0};
+    code = check_args(&a);
+    if (code == CLI_OK) code = document_read(&a.document);
+    cli_catch_interrupt(); /* not before: while standard input is awaited, Ctrl-C ends at once */
+    if (code == CLI_OK) code = open_all(&a);
+    if (code == CLI_OK) code = document_add(&a.document, a.session);
+    if (code == CLI_OK) code = answer_question(&a);
+    vlqa_session_close(a.session);
+    vlqa_engine_close(a.engine);
+    document_free(&a.document);
+    return code;
+}
+
+#define FIELD(member) .offset = offsetof(struct ask_args, member)
+
+static const struct arg args[] = {
+    {ARG_HEADING, .name = "Prompt (images and texts are placed in the order they are given)"},
+    DOCUMENT_ITEM_ARGS(struct ask_args, document),
+    {ARG_TEXT, .name = "question", .also = "prompt", .letter = 'p', .value = "TEXT",
+     FIELD(question), .help = "what to ask; - reads it from standard input"},
+    {ARG_HEADING, .name = "Answer"},
+    {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 1000000,
+     .fallback = "128", FIELD(max_tokens), .help = "longest answer"},
+    {ARG_REAL, .name = "temp", .value = "T", .min = 0, .max = 100, .fallback = "0", FIELD(temp),
+     .help = "temperature; 0 takes the likeliest token"},
+    {ARG_INT, .name = "top-k", .value = "K", .min = 0, .max = 10000000, .fallback = "0",
+     FIELD(top_k), .help = "sample from the K likeliest tokens; 0 is off"},
+    {ARG_REAL, .name = "top-p", .value = "P", .min = 1e-6, .max = 1, .fallback = "1", FIELD(top_p),
+     .help = "sample from the likeliest tokens that make up P; 1 is off"},
+    {ARG_REAL, .name = "min-p", .value = "P", .min = 0, .max = 1, .fallback = "0", FIELD(min_p),
+     .help = "drop tokens far below the likeliest; 0 is off"},
+    {ARG_REAL, .name = "repetition-penalty", .value = "R", .min = 0.01, .max = 100, .fallback = "1",
+     FIELD(repetition_penalty), .help = "for tokens of prompt and answer; 1 is off"},
+    {ARG_REAL, .name = "presence-penalty", .value = "R", .min = -100, .max = 100, .fallback = "0",
+     FIELD(presence_penalty), .help = "for tokens of the answer; 0 is off"},
+    {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(seed),
+     .help = "of sampling: equal seeds, equal answers"},
+    REUSE_ARGS(struct ask_args, reuse),
+    {ARG_HEADING, .name = "Model"},
+    {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
+     .help = "Hugging Face directory [the default model]"},
+    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,
+     FIELD(max_rows), .help = "room for prompt and answer [what the model allows, at most 32768]"},
+    DOCUMENT_IMAGE_ARGS(struct ask_args, document),
+    CACHE_ARGS(struct ask_args, cache),
+    CLI_COMPUTE_ARGS,
+    {ARG_HEADING, .name = "Output"},
+    {ARG_FLAG, .name = "stream", FIELD(stream), .help = "print the answer as it is made"},
+    {ARG_TEXT, .name = "logits", .value = "FILE", FIELD(logits),
+     .help = "write the logits of the first answer token: float32, little-endian"},
+    {ARG_TEXT, .name = "explain", .value = "FILE", FIELD(explain),
+     .help = "draw scores, repaired rows and chunks over the images, side by side: a PNG file"},
+    {ARG_FLAG, .name = "explain-cache", FIELD(explain_cache),
+     .help = "tell for every image and chunk whether it was found or made"},
+    CLI_OUTPUT_ARGS,
+};
+
+const struct verb verb_ask = {
+    .name = "ask",
+    .summary = "ask a question about images and texts",
+    .synopsis = "Usage: vlqa [ask] [-m DIR] [--image FILE | --text FILE]... -p TEXT [OPTION]...\n",
+    .notes = "The answer goes to standard output, everything else to standard error.\n"
+             "\n"
+             "--json prints on one line: answer, tokens, stop (eos, length, rows,\n"
+             "interrupted), strategy, exact (0 or 1), rows {total, prefix, context, question,\n"
+             "selected, recomputed, exact}, chunks and visual {ram, disk, made}, ms {load,\n"
+             "decode_image, vision, prefill, chunks, assemble, score, repair, first_token,\n"
+             "decode, total}, evidence [{image, box [x, y, width, height], score}],\n"
+             "peak_bytes, model {name, digest}, version. first_token counts from the\n"
+             "question, total from the start. Boxes are in pixels of the upright image.\n"
+             "\n"
+             "Images that were seen before skip the vision tower, which changes nothing.\n"
+             "Chunks of the first document are exact, too; others, repaired in part,\n"
+             "approximate (exact in --json tells). --reuse off uses none.\n"
+             "\n"
+             "Example:\n"
+             "  vlqa --image chart.png -p \"Which year was best?\"\n",
+    .arg = args,
+    .n_args = (int)(sizeof args / sizeof *args),
+    .run = run,
+};
