@@ -25,6 +25,33 @@ layers() {
     done
 }
 
+# "x y" for each top folder's subfolders x and y where a file in x includes one in y
+subfolder_includes() { # FOLDER
+    grep -rE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' "$1" |
+        sed -nE "s|^$1/([^/:]+)/[^:]*:[^\"]*\"$1/([^/\"]+)/.*|\\1 \\2|p" | awk '$1 != $2' | sort -u
+}
+
+# The subfolders of a folder include one another without a cycle: one that is found is named.
+cycles() {
+    for folder in include base kernels vision text fusion eval tests; do
+        [ -d "$folder" ] || continue
+        subfolder_includes "$folder" | awk -v folder="$folder" '
+            function visit(x, path, i, n, next_ones) {
+                if (index(path, " " x " ")) {
+                    print folder ": " substr(path, index(path, " " x " ") + 1) x " is a cycle"
+                    return 1
+                }
+                n = x in done ? 0 : split(to[x], next_ones)
+                for (i = 1; i <= n; i++)
+                    if (visit(next_ones[i], path x " ")) return 1
+                done[x]
+                return 0
+            }
+            { to[$1] = to[$1] " " $2 }
+            END { for (x in to) if (visit(x, " ")) exit }'
+    done
+}
+
 # only FILE PATTERN: calls elsewhere, comments left aside
 only() {
     sources -name '*.[ch]' | grep -vxE "$1" |
@@ -37,6 +64,7 @@ long_files() {
 }
 
 claim includes_follow_the_layers "$(layers)"
+claim subfolders_include_without_a_cycle "$(cycles)"
 claim only_args_reads_the_environment "$(only 'eval/cli/args\.c' 'getenv|secure_getenv')"
 claim only_heap_allocates "$(only 'base/heap\.c|tests/.*' \
     'malloc|calloc|realloc|free|aligned_alloc|posix_memalign|strdup|strndup|asprintf|vasprintf')"

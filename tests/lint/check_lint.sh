@@ -13,6 +13,10 @@ cat >"$tree/text/bad.c" <<'END'
 void *bad(void) { if (getenv("HOME")) exit(1); return malloc(1); }
 END
 echo 'size_t bad;' >"$tree/base/bad.h"
+mkdir "$tree/text/a" "$tree/text/b" "$tree/text/c"
+echo '#include "text/b/b.h"' >"$tree/text/a/a.h"
+echo '#include "text/c/c.h"' >"$tree/text/b/b.h"
+echo '#include "text/a/a.h"' >"$tree/text/c/c.c"
 yes '' | head -n 601 >"$tree/eval/long.c"
 
 found() { # CLAIM SCRIPT: the script calls that claim broken in the planted tree
@@ -21,6 +25,9 @@ found() { # CLAIM SCRIPT: the script calls that claim broken in the planted tree
 }
 
 found includes_follow_the_layers check_layers.sh
+found subfolders_include_without_a_cycle check_layers.sh
+claim a_cycle_of_subfolders_is_named "$("$here/check_layers.sh" "$tree" 2>&1 |
+    grep -qE '^text: (a b c a|b c a b|c a b c) is a cycle$' || echo 'no line names a, b and c')"
 found only_args_reads_the_environment check_layers.sh
 found only_heap_allocates check_layers.sh
 found nothing_exits_on_input check_layers.sh
