@@ -1,9 +1,10 @@
 /* backend.h - the table of operations that a device fills, and the checked calls over it.
  *
  * Contract of every operation: the result of a row depends on its own inputs and, in attention, on
- * the slots it sees; never on how many other rows are in the call, on the number of threads, or on
- * where the call was cut. On the CPU that holds to the last bit. Operations enqueue and cannot
- * fail; device errors surface at backend_sync. */
+ * the keys and values it sees, in the order of their slots; never on where these slots lie, on how
+ * many other rows are in the call, on the number of threads, or on where the call was cut. On the
+ * CPU that holds to the last bit. Operations enqueue and cannot fail; device errors surface at
+ * backend_sync. */
 #ifndef KERNELS_BACKEND_H
 #define KERNELS_BACKEND_H
 

@@ -39,24 +39,42 @@ static inline int max_int(int a, int b)
     return a > b ? a : b;
 }
 
-struct seen { /* what a row sees of a tile: [0, head) and [tail, end), head <= tail <= end */
-    int head, tail, end;
+/* The keys that a row sees, numbered in the order of their slots: key i is in slot i before `head`,
+ * else in slot i + gap. Sums run in the order of these numbers, in tiles that begin at multiples of
+ * their size, so where the slots lie does not matter to a single bit. */
+struct visible {
+    int keys, head, gap;
 };
 
-static inline struct seen seen_of(struct span span, int base, int slots)
+/* A span without a gap numbers its keys like a causal row, whichever way it is written. */
+static inline struct visible visible_of(struct span s)
 {
-    struct seen s;
-    int tail_end = max_int(span.tail_end, span.tail_begin);
-    s.head = min_int(max_int(span.head_end - base, 0), slots);
-    s.tail = min_int(max_int(span.tail_begin - base, s.head), slots);
-    s.end = min_int(max_int(tail_end - base, s.tail), slots);
-    return s;
+    int tail = max_int(s.tail_end - s.tail_begin, 0);
+    struct visible v = {.keys = s.head_end + tail};
+    if (tail > 0 && s.tail_begin > s.head_end) {
+        v.head = s.head_end;
+        v.gap = s.tail_begin - s.head_end;
+    }
+    return v;
 }
 
-/* Behind the last slot of a span. */
-static inline int span_end(struct span s)
+static inline int visible_slot(struct visible v, int key)
 {
-    return s.tail_end > s.tail_begin ? s.tail_end : s.head_end;
+    return key < v.head ? key : key + v.gap;
+}
+
+/* How many of n rows, from the first on, number their keys alike; *all is how, with as many keys as
+ * the row that sees most. */
+static inline int visible_run(const struct span *span, int n, struct visible *all)
+{
+    int rows = 1;
+    *all = visible_of(span[0]);
+    for (; rows < n; rows++) {
+        struct visible v = visible_of(span[rows]);
+        if (v.head != all->head || v.gap != all->gap) break;
+        all->keys = max_int(all->keys, v.keys);
+    }
+    return rows;
 }
 
 /* Once for all sets: cpu_backend.c. */

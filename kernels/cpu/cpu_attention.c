@@ -1,8 +1,9 @@
-/* cpu_attention.c - softmax over the slots a row sees, streamed in tiles of 64 slots.
+/* cpu_attention.c - softmax over the keys a row sees, streamed in tiles of 64 keys.
  *
- * Tile t covers slots [64 t, 64 t + 64) whoever asks. A row visits the tiles that its span touches
- * in ascending order and adds its visible slots in ascending order, so neither the other rows of a
- * block nor the cut into blocks can change it. Slots that no row sees may hold anything. */
+ * Tile t holds keys [64 t, 64 t + 64) of those a row sees, wherever their slots lie (struct
+ * visible). A row visits its tiles in ascending order and adds their keys in ascending order, so
+ * neither slots, nor the other rows of a block, nor the cut into blocks can change it. Slots that
+ * no row sees may hold anything. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/cpu_math.h"
 #include "kernels/cpu/cpu_vec.h"
@@ -23,6 +24,7 @@ struct work {
 struct block { /* rows that go through the tiles together, for one KV head */
     const struct attn *a;
     struct work *work;
+    struct visible visible; /* the rows number their keys alike, and see at most these */
     int row, rows, kv_head, group, dim, width; /* width: dim rounded up to whole vectors */
 };
 
@@ -92,46 +94,43 @@ static void gemm_add(const struct gemm *g)
         gemm_strip(g, row, 1);
 }
 
-static int seen_any(struct seen s)
-{
-    return s.head > 0 || s.end > s.tail;
-}
-
-/* Keys to [dim][slot] through square blocks in registers. Slots past the end are zero. */
-static void load_keys(const struct block *b, int base, int slots)
+/* Keys [first, first + keys) to [dim][key] through square blocks in registers, then zeros. */
+static void load_keys(const struct block *b, int first, int keys)
 {
     struct mat k = mat_cols(b->a->k, b->kv_head * b->dim, b->dim);
-    for (int slot = 0; slot < TILE; slot += VEC_LANES)
+    for (int key = 0; key < TILE; key += VEC_LANES)
         for (int d = 0; d < b->dim; d += VEC_LANES) {
             int n = min_int(VEC_LANES, b->dim - d);
             vec square[VEC_LANES];
             for (int i = 0; i < VEC_LANES; i++) {
-                const void *at = slot + i < slots ? mat_at(k, base + slot + i, d) : NULL;
+                int slot = visible_slot(b->visible, first + key + i);
+                const void *at = key + i < keys ? mat_at(k, slot, d) : NULL;
                 square[i] = !at              ? vec_zero()
                             : n == VEC_LANES ? vec_load(k.dtype, at)
                                              : vec_load_n(k.dtype, at, n);
             }
             vec_transpose(square);
             for (int i = 0; i < n; i++)
-                vec_store(b->work->kt + (d + i) * TILE + slot, square[i]);
+                vec_store(b->work->kt + (d + i) * TILE + key, square[i]);
         }
 }
 
-static void load_values(const struct block *b, int base, int slots)
+static void load_values(const struct block *b, int first, int keys)
 {
     struct mat v = mat_cols(b->a->v, b->kv_head * b->dim, b->dim);
-    for (int i = 0; i < slots; i++)
-        piece_load(b->work->v + i * b->width, v.dtype, mat_at(v, base + i, 0), b->dim);
+    for (int i = 0; i < keys; i++) {
+        int slot = visible_slot(b->visible, first + i);
+        piece_load(b->work->v + i * b->width, v.dtype, mat_at(v, slot, 0), b->dim);
+    }
 }
 
-/* One pair's scores of a tile to weights; what was summed before is brought to the new maximum. */
-static void softmax_pair(const struct block *b, int pair, struct seen s)
+/* One pair's scores of a tile, of which it sees the first `keys`, to weights; what was summed
+ * before is brought to the new maximum. */
+static void softmax_pair(const struct block *b, int pair, int keys)
 {
     float *score = b->work->score + pair * TILE, *sum = b->work->sum + pair * b->width;
     float before = b->work->max[pair], max, decay;
-    for (int i = s.head; i < s.tail; i++)
-        score[i] = -INFINITY;
-    for (int i = s.end; i < TILE; i++)
+    for (int i = keys; i < TILE; i++)
         score[i] = -INFINITY;
     max = values_max(score, TILE, before);
     for (int i = 0; i < TILE; i++)
@@ -143,53 +142,41 @@ static void softmax_pair(const struct block *b, int pair, struct seen s)
     b->work->max[pair] = max;
 }
 
-/* Adds slots [begin, end) of the tile to the sums of n pairs. */
-static void add_values(const struct block *b, int pair, int n, int begin, int end)
-{
-    struct work *w = b->work;
-    struct gemm g = {.c = w->sum + pair * b->width, .ldc = b->width, .m = n};
-    g.a = w->score + pair * TILE + begin, g.lda = TILE, g.k = end - begin;
-    g.b = w->v + begin * b->width, g.ldb = b->width, g.n = b->width;
-    if (begin < end) gemm_add(&g);
-}
-
-/* Rows [row, row + rows) of the block see the same slots of the tile. */
-static void add_tile(const struct block *b, int row, int rows, struct seen s)
+/* Rows [row, row + rows) of the block see the first `keys` of the tile. */
+static void add_tile(const struct block *b, int row, int rows, int keys)
 {
     int pair = row * b->group, n = rows * b->group;
     struct work *w = b->work;
-    struct gemm g = {.c = w->score + pair * TILE, .ldc = TILE, .m = n};
-    g.a = w->q + pair * b->width, g.lda = b->width, g.k = b->dim;
-    g.b = w->kt, g.ldb = TILE, g.n = TILE;
-    memset(g.c, 0, (size_t)(n * TILE) * sizeof *g.c);
-    gemm_add(&g);
+    float *score = w->score + pair * TILE;
+    struct gemm scores = {.m = n, .k = b->dim, .n = TILE, .c = score, .ldc = TILE};
+    struct gemm values = {.m = n, .k = keys, .n = b->width, .a = score, .lda = TILE};
+    scores.a = w->q + pair * b->width, scores.lda = b->width;
+    scores.b = w->kt, scores.ldb = TILE;
+    values.b = w->v, values.ldb = b->width;
+    values.c = w->sum + pair * b->width, values.ldc = b->width;
+    memset(score, 0, (size_t)(n * TILE) * sizeof *score);
+    gemm_add(&scores);
     for (int i = 0; i < n; i++)
-        softmax_pair(b, pair + i, s);
-    add_values(b, pair, n, 0, s.head);
-    add_values(b, pair, n, s.tail, s.end);
+        softmax_pair(b, pair + i, keys);
+    gemm_add(&values);
 }
 
-static int seen_same(struct seen a, struct seen b)
+/* How many keys of the tile from `first` on a row of the block sees: 0 or less for none. */
+static int keys_seen(const struct block *b, int row, int first)
 {
-    return a.head == b.head && a.tail == b.tail && a.end == b.end;
+    return min_int(TILE, visible_of(b->a->span[b->row + row]).keys - first);
 }
 
-static void run_tile(const struct block *b, int base)
+static void run_tile(const struct block *b, int first)
 {
-    const struct span *span = b->a->span + b->row;
-    int loaded = 0;
+    int keys = min_int(TILE, b->visible.keys - first);
+    load_keys(b, first, keys);
+    load_values(b, first, keys);
     for (int row = 0, next; row < b->rows; row = next) {
-        struct seen s = seen_of(span[row], base, TILE);
-        for (next = row + 1; next < b->rows && seen_same(s, seen_of(span[next], base, TILE));)
+        int seen = keys_seen(b, row, first);
+        for (next = row + 1; next < b->rows && keys_seen(b, next, first) == seen;)
             next++;
-        if (!seen_any(s)) continue;
-        if (!loaded) {
-            int slots = min_int(TILE, b->a->k.rows - base);
-            load_keys(b, base, slots);
-            load_values(b, base, slots);
-            loaded = 1;
-        }
-        add_tile(b, row, next - row, s);
+        if (seen > 0) add_tile(b, row, next - row, seen);
     }
 }
 
@@ -226,34 +213,33 @@ static void end_block(const struct block *b)
 
 static void run_block(const struct block *b)
 {
-    int end = 0;
-    for (int i = 0; i < b->rows; i++)
-        end = max_int(end, span_end(b->a->span[b->row + i]));
     begin_block(b);
-    for (int base = 0; base < end; base += TILE)
-        run_tile(b, base);
+    for (int first = 0; first < b->visible.keys; first += TILE)
+        run_tile(b, first);
     end_block(b);
 }
 
 struct job {
     struct backend *be;
     const struct attn *a;
-    int block_rows, blocks; /* of rows; an item is a block of rows and a KV head */
+    int part_rows, parts; /* of the rows; an item is a part and a KV head */
 };
 
 static void run_items(void *arg, int begin, int end, int worker)
 {
     const struct job *j = arg;
     const struct attn *a = j->a;
+    struct block b = {.a = a, .work = cpu_work(j->be, worker)};
+    b.group = a->heads / a->kv_heads;
+    b.dim = a->q.cols / a->heads;
+    b.width = (b.dim + ALIGN - 1) / ALIGN * ALIGN;
     for (int item = begin; item < end; item++) { /* neighbours share their keys and values */
-        struct block b = {.a = a, .work = cpu_work(j->be, worker)};
-        b.row = item % j->blocks * j->block_rows;
-        b.rows = min_int(j->block_rows, a->q.rows - b.row);
-        b.kv_head = item / j->blocks;
-        b.group = a->heads / a->kv_heads;
-        b.dim = a->q.cols / a->heads;
-        b.width = (b.dim + ALIGN - 1) / ALIGN * ALIGN;
-        run_block(&b);
+        int row = item % j->parts * j->part_rows, row_end = min_int(row + j->part_rows, a->q.rows);
+        b.kv_head = item / j->parts;
+        for (b.row = row; b.row < row_end; b.row += b.rows) {
+            b.rows = visible_run(a->span + b.row, row_end - b.row, &b.visible);
+            run_block(&b);
+        }
     }
 }
 
@@ -262,6 +248,6 @@ void CPU(attention)(struct backend *be, const struct attn *a)
     struct job j = {be, a, PAIRS / (a->heads / a->kv_heads), 0};
     _Static_assert(sizeof(struct work) <= CPU_WORK_BYTES, "a worker's area holds a block");
     if (a->q.rows == 0) return;
-    j.blocks = (a->q.rows + j.block_rows - 1) / j.block_rows;
-    pool_for(be->env->pool, j.blocks * a->kv_heads, 1, run_items, &j);
+    j.parts = (a->q.rows + j.part_rows - 1) / j.part_rows;
+    pool_for(be->env->pool, j.parts * a->kv_heads, 1, run_items, &j);
 }

@@ -1,15 +1,15 @@
 /* cpu_score.c - how much rows attend to each slot, in two sweeps over tiles of the keys.
  *
- * The first sweep finds each (row, head)'s maximum and sum, the second turns scores to weights and
- * brings heads, then rows together. Both compute the scores of a block of rows and a head with a
- * tile of slots, which stay in the first-level cache: that is cheaper than keeping n x slots.
- * Tiles, heads and rows are added in ascending order, so threads change nothing. */
+ * The first sweep finds each (row, head)'s maximum and sum over the keys the row sees, in tiles of
+ * these keys as attention has them (struct visible). The second goes over tiles of slots, turns
+ * scores to weights and brings heads, then rows together. Both compute the scores of a block of
+ * rows and a head with a tile, which stay in the first-level cache: that is cheaper than keeping
+ * all scores. Keys, heads and rows are added in ascending order, so neither threads nor the place
+ * of the slots change a bit. */
 #include "kernels/cpu/cpu_math.h"
 #include "kernels/cpu/cpu_matmul.h"
 
-#include <float.h>
-
-#define TILE PANEL_OUTS /* slots */
+#define TILE PANEL_OUTS /* keys or slots */
 #define ROWS 24         /* of a block; a multiple of the register tiles */
 
 struct job {
@@ -19,8 +19,9 @@ struct job {
     float *max, *sum;     /* [n, heads] */
 };
 
-struct block { /* one head of some rows with the slots of a tile */
-    int row, rows, head, slot, slots;
+struct block { /* one head of some rows with a tile */
+    int row, rows, head;
+    int slot, slots;          /* of the tile, in the second sweep */
     float score[ROWS * TILE]; /* [rows, TILE] scaled; -INFINITY where the row does not see */
 };
 
@@ -34,33 +35,17 @@ static struct mat head_of(const struct job *j, struct mat m, int head)
     return mat_cols(m, head * j->dim, j->dim);
 }
 
-static void set_rows(const struct job *j, struct block *b, int index)
-{
-    b->row = index * ROWS;
-    b->rows = min_int(ROWS, j->s->q.rows - b->row);
-}
-
-static void set_slots(const struct job *j, struct block *b, int slot)
-{
-    b->slot = slot;
-    b->slots = min_int(TILE, j->end - slot);
-}
-
-static void compute_scores(const struct job *j, struct block *b, int worker)
+/* Scores with the keys of n slots, as columns of the tile from col on. */
+static void compute_scores(const struct job *j, struct block *b, int col, int slot, int n,
+                           int worker)
 {
     struct mat q = mat_rows(head_of(j, j->s->q, b->head), b->row, b->rows);
-    struct mat k = mat_rows(head_of(j, j->s->k, kv_head(j, b->head)), b->slot, b->slots);
-    CPU(dots)(j->be, worker, b->score, TILE, q, k);
-    for (int row = 0; row < b->rows; row++) {
-        float *score = b->score + row * TILE;
-        struct seen seen = seen_of(j->s->span[b->row + row], b->slot, TILE);
-        for (int i = 0; i < b->slots; i++)
+    struct mat k = mat_rows(head_of(j, j->s->k, kv_head(j, b->head)), slot, n);
+    float *score = b->score + col;
+    CPU(dots)(j->be, worker, score, TILE, q, k);
+    for (int row = 0; row < b->rows; row++, score += TILE)
+        for (int i = 0; i < n; i++)
             score[i] *= j->s->scale;
-        for (int i = seen.head; i < seen.tail; i++)
-            score[i] = -INFINITY;
-        for (int i = seen.end; i < TILE; i++)
-            score[i] = -INFINITY;
-    }
 }
 
 static size_t pair_of(const struct job *j, const struct block *b, int row)
@@ -79,25 +64,44 @@ static void add_weights(float *score, float *max, float *sum)
     *max = top;
 }
 
+/* The tile of keys from `first` on, for rows that number their keys alike. */
+static void add_keys(const struct job *j, struct block *b, struct visible v, int first, int worker)
+{
+    int keys = min_int(TILE, v.keys - first), head = min_int(max_int(v.head - first, 0), keys);
+    if (head > 0) compute_scores(j, b, 0, first, head, worker);
+    if (head < keys) compute_scores(j, b, head, first + head + v.gap, keys - head, worker);
+    for (int row = 0; row < b->rows; row++) {
+        size_t pair = pair_of(j, b, row);
+        int seen = visible_of(j->s->span[b->row + row]).keys - first;
+        for (int i = max_int(seen, 0); i < TILE; i++)
+            b->score[row * TILE + i] = -INFINITY;
+        if (seen > 0) add_weights(b->score + row * TILE, &j->max[pair], &j->sum[pair]);
+    }
+}
+
+/* Maximum and sum of rows that number their keys alike. */
+static void sum_weights(const struct job *j, struct block *b, struct visible v, int worker)
+{
+    for (int row = 0; row < b->rows; row++) {
+        size_t pair = pair_of(j, b, row);
+        j->max[pair] = -INFINITY;
+        j->sum[pair] = 0;
+    }
+    for (int first = 0; first < v.keys; first += TILE)
+        add_keys(j, b, v, first, worker);
+}
+
 static void first_sweep(void *arg, int begin, int end, int worker)
 {
     const struct job *j = arg;
     struct block b;
     for (int item = begin; item < end; item++) {
+        int row = item % j->blocks * ROWS, row_end = min_int(row + ROWS, j->s->q.rows);
         b.head = item / j->blocks;
-        set_rows(j, &b, item % j->blocks);
-        for (int row = 0; row < b.rows; row++) {
-            size_t pair = pair_of(j, &b, row);
-            j->max[pair] = -FLT_MAX; /* so that nothing seen yet gives weights of 0 */
-            j->sum[pair] = 0;
-        }
-        for (int slot = 0; slot < j->end; slot += TILE) {
-            set_slots(j, &b, slot);
-            compute_scores(j, &b, worker);
-            for (int row = 0; row < b.rows; row++) {
-                size_t pair = pair_of(j, &b, row);
-                add_weights(b.score + row * TILE, &j->max[pair], &j->sum[pair]);
-            }
+        for (b.row = row; b.row < row_end; b.row += b.rows) {
+            struct visible v;
+            b.rows = visible_run(j->s->span + b.row, row_end - b.row, &v);
+            sum_weights(j, &b, v, worker);
         }
     }
 }
@@ -175,12 +179,28 @@ static void join_row(const struct score *s, float *sum, const float *joint)
             sum[i] += joint[i] * joint[i];
 }
 
+static int sees(struct span s, int slot)
+{
+    return slot < s.head_end || (slot >= s.tail_begin && slot < s.tail_end);
+}
+
+static void hide_unseen(const struct job *j, struct block *b)
+{
+    for (int row = 0; row < b->rows; row++) {
+        float *score = b->score + row * TILE;
+        struct span span = j->s->span[b->row + row];
+        for (int i = 0; i < TILE; i++)
+            score[i] = sees(span, b->slot + i) ? score[i] : -INFINITY;
+    }
+}
+
 static void add_rows(const struct job *j, struct block *b, int worker, float sum[TILE])
 {
     const struct score *s = j->s;
     float joint[ROWS * TILE] = {0}, norm[TILE] = {0};
     for (b->head = 0; b->head < s->heads; b->head++) {
-        compute_scores(j, b, worker);
+        compute_scores(j, b, 0, b->slot, b->slots, worker);
+        hide_unseen(j, b);
         if (s->value == SCORE_VALUE) value_norms(j, b, norm);
         for (int row = 0; row < b->rows; row++) {
             size_t pair = pair_of(j, b, row);
@@ -199,9 +219,10 @@ static void second_sweep(void *arg, int begin, int end, int worker)
     struct block b;
     for (int item = begin; item < end; item++) {
         float sum[TILE] = {0};
-        set_slots(j, &b, item * TILE);
-        for (int i = 0; i < j->blocks; i++) {
-            set_rows(j, &b, i);
+        b.slot = item * TILE;
+        b.slots = min_int(TILE, j->end - b.slot);
+        for (b.row = 0; b.row < j->s->q.rows; b.row += ROWS) {
+            b.rows = min_int(ROWS, j->s->q.rows - b.row);
             add_rows(j, &b, worker, sum);
         }
         for (int i = 0; i < TILE && j->s->over_rows == SCORE_ROWS_L2; i++)
@@ -216,8 +237,10 @@ void CPU(score)(struct backend *be, const struct score *s)
     j.blocks = (s->q.rows + ROWS - 1) / ROWS;
     j.max = s->work;
     j.sum = j.max + (size_t)s->q.rows * (size_t)s->heads;
-    for (int i = 0; i < s->q.rows; i++)
-        j.end = max_int(j.end, span_end(s->span[i]));
+    for (int i = 0; i < s->q.rows; i++) {
+        struct visible v = visible_of(s->span[i]);
+        j.end = max_int(j.end, visible_slot(v, v.keys - 1) + 1);
+    }
     memset(s->out.data, 0, (size_t)s->out.cols * sizeof(float));
     pool_for(be->env->pool, s->heads * j.blocks, 1, first_sweep, &j);
     pool_for(be->env->pool, (j.end + TILE - 1) / TILE, 1, second_sweep, &j);
