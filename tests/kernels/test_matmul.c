@@ -3,14 +3,25 @@
 
 extern const struct backend_ops cpu_ops_amx_emulated;
 
+static const struct lab_cpu emulated = {VLQA_CPU_AMX, &cpu_ops_amx_emulated};
+
+#define EMULATED_TEST(name)               \
+    static void name(struct lab_cpu cpu); \
+    TEST(name##_on_emulated_amx)          \
+    {                                     \
+        name(emulated);                   \
+    }
+
 /* As CPU_TEST, and once more over AMX tiles in memory. */
-#define MATMUL_TEST(name)                                            \
-    static void name(struct lab_cpu cpu);                            \
-    TEST(name##_on_emulated_amx)                                     \
-    {                                                                \
-        name((struct lab_cpu){VLQA_CPU_AMX, &cpu_ops_amx_emulated}); \
-    }                                                                \
+#define MATMUL_TEST(name) \
+    EMULATED_TEST(name)   \
     CPU_TEST(name)
+
+/* Only over AMX tiles, in memory and of the hardware. */
+#define AMX_TEST(name)                   \
+    EMULATED_TEST(name)                  \
+    CPU_TEST_ON(name, amx, VLQA_CPU_AMX) \
+    static void name(struct lab_cpu cpu)
 
 struct product {
     enum dtype x, w;
@@ -166,6 +177,94 @@ MATMUL_TEST(a_row_of_nan_stays_a_row)
         lab_free(x);
     }
     lab_close(&lab);
+}
+
+struct sum { /* of x w at up to three inputs, with an x of 0 behind them; else x and w are 0 */
+    const char *claim;
+    struct term {
+        int input;
+        double x, w;
+    } term[3];
+    double expected;
+};
+
+static double sum_of(struct lab *lab, const struct term term[3])
+{
+    struct mat x = lab_mat(DT_BF16, 1, 96, 96, 0, 1), w = lab_mat(DT_BF16, 1, 96, 96, 0, 1);
+    struct mat y = lab_mat(DT_F32, 1, 1, 1, 0, 1);
+    double sum;
+    for (int i = 0; i < 3 && term[i].x != 0; i++) {
+        lab_put(x, 0, term[i].input, term[i].x);
+        lab_put(w, 0, term[i].input, term[i].w);
+    }
+    k_matmul(lab->be, y, x, w, NULL, ACT_NONE);
+    sum = ref_value(y, 0, 0);
+    lab_free(y);
+    lab_free(w);
+    lab_free(x);
+    return sum;
+}
+
+static void check_sums(struct lab_cpu cpu, const struct sum *sums, size_t n)
+{
+    struct lab lab;
+    lab_open(&lab, cpu, 0);
+    for (size_t i = 0; i < n; i++) {
+        double sum = sum_of(&lab, sums[i].term);
+        if (!(sum == sums[i].expected))
+            CHECK_FAIL("%s: found %a, expected %a", sums[i].claim, sum, sums[i].expected);
+    }
+    lab_close(&lab);
+}
+
+#define BIG 0x1p24 /* BIG + 1 is rounded to BIG, BIG + 2 is a number */
+
+/* Inputs come in steps of 32. Within one, even and odd inputs are two sums. */
+AMX_TEST(a_sum_is_made_in_the_order_of_the_hardware)
+{
+    static const struct sum sums[] = {
+        {"even and odd inputs are apart", {{0, BIG, 1}, {1, 1, 1}, {3, 1, 1}}, BIG + 2},
+        {"odd and even inputs are apart", {{0, 1, 1}, {1, BIG, 1}, {2, 1, 1}}, BIG + 2},
+        {"even inputs ascend", {{0, BIG, 1}, {2, 1, 1}, {4, 1, 1}}, BIG},
+        {"even inputs do not descend", {{0, 1, 1}, {2, 1, 1}, {4, BIG, 1}}, BIG + 2},
+        {"odd inputs ascend", {{27, BIG, 1}, {29, 1, 1}, {31, 1, 1}}, BIG},
+        {"odd inputs do not descend", {{27, 1, 1}, {29, 1, 1}, {31, BIG, 1}}, BIG + 2},
+        {"a step is summed by itself", {{0, BIG, 1}, {32, 1, 1}, {33, 1, 1}}, BIG + 2},
+        {"a step is rounded by itself", {{0, 1, 1}, {32, BIG, 1}, {33, 1, 1}}, BIG},
+        {"steps ascend", {{0, BIG, 1}, {32, 1, 1}, {64, 1, 1}}, BIG},
+        {"steps do not descend", {{0, 1, 1}, {32, 1, 1}, {64, BIG, 1}}, BIG + 2},
+        {"ties go to even", {{0, BIG, 1}, {1, 3, 1}}, BIG + 4},
+    };
+    check_sums(cpu, sums, sizeof sums / sizeof *sums);
+}
+
+#define LEAST 0x1p-126 /* that is not denormal */
+
+AMX_TEST(denormal_numbers_count_as_zero)
+{
+    static const struct sum sums[] = {
+        {"denormal inputs", {{0, LEAST / 2, 0x1p100}, {1, 0x1p100, LEAST / 2}}, 0},
+        {"denormal products", {{0, 0x1p-64, 0x1p-63}, {1, -0x1p-64, 0x1p-65}}, 0},
+        {"denormal sums", {{0, 1.5, LEAST}, {2, -1, LEAST}}, 0},
+        {"the least number", {{0, 0x1p-63, 0x1p-63}}, LEAST},
+        {"not before it is added", {{0, 1, LEAST}, {2, 0x1p-64, 0x1p-65}}, LEAST + 0x1p-129},
+    };
+    check_sums(cpu, sums, sizeof sums / sizeof *sums);
+}
+
+TEST(emulated_tiles_give_the_bits_of_the_hardware)
+{
+    struct mat x, w, y[2];
+    if (!backend_cpu_has(VLQA_CPU_AMX)) SKIP("this CPU has no amx");
+    x = lab_mat(DT_BF16, 70, 2100, 2100, 1, 1);
+    w = lab_mat(DT_BF16, 90, 2100, 2100, 1, 2);
+    y[0] = product_of(emulated, 2, x, w);
+    y[1] = product_of((struct lab_cpu){VLQA_CPU_AMX, NULL}, 2, x, w);
+    CHECK(lab_same(y[0], y[1]));
+    lab_free(y[1]);
+    lab_free(y[0]);
+    lab_free(w);
+    lab_free(x);
 }
 
 int main(int argc, char **argv)
