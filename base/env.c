@@ -56,3 +56,10 @@ double env_ms(void)
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec * 1e-6;
 }
+
+double env_since(double *mark)
+{
+    double now = env_ms(), ms = now - *mark;
+    *mark = now;
+    return ms;
+}

@@ -28,6 +28,8 @@ vlqa_status env_progress(struct env *env, const char *phase, int64_t done, int64
 vlqa_status env_no_memory(struct env *env, const char *name, size_t bytes);
 /* Milliseconds of a monotonic clock. */
 double env_ms(void);
+/* Milliseconds since *mark, which moves to now. */
+double env_since(double *mark);
 
 #define TRY(call)                                       \
     do {                                                \

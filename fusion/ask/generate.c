@@ -1,10 +1,19 @@
 /* generate.c - logits to tokens to text, until the model, the caller or a limit ends it. */
-#include "fusion/reuse/ask.h"
+#include "fusion/ask/generate.h"
 
-static void begin_sampling(struct ask *a)
+#include "fusion/reuse/refresh.h"
+#include "fusion/session/cached_prefix.h"
+#include "text/utf8.h"
+
+struct writer { /* of the answer */
+    struct ask *a;
+    struct sampler sampler;
+    struct utf8_stream utf8;
+};
+
+static void begin_sampling(const struct ask *a, struct sampler *p)
 {
     const struct vlqa_ask_options *o = &a->o;
-    struct sampler *p = &a->sampler;
     p->temperature = o->temperature;
     p->top_p = o->top_p;
     p->min_p = o->min_p;
@@ -15,62 +24,72 @@ static void begin_sampling(struct ask *a)
     sampler_see_prompt(p, a->prompt.id, a->prompt.n);
 }
 
-int ask_is_end(const struct ask *a, int32_t id)
-{
-    const struct vlqa_engine *e = a->s->engine;
-    for (int i = 0; i < e->ids.n_eos; i++)
-        if (e->ids.eos[i] == id) return 1;
-    return 0;
-}
-
 /* Appends the token's text; nonzero: the caller has enough. */
-static int emit(struct ask *a, const char *piece, size_t bytes, int end)
+static int emit(struct writer *w, const char *piece, size_t bytes, int end)
 {
-    char *out = a->s->answer + a->text_bytes;
-    size_t n = end ? utf8_stream_end(&a->utf8, out) : utf8_stream_push(&a->utf8, piece, bytes, out);
-    a->text_bytes += n;
+    struct ask *a = w->a;
+    char *out = a->s->answer + a->answer.text_bytes;
+    size_t n = end ? utf8_stream_end(&w->utf8, out) : utf8_stream_push(&w->utf8, piece, bytes, out);
+    a->answer.text_bytes += n;
     return n && a->o.on_token && a->o.on_token(a->o.user, out, n);
 }
 
 /* The next token: the caller's, or the sampler's. */
-static int32_t next_token(struct ask *a, int known)
+static int32_t next_token(struct writer *w, int known)
 {
-    const struct vlqa_ask_options *o = &a->o;
-    float *logits = a->s->logits;
-    if (o->on_logits)
-        o->on_logits(o->user, a->n_tokens, logits, a->s->engine->decoder.config.vocab);
-    if (a->n_tokens < o->n_forced) return o->forced[a->n_tokens];
-    return sampler_pick(&a->sampler, logits, known);
+    const struct vlqa_ask_options *o = &w->a->o;
+    float *logits = w->a->s->logits;
+    int at = w->a->answer.n_tokens;
+    if (o->on_logits) o->on_logits(o->user, at, logits, w->a->s->engine->decoder.config.vocab);
+    if (at < o->n_forced) return o->forced[at];
+    return sampler_pick(&w->sampler, logits, known);
 }
 
-vlqa_status ask_generate(struct ask *a)
+/* The last token of the answer through the decoder. */
+static vlqa_status decode(struct ask *a, int32_t id)
+{
+    const struct layout *l = &a->layout;
+    int n = a->answer.n_tokens;
+    int32_t slot = l->n + n - 1, position = l->next + n - 1;
+    int due = refresh_is_due(&a->view, &a->choice, n);
+    if (due)
+        TRY(refresh_decode(&a->view, &a->choice, n, id, slot, position));
+    else
+        run_token(&a->view.run, id, slot, position, NULL);
+    cached_prefix_append(a->s, slot, id);
+    return a->s->be->op->sync(a->s->be);
+}
+
+vlqa_status generate(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     struct vlqa_engine *e = s->engine;
+    struct vlqa_answer *out = &a->answer;
+    struct writer w = {.a = a};
     int known = tokenizer_count(e->tokenizer), room = s->max_rows - a->layout.n;
-    begin_sampling(a);
-    for (a->stop = VLQA_STOP_LENGTH; a->n_tokens < a->o.max_tokens;) {
+    begin_sampling(a, &w.sampler);
+    for (out->stop = VLQA_STOP_LENGTH; out->n_tokens < a->o.max_tokens;) {
         size_t bytes;
-        int32_t id = next_token(a, known);
+        int32_t id = next_token(&w, known);
         const char *piece = tokenizer_piece(e->tokenizer, id, &bytes);
-        if (!a->n_tokens) a->first_token = env_ms();
-        if (ask_is_end(a, id) && !a->o.ignore_eos && a->n_tokens >= a->o.n_forced) {
-            a->stop = VLQA_STOP_EOS;
+        if (!out->n_tokens) out->ms_first_token = env_ms() - a->begin;
+        if (engine_ends_turn(e, id) && !a->o.ignore_eos && out->n_tokens >= a->o.n_forced) {
+            out->stop = VLQA_STOP_EOS;
             break;
         }
-        s->answer_token[a->n_tokens++] = id;
-        if (emit(a, piece, bytes, 0)) {
-            a->stop = VLQA_STOP_CALLER;
+        s->answer_token[out->n_tokens++] = id;
+        if (emit(&w, piece, bytes, 0)) {
+            out->stop = VLQA_STOP_CALLER;
             return VLQA_OK;
         }
-        if (a->n_tokens == a->o.max_tokens) break;
-        if (a->n_tokens > room) {
-            a->stop = VLQA_STOP_ROWS;
+        if (out->n_tokens == a->o.max_tokens) break;
+        if (out->n_tokens > room) {
+            out->stop = VLQA_STOP_ROWS;
             break;
         }
-        TRY(env_progress(&s->env, "decode", a->n_tokens, a->o.max_tokens));
-        TRY(ask_decode(a, id));
+        TRY(env_progress(&s->env, "decode", out->n_tokens, a->o.max_tokens));
+        TRY(decode(a, id));
     }
-    if (emit(a, NULL, 0, 1)) a->stop = VLQA_STOP_CALLER;
+    if (emit(&w, NULL, 0, 1)) out->stop = VLQA_STOP_CALLER;
     return VLQA_OK;
 }

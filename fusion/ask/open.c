@@ -2,9 +2,9 @@
 #include "fusion/ask/open.h"
 
 #include "base/heap.h"
-#include "fusion/reuse/ask.h"
-#include "fusion/reuse/choose.h"
+#include "fusion/ask/plan.h"
 #include "fusion/reuse/evidence.h"
+#include "fusion/reuse/scorer.h"
 
 #include <string.h>
 
@@ -20,8 +20,8 @@ static size_t request_bytes(const struct vlqa_engine *e, int max_rows)
 {
     size_t ids = 4 * ((size_t)max_rows * sizeof(int32_t) + 2 * ARENA_ALIGN);
     size_t list = (size_t)max_rows * (sizeof(int32_t) + sizeof(void *) + 1); /* chunks, depths */
-    return ids + ask_plan_bytes() + layout_bytes(max_rows) + list +
-           choose_bytes(&e->decoder.config, max_rows) + 64 * ARENA_ALIGN;
+    return ids + plan_bytes() + layout_bytes(max_rows) + list +
+           scorer_bytes(&e->decoder.config, max_rows) + 64 * ARENA_ALIGN;
 }
 
 /* Encoding the prompt and running the decoder come one after the other. */

@@ -1,6 +1,8 @@
 /* plan.c - the conversation and a question as a prompt and its layout, in the order of the items or
  * in another. */
-#include "fusion/reuse/ask.h"
+#include "fusion/ask/plan.h"
+
+#include "text/utf8.h"
 
 #include <string.h>
 
@@ -16,7 +18,7 @@ static struct turns push_turns(size_t items, struct arena *mem)
                           .item = arena_push(mem, items * sizeof(struct prompt_item))};
 }
 
-size_t ask_plan_bytes(void)
+size_t plan_bytes(void)
 {
     struct arena dry = {0};
     (void)push_turns(SESSION_MAX_ITEMS + 1, &dry);
@@ -29,14 +31,14 @@ int plan_is_context(const struct session_item *item)
 }
 
 /* The items of the conversation, and the question behind them, as turns. */
-static void collect_turns(const struct ask *a, struct turns *out)
+static void collect_turns(struct vlqa_session *s, const char *question, const int32_t *order,
+                          struct turns *out)
 {
-    struct vlqa_session *s = a->s;
     int last = -1;
     s->item[s->n_items] =
-        (struct session_item){PROMPT_USER, s->turn, a->question, strlen(a->question), -1, -1};
+        (struct session_item){PROMPT_USER, s->turn, question, strlen(question), -1, -1};
     for (int i = 0; i <= s->n_items; i++) {
-        int at = a->item_order && i < s->n_items ? a->item_order[i] : i;
+        int at = order && i < s->n_items ? order[i] : i;
         const struct session_item *from = &s->item[at];
         struct prompt_item *item = &out->item[i];
         *item =
@@ -52,10 +54,9 @@ static void collect_turns(const struct ask *a, struct turns *out)
     }
 }
 
-static vlqa_status check_question(const struct ask *a)
+static vlqa_status check_question(struct vlqa_session *s, const char *question)
 {
-    struct vlqa_session *s = a->s;
-    size_t bytes = strlen(a->question), valid = utf8_valid(a->question, bytes);
+    size_t bytes = strlen(question), valid = utf8_valid(question, bytes);
     if (bytes > s->text_cap)
         return env_fail(&s->env, VLQA_ELIMIT,
                         "the question has %zu bytes; a session of %d rows takes %zu", bytes,
@@ -65,21 +66,21 @@ static vlqa_status check_question(const struct ask *a)
     return VLQA_OK;
 }
 
-vlqa_status ask_plan(struct ask *a)
+vlqa_status plan_build(struct vlqa_session *s, const char *question, const int32_t *order,
+                       struct prompt *prompt, struct layout *layout)
 {
-    struct vlqa_session *s = a->s;
     struct vlqa_engine *e = s->engine;
     struct turns t = push_turns((size_t)s->n_items + 1, &s->request);
-    TRY(check_question(a));
-    collect_turns(a, &t);
+    TRY(check_question(s, question));
+    collect_turns(s, question, order, &t);
     TRY(prompt_build(&s->env, e->tokenizer, &e->tokens, t.turn, t.n, s->max_rows, &s->request,
-                     &s->scratch, &a->prompt));
-    memcpy(s->prompt_token, a->prompt.id, (size_t)a->prompt.n * sizeof *s->prompt_token);
-    layout_build(&a->prompt, s->image, &s->request, &a->layout);
-    for (int i = 0; i < a->prompt.n; i++)
-        if (a->prompt.cell[i] == 0) s->placed_image[a->prompt.image[i]].first_row = i;
-    a->question_end = a->prompt.n;
-    while (a->prompt.id[--a->question_end] != e->tokens.im_end)
+                     &s->scratch, prompt));
+    memcpy(s->prompt_token, prompt->id, (size_t)prompt->n * sizeof *s->prompt_token);
+    layout_build(prompt, s->image, &s->request, layout);
+    for (int i = 0; i < prompt->n; i++)
+        if (prompt->cell[i] == 0) s->placed_image[prompt->image[i]].first_row = i;
+    layout->question_end = prompt->n;
+    while (prompt->id[--layout->question_end] != e->tokens.im_end)
         ; /* every turn ends with one */
     return VLQA_OK;
 }

@@ -81,6 +81,13 @@ static enum dtype kv_dtype(enum vlqa_dtype option, enum dtype compute)
 
 #define ENGINE_ARITHMETIC 1 /* changes whenever roundings do: older records are then not found */
 
+int engine_ends_turn(const struct vlqa_engine *e, int32_t id)
+{
+    for (int i = 0; i < e->ids.n_eos; i++)
+        if (e->ids.eos[i] == id) return 1;
+    return 0;
+}
+
 int engine_chunk_cols(const struct vlqa_engine *e)
 {
     const struct decoder_config *c = &e->decoder.config;

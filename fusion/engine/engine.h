@@ -39,6 +39,8 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
 extern const struct st_rename engine_rename[];
 extern const int engine_n_rename;
 
+/* The model ends its turn with this token. */
+int engine_ends_turn(const struct vlqa_engine *e, int32_t id);
 /* Columns of K and of V of a layer in a chunk. */
 int engine_chunk_cols(const struct vlqa_engine *e);
 /* What every record of this engine depends on; the rest is the caller's to fill. */

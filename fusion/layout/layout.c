@@ -63,18 +63,6 @@ void layout_build(const struct prompt *prompt, const struct layout_image *image,
     }
 }
 
-struct rows layout_rows(const struct layout *l, int begin, int n)
-{
-    struct rows rows = {.n = n,
-                        .token = l->token + begin,
-                        .visual_row = l->visual_row + begin,
-                        .pos = l->pos + begin,
-                        .slot = l->slot + begin,
-                        .span = l->span + begin};
-    assert(begin >= 0 && n >= 1 && begin + n <= l->n);
-    return rows;
-}
-
 struct box layout_cell(struct grid grid, int k_rows, int k_cols, int index)
 {
     int row = index / k_cols, col = index % k_cols;
@@ -120,6 +108,7 @@ struct first { /* row of an image, before any of them moved */
 static void move_row(struct layout *l, int to, const struct first *first, int cell, int y, int x)
 {
     l->row[to] = first->row + cell;
+    l->slot[first->row + cell] = to;
     l->visual_row[to] = first->visual_row + cell;
     l->pos[to] = (struct pos){first->pos.t, first->pos.h + y, first->pos.w + x};
 }

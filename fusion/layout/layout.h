@@ -35,10 +35,11 @@ struct piece {       /* rows computed together, seeing the prefix, their halo an
 
 struct layout {
     int n, prefix_end, context_end;
+    int question_end;    /* [context_end, question_end) are the question, the rest template */
     int32_t *token;      /* [n] id, or -1: a visual row */
     int32_t *visual_row; /* [n] row of the visual matrix, or -1: text */
-    int32_t *slot;       /* [n] slot[i] == i: these arrays are in the order of slots */
     int32_t *row;        /* [n] of the prompt: the same number, but where chunks order the slots */
+    int32_t *slot;       /* [n] by row of the prompt; all other arrays are by slot */
     struct pos *pos;     /* [n] */
     struct span *span;   /* [n] everything before and itself */
     int32_t next;        /* the position of the row after the last */
@@ -70,8 +71,6 @@ void layout_cut(struct layout *l, const struct prompt *prompt, const struct layo
 void layout_made(const struct layout *l, const struct piece *p, struct arena *mem,
                  struct made *out);
 size_t layout_bytes(int n);
-/* Rows [begin, begin + n) as they go through the decoder; the visual matrices are the caller's. */
-struct rows layout_rows(const struct layout *l, int begin, int n);
 /* Piece `index` of a grid of k x k cells (rows != 0: strips, k x 1), balanced, never empty. */
 struct box layout_cell(struct grid grid, int k_rows, int k_cols, int index);
 

@@ -1,5 +1,5 @@
 /* chunk.c - pieces of the context as stored chunks: found or made, then placed. */
-#include "fusion/reuse/ask.h"
+#include "fusion/reuse/chunk.h"
 
 #include <string.h>
 
@@ -23,30 +23,30 @@ static struct key text_key(const struct layout *l, const struct made *made)
 }
 
 /* Of an image: how wide; below zero in chunk order, where other rows come before. */
-static int32_t halo_key(const struct ask *a, const struct piece *p, const struct made *made)
+static int32_t halo_key(const struct vlqa_ask_options *o, const struct piece *p,
+                        const struct made *made)
 {
     if (made->n == p->rows) return 0;
     if (p->image < 0) return made->n - p->rows;
-    return a->o.order == VLQA_ORDER_CHUNK && a->o.chunker == VLQA_CHUNK_GRID ? -a->o.halo
-                                                                             : a->o.halo;
+    return o->order == VLQA_ORDER_CHUNK && o->chunker == VLQA_CHUNK_GRID ? -o->halo : o->halo;
 }
 
-static struct key chunk_key(const struct ask *a, const struct piece *p, const struct made *made,
+static struct key chunk_key(const struct view *v, const struct piece *p, const struct made *made,
                             struct key prefix)
 {
     struct key_parts parts;
-    engine_key_parts(a->s->engine, &parts);
+    engine_key_parts(v->run.s->engine, &parts);
     parts.kind = RECORD_CHUNK;
     parts.prefix = prefix;
-    parts.halo = halo_key(a, p, made);
+    parts.halo = halo_key(v->o, p, made);
     if (p->image >= 0) {
-        parts.content = a->s->image[p->image].key;
-        parts.grid = a->s->image[p->image].grid;
-        parts.chunker = (int32_t)a->o.chunker;
-        parts.k = a->o.chunker == VLQA_CHUNK_IMAGE ? 1 : a->o.chunk_k;
+        parts.content = v->run.s->image[p->image].key;
+        parts.grid = v->run.s->image[p->image].grid;
+        parts.chunker = (int32_t)v->o->chunker;
+        parts.k = v->o->chunker == VLQA_CHUNK_IMAGE ? 1 : v->o->chunk_k;
         parts.index = p->index;
     } else { /* where it stands in its document decides its rotation among the prefix */
-        parts.content = text_key(&a->layout, made);
+        parts.content = text_key(v->run.layout, made);
         parts.chunker = -1;
         parts.index = p->first;
     }
@@ -78,121 +78,122 @@ static struct record_shape chunk_shape(const struct vlqa_engine *e, const struct
 }
 
 /* Right behind the prefix, in slots that are overwritten when all chunks are placed. */
-static vlqa_status make(struct ask *a, const struct made *made, struct key key,
+static vlqa_status make(const struct view *v, const struct made *made, struct key key,
                         const struct record_shape *shape, const struct record **out)
 {
+    struct vlqa_session *s = v->run.s;
     struct record *r;
     struct kv_block block;
     vlqa_status status;
-    struct ask_pass pass = {.row = made->slot,
+    struct run_pass pass = {.slot = made->slot,
                             .pos = made->pos,
-                            .slot = a->layout.prefix_end,
+                            .write_at = v->run.layout->prefix_end,
                             .capture = &block,
                             .capture_row = made->kept};
-    TRY(store_new(&a->s->env, a->s->engine->store, key, shape, &r));
+    TRY(store_new(&s->env, s->engine->store, key, shape, &r));
     block_of(r, 0, shape->rows, &block);
-    status = ask_run(a, "chunks", made->n, &pass);
+    status = run_pass(&v->run, "chunks", made->n, &pass);
     if (status != VLQA_OK) {
-        store_drop(a->s->engine->store, r);
+        store_drop(s->engine->store, r);
         return status;
     }
-    *out = store_put(&a->s->env, a->s->engine->store, r);
+    *out = store_put(&s->env, s->engine->store, r);
     return VLQA_OK;
 }
 
-/* A piece that is in memory now may have been made for this question, before it was reordered. */
-static enum vlqa_source source_before(const struct ask *a, const struct piece *p)
+static enum vlqa_source source_before(struct chunk_list before, const struct piece *p)
 {
-    for (int i = 0; i < a->n_before; i++)
-        if (a->before[i].image == p->image && a->before[i].text == p->text)
-            return a->before[i + p->index].source; /* the same number of pieces then as now */
+    for (int i = 0; i < before.n; i++)
+        if (before.chunk[i].image == p->image && before.chunk[i].text == p->text)
+            return before.chunk[i + p->index].source; /* as many segments then as now */
     return VLQA_SOURCE_RAM;
 }
 
-static void note_chunk(struct ask *a, const struct piece *p, enum store_where where)
+static void note_chunk(const struct view *v, const struct piece *p, enum vlqa_source from)
 {
-    static const enum vlqa_source source[] = {[STORE_MISS] = VLQA_SOURCE_MADE,
-                                              [STORE_RAM] = VLQA_SOURCE_RAM,
-                                              [STORE_DISK] = VLQA_SOURCE_DISK};
-    struct vlqa_placed_chunk *out = &a->s->placed_chunk[a->n_chunks++];
-    enum vlqa_source from = where == STORE_RAM ? source_before(a, p) : source[where];
+    const struct layout *l = v->run.layout;
+    struct vlqa_answer *answer = v->answer;
+    struct vlqa_placed_chunk *out = &v->run.s->placed_chunk[answer->n_chunks++];
     *out = (struct vlqa_placed_chunk){.image = p->image,
                                       .text = p->text,
                                       .y = p->box.y,
                                       .x = p->box.x,
                                       .h = p->box.h,
                                       .w = p->box.w,
-                                      .first_row = a->layout.row[a->layout.piece_slot[p->begin]],
+                                      .first_row = l->row[l->piece_slot[p->begin]],
                                       .rows = p->rows,
                                       .source = from};
     for (int i = 0; i < p->rows; i++)
-        out->rows_exact += a->layout.exact[a->layout.piece_slot[p->begin + i]];
-    a->chunks_ram += from == VLQA_SOURCE_RAM;
-    a->chunks_disk += from == VLQA_SOURCE_DISK;
-    a->chunks_made += from == VLQA_SOURCE_MADE;
+        out->rows_exact += l->exact[l->piece_slot[p->begin + i]];
+    answer->chunks_ram += from == VLQA_SOURCE_RAM;
+    answer->chunks_disk += from == VLQA_SOURCE_DISK;
+    answer->chunks_made += from == VLQA_SOURCE_MADE;
 }
 
-static vlqa_status fetch(struct ask *a, const struct piece *p, struct key prefix,
-                         const struct record **out)
+static vlqa_status fetch(const struct view *v, const struct piece *p, struct key prefix,
+                         struct chunk_list before, const struct record **out)
 {
-    struct arena *mem = &a->s->request;
-    size_t mark = arena_mark(mem);
+    static const enum vlqa_source source[] = {[STORE_MISS] = VLQA_SOURCE_MADE,
+                                              [STORE_RAM] = VLQA_SOURCE_RAM,
+                                              [STORE_DISK] = VLQA_SOURCE_DISK};
+    struct vlqa_session *s = v->run.s;
+    size_t mark = arena_mark(&s->request);
     enum store_where where;
     struct made made;
     struct key key;
     int cols[2 * KV_MAX_LAYERS];
-    struct record_shape shape = chunk_shape(a->s->engine, p, cols);
-    layout_made(&a->layout, p, mem, &made);
-    key = chunk_key(a, p, &made, prefix);
-    *out = store_get(a->s->engine->store, key, &shape, &where);
-    if (!*out) TRY(make(a, &made, key, &shape, out));
-    note_chunk(a, p, where);
-    arena_rewind(mem, mark);
+    struct record_shape shape = chunk_shape(s->engine, p, cols);
+    layout_made(v->run.layout, p, &s->request, &made);
+    key = chunk_key(v, p, &made, prefix);
+    *out = store_get(s->engine->store, key, &shape, &where);
+    if (!*out) TRY(make(v, &made, key, &shape, out));
+    note_chunk(v, p, where == STORE_RAM ? source_before(before, p) : source[where]);
+    arena_rewind(&s->request, mark);
     return VLQA_OK;
 }
 
-vlqa_status chunk_fetch(struct ask *a)
+vlqa_status chunk_fetch(struct view *v, struct chunk_list before)
 {
-    const struct layout *l = &a->layout;
+    const struct layout *l = v->run.layout;
     struct key prefix = prefix_key(l);
-    a->chunk = arena_push_zero(&a->s->request, (size_t)l->n_pieces * sizeof *a->chunk);
+    v->chunk = arena_push_zero(&v->run.s->request, (size_t)l->n_pieces * sizeof *v->chunk);
     for (int i = 0; i < l->n_pieces; i++)
-        TRY(fetch(a, &l->piece[i], prefix, &a->chunk[i]));
+        TRY(fetch(v, &l->piece[i], prefix, before, &v->chunk[i]));
     return VLQA_OK;
 }
 
-void chunk_place_rows(struct ask *a, int piece, int begin, int n)
+void chunk_place_rows(const struct view *v, int piece, int begin, int n)
 {
-    const struct piece *p = &a->layout.piece[piece];
-    struct vlqa_session *s = a->s;
+    const struct layout *l = v->run.layout;
+    struct vlqa_session *s = v->run.s;
     const struct decoder_config *c = &s->engine->decoder.config;
-    const int32_t *slot = a->layout.piece_slot + p->begin + begin;
+    const int32_t *slot = l->piece_slot + l->piece[piece].begin + begin;
     size_t mark = arena_mark(&s->scratch);
     struct pos *pos = arena_push(&s->scratch, (size_t)n * sizeof *pos);
     struct mat cos_sin =
         mat_of(arena_push(&s->scratch, mat_bytes(DT_F32, n, c->head_dim)), DT_F32, n, c->head_dim);
     struct kv_block block;
     for (int i = 0; i < n; i++)
-        pos[i] = a->layout.pos[slot[i]];
+        pos[i] = l->pos[slot[i]];
     position_table(&c->rope, pos, n, cos_sin);
-    block_of(a->chunk[piece], begin, n, &block);
+    block_of(v->chunk[piece], begin, n, &block);
     kv_place(s->be, &s->kv, c->kv_heads, slot, &block, cos_sin, &s->scratch);
     arena_rewind(&s->scratch, mark);
 }
 
-void chunk_place(struct ask *a)
+void chunk_place(const struct view *v)
 {
-    const struct layout *l = &a->layout;
+    const struct layout *l = v->run.layout;
     for (int i = 0; i < l->n_pieces; i++)
         for (int begin = 0; begin < l->piece[i].rows; begin += SESSION_PASS_ROWS) {
             int left = l->piece[i].rows - begin;
-            chunk_place_rows(a, i, begin, left < SESSION_PASS_ROWS ? left : SESSION_PASS_ROWS);
+            chunk_place_rows(v, i, begin, left < SESSION_PASS_ROWS ? left : SESSION_PASS_ROWS);
         }
 }
 
-void chunk_release(struct ask *a)
+void chunk_release(struct view *v)
 {
-    for (int i = 0; a->chunk && i < a->layout.n_pieces; i++)
-        if (a->chunk[i]) store_unpin(a->s->engine->store, a->chunk[i]);
-    a->chunk = NULL;
+    for (int i = 0; v->chunk && i < v->run.layout->n_pieces; i++)
+        if (v->chunk[i]) store_unpin(v->run.s->engine->store, v->chunk[i]);
+    v->chunk = NULL;
 }

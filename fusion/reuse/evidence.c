@@ -118,7 +118,7 @@ int evidence_find(const float *score, int n, const struct vlqa_placed_image *ima
         mark_candidates(score, &image[i], w.candidate);
         rows += image[i].grid_h * image[i].grid_w;
     }
-    (void)select_top(score, w.candidate, n, select_budget(EVIDENCE_SHARE, rows) + 1, w.list,
+    (void)select_top(score, w.candidate, NULL, n, select_budget(EVIDENCE_SHARE, rows) + 1, w.list,
                      w.chosen);
     for (int i = 0; i < n_images; i++)
         found = add_regions(score, &image[i], i, &w, found, out);

@@ -1,6 +1,8 @@
-/* geometry.c - where keys stand while rows are scored: InfoFlow KV's four geometries. */
-#include "fusion/reuse/ask.h"
-#include "fusion/reuse/choose.h"
+/* geometry.c - chunks at the head or the tail, each as if it stood alone. */
+#include "fusion/reuse/geometry.h"
+
+#include "fusion/reuse/chunk.h"
+#include "fusion/reuse/score_attention.h"
 
 #include <string.h>
 
@@ -23,9 +25,10 @@ static void stand_alone(const struct layout *l, const struct piece *p, int32_t b
     }
 }
 
-void layout_move(struct layout *l, enum vlqa_geometry g, struct arena *mem)
+struct layout geometry_layout(const struct layout *l, enum vlqa_geometry g, struct arena *mem)
 {
-    struct pos *to = arena_push(mem, (size_t)l->n * sizeof *to);
+    struct layout moved = *l;
+    struct pos *to = moved.pos = arena_push(mem, (size_t)l->n * sizeof *to);
     int32_t begin = l->piece_own[0].t, end = l->pos[l->context_end].t, longest = 0, by;
     memcpy(to, l->pos, (size_t)l->n * sizeof *to);
     for (int i = 0; i < l->n_pieces; i++) {
@@ -36,22 +39,24 @@ void layout_move(struct layout *l, enum vlqa_geometry g, struct arena *mem)
     by = g == VLQA_GEOMETRY_HLHP ? begin + longest - end : 0;
     for (int i = l->context_end; i < l->n; i++)
         to[i] = (struct pos){to[i].t + by, to[i].h + by, to[i].w + by};
-    l->next += by;
-    l->pos = to;
+    moved.next += by;
+    return moved;
 }
 
-vlqa_status score_in_geometry(struct choice *c)
+vlqa_status geometry_score(struct scorer *c)
 {
-    struct ask *a = c->a;
-    struct layout truth = a->layout;
-    size_t mark = arena_mark(&a->s->request);
+    const struct view view = c->view;
+    struct arena *mem = &view.run.s->request;
+    size_t mark = arena_mark(mem);
+    struct layout moved;
     vlqa_status status;
-    if (a->o.geometry == VLQA_GEOMETRY_GLOBAL) return score_attention(c);
-    layout_move(&a->layout, a->o.geometry, &a->s->request);
-    chunk_place(a);
+    if (view.o->geometry == VLQA_GEOMETRY_GLOBAL) return score_attention(c);
+    moved = geometry_layout(view.run.layout, view.o->geometry, mem);
+    c->view.run.layout = &moved;
+    chunk_place(&c->view);
     status = score_attention(c);
-    a->layout = truth;
-    arena_rewind(&a->s->request, mark);
-    if (status == VLQA_OK) chunk_place(a);
+    c->view = view;
+    arena_rewind(mem, mark);
+    if (status == VLQA_OK) chunk_place(&view);
     return status;
 }

@@ -1,56 +1,58 @@
-/* refresh.c - rows that are repaired while the answer is made: the second stage of KVShare. */
-#include "fusion/reuse/ask.h"
-#include "fusion/reuse/choose.h"
-#include "fusion/reuse/select.h"
+/* refresh.c - the last token's attention over all layers and heads, times what was scored before.
+ */
+#include "fusion/reuse/refresh.h"
+
+#include "fusion/reuse/scorer.h"
 
 #include <string.h>
 
 /* Nothing is stale where nothing was scored. */
-static int is_due(const struct ask *a)
+int refresh_is_due(const struct view *v, const struct choice *c, int n_tokens)
 {
-    return a->o.reuse == VLQA_REUSE_KVSHARE && a->score && a->o.refresh_rows > 0 &&
-           a->n_tokens % a->o.refresh_every == 0;
+    const struct vlqa_ask_options *o = v->o;
+    return o->reuse == VLQA_REUSE_KVSHARE && c->score && o->refresh_rows > 0 &&
+           n_tokens % o->refresh_every == 0;
 }
 
 /* The chosen rows in all layers, each seeing what is before it as it is now. */
-static vlqa_status repair(struct ask *a, const struct choice *c)
+static vlqa_status repair(const struct view *v, const uint8_t *chosen)
 {
-    struct ask_pass pass = {.row = a->list, .slot = -1};
+    const struct layout *l = v->run.layout;
+    struct run_pass pass = {.slot = v->list};
     int n = 0;
-    for (int i = 0; i < a->layout.n; i++)
-        if (c->chosen[i]) a->list[n++] = i;
-    a->n_recomputed += n;
-    return ask_run(a, "repair", n, &pass);
+    for (int i = 0; i < l->n; i++)
+        if (chosen[l->row[i]]) v->list[n++] = i;
+    v->answer->rows_recomputed += n;
+    return run_pass(&v->run, "repair", n, &pass);
 }
 
-static vlqa_status decode_and_refresh(struct ask *a, int32_t id)
+/* Rows of the highest attention x score, into chosen. Returns how many. */
+static int choose(const struct view *v, const struct scorer *c, const float *attention,
+                  const float *score)
 {
-    struct vlqa_session *s = a->s;
-    struct choice c = choose_begin(a);
-    float *weight = c.part[0];
-    struct tap tap = {.layer = c.layer, .rows = 1, .n = 1, .count = {{.slot = weight}}};
-    int look = 1 + a->n_tokens / a->o.refresh_every;
-    memset(c.layer, 1, (size_t)s->kv.layers);
-    memset(weight, 0, (size_t)s->max_rows * sizeof *weight);
-    ask_decode_row(a, id, &tap);
-    TRY(s->be->op->sync(s->be));
-    for (int i = 0; i < a->layout.n; i++)
-        weight[i] *= a->score[i];
-    a->n_selected +=
-        select_top(weight, c.candidate, a->layout.n, a->o.refresh_rows, a->list, c.chosen);
-    for (int i = 0; i < a->layout.n; i++)
-        if (c.chosen[i]) a->selected[i] = (uint8_t)(look < 255 ? look : 255);
-    return repair(a, &c);
+    const struct layout *l = v->run.layout;
+    float *weight = c->part[1];
+    for (int row = 0; row < l->n; row++)
+        weight[row] = attention[l->slot[row]] * score[row];
+    return select_top(weight, c->candidate, l->slot, l->n, v->o->refresh_rows, v->list, c->chosen);
 }
 
-vlqa_status ask_decode(struct ask *a, int32_t id)
+vlqa_status refresh_decode(const struct view *v, struct choice *choice, int n_tokens, int32_t id,
+                           int32_t slot, int32_t position)
 {
-    struct vlqa_session *s = a->s;
+    struct vlqa_session *s = v->run.s;
     size_t mark = arena_mark(&s->request);
-    if (is_due(a))
-        TRY(decode_and_refresh(a, id));
-    else
-        ask_decode_row(a, id, NULL);
+    struct scorer c = scorer_begin(v, choice->score, choice->selected);
+    float *attention = scorer_part(&c, 0);
+    struct tap tap = {.layer = c.layer, .rows = 1, .n = 1, .count = {{.slot = attention}}};
+    int round = 1 + n_tokens / v->o->refresh_every;
+    memset(c.layer, 1, (size_t)s->kv.layers);
+    run_token(&v->run, id, slot, position, &tap);
+    TRY(s->be->op->sync(s->be));
+    choice->n_selected += choose(v, &c, attention, choice->score);
+    for (int row = 0; row < v->run.layout->n; row++)
+        if (c.chosen[row]) choice->selected[row] = (uint8_t)(round < 255 ? round : 255);
+    TRY(repair(v, c.chosen));
     arena_rewind(&s->request, mark);
-    return s->be->op->sync(s->be);
+    return VLQA_OK;
 }

@@ -1,6 +1,7 @@
-/* score_attention.c - rows by what the question attends to: InfoFlow KV and ProphetKV. */
-#include "fusion/reuse/ask.h"
-#include "fusion/reuse/choose.h"
+/* score_attention.c - a pass of the question over the chunks as they are, its attention tapped. */
+#include "fusion/reuse/score_attention.h"
+
+#include "fusion/reuse/query.h"
 
 #include <math.h>
 #include <string.h>
@@ -27,115 +28,98 @@ static const struct {
 #define N_MIXTURE (int)(sizeof mixture / sizeof *mixture)
 _Static_assert(sizeof mixture / sizeof *mixture <= TAP_MAX_COUNTS, "one pass counts all of them");
 
-static void set_counts(struct choice *c, struct tap *tap)
+static void set_counts(const struct scorer *c, struct tap *tap)
 {
-    struct ask *a = c->a;
-    enum vlqa_score score = a->o.reuse == VLQA_REUSE_PROPHET ? VLQA_SCORE_MASS : a->o.score;
-    tap->n = 1;
+    const struct vlqa_ask_options *o = c->view.o;
+    enum vlqa_score score = o->reuse == VLQA_REUSE_PROPHET ? VLQA_SCORE_MASS : o->score;
     if (score != VLQA_SCORE_COMBINED) {
-        tap->count[0] = count_of(score, a->score);
+        tap->count[tap->n++] = count_of(score, scorer_part(c, 0));
         return;
     }
-    for (tap->n = 0; tap->n < N_MIXTURE; tap->n++) {
-        float *slot = tap->n ? c->part[tap->n - 1] : a->score;
-        memset(slot, 0, (size_t)a->s->max_rows * sizeof *slot);
-        tap->count[tap->n] = count_of(mixture[tap->n].score, slot);
-    }
+    for (; tap->n < N_MIXTURE; tap->n++)
+        tap->count[tap->n] = count_of(mixture[tap->n].score, scorer_part(c, tap->n));
 }
 
-/* Each part from 0 to 1 over the candidates, summed by weight into the first. */
-static void mix(struct choice *c, const struct tap *tap)
+/* Each part from 0 to 1 over the candidates, summed by weight. */
+static void mix(const struct scorer *c, const struct tap *tap)
 {
-    int n = c->a->layout.n;
+    const struct layout *l = c->view.run.layout;
     for (int part = 0; part < tap->n; part++) {
-        float *slot = tap->count[part].slot, low = INFINITY, high = -INFINITY, scale;
-        for (int i = 0; i < n; i++) {
-            if (!c->candidate[i]) continue;
+        const float *slot = tap->count[part].slot;
+        float low = INFINITY, high = -INFINITY, scale;
+        for (int i = 0; i < l->n; i++) {
+            if (!c->candidate[l->row[i]]) continue;
             low = slot[i] < low ? slot[i] : low;
             high = slot[i] > high ? slot[i] : high;
         }
         scale = high > low ? mixture[part].weight / (high - low) : 0;
-        for (int i = 0; i < n; i++)
-            c->a->score[i] = (slot[i] - low) * scale + (part ? c->a->score[i] : 0);
+        for (int i = 0; i < l->n; i++) {
+            float *score = &c->score[l->row[i]];
+            *score = (slot[i] - low) * scale + (part ? *score : 0);
+        }
     }
 }
 
-/* Rows [*first, *first + *rows) of the n of the scoring pass ask; they end the pass or come before
- * the template, and fit the pass's last batch. */
-static void query_rows(const struct ask *a, int n, int *first, int *rows)
+static void take_counts(const struct scorer *c, const struct tap *tap)
 {
-    int end = n, begin = n - (a->layout.n - a->layout.context_end);
-    enum vlqa_score_query query = a->o.score_query;
-    if (query == VLQA_QUERY_AUTO)
-        query = a->o.reuse == VLQA_REUSE_PROPHET ? VLQA_QUERY_SUFFIX : VLQA_QUERY_LAST;
-    if (query == VLQA_QUERY_QUESTION) end = n - (a->layout.n - a->question_end);
-    if (query == VLQA_QUERY_LAST) begin = n - 1;
-    if (begin < n - a->s->pass_rows) begin = n - a->s->pass_rows;
-    if (begin < 0) begin = 0;
-    if (end <= begin) end = begin + 1;
-    *first = begin;
-    *rows = end - begin;
+    const struct layout *l = c->view.run.layout;
+    if (tap->n > 1)
+        mix(c, tap);
+    else
+        for (int i = 0; i < l->n; i++)
+            c->score[l->row[i]] = tap->count[0].slot[i];
 }
 
 /* Lets the model begin its answer on the chunks as they are: rows of the answer attend to what
  * later tokens need, where the last row knows the first token only. */
-static void draft(struct ask *a, const struct tap *like)
+static void draft(const struct scorer *c, const struct tap *like)
 {
-    struct vlqa_session *s = a->s;
+    const struct layout *l = c->view.run.layout;
+    struct vlqa_session *s = c->view.run.s;
     int vocab = s->engine->decoder.config.vocab;
-    struct span span = {0, 0, a->layout.context_end};
+    struct span span = {0, 0, l->context_end};
     struct tap tap = *like;
     tap.first = 0;
     tap.rows = 1;
     tap.span = like->span ? &span : NULL;
     memcpy(s->logits, s->first_logits, (size_t)vocab * sizeof *s->logits);
-    for (int i = 0; i < a->o.score_draft && a->layout.n + i < s->max_rows; i++) {
+    for (int i = 0; i < c->view.o->score_draft && l->n + i < s->max_rows; i++) {
         int32_t best = 0;
         for (int id = 1; id < vocab; id++)
             if (s->logits[id] > s->logits[best]) best = id;
-        if (ask_is_end(a, best)) return;
-        ask_row(a, best, a->layout.n + i, a->layout.next + i, &tap);
+        if (engine_ends_turn(s->engine, best)) return;
+        run_token(&c->view.run, best, l->n + i, l->next + i, &tap);
     }
-}
-
-int score_asking(struct choice *c, int n, struct tap *tap)
-{
-    const uint64_t *set = c->a->o.score_layers;
-    int layers = c->a->s->kv.layers, end = ask_layer_end(set);
-    for (int i = 0; i < layers; i++)
-        c->layer[i] = !end || (set[i / 64] >> i % 64 & 1);
-    tap->layer = c->layer;
-    query_rows(c->a, n, &tap->first, &tap->rows);
-    return end ? end : layers;
 }
 
 /* Runs the question's rows (and those between chunks) over the chunks as they are and counts what
  * they attend to. Their KV is written again by the repair. */
-vlqa_status score_attention(struct choice *c)
+vlqa_status score_attention(struct scorer *c)
 {
-    struct ask *a = c->a;
-    struct vlqa_session *s = a->s;
-    const struct layout *l = &a->layout;
+    const struct vlqa_ask_options *o = c->view.o;
+    const struct layout *l = c->view.run.layout;
+    struct vlqa_session *s = c->view.run.s;
+    int32_t *list = c->view.list;
     int n = 0;
     struct tap tap = {.n = 0};
-    struct ask_pass pass = {.row = a->list, .slot = -1, .tap = &tap};
+    struct run_pass pass = {.slot = list, .tap = &tap};
     for (int i = l->prefix_end; i < l->n; i++)
-        if (!l->in_piece[i]) a->list[n++] = i;
+        if (!l->in_piece[i]) list[n++] = i;
     set_counts(c, &tap);
-    pass.layer_end = score_asking(c, n, &tap);
-    if (a->o.reuse == VLQA_REUSE_PROPHET) { /* softmax over the context alone */
+    pass.layer_end = query_tap(c, n, &tap);
+    if (o->reuse == VLQA_REUSE_PROPHET) { /* softmax over the context alone */
         for (int i = 0; i < tap.rows; i++)
             c->span[i] = (struct span){0, 0, l->context_end};
         tap.span = c->span;
     }
-    if (a->o.score_draft || a->o.adaptive > 0) { /* for tokens all layers are needed */
+    if (o->score_draft || o->adaptive > 0) { /* for tokens all layers are needed */
         pass.layer_end = 0;
         pass.logits = s->first_logits;
-        a->answered = 1;
+        c->answered = 1;
     }
-    TRY(ask_run(a, "score", n, &pass));
-    if (a->o.score_draft) draft(a, &tap);
+    TRY(run_pass(&c->view.run, "score", n, &pass));
+    if (o->score_draft) draft(c, &tap);
     TRY(s->be->op->sync(s->be));
-    if (tap.n > 1) mix(c, &tap);
+    take_counts(c, &tap);
     return VLQA_OK;
 }

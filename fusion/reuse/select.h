@@ -4,12 +4,12 @@
 
 #include <stdint.h>
 
-/* Sets chosen[i] for the `budget` candidates of the highest score; equal scores: the lower i first.
- * order [n] is work. Returns how many were chosen. */
-int select_top(const float *score, const uint8_t *candidate, int n, int budget, int32_t *order,
-               uint8_t *chosen);
+/* Sets chosen[i] for the `budget` candidates of the highest score; equal scores: the lower rank [n]
+ * first, or with NULL the lower i. order [n] is work. Returns how many were chosen. */
+int select_top(const float *score, const uint8_t *candidate, const int32_t *rank, int n, int budget,
+               int32_t *order, uint8_t *chosen);
 /* What select_top left in order, the highest score first. */
-void select_sort(const float *score, int32_t *order, int n);
+void select_sort(const float *score, const int32_t *rank, int32_t *order, int n);
 struct select_grid { /* an image's rows, in raster order from `first` on */
     int first, h, w;
 };

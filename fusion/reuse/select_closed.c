@@ -68,8 +68,9 @@ int select_closed(const float *score, const uint8_t *candidate, int n, int budge
                   const struct select_grid *grid, int n_grids, int radius, int32_t *order,
                   uint8_t *chosen, int32_t *work)
 {
-    int size = select_top(score, candidate, n, budget, order, chosen), low = 0, high = size, count;
-    select_sort(score, order, size);
+    int size = select_top(score, candidate, NULL, n, budget, order, chosen), low = 0, high = size,
+        count;
+    select_sort(score, NULL, order, size);
     while (low < high) { /* the more seeds, the more rows once they are closed */
         int k = (low + high + 1) / 2;
         if (close_first(order, k, candidate, n, grid, n_grids, radius, chosen, work) <= size)

@@ -124,6 +124,17 @@ static void paper_make(struct run *r, const char *question, struct paper *out)
     layout_build(&prompt, s->image, &out->mem, &out->layout);
 }
 
+/* Rows [begin, begin + n), whose slots are those of the prompt. */
+static struct rows layout_rows(const struct layout *l, int begin, int n)
+{
+    return (struct rows){.n = n,
+                         .token = l->token + begin,
+                         .visual_row = l->visual_row + begin,
+                         .pos = l->pos + begin,
+                         .slot = l->slot + begin,
+                         .span = l->span + begin};
+}
+
 static void forward(struct run *r, const struct layout *l, int begin, int n, float *logits)
 {
     struct vlqa_session *s = r->session;

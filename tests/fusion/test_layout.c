@@ -1,5 +1,5 @@
 /* test_layout.c - a request on paper: slots, positions, and the context in pieces. */
-#include "fusion/reuse/choose.h"
+#include "fusion/reuse/geometry.h"
 
 #include "base/heap.h"
 #include "tests/check.h"
@@ -228,7 +228,7 @@ static void check_row(const struct page *chunked, const struct page *raster, int
 {
     const struct layout *l = &chunked->l, *r = &raster->l;
     int row = l->row[slot];
-    CHECK_EQ(l->slot[slot], slot);
+    CHECK_EQ(l->slot[row], slot);
     CHECK_EQ(l->token[slot], r->token[row]);
     CHECK_EQ(l->visual_row[slot], r->visual_row[row]);
     CHECK(is_pos(l->pos[slot], r->pos[row].t, r->pos[row].h, r->pos[row].w));
@@ -519,7 +519,7 @@ TEST(geometries_move_chunks_and_the_question)
         struct layout *l = &page.l;
         page_open(&page, story, STORY_N);
         page_cut(&page, VLQA_CHUNK_GRID, 2, 5);
-        layout_move(l, cases[i].g, &page.mem);
+        *l = geometry_layout(l, cases[i].g, &page.mem);
         CHECK(is_pos(l->pos[4], 4, 4, 4));
         CHECK(is_pos(l->pos[5], first, first, first));
         CHECK(is_pos(l->pos[5 + 6 * 3 + 5], first, first + 1, first + 2)); /* the last cell's */

@@ -317,7 +317,7 @@ TEST(gaps_are_closed_in_the_image_not_in_the_slots)
                                     vlqa_image_at(&a, 0).grid_w};
         select_closed(a.row_score, candidate, n, a.rows_selected, &grid, 1, 1, list, chosen, work);
         CHECK(memcmp(chosen, a.row_selected, (size_t)n) == 0);
-        select_top(a.row_score, candidate, n, a.rows_selected, list, plain);
+        select_top(a.row_score, candidate, NULL, n, a.rows_selected, list, plain);
         CHECK(memcmp(plain, chosen, (size_t)n) != 0);
     }
     run_close(&r);

@@ -41,10 +41,10 @@ static void compare(const float *score, const uint8_t *candidate, int n, int bud
     int count = select_naively(score, candidate, n, budget, expected);
     memset(found, 7, sizeof found); /* nothing is left over from before */
     order[n] = -5;
-    CHECK_EQ(select_top(score, candidate, n, budget, order, found), count);
+    CHECK_EQ(select_top(score, candidate, NULL, n, budget, order, found), count);
     CHECK(memcmp(found, expected, (size_t)n) == 0);
     CHECK(found[n] == 7 && order[n] == -5);
-    select_sort(score, order, count);
+    select_sort(score, NULL, order, count);
     compared = score;
     for (int i = 0; i < count; i++)
         CHECK(found[order[i]] == 1 && (!i || sort_order(&order[i - 1], &order[i]) < 0));
@@ -86,10 +86,25 @@ TEST(equal_scores_go_to_the_lower_row)
     const uint8_t all[] = {1, 1, 1, 1, 1, 1};
     uint8_t chosen[6];
     int32_t order[6];
-    CHECK_EQ(select_top(score, all, 6, 4, order, chosen), 4);
+    CHECK_EQ(select_top(score, all, NULL, 6, 4, order, chosen), 4);
     CHECK(memcmp(chosen, (uint8_t[]){1, 1, 0, 1, 0, 1}, 6) == 0);
-    CHECK_EQ(select_top(score, all, 6, 5, order, chosen), 5);
+    CHECK_EQ(select_top(score, all, NULL, 6, 5, order, chosen), 5);
     CHECK(memcmp(chosen, (uint8_t[]){1, 1, 1, 1, 0, 1}, 6) == 0);
+}
+
+TEST(equal_scores_go_to_the_lower_rank_where_there_are_ranks)
+{
+    const float score[] = {1, 3, 1, 3, 1, NAN};
+    const uint8_t all[] = {1, 1, 1, 1, 1, 1};
+    const int32_t rank[] = {5, 4, 3, 2, 1, 0};
+    uint8_t chosen[6];
+    int32_t order[6];
+    CHECK_EQ(select_top(score, all, rank, 6, 3, order, chosen), 3);
+    CHECK(memcmp(chosen, (uint8_t[]){0, 1, 0, 1, 1, 0}, 6) == 0);
+    select_sort(score, rank, order, 3);
+    CHECK(memcmp(order, (int32_t[]){3, 1, 4}, 3 * sizeof *order) == 0);
+    CHECK_EQ(select_top(score, all, rank, 6, 5, order, chosen), 5);
+    CHECK(memcmp(chosen, (uint8_t[]){1, 1, 1, 1, 1, 0}, 6) == 0);
 }
 
 TEST(nan_comes_last_and_then_the_lower_row)
@@ -98,9 +113,9 @@ TEST(nan_comes_last_and_then_the_lower_row)
     const uint8_t all[] = {1, 1, 1, 1, 1};
     uint8_t chosen[5];
     int32_t order[5];
-    select_top(score, all, 5, 2, order, chosen);
+    select_top(score, all, NULL, 5, 2, order, chosen);
     CHECK(memcmp(chosen, (uint8_t[]){0, 1, 0, 1, 0}, 5) == 0);
-    select_top(score, all, 5, 4, order, chosen);
+    select_top(score, all, NULL, 5, 4, order, chosen);
     CHECK(memcmp(chosen, (uint8_t[]){1, 1, 1, 1, 0}, 5) == 0);
 }
 
@@ -111,10 +126,10 @@ TEST(only_candidates_are_chosen)
     uint8_t chosen[5];
     int32_t order[5];
     CHECK_EQ(select_count(some, 5), 2);
-    CHECK_EQ(select_top(score, some, 5, 5, order, chosen), 2);
+    CHECK_EQ(select_top(score, some, NULL, 5, 5, order, chosen), 2);
     CHECK(memcmp(chosen, (uint8_t[]){0, 1, 0, 1, 0}, 5) == 0);
     CHECK_EQ(select_count(some, 0), 0);
-    CHECK_EQ(select_top(score, some, 0, 5, order, chosen), 0);
+    CHECK_EQ(select_top(score, some, NULL, 0, 5, order, chosen), 0);
 }
 
 TEST(a_budget_is_rounded_down_and_never_more_than_there_is)
@@ -261,11 +276,11 @@ TEST(closing_keeps_the_budget_and_the_best)
         }
         count =
             select_closed(score, candidate, N, budget, grid, 2, 1 + round % 3, order, chosen, work);
-        CHECK_EQ(count, select_top(score, candidate, N, budget, order, top));
+        CHECK_EQ(count, select_top(score, candidate, NULL, N, budget, order, top));
         CHECK_EQ(select_count(chosen, N), count);
         for (int i = 0; i < N; i++)
             CHECK(!chosen[i] || candidate[i]);
-        select_sort(score, order, count);
+        select_sort(score, NULL, order, count);
         while (seeds < count && chosen[order[seeds]])
             seeds++;
         CHECK(count == 0 || seeds > 0); /* the best one always */

@@ -1,6 +1,8 @@
-/* reorder.c - whole images and documents in an order of their own: those that the question looks at
- * most stand next to it (InfoFlow KV's reordering). */
-#include "fusion/reuse/ask.h"
+/* reorder.c - a first round of selection weighs images and documents; the densest comes last. */
+#include "fusion/ask/reorder.h"
+
+#include "fusion/ask/fetch.h"
+#include "fusion/ask/plan.h"
 
 #include <string.h>
 
@@ -22,7 +24,8 @@ static int movable(const struct vlqa_session *s, int *first)
 
 /* Items stand in the prompt as in the conversation, each with one run of rows in chunks or, where
  * it is empty, with none. */
-static void weigh(const struct ask *a, int first, int n, struct evidence *out)
+static void weigh(const struct ask *a, const uint8_t *selected, int first, int n,
+                  struct evidence *out)
 {
     const struct layout *l = &a->layout;
     memset(out, 0, (size_t)n * sizeof *out);
@@ -33,7 +36,7 @@ static void weigh(const struct ask *a, int first, int n, struct evidence *out)
             if (piece->image != item->image || piece->text != item->document) continue;
             out[i].rows += piece->rows;
             for (int r = 0; r < piece->rows; r++)
-                out[i].chosen += a->selected[l->piece_slot[piece->begin + r]] != 0;
+                out[i].chosen += selected[l->row[l->piece_slot[piece->begin + r]]] != 0;
         }
     }
 }
@@ -61,59 +64,57 @@ static int sort_items(struct vlqa_session *s, int first, int n, const struct evi
     return moved;
 }
 
-/* The first look: any row of the context may be chosen, by keys behind the prefix and the question
+/* The first round: any row of the context may be chosen, by keys behind the prefix and the question
  * in its place (HL-TP). */
-static vlqa_status look(struct ask *a)
+static vlqa_status choose_first(const struct ask *a, struct choice *first)
 {
     struct vlqa_ask_options o = a->o;
-    vlqa_status status;
-    if (a->o.reuse != VLQA_REUSE_PROPHET) a->o.reuse = VLQA_REUSE_INFOFLOW;
-    a->o.geometry = VLQA_GEOMETRY_HLTP;
-    a->o.budget_base = VLQA_BASE_CONTEXT;
-    a->o.adaptive = a->o.taper = 0;
-    a->o.dilate = 0;
-    memset(a->layout.exact, 0, (size_t)a->layout.n);
-    status = choose_rows(a, 1);
-    a->o = o;
-    a->n_selected = 0;
-    return status;
+    struct view view = a->view;
+    if (o.reuse != VLQA_REUSE_PROPHET) o.reuse = VLQA_REUSE_INFOFLOW;
+    o.geometry = VLQA_GEOMETRY_HLTP;
+    o.budget_base = VLQA_BASE_CONTEXT;
+    o.adaptive = o.taper = 0;
+    o.dilate = 0;
+    view.o = &o;
+    view.exact_too = 1;
+    *first = choose_begin(&view);
+    return choose_rows(&view, 1, first);
 }
 
-/* What the chunks were when they were found, for as long as there is room for it. */
-static void remember_chunks(struct ask *a)
+/* Takes the chunks off the answer's list; what they were when they were found is kept behind it,
+ * for as long as there is room for it. */
+static struct chunk_list take_chunks(struct ask *a)
 {
     struct vlqa_placed_chunk *list = a->s->placed_chunk;
-    int n = a->n_chunks, room = a->s->max_rows - n;
-    a->n_chunks = a->n_before = 0;
-    a->chunks_ram = a->chunks_disk = a->chunks_made = 0;
-    if (n > room) return;
+    struct vlqa_answer *answer = &a->answer;
+    int n = answer->n_chunks, room = a->s->max_rows - n;
+    answer->n_chunks = answer->chunks_ram = answer->chunks_disk = answer->chunks_made = 0;
+    if (n > room) return (struct chunk_list){NULL, 0};
     memcpy(list + room, list, (size_t)n * sizeof *list);
-    a->before = list + room;
-    a->n_before = n;
+    return (struct chunk_list){list + room, n};
 }
 
-vlqa_status ask_reorder(struct ask *a)
+vlqa_status reorder_items(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     int first, n = movable(s, &first), moved;
+    struct choice look;
     struct evidence *weight;
+    struct chunk_list before;
     size_t mark = arena_mark(&s->scratch);
     if (n < 2) {
         env_log(&s->env, VLQA_LOG_INFO, "reorder: %d image or document, nothing to reorder", n);
         return VLQA_OK;
     }
-    chunk_place(a);
-    TRY(look(a));
+    chunk_place(&a->view);
+    TRY(choose_first(a, &look));
     weight = arena_push(&s->scratch, (size_t)n * sizeof *weight);
-    weigh(a, first, n, weight);
+    weigh(a, look.selected, first, n, weight);
     moved = sort_items(s, first, n, weight);
     arena_rewind(&s->scratch, mark);
-    memset(a->selected, 0, (size_t)s->max_rows);
-    a->score = NULL;
-    remember_chunks(a);
-    chunk_release(a);
+    before = take_chunks(a);
+    chunk_release(&a->view);
     arena_rewind(&s->request, 0);
-    a->item_order = moved ? s->item_order : NULL;
-    TRY(ask_plan(a));
-    return ask_fetch(a);
+    TRY(plan_build(s, a->question, moved ? s->item_order : NULL, &a->prompt, &a->layout));
+    return fetch_context(a, before);
 }

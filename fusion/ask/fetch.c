@@ -1,0 +1,42 @@
+/* fetch.c - segments of the context, the exact prefix that chunks see, and the chunks. */
+#include "fusion/ask/fetch.h"
+
+#include "fusion/layout/passage.h"
+#include "fusion/session/cached_prefix.h"
+
+#include <string.h>
+
+static void cut_context(struct ask *a)
+{
+    struct vlqa_session *s = a->s;
+    size_t mark = arena_mark(&s->scratch);
+    uint8_t *passage = arena_push(&s->scratch, (size_t)a->prompt.n);
+    struct chunker chunker = {.kind = a->o.chunker,
+                              .k = a->o.chunk_k,
+                              .text_rows = a->o.chunk_text_rows,
+                              .order = a->o.order,
+                              .halo = a->o.halo};
+    if (a->o.text_chunker == VLQA_TEXT_PASSAGE) {
+        passage_mark(s->engine->tokenizer, &a->prompt, passage);
+        chunker.passage = passage;
+    }
+    layout_cut(&a->layout, &a->prompt, s->image, &chunker, &s->request);
+    arena_rewind(&s->scratch, mark);
+}
+
+vlqa_status fetch_context(struct ask *a, struct chunk_list before)
+{
+    struct vlqa_session *s = a->s;
+    struct layout *l = &a->layout;
+    double mark = env_ms();
+    int cached = cached_prefix_count(s, l);
+    cut_context(a);
+    if (s->engine->chunk == DT_I8) memset(l->exact, 0, (size_t)l->n); /* kept in fewer bits */
+    a->view.list = arena_push(&s->request, (size_t)l->n * sizeof *a->view.list);
+    if (cached < l->prefix_end)
+        TRY(cached_prefix_extend(&a->view.run, "prefix", cached, l->prefix_end, NULL));
+    s->n_held = l->prefix_end;
+    TRY(chunk_fetch(&a->view, before));
+    a->answer.ms_chunks += env_since(&mark);
+    return VLQA_OK;
+}

@@ -1,0 +1,122 @@
+/* options.c - the caller's options over the defaults, each in its range. */
+#include "fusion/ask/options.h"
+
+#include "fusion/ask/parity.h"
+#include "fusion/reuse/layer_set.h"
+
+#include <math.h>
+
+static vlqa_status check_sampling(struct env *env, const struct vlqa_ask_options *o)
+{
+    if (o->max_tokens < 1)
+        return env_fail(env, VLQA_EUSAGE, "ask options: max_tokens is %d, expected 1 or more",
+                        o->max_tokens);
+    if (!(o->temperature >= 0 && o->temperature <= 100))
+        return env_fail(env, VLQA_EUSAGE, "ask options: temperature is %g, expected 0..100",
+                        (double)o->temperature);
+    if (!(o->top_p > 0 && o->top_p <= 1) || !(o->min_p >= 0 && o->min_p <= 1) || o->top_k < 0)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: top_k %d, top_p %g, min_p %g; expected 0 or more, above 0 "
+                        "and up to 1, 0..1",
+                        o->top_k, (double)o->top_p, (double)o->min_p);
+    if (!(o->repetition_penalty > 0 && o->repetition_penalty <= 100) ||
+        !(fabsf(o->presence_penalty) <= 100))
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: repetition_penalty is %g, presence_penalty %g; expected "
+                        "above 0 and up to 100, -100..100",
+                        (double)o->repetition_penalty, (double)o->presence_penalty);
+    return VLQA_OK;
+}
+
+static vlqa_status check_forced(struct env *env, const struct vlqa_ask_options *o, int vocab)
+{
+    if (o->n_forced < 0 || (o->n_forced && !o->forced))
+        return env_fail(env, VLQA_EUSAGE, "ask options: %d forced tokens at %s", o->n_forced,
+                        o->forced ? "their place" : "NULL");
+    for (int i = 0; i < o->n_forced; i++)
+        if (o->forced[i] < 0 || o->forced[i] >= vocab)
+            return env_fail(env, VLQA_EUSAGE, "ask options: forced token %d is %d, expected 0..%d",
+                            i, o->forced[i], vocab - 1);
+    return VLQA_OK;
+}
+
+static vlqa_status check_layers(struct env *env, const char *name, const uint64_t set[2],
+                                int layers)
+{
+    int end = layer_set_end(set);
+    if (end <= layers) return VLQA_OK;
+    return env_fail(env, VLQA_EUSAGE, "ask options: %s has layer %d, the model has 0 to %d", name,
+                    end - 1, layers - 1);
+}
+
+static vlqa_status check_layout(struct env *env, const struct vlqa_ask_options *o)
+{
+    if ((unsigned)o->order > VLQA_ORDER_CHUNK)
+        return env_fail(env, VLQA_EUSAGE, "ask options: order is %d, expected 0..%d", (int)o->order,
+                        VLQA_ORDER_CHUNK);
+    if ((unsigned)o->geometry > VLQA_GEOMETRY_HLTP || (unsigned)o->reorder > VLQA_REORDER_DENSITY)
+        return env_fail(
+            env, VLQA_EUSAGE, "ask options: geometry is %d, reorder %d; expected 0..%d, 0..%d",
+            (int)o->geometry, (int)o->reorder, VLQA_GEOMETRY_HLTP, VLQA_REORDER_DENSITY);
+    if (o->geometry != VLQA_GEOMETRY_GLOBAL && o->adaptive > 0)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: adaptive looks at repaired rows, which no geometry but the "
+                        "global one leaves in place");
+    if ((unsigned)o->text_chunker > VLQA_TEXT_PASSAGE)
+        return env_fail(env, VLQA_EUSAGE, "ask options: text_chunker is %d, expected 0..%d",
+                        (int)o->text_chunker, VLQA_TEXT_PASSAGE);
+    if (o->halo < 0 || o->halo > 4096)
+        return env_fail(env, VLQA_EUSAGE, "ask options: halo is %d, expected 0..4096", o->halo);
+    return VLQA_OK;
+}
+
+static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o, int layers)
+{
+    if ((unsigned)o->reuse > VLQA_REUSE_AUTO || (unsigned)o->budget_base > VLQA_BASE_ALL ||
+        (unsigned)o->chunker > VLQA_CHUNK_STRIPS || (unsigned)o->score > VLQA_SCORE_COMBINED ||
+        (unsigned)o->score_query > VLQA_QUERY_LAST)
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "ask options: reuse, budget_base, chunker, score or score_query is no value "
+            "of its enum");
+    if (!(o->recompute_ratio >= 0 && o->recompute_ratio <= 1))
+        return env_fail(env, VLQA_EUSAGE, "ask options: recompute_ratio is %g, expected 0..1",
+                        (double)o->recompute_ratio);
+    if (o->chunk_k < 1 || o->chunk_k > 256 || o->chunk_text_rows < 1)
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "ask options: chunk_k is %d, chunk_text_rows %d; expected 1..256, 1 or more",
+            o->chunk_k, o->chunk_text_rows);
+    if (!(o->adaptive >= 0 && o->adaptive <= 100))
+        return env_fail(env, VLQA_EUSAGE, "ask options: adaptive is %g, expected 0..100",
+                        (double)o->adaptive);
+    if (!(o->taper >= 0 && o->taper <= 1) || (o->taper > 0 && o->adaptive > 0))
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: taper is %g, expected 0..1 and 0 with adaptive",
+                        (double)o->taper);
+    if (o->score_draft < 0 || o->score_draft > 1024)
+        return env_fail(env, VLQA_EUSAGE, "ask options: score_draft is %d, expected 0..1024",
+                        o->score_draft);
+    if (o->dilate < 0 || o->dilate > 8)
+        return env_fail(env, VLQA_EUSAGE, "ask options: dilate is %d, expected 0..8", o->dilate);
+    if (o->refresh_every < 1 || o->refresh_rows < 0)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: refresh_every is %d, refresh_rows %d; expected 1 or more, 0 "
+                        "or more",
+                        o->refresh_every, o->refresh_rows);
+    TRY(check_layers(env, "score_layers", o->score_layers, layers));
+    return check_layers(env, "check_layers", o->check_layers, layers);
+}
+
+vlqa_status options_read(struct env *env, const struct vlqa_engine *e,
+                         const struct vlqa_ask_options *from, struct vlqa_ask_options *out)
+{
+    const struct decoder_config *c = &e->decoder.config;
+    *out = vlqa_ask_options_default();
+    if (from) TRY(abi_take(env, "ask", from, out, sizeof *out));
+    TRY(check_sampling(env, out));
+    TRY(check_reuse(env, out, c->layers));
+    TRY(check_layout(env, out));
+    TRY(parity_options(env, out));
+    return check_forced(env, out, c->vocab);
+}

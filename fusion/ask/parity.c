@@ -1,0 +1,182 @@
+/* parity.c - chunks, one scoring pass and one repair, each as the released code has them.
+ *
+ * For images (infoflow-vlm-release): chunks stand in their own order; the rows behind the chunks
+ * are computed over stale chunks and stay so; one more copy of the last row, at position T = rows
+ * of the prompt instead of its own, asks in the last two layers, heads by their L2 norm; of all T
+ * rows, template and question included, a share is computed again, without DeepStack; then the last
+ * row.
+ *
+ * For texts (infoflow-llm-release): the question's own tokens ask, seeing all of each other, in the
+ * layers at 0.61 to 0.69 of the depth (22 to 25 of 36), mean over heads, L2 norm over rows; a share
+ * of the rows up to the end of the context, but none of the first chunk, is computed again, and the
+ * question behind it. */
+#include "fusion/ask/parity.h"
+
+#include "fusion/ask/fetch.h"
+#include "fusion/reuse/repair.h"
+#include "fusion/reuse/scorer.h"
+
+#include <string.h>
+
+vlqa_status parity_options(struct env *env, struct vlqa_ask_options *o)
+{
+    if ((unsigned)o->parity > VLQA_PARITY_INFOFLOW_LLM)
+        return env_fail(env, VLQA_EUSAGE, "ask options: parity is %d, expected 0..%d",
+                        (int)o->parity, VLQA_PARITY_INFOFLOW_LLM);
+    if (!o->parity) return VLQA_OK;
+    if (o->reuse != VLQA_REUSE_INFOFLOW || o->adaptive > 0 || o->score_draft || o->geometry ||
+        o->reorder || o->taper > 0 || o->dilate)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: parity is for reuse infoflow, without adaptive, drafts, "
+                        "geometry, reorder, taper and dilate");
+    o->halo = 0;
+    if (o->parity == VLQA_PARITY_INFOFLOW_VLM) o->order = VLQA_ORDER_CHUNK;
+    return VLQA_OK;
+}
+
+/* From what a tap counted by slot. */
+static void take_counts(struct scorer *c)
+{
+    const struct layout *l = c->view.run.layout;
+    for (int i = 0; i < l->n; i++)
+        c->score[l->row[i]] = c->part[0][i];
+}
+
+/* max(1, floor(ratio * base)) of the candidates. */
+static void choose(struct ask *a, const struct scorer *c, int base)
+{
+    const struct layout *l = &a->layout;
+    int budget = select_budget(a->o.recompute_ratio, base);
+    if (budget < 1) budget = 1;
+    a->choice.n_selected =
+        select_top(c->score, c->candidate, l->slot, l->n, budget, a->view.list, c->chosen);
+    memcpy(a->choice.selected, c->chosen, (size_t)l->n);
+    a->choice.score = c->score;
+}
+
+/* Slots [begin, end) that are in no chunk, into the list. */
+static int slots_between(const struct ask *a, int begin, int end)
+{
+    int n = 0;
+    for (int i = begin; i < end; i++)
+        if (!a->layout.in_piece[i]) a->view.list[n++] = i;
+    return n;
+}
+
+/* ---- images ---- */
+
+static void score_last_row(struct ask *a, struct scorer *c)
+{
+    int layers = a->s->kv.layers, n = a->layout.n;
+    struct tap tap = {.layer = c->layer,
+                      .rows = 1,
+                      .n = 1,
+                      .count = {{.value = SCORE_WEIGHT,
+                                 .over_heads = SCORE_HEADS_L2,
+                                 .over_rows = SCORE_ROWS_SUM,
+                                 .slot = scorer_part(c, 0)}}};
+    memset(c->layer, 0, (size_t)layers);
+    c->layer[layers - 1] = 1;
+    c->layer[layers > 1 ? layers - 2 : 0] = 1;
+    run_token(&a->view.run, a->layout.token[n - 1], n, n, &tap);
+}
+
+static vlqa_status recompute(struct ask *a)
+{
+    int32_t *list = a->view.list;
+    struct run_pass chosen = {.slot = list, .no_deep = 1};
+    struct run_pass last = {.begin = a->layout.n - 1, .logits = a->s->first_logits};
+    int n = 0;
+    for (int i = 0; i < a->layout.n; i++)
+        if (a->choice.selected[a->layout.row[i]]) list[n++] = i;
+    a->answer.rows_recomputed += n + 1;
+    TRY(run_pass(&a->view.run, "repair", n, &chosen));
+    return run_pass(&a->view.run, "repair", 1, &last);
+}
+
+static vlqa_status repair_image(struct ask *a, struct scorer *c, double *mark)
+{
+    const struct layout *l = &a->layout;
+    struct run_pass suffix = {.slot = a->view.list, .logits = a->s->first_logits};
+    int n = slots_between(a, l->prefix_end, l->n);
+    if (l->n >= a->s->max_rows)
+        return env_fail(&a->s->env, VLQA_ELIMIT,
+                        "parity: the prompt has %d rows and needs one more, the session holds %d",
+                        l->n, a->s->max_rows);
+    a->answer.rows_recomputed += n;
+    TRY(run_pass(&a->view.run, "score", n, &suffix));
+    if (a->o.chunker == VLQA_CHUNK_IMAGE || a->o.chunk_k == 1)
+        return VLQA_OK; /* one chunk an image: as it is */
+    score_last_row(a, c);
+    TRY(a->s->be->op->sync(a->s->be));
+    take_counts(c);
+    memset(c->candidate, 1, (size_t)l->n);
+    choose(a, c, l->n);
+    a->answer.ms_score += env_since(mark);
+    return recompute(a);
+}
+
+/* ---- texts ---- */
+
+/* The question's rows, those that fit one pass, see each other's keys and all before. */
+static vlqa_status score_question(struct ask *a, struct scorer *c)
+{
+    const struct layout *l = &a->layout;
+    int layers = a->s->kv.layers, end = l->question_end, before;
+    int first = end - SESSION_PASS_ROWS > l->context_end ? end - SESSION_PASS_ROWS : l->context_end;
+    struct tap tap = {.layer = c->layer,
+                      .rows = end - first,
+                      .n = 1,
+                      .count = {{.value = SCORE_WEIGHT,
+                                 .over_heads = SCORE_HEADS_SUM,
+                                 .over_rows = SCORE_ROWS_L2,
+                                 .slot = scorer_part(c, 0)}}};
+    struct run_pass stale = {.slot = a->view.list};
+    struct run_pass asks = {.begin = first, .tap = &tap, .see_end = end};
+    memset(c->layer, 0, (size_t)layers);
+    for (int i = (int)(0.61 * layers + 0.5); i <= (int)(0.69 * layers + 0.5) && i < layers; i++) {
+        c->layer[i] = 1;
+        asks.layer_end = i + 1;
+    }
+    before = slots_between(a, l->prefix_end, first);
+    TRY(run_pass(&a->view.run, "score", before, &stale));
+    TRY(run_pass(&a->view.run, "score", end - first, &asks));
+    return a->s->be->op->sync(a->s->be);
+}
+
+static vlqa_status repair_text(struct ask *a, struct scorer *c, double *mark)
+{
+    const struct layout *l = &a->layout;
+    if (l->question_end == l->context_end)
+        return env_fail(&a->s->env, VLQA_EUSAGE, "parity: the question has no rows that could ask");
+    TRY(score_question(a, c));
+    take_counts(c);
+    memset(c->candidate, 0, (size_t)l->n);
+    for (int i = 0; i < l->context_end; i++)
+        c->candidate[l->row[i]] = l->in_piece[i];
+    for (int r = 0; l->n_pieces && r < l->piece[0].rows; r++)
+        c->candidate[l->row[l->piece_slot[r]]] = 0;
+    choose(a, c, l->context_end);
+    a->answer.ms_score += env_since(mark);
+    return repair_round(&a->view, 1, &a->choice);
+}
+
+vlqa_status parity_prefill(struct ask *a)
+{
+    struct vlqa_session *s = a->s;
+    struct scorer c;
+    size_t at;
+    double mark;
+    TRY(fetch_context(a, (struct chunk_list){NULL, 0}));
+    mark = env_ms();
+    chunk_place(&a->view);
+    a->answer.ms_assemble = env_since(&mark);
+    a->choice = choose_begin(&a->view);
+    at = arena_mark(&s->request);
+    c = scorer_begin(&a->view, s->row_score, a->choice.selected);
+    TRY(a->o.parity == VLQA_PARITY_INFOFLOW_VLM ? repair_image(a, &c, &mark)
+                                                : repair_text(a, &c, &mark));
+    arena_rewind(&s->request, at);
+    a->answer.ms_repair += env_since(&mark);
+    return VLQA_OK;
+}

@@ -1,0 +1,10 @@
+/* prefill.h - the tokens of the prompt into the KV. */
+#ifndef FUSION_PREFILL_H
+#define FUSION_PREFILL_H
+
+#include "fusion/ask/request.h"
+
+/* Logits of the first token of the answer go to s->first_logits and s->logits. */
+vlqa_status prefill(struct ask *a);
+
+#endif

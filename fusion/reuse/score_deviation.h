@@ -1,0 +1,12 @@
+/* score_deviation.h - rows by what hidden context changes in their values: CacheBlend and KVShare.
+ */
+#ifndef FUSION_SCORE_DEVIATION_H
+#define FUSION_SCORE_DEVIATION_H
+
+#include "fusion/reuse/scorer.h"
+
+/* What this leaves in the KV of candidates is fresher than the chunks, and stays. With taper it
+ * drops candidates and lowers the budget. */
+vlqa_status score_deviation(struct scorer *c);
+
+#endif

@@ -1,0 +1,18 @@
+/* view.h - a request over its chunks, as those see it that place, score and repair them. A look at
+ * the same request in another way is another view, made from a copy. */
+#ifndef FUSION_VIEW_H
+#define FUSION_VIEW_H
+
+#include "fusion/session/run.h"
+#include "fusion/store/record.h"
+
+struct view {
+    struct run run;
+    const struct vlqa_ask_options *o;
+    const struct record **chunk; /* [layout.n_pieces] pinned, NULL where there is none */
+    int32_t *list;               /* [layout.n] work: slots of a pass */
+    int exact_too;               /* nonzero: exact tokens may be chosen, too */
+    struct vlqa_answer *answer;  /* chunks and tokens that are computed are counted here */
+};
+
+#endif

@@ -1,0 +1,35 @@
+/* run.h - tokens of a request through the decoder, in batches of bounded size. */
+#ifndef FUSION_RUN_H
+#define FUSION_RUN_H
+
+#include "fusion/session/session.h"
+
+struct run {
+    struct vlqa_session *s;
+    const struct layout *layout;
+    double *flops; /* what goes through the layers is added, captures aside; NULL: not counted */
+};
+
+struct run_pass {          /* what the layout does not say of the tokens of a pass */
+    const int32_t *slot;   /* [n] ascending slots of the layout; NULL: begin, begin + 1, ... */
+    int begin;             /* where slot is NULL */
+    const struct pos *pos; /* [n] other positions, or NULL */
+    int write_at;          /* 0: K and V go to their slots; else to write_at, write_at + 1, ... */
+    int layer_end;         /* 0: all layers */
+    int see_end;           /* 0: each sees what is before it; else all slots up to here */
+    int no_deep;           /* nonzero: visual tokens without their DeepStack rows */
+    const uint8_t *depth;  /* by slot of the layout: layers whose K and V are written; NULL: all */
+    struct kv_block *capture;
+    const int32_t *capture_row; /* [n] */
+    const struct tap *tap;      /* its rows are of all n, and in the last batch */
+    float *logits;              /* [vocab] of the last token, or NULL */
+};
+
+/* Runs n tokens in batches of s->pass_rows; the cuts change no bit. phase: for progress. What was
+ * written may be read afterwards. */
+vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct run_pass *pass);
+/* One text token behind all others; its logits go to s->logits. tap may be NULL. */
+void run_token(const struct run *r, int32_t id, int32_t slot, int32_t position,
+               const struct tap *tap);
+
+#endif
