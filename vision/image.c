@@ -1,7 +1,6 @@
 /* image.c - from bytes to upright RGB: which codec, within which limits, over which background. */
 #include "vision/image_codec.h"
 
-#include "base/file.h"
 #include "base/heap.h"
 
 #include <assert.h>
@@ -43,19 +42,6 @@ static vlqa_status read_header(struct env *env, const struct image_file *file,
     if (header->width < 1 || header->height < 1)
         return env_fail(env, VLQA_EIMAGE, "%s: %lld x %lld pixels, expected at least one",
                         file->name, (long long)header->width, (long long)header->height);
-    return VLQA_OK;
-}
-
-vlqa_status image_probe(struct env *env, const void *data, size_t bytes, const char *name,
-                        const char **format, int64_t *width, int64_t *height)
-{
-    const struct image_file file = {data, bytes, name};
-    const struct image_codec *codec;
-    struct image_header header;
-    TRY(read_header(env, &file, &codec, &header));
-    *format = codec->format;
-    *width = header.width;
-    *height = header.height;
     return VLQA_OK;
 }
 
@@ -145,7 +131,7 @@ vlqa_status image_decode(struct env *env, const void *data, size_t bytes, const 
                          const struct image_limits *limits, struct image *out)
 {
     const struct image_file file = {data, bytes, name};
-    const struct image_codec *codec;
+    const struct image_codec *codec = NULL;
     struct image_header header;
     struct image_raw raw = {NULL, 0, 1};
     int64_t limit = pixel_limit(limits);
@@ -156,21 +142,6 @@ vlqa_status image_decode(struct env *env, const void *data, size_t bytes, const 
                         (long long)header.width, (long long)header.height, (long long)limit);
     TRY(codec->decode(env, &file, &header, limit, &raw));
     return finish(env, &file, &header, &raw, limits->mode == VLQA_IMAGE_WHITE, out);
-}
-
-vlqa_status image_load(struct env *env, const char *path, const struct image_limits *limits,
-                       struct image *out)
-{
-    /* An uncompressed picture of the limit, and as much metadata as anyone embeds. */
-    size_t max_bytes = (size_t)pixel_limit(limits) * 4 + ((size_t)64 << 20);
-    void *data;
-    size_t bytes;
-    vlqa_status status;
-    *out = (struct image){NULL, 0, 0};
-    TRY(file_read(env, path, max_bytes, &data, &bytes));
-    status = image_decode(env, data, bytes, path, limits, out);
-    heap_free(data);
-    return status;
 }
 
 void image_free(struct image *image)

@@ -14,17 +14,11 @@ struct image_limits {
     enum vlqa_image_mode mode;
 };
 
-/* What the header says, nothing decoded: format ("JPEG", "PNG", ...) and size before orientation.
- * VLQA_EIMAGE names formats that are recognised but not read (GIF, TIFF, HEIC, AVIF, SVG, PDF...).
- */
-vlqa_status image_probe(struct env *env, const void *data, size_t bytes, const char *name,
-                        const char **format, int64_t *width, int64_t *height);
 /* name is used in messages. The pixel limit applies to header, and memory stays below about 12
- * bytes a pixel of it. */
+ * bytes a pixel of it. VLQA_EIMAGE names formats that are recognised but not read (GIF, TIFF, HEIC,
+ * AVIF, SVG, PDF...). */
 vlqa_status image_decode(struct env *env, const void *data, size_t bytes, const char *name,
                          const struct image_limits *limits, struct image *out);
-vlqa_status image_load(struct env *env, const char *path, const struct image_limits *limits,
-                       struct image *out); /* path "-": standard input */
-void image_free(struct image *image);      /* a zeroed image is fine */
+void image_free(struct image *image); /* a zeroed image is fine */
 
 #endif

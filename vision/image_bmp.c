@@ -199,4 +199,4 @@ static vlqa_status decode(struct env *env, const struct image_file *file,
     return status;
 }
 
-const struct image_codec image_codec_bmp = {"BMP", accepts, read_header, decode};
+const struct image_codec image_codec_bmp = {accepts, read_header, decode};

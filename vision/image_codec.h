@@ -22,7 +22,6 @@ struct image_raw {   /* [height * width * channels], not yet upright */
 };
 
 struct image_codec {
-    const char *format;
     int (*accepts)(const struct image_file *file); /* by the first bytes */
     vlqa_status (*read_header)(struct env *env, const struct image_file *file,
                                struct image_header *out);

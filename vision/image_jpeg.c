@@ -190,4 +190,4 @@ static vlqa_status decode(struct env *env, const struct image_file *file,
     return VLQA_OK;
 }
 
-const struct image_codec image_codec_jpeg = {"JPEG", accepts, read_header, decode};
+const struct image_codec image_codec_jpeg = {accepts, read_header, decode};

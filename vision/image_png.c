@@ -309,4 +309,4 @@ static vlqa_status decode(struct env *env, const struct image_file *file,
     return status;
 }
 
-const struct image_codec image_codec_png = {"PNG", accepts, read_header, decode};
+const struct image_codec image_codec_png = {accepts, read_header, decode};

@@ -113,4 +113,4 @@ static vlqa_status read_header(struct env *env, const struct image_file *file,
 
 #endif
 
-const struct image_codec image_codec_webp = {"WebP", accepts, read_header, decode};
+const struct image_codec image_codec_webp = {accepts, read_header, decode};

@@ -2,7 +2,7 @@
 #include "eval/report/canvas.h"
 
 #include "tests/check.h"
-#include "vision/image.h"
+#include "tests/vision/load_image.h"
 
 #include <unistd.h>
 
@@ -110,7 +110,7 @@ TEST(the_png_holds_the_pixels)
     for (int i = 0; i < 37 * 21 * 3; i++)
         c.rgb[i] = (uint8_t)(i * 7 + i / 100);
     REQUIRE(canvas_write(&env, &c, path) == VLQA_OK);
-    REQUIRE(image_load(&env, path, &limits, &image) == VLQA_OK);
+    REQUIRE(load_image(&env, path, &limits, &image) == VLQA_OK);
     CHECK(image.width == 37 && image.height == 21);
     CHECK(memcmp(image.rgb, c.rgb, 37 * 21 * 3) == 0);
     image_free(&image);

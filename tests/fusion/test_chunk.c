@@ -6,8 +6,8 @@
 #include "base/heap.h"
 #include "tests/check.h"
 #include "tests/fusion/fixture.h"
+#include "tests/vision/load_image.h"
 #include "tests/vision/make_image.h"
-#include "vision/image.h"
 
 #include <unistd.h>
 
@@ -184,7 +184,7 @@ TEST(a_file_and_its_pixels_are_the_same_picture)
     uint8_t *wide;
     size_t stride;
     REQUIRE(desk_begin(&d) && desk_open(&d));
-    REQUIRE(image_load(&env, FIXTURE_PICTURE, &limits, &image) == VLQA_OK);
+    REQUIRE(load_image(&env, FIXTURE_PICTURE, &limits, &image) == VLQA_OK);
     stride = 3 * (size_t)image.width + 5; /* padding is none of the picture */
     wide = heap_alloc_zero(stride * (size_t)image.height);
     for (int y = 0; y < image.height; y++)

@@ -5,7 +5,7 @@
 
 #include "base/heap.h"
 #include "tests/check.h"
-#include "vision/image.h"
+#include "tests/vision/load_image.h"
 #include "vision/resize.h"
 
 #define GOLDEN VLQA_SOURCE_DIR "/tests/golden/"
@@ -37,7 +37,7 @@ static int image_of(const char *name, struct image *out)
     struct env env = {0};
     char path[512];
     snprintf(path, sizeof path, GOLDEN "images/%s", name);
-    if (image_load(&env, path, &limits, out) == VLQA_OK) return 1;
+    if (load_image(&env, path, &limits, out) == VLQA_OK) return 1;
     CHECK_FAIL("%s", env.message);
     return 0;
 }
