@@ -1,7 +1,8 @@
 /* vlqa.h - ask questions about charts, infographics and documents with Qwen3-VL.
  *
- * The whole public interface. It mentions no type of another header of the project, so this file
- * and libvlqa are all an embedder needs.
+ * The stable interface: what is here stays, and grows as section "Sizes" says. It includes no other
+ * header of the project, so this file and libvlqa are all an embedder needs. Methods and settings
+ * of research are in vlqa_experimental.h and may change in any version.
  *
  *   struct vlqa_engine_options eo = vlqa_engine_options_default();
  *   eo.model = "path/to/hugging-face-directory";
@@ -11,22 +12,35 @@
  *   vlqa_ask(session, "Which year was best?", NULL, &answer, sizeof answer);
  *   puts(answer.text);
  *
- * Threads: an engine may be shared by any number of threads. A session belongs to one thread at a
- * time; two sessions may run on two threads. Callbacks run on the calling thread, between passes,
- * and must not call into the session that called them (VLQA_ESTATE is returned if they do).
+ * Contents: status and callbacks; engine; session; images and texts; question; answer; cache;
+ * conveniences for C and C++.
+ *
+ * Words: a row is a token of the prompt, of text or of an image: where an image stands there is one
+ * visual token for each cell of its grid. The KV cache of a document is kept in chunks, which are
+ * cells of images and parts of texts; a chunk is a hit in RAM or on disk, or computed. A question
+ * recomputes (repairs) the rows of chunks that matter most to it. Full prefill computes all rows.
  *
  * Sizes: structs may grow at their ends, so none is passed without its size. A function that fills
- * a struct takes the size of the caller's: vlqa_ask(session, question, &options, &answer, sizeof
- * answer), vlqa_ask_options_init(&options, sizeof options). The library writes no more than that;
- * fields that a newer header has and the library lacks become 0. Options begin with the size that
- * their init function was given: fields that an older header lacks have their defaults; fields that
+ * a struct takes the size of the caller's: vlqa_ask(session, question, &options, &answer,
+ * sizeof answer), vlqa_ask_options_init(&options, sizeof options). The library writes no more than
+ * that; fields that a newer header has and the library lacks become 0. Options carry the size that
+ * their init function was given: fields that an older header lacks have their defaults, fields that
  * the library lacks must be 0, or VLQA_EUSAGE is returned. 0 and other sizes below those of the
  * first version are VLQA_EUSAGE, too. Structs handed to callbacks are the library's and begin with
  * its size: what is behind it is not there.
  *
+ * Threads: an engine may be shared by any number of threads. A session belongs to one thread at a
+ * time; two sessions may run on two threads. Callbacks run on the calling thread, between passes,
+ * and must not call into the session that called them (VLQA_ESTATE is returned if they do).
+ *
  * Errors: every function that can fail returns a status; vlqa_message() of the session, or
- * vlqa_engine_message() of the engine, says why in one sentence. Nothing here exits or aborts on
- * bad input. Passing NULL where a handle is needed gives VLQA_EUSAGE; close functions accept NULL.
+ * vlqa_engine_message() of the engine, says why in one sentence. Functions that take a const handle
+ * leave its message alone. Nothing here exits or aborts on bad input. Passing NULL where a handle
+ * is needed gives VLQA_EUSAGE; close functions accept NULL.
+ *
+ * Lifetimes: what a call is given is copied or not needed after it, but for callbacks and `user`,
+ * which are used as long as the engine or session lives. What an answer points to belongs to the
+ * session and is valid until its next call.
  */
 #ifndef VLQA_H
 #define VLQA_H
@@ -44,16 +58,26 @@ extern "C" {
 #define VLQA_API
 #endif
 
-#define VLQA_VERSION_MAJOR 0
-#define VLQA_VERSION_MINOR 1
-#define VLQA_VERSION_PATCH 0
-#define VLQA_VERSION_TEXT "0.1.0"
-
 #if defined(__clang__)
 #define VLQA_MUST_USE __attribute__((warn_unused_result))
 #else
 #define VLQA_MUST_USE
 #endif
+
+#define VLQA_VERSION_MAJOR 0
+#define VLQA_VERSION_MINOR 1
+#define VLQA_VERSION_PATCH 0
+#define VLQA_VERSION_TEXT "0.1.0"
+
+/* `version` of all options: goes up when a field changes other than by a new one at the end. */
+#define VLQA_OPTIONS_VERSION 2u
+
+struct vlqa_engine;  /* a loaded model, its threads and its cache */
+struct vlqa_session; /* a conversation, and the memory for its KV */
+struct vlqa_image;   /* an image that is ready to be added */
+struct vlqa_experimental;
+
+/* ---- status and callbacks ---- */
 
 typedef enum VLQA_MUST_USE vlqa_status {
     VLQA_OK = 0,
@@ -69,6 +93,9 @@ typedef enum VLQA_MUST_USE vlqa_status {
     VLQA_ECANCELLED /* a callback asked to stop */
 } vlqa_status;
 
+VLQA_API const char *vlqa_status_name(vlqa_status status);
+VLQA_API const char *vlqa_version(void); /* of the library, as VLQA_VERSION_TEXT of its header */
+
 enum vlqa_log_level { VLQA_LOG_ERROR, VLQA_LOG_WARN, VLQA_LOG_INFO, VLQA_LOG_DEBUG };
 
 /* A finished line without a line break; valid during the call. */
@@ -80,9 +107,10 @@ typedef int (*vlqa_progress_fn)(void *user, const char *phase, int64_t done, int
 /* The next piece of the answer: whole UTF-8 code points, bytes long, not terminated by NUL.
  * Nonzero ends the answer there (stop = VLQA_STOP_CALLER); that is no error. */
 typedef int (*vlqa_token_fn)(void *user, const char *utf8, size_t bytes);
-
 /* The logits [n] that step 0, 1, ... of the answer is sampled from; valid during the call. */
 typedef void (*vlqa_logits_fn)(void *user, int step, const float *logits, int n);
+
+/* ---- engine ---- */
 
 enum vlqa_dtype {
     VLQA_DTYPE_AUTO, /* bf16 for BF16 checkpoints, else f32 */
@@ -102,105 +130,6 @@ enum vlqa_resize {
     VLQA_RESIZE_TORCHVISION, /* int16 coefficients: the fast processor of transformers (default) */
     VLQA_RESIZE_PILLOW       /* 22-bit coefficients: the slow processor, qwen-vl-utils */
 };
-
-/* Which context rows are computed again behind stored chunks. */
-enum vlqa_reuse {
-    VLQA_REUSE_OFF,        /* no chunks: everything in one causal prefill, exact */
-    VLQA_REUSE_FULL,       /* all rows: as exact, through chunks (for tests and studies) */
-    VLQA_REUSE_NONE,       /* no row */
-    VLQA_REUSE_INFOFLOW,   /* rows that the question attends to most (InfoFlow KV) */
-    VLQA_REUSE_PROPHET,    /* the same over context keys only, heads summed (ProphetKV) */
-    VLQA_REUSE_CACHEBLEND, /* rows whose layer-1 values deviate most (CacheBlend) */
-    VLQA_REUSE_EPIC,       /* the first rows of every chunk (EPIC, LegoLink) */
-    VLQA_REUSE_VLCACHE,    /* the first rows of the context (VLCache) */
-    VLQA_REUSE_RANDOM,     /* seeded */
-    /* For studies: a full prefill tells how much each row's keys and values are off, and what is
-     * asked then: attention x |KV - KV of the chunk|, summed over layers. Dearer than exact */
-    VLQA_REUSE_ORACLE,
-    /* CacheBlend's rows, and others while the answer is made (after KVShare, arXiv 2503.16525,
-     * whose thresholds are not known to us): see refresh_rows */
-    VLQA_REUSE_KVSHARE,
-    VLQA_REUSE_AUTO /* exact where that costs nothing: rows that the session holds, the first
-                     * image or document; what stands behind is placed, repaired as
-                     * INFOFLOW does, further and further while adaptive (0: 0.03) is not
-                     * met, in the end fully. OFF in an engine that keeps nothing */
-};
-
-/* What recompute_ratio is a share of. */
-enum vlqa_budget_base {
-    VLQA_BASE_CANDIDATES, /* rows that miss context */
-    VLQA_BASE_CONTEXT,    /* rows of the context */
-    VLQA_BASE_ALL         /* rows of the prompt */
-};
-
-/* How images are cut: whole, k x k cells, k horizontal strips. */
-enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
-
-/* How documents are cut: evenly, or behind blank lines and in front of lines that begin with
- * "Passage ", and what is longer than chunk_text_rows evenly again. */
-enum vlqa_text_chunker { VLQA_TEXT_FIXED, VLQA_TEXT_PASSAGE };
-
-/* In which order the rows of a cut image see each other. */
-enum vlqa_order {
-    VLQA_ORDER_RASTER, /* as the model was trained: line by line, whatever the chunks */
-    VLQA_ORDER_CHUNK   /* chunk by chunk, each line by line: not the model's order, even with all
-                        * rows computed again; as published code has it */
-};
-
-/* Where keys of chunks stand while attention is scored (InfoFlow KV, arXiv 2603.05353); repair and
- * answer have them in their own places. */
-enum vlqa_geometry {
-    VLQA_GEOMETRY_GLOBAL, /* in their own places */
-    VLQA_GEOMETRY_HLHP,   /* each chunk right behind the prefix, the question behind the longest */
-    VLQA_GEOMETRY_TLTP,   /* each chunk right before the question, which is in its place */
-    VLQA_GEOMETRY_HLTP    /* each chunk right behind the prefix, the question in its place */
-};
-
-/* The order of images and documents in the prompt: for those that do not build on each other. */
-enum vlqa_reorder {
-    VLQA_REORDER_OFF,    /* as they were added */
-    VLQA_REORDER_DENSITY /* a first look (HLTP) chooses recompute_ratio of the context's rows;
-                          * images and documents of the first user turn are put in ascending order
-                          * of the share of their rows that was chosen, each whole, and scored
-                          * again; the answer's rows are of that prompt */
-};
-
-/* Doing as released code of InfoFlow KV does, defects included, to compare with: which rows ask,
- * how they are scored, and the base of recompute_ratio (at least one row) are then not those above;
- * chunks have no halo. Needs VLQA_REUSE_INFOFLOW. */
-enum vlqa_parity {
-    VLQA_PARITY_OFF,
-    /* images: chunk order; the question is computed before the repair and stays so, but for its
-     * last row; a copy of that row at a wrong position asks, in the last two layers, heads by their
-     * L2 norm; any row of the prompt may be chosen; repaired rows lose their DeepStack rows;
-     * nothing is repaired where images are whole */
-    VLQA_PARITY_INFOFLOW_VLM,
-    /* texts: the question's tokens ask, seeing each other, in layers at 0.61 to 0.69 of the depth,
-     * heads summed, rows by their L2 norm; any row of the context may be chosen but those of the
-     * first chunk; the share is of all rows up to its end */
-    VLQA_PARITY_INFOFLOW_LLM
-};
-
-/* What attention a (of a head and a row that asks) to a context row counts for. */
-enum vlqa_score {
-    VLQA_SCORE_NORM,    /* heads summed, rows by their L2 norm */
-    VLQA_SCORE_MASS,    /* all summed: Eq. 7 of InfoFlow KV (arXiv 2603.05353), times a constant */
-    VLQA_SCORE_MAX,     /* the largest head, rows summed */
-    VLQA_SCORE_ENTROPY, /* -a ln a summed */
-    VLQA_SCORE_VATP,    /* a |v| summed */
-    VLQA_SCORE_COMBINED /* 0.4 entropy + 0.4 norm + 0.2 vatp, each from 0 to 1 over the rows that
-                         * may be chosen: the mixture of InfoFlow KV's code for images */
-};
-
-/* Whose attention counts. */
-enum vlqa_score_query {
-    VLQA_QUERY_AUTO,     /* the method's own: the last row for InfoFlow, the suffix for ProphetKV */
-    VLQA_QUERY_SUFFIX,   /* all rows behind the context */
-    VLQA_QUERY_QUESTION, /* those of the question, without the template */
-    VLQA_QUERY_LAST      /* the last row of the prompt */
-};
-
-#define VLQA_OPTIONS_VERSION 1u
 
 struct vlqa_engine_options {
     uint32_t version;         /* set by vlqa_engine_options_init; checked at open */
@@ -231,6 +160,41 @@ struct vlqa_engine_options {
     int64_t cache_ram_bytes, cache_disk_bytes; /* 0: 1 GiB, 4 GiB */
 };
 
+struct vlqa_model_info {
+    char name[128];      /* last part of the model's path, or random-SHAPE */
+    char digest[65];     /* 256 bits in hexadecimal: configuration, tokenizer, tensors */
+    char dtype[8];       /* of the computation: "bf16" or "f32" */
+    char kv_dtype[8];    /* of keys and values: "bf16" or "f32" */
+    char chunk_dtype[8]; /* of kept ones: as kv_dtype, or "int8" */
+    char stored[8];      /* of the weights: "BF16", "F16", "F32" */
+    char cpu[16];        /* instruction set in use */
+    int threads;
+    int64_t parameters, parameters_vision, parameters_text, parameters_embedding;
+    int64_t weight_bytes; /* mapped or converted */
+    int hidden, inner, layers, heads, kv_heads, head_dim, vocab, max_positions, tied;
+    int vision_hidden, vision_inner, vision_depth, vision_heads, vision_patch, vision_merge;
+    int n_deepstack, deepstack[8];
+    int64_t min_pixels, max_pixels;
+    int64_t kv_bytes_per_row, visual_bytes_per_row;
+    int64_t chunk_bytes_per_row; /* of kept keys and values */
+    int64_t session_bytes;       /* what a session with default options takes at most */
+    int session_rows;            /* the default max_rows */
+};
+
+/* Sets all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the
+ * struct. */
+VLQA_API vlqa_status vlqa_engine_options_init(struct vlqa_engine_options *out, size_t bytes);
+/* On failure *out may still be a handle that holds the message: close it all the same. */
+VLQA_API vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options,
+                                      struct vlqa_engine **out);
+/* All sessions of the engine must be closed before. */
+VLQA_API void vlqa_engine_close(struct vlqa_engine *engine);
+VLQA_API const char *vlqa_engine_message(const struct vlqa_engine *engine);
+VLQA_API vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model_info *out,
+                                      size_t bytes);
+
+/* ---- session ---- */
+
 struct vlqa_session_options {
     uint32_t version;
     uint32_t struct_bytes;
@@ -238,11 +202,94 @@ struct vlqa_session_options {
     vlqa_log_fn log;
     vlqa_progress_fn progress;
     void *user;
+    int experimental; /* nonzero: memory for what vlqa_experimental.h asks for, too */
 };
+
+VLQA_API vlqa_status vlqa_session_options_init(struct vlqa_session_options *out, size_t bytes);
+/* options NULL: defaults. */
+VLQA_API vlqa_status vlqa_session_open(struct vlqa_engine *engine,
+                                       const struct vlqa_session_options *options,
+                                       struct vlqa_session **out);
+VLQA_API void vlqa_session_close(struct vlqa_session *session);
+/* Forgets images, texts, turns and the system text; keeps the memory. */
+VLQA_API vlqa_status vlqa_session_clear(struct vlqa_session *session);
+VLQA_API const char *vlqa_message(const struct vlqa_session *session);
+
+/* ---- images and texts ---- */
+
+struct vlqa_image_info { /* the image that was added last */
+    int width, height;   /* in the file, after EXIF orientation */
+    int resized_width, resized_height;
+    int grid_h, grid_w; /* in patches */
+    int rows;           /* decoder rows */
+    double ms_decode, ms_vision;
+};
+
+struct vlqa_pixels {
+    uint8_t *rgb; /* [height * width * 3] */
+    int width, height;
+};
+
+/* The conversation. Items are placed in the order they are added; the text is copied. A question
+ * follows them in the same user turn. Nothing is changed by a call that fails. */
+VLQA_API vlqa_status vlqa_set_system(struct vlqa_session *session, const char *utf8, size_t bytes);
+VLQA_API vlqa_status vlqa_add_text(struct vlqa_session *session, const char *utf8, size_t bytes);
+VLQA_API vlqa_status vlqa_add_image_file(struct vlqa_session *session, const char *path);
+/* An encoded file in memory; name is used in messages. */
+VLQA_API vlqa_status vlqa_add_image_bytes(struct vlqa_session *session, const void *data,
+                                          size_t bytes, const char *name);
+/* stride: bytes from one line of pixels to the next, at least 3 * width; the pixels are copied. */
+VLQA_API vlqa_status vlqa_add_image_rgb(struct vlqa_session *session, const uint8_t *rgb, int width,
+                                        int height, size_t stride);
+/* An image made ready by vlqa_image_open, as often as wanted. */
+VLQA_API vlqa_status vlqa_add_image(struct vlqa_session *session, const struct vlqa_image *image);
+/* VLQA_ESTATE: there is none. */
+VLQA_API vlqa_status vlqa_last_image(const struct vlqa_session *session,
+                                     struct vlqa_image_info *out, size_t bytes);
+
+/* An encoded file in memory, decoded and resized on the calling thread alone: ahead of the question
+ * that needs it, while sessions of the engine work on other threads. Nothing of data is kept; what
+ * is held is resized_width * resized_height * 3 bytes. Adding it gives the same bits as
+ * vlqa_add_image_bytes. On failure *out may still be a handle that holds the message: close it all
+ * the same, and all images before their engine. */
+VLQA_API vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data,
+                                     size_t bytes, const char *name, struct vlqa_image **out);
+VLQA_API void vlqa_image_close(struct vlqa_image *image);
+VLQA_API const char *vlqa_image_message(const struct vlqa_image *image);
+/* ms_vision is 0. */
+VLQA_API vlqa_status vlqa_image_read_info(const struct vlqa_image *image,
+                                          struct vlqa_image_info *out, size_t bytes);
+
+/* An encoded file as the engine's options have it decoded, upright; nothing is added, and the last
+ * answer stays valid. Free it with vlqa_free_pixels. */
+VLQA_API vlqa_status vlqa_decode_image(struct vlqa_session *session, const void *data, size_t bytes,
+                                       const char *name, struct vlqa_pixels *out, size_t out_bytes);
+VLQA_API void vlqa_free_pixels(struct vlqa_pixels *pixels); /* NULL and zeroed are fine */
+
+/* ---- question ---- */
+
+/* Whether stored chunks are used. */
+enum vlqa_reuse {
+    VLQA_REUSE_OFF, /* no chunks: everything in one causal prefill, exact */
+    VLQA_REUSE_ON,  /* chunks, and the rows that the question attends to most are recomputed
+                     * (InfoFlow KV, arXiv 2603.05353, section 3) */
+    VLQA_REUSE_AUTO /* exact where that costs nothing: rows that the session holds, the first
+                     * image or document; what stands behind is placed, repaired as with ON,
+                     * further and further while adaptive (0: 0.03) is not met, in the end
+                     * fully. OFF in an engine that keeps nothing */
+};
+
+/* How images are cut: whole, k x k cells, k horizontal strips. */
+enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
+
+/* How documents are cut: evenly, or behind blank lines and in front of lines that begin with
+ * "Passage ", and what is longer than chunk_text_rows evenly again. */
+enum vlqa_text_chunker { VLQA_TEXT_FIXED, VLQA_TEXT_PASSAGE };
 
 struct vlqa_ask_options {
     uint32_t version;
     uint32_t struct_bytes;
+    /* sampling */
     int max_tokens;           /* of the answer; 1 or more */
     float temperature;        /* 0: greedy; ties go to the lowest id */
     int top_k;                /* 0: off */
@@ -258,47 +305,25 @@ struct vlqa_ask_options {
     void *user;            /* handed to on_token and on_logits */
     const int32_t *forced; /* [n_forced] the answer is these tokens, whatever the logits say */
     int n_forced;
+    /* reuse of chunks */
     enum vlqa_reuse reuse;
-    float recompute_ratio; /* 0..1 */
-    enum vlqa_budget_base budget_base;
-    enum vlqa_chunker chunker;
-    int chunk_k; /* grid: k x k cells; strips: k; made smaller where an image has fewer rows */
-    int chunk_text_rows; /* documents, or their passages, are cut after so many rows at most */
-    enum vlqa_score score;
-    enum vlqa_score_query score_query;
-    int score_draft; /* tokens drafted on the chunks as they are, whose rows ask, too; 0: none */
-    uint64_t
-        score_layers[2]; /* bit i % 64 of [i / 64]: attention in layer i counts; none: all do */
+    float recompute_ratio; /* 0..1 of the rows that miss context; 0: chunks as they are */
     /* above 0: the share doubles until a repair moves the first token's distribution by less than
      * this (KL, nats); in the end all rows, exactly */
     float adaptive;
-    /* layout of chunks; not with reuse off */
-    enum vlqa_order order;
+    /* chunking */
+    enum vlqa_chunker chunker;
+    int chunk_k; /* grid: k x k cells; strips: k; made smaller where an image has fewer rows */
+    enum vlqa_text_chunker text_chunker;
+    int chunk_text_rows; /* documents, or their passages, are cut after so many rows at most */
     int halo; /* a chunk is made in sight of its surroundings, which are not kept with it: rows of
                * the same image or text that come before its last row, as many cells away at most
                * (the larger of lines and columns), or rows; 0..4096 */
-    enum vlqa_text_chunker text_chunker;
-    enum vlqa_geometry geometry; /* not with adaptive */
-    enum vlqa_reorder reorder;
-    enum vlqa_parity parity;
-    /* 0..1. Of L layers, layer l repairs the share r + taper min(r, 1 - r) (1 - 2 l / (L - 1)) of
-     * the rows, r = recompute_ratio on the average: those of the highest score, so that rows drop
-     * out on the way. Not with adaptive. A schedule of our own for what VLCache (arXiv 2512.12977)
-     * profiles for each layer and CacheBlend's gradual filter does (arXiv 2405.16444); both papers'
-     * values are not known to us */
-    float taper;
-    /* CACHEBLEND and KVSHARE measure deviation in these layers, one after the other, among the rows
-     * that the share of the layers behind the one before left (taper; without it in the last of
-     * them alone). As score_layers, but none: in layer 1 */
-    uint64_t check_layers[2];
-    /* KVSHARE: after every refresh_every tokens of the answer the refresh_rows unrepaired rows of
-     * the highest attention (of the last token, all heads and layers summed) x deviation are
-     * repaired. 0 rows: never */
-    int refresh_every, refresh_rows;
-    /* 0..8: gaps of up to 2 dilate cells between chosen rows of an image are chosen, too, and fewer
-     * by score, so that the number stays */
-    int dilate;
+    const struct vlqa_experimental *experimental; /* NULL: none; vlqa_experimental.h. Needs a
+                                                   * session that was opened for it */
 };
+
+/* ---- answer ---- */
 
 enum vlqa_stop {
     VLQA_STOP_EOS,    /* the model ended its turn */
@@ -319,7 +344,7 @@ struct vlqa_placed_image { /* an image of the conversation, in the order they we
 struct vlqa_placed_chunk { /* rows that were computed together, seeing prefix, halo and each other
                             */
     int image;             /* of the answer, or -1: a text */
-    int text;              /* the how many-th document, or -1 */
+    int text;              /* the number of the document, from 0, or -1 */
     int y, x, h, w;        /* of an image: its cells of the grid */
     int first_row;         /* of the prompt; a text's others follow */
     int rows, rows_exact;  /* of them as a full prefill in this order gives them: not repaired;
@@ -327,9 +352,7 @@ struct vlqa_placed_chunk { /* rows that were computed together, seeing prefix, h
     enum vlqa_source source;
 };
 
-/* Part of an image that the question attended to most (VLQA_REUSE_INFOFLOW and PROPHET) or that
- * hidden context changes most (CACHEBLEND and KVSHARE), or both (ORACLE), among the rows in chunks.
- */
+/* Part of an image that the question attended to most, among the rows in chunks. */
 struct vlqa_evidence {
     int image;               /* of the answer */
     int x, y, width, height; /* in the pixels of the source as decoded upright; (0, 0) top left */
@@ -340,7 +363,7 @@ struct vlqa_evidence {
 struct vlqa_answer {
     const char *text; /* UTF-8, NUL-terminated; ill-formed bytes of the model become U+FFFD */
     size_t text_bytes;
-    const int32_t *token;
+    const int32_t *token; /* [n_tokens] of the answer */
     int n_tokens;
     enum vlqa_stop stop;
     const float *logits; /* [n_logits] of the first answer token, before sampling */
@@ -354,8 +377,8 @@ struct vlqa_answer {
     int chunks_ram, chunks_disk, chunks_made; /* where the chunks of this question came from */
     int visual_ram, visual_disk, visual_made; /* and the tower's output */
     const float *row_score; /* [rows_total] what selection went by; NULL: nothing was scored */
-    /* [rows_total] the look at which a row was chosen (1; more with adaptive or KVSHARE, 255 at
-     * most), or 0; NULL with reuse off */
+    /* [rows_total] the look at which a row was chosen (1; more with adaptive, 255 at most), or 0;
+     * NULL with reuse off */
     const uint8_t *row_selected;
     const void *image; /* struct vlqa_placed_image of the library: read with vlqa_answer_image */
     int n_images;
@@ -372,23 +395,40 @@ struct vlqa_answer {
                    * the making of chunks, which are kept */
 };
 
-struct vlqa_image_info { /* the image that was added last */
-    int width, height;   /* in the file, after EXIF orientation */
-    int resized_width, resized_height;
-    int grid_h, grid_w; /* in patches */
-    int rows;           /* decoder rows */
-    double ms_decode, ms_vision;
-};
+VLQA_API vlqa_status vlqa_ask_options_init(struct vlqa_ask_options *out, size_t bytes);
+/* options NULL: defaults. Without options->keep the session is as before afterwards, so a document
+ * is added once and asked many times. */
+VLQA_API vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
+                              const struct vlqa_ask_options *options, struct vlqa_answer *answer,
+                              size_t bytes);
+/* Finds or makes all that a question with these options would need of the conversation: the tower's
+ * output, kept when an image is added, and, whatever options->reuse is, the chunks. options NULL:
+ * defaults. answer may be NULL, with any size; its text is empty. */
+VLQA_API vlqa_status vlqa_warm(struct vlqa_session *session, const struct vlqa_ask_options *options,
+                               struct vlqa_answer *answer, size_t bytes);
+/* Copies element index of an answer's array. VLQA_EUSAGE, and *out is zeroed: there is none. */
+VLQA_API vlqa_status vlqa_answer_image(const struct vlqa_answer *answer, int index,
+                                       struct vlqa_placed_image *out, size_t bytes);
+VLQA_API vlqa_status vlqa_answer_chunk(const struct vlqa_answer *answer, int index,
+                                       struct vlqa_placed_chunk *out, size_t bytes);
+VLQA_API vlqa_status vlqa_answer_evidence(const struct vlqa_answer *answer, int index,
+                                          struct vlqa_evidence *out, size_t bytes);
 
-struct vlqa_pixels {
-    uint8_t *rgb; /* [height * width * 3] */
-    int width, height;
+/* ---- cache ---- */
+
+struct vlqa_cache_stats { /* of an engine, since it was opened */
+    uint64_t ram_records, ram_bytes;
+    uint64_t disk_records, disk_bytes; /* of the directory now, whoever wrote them */
+    uint64_t hits_ram, hits_disk, misses, evicted_ram, evicted_disk;
+    uint64_t rejected;       /* damaged files: removed, and made again */
+    uint64_t write_failures; /* records that are not on disk */
+    char disk_problem[512];  /* why there is a directory that is not used, or "" */
 };
 
 enum vlqa_record_kind {
     VLQA_RECORD_UNKNOWN, /* its header is damaged or of another version */
     VLQA_RECORD_VISUAL,  /* what the vision tower made of an image: exact */
-    VLQA_RECORD_CHUNK    /* keys and values of a piece of a document */
+    VLQA_RECORD_CHUNK    /* keys and values of a chunk of a document */
 };
 
 struct vlqa_cache_options { /* of a directory of records, without an engine */
@@ -401,9 +441,9 @@ struct vlqa_cache_options { /* of a directory of records, without an engine */
 };
 
 struct vlqa_record {
-    uint32_t version; /* VLQA_OPTIONS_VERSION of the library */
-    uint32_t struct_bytes;
-    const char *key; /* 64 hexadecimal digits */
+    uint32_t version;      /* VLQA_OPTIONS_VERSION of the library */
+    uint32_t struct_bytes; /* of the library: fields behind it are not there */
+    const char *key;       /* 64 hexadecimal digits */
     enum vlqa_record_kind kind;
     int rows, grid_h, grid_w; /* 0 where unknown; a text has no grid */
     uint64_t bytes;           /* of its file */
@@ -414,125 +454,10 @@ struct vlqa_record {
 /* The record is valid during the call. Nonzero ends the scan; that is no error. */
 typedef int (*vlqa_record_fn)(void *user, const struct vlqa_record *record);
 
-struct vlqa_cache_stats { /* of an engine, since it was opened */
-    uint64_t ram_records, ram_bytes;
-    uint64_t disk_records, disk_bytes; /* of the directory now, whoever wrote them */
-    uint64_t hits_ram, hits_disk, misses, evicted_ram, evicted_disk;
-    uint64_t rejected;       /* damaged files: removed, and made again */
-    uint64_t write_failures; /* records that are not on disk */
-    char disk_problem[512];  /* why there is a directory that is not used, or "" */
-};
-
-struct vlqa_model_info {
-    char name[128];      /* last part of the model's path, or random-SHAPE */
-    char digest[65];     /* 256 bits in hexadecimal: configuration, tokenizer, tensors */
-    char dtype[8];       /* of the computation: "bf16" or "f32" */
-    char kv_dtype[8];    /* of keys and values: "bf16" or "f32" */
-    char chunk_dtype[8]; /* of kept ones: as kv_dtype, or "int8" */
-    char stored[8];      /* of the weights: "BF16", "F16", "F32" */
-    char cpu[16];        /* instruction set in use */
-    int threads;
-    int64_t parameters, parameters_vision, parameters_text, parameters_embedding;
-    int64_t weight_bytes; /* mapped or converted */
-    int hidden, inner, layers, heads, kv_heads, head_dim, vocab, max_positions, tied;
-    int vision_hidden, vision_inner, vision_depth, vision_heads, vision_patch, vision_merge;
-    int n_deepstack, deepstack[8];
-    int64_t min_pixels, max_pixels;
-    int64_t kv_bytes_per_row, visual_bytes_per_row;
-    int64_t chunk_bytes_per_row; /* of kept keys and values */
-    int64_t session_bytes;       /* what a session of session_rows rows takes at most */
-    int session_rows;            /* the default max_rows */
-};
-
-struct vlqa_engine;
-struct vlqa_session;
-struct vlqa_image;
-
-VLQA_API const char *vlqa_version(void);
-VLQA_API const char *vlqa_status_name(vlqa_status status);
-
-/* Set all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the
- * struct. */
-VLQA_API vlqa_status vlqa_engine_options_init(struct vlqa_engine_options *out, size_t bytes);
-VLQA_API vlqa_status vlqa_session_options_init(struct vlqa_session_options *out, size_t bytes);
-VLQA_API vlqa_status vlqa_ask_options_init(struct vlqa_ask_options *out, size_t bytes);
-VLQA_API vlqa_status vlqa_cache_options_init(struct vlqa_cache_options *out, size_t bytes);
-
-/* On failure *out may still be a handle that holds the message: close it all the same. */
-VLQA_API vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options,
-                                      struct vlqa_engine **out);
-/* All sessions of the engine must be closed before. */
-VLQA_API void vlqa_engine_close(struct vlqa_engine *engine);
-VLQA_API const char *vlqa_engine_message(const struct vlqa_engine *engine);
-VLQA_API vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model_info *out,
-                                      size_t bytes);
-
-/* options NULL: defaults. */
-VLQA_API vlqa_status vlqa_session_open(struct vlqa_engine *engine,
-                                       const struct vlqa_session_options *options,
-                                       struct vlqa_session **out);
-VLQA_API void vlqa_session_close(struct vlqa_session *session);
-/* Forgets images, texts, turns and the system text; keeps the memory. */
-VLQA_API vlqa_status vlqa_session_clear(struct vlqa_session *session);
-VLQA_API const char *vlqa_message(const struct vlqa_session *session);
-
-/* The conversation. Items are placed in the order they are added; the text is copied. A question
- * follows them in the same user turn. Nothing is changed by a call that fails. */
-VLQA_API vlqa_status vlqa_set_system(struct vlqa_session *session, const char *utf8, size_t bytes);
-VLQA_API vlqa_status vlqa_add_text(struct vlqa_session *session, const char *utf8, size_t bytes);
-VLQA_API vlqa_status vlqa_add_image_file(struct vlqa_session *session, const char *path);
-/* An encoded file in memory; name is used in messages. */
-VLQA_API vlqa_status vlqa_add_image_bytes(struct vlqa_session *session, const void *data,
-                                          size_t bytes, const char *name);
-/* stride: bytes from one row to the next, at least 3 * width; the pixels are copied. */
-VLQA_API vlqa_status vlqa_add_image_rgb(struct vlqa_session *session, const uint8_t *rgb, int width,
-                                        int height, size_t stride);
-/* An image made ready by vlqa_image_open, as often as wanted. */
-VLQA_API vlqa_status vlqa_add_image(struct vlqa_session *session, const struct vlqa_image *image);
-VLQA_API vlqa_status vlqa_last_image(const struct vlqa_session *session,
-                                     struct vlqa_image_info *out, size_t bytes);
-
-/* options NULL: defaults. Without options->keep the session is as before afterwards, so a document
- * is added once and asked many times. */
-VLQA_API vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
-                              const struct vlqa_ask_options *options, struct vlqa_answer *answer,
-                              size_t bytes);
-/* Copies element index of an answer's array. VLQA_EUSAGE, and *out is zeroed: there is none. */
-VLQA_API vlqa_status vlqa_answer_image(const struct vlqa_answer *answer, int index,
-                                       struct vlqa_placed_image *out, size_t bytes);
-VLQA_API vlqa_status vlqa_answer_chunk(const struct vlqa_answer *answer, int index,
-                                       struct vlqa_placed_chunk *out, size_t bytes);
-VLQA_API vlqa_status vlqa_answer_evidence(const struct vlqa_answer *answer, int index,
-                                          struct vlqa_evidence *out, size_t bytes);
-
-/* Finds or makes all that a question with these options would need of the conversation: the tower's
- * output, kept when an image is added, and, whatever options->reuse is, the chunks. options NULL:
- * defaults. answer may be NULL, with any size; its text is empty. */
-VLQA_API vlqa_status vlqa_warm(struct vlqa_session *session, const struct vlqa_ask_options *options,
-                               struct vlqa_answer *answer, size_t bytes);
-
-/* An encoded file as the engine's options have it decoded, upright; nothing is added, and the last
- * answer stays valid. Free it with vlqa_free_pixels. */
-VLQA_API vlqa_status vlqa_decode_image(struct vlqa_session *session, const void *data, size_t bytes,
-                                       const char *name, struct vlqa_pixels *out, size_t out_bytes);
-VLQA_API void vlqa_free_pixels(struct vlqa_pixels *pixels); /* NULL and zeroed are fine */
-
-/* An encoded file in memory, decoded and resized on the calling thread alone: ahead of the question
- * that needs it, while sessions of the engine work on other threads. Nothing of data is kept; what
- * is held is resized_width * resized_height * 3 bytes. Adding it gives the same bits as
- * vlqa_add_image_bytes. On failure *out may still be a handle that holds the message: close it all
- * the same, and all images before their engine. */
-VLQA_API vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data,
-                                     size_t bytes, const char *name, struct vlqa_image **out);
-VLQA_API void vlqa_image_close(struct vlqa_image *image);
-VLQA_API const char *vlqa_image_message(const struct vlqa_image *image);
-/* ms_vision is 0. */
-VLQA_API vlqa_status vlqa_image_read_info(const struct vlqa_image *image,
-                                          struct vlqa_image_info *out, size_t bytes);
-
 /* Safe while other threads use the engine. */
 VLQA_API vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine,
                                            struct vlqa_cache_stats *out, size_t bytes);
+VLQA_API vlqa_status vlqa_cache_options_init(struct vlqa_cache_options *out, size_t bytes);
 /* The records of a directory, least recently used first. Safe while others use it. VLQA_EIO: there
  * is no such directory, or it cannot be read. */
 VLQA_API vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_record_fn fn);

@@ -238,7 +238,7 @@ int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct
     return code;
 }
 
-int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_rows,
+int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_rows, int experimental,
                      struct vlqa_session **out)
 {
     struct vlqa_session_options options = vlqa_session_options_default();
@@ -246,6 +246,7 @@ int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_rows,
     int code;
     *out = NULL;
     options.max_rows = max_rows;
+    options.experimental = experimental;
     options.log = cli_log;
     options.progress = cli_progress;
     options.user = cli;

@@ -102,7 +102,7 @@ int cli_progress(void *user, const char *phase, int64_t done, int64_t total);
 /* Completes the options from the common arguments, finds the default model where neither a model
  * nor a random shape is named, and opens. An exit code; *out is NULL unless that is CLI_OK. */
 int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct vlqa_engine **out);
-int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_rows,
+int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_rows, int experimental,
                      struct vlqa_session **out);
 
 #endif

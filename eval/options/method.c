@@ -15,12 +15,12 @@ static int find(const char *const *names, const char *word)
 /* "taper:0.5" and the like: of every method that chooses, of those that measure, of KVShare. */
 static int parse_named(const char *word, struct method *out)
 {
-    int kvshare = out->reuse == VLQA_REUSE_KVSHARE;
+    int kvshare = out->reuse == REUSE_KVSHARE;
     const char *rest;
     char *end;
     if (strncmp(word, "dilate:", 7) == 0)
         return args_number(word + 7, 0, 8, &rest, &out->args.dilate) && !*rest;
-    if ((kvshare || out->reuse == VLQA_REUSE_CACHEBLEND) && strncmp(word, "check:", 6) == 0)
+    if ((kvshare || out->reuse == REUSE_CACHEBLEND) && strncmp(word, "check:", 6) == 0)
         return reuse_read_list(word + 6, &out->args.check);
     if (kvshare && strncmp(word, "refresh:", 8) == 0)
         return reuse_read_refresh(word + 8, &out->args.refresh);
@@ -38,7 +38,7 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
         args_number(word + 5, 0, 4096, &end, &out->args.halo) && !*end)
         return VLQA_OK;
     if (method_has_ratio(out) && !out->args.parity && parse_named(word, out)) return VLQA_OK;
-    if (!method_has_layers(out) || (score >= 0 && out->reuse != VLQA_REUSE_INFOFLOW))
+    if (!method_has_layers(out) || (score >= 0 && out->reuse != REUSE_INFOFLOW))
         return env_fail(env, VLQA_EUSAGE, "%s: %s: %s does not take %s", option, out->name,
                         reuse_strategy(&out->args), word);
     if (score >= 0)
@@ -63,21 +63,21 @@ vlqa_status method_parse_over(struct env *env, const char *option, const char *t
                               const struct reuse_args *base, struct method *out)
 {
     char words[sizeof out->name], *word, *slash = NULL;
-    *out = (struct method){.reuse = VLQA_REUSE_OFF, .args = *base};
+    *out = (struct method){.reuse = REUSE_OFF, .args = *base};
     if (strlen(text) < sizeof words) {
         memcpy(out->name, text, strlen(text));
         memcpy(words, out->name, sizeof words);
         if ((slash = strchr(words, '/'))) *slash = 0;
         out->args.strategy = find(reuse_names, words);
-        if (out->args.strategy >= 0) out->reuse = reuse_of(out->args.strategy);
+        if (out->args.strategy >= 0) out->reuse = (enum reuse_strategy)out->args.strategy;
         out->args.parity = find(reuse_parities, words);
         if (out->args.parity > 0) { /* not "off" */
             out->args.strategy = find(reuse_names, "infoflow");
-            out->reuse = VLQA_REUSE_INFOFLOW;
+            out->reuse = REUSE_INFOFLOW;
         } else
             out->args.parity = 0;
     }
-    if (out->reuse == VLQA_REUSE_OFF)
+    if (out->reuse == REUSE_OFF)
         return env_fail(
             env, VLQA_EUSAGE,
             "%s: %s is none of full, none, infoflow, prophet, cacheblend, epic, "
@@ -93,12 +93,11 @@ vlqa_status method_parse_over(struct env *env, const char *option, const char *t
 
 int method_has_ratio(const struct method *m)
 {
-    return m->reuse > VLQA_REUSE_NONE;
+    return m->reuse == REUSE_AUTO || m->reuse > REUSE_NONE;
 }
 
 int method_has_layers(const struct method *m)
 {
     if (m->args.parity) return 0;
-    return m->reuse == VLQA_REUSE_INFOFLOW || m->reuse == VLQA_REUSE_PROPHET ||
-           m->reuse == VLQA_REUSE_ORACLE;
+    return m->reuse == REUSE_INFOFLOW || m->reuse == REUSE_PROPHET || m->reuse == REUSE_ORACLE;
 }

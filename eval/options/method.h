@@ -11,7 +11,7 @@
 
 struct method {
     char name[320]; /* as it was written */
-    enum vlqa_reuse reuse;
+    enum reuse_strategy reuse;
     struct reuse_args args; /* all but ratio and chunks */
 };
 

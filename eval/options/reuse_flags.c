@@ -6,10 +6,17 @@
 const char *const reuse_names[] = {"off",     "auto",       "full", "none",    "infoflow",
                                    "prophet", "cacheblend", "epic", "vlcache", "random",
                                    "oracle",  "kvshare",    NULL};
-static const enum vlqa_reuse reuse_values[] = {
-    VLQA_REUSE_OFF,      VLQA_REUSE_AUTO,    VLQA_REUSE_FULL,       VLQA_REUSE_NONE,
-    VLQA_REUSE_INFOFLOW, VLQA_REUSE_PROPHET, VLQA_REUSE_CACHEBLEND, VLQA_REUSE_EPIC,
-    VLQA_REUSE_VLCACHE,  VLQA_REUSE_RANDOM,  VLQA_REUSE_ORACLE,     VLQA_REUSE_KVSHARE,
+static const enum vlqa_method method_values[] = {
+    [REUSE_FULL] = VLQA_METHOD_FULL,
+    [REUSE_NONE] = VLQA_METHOD_NONE,
+    [REUSE_INFOFLOW] = VLQA_METHOD_INFOFLOW,
+    [REUSE_PROPHET] = VLQA_METHOD_PROPHET,
+    [REUSE_CACHEBLEND] = VLQA_METHOD_CACHEBLEND,
+    [REUSE_EPIC] = VLQA_METHOD_EPIC,
+    [REUSE_VLCACHE] = VLQA_METHOD_VLCACHE,
+    [REUSE_RANDOM] = VLQA_METHOD_RANDOM,
+    [REUSE_ORACLE] = VLQA_METHOD_ORACLE,
+    [REUSE_KVSHARE] = VLQA_METHOD_KVSHARE,
 };
 
 const char *const reuse_scores[] = {"norm", "mass",     "max", "entropy",
@@ -32,22 +39,9 @@ _Static_assert(VLQA_REORDER_OFF == 0 && VLQA_REORDER_DENSITY == 1, "reuse_reorde
 const char *const reuse_parities[] = {"off", "infoflow-vlm-release", "infoflow-llm-release", NULL};
 _Static_assert(VLQA_PARITY_INFOFLOW_VLM == 1 && VLQA_PARITY_INFOFLOW_LLM == 2, "reuse_parities");
 
-enum vlqa_reuse reuse_of(int index)
-{
-    return reuse_values[index];
-}
-
-const char *reuse_name(enum vlqa_reuse reuse)
-{
-    int i = 0;
-    while (reuse_values[i] != reuse)
-        i++;
-    return reuse_names[i];
-}
-
 const char *reuse_strategy(const struct reuse_args *args)
 {
-    return args->parity ? reuse_parities[args->parity] : reuse_name(reuse_of(args->strategy));
+    return args->parity ? reuse_parities[args->parity] : reuse_names[args->strategy];
 }
 
 int reuse_read_chunk(const char *text, void *field)
@@ -161,28 +155,49 @@ int reuse_read_query(const char *text, void *field)
     return 0;
 }
 
-void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out)
+static void set_experimental(const struct reuse_args *args, struct vlqa_experimental *out)
 {
-    out->reuse = reuse_of(args->strategy);
-    out->recompute_ratio = (float)args->ratio;
+    *out = vlqa_experimental_default();
+    out->method = method_values[args->strategy];
     out->budget_base = (enum vlqa_budget_base)args->base;
-    out->adaptive = (float)args->adaptive;
     out->taper = (float)args->taper;
     out->dilate = args->dilate;
-    out->chunker = args->chunk.kind;
-    out->chunk_k = args->chunk.k;
-    out->text_chunker = args->text.kind;
-    out->chunk_text_rows = args->text.rows;
     out->score = score_values[args->score];
     out->score_query = args->query.rows;
     out->score_draft = args->query.draft;
     memcpy(out->score_layers, args->layers.set, sizeof out->score_layers);
     out->order = (enum vlqa_order)args->order;
-    out->halo = args->halo;
     out->geometry = (enum vlqa_geometry)args->geometry;
     out->reorder = (enum vlqa_reorder)args->reorder;
     out->parity = (enum vlqa_parity)args->parity;
     memcpy(out->check_layers, args->check.set, sizeof out->check_layers);
     out->refresh_every = args->refresh.every ? args->refresh.every : 1;
     out->refresh_rows = args->refresh.rows;
+}
+
+int reuse_is_experimental(const struct reuse_args *args)
+{
+    int is_method = args->strategy > REUSE_AUTO && args->strategy != REUSE_INFOFLOW;
+    int is_score = args->strategy != REUSE_OFF && score_values[args->score] != VLQA_SCORE_MAX;
+    return is_method || is_score || args->base || args->taper > 0 || args->dilate || args->order ||
+           args->geometry || args->reorder || args->parity || args->query.rows ||
+           args->query.draft || args->layers.calibrated || reuse_layers_end(&args->layers) ||
+           reuse_layers_end(&args->check);
+}
+
+void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out,
+                   struct vlqa_experimental *more)
+{
+    set_experimental(args, more);
+    out->experimental = reuse_is_experimental(args) ? more : NULL;
+    out->reuse = args->strategy == REUSE_OFF    ? VLQA_REUSE_OFF
+                 : args->strategy == REUSE_AUTO ? VLQA_REUSE_AUTO
+                                                : VLQA_REUSE_ON;
+    out->recompute_ratio = (float)args->ratio;
+    out->adaptive = (float)args->adaptive;
+    out->chunker = args->chunk.kind;
+    out->chunk_k = args->chunk.k;
+    out->text_chunker = args->text.kind;
+    out->chunk_text_rows = args->text.rows;
+    out->halo = args->halo;
 }

@@ -3,11 +3,27 @@
 #define EVAL_REUSE_FLAGS_H
 
 #include "eval/cli/args.h"
+#include "include/vlqa_experimental.h"
 
 #define REUSE_MAX_LAYERS 128
 
+enum reuse_strategy { /* an index of reuse_names */
+                      REUSE_OFF,
+                      REUSE_AUTO,
+                      REUSE_FULL,
+                      REUSE_NONE,
+                      REUSE_INFOFLOW,
+                      REUSE_PROPHET,
+                      REUSE_CACHEBLEND,
+                      REUSE_EPIC,
+                      REUSE_VLCACHE,
+                      REUSE_RANDOM,
+                      REUSE_ORACLE,
+                      REUSE_KVSHARE
+};
+
 struct reuse_args {
-    int strategy, score, base; /* strategy: an index of reuse_names */
+    int strategy, score, base; /* strategy: an enum reuse_strategy */
     double ratio, adaptive, taper;
     struct reuse_chunk {
         enum vlqa_chunker kind;
@@ -22,7 +38,7 @@ struct reuse_args {
         int draft;
     } query;
     struct reuse_layers {
-        uint64_t set[2]; /* as in vlqa_ask_options */
+        uint64_t set[2]; /* as in vlqa_experimental */
         int calibrated;  /* those that are kept for the model; calibration_apply finds them */
     } layers, check;     /* none: all; none: layer 1 */
     struct reuse_refresh {
@@ -33,9 +49,6 @@ struct reuse_args {
 
 /* "off", "auto", "full", ...; ends with NULL. */
 extern const char *const reuse_names[];
-/* What an index of reuse_names asks for. */
-enum vlqa_reuse reuse_of(int index);
-const char *reuse_name(enum vlqa_reuse reuse);
 /* What these options do, in one word: the method, or the parity. */
 const char *reuse_strategy(const struct reuse_args *args);
 
@@ -58,7 +71,12 @@ int reuse_layers_end(const struct reuse_layers *layers);           /* behind the
 /* "auto", "suffix", "question", "last", "draft:4" (last, and 4 drafted tokens) */
 int reuse_read_query(const char *text, void *field);
 
-void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out);
+/* Whether a session needs memory for experimental methods. */
+int reuse_is_experimental(const struct reuse_args *args);
+/* Sets what these options say; `more` must live as long as out, and is left out where nothing is
+ * experimental. */
+void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out,
+                   struct vlqa_experimental *more);
 
 extern const char *const reuse_scores[], *const reuse_bases[], *const reuse_orders[];
 extern const char *const reuse_geometries[], *const reuse_reorders[], *const reuse_parities[];

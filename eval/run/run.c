@@ -145,11 +145,12 @@ static int on_token(void *user, const char *utf8, size_t bytes)
 static vlqa_status ask(struct runner *r, const struct arm *arm, struct vlqa_answer *answer)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_experimental more;
     vlqa_status status = add_document(r);
     o.max_tokens = r->run.args->max_tokens;
     o.seed =
         r->run.args->seed + (uint64_t)r->question; /* of --reuse random; the answer is greedy */
-    reuse_options(&arm->args, &o);
+    reuse_options(&arm->args, &o, &more);
     o.on_token = on_token;
     if (status == VLQA_OK) status = vlqa_ask(r->session, r->prompt, &o, answer, sizeof *answer);
     if (cli_interrupted()) return VLQA_ECANCELLED;
@@ -283,7 +284,7 @@ static int open_model(struct runner *r)
     if (status != VLQA_OK) return cli_fail(cli, status, vlqa_engine_message(r->engine));
     status = find_layers(r);
     if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);
-    code = cli_open_session(cli, r->engine, a->max_rows, &r->session);
+    code = cli_open_session(cli, r->engine, a->max_rows, 1, &r->session);
     r->bar = cli->bar;
     cli->bar.enabled = 0; /* ours goes over all questions */
     return code;

@@ -13,7 +13,8 @@ struct result { /* until the first token, the image included */
 static const char *const way_names[] = {[COLD] = "cold", [REPAIRED] = "repaired", [HELD] = "held"};
 
 /* fresh: the session forgets, the engine does not. */
-static int ask(struct bench *b, int question, enum vlqa_reuse reuse, int fresh, struct result *out)
+static int ask(struct bench *b, int question, enum vlqa_reuse reuse, int repair, int fresh,
+               struct result *out)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_answer a;
@@ -33,6 +34,7 @@ static int ask(struct bench *b, int question, enum vlqa_reuse reuse, int fresh, 
     o.max_tokens = 1;
     o.ignore_eos = 1;
     o.reuse = reuse;
+    if (!repair) o.recompute_ratio = 0;
     o.chunker = VLQA_CHUNK_GRID;
     status = vlqa_ask(b->session, b->question, &o, &a, sizeof a);
     if (status != VLQA_OK) return bench_failed(b, status);
@@ -87,10 +89,10 @@ static int print_text(struct bench *b, const struct result *r)
 int bench_reuse(struct bench *b)
 {
     struct result r[N_WAYS], unused;
-    int code = ask(b, 0, VLQA_REUSE_OFF, 1, &r[COLD]);
-    if (code == CLI_OK) code = ask(b, 1, VLQA_REUSE_OFF, 0, &r[HELD]); /* another question */
-    if (code == CLI_OK) code = ask(b, 2, VLQA_REUSE_NONE, 1, &unused); /* makes the chunks */
-    if (code == CLI_OK) code = ask(b, 3, VLQA_REUSE_INFOFLOW, 1, &r[REPAIRED]);
+    int code = ask(b, 0, VLQA_REUSE_OFF, 0, 1, &r[COLD]);
+    if (code == CLI_OK) code = ask(b, 1, VLQA_REUSE_OFF, 0, 0, &r[HELD]); /* another question */
+    if (code == CLI_OK) code = ask(b, 2, VLQA_REUSE_ON, 0, 1, &unused);   /* makes the chunks */
+    if (code == CLI_OK) code = ask(b, 3, VLQA_REUSE_ON, 1, 1, &r[REPAIRED]);
     progress_clear(&b->cli.bar);
     if (code != CLI_OK) return code;
     return b->args.common.json ? print_json(b, r) : print_text(b, r);

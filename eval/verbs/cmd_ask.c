@@ -62,7 +62,9 @@ static int open_all(struct ask *a)
     document_options(&a->args.document, &options);
     cache_options(&a->args.cache, path, &options);
     code = cli_open_engine(&a->cli, &options, &a->engine);
-    if (code == CLI_OK) code = cli_open_session(&a->cli, a->engine, a->args.max_rows, &a->session);
+    if (code == CLI_OK)
+        code = cli_open_session(&a->cli, a->engine, a->args.max_rows,
+                                reuse_is_experimental(&a->args.reuse), &a->session);
     a->load_ms = env_ms() - start;
     return code == CLI_OK ? find_layers(a) : code;
 }
@@ -248,6 +250,7 @@ static int finish(struct ask *a, const struct vlqa_answer *answer)
 static int answer_question(struct ask *a)
 {
     struct vlqa_ask_options options = vlqa_ask_options_default();
+    struct vlqa_experimental more;
     struct vlqa_answer answer;
     vlqa_status status;
     options.max_tokens = a->args.max_tokens;
@@ -258,7 +261,7 @@ static int answer_question(struct ask *a)
     options.repetition_penalty = (float)a->args.repetition_penalty;
     options.presence_penalty = (float)a->args.presence_penalty;
     options.seed = a->args.seed;
-    reuse_options(&a->args.reuse, &options);
+    reuse_options(&a->args.reuse, &options, &more);
     options.on_token = on_token;
     options.user = a;
     status = vlqa_ask(a->session, a->args.question, &options, &answer, sizeof answer);

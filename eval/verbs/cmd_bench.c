@@ -150,7 +150,7 @@ static int open_all(struct bench *b)
     if (code != CLI_OK) return code;
     status = vlqa_engine_info(b->engine, &b->info, sizeof b->info);
     if (status != VLQA_OK) return cli_fail(&b->cli, status, vlqa_engine_message(b->engine));
-    code = cli_open_session(&b->cli, b->engine, b->args.max_rows, &b->session);
+    code = cli_open_session(&b->cli, b->engine, b->args.max_rows, 0, &b->session);
     b->open_ms = env_ms() - start;
     return code;
 }

@@ -223,13 +223,13 @@ static int write_line(struct study *s, int index, int cut, const struct method *
 }
 
 static void set_reuse(const struct study *s, const struct method *m, const struct cutting *cut,
-                      int ratio, struct vlqa_ask_options *out)
+                      int ratio, struct vlqa_ask_options *out, struct vlqa_experimental *more)
 {
     struct reuse_args args = m->args;
     args.chunk = cut->chunk;
     args.ratio = s->ratio[ratio];
     args.text = s->args.text;
-    reuse_options(&args, out);
+    reuse_options(&args, out, more);
 }
 
 static int ask_method(struct study *s, int index, int cut, int method, int ratio)
@@ -239,11 +239,12 @@ static int ask_method(struct study *s, int index, int cut, int method, int ratio
     struct outcome *out = study_outcome(s, index, cut, method, ratio);
     struct comparison c = {s, out};
     struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_experimental more;
     struct vlqa_answer answer;
     const char *text = s->text;
     int code;
     *out = (struct outcome){.kl = 0};
-    set_reuse(s, m, &s->cut[cut], ratio, &o);
+    set_reuse(s, m, &s->cut[cut], ratio, &o, &more);
     o.seed = s->args.seed + (uint64_t)q->line;
     o.max_tokens = s->steps;
     o.forced = s->token;
@@ -317,7 +318,7 @@ static int open_all(struct study *s)
     if (code != CLI_OK) return code;
     status = vlqa_engine_info(s->engine, &s->info, sizeof s->info);
     if (status != VLQA_OK) return cli_fail(&s->cli, status, vlqa_engine_message(s->engine));
-    code = cli_open_session(&s->cli, s->engine, s->args.max_rows, &s->session);
+    code = cli_open_session(&s->cli, s->engine, s->args.max_rows, 1, &s->session);
     if (code != CLI_OK) return code;
     s->bar = s->cli.bar;
     s->cli.bar.enabled = 0; /* ours goes over all questions */

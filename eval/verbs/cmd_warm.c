@@ -33,7 +33,8 @@ static int open_all(struct warm *w)
         return cli_fail(&w->cli, VLQA_EUSAGE, "nothing would be kept: give --cache-dir DIR");
     code = cli_open_engine(&w->cli, &options, &w->engine);
     if (code != CLI_OK) return code;
-    return cli_open_session(&w->cli, w->engine, w->args.max_rows, &w->session);
+    return cli_open_session(&w->cli, w->engine, w->args.max_rows,
+                            reuse_is_experimental(&w->args.reuse), &w->session);
 }
 
 static int print_json(struct warm *w, const struct vlqa_answer *a)
@@ -56,10 +57,11 @@ static int print_text(const struct vlqa_answer *a)
 static int warm(struct warm *w)
 {
     struct vlqa_ask_options options = vlqa_ask_options_default();
+    struct vlqa_experimental more;
     struct vlqa_answer answer;
     vlqa_status status;
     int code;
-    reuse_options(&w->args.reuse, &options);
+    reuse_options(&w->args.reuse, &options, &more);
     status = vlqa_warm(w->session, &options, &answer, sizeof answer);
     progress_clear(&w->cli.bar);
     if (status != VLQA_OK) return cli_fail(&w->cli, status, vlqa_message(w->session));

@@ -15,8 +15,8 @@
 static void begin(struct ask *a, struct vlqa_session *s, const char *question)
 {
     *a = (struct ask){.s = s, .question = question, .begin = env_ms()};
-    a->view =
-        (struct view){.run = {s, &a->layout, &a->answer.flops}, .o = &a->o, .answer = &a->answer};
+    a->view = (struct view){
+        .run = {s, &a->layout, &a->answer.flops}, .o = &a->o, .x = &a->x, .answer = &a->answer};
     a->answer = (struct vlqa_answer){.text = s->answer,
                                      .token = s->answer_token,
                                      .prompt_token = s->prompt_token,
@@ -56,8 +56,8 @@ static vlqa_status keep_turns(struct ask *a)
 static void find_evidence(struct ask *a)
 {
     struct vlqa_session *s = a->s;
-    enum vlqa_reuse by = a->o.reuse;
-    int silent = by == VLQA_REUSE_EPIC || by == VLQA_REUSE_VLCACHE || by == VLQA_REUSE_RANDOM;
+    enum vlqa_method by = a->x.method;
+    int silent = by == VLQA_METHOD_EPIC || by == VLQA_METHOD_VLCACHE || by == VLQA_METHOD_RANDOM;
     if (a->choice.score && !silent)
         a->answer.n_evidence = evidence_find(a->choice.score, a->prompt.n, s->placed_image,
                                              s->n_images, &s->scratch, s->evidence);
@@ -66,7 +66,7 @@ static void find_evidence(struct ask *a)
 static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options)
 {
     struct vlqa_session *s = a->s;
-    TRY(options_read(&s->env, s->engine, options, &a->o));
+    TRY(options_read(s, options, &a->o, &a->x));
     TRY(st_unchanged(&s->env, s->engine->files));
     return plan_build(s, a->question, NULL, &a->prompt, &a->layout);
 }

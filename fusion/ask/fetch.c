@@ -14,7 +14,7 @@ static void cut_context(struct ask *a)
     struct chunker chunker = {.kind = a->o.chunker,
                               .k = a->o.chunk_k,
                               .text_rows = a->o.chunk_text_rows,
-                              .order = a->o.order,
+                              .order = a->x.order,
                               .halo = a->o.halo};
     if (a->o.text_chunker == VLQA_TEXT_PASSAGE) {
         passage_mark(s->engine->tokenizer, &a->prompt, passage);

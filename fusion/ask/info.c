@@ -52,6 +52,7 @@ static void fill_vision(const struct vlqa_engine *e, struct vlqa_model_info *out
 
 vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info *to, size_t bytes)
 {
+    const struct vlqa_session_options plain = vlqa_session_options_default();
     struct vlqa_model_info all, *out = &all;
     const char *kv;
     if (!e || !to || bytes < MODEL_INFO_LEAST || !e->usable) return VLQA_EUSAGE;
@@ -75,7 +76,7 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info
     fill_text(e, out);
     fill_vision(e, out);
     out->session_rows = session_default_rows(e);
-    out->session_bytes = (int64_t)session_bytes(e, out->session_rows);
+    out->session_bytes = (int64_t)session_bytes(e, &plain);
     abi_give(to, bytes, &all, sizeof all);
     return VLQA_OK;
 }

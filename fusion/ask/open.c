@@ -16,12 +16,12 @@ int session_default_rows(const struct vlqa_engine *e)
     return most < SESSION_DEFAULT_ROWS ? most : SESSION_DEFAULT_ROWS;
 }
 
-static size_t request_bytes(const struct vlqa_engine *e, int max_rows)
+static size_t request_bytes(const struct vlqa_engine *e, int max_rows, int experimental)
 {
     size_t ids = 4 * ((size_t)max_rows * sizeof(int32_t) + 2 * ARENA_ALIGN);
     size_t list = (size_t)max_rows * (sizeof(int32_t) + sizeof(void *) + 1); /* chunks, depths */
     return ids + plan_bytes() + layout_bytes(max_rows) + list +
-           scorer_bytes(&e->decoder.config, max_rows) + 64 * ARENA_ALIGN;
+           scorer_bytes(&e->decoder.config, max_rows, experimental) + 64 * ARENA_ALIGN;
 }
 
 /* Encoding the prompt and running the decoder come one after the other. */
@@ -43,7 +43,7 @@ static void layout_session(struct vlqa_session *s, struct arena *mem)
     const struct decoder_config *c = &e->decoder.config;
     size_t rows = (size_t)s->max_rows, vocab = (size_t)c->vocab;
     size_t visual = mat_bytes(c->compute, s->max_rows, c->hidden);
-    size_t request = request_bytes(e, s->max_rows), scratch;
+    size_t request = request_bytes(e, s->max_rows, s->options.experimental), scratch;
     s->text_cap = SESSION_TEXT_BYTES + 16 * rows;
     kv_layout(&s->kv, c->layers, c->kv_heads, c->head_dim, s->max_rows, c->kv, mem);
     s->visual = mat_of(arena_push(mem, visual), c->compute, s->max_rows, c->hidden);
@@ -69,10 +69,12 @@ static void layout_session(struct vlqa_session *s, struct arena *mem)
     s->request = (struct arena){arena_push(mem, request), request, 0, 0};
 }
 
-size_t session_bytes(const struct vlqa_engine *e, int max_rows)
+size_t session_bytes(const struct vlqa_engine *e, const struct vlqa_session_options *o)
 {
     struct arena dry = {0};
-    struct vlqa_session s = {.engine = (struct vlqa_engine *)(uintptr_t)e, .max_rows = max_rows};
+    struct vlqa_session s = {.engine = (struct vlqa_engine *)(uintptr_t)e,
+                             .max_rows = o->max_rows ? o->max_rows : session_default_rows(e),
+                             .options = *o};
     layout_session(&s, &dry);
     return dry.used;
 }
@@ -92,7 +94,7 @@ static vlqa_status open_session(struct vlqa_session *s)
                         s->max_rows, e->decoder.config.max_positions);
     s->pass_rows = SESSION_PASS_ROWS;
     TRY(backend_create(env, e->options.cpu, &s->be));
-    bytes = session_bytes(e, s->max_rows);
+    bytes = session_bytes(e, &s->options);
     s->block = s->be->op->alloc(s->be, bytes);
     if (!s->block) return env_no_memory(env, "session", bytes);
     mem = arena_over(s->block, bytes);

@@ -4,8 +4,8 @@
 
 #include "fusion/session/session.h"
 
-/* Bytes that a session of so many rows takes. */
-size_t session_bytes(const struct vlqa_engine *e, int max_rows);
+/* Bytes that a session with these options takes. */
+size_t session_bytes(const struct vlqa_engine *e, const struct vlqa_session_options *o);
 int session_default_rows(const struct vlqa_engine *e);
 
 #endif

@@ -49,16 +49,17 @@ static vlqa_status check_layers(struct env *env, const char *name, const uint64_
                     end - 1, layers - 1);
 }
 
-static vlqa_status check_layout(struct env *env, const struct vlqa_ask_options *o)
+static vlqa_status check_layout(struct env *env, const struct vlqa_ask_options *o,
+                                const struct vlqa_experimental *x)
 {
-    if ((unsigned)o->order > VLQA_ORDER_CHUNK)
-        return env_fail(env, VLQA_EUSAGE, "ask options: order is %d, expected 0..%d", (int)o->order,
+    if ((unsigned)x->order > VLQA_ORDER_CHUNK)
+        return env_fail(env, VLQA_EUSAGE, "ask options: order is %d, expected 0..%d", (int)x->order,
                         VLQA_ORDER_CHUNK);
-    if ((unsigned)o->geometry > VLQA_GEOMETRY_HLTP || (unsigned)o->reorder > VLQA_REORDER_DENSITY)
+    if ((unsigned)x->geometry > VLQA_GEOMETRY_HLTP || (unsigned)x->reorder > VLQA_REORDER_DENSITY)
         return env_fail(
             env, VLQA_EUSAGE, "ask options: geometry is %d, reorder %d; expected 0..%d, 0..%d",
-            (int)o->geometry, (int)o->reorder, VLQA_GEOMETRY_HLTP, VLQA_REORDER_DENSITY);
-    if (o->geometry != VLQA_GEOMETRY_GLOBAL && o->adaptive > 0)
+            (int)x->geometry, (int)x->reorder, VLQA_GEOMETRY_HLTP, VLQA_REORDER_DENSITY);
+    if (x->geometry != VLQA_GEOMETRY_GLOBAL && o->adaptive > 0)
         return env_fail(env, VLQA_EUSAGE,
                         "ask options: adaptive looks at repaired rows, which no geometry but the "
                         "global one leaves in place");
@@ -70,15 +71,12 @@ static vlqa_status check_layout(struct env *env, const struct vlqa_ask_options *
     return VLQA_OK;
 }
 
-static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o, int layers)
+static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o)
 {
-    if ((unsigned)o->reuse > VLQA_REUSE_AUTO || (unsigned)o->budget_base > VLQA_BASE_ALL ||
-        (unsigned)o->chunker > VLQA_CHUNK_STRIPS || (unsigned)o->score > VLQA_SCORE_COMBINED ||
-        (unsigned)o->score_query > VLQA_QUERY_LAST)
-        return env_fail(
-            env, VLQA_EUSAGE,
-            "ask options: reuse, budget_base, chunker, score or score_query is no value "
-            "of its enum");
+    if ((unsigned)o->reuse > VLQA_REUSE_AUTO || (unsigned)o->chunker > VLQA_CHUNK_STRIPS)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: reuse is %d, chunker %d; expected 0..%d, 0..%d",
+                        (int)o->reuse, (int)o->chunker, VLQA_REUSE_AUTO, VLQA_CHUNK_STRIPS);
     if (!(o->recompute_ratio >= 0 && o->recompute_ratio <= 1))
         return env_fail(env, VLQA_EUSAGE, "ask options: recompute_ratio is %g, expected 0..1",
                         (double)o->recompute_ratio);
@@ -90,33 +88,65 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
     if (!(o->adaptive >= 0 && o->adaptive <= 100))
         return env_fail(env, VLQA_EUSAGE, "ask options: adaptive is %g, expected 0..100",
                         (double)o->adaptive);
-    if (!(o->taper >= 0 && o->taper <= 1) || (o->taper > 0 && o->adaptive > 0))
+    return VLQA_OK;
+}
+
+static vlqa_status check_experimental(struct env *env, const struct vlqa_ask_options *o,
+                                      const struct vlqa_experimental *x, int layers)
+{
+    if ((unsigned)x->method > VLQA_METHOD_KVSHARE || (unsigned)x->budget_base > VLQA_BASE_ALL ||
+        (unsigned)x->score > VLQA_SCORE_COMBINED || (unsigned)x->score_query > VLQA_QUERY_LAST)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: method, budget_base, score or score_query is no value of its "
+                        "enum");
+    if (!(x->taper >= 0 && x->taper <= 1) || (x->taper > 0 && o->adaptive > 0))
         return env_fail(env, VLQA_EUSAGE,
                         "ask options: taper is %g, expected 0..1 and 0 with adaptive",
-                        (double)o->taper);
-    if (o->score_draft < 0 || o->score_draft > 1024)
+                        (double)x->taper);
+    if (x->score_draft < 0 || x->score_draft > 1024)
         return env_fail(env, VLQA_EUSAGE, "ask options: score_draft is %d, expected 0..1024",
-                        o->score_draft);
-    if (o->dilate < 0 || o->dilate > 8)
-        return env_fail(env, VLQA_EUSAGE, "ask options: dilate is %d, expected 0..8", o->dilate);
-    if (o->refresh_every < 1 || o->refresh_rows < 0)
+                        x->score_draft);
+    if (x->dilate < 0 || x->dilate > 8)
+        return env_fail(env, VLQA_EUSAGE, "ask options: dilate is %d, expected 0..8", x->dilate);
+    if (x->refresh_every < 1 || x->refresh_rows < 0)
         return env_fail(env, VLQA_EUSAGE,
                         "ask options: refresh_every is %d, refresh_rows %d; expected 1 or more, 0 "
                         "or more",
-                        o->refresh_every, o->refresh_rows);
-    TRY(check_layers(env, "score_layers", o->score_layers, layers));
-    return check_layers(env, "check_layers", o->check_layers, layers);
+                        x->refresh_every, x->refresh_rows);
+    TRY(check_layers(env, "score_layers", x->score_layers, layers));
+    return check_layers(env, "check_layers", x->check_layers, layers);
 }
 
-vlqa_status options_read(struct env *env, const struct vlqa_engine *e,
-                         const struct vlqa_ask_options *from, struct vlqa_ask_options *out)
+/* The caller's over the defaults. */
+static vlqa_status take(struct vlqa_session *s, const struct vlqa_ask_options *from,
+                        struct vlqa_ask_options *o, struct vlqa_experimental *x)
 {
-    const struct decoder_config *c = &e->decoder.config;
-    *out = vlqa_ask_options_default();
-    if (from) TRY(abi_take(env, "ask", from, out, sizeof *out));
-    TRY(check_sampling(env, out));
-    TRY(check_reuse(env, out, c->layers));
-    TRY(check_layout(env, out));
-    TRY(parity_options(env, out));
-    return check_forced(env, out, c->vocab);
+    struct env *env = &s->env;
+    *o = vlqa_ask_options_default();
+    *x = vlqa_experimental_default();
+    if (from) TRY(abi_take(env, "ask", from, o, sizeof *o));
+    if (!o->experimental) return VLQA_OK;
+    if (!s->options.experimental)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: experimental is set, but the session has no memory for it: "
+                        "open it with experimental = 1 in its options");
+    return abi_take(env, "experimental", o->experimental, x, sizeof *x);
+}
+
+vlqa_status options_read(struct vlqa_session *s, const struct vlqa_ask_options *from,
+                         struct vlqa_ask_options *o, struct vlqa_experimental *x)
+{
+    struct env *env = &s->env;
+    const struct decoder_config *c = &s->engine->decoder.config;
+    TRY(take(s, from, o, x));
+    TRY(check_sampling(env, o));
+    TRY(check_reuse(env, o));
+    TRY(check_experimental(env, o, x, c->layers));
+    TRY(check_layout(env, o, x));
+    if (x->method)
+        o->reuse = VLQA_REUSE_ON;
+    else if (o->reuse == VLQA_REUSE_ON)
+        x->method = VLQA_METHOD_INFOFLOW;
+    TRY(parity_options(env, o, x));
+    return check_forced(env, o, c->vocab);
 }

@@ -2,11 +2,12 @@
 #ifndef FUSION_OPTIONS_H
 #define FUSION_OPTIONS_H
 
-#include "fusion/engine/engine.h"
+#include "fusion/session/session.h"
 
 /* The caller's options (NULL: defaults) over the defaults, checked against the model; what parity
- * decides by itself is decided. VLQA_EUSAGE says which is wrong and what was expected. */
-vlqa_status options_read(struct env *env, const struct vlqa_engine *e,
-                         const struct vlqa_ask_options *from, struct vlqa_ask_options *out);
+ * decides by itself is decided, and so is the method where chunks are used: x->method is DEFAULT
+ * with reuse off or auto alone. VLQA_EUSAGE says which is wrong and what was expected. */
+vlqa_status options_read(struct vlqa_session *s, const struct vlqa_ask_options *from,
+                         struct vlqa_ask_options *o, struct vlqa_experimental *x);
 
 #endif

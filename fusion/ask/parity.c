@@ -18,19 +18,19 @@
 
 #include <string.h>
 
-vlqa_status parity_options(struct env *env, struct vlqa_ask_options *o)
+vlqa_status parity_options(struct env *env, struct vlqa_ask_options *o, struct vlqa_experimental *x)
 {
-    if ((unsigned)o->parity > VLQA_PARITY_INFOFLOW_LLM)
+    if ((unsigned)x->parity > VLQA_PARITY_INFOFLOW_LLM)
         return env_fail(env, VLQA_EUSAGE, "ask options: parity is %d, expected 0..%d",
-                        (int)o->parity, VLQA_PARITY_INFOFLOW_LLM);
-    if (!o->parity) return VLQA_OK;
-    if (o->reuse != VLQA_REUSE_INFOFLOW || o->adaptive > 0 || o->score_draft || o->geometry ||
-        o->reorder || o->taper > 0 || o->dilate)
+                        (int)x->parity, VLQA_PARITY_INFOFLOW_LLM);
+    if (!x->parity) return VLQA_OK;
+    if (x->method != VLQA_METHOD_INFOFLOW || o->adaptive > 0 || x->score_draft || x->geometry ||
+        x->reorder || x->taper > 0 || x->dilate)
         return env_fail(env, VLQA_EUSAGE,
                         "ask options: parity is for reuse infoflow, without adaptive, drafts, "
                         "geometry, reorder, taper and dilate");
     o->halo = 0;
-    if (o->parity == VLQA_PARITY_INFOFLOW_VLM) o->order = VLQA_ORDER_CHUNK;
+    if (x->parity == VLQA_PARITY_INFOFLOW_VLM) x->order = VLQA_ORDER_CHUNK;
     return VLQA_OK;
 }
 
@@ -174,7 +174,7 @@ vlqa_status parity_prefill(struct ask *a)
     a->choice = choose_begin(&a->view);
     at = arena_mark(&s->request);
     c = scorer_begin(&a->view, s->row_score, a->choice.selected);
-    TRY(a->o.parity == VLQA_PARITY_INFOFLOW_VLM ? repair_image(a, &c, &mark)
+    TRY(a->x.parity == VLQA_PARITY_INFOFLOW_VLM ? repair_image(a, &c, &mark)
                                                 : repair_text(a, &c, &mark));
     arena_rewind(&s->request, at);
     a->answer.ms_repair += env_since(&mark);

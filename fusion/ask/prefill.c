@@ -54,7 +54,7 @@ static vlqa_status repair_rest(struct ask *a, int round)
             c->selected[row] = (uint8_t)round, c->n_selected++;
     }
     a->answer.rows_recomputed += l->n - l->prefix_end;
-    a->answer.exact = a->o.order == VLQA_ORDER_RASTER;
+    a->answer.exact = a->x.order == VLQA_ORDER_RASTER;
     return cached_prefix_extend(&a->view.run, "repair", l->prefix_end, l->n, a->s->first_logits);
 }
 
@@ -103,7 +103,7 @@ static vlqa_status prefill_chunks(struct ask *a)
     double mark;
     TRY(fetch_context(a, (struct chunk_list){NULL, 0}));
     mark = env_ms();
-    if (a->o.reorder == VLQA_REORDER_DENSITY) {
+    if (a->x.reorder == VLQA_REORDER_DENSITY) {
         TRY(reorder_items(a));
         a->answer.ms_score = env_since(&mark);
     }
@@ -124,8 +124,9 @@ static void settle(struct ask *a)
 {
     int cached = cached_prefix_count(a->s, &a->layout) >= a->layout.context_end;
     if (a->o.reuse != VLQA_REUSE_AUTO) return;
-    a->o.reuse = cached || a->s->engine->options.no_cache ? VLQA_REUSE_OFF : VLQA_REUSE_INFOFLOW;
-    if (!(a->o.adaptive > 0) && !a->o.geometry && !a->o.reorder && !(a->o.taper > 0))
+    a->o.reuse = cached || a->s->engine->options.no_cache ? VLQA_REUSE_OFF : VLQA_REUSE_ON;
+    a->x.method = VLQA_METHOD_INFOFLOW;
+    if (!(a->o.adaptive > 0) && !a->x.geometry && !a->x.reorder && !(a->x.taper > 0))
         a->o.adaptive = AUTO_ADAPTIVE;
 }
 
@@ -133,7 +134,7 @@ vlqa_status prefill(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     settle(a);
-    if (a->o.parity)
+    if (a->x.parity)
         TRY(parity_prefill(a));
     else
         TRY(a->o.reuse == VLQA_REUSE_OFF ? prefill_full(a) : prefill_chunks(a));

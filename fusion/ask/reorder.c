@@ -69,13 +69,15 @@ static int sort_items(struct vlqa_session *s, int first, int n, const struct evi
 static vlqa_status choose_first(const struct ask *a, struct choice *first)
 {
     struct vlqa_ask_options o = a->o;
+    struct vlqa_experimental x = a->x;
     struct view view = a->view;
-    if (o.reuse != VLQA_REUSE_PROPHET) o.reuse = VLQA_REUSE_INFOFLOW;
-    o.geometry = VLQA_GEOMETRY_HLTP;
-    o.budget_base = VLQA_BASE_CONTEXT;
-    o.adaptive = o.taper = 0;
-    o.dilate = 0;
+    if (x.method != VLQA_METHOD_PROPHET) x.method = VLQA_METHOD_INFOFLOW;
+    x.geometry = VLQA_GEOMETRY_HLTP;
+    x.budget_base = VLQA_BASE_CONTEXT;
+    o.adaptive = x.taper = 0;
+    x.dilate = 0;
     view.o = &o;
+    view.x = &x;
     view.exact_too = 1;
     *first = choose_begin(&view);
     return choose_rows(&view, 1, first);

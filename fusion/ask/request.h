@@ -7,6 +7,7 @@
 struct ask {
     struct vlqa_session *s;
     struct vlqa_ask_options o;
+    struct vlqa_experimental x; /* o.experimental, or defaults */
     const char *question;
     struct prompt prompt;
     struct layout layout;

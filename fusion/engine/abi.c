@@ -77,11 +77,15 @@ vlqa_status vlqa_ask_options_init(struct vlqa_ask_options *out, size_t bytes)
                                                      .recompute_ratio = 0.15f,
                                                      .chunk_k = 2,
                                                      .chunk_text_rows = 256,
-                                                     .halo = 4,
-                                                     .score = VLQA_SCORE_MAX,
-                                                     .refresh_every = 1,
-                                                     .refresh_rows = 4};
+                                                     .halo = 4};
     return give_options(out, bytes, &defaults, sizeof defaults, ASK_OPTIONS_LEAST);
+}
+
+vlqa_status vlqa_experimental_init(struct vlqa_experimental *out, size_t bytes)
+{
+    static const struct vlqa_experimental defaults = {
+        .score = VLQA_SCORE_MAX, .refresh_every = 1, .refresh_rows = 4};
+    return give_options(out, bytes, &defaults, sizeof defaults, EXPERIMENTAL_LEAST);
 }
 
 vlqa_status vlqa_cache_options_init(struct vlqa_cache_options *out, size_t bytes)

@@ -3,6 +3,7 @@
 #define FUSION_ENGINE_ABI_H
 
 #include "base/env.h"
+#include "include/vlqa_experimental.h"
 
 #include <stddef.h>
 
@@ -24,8 +25,9 @@ vlqa_status abi_take(struct env *env, const char *name, const void *from, void *
 #define ABI_MOST 2048 /* bytes of options; more is no size, and would be read to the end */
 
 #define ENGINE_OPTIONS_LEAST ABI_UP_TO(struct vlqa_engine_options, cache_disk_bytes)
-#define SESSION_OPTIONS_LEAST ABI_UP_TO(struct vlqa_session_options, user)
-#define ASK_OPTIONS_LEAST ABI_UP_TO(struct vlqa_ask_options, dilate)
+#define SESSION_OPTIONS_LEAST ABI_UP_TO(struct vlqa_session_options, experimental)
+#define ASK_OPTIONS_LEAST ABI_UP_TO(struct vlqa_ask_options, experimental)
+#define EXPERIMENTAL_LEAST ABI_UP_TO(struct vlqa_experimental, dilate)
 #define CACHE_OPTIONS_LEAST ABI_UP_TO(struct vlqa_cache_options, user)
 #define ANSWER_LEAST ABI_UP_TO(struct vlqa_answer, flops)
 #define PLACED_IMAGE_LEAST ABI_UP_TO(struct vlqa_placed_image, source)

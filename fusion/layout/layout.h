@@ -3,6 +3,7 @@
 #ifndef FUSION_LAYOUT_H
 #define FUSION_LAYOUT_H
 
+#include "include/vlqa_experimental.h"
 #include "text/decoder.h"
 #include "text/prompt.h"
 

@@ -5,7 +5,7 @@
 #include "fusion/layout/layout.h"
 
 /* Of n_candidates, in a layer of `layers`, after so many rounds: 1, 2, ... */
-int budget_of(const struct vlqa_ask_options *o, const struct layout *l, int layers,
-              int n_candidates, int round, int layer);
+int budget_of(const struct vlqa_ask_options *o, const struct vlqa_experimental *x,
+              const struct layout *l, int layers, int n_candidates, int round, int layer);
 
 #endif

@@ -42,27 +42,26 @@ static void score_random(const struct scorer *c)
 
 static vlqa_status score(struct scorer *c)
 {
-    switch (c->view.o->reuse) {
-    case VLQA_REUSE_OFF:
-    case VLQA_REUSE_AUTO: /* is one of the others by now */
-    case VLQA_REUSE_NONE:
-    case VLQA_REUSE_FULL:
+    switch (c->view.x->method) {
+    case VLQA_METHOD_DEFAULT: /* is one of the others by now */
+    case VLQA_METHOD_NONE:
+    case VLQA_METHOD_FULL:
         break;
-    case VLQA_REUSE_INFOFLOW:
-    case VLQA_REUSE_PROPHET:
+    case VLQA_METHOD_INFOFLOW:
+    case VLQA_METHOD_PROPHET:
         return geometry_score(c);
-    case VLQA_REUSE_CACHEBLEND:
-    case VLQA_REUSE_KVSHARE:
+    case VLQA_METHOD_CACHEBLEND:
+    case VLQA_METHOD_KVSHARE:
         return score_deviation(c);
-    case VLQA_REUSE_ORACLE:
+    case VLQA_METHOD_ORACLE:
         return score_oracle(c);
-    case VLQA_REUSE_EPIC:
+    case VLQA_METHOD_EPIC:
         score_heads(c);
         break;
-    case VLQA_REUSE_VLCACHE:
+    case VLQA_METHOD_VLCACHE:
         score_leading(c);
         break;
-    case VLQA_REUSE_RANDOM:
+    case VLQA_METHOD_RANDOM:
         score_random(c);
         break;
     }
@@ -90,7 +89,7 @@ static int choose_closed(const struct scorer *c)
         c->grid[i] = (struct select_grid){im->first_row, im->grid_h, im->grid_w};
     }
     return select_closed(c->score, c->candidate, c->view.run.layout->n, c->budget, c->grid,
-                         s->n_images, c->view.o->dilate, c->view.list, c->chosen, c->sum);
+                         s->n_images, c->view.x->dilate, c->view.list, c->chosen, c->sum);
 }
 
 /* Equal scores: the row that others see comes first, whatever the order of the slots. */
@@ -106,7 +105,7 @@ static void set_depths(const struct scorer *c, int n, uint8_t *depths)
     const struct layout *l = c->view.run.layout;
     int32_t *order = c->view.list;
     int depth = c->view.run.s->kv.layers;
-    if (c->view.o->taper <= 0) return;
+    if (c->view.x->taper <= 0) return;
     select_sort(c->score, l->slot, order, n);
     for (int k = 0; k < n; k++) {
         while (depth > 1 && scorer_budget(c, depth - 1) <= k)
@@ -122,14 +121,15 @@ vlqa_status choose_rows(const struct view *v, int round, struct choice *choice)
     size_t mark = arena_mark(&s->request);
     struct scorer c = scorer_begin(v, s->row_score, choice->selected);
     int scored, n;
-    c.budget = budget_of(v->o, l, s->kv.layers, c.n_candidates + choice->n_selected, round, 0) -
-               choice->n_selected;
+    c.budget =
+        budget_of(v->o, v->x, l, s->kv.layers, c.n_candidates + choice->n_selected, round, 0) -
+        choice->n_selected;
     memset(c.score, 0, (size_t)l->n * sizeof *c.score);
-    scored = v->o->reuse > VLQA_REUSE_NONE && c.budget > 0 && c.budget < c.n_candidates;
+    scored = v->x->method > VLQA_METHOD_NONE && c.budget > 0 && c.budget < c.n_candidates;
     if (scored) TRY(score(&c));
     choice->score = scored ? c.score : NULL;
     choice->answered |= c.answered;
-    n = scored && v->o->dilate ? choose_closed(&c) : choose_top(&c);
+    n = scored && v->x->dilate ? choose_closed(&c) : choose_top(&c);
     set_depths(&c, n, choice->depth);
     choice->n_selected += n;
     for (int row = 0; row < l->n; row++)

@@ -23,12 +23,12 @@ static struct key text_key(const struct layout *l, const struct made *made)
 }
 
 /* Of an image: how wide; below zero in chunk order, where other rows come before. */
-static int32_t halo_key(const struct vlqa_ask_options *o, const struct piece *p,
-                        const struct made *made)
+static int32_t halo_key(const struct view *v, const struct piece *p, const struct made *made)
 {
     if (made->n == p->rows) return 0;
     if (p->image < 0) return made->n - p->rows;
-    return o->order == VLQA_ORDER_CHUNK && o->chunker == VLQA_CHUNK_GRID ? -o->halo : o->halo;
+    return v->x->order == VLQA_ORDER_CHUNK && v->o->chunker == VLQA_CHUNK_GRID ? -v->o->halo
+                                                                               : v->o->halo;
 }
 
 static struct key chunk_key(const struct view *v, const struct piece *p, const struct made *made,
@@ -38,7 +38,7 @@ static struct key chunk_key(const struct view *v, const struct piece *p, const s
     engine_key_parts(v->run.s->engine, &parts);
     parts.kind = RECORD_CHUNK;
     parts.prefix = prefix;
-    parts.halo = halo_key(v->o, p, made);
+    parts.halo = halo_key(v, p, made);
     if (p->image >= 0) {
         parts.content = v->run.s->image[p->image].key;
         parts.grid = v->run.s->image[p->image].grid;

@@ -50,8 +50,8 @@ vlqa_status geometry_score(struct scorer *c)
     size_t mark = arena_mark(mem);
     struct layout moved;
     vlqa_status status;
-    if (view.o->geometry == VLQA_GEOMETRY_GLOBAL) return score_attention(c);
-    moved = geometry_layout(view.run.layout, view.o->geometry, mem);
+    if (view.x->geometry == VLQA_GEOMETRY_GLOBAL) return score_attention(c);
+    moved = geometry_layout(view.run.layout, view.x->geometry, mem);
     c->view.run.layout = &moved;
     chunk_place(&c->view);
     status = score_attention(c);

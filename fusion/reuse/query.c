@@ -9,9 +9,9 @@ static void query_rows(const struct view *v, int n, int *first, int *rows)
 {
     const struct layout *l = v->run.layout;
     int end = n, begin = n - (l->n - l->context_end), most = v->run.s->pass_rows;
-    enum vlqa_score_query query = v->o->score_query;
+    enum vlqa_score_query query = v->x->score_query;
     if (query == VLQA_QUERY_AUTO)
-        query = v->o->reuse == VLQA_REUSE_PROPHET ? VLQA_QUERY_SUFFIX : VLQA_QUERY_LAST;
+        query = v->x->method == VLQA_METHOD_PROPHET ? VLQA_QUERY_SUFFIX : VLQA_QUERY_LAST;
     if (query == VLQA_QUERY_QUESTION) end = n - (l->n - l->question_end);
     if (query == VLQA_QUERY_LAST) begin = n - 1;
     if (begin < n - most) begin = n - most;
@@ -23,7 +23,7 @@ static void query_rows(const struct view *v, int n, int *first, int *rows)
 
 int query_tap(const struct scorer *c, int n, struct tap *tap)
 {
-    const uint64_t *set = c->view.o->score_layers;
+    const uint64_t *set = c->view.x->score_layers;
     int layers = c->view.run.s->kv.layers, end = layer_set_end(set);
     for (int i = 0; i < layers; i++)
         c->layer[i] = !end || layer_set_has(set, i);

@@ -9,9 +9,9 @@
 /* Nothing is stale where nothing was scored. */
 int refresh_is_due(const struct view *v, const struct choice *c, int n_tokens)
 {
-    const struct vlqa_ask_options *o = v->o;
-    return o->reuse == VLQA_REUSE_KVSHARE && c->score && o->refresh_rows > 0 &&
-           n_tokens % o->refresh_every == 0;
+    const struct vlqa_experimental *x = v->x;
+    return x->method == VLQA_METHOD_KVSHARE && c->score && x->refresh_rows > 0 &&
+           n_tokens % x->refresh_every == 0;
 }
 
 /* The chosen rows in all layers, each seeing what is before it as it is now. */
@@ -34,7 +34,7 @@ static int choose(const struct view *v, const struct scorer *c, const float *att
     float *weight = c->part[1];
     for (int row = 0; row < l->n; row++)
         weight[row] = attention[l->slot[row]] * score[row];
-    return select_top(weight, c->candidate, l->slot, l->n, v->o->refresh_rows, v->list, c->chosen);
+    return select_top(weight, c->candidate, l->slot, l->n, v->x->refresh_rows, v->list, c->chosen);
 }
 
 vlqa_status refresh_decode(const struct view *v, struct choice *choice, int n_tokens, int32_t id,
@@ -45,7 +45,7 @@ vlqa_status refresh_decode(const struct view *v, struct choice *choice, int n_to
     struct scorer c = scorer_begin(v, choice->score, choice->selected);
     float *attention = scorer_part(&c, 0);
     struct tap tap = {.layer = c.layer, .rows = 1, .n = 1, .count = {{.slot = attention}}};
-    int round = 1 + n_tokens / v->o->refresh_every;
+    int round = 1 + n_tokens / v->x->refresh_every;
     memset(c.layer, 1, (size_t)s->kv.layers);
     run_token(&v->run, id, slot, position, &tap);
     TRY(s->be->op->sync(s->be));

@@ -21,5 +21,5 @@ int repair_is_whole(const struct view *v, const struct choice *c)
     for (int i = 0; i < l->n; i++)
         stale += l->in_piece[i] && !l->exact[i] &&
                  (c->selected[l->row[i]] != 1 || c->depth[i] < v->run.s->kv.layers);
-    return !stale && v->o->order == VLQA_ORDER_RASTER;
+    return !stale && v->x->order == VLQA_ORDER_RASTER;
 }

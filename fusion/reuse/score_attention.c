@@ -30,8 +30,8 @@ _Static_assert(sizeof mixture / sizeof *mixture <= TAP_MAX_COUNTS, "one pass cou
 
 static void set_counts(const struct scorer *c, struct tap *tap)
 {
-    const struct vlqa_ask_options *o = c->view.o;
-    enum vlqa_score score = o->reuse == VLQA_REUSE_PROPHET ? VLQA_SCORE_MASS : o->score;
+    const struct vlqa_experimental *x = c->view.x;
+    enum vlqa_score score = x->method == VLQA_METHOD_PROPHET ? VLQA_SCORE_MASS : x->score;
     if (score != VLQA_SCORE_COMBINED) {
         tap->count[tap->n++] = count_of(score, scorer_part(c, 0));
         return;
@@ -83,7 +83,7 @@ static void draft(const struct scorer *c, const struct tap *like)
     tap.rows = 1;
     tap.span = like->span ? &span : NULL;
     memcpy(s->logits, s->first_logits, (size_t)vocab * sizeof *s->logits);
-    for (int i = 0; i < c->view.o->score_draft && l->n + i < s->max_rows; i++) {
+    for (int i = 0; i < c->view.x->score_draft && l->n + i < s->max_rows; i++) {
         int32_t best = 0;
         for (int id = 1; id < vocab; id++)
             if (s->logits[id] > s->logits[best]) best = id;
@@ -97,6 +97,7 @@ static void draft(const struct scorer *c, const struct tap *like)
 vlqa_status score_attention(struct scorer *c)
 {
     const struct vlqa_ask_options *o = c->view.o;
+    const struct vlqa_experimental *x = c->view.x;
     const struct layout *l = c->view.run.layout;
     struct vlqa_session *s = c->view.run.s;
     int32_t *list = c->view.list;
@@ -107,18 +108,18 @@ vlqa_status score_attention(struct scorer *c)
         if (!l->in_piece[i]) list[n++] = i;
     set_counts(c, &tap);
     pass.layer_end = query_tap(c, n, &tap);
-    if (o->reuse == VLQA_REUSE_PROPHET) { /* softmax over the context alone */
+    if (x->method == VLQA_METHOD_PROPHET) { /* softmax over the context alone */
         for (int i = 0; i < tap.rows; i++)
             c->span[i] = (struct span){0, 0, l->context_end};
         tap.span = c->span;
     }
-    if (o->score_draft || o->adaptive > 0) { /* for tokens all layers are needed */
+    if (x->score_draft || o->adaptive > 0) { /* for tokens all layers are needed */
         pass.layer_end = 0;
         pass.logits = s->first_logits;
         c->answered = 1;
     }
     TRY(run_pass(&c->view.run, "score", n, &pass));
-    if (o->score_draft) draft(c, &tap);
+    if (x->score_draft) draft(c, &tap);
     TRY(s->be->op->sync(s->be));
     take_counts(c, &tap);
     return VLQA_OK;

@@ -62,16 +62,16 @@ static void narrow(const struct scorer *c)
  * be checked, each of the rows alone that go on behind the one before. */
 vlqa_status score_deviation(struct scorer *c)
 {
-    const struct vlqa_ask_options *o = c->view.o;
+    const struct vlqa_experimental *x = c->view.x;
     const uint64_t layer_1[2] = {c->view.run.s->kv.layers > 1 ? 2 : 1, 0};
-    const uint64_t *set = layer_set_end(o->check_layers) ? o->check_layers : layer_1;
+    const uint64_t *set = layer_set_end(x->check_layers) ? x->check_layers : layer_1;
     int end = layer_set_end(set);
     for (int i = 0; i < end; i++) {
-        if (!layer_set_has(set, i) || (o->taper <= 0 && i + 1 < end)) continue;
+        if (!layer_set_has(set, i) || (x->taper <= 0 && i + 1 < end)) continue;
         if (c->decided) narrow(c);
         TRY(check(c, i));
         c->decided = i + 1;
     }
-    if (o->taper > 0) c->budget = scorer_budget(c, c->decided);
+    if (x->taper > 0) c->budget = scorer_budget(c, c->decided);
     return VLQA_OK;
 }

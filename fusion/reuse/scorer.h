@@ -18,20 +18,22 @@ struct scorer {
 
     /* work */
     uint8_t *chosen;           /* [n] */
-    float *part[SCORER_PARTS]; /* [max_rows] by slot: what a tap counts */
+    uint8_t *layer;            /* [layers] which ones count */
+    float *part[SCORER_PARTS]; /* [max_rows] by slot: what a tap counts; the first, and in an
+                                * experimental session the others and all below */
     float *by_layer;           /* [layers, max_rows] by slot */
     struct select_grid *grid;  /* [SESSION_MAX_ITEMS] */
     int32_t *sum;              /* [SELECT_CLOSED_WORK(max_rows)] */
     void *kept;                /* SCORER_KEPT_ROWS rows of KV */
-    uint8_t *layer;            /* [layers] which ones count */
     struct span *span;         /* [tokens of a pass] */
 };
 
 /* Work memory from the session's request arena, and the rows that may be chosen now: not those
  * that are set in selected [n], by row of the prompt. */
 struct scorer scorer_begin(const struct view *v, float *score, const uint8_t *selected);
-/* That memory of a session of max_rows, in bytes. */
-size_t scorer_bytes(const struct decoder_config *c, int max_rows);
+/* That memory of a session of max_rows, in bytes; experimental: for the methods of
+ * vlqa_experimental.h, too. */
+size_t scorer_bytes(const struct decoder_config *c, int max_rows, int experimental);
 /* Clears a part, for a tap to count into. */
 float *scorer_part(const struct scorer *c, int part);
 /* How many rows are repaired in a layer, in the first round. */

@@ -6,7 +6,7 @@
 #ifndef TESTS_ABI_CALLER_H
 #define TESTS_ABI_CALLER_H
 
-#include "include/vlqa.h"
+#include "include/vlqa_experimental.h"
 
 #include "tests/check.h"
 
@@ -75,7 +75,7 @@ static vlqa_status ask(struct vlqa_answer *answer, size_t bytes)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     o.max_tokens = 1;
-    o.reuse = VLQA_REUSE_INFOFLOW;
+    o.reuse = VLQA_REUSE_ON;
     o.chunker = VLQA_CHUNK_GRID;
     return vlqa_ask(desk.session, "What is the value of February?", &o, answer, bytes);
 }
@@ -94,6 +94,7 @@ TEST(init_functions_stay_in_their_structs)
     FENCED(vlqa_session_options, so);
     FENCED(vlqa_ask_options, ao);
     FENCED(vlqa_cache_options, co);
+    FENCED(vlqa_experimental, x);
     CHECK_EQ(vlqa_engine_options_init(&eo.it, sizeof eo.it), VLQA_OK);
     CHECK_EQ(vlqa_session_options_init(&so.it, sizeof so.it), VLQA_OK);
     CHECK_EQ(vlqa_ask_options_init(&ao.it, sizeof ao.it), VLQA_OK);
@@ -101,14 +102,19 @@ TEST(init_functions_stay_in_their_structs)
     CHECK_FENCE(eo);
     CHECK_FENCE(so);
     CHECK_FENCE(ao);
+    CHECK_EQ(vlqa_experimental_init(&x.it, sizeof x.it), VLQA_OK);
     CHECK_FENCE(co);
+    CHECK_FENCE(x);
     CHECK_MORE(eo.it);
     CHECK_MORE(so.it);
     CHECK_MORE(ao.it);
     CHECK_MORE(co.it);
+    CHECK_MORE(x.it);
     CHECK_EQ(ao.it.struct_bytes, sizeof ao.it);
     CHECK_EQ(ao.it.max_tokens, 128);
     CHECK_EQ(ao.it.halo, 4);
+    CHECK_EQ(x.it.score, VLQA_SCORE_MAX);
+    CHECK_EQ(x.it.refresh_rows, 4);
 }
 
 TEST(an_answer_and_its_arrays_stay_in_theirs)

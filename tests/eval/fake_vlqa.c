@@ -18,7 +18,7 @@
  *   records = N        in the directory, all but one visual; damaged = N of them
  *   rejected, unwritten = N; problem = TEXT    of the cache
  */
-#include "include/vlqa.h"
+#include "include/vlqa_experimental.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -430,20 +430,26 @@ static vlqa_status decode(struct vlqa_session *s, const struct vlqa_ask_options 
 
 static void note_reuse(const struct vlqa_ask_options *o)
 {
-    note_call("reuse %d ratio=%g chunker=%d k=%d text=%d score=%d query=%d layers=%llx,%llx",
-              (int)o->reuse, (double)o->recompute_ratio, (int)o->chunker, o->chunk_k,
-              o->chunk_text_rows, (int)o->score, (int)o->score_query,
-              (unsigned long long)o->score_layers[1], (unsigned long long)o->score_layers[0]);
-    if (o->parity) note_call("parity %d", (int)o->parity);
-    if (o->geometry || o->reorder)
-        note_call("score geometry=%d reorder=%d", (int)o->geometry, (int)o->reorder);
-    if (o->order || o->halo != 4 || o->text_chunker)
-        note_call("layout order=%d halo=%d text=%d", (int)o->order, o->halo, (int)o->text_chunker);
-    if (o->taper > 0 || o->check_layers[0] || o->check_layers[1] || o->refresh_every != 1 ||
-        o->refresh_rows != 4 || o->dilate)
-        note_call("method taper=%g dilate=%d check=%llx,%llx refresh=%d:%d", (double)o->taper,
-                  o->dilate, (unsigned long long)o->check_layers[1],
-                  (unsigned long long)o->check_layers[0], o->refresh_every, o->refresh_rows);
+    const struct vlqa_experimental x =
+        o->experimental ? *o->experimental : vlqa_experimental_default();
+    int reuse = x.method                     ? (int)x.method
+                : o->reuse == VLQA_REUSE_OFF ? 0
+                : o->reuse == VLQA_REUSE_ON  ? (int)VLQA_METHOD_INFOFLOW
+                                             : (int)VLQA_METHOD_KVSHARE + 1;
+    note_call("reuse %d ratio=%g chunker=%d k=%d text=%d score=%d query=%d layers=%llx,%llx", reuse,
+              (double)o->recompute_ratio, (int)o->chunker, o->chunk_k, o->chunk_text_rows,
+              (int)x.score, (int)x.score_query, (unsigned long long)x.score_layers[1],
+              (unsigned long long)x.score_layers[0]);
+    if (x.parity) note_call("parity %d", (int)x.parity);
+    if (x.geometry || x.reorder)
+        note_call("score geometry=%d reorder=%d", (int)x.geometry, (int)x.reorder);
+    if (x.order || o->halo != 4 || o->text_chunker)
+        note_call("layout order=%d halo=%d text=%d", (int)x.order, o->halo, (int)o->text_chunker);
+    if (x.taper > 0 || x.check_layers[0] || x.check_layers[1] || x.refresh_every != 1 ||
+        x.refresh_rows != 4 || x.dilate)
+        note_call("method taper=%g dilate=%d check=%llx,%llx refresh=%d:%d", (double)x.taper,
+                  x.dilate, (unsigned long long)x.check_layers[1],
+                  (unsigned long long)x.check_layers[0], x.refresh_every, x.refresh_rows);
 }
 
 /* One image of 2 x 1 cells behind three rows of prefix, a chunk each. */

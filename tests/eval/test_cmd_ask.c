@@ -330,7 +330,7 @@ TEST(every_method_has_its_name)
     static const char *const names[] = {"off",     "full",       "none",   "infoflow",
                                         "prophet", "cacheblend", "epic",   "vlcache",
                                         "random",  "oracle",     "kvshare"};
-    for (int i = 0; i <= VLQA_REUSE_KVSHARE; i++) {
+    for (int i = 0; i < 11; i++) {
         char expected[32];
         struct run *r = run_script("", ARGS(MODEL, "-p", "?", "--reuse", names[i]));
         snprintf(expected, sizeof expected, "reuse %d ", i);

@@ -13,7 +13,7 @@ TEST(settings_come_in_any_order)
     for (int i = 0; i < 3; i++) {
         REQUIRE(method_parse(&env, "--methods", texts[i], &m) == VLQA_OK);
         CHECK_STR(m.name, texts[i]);
-        CHECK_EQ(m.reuse, VLQA_REUSE_INFOFLOW);
+        CHECK_EQ(m.reuse, REUSE_INFOFLOW);
         CHECK_EQ(m.args.query.rows, VLQA_QUERY_LAST);
         CHECK_EQ(m.args.score, VLQA_SCORE_MAX);
         CHECK(m.args.layers.set[0] == 0x70 && m.args.layers.set[1] == 0);
@@ -24,7 +24,7 @@ TEST(what_is_left_out_is_the_default)
 {
     struct method m;
     REQUIRE(method_parse(&env, "--methods", "prophet", &m) == VLQA_OK);
-    CHECK_EQ(m.reuse, VLQA_REUSE_PROPHET);
+    CHECK_EQ(m.reuse, REUSE_PROPHET);
     CHECK_EQ(m.args.query.rows, VLQA_QUERY_AUTO);
     CHECK(m.args.layers.set[0] == 0 && m.args.layers.set[1] == 0);
     CHECK(method_has_layers(&m) && method_has_ratio(&m));
@@ -47,7 +47,7 @@ TEST(released_code_is_a_method_without_settings)
 {
     struct method m;
     REQUIRE(method_parse(&env, "--methods", "infoflow-vlm-release", &m) == VLQA_OK);
-    CHECK_EQ(m.reuse, VLQA_REUSE_INFOFLOW);
+    CHECK_EQ(m.reuse, REUSE_INFOFLOW);
     CHECK_EQ(m.args.parity, VLQA_PARITY_INFOFLOW_VLM);
     CHECK(!method_has_layers(&m) && method_has_ratio(&m));
     REQUIRE(method_parse(&env, "--methods", "infoflow-llm-release", &m) == VLQA_OK);
@@ -62,16 +62,16 @@ TEST(any_method_takes_a_halo)
     REQUIRE(method_parse(&env, "--methods", "infoflow/halo:3/last", &m) == VLQA_OK);
     CHECK(m.args.halo == 3 && m.args.query.rows == VLQA_QUERY_LAST);
     REQUIRE(method_parse(&env, "--methods", "none/halo:4096", &m) == VLQA_OK);
-    CHECK(m.args.halo == 4096 && m.reuse == VLQA_REUSE_NONE);
+    CHECK(m.args.halo == 4096 && m.reuse == REUSE_NONE);
     REQUIRE(method_parse(&env, "--methods", "auto", &m) == VLQA_OK);
-    CHECK(m.args.halo == 0 && m.reuse == VLQA_REUSE_AUTO);
+    CHECK(m.args.halo == 0 && m.reuse == REUSE_AUTO);
 }
 
 TEST(named_settings_go_with_every_method_that_chooses)
 {
     struct method m;
     REQUIRE(method_parse(&env, "--methods", "vlcache/taper:0.5", &m) == VLQA_OK);
-    CHECK(m.reuse == VLQA_REUSE_VLCACHE && fabs(m.args.taper - 0.5) < 1e-9);
+    CHECK(m.reuse == REUSE_VLCACHE && fabs(m.args.taper - 0.5) < 1e-9);
     REQUIRE(method_parse(&env, "--methods", "infoflow/last/taper:1/3/dilate:2", &m) == VLQA_OK);
     CHECK_EQ(m.args.dilate, 2);
     CHECK(fabs(m.args.taper - 1) < 1e-9 && m.args.layers.set[0] == 8);

@@ -203,7 +203,7 @@ vlqa_status fixture_engine(const char *model, enum vlqa_dtype dtype, struct vlqa
 
 struct run run_new(void)
 {
-    struct run r = {NULL, NULL, vlqa_session_options_default(), 1, 0};
+    struct run r = {NULL, NULL, session_options(), 1, 0};
     return r;
 }
 

@@ -3,6 +3,7 @@
 #define TESTS_FUSION_FIXTURE_H
 
 #include "include/vlqa.h"
+#include "tests/fusion/options.h"
 
 #define FIXTURE_GOLDEN VLQA_SOURCE_DIR "/tests/golden/"
 #define FIXTURE_TIED FIXTURE_GOLDEN "tied64"

@@ -26,14 +26,14 @@ static inline void add_many(struct vlqa_session *s)
     add_image(s, CHART("cows"));
 }
 
-static inline struct vlqa_ask_options plan(enum vlqa_reuse reuse, enum vlqa_chunker chunker, int k,
+static inline struct vlqa_ask_options plan(enum reuse reuse, enum vlqa_chunker chunker, int k,
                                            float ratio)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     o.halo = CHART_HALO;
     o.max_tokens = 2;
     o.ignore_eos = 1;
-    o.reuse = reuse;
+    set_reuse(&o, reuse);
     o.chunker = chunker;
     o.chunk_k = k;
     o.recompute_ratio = ratio;

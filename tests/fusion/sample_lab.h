@@ -5,6 +5,7 @@
 #include "fusion/session/session.h"
 #include "tests/check.h"
 #include "tests/fusion/default_model.h"
+#include "tests/fusion/options.h"
 
 #define QUESTION "What is the value of February?"
 
@@ -15,7 +16,7 @@ struct run {
 
 static inline struct vlqa_session *session_of(struct vlqa_engine *engine, int max_rows)
 {
-    struct vlqa_session_options so = vlqa_session_options_default();
+    struct vlqa_session_options so = session_options();
     struct vlqa_session *session;
     so.max_rows = max_rows;
     if (vlqa_session_open(engine, &so, &session) != VLQA_OK)

@@ -25,11 +25,11 @@ static inline void add(struct vlqa_session *s, int many)
     CHECK(vlqa_add_image_file(s, CHART("cows")) == VLQA_OK);
 }
 
-static inline struct vlqa_ask_options plan(enum vlqa_reuse reuse, float ratio)
+static inline struct vlqa_ask_options plan(enum reuse reuse, float ratio)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     o.halo = CHART_HALO;
-    o.reuse = reuse;
+    set_reuse(&o, reuse);
     o.recompute_ratio = ratio;
     o.chunker = VLQA_CHUNK_GRID;
     o.chunk_text_rows = 8;

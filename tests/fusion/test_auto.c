@@ -23,14 +23,14 @@ static void add(struct run *r, int many)
     CHECK(vlqa_add_image_file(r->session, CHART("rice")) == VLQA_OK);
 }
 
-static struct vlqa_answer ask(struct run *r, int question, enum vlqa_reuse reuse, float adaptive,
+static struct vlqa_answer ask(struct run *r, int question, enum reuse reuse, float adaptive,
                               float *logits)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_answer answer = {0};
     o.halo = CHART_HALO;
     o.max_tokens = 1;
-    o.reuse = reuse;
+    set_reuse(&o, reuse);
     o.adaptive = adaptive;
     if (vlqa_ask(r->session, questions[question], &o, &answer, sizeof answer) != VLQA_OK)
         CHECK_FAIL("ask: %s", vlqa_message(r->session));
@@ -55,10 +55,10 @@ TEST(the_first_document_is_exact_and_found_again)
     REQUIRE(run_open(&r, 0));
     for (int question = 0; question < 2; question++) {
         add(&r, 0);
-        a = ask(&r, question, VLQA_REUSE_OFF, 0, full);
+        a = ask(&r, question, REUSE_OFF, 0, full);
         CHECK(a.exact);
         add(&r, 0);
-        a = ask(&r, question, VLQA_REUSE_AUTO, 0, found);
+        a = ask(&r, question, REUSE_AUTO, 0, found);
         CHECK(same() && a.exact);
         CHECK_EQ(a.rows_selected, 0);
         CHECK_EQ(a.chunks_made, question == 0);
@@ -75,13 +75,13 @@ TEST(what_stands_behind_is_repaired_until_the_answer_stands)
     int selected;
     REQUIRE(run_open(&r, 0));
     add(&r, 1);
-    ask(&r, 0, VLQA_REUSE_OFF, 0, full);
+    ask(&r, 0, REUSE_OFF, 0, full);
     add(&r, 1);
-    a = ask(&r, 0, VLQA_REUSE_AUTO, 100, found); /* whatever moves is little enough */
+    a = ask(&r, 0, REUSE_AUTO, 100, found); /* whatever moves is little enough */
     selected = a.rows_selected;
     CHECK(selected > 0 && !a.exact && !same());
     add(&r, 1);
-    a = ask(&r, 0, VLQA_REUSE_AUTO, 1e-30f, found); /* nothing is */
+    a = ask(&r, 0, REUSE_AUTO, 1e-30f, found); /* nothing is */
     CHECK(a.rows_selected > 6 * selected && a.exact && same());
     run_close(&r);
 }
@@ -94,9 +94,9 @@ TEST(auto_has_a_bound_of_its_own)
     struct run r;
     REQUIRE(run_open(&r, 0));
     add(&r, 1);
-    a = ask(&r, 0, VLQA_REUSE_AUTO, 0, own);
+    a = ask(&r, 0, REUSE_AUTO, 0, own);
     add(&r, 1);
-    b = ask(&r, 0, VLQA_REUSE_INFOFLOW, 0.03f, found);
+    b = ask(&r, 0, REUSE_INFOFLOW, 0.03f, found);
     CHECK(memcmp(own, found, sizeof own) == 0);
     CHECK_EQ(a.rows_selected, b.rows_selected);
     run_close(&r);
@@ -109,10 +109,10 @@ TEST(answers_do_not_depend_on_what_was_kept)
     struct run r;
     REQUIRE(run_open(&r, 0));
     add(&r, 1);
-    a = ask(&r, 0, VLQA_REUSE_AUTO, 0, cold);
+    a = ask(&r, 0, REUSE_AUTO, 0, cold);
     CHECK(a.chunks_made > 0);
     add(&r, 1);
-    a = ask(&r, 0, VLQA_REUSE_AUTO, 0, found);
+    a = ask(&r, 0, REUSE_AUTO, 0, found);
     CHECK(a.chunks_made == 0 && memcmp(cold, found, sizeof cold) == 0);
     run_close(&r);
 }
@@ -124,10 +124,10 @@ TEST(a_context_that_is_held_stays_exact)
     struct run r;
     REQUIRE(run_open(&r, 0));
     add(&r, 1);
-    ask(&r, 0, VLQA_REUSE_OFF, 0, full);
-    ask(&r, 1, VLQA_REUSE_OFF, 0, full);
-    ask(&r, 0, VLQA_REUSE_OFF, 0, found);
-    a = ask(&r, 1, VLQA_REUSE_AUTO, 0, found);
+    ask(&r, 0, REUSE_OFF, 0, full);
+    ask(&r, 1, REUSE_OFF, 0, full);
+    ask(&r, 0, REUSE_OFF, 0, found);
+    a = ask(&r, 1, REUSE_AUTO, 0, found);
     CHECK(same() && a.exact && a.n_chunks == 0);
     CHECK(a.rows_recomputed <= a.rows_question);
     run_close(&r);
@@ -139,9 +139,9 @@ TEST(an_engine_that_keeps_nothing_is_exact)
     struct run r;
     REQUIRE(run_open(&r, 1));
     add(&r, 1);
-    ask(&r, 0, VLQA_REUSE_OFF, 0, full);
+    ask(&r, 0, REUSE_OFF, 0, full);
     add(&r, 1);
-    a = ask(&r, 0, VLQA_REUSE_AUTO, 0, found);
+    a = ask(&r, 0, REUSE_AUTO, 0, found);
     CHECK(same() && a.exact && a.n_chunks == 0);
     run_close(&r);
 }

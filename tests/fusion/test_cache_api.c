@@ -32,19 +32,19 @@ static void add_many(struct vlqa_session *s)
     CHECK(vlqa_add_image_file(s, CHART("cows")) == VLQA_OK);
 }
 
-static struct vlqa_ask_options options_of(enum vlqa_reuse reuse)
+static struct vlqa_ask_options options_of(enum reuse reuse)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     o.halo = CHART_HALO;
     o.max_tokens = 4;
     o.ignore_eos = 1;
-    o.reuse = reuse;
+    set_reuse(&o, reuse);
     o.chunker = VLQA_CHUNK_GRID;
     o.chunk_text_rows = 8;
     return o;
 }
 
-static struct vlqa_answer ask(struct vlqa_session *s, enum vlqa_reuse reuse, float logits[VOCAB])
+static struct vlqa_answer ask(struct vlqa_session *s, enum reuse reuse, float logits[VOCAB])
 {
     struct vlqa_ask_options o = options_of(reuse);
     struct vlqa_answer a = {0};
@@ -216,15 +216,15 @@ TEST(warming_checks_its_options)
 TEST(a_warm_document_is_asked_without_making_anything)
 {
     static float cold[VOCAB], warm[VOCAB], exact[VOCAB], after[VOCAB];
-    struct vlqa_ask_options o = options_of(VLQA_REUSE_OFF);
+    struct vlqa_ask_options o = options_of(REUSE_OFF);
     struct vlqa_answer a;
     struct run r;
     int made;
     remove_keys(NULL);
     REQUIRE(run_open(&r, "cold", 0));
     add_many(r.session);
-    ask(r.session, VLQA_REUSE_OFF, exact);
-    made = ask(r.session, VLQA_REUSE_INFOFLOW, cold).chunks_made;
+    ask(r.session, REUSE_OFF, exact);
+    made = ask(r.session, REUSE_INFOFLOW, cold).chunks_made;
     run_close(&r);
     REQUIRE(run_open(&r, "warm", 0));
     add_many(r.session);
@@ -236,12 +236,12 @@ TEST(a_warm_document_is_asked_without_making_anything)
     CHECK(a.rows_context > 100 && !a.logits && !a.row_score);
     REQUIRE(vlqa_warm(r.session, &o, &a, sizeof a) == VLQA_OK);
     CHECK_EQ(a.chunks_ram, made);
-    ask(r.session, VLQA_REUSE_OFF, after);
+    ask(r.session, REUSE_OFF, after);
     CHECK(memcmp(exact, after, sizeof exact) == 0);
     run_close(&r);
     REQUIRE(run_open(&r, "warm", 0));
     add_many(r.session);
-    a = ask(r.session, VLQA_REUSE_INFOFLOW, warm);
+    a = ask(r.session, REUSE_INFOFLOW, warm);
     CHECK_EQ(a.chunks_disk, made);
     CHECK_EQ(a.visual_disk, 2);
     CHECK(memcmp(cold, warm, sizeof cold) == 0);
@@ -250,7 +250,7 @@ TEST(a_warm_document_is_asked_without_making_anything)
 
 TEST(warming_makes_no_heap_call_when_warm)
 {
-    struct vlqa_ask_options o = options_of(VLQA_REUSE_OFF);
+    struct vlqa_ask_options o = options_of(REUSE_OFF);
     struct run r;
     uint64_t before;
     REQUIRE(run_open(&r, NULL, 0));
@@ -272,7 +272,7 @@ TEST(chunks_cover_their_images)
     int rows[2] = {0, 0}, text = 0, exact = 0;
     REQUIRE(run_open(&r, NULL, 0));
     add_many(r.session);
-    a = ask(r.session, VLQA_REUSE_NONE, logits);
+    a = ask(r.session, REUSE_NONE, logits);
     CHECK_EQ(a.n_chunks, a.chunks_made + a.chunks_ram + a.chunks_disk);
     for (int i = 0; i < a.n_chunks; i++) {
         const struct vlqa_placed_chunk one_c = vlqa_chunk_at(&a, i), *c = &one_c;
@@ -295,7 +295,7 @@ TEST(chunks_cover_their_images)
     CHECK_EQ(vlqa_image_at(&a, 0).first_row, a.rows_prefix);
     CHECK(vlqa_image_at(&a, 1).first_row > vlqa_image_at(&a, 0).first_row + rows[0] + text);
     CHECK(vlqa_image_at(&a, 1).first_row + rows[1] < a.rows_prefix + a.rows_context);
-    a = ask(r.session, VLQA_REUSE_OFF, logits);
+    a = ask(r.session, REUSE_OFF, logits);
     CHECK_EQ(a.n_chunks, 0);
     CHECK_EQ(a.n_evidence, 0);
     run_close(&r);
@@ -303,10 +303,10 @@ TEST(chunks_cover_their_images)
 
 TEST(evidence_lies_in_the_images_and_is_sorted)
 {
-    static const enum vlqa_reuse tells[] = {VLQA_REUSE_INFOFLOW, VLQA_REUSE_PROPHET,
-                                            VLQA_REUSE_CACHEBLEND, VLQA_REUSE_ORACLE};
-    static const enum vlqa_reuse silent[] = {VLQA_REUSE_NONE, VLQA_REUSE_FULL, VLQA_REUSE_EPIC,
-                                             VLQA_REUSE_VLCACHE, VLQA_REUSE_RANDOM};
+    static const enum reuse tells[] = {REUSE_INFOFLOW, REUSE_PROPHET, REUSE_CACHEBLEND,
+                                       REUSE_ORACLE};
+    static const enum reuse silent[] = {REUSE_NONE, REUSE_FULL, REUSE_EPIC, REUSE_VLCACHE,
+                                        REUSE_RANDOM};
     static float logits[VOCAB];
     struct run r;
     REQUIRE(run_open(&r, NULL, 0));
@@ -369,7 +369,7 @@ TEST(pictures_are_told_and_decoded_upright)
 
 TEST(a_scan_lists_what_was_written)
 {
-    struct vlqa_ask_options o = options_of(VLQA_REUSE_OFF);
+    struct vlqa_ask_options o = options_of(REUSE_OFF);
     struct vlqa_cache_stats info;
     struct vlqa_answer a;
     struct listing l;
@@ -424,7 +424,7 @@ TEST(a_flipped_byte_is_found_and_made_good)
     remove_keys(NULL);
     REQUIRE(run_open(&r, NULL, 0));
     add_many(r.session);
-    ask(r.session, VLQA_REUSE_NONE, cold);
+    ask(r.session, REUSE_NONE, cold);
     run_close(&r);
     CHECK(scan(dir, 0, 0, &l) == VLQA_OK);
     n = l.n;
@@ -435,7 +435,7 @@ TEST(a_flipped_byte_is_found_and_made_good)
     CHECK_EQ(l.intact, n - 1);
     REQUIRE(run_open(&r, NULL, 0));
     add_many(r.session);
-    a = ask(r.session, VLQA_REUSE_NONE, again);
+    a = ask(r.session, REUSE_NONE, again);
     CHECK_EQ(a.chunks_made + a.visual_made, 1);
     CHECK(memcmp(cold, again, sizeof cold) == 0);
     CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
@@ -452,16 +452,16 @@ TEST(salts_do_not_see_each_other)
     struct run r;
     REQUIRE(run_open(&r, NULL, 0));
     add_many(r.session);
-    ask(r.session, VLQA_REUSE_NONE, logits);
+    ask(r.session, REUSE_NONE, logits);
     run_close(&r);
     REQUIRE(run_open(&r, "another", 0));
     add_many(r.session);
-    a = ask(r.session, VLQA_REUSE_NONE, logits);
+    a = ask(r.session, REUSE_NONE, logits);
     CHECK_EQ(a.chunks_disk + a.visual_disk, 0);
     run_close(&r);
     REQUIRE(run_open(&r, "another", 0));
     add_many(r.session);
-    a = ask(r.session, VLQA_REUSE_NONE, logits);
+    a = ask(r.session, REUSE_NONE, logits);
     CHECK_EQ(a.chunks_made + a.visual_made, 0);
     run_close(&r);
 }
@@ -476,7 +476,7 @@ TEST(the_directory_stays_within_its_budget)
     remove_keys(NULL);
     REQUIRE(run_open(&r, NULL, budget));
     add_many(r.session);
-    ask(r.session, VLQA_REUSE_NONE, logits);
+    ask(r.session, REUSE_NONE, logits);
     CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
     CHECK(info.evicted_disk > 0);
     CHECK(scan(dir, 1, 0, &l) == VLQA_OK);
@@ -496,12 +496,12 @@ TEST(a_budget_below_one_record_is_told_and_does_no_harm)
     remove_keys(NULL);
     REQUIRE(run_open(&r, NULL, 0));
     add_many(r.session);
-    ask(r.session, VLQA_REUSE_NONE, large);
+    ask(r.session, REUSE_NONE, large);
     run_close(&r);
     CHECK(scan(dir, 1, 0, &before) == VLQA_OK);
     REQUIRE(run_open(&r, "nobody has this", 1));
     add_many(r.session);
-    a = ask(r.session, VLQA_REUSE_NONE, small);
+    a = ask(r.session, REUSE_NONE, small);
     CHECK(memcmp(large, small, sizeof large) == 0);
     CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
     CHECK_EQ(info.write_failures, a.chunks_made + a.visual_made);
@@ -520,8 +520,8 @@ TEST(an_unusable_directory_is_told_and_does_no_harm)
     eo.model = MODEL;
     eo.cache_dir = MODEL "/config.json";
     REQUIRE(vlqa_engine_open(&eo, &r.engine) == VLQA_OK);
-    REQUIRE(vlqa_session_open(r.engine, NULL, &r.session) == VLQA_OK);
-    ask(r.session, VLQA_REUSE_NONE, logits);
+    REQUIRE((r.session = session_of(r.engine, 0)));
+    ask(r.session, REUSE_NONE, logits);
     CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
     CHECK_HAS(info.disk_problem, "config.json");
     run_close(&r);

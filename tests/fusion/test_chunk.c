@@ -34,9 +34,10 @@ static int desk_begin(struct desk *d)
 
 static int desk_open(struct desk *d)
 {
+    struct vlqa_session_options so = session_options();
     d->session = NULL;
     if (vlqa_engine_open(&d->eo, &d->engine) == VLQA_OK &&
-        vlqa_session_open(d->engine, NULL, &d->session) == VLQA_OK)
+        vlqa_session_open(d->engine, &so, &d->session) == VLQA_OK)
         return 1;
     CHECK_FAIL("%s %s", vlqa_engine_message(d->engine), vlqa_message(d->session));
     return 0;
@@ -61,7 +62,7 @@ static struct vlqa_answer ask(struct vlqa_session *s, enum vlqa_chunker chunker,
     struct vlqa_answer a = {0};
     o.halo = 2; /* 4 cells are half of these pictures */
     o.max_tokens = 1;
-    o.reuse = VLQA_REUSE_NONE;
+    set_reuse(&o, REUSE_NONE);
     o.chunker = chunker;
     o.chunk_k = k;
     o.chunk_text_rows = rows;

@@ -100,10 +100,10 @@ TEST(vision_prefill_and_decode_can_be_cancelled_at_every_step)
 }
 
 /* Through chunks, some of them repaired. */
-static struct vlqa_ask_options chunked(enum vlqa_reuse reuse)
+static struct vlqa_ask_options chunked(enum reuse reuse)
 {
     struct vlqa_ask_options o = run_ask(3);
-    o.reuse = reuse;
+    set_reuse(&o, reuse);
     o.chunker = VLQA_CHUNK_GRID;
     o.recompute_ratio = 0.5f;
     o.chunk_text_rows = 8;
@@ -118,7 +118,7 @@ static void add_context(struct vlqa_session *s)
     CHECK(vlqa_add_image_file(s, OTHER_PICTURE) == VLQA_OK);
 }
 
-static vlqa_status ask_chunked(struct vlqa_session *s, enum vlqa_reuse reuse, float *logits)
+static vlqa_status ask_chunked(struct vlqa_session *s, enum reuse reuse, float *logits)
 {
     struct vlqa_ask_options o = chunked(reuse);
     struct vlqa_answer answer;
@@ -139,20 +139,20 @@ struct expected { /* of add_context, undisturbed */
     float through_chunks[VOCAB], exact[VOCAB];
 };
 
-static void check_as_expected(const struct run *r, enum vlqa_reuse reuse, const struct expected *e)
+static void check_as_expected(const struct run *r, enum reuse reuse, const struct expected *e)
 {
     float logits[VOCAB];
     CHECK_EQ(pinned(r), 0);
     CHECK(ask_chunked(r->session, reuse, logits) == VLQA_OK);
     CHECK(memcmp(logits, e->through_chunks, sizeof logits) == 0);
-    CHECK(ask_chunked(r->session, VLQA_REUSE_OFF, logits) == VLQA_OK);
+    CHECK(ask_chunked(r->session, REUSE_OFF, logits) == VLQA_OK);
     CHECK(memcmp(logits, e->exact, sizeof logits) == 0);
 }
 
-static void expect(struct run *r, enum vlqa_reuse reuse, struct expected *e)
+static void expect(struct run *r, enum reuse reuse, struct expected *e)
 {
     add_context(r->session);
-    CHECK(ask_chunked(r->session, VLQA_REUSE_OFF, e->exact) == VLQA_OK);
+    CHECK(ask_chunked(r->session, REUSE_OFF, e->exact) == VLQA_OK);
     add_context(r->session);
     CHECK(ask_chunked(r->session, reuse, e->through_chunks) == VLQA_OK);
     CHECK(memcmp(e->exact, e->through_chunks, sizeof e->exact) != 0);
@@ -160,7 +160,7 @@ static void expect(struct run *r, enum vlqa_reuse reuse, struct expected *e)
 
 TEST(a_question_through_chunks_can_be_cancelled_at_every_step)
 {
-    static const enum vlqa_reuse reuse[] = {VLQA_REUSE_INFOFLOW, VLQA_REUSE_CACHEBLEND};
+    static const enum reuse reuse[] = {REUSE_INFOFLOW, REUSE_CACHEBLEND};
     static const char *const phases[] = {"prefix", "chunks", "score", "repair", "decode"};
     for (int k = 0; k < 2; k++) {
         struct stepper s = {0, -1, NULL};
@@ -457,7 +457,7 @@ TEST(weights_that_change_under_a_session_are_noticed)
 /* Memory. */
 
 /* Everything a program does, once. The first failure, or VLQA_OK. */
-static vlqa_status whole_life(enum vlqa_reuse reuse, const char *cache_dir)
+static vlqa_status whole_life(enum reuse reuse, const char *cache_dir)
 {
     struct vlqa_engine_options eo = vlqa_engine_options_default();
     struct run r = run_new();
@@ -478,7 +478,7 @@ static vlqa_status whole_life(enum vlqa_reuse reuse, const char *cache_dir)
 }
 
 /* Fails at the first allocation, at the second, ... until nothing fails. Returns how often. */
-static int64_t live_with_less_memory(enum vlqa_reuse reuse, const char *cache_dir)
+static int64_t live_with_less_memory(enum reuse reuse, const char *cache_dir)
 {
     uint64_t live = heap_live();
     vlqa_status status = VLQA_EMEMORY;
@@ -499,15 +499,15 @@ static int64_t live_with_less_memory(enum vlqa_reuse reuse, const char *cache_di
 
 TEST(every_failed_allocation_is_a_clean_error)
 {
-    CHECK(live_with_less_memory(VLQA_REUSE_OFF, NULL) > 100);
-    CHECK(live_with_less_memory(VLQA_REUSE_INFOFLOW, NULL) > 100);
+    CHECK(live_with_less_memory(REUSE_OFF, NULL) > 100);
+    CHECK(live_with_less_memory(REUSE_INFOFLOW, NULL) > 100);
 }
 
 TEST(every_failed_allocation_is_a_clean_error_with_records_on_disk)
 {
     char dir[] = "/tmp/vlqa-test-XXXXXX", command[64];
     REQUIRE(mkdtemp(dir));
-    CHECK(live_with_less_memory(VLQA_REUSE_PROPHET, dir) > 100);
+    CHECK(live_with_less_memory(REUSE_PROPHET, dir) > 100);
     snprintf(command, sizeof command, "rm -rf %s", dir);
     CHECK(system(command) == 0);
 }
@@ -522,14 +522,14 @@ TEST(a_question_through_chunks_survives_failed_allocations)
     int n = 0;
     r.no_cache = 1;
     REQUIRE(run_open(&r));
-    expect(&r, VLQA_REUSE_EPIC, &e);
+    expect(&r, REUSE_EPIC, &e);
     for (; status != VLQA_OK && n < 1000; n++) {
         add_context(r.session);
         heap_fail_after(n);
-        status = ask_chunked(r.session, VLQA_REUSE_EPIC, logits);
+        status = ask_chunked(r.session, REUSE_EPIC, logits);
         heap_fail_after(-1);
         CHECK(status == VLQA_OK || status == VLQA_EMEMORY);
-        check_as_expected(&r, VLQA_REUSE_EPIC, &e);
+        check_as_expected(&r, REUSE_EPIC, &e);
     }
     CHECK(status == VLQA_OK);
     CHECK(n > 8); /* a record is an allocation: 4 + 4 cells, and a document */

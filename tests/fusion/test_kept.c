@@ -46,14 +46,14 @@ static void note_left(const struct vlqa_session *s, const struct vlqa_answer *a,
     }
 }
 
-static void ask(struct vlqa_session *s, enum vlqa_reuse reuse, struct left *out)
+static void ask(struct vlqa_session *s, enum reuse reuse, struct left *out)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_answer a;
     memset(out, 0, sizeof *out);
     o.halo = CHART_HALO;
     o.max_tokens = 1;
-    o.reuse = reuse;
+    set_reuse(&o, reuse);
     o.chunker = VLQA_CHUNK_GRID;
     if (vlqa_ask(s, "What is the value of February?", &o, &a, sizeof a) != VLQA_OK)
         CHECK_FAIL("ask: %s", vlqa_message(s));
@@ -90,7 +90,7 @@ static void ask_elsewhere(enum vlqa_dtype kv, const char *dir, struct left *out)
     if (child == 0) {
         struct run r;
         if (!run_open(&r, VLQA_DTYPE_BF16, kv, dir)) _exit(1);
-        ask(r.session, VLQA_REUSE_NONE, out);
+        ask(r.session, REUSE_NONE, out);
         run_close(&r);
         _exit(check_failures != 0);
     }
@@ -105,17 +105,17 @@ static void check_sources(enum vlqa_dtype kv, const char *dir)
     ask_elsewhere(kv, dir, other);
     CHECK_EQ(other->made, 8);
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, kv, NULL)); /* cold, on its own */
-    ask(r.session, VLQA_REUSE_NONE, here);
+    ask(r.session, REUSE_NONE, here);
     CHECK_EQ(here->made, 8);
     CHECK(same_left(other, here));
     run_close(&r);
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, kv, dir));
-    ask(r.session, VLQA_REUSE_NONE, here);
+    ask(r.session, REUSE_NONE, here);
     CHECK_EQ(here->disk, 8);
     CHECK(same_left(other, here));
-    ask(r.session, VLQA_REUSE_FULL, here);
+    ask(r.session, REUSE_FULL, here);
     CHECK(!same_left(other, here));
-    ask(r.session, VLQA_REUSE_NONE, here);
+    ask(r.session, REUSE_NONE, here);
     CHECK_EQ(here->ram, 8);
     CHECK(same_left(other, here));
     run_close(&r);
@@ -142,17 +142,17 @@ TEST(eight_bits_are_near_and_what_is_computed_has_all_of_them)
         struct run r;
         struct check_diff c;
         REQUIRE(run_open(&r, dtype, VLQA_DTYPE_AUTO, NULL));
-        ask(r.session, VLQA_REUSE_NONE, kept);
+        ask(r.session, REUSE_NONE, kept);
         run_close(&r);
         REQUIRE(run_open(&r, dtype, VLQA_DTYPE_INT8, NULL));
         REQUIRE(vlqa_engine_info(r.engine, &info, sizeof info) == VLQA_OK);
         CHECK_STR(info.kv_dtype, i ? "bf16" : "f32");
         CHECK_STR(info.chunk_dtype, "int8");
-        ask(r.session, VLQA_REUSE_NONE, coded);
+        ask(r.session, REUSE_NONE, coded);
         c = check_compare(coded->logits, kept->logits, VOCAB);
         CHECK(c.max_abs > 0 && c.cosine > 0.999);
-        ask(r.session, VLQA_REUSE_OFF, full);
-        ask(r.session, VLQA_REUSE_FULL, coded);
+        ask(r.session, REUSE_OFF, full);
+        ask(r.session, REUSE_FULL, coded);
         CHECK(same_left(full, coded));
         run_close(&r);
         left_free(full);
@@ -180,7 +180,7 @@ TEST(eight_bits_take_half_of_bf16)
         struct run r;
         REQUIRE(mkdtemp(dir));
         REQUIRE(run_open(&r, VLQA_DTYPE_BF16, i ? VLQA_DTYPE_INT8 : VLQA_DTYPE_AUTO, dir));
-        ask(r.session, VLQA_REUSE_NONE, left);
+        ask(r.session, REUSE_NONE, left);
         REQUIRE(vlqa_engine_info(r.engine, &info, sizeof info) == VLQA_OK);
         run_close(&r);
         per_row[i] = info.chunk_bytes_per_row;

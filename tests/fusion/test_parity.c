@@ -30,10 +30,10 @@ static struct vlqa_ask_options plan(enum vlqa_parity parity)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     o.max_tokens = 1;
-    o.reuse = VLQA_REUSE_INFOFLOW;
+    set_reuse(&o, REUSE_INFOFLOW);
     o.chunker = VLQA_CHUNK_GRID;
     o.chunk_text_rows = 16;
-    o.parity = parity;
+    experimental(&o)->parity = parity;
     return o;
 }
 
@@ -249,14 +249,14 @@ TEST(all_rows_of_an_image_repaired_are_not_full_prefill)
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r));
-    add_document(r.session, o.parity);
+    add_document(r.session, experimental(&o)->parity);
     o.recompute_ratio = 1;
     a = ask(r.session, o);
     CHECK_EQ(a.rows_selected, a.rows_total);
     memcpy(full, a.logits, sizeof full);
-    o.parity = VLQA_PARITY_OFF;
-    o.order = VLQA_ORDER_CHUNK;
-    o.reuse = VLQA_REUSE_FULL;
+    experimental(&o)->parity = VLQA_PARITY_OFF;
+    experimental(&o)->order = VLQA_ORDER_CHUNK;
+    set_reuse(&o, REUSE_FULL);
     a = ask(r.session, o);
     CHECK(check_compare(full, a.logits, VOCAB).max_abs > 0.01);
     run_close(&r);
@@ -270,13 +270,13 @@ TEST(whole_images_are_not_repaired)
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r));
-    add_document(r.session, o.parity);
+    add_document(r.session, experimental(&o)->parity);
     o.chunker = VLQA_CHUNK_IMAGE;
     a = ask(r.session, o);
     CHECK(a.rows_selected == 0 && !a.row_score);
     memcpy(logits, a.logits, sizeof logits);
-    o.parity = VLQA_PARITY_OFF;
-    o.reuse = VLQA_REUSE_NONE;
+    experimental(&o)->parity = VLQA_PARITY_OFF;
+    set_reuse(&o, REUSE_NONE);
     a = ask(r.session, o);
     CHECK(memcmp(logits, a.logits, sizeof logits) == 0);
     run_close(&r);
@@ -290,19 +290,19 @@ TEST(all_rows_of_texts_repaired_are_full_prefill_and_the_first_chunk_is_none_of_
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r));
-    add_document(r.session, o.parity);
+    add_document(r.session, experimental(&o)->parity);
     o.recompute_ratio = 1;
     a = ask(r.session, o);
     CHECK_EQ(a.rows_selected, a.rows_context - vlqa_chunk_at(&a, 0).rows);
     for (int i = 0; i < vlqa_chunk_at(&a, 0).rows; i++)
         CHECK_EQ(a.row_selected[vlqa_chunk_at(&a, 0).first_row + i], 0);
     memcpy(logits, a.logits, sizeof logits);
-    o.parity = VLQA_PARITY_OFF;
-    o.reuse = VLQA_REUSE_OFF;
+    experimental(&o)->parity = VLQA_PARITY_OFF;
+    set_reuse(&o, REUSE_OFF);
     a = ask(r.session, o);
     CHECK(memcmp(logits, a.logits, sizeof logits) == 0);
-    o.parity = VLQA_PARITY_INFOFLOW_LLM;
-    o.reuse = VLQA_REUSE_INFOFLOW;
+    experimental(&o)->parity = VLQA_PARITY_INFOFLOW_LLM;
+    set_reuse(&o, REUSE_INFOFLOW);
     o.recompute_ratio = 0; /* one row, for all that */
     CHECK_EQ(ask(r.session, o).rows_selected, 1);
     run_close(&r);
@@ -317,7 +317,7 @@ TEST(the_next_question_is_not_disturbed)
     REQUIRE(run_open(&r));
     for (int p = VLQA_PARITY_INFOFLOW_VLM; p <= VLQA_PARITY_INFOFLOW_LLM; p++) {
         add_document(r.session, (enum vlqa_parity)p);
-        o.reuse = VLQA_REUSE_OFF;
+        set_reuse(&o, REUSE_OFF);
         memcpy(before, ask(r.session, o).logits, sizeof before);
         ask(r.session, plan((enum vlqa_parity)p));
         CHECK(memcmp(before, ask(r.session, o).logits, sizeof before) == 0);
@@ -333,13 +333,13 @@ TEST(options_that_released_code_has_not_are_refused)
     add_document(r.session, VLQA_PARITY_INFOFLOW_VLM);
     for (int i = 0; i < 7; i++) {
         struct vlqa_ask_options o = plan(VLQA_PARITY_INFOFLOW_VLM);
-        if (i == 0) o.reuse = VLQA_REUSE_OFF;
+        if (i == 0) set_reuse(&o, REUSE_OFF);
         if (i == 1) o.adaptive = 1;
-        if (i == 2) o.score_draft = 1;
-        if (i == 3) o.geometry = VLQA_GEOMETRY_HLTP;
-        if (i == 4) o.reorder = VLQA_REORDER_DENSITY;
-        if (i == 5) o.parity = (enum vlqa_parity)3;
-        if (i == 6) o.reuse = VLQA_REUSE_PROPHET;
+        if (i == 2) experimental(&o)->score_draft = 1;
+        if (i == 3) experimental(&o)->geometry = VLQA_GEOMETRY_HLTP;
+        if (i == 4) experimental(&o)->reorder = VLQA_REORDER_DENSITY;
+        if (i == 5) experimental(&o)->parity = (enum vlqa_parity)3;
+        if (i == 6) set_reuse(&o, REUSE_PROPHET);
         CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
         CHECK_HAS(vlqa_message(r.session),
                   i == 5 ? "expected 0..2" : "parity is for reuse infoflow");

@@ -10,7 +10,7 @@ TEST(repairing_every_row_in_chunk_order_equals_a_prefill_in_it)
 {
     static float raster[VOCAB], prefill[VOCAB], repaired[VOCAB], none[VOCAB];
     for (int i = 0; i < 4; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, VLQA_CHUNK_GRID, 2 + (i & 1), 0.3f);
+        struct vlqa_ask_options o = plan(REUSE_FULL, VLQA_CHUNK_GRID, 2 + (i & 1), 0.3f);
         struct run r;
         REQUIRE(run_open(&r, i & 1 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32));
         if (i & 2)
@@ -18,9 +18,9 @@ TEST(repairing_every_row_in_chunk_order_equals_a_prefill_in_it)
         else
             add_image(r.session, CHART("february"));
         ask(r.session, o, raster);
-        o.order = VLQA_ORDER_CHUNK;
+        experimental(&o)->order = VLQA_ORDER_CHUNK;
         ask(r.session, o, repaired);
-        o.reuse = VLQA_REUSE_INFOFLOW;
+        set_reuse(&o, REUSE_INFOFLOW);
         o.adaptive = 1e-30f;
         ask(r.session, o, prefill);
         o.adaptive = 0;
@@ -37,14 +37,14 @@ TEST(repairing_every_row_in_chunk_order_equals_a_prefill_in_it)
 TEST(chunk_order_changes_nothing_where_chunks_are_lines)
 {
     static float raster[VOCAB], chunk[VOCAB];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, VLQA_CHUNK_STRIPS, 3, 0.15f);
+    struct vlqa_ask_options o = plan(REUSE_INFOFLOW, VLQA_CHUNK_STRIPS, 3, 0.15f);
     struct vlqa_answer a;
     struct run r;
     int selected;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     add_many(r.session);
     selected = ask(r.session, o, raster).rows_selected;
-    o.order = VLQA_ORDER_CHUNK;
+    experimental(&o)->order = VLQA_ORDER_CHUNK;
     a = ask(r.session, o, chunk);
     CHECK(same(raster, chunk));
     CHECK_EQ(a.rows_selected, selected);
@@ -57,13 +57,13 @@ TEST(chunk_order_changes_nothing_where_chunks_are_lines)
 TEST(rows_of_an_answer_are_in_the_order_of_the_prompt)
 {
     static float logits[VOCAB];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_EPIC, VLQA_CHUNK_GRID, 2, 0.2f);
+    struct vlqa_ask_options o = plan(REUSE_EPIC, VLQA_CHUNK_GRID, 2, 0.2f);
     struct vlqa_answer a;
     struct run r;
     int n[4] = {0};
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     add_image(r.session, CHART("february"));
-    o.order = VLQA_ORDER_CHUNK;
+    experimental(&o)->order = VLQA_ORDER_CHUNK;
     a = ask(r.session, o, logits);
     CHECK_EQ(vlqa_chunk_at(&a, 1).first_row, PREFIX + 5);
     CHECK_EQ(vlqa_chunk_at(&a, 2).first_row, PREFIX + 3 * GRID_W);
@@ -91,11 +91,11 @@ TEST(orders_take_turns_in_one_session)
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     add_image(r.session, CHART("february"));
     for (int i = 0; i < 6; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, VLQA_CHUNK_GRID, 2, 0);
-        o.order = i & 1 ? VLQA_ORDER_CHUNK : VLQA_ORDER_RASTER;
+        struct vlqa_ask_options o = plan(REUSE_FULL, VLQA_CHUNK_GRID, 2, 0);
+        experimental(&o)->order = i & 1 ? VLQA_ORDER_CHUNK : VLQA_ORDER_RASTER;
         ask(r.session, o, i < 2 ? first[i] : again);
         if (i >= 2) CHECK(same(first[i & 1], again));
-        o.reuse = VLQA_REUSE_OFF; /* has no chunks and therefore no other order */
+        set_reuse(&o, REUSE_OFF); /* has no chunks and therefore no other order */
         ask(r.session, o, again);
         CHECK(same(first[0], again));
     }
@@ -110,13 +110,13 @@ TEST(a_halo_over_all_that_comes_before_is_full_prefill)
     static const enum vlqa_chunker kinds[] = {VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS};
     static float full[VOCAB], reused[VOCAB];
     for (int i = 0; i < 4; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_OFF, kinds[i & 1], 3, 0);
+        struct vlqa_ask_options o = plan(REUSE_OFF, kinds[i & 1], 3, 0);
         struct vlqa_answer a;
         struct run r;
         REQUIRE(run_open(&r, i & 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32));
         add_image(r.session, CHART("february"));
         ask(r.session, o, full);
-        o.reuse = VLQA_REUSE_NONE;
+        set_reuse(&o, REUSE_NONE);
         o.halo = GRID_W;
         a = ask(r.session, o, reused);
         CHECK_EQ(a.rows_recomputed, a.rows_total - a.rows_prefix - GRID_H * GRID_W);
@@ -131,13 +131,13 @@ TEST(a_halo_over_all_that_comes_before_is_full_prefill)
 TEST(a_halo_over_a_document_is_full_prefill)
 {
     static float full[VOCAB], reused[VOCAB];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0);
+    struct vlqa_ask_options o = plan(REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0);
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     CHECK(vlqa_add_text(r.session, note, sizeof note - 1) == VLQA_OK);
     ask(r.session, o, full);
-    o.reuse = VLQA_REUSE_NONE;
+    set_reuse(&o, REUSE_NONE);
     o.halo = 4096;
     a = ask(r.session, o, reused);
     CHECK(a.chunks_made > 2);
@@ -204,7 +204,7 @@ static int rows_that_differ(const struct vlqa_session *s, const int *cell, int n
 TEST(placed_rows_equal_a_cold_pass_with_the_same_sight)
 {
     static float logits[VOCAB];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0);
+    struct vlqa_ask_options o = plan(REUSE_NONE, VLQA_CHUNK_GRID, 2, 0);
     for (int i = 0; i < 4; i++) {
         int cell[GRID_H * GRID_W], n = 0, slot = 512;
         struct run r;
@@ -236,14 +236,14 @@ TEST(halos_have_chunks_of_their_own)
         int halo, order, made;
     } asked[] = {{0, 0, 4}, {1, 0, 4}, {2, 0, 4}, {1, 1, 3}, {0, 1, 0},
                  {1, 0, 0}, {2, 0, 0}, {1, 1, 0}, {0, 0, 0}};
-    struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0);
+    struct vlqa_ask_options o = plan(REUSE_NONE, VLQA_CHUNK_GRID, 2, 0);
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     add_image(r.session, CHART("february"));
     for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
         o.halo = asked[i].halo;
-        o.order = (enum vlqa_order)asked[i].order;
+        experimental(&o)->order = (enum vlqa_order)asked[i].order;
         a = ask(r.session, o, logits);
         CHECK_EQ(a.chunks_made, asked[i].made);
         CHECK_EQ(a.chunks_made + a.chunks_ram, 4);
@@ -257,7 +257,7 @@ TEST(the_words_of_a_halo_are_part_of_the_name)
 {
     static const char *const texts[] = {"a b c d e f g h i j k l", "z b c d e f g h i j k l"};
     static float logits[VOCAB];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, VLQA_CHUNK_IMAGE, 1, 0);
+    struct vlqa_ask_options o = plan(REUSE_NONE, VLQA_CHUNK_IMAGE, 1, 0);
     struct run r;
     o.chunk_text_rows = 6;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
@@ -281,7 +281,7 @@ TEST(halos_are_checked)
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     for (int i = 0; i < 2; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0);
+        struct vlqa_ask_options o = plan(REUSE_NONE, VLQA_CHUNK_GRID, 2, 0);
         o.halo = halos[i];
         CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
         CHECK_HAS(vlqa_message(r.session), "expected 0..4096");
@@ -296,14 +296,14 @@ TEST(passages_are_chunks)
 {
     static const char text[] = "One is 1.\n\nTwo is 2, and more than one.\n\nThree is 3.";
     static float full[VOCAB], reused[VOCAB];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0);
+    struct vlqa_ask_options o = plan(REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0);
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     CHECK(vlqa_add_text(r.session, text, sizeof text - 1) == VLQA_OK);
     o.chunk_text_rows = 100;
     ask(r.session, o, full);
-    o.reuse = VLQA_REUSE_FULL;
+    set_reuse(&o, REUSE_FULL);
     CHECK_EQ(ask(r.session, o, reused).n_chunks, 1);
     o.text_chunker = VLQA_TEXT_PASSAGE;
     a = ask(r.session, o, reused);

@@ -22,7 +22,7 @@ TEST(keys_are_back_in_place_after_scoring)
 {
     static float logits[VOCAB], score[3][640];
     static char kept[256][32 << 10], now[32 << 10];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0.15f);
+    struct vlqa_ask_options o = plan(REUSE_NONE, VLQA_CHUNK_GRID, 2, 0.15f);
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
@@ -31,10 +31,10 @@ TEST(keys_are_back_in_place_after_scoring)
     REQUIRE(a.rows_total <= 256);
     for (int i = a.rows_prefix; i < a.rows_prefix + a.rows_context; i++)
         REQUIRE(copy_rows(r.session, i, kept[i]) <= sizeof now);
-    o.reuse = VLQA_REUSE_INFOFLOW;
+    set_reuse(&o, REUSE_INFOFLOW);
     for (int g = 0; g < 3; g++) {
         int wrong = 0, compared = 0;
-        o.geometry = (enum vlqa_geometry)(VLQA_GEOMETRY_HLHP + g);
+        experimental(&o)->geometry = (enum vlqa_geometry)(VLQA_GEOMETRY_HLHP + g);
         a = ask(r.session, o, logits);
         memcpy(score[g], a.row_score, (size_t)a.rows_total * sizeof(float));
         for (int c = 0; c < a.n_chunks; c++) {
@@ -89,11 +89,11 @@ static int items_of(const struct vlqa_answer *a, const int *asked, int n_asked, 
 static void check_reordered(struct vlqa_session *s, const int *asked, int n)
 {
     static float logits[VOCAB], direct[VOCAB];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, VLQA_CHUNK_GRID, 2, 0.15f);
+    struct vlqa_ask_options o = plan(REUSE_FULL, VLQA_CHUNK_GRID, 2, 0.15f);
     int order[N_ITEMS] = {0}, moved = 0, tokens[640], total;
     struct vlqa_answer a;
     add_items(s, asked, n);
-    o.reorder = VLQA_REORDER_DENSITY;
+    experimental(&o)->reorder = VLQA_REORDER_DENSITY;
     a = ask(s, o, logits);
     CHECK_EQ(items_of(&a, asked, n, order), n);
     for (int i = 0; i < n; i++)
@@ -101,16 +101,16 @@ static void check_reordered(struct vlqa_session *s, const int *asked, int n)
     CHECK(moved > 0);
     total = a.rows_total;
     memcpy(tokens, a.prompt_token, (size_t)total * sizeof *tokens);
-    o.reorder = VLQA_REORDER_OFF;
+    experimental(&o)->reorder = VLQA_REORDER_OFF;
     add_items(s, order, n);
     a = ask(s, o, direct);
     CHECK_EQ(a.rows_total, total);
     CHECK(memcmp(tokens, a.prompt_token, (size_t)total * sizeof *tokens) == 0);
     CHECK(same(logits, direct));
-    o.reuse = VLQA_REUSE_OFF;
+    set_reuse(&o, REUSE_OFF);
     ask(s, o, direct);
     CHECK(same(logits, direct));
-    o.reuse = VLQA_REUSE_FULL;
+    set_reuse(&o, REUSE_FULL);
     add_items(s, asked, n);
     ask(s, o, direct);
     CHECK(!same(logits, direct));
@@ -151,18 +151,18 @@ TEST(the_densest_item_stands_next_to_the_question)
 {
     static const int asked[N_ITEMS] = {0, 1, 2, 3};
     static float logits[VOCAB];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, VLQA_CHUNK_IMAGE, 1, 0.25f);
+    struct vlqa_ask_options o = plan(REUSE_INFOFLOW, VLQA_CHUNK_IMAGE, 1, 0.25f);
     int density[N_ITEMS], order[N_ITEMS], before = -1, differ = 0;
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     add_items(r.session, asked, N_ITEMS);
-    o.geometry = VLQA_GEOMETRY_HLTP;
-    o.budget_base = VLQA_BASE_CONTEXT;
+    experimental(&o)->geometry = VLQA_GEOMETRY_HLTP;
+    experimental(&o)->budget_base = VLQA_BASE_CONTEXT;
     a = ask(r.session, o, logits);
     densities(&a, density);
-    o.geometry = VLQA_GEOMETRY_GLOBAL;
-    o.reorder = VLQA_REORDER_DENSITY;
+    experimental(&o)->geometry = VLQA_GEOMETRY_GLOBAL;
+    experimental(&o)->reorder = VLQA_REORDER_DENSITY;
     a = ask(r.session, o, logits);
     REQUIRE(items_of(&a, asked, N_ITEMS, order) == N_ITEMS);
     for (int i = 0; i < N_ITEMS; i++) {
@@ -182,12 +182,12 @@ TEST(chunks_of_a_reordered_question_are_told_once)
 {
     static const int asked[N_ITEMS] = {1, 2, 3, 0};
     static float logits[VOCAB];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0.15f);
+    struct vlqa_ask_options o = plan(REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0.15f);
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     add_items(r.session, asked, N_ITEMS);
-    o.reorder = VLQA_REORDER_DENSITY;
+    experimental(&o)->reorder = VLQA_REORDER_DENSITY;
     for (int warm = 0; warm < 2; warm++) {
         uint64_t before = heap_calls();
         a = ask(r.session, o, logits);
@@ -203,12 +203,12 @@ TEST(chunks_of_a_reordered_question_are_told_once)
 TEST(one_image_is_not_reordered)
 {
     static float off[VOCAB], on[VOCAB];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0.15f);
+    struct vlqa_ask_options o = plan(REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0.15f);
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     add_image(r.session, CHART("february"));
     ask(r.session, o, off);
-    o.reorder = VLQA_REORDER_DENSITY;
+    experimental(&o)->reorder = VLQA_REORDER_DENSITY;
     ask(r.session, o, on);
     CHECK(same(off, on));
     run_close(&r);
@@ -220,10 +220,10 @@ TEST(geometries_and_reordering_are_checked)
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     for (int i = 0; i < 3; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0.1f);
-        if (i == 0) o.geometry = (enum vlqa_geometry)4;
-        if (i == 1) o.reorder = (enum vlqa_reorder)2;
-        if (i == 2) o.geometry = VLQA_GEOMETRY_HLHP;
+        struct vlqa_ask_options o = plan(REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0.1f);
+        if (i == 0) experimental(&o)->geometry = (enum vlqa_geometry)4;
+        if (i == 1) experimental(&o)->reorder = (enum vlqa_reorder)2;
+        if (i == 2) experimental(&o)->geometry = VLQA_GEOMETRY_HLHP;
         if (i == 2) o.adaptive = 1;
         CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
         CHECK_HAS(vlqa_message(r.session), i == 2 ? "adaptive" : "expected 0..3, 0..1");

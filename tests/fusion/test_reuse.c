@@ -35,7 +35,7 @@ static void add_many(struct vlqa_session *s)
 }
 
 struct plan {
-    enum vlqa_reuse reuse;
+    enum reuse reuse;
     enum vlqa_chunker chunker;
     int k;
     float ratio;
@@ -48,7 +48,7 @@ static struct vlqa_answer ask_plan(struct vlqa_session *s, struct plan p, float 
     o.halo = CHART_HALO;
     o.max_tokens = 4;
     o.ignore_eos = 1;
-    o.reuse = p.reuse;
+    set_reuse(&o, p.reuse);
     o.chunker = p.chunker;
     o.chunk_k = p.k;
     o.recompute_ratio = p.ratio;
@@ -60,12 +60,12 @@ static struct vlqa_answer ask_plan(struct vlqa_session *s, struct plan p, float 
     return answer;
 }
 
-static const struct plan cuts[] = {{VLQA_REUSE_FULL, VLQA_CHUNK_IMAGE, 1, 0},
-                                   {VLQA_REUSE_FULL, VLQA_CHUNK_GRID, 2, 0},
-                                   {VLQA_REUSE_FULL, VLQA_CHUNK_GRID, 4, 0},
-                                   {VLQA_REUSE_FULL, VLQA_CHUNK_STRIPS, 3, 0}};
+static const struct plan cuts[] = {{REUSE_FULL, VLQA_CHUNK_IMAGE, 1, 0},
+                                   {REUSE_FULL, VLQA_CHUNK_GRID, 2, 0},
+                                   {REUSE_FULL, VLQA_CHUNK_GRID, 4, 0},
+                                   {REUSE_FULL, VLQA_CHUNK_STRIPS, 3, 0}};
 #define N_CUTS (int)(sizeof cuts / sizeof *cuts)
-static const struct plan off = {VLQA_REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0};
+static const struct plan off = {REUSE_OFF, VLQA_CHUNK_IMAGE, 1, 0};
 
 static int rows_in_chunks(const struct vlqa_answer *a)
 {
@@ -105,7 +105,7 @@ TEST(one_chunk_behind_the_prefix_is_exact_without_repair)
 {
     static float full[VOCAB], reused[VOCAB];
     for (int i = 0; i < 2; i++) {
-        const struct plan none = {VLQA_REUSE_NONE, VLQA_CHUNK_IMAGE, 1, 0};
+        const struct plan none = {REUSE_NONE, VLQA_CHUNK_IMAGE, 1, 0};
         struct run r;
         REQUIRE(run_open(&r, i ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, NULL));
         add_one(r.session);
@@ -119,8 +119,8 @@ TEST(one_chunk_behind_the_prefix_is_exact_without_repair)
 TEST(cut_images_without_repair_differ_and_ratio_0_repairs_nothing)
 {
     static float full[VOCAB], none[VOCAB], zero[VOCAB];
-    const struct plan p = {VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0};
-    const struct plan q = {VLQA_REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0};
+    const struct plan p = {REUSE_NONE, VLQA_CHUNK_GRID, 2, 0};
+    const struct plan q = {REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0};
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_F32, NULL));
     add_one(r.session);
@@ -149,13 +149,11 @@ TEST(dropping_deepstack_from_the_repair_shows)
     run_close(&r);
 }
 
-static const struct plan plans[] = {{VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0},
-                                    {VLQA_REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0.15f},
-                                    {VLQA_REUSE_PROPHET, VLQA_CHUNK_STRIPS, 3, 0.15f},
-                                    {VLQA_REUSE_CACHEBLEND, VLQA_CHUNK_GRID, 4, 0.15f},
-                                    {VLQA_REUSE_EPIC, VLQA_CHUNK_IMAGE, 1, 0.05f},
-                                    {VLQA_REUSE_VLCACHE, VLQA_CHUNK_GRID, 2, 0.1f},
-                                    {VLQA_REUSE_RANDOM, VLQA_CHUNK_GRID, 2, 0.3f}};
+static const struct plan plans[] = {
+    {REUSE_NONE, VLQA_CHUNK_GRID, 2, 0},          {REUSE_INFOFLOW, VLQA_CHUNK_GRID, 2, 0.15f},
+    {REUSE_PROPHET, VLQA_CHUNK_STRIPS, 3, 0.15f}, {REUSE_CACHEBLEND, VLQA_CHUNK_GRID, 4, 0.15f},
+    {REUSE_EPIC, VLQA_CHUNK_IMAGE, 1, 0.05f},     {REUSE_VLCACHE, VLQA_CHUNK_GRID, 2, 0.1f},
+    {REUSE_RANDOM, VLQA_CHUNK_GRID, 2, 0.3f}};
 #define N_PLANS (int)(sizeof plans / sizeof *plans)
 
 /* Cold, from RAM, in another session, and from disk by another engine. */
@@ -202,7 +200,7 @@ TEST(warm_equals_cold)
 TEST(a_chunk_is_found_wherever_it_stands)
 {
     static float logits[VOCAB];
-    const struct plan none = {VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0};
+    const struct plan none = {REUSE_NONE, VLQA_CHUNK_GRID, 2, 0};
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
@@ -240,7 +238,7 @@ TEST(a_placed_chunk_equals_rows_computed_in_place)
 {
     static float logits[VOCAB];
     static char direct[1 << 20], placed[1 << 20];
-    const struct plan none = {VLQA_REUSE_NONE, VLQA_CHUNK_STRIPS, 2, 0};
+    const struct plan none = {REUSE_NONE, VLQA_CHUNK_STRIPS, 2, 0};
     struct run r;
     size_t bytes;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
@@ -262,7 +260,7 @@ TEST(a_placed_chunk_equals_rows_computed_in_place)
 TEST(other_words_before_the_picture_miss)
 {
     static float logits[VOCAB];
-    const struct plan none = {VLQA_REUSE_NONE, VLQA_CHUNK_GRID, 2, 0};
+    const struct plan none = {REUSE_NONE, VLQA_CHUNK_GRID, 2, 0};
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
     add_one(r.session);
@@ -319,10 +317,10 @@ static double sum_scores(struct vlqa_session *s, int draft)
     double sum = 0;
     o.halo = CHART_HALO;
     o.max_tokens = 1;
-    o.reuse = VLQA_REUSE_INFOFLOW;
+    set_reuse(&o, REUSE_INFOFLOW);
     o.chunker = VLQA_CHUNK_GRID;
-    o.score = VLQA_SCORE_MASS;
-    o.score_draft = draft;
+    experimental(&o)->score = VLQA_SCORE_MASS;
+    experimental(&o)->score_draft = draft;
     if (vlqa_ask(s, QUESTION, &o, &a, sizeof a) != VLQA_OK || !a.row_score) {
         CHECK_FAIL("ask: %s", vlqa_message(s));
         return 0;
@@ -367,7 +365,7 @@ TEST(adaptive_ends_exact_or_early)
     ask_plan(r.session, off, full);
     o.halo = CHART_HALO;
     o.max_tokens = 1;
-    o.reuse = VLQA_REUSE_INFOFLOW;
+    set_reuse(&o, REUSE_INFOFLOW);
     o.chunker = VLQA_CHUNK_GRID;
     o.adaptive = 1e-30f;
     REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a) == VLQA_OK);
@@ -380,7 +378,7 @@ TEST(adaptive_ends_exact_or_early)
     memcpy(adapted, a.logits, sizeof adapted);
     CHECK_EQ(a.rows_selected, (int)(0.15 * candidates));
     CHECK(memcmp(full, adapted, sizeof full) != 0);
-    o.reuse = VLQA_REUSE_EPIC;
+    set_reuse(&o, REUSE_EPIC);
     REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a) == VLQA_OK);
     CHECK_EQ(a.rows_selected, (int)(0.3 * candidates)); /* 15 %, then 30 % */
     run_close(&r);
@@ -410,7 +408,7 @@ TEST(budget_is_of_rows_that_miss_context)
 
 /* Each of the rows that ask gives each layer and head a weight of 1, however many rows there are
  * and however they are cut for the decoder. */
-static void check_mass(struct vlqa_session *s, int words, enum vlqa_reuse reuse,
+static void check_mass(struct vlqa_session *s, int words, enum reuse reuse,
                        enum vlqa_score_query query)
 {
     static char question[4096];
@@ -423,10 +421,10 @@ static void check_mass(struct vlqa_session *s, int words, enum vlqa_reuse reuse,
         strcat(question, "and ");
     o.halo = CHART_HALO;
     o.max_tokens = 1;
-    o.reuse = reuse;
+    set_reuse(&o, reuse);
     o.chunker = VLQA_CHUNK_GRID;
-    o.score = VLQA_SCORE_MASS;
-    o.score_query = query;
+    experimental(&o)->score = VLQA_SCORE_MASS;
+    experimental(&o)->score_query = query;
     if (vlqa_ask(s, question, &o, &a, sizeof a) != VLQA_OK) {
         CHECK_FAIL("%d words: %s", words, vlqa_message(s));
         return;
@@ -445,12 +443,12 @@ TEST(a_question_of_any_length_is_scored)
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
     vlqa_session_close(r.session);
-    REQUIRE(vlqa_session_open(r.engine, NULL, &r.session) == VLQA_OK);
+    REQUIRE((r.session = session_of(r.engine, 0)));
     add_one(r.session);
     for (int i = 0; i < 5; i += VLQA_SANITIZED ? 2 : 1) {
-        check_mass(r.session, words[i], VLQA_REUSE_INFOFLOW, VLQA_QUERY_SUFFIX);
-        check_mass(r.session, words[i], VLQA_REUSE_INFOFLOW, VLQA_QUERY_LAST);
-        check_mass(r.session, words[i], VLQA_REUSE_PROPHET, VLQA_QUERY_SUFFIX);
+        check_mass(r.session, words[i], REUSE_INFOFLOW, VLQA_QUERY_SUFFIX);
+        check_mass(r.session, words[i], REUSE_INFOFLOW, VLQA_QUERY_LAST);
+        check_mass(r.session, words[i], REUSE_PROPHET, VLQA_QUERY_SUFFIX);
     }
     run_close(&r);
 }

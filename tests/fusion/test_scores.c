@@ -8,10 +8,10 @@
 
 static void scores(struct vlqa_session *s, enum vlqa_score score, float out[ROWS])
 {
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
+    struct vlqa_ask_options o = plan(REUSE_INFOFLOW, 0.15f);
     struct vlqa_answer a;
-    o.score = score;
-    o.score_query = VLQA_QUERY_SUFFIX;
+    experimental(&o)->score = score;
+    experimental(&o)->score_query = VLQA_QUERY_SUFFIX;
     a = ask(s, &o);
     if (a.row_score) memcpy(out, a.row_score, (size_t)a.rows_total * sizeof *out);
 }
@@ -32,7 +32,7 @@ TEST(the_combined_score_mixes_three)
 {
     static float mixed[ROWS], entropy[ROWS], norm[ROWS], vatp[ROWS];
     static uint8_t candidate[ROWS];
-    const struct vlqa_ask_options full = plan(VLQA_REUSE_FULL, 0);
+    const struct vlqa_ask_options full = plan(REUSE_FULL, 0);
     struct vlqa_answer a;
     struct run r;
     int n, differ = 0;
@@ -69,9 +69,9 @@ TEST(layers_of_a_set_are_counted_and_no_other)
     REQUIRE(run_open(&r, VLQA_DTYPE_F32));
     add(r.session, 0);
     for (int i = 0; i < 3; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
+        struct vlqa_ask_options o = plan(REUSE_INFOFLOW, 0.15f);
         struct vlqa_answer a;
-        memcpy(o.score_layers, sets[i], sizeof o.score_layers);
+        memcpy(experimental(&o)->score_layers, sets[i], sizeof experimental(&o)->score_layers);
         a = ask(r.session, &o);
         n = a.rows_total;
         REQUIRE(a.row_score && n <= ROWS);
@@ -102,7 +102,7 @@ static float row_off(const struct kv_copy *a, const struct kv_copy *b, int layer
 TEST(the_oracle_weighs_true_differences_by_attention)
 {
     static struct kv_copy none, full, left;
-    struct vlqa_ask_options o = plan(VLQA_REUSE_NONE, 0);
+    struct vlqa_ask_options o = plan(REUSE_NONE, 0);
     struct vlqa_answer a;
     struct run r;
     int cols, context;
@@ -113,11 +113,11 @@ TEST(the_oracle_weighs_true_differences_by_attention)
     context = a.rows_prefix + a.rows_context;
     cols = r.session->kv.k[0].cols;
     kv_copy(r.session, context, &none);
-    o = plan(VLQA_REUSE_OFF, 0);
+    o = plan(REUSE_OFF, 0);
     ask(r.session, &o);
     kv_copy(r.session, context, &full);
-    o = plan(VLQA_REUSE_ORACLE, 0.1f);
-    o.score_layers[0] = 1 << 3;
+    o = plan(REUSE_ORACLE, 0.1f);
+    experimental(&o)->score_layers[0] = 1 << 3;
     a = ask(r.session, &o);
     kv_copy(r.session, context, &left);
     REQUIRE(a.row_score && a.rows_selected > 2);
@@ -130,7 +130,7 @@ TEST(the_oracle_weighs_true_differences_by_attention)
             CHECK(same_row(&none, &left, l, row, cols) || (l && a.row_selected[row]));
     }
     CHECK(attention > 0.1 && attention < 4);
-    o.score_layers[0] = 1; /* of layer 0 nothing is hidden */
+    experimental(&o)->score_layers[0] = 1; /* of layer 0 nothing is hidden */
     a = ask(r.session, &o);
     for (int row = 0; row < a.rows_total; row++)
         CHECK(a.row_score[row] == 0);
@@ -149,17 +149,17 @@ TEST(taper_repairs_a_share_of_each_layer)
     REQUIRE(run_open(&r, VLQA_DTYPE_F32));
     add(r.session, 0);
     for (int i = 0; i < 3; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, 0);
+        struct vlqa_ask_options o = plan(REUSE_FULL, 0);
         struct vlqa_answer a = ask(r.session, &o);
         uint8_t before[KV_ROWS], candidate[KV_ROWS];
         int candidates = a.rows_selected, total = 0;
         int cols = r.session->kv.k[0].cols, context = a.rows_prefix + a.rows_context;
         memcpy(candidate, a.row_selected, (size_t)context);
-        o = plan(VLQA_REUSE_NONE, 0);
+        o = plan(REUSE_NONE, 0);
         ask(r.session, &o);
         kv_copy(r.session, context, &none);
-        o = plan(VLQA_REUSE_INFOFLOW, 0.25f);
-        o.taper = tapers[i];
+        o = plan(REUSE_INFOFLOW, 0.25f);
+        experimental(&o)->taper = tapers[i];
         a = ask(r.session, &o);
         kv_copy(r.session, context, &repaired);
         CHECK_EQ(a.rows_selected, (int)(0.25f * (1 + tapers[i]) * (float)candidates));
@@ -184,19 +184,19 @@ TEST(taper_repairs_a_share_of_each_layer)
 /* All rows are chosen, but not all go through all layers. */
 TEST(all_rows_in_some_layers_are_not_exact)
 {
-    static const enum vlqa_reuse by[] = {VLQA_REUSE_INFOFLOW, VLQA_REUSE_AUTO};
+    static const enum reuse by[] = {REUSE_INFOFLOW, REUSE_AUTO};
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_F32));
     add(r.session, 0);
     for (int i = 0; i < 2; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, 0);
+        struct vlqa_ask_options o = plan(REUSE_FULL, 0);
         struct vlqa_answer a = ask(r.session, &o);
         int candidates = a.rows_selected;
         CHECK(a.exact && candidates > 0);
         r.session->n_held = 0; /* auto uses what is held */
-        o.reuse = by[i];
+        set_reuse(&o, by[i]);
         o.recompute_ratio = 0.5f;
-        o.taper = 1;
+        experimental(&o)->taper = 1;
         a = ask(r.session, &o);
         CHECK_EQ(a.rows_selected, candidates);
         CHECK(!a.exact);
@@ -209,7 +209,7 @@ TEST(all_rows_in_some_layers_are_not_exact)
 TEST(checked_layers_filter_step_by_step)
 {
     static struct kv_copy none, repaired;
-    struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, 0);
+    struct vlqa_ask_options o = plan(REUSE_FULL, 0);
     struct vlqa_answer a;
     struct run r;
     uint8_t before[KV_ROWS];
@@ -220,13 +220,13 @@ TEST(checked_layers_filter_step_by_step)
     candidates = a.rows_selected;
     context = a.rows_prefix + a.rows_context;
     memcpy(before, a.row_selected, (size_t)context);
-    o = plan(VLQA_REUSE_NONE, 0);
+    o = plan(REUSE_NONE, 0);
     ask(r.session, &o);
     cols = r.session->kv.k[0].cols;
     kv_copy(r.session, context, &none);
-    o = plan(VLQA_REUSE_CACHEBLEND, 0.25f);
-    o.taper = 0.8f;
-    o.check_layers[0] = 1 << 1 | 1 << 3;
+    o = plan(REUSE_CACHEBLEND, 0.25f);
+    experimental(&o)->taper = 0.8f;
+    experimental(&o)->check_layers[0] = 1 << 1 | 1 << 3;
     a = ask(r.session, &o);
     kv_copy(r.session, context, &repaired);
     for (int l = 1; l < LAYERS; l++) {
@@ -250,7 +250,7 @@ TEST(kvshare_repairs_more_rows_behind_every_token)
     static struct steps blend, share;
     static struct kv_copy before, after;
     static const int32_t forced[4] = {30, 31, 32, 33};
-    struct vlqa_ask_options o = plan(VLQA_REUSE_CACHEBLEND, 0.1f);
+    struct vlqa_ask_options o = plan(REUSE_CACHEBLEND, 0.1f);
     struct vlqa_answer a;
     struct run r;
     int first, context, looks[5] = {0};
@@ -264,12 +264,13 @@ TEST(kvshare_repairs_more_rows_behind_every_token)
     first = a.rows_selected;
     context = a.rows_prefix + a.rows_context;
     kv_copy(r.session, context, &before);
-    o.reuse = VLQA_REUSE_KVSHARE;
-    o.refresh_rows = 0;
+    set_reuse(&o, REUSE_KVSHARE);
+    experimental(&o)->refresh_rows = 0;
     o.user = &share;
     CHECK_EQ(ask(r.session, &o).rows_selected, first);
     CHECK(memcmp(&blend, &share, sizeof blend) == 0);
-    o.refresh_rows = 3; /* behind the first three tokens: the last one's row is not run */
+    experimental(&o)->refresh_rows =
+        3; /* behind the first three tokens: the last one's row is not run */
     a = ask(r.session, &o);
     kv_copy(r.session, context, &after);
     CHECK_EQ(a.rows_selected, first + 9);
@@ -283,7 +284,7 @@ TEST(kvshare_repairs_more_rows_behind_every_token)
     for (int step = 0; step < 4; step++) /* a token's row is run before rows are repaired */
         CHECK_EQ(memcmp(blend.logits[step], share.logits[step], sizeof *share.logits) == 0,
                  step < 2);
-    o.refresh_every = 3;
+    experimental(&o)->refresh_every = 3;
     CHECK_EQ(ask(r.session, &o).rows_selected, first + 3);
     run_close(&r);
 }
@@ -300,18 +301,18 @@ TEST(gaps_are_closed_in_the_image_not_in_the_slots)
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     add(r.session, 0);
     for (int i = 0; i < 2; i++) {
-        struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, 0);
+        struct vlqa_ask_options o = plan(REUSE_FULL, 0);
         struct vlqa_answer a;
         struct select_grid grid;
         int n;
-        o.order = orders[i];
+        experimental(&o)->order = orders[i];
         a = ask(r.session, &o);
         n = a.rows_total;
         REQUIRE(n <= ROWS && a.n_images == 1);
         memcpy(candidate, a.row_selected, (size_t)n);
-        o.reuse = VLQA_REUSE_INFOFLOW;
+        set_reuse(&o, REUSE_INFOFLOW);
         o.recompute_ratio = 0.3f;
-        o.dilate = 1;
+        experimental(&o)->dilate = 1;
         a = ask(r.session, &o);
         grid = (struct select_grid){vlqa_image_at(&a, 0).first_row, vlqa_image_at(&a, 0).grid_h,
                                     vlqa_image_at(&a, 0).grid_w};
@@ -336,29 +337,29 @@ static void check_refused(const struct vlqa_ask_options *o, const char *part)
 
 TEST(layers_that_the_model_lacks_are_refused)
 {
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
-    o.score_layers[0] = 0x101;
+    struct vlqa_ask_options o = plan(REUSE_INFOFLOW, 0.15f);
+    experimental(&o)->score_layers[0] = 0x101;
     check_refused(&o, "score_layers has layer 8, the model has 0 to 7");
-    o.score_layers[1] = (uint64_t)1 << 63;
+    experimental(&o)->score_layers[1] = (uint64_t)1 << 63;
     check_refused(&o, "score_layers has layer 127, the model has 0 to 7");
 }
 
 TEST(wrong_settings_are_refused)
 {
-    struct vlqa_ask_options o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
-    o.taper = 1.5f;
+    struct vlqa_ask_options o = plan(REUSE_INFOFLOW, 0.15f);
+    experimental(&o)->taper = 1.5f;
     check_refused(&o, "taper is 1.5, expected 0..1");
-    o.taper = 0.5f;
+    experimental(&o)->taper = 0.5f;
     o.adaptive = 0.1f;
     check_refused(&o, "taper is 0.5, expected 0..1 and 0 with adaptive");
-    o = plan(VLQA_REUSE_KVSHARE, 0.15f);
-    o.refresh_every = 0;
+    o = plan(REUSE_KVSHARE, 0.15f);
+    experimental(&o)->refresh_every = 0;
     check_refused(&o, "refresh_every is 0, refresh_rows 4; expected 1 or more");
-    o = plan(VLQA_REUSE_CACHEBLEND, 0.15f);
-    o.check_layers[0] = 0x200;
+    o = plan(REUSE_CACHEBLEND, 0.15f);
+    experimental(&o)->check_layers[0] = 0x200;
     check_refused(&o, "check_layers has layer 9, the model has 0 to 7");
-    o = plan(VLQA_REUSE_INFOFLOW, 0.15f);
-    o.dilate = 9;
+    o = plan(REUSE_INFOFLOW, 0.15f);
+    experimental(&o)->dilate = 9;
     check_refused(&o, "dilate is 9, expected 0..8");
 }
 

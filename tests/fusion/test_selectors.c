@@ -3,7 +3,7 @@
 #include "tests/fusion/selector_lab.h"
 
 struct selector {
-    enum vlqa_reuse reuse;
+    enum reuse reuse;
     enum vlqa_score score;
     uint64_t layers, check;
     float taper;
@@ -13,24 +13,24 @@ struct selector {
 };
 
 static const struct selector selectors[] = {
-    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_NORM},
-    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_MASS, .layers = 0x2a},
-    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_MAX, .dilate = 1},
-    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_ENTROPY, .base = VLQA_BASE_CONTEXT},
-    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_VATP, .taper = 0.5f},
-    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_COMBINED, .layers = 0x38},
-    {.reuse = VLQA_REUSE_INFOFLOW, .score = VLQA_SCORE_COMBINED, .draft = 2},
-    {.reuse = VLQA_REUSE_PROPHET},
-    {.reuse = VLQA_REUSE_CACHEBLEND},
-    {.reuse = VLQA_REUSE_CACHEBLEND, .check = 0xe, .taper = 1},
-    {.reuse = VLQA_REUSE_EPIC, .taper = 1},
-    {.reuse = VLQA_REUSE_VLCACHE, .base = VLQA_BASE_ALL},
-    {.reuse = VLQA_REUSE_VLCACHE, .taper = 1},
-    {.reuse = VLQA_REUSE_RANDOM, .dilate = 2},
-    {.reuse = VLQA_REUSE_ORACLE},
-    {.reuse = VLQA_REUSE_ORACLE, .layers = 0xf0, .dilate = 1},
-    {.reuse = VLQA_REUSE_KVSHARE},
-    {.reuse = VLQA_REUSE_KVSHARE, .check = 0x6, .taper = 0.5f},
+    {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_NORM},
+    {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_MASS, .layers = 0x2a},
+    {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_MAX, .dilate = 1},
+    {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_ENTROPY, .base = VLQA_BASE_CONTEXT},
+    {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_VATP, .taper = 0.5f},
+    {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_COMBINED, .layers = 0x38},
+    {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_COMBINED, .draft = 2},
+    {.reuse = REUSE_PROPHET},
+    {.reuse = REUSE_CACHEBLEND},
+    {.reuse = REUSE_CACHEBLEND, .check = 0xe, .taper = 1},
+    {.reuse = REUSE_EPIC, .taper = 1},
+    {.reuse = REUSE_VLCACHE, .base = VLQA_BASE_ALL},
+    {.reuse = REUSE_VLCACHE, .taper = 1},
+    {.reuse = REUSE_RANDOM, .dilate = 2},
+    {.reuse = REUSE_ORACLE},
+    {.reuse = REUSE_ORACLE, .layers = 0xf0, .dilate = 1},
+    {.reuse = REUSE_KVSHARE},
+    {.reuse = REUSE_KVSHARE, .check = 0x6, .taper = 0.5f},
 };
 #define N_SELECTORS (int)(sizeof selectors / sizeof *selectors)
 
@@ -41,14 +41,14 @@ static struct vlqa_answer select_rows(struct vlqa_session *s, const struct selec
                                       float ratio, struct steps *steps)
 {
     struct vlqa_ask_options o = plan(by->reuse, ratio);
-    o.score = by->score;
-    o.score_query = by->query;
-    o.score_layers[0] = by->layers;
-    o.check_layers[0] = by->check;
-    o.taper = by->taper;
-    o.dilate = by->dilate;
-    o.score_draft = by->draft;
-    o.budget_base = by->base;
+    experimental(&o)->score = by->score;
+    experimental(&o)->score_query = by->query;
+    experimental(&o)->score_layers[0] = by->layers;
+    experimental(&o)->check_layers[0] = by->check;
+    experimental(&o)->taper = by->taper;
+    experimental(&o)->dilate = by->dilate;
+    experimental(&o)->score_draft = by->draft;
+    experimental(&o)->budget_base = by->base;
     o.max_tokens = o.n_forced = 3;
     o.forced = forced;
     o.on_logits = keep_step;
@@ -56,7 +56,7 @@ static struct vlqa_answer select_rows(struct vlqa_session *s, const struct selec
     return ask(s, &o);
 }
 
-static const struct selector off = {.reuse = VLQA_REUSE_OFF}, none = {.reuse = VLQA_REUSE_NONE};
+static const struct selector off = {.reuse = REUSE_OFF}, none = {.reuse = REUSE_NONE};
 
 /* I1 and I2, in every step of the answer. */
 TEST(ratio_1_is_full_prefill_and_ratio_0_no_repair)
@@ -88,7 +88,7 @@ TEST(a_part_is_neither_and_leaves_exact_rows_alone)
     static struct steps full, stale, part;
     static struct kv_copy before, after;
     static uint8_t candidate[KV_ROWS];
-    struct vlqa_ask_options o = plan(VLQA_REUSE_FULL, 0);
+    struct vlqa_ask_options o = plan(REUSE_FULL, 0);
     struct vlqa_answer a;
     struct run r;
     int context, cols, candidates, missing = 0;

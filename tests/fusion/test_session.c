@@ -78,12 +78,12 @@ TEST(engine_needs_exactly_one_source)
 
 TEST(version_and_size_of_options_are_checked)
 {
-    static const uint32_t bad[][2] = {{0, 32}, {2, 32}, {1, 0}, {1, 7}, {1, 4096}, {1, UINT32_MAX}};
+    static const uint32_t bad[][2] = {{0, 32}, {1, 32}, {2, 0}, {2, 7}, {2, 4096}, {2, UINT32_MAX}};
     struct run r = run_new();
     REQUIRE(run_open(&r));
     for (int i = 0; i < 6; i++) {
         struct vlqa_engine_options eo = vlqa_engine_options_default();
-        struct vlqa_session_options so = vlqa_session_options_default();
+        struct vlqa_session_options so = session_options();
         struct vlqa_ask_options ao = vlqa_ask_options_default();
         const char *word = i < 2 ? "version" : "bytes";
         struct vlqa_engine *e;
@@ -188,6 +188,25 @@ static void check_ask_option(struct run *r, struct vlqa_ask_options o, const cha
     CHECK_HAS(vlqa_message(r->session), word);
     CHECK_EQ(answer.n_tokens, 0);
     CHECK_STR(answer.text, "");
+}
+
+/* Methods of research take more memory than a session has that was not opened for them. */
+TEST(experimental_settings_need_a_session_for_them)
+{
+    struct run r = run_new();
+    struct vlqa_ask_options o = run_ask(1);
+    struct vlqa_answer answer;
+    r.so.experimental = 0;
+    REQUIRE(run_open(&r));
+    CHECK(vlqa_ask(r.session, "a", &o, &answer, sizeof answer) == VLQA_OK);
+    set_reuse(&o, REUSE_ORACLE);
+    CHECK(vlqa_ask(r.session, "a", &o, &answer, sizeof answer) == VLQA_EUSAGE);
+    CHECK_HAS(vlqa_message(r.session), "open it with experimental = 1");
+    CHECK(vlqa_warm(r.session, &o, NULL, 0) == VLQA_EUSAGE);
+    o.experimental = NULL;
+    o.reuse = VLQA_REUSE_ON;
+    CHECK(vlqa_ask(r.session, "a", &o, &answer, sizeof answer) == VLQA_OK);
+    run_close(&r);
 }
 
 TEST(absurd_ask_options_are_refused)

@@ -5,6 +5,7 @@
 #include "base/heap.h"
 #include "tests/check.h"
 #include "tests/fusion/default_model.h"
+#include "tests/fusion/options.h"
 
 #include <unistd.h>
 
@@ -28,8 +29,8 @@ static const char *const questions[QUESTIONS] = {"What is the value of Sales?",
                                                  "Name the last one."};
 
 /* Over the same four cells of a picture. */
-static const enum vlqa_reuse plans[] = {VLQA_REUSE_INFOFLOW, VLQA_REUSE_PROPHET, VLQA_REUSE_EPIC,
-                                        VLQA_REUSE_NONE, VLQA_REUSE_CACHEBLEND};
+static const enum reuse plans[] = {REUSE_INFOFLOW, REUSE_PROPHET, REUSE_EPIC, REUSE_NONE,
+                                   REUSE_CACHEBLEND};
 #define N_PLANS 5
 
 enum source { COLD, RAM, DISK, N_SOURCES }; /* of the chunks */
@@ -48,7 +49,7 @@ static int books_open(struct books *b, int threads, const char *dir)
 {
     for (int i = 0; i < N_SOURCES; i++) {
         struct vlqa_engine_options eo = vlqa_engine_options_default();
-        struct vlqa_session_options so = vlqa_session_options_default();
+        struct vlqa_session_options so = session_options();
         eo.model = MODEL;
         eo.threads = threads;
         eo.no_cache = i == COLD;
@@ -94,7 +95,7 @@ static struct vlqa_answer ask(struct vlqa_session *s, int question, struct said 
     o.halo = CHART_HALO;
     o.max_tokens = 3;
     o.ignore_eos = 1;
-    o.reuse = plans[question % N_PLANS];
+    set_reuse(&o, plans[question % N_PLANS]);
     o.chunker = VLQA_CHUNK_GRID;
     if (vlqa_ask(s, questions[question], &o, &a, sizeof a) != VLQA_OK) {
         CHECK_FAIL("%s: %s", questions[question], vlqa_message(s));
