@@ -152,7 +152,7 @@ TEST(null_is_refused_everywhere)
 
 TEST(version_and_size_of_cache_options_are_checked)
 {
-    static const uint32_t bad[][2] = {{0, 32}, {2, 32}, {1, 0}, {1, 7}, {1, 4096}, {1, UINT32_MAX}};
+    static const uint32_t bad[][2] = {{0, 32}, {1, 32}, {2, 0}, {2, 7}, {2, 4096}, {2, UINT32_MAX}};
     for (int i = 0; i < 6; i++) {
         struct vlqa_cache_options o = vlqa_cache_options_default();
         int removed = 1;
