@@ -142,7 +142,10 @@ static int on_token(void *user, const char *utf8, size_t bytes)
     return cli_interrupted();
 }
 
-static vlqa_status ask(struct runner *r, const struct arm *arm, struct vlqa_answer *answer)
+/* options: what more is set of them; NULL: nothing. */
+static vlqa_status ask(struct runner *r, const struct arm *arm,
+                       void (*options)(struct runner *, struct vlqa_ask_options *),
+                       struct vlqa_answer *answer)
 {
     struct vlqa_ask_options o = vlqa_ask_options_default();
     struct vlqa_experimental more;
@@ -152,6 +155,7 @@ static vlqa_status ask(struct runner *r, const struct arm *arm, struct vlqa_answ
         r->run.args->seed + (uint64_t)r->question; /* of --reuse random; the answer is greedy */
     reuse_options(&arm->args, &o, &more);
     o.on_token = on_token;
+    if (options) options(r, &o);
     if (status == VLQA_OK) status = vlqa_ask(r->session, r->prompt, &o, answer, sizeof *answer);
     if (cli_interrupted()) return VLQA_ECANCELLED;
     if (status == VLQA_OK) return status;
@@ -192,10 +196,18 @@ static vlqa_status keep_failure(struct runner *r, int arm, vlqa_status status)
 /* Once a question; where it cannot be asked there is nothing to hold the others against. */
 static vlqa_status ask_dense(struct runner *r, int dense, struct vlqa_answer *answer)
 {
-    vlqa_status status = ask(r, &r->run.arm[dense], answer);
+    vlqa_status status = ask(r, &r->run.arm[dense], runner_note_dense, answer);
     if (feed_is_bad_question(status)) TRY(runner_see_dense(r, &nothing));
     if (status == VLQA_OK) TRY(runner_see_dense(r, answer));
     return status;
+}
+
+/* Led along dense's answer; where it would go another way, what it says by itself, too. */
+static vlqa_status ask_along(struct runner *r, int arm, struct vlqa_answer *answer)
+{
+    TRY(ask(r, &r->run.arm[arm], runner_follow_dense, answer));
+    if (r->kl.top1 > 1 - 1e-9) return VLQA_OK;
+    return ask(r, &r->run.arm[arm], NULL, answer);
 }
 
 /* Dense is asked again where its answer was kept by a run that was stopped before this arm. */
@@ -208,7 +220,8 @@ static vlqa_status ask_arm(struct runner *r, int arm, struct vlqa_answer *answer
         status = ask_dense(r, dense, answer);
         if (status != VLQA_OK && !feed_is_bad_question(status)) return status;
     }
-    return ask(r, &r->run.arm[arm], answer);
+    if (runner_can_follow(r)) return ask_along(r, arm, answer);
+    return ask(r, &r->run.arm[arm], NULL, answer);
 }
 
 static vlqa_status run_arm(struct runner *r, int arm, int *is_open)
@@ -244,12 +257,28 @@ static vlqa_status next_question(struct runner *r)
     return prompt_form_make(env, r->form, r->item, &r->prompt);
 }
 
+static uint64_t document_of(const struct runner *r)
+{
+    uint64_t sum[2] = {0, 0};
+    for (int i = 0; i < r->item->n_images; i++) {
+        const char *name = r->item->image[i].path ? r->item->image[i].path : r->at->digest[i];
+        sum[1] = checksum64(name, strlen(name));
+        sum[0] = checksum64(sum, sizeof sum);
+    }
+    for (int i = 0; i < r->item->n_texts; i++) {
+        sum[1] = checksum64(r->item->text[i], strlen(r->item->text[i]));
+        sum[0] = checksum64(sum, sizeof sum);
+    }
+    return sum[0];
+}
+
 static vlqa_status run_questions(struct runner *r)
 {
     for (r->question = 0; r->question < r->run.n_questions; r->question++) {
         int is_open = 0;
         TRY(next_question(r));
-        for (int arm = 0; arm < r->run.n_arms; arm++)
+        r->run.document[r->question] = document_of(r);
+        for (int arm = r->run.first; arm < r->run.n_arms; arm++)
             TRY(run_arm(r, arm, &is_open));
     }
     return VLQA_OK;
@@ -259,7 +288,7 @@ static vlqa_status run_questions(struct runner *r)
 
 static vlqa_status find_layers(struct runner *r)
 {
-    for (int i = 0; i < r->run.n_arms; i++) {
+    for (int i = r->run.first; i < r->run.n_arms; i++) {
         struct reuse_layers *layers = &r->run.arm[i].args.layers;
         if (!layers->calibrated) continue;
         TRY(calibration_apply(&r->run.cli->env, &r->run.args->cache, r->engine, layers));
@@ -282,55 +311,71 @@ static int open_model(struct runner *r)
     if (code != CLI_OK) return code;
     status = vlqa_engine_info(r->engine, &r->run.info, sizeof r->run.info);
     if (status != VLQA_OK) return cli_fail(cli, status, vlqa_engine_message(r->engine));
-    status = find_layers(r);
-    if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);
     code = cli_open_session(cli, r->engine, a->max_rows, 1, &r->session);
     r->bar = cli->bar;
     cli->bar.enabled = 0; /* ours goes over all questions */
     return code;
 }
 
-static vlqa_status open_files(struct runner *r, struct key digest, char times[CACHE_PATH])
+static vlqa_status open_files(struct runner *r)
 {
     struct env *env = &r->run.cli->env;
     const char *out = r->run.args->out;
+    int answers = r->run.n_questions * (r->run.n_arms - r->run.first);
     char *header;
     vlqa_status status;
     if (!out) return VLQA_OK;
-    if (snprintf(times, CACHE_PATH, "%s.times", out) >= CACHE_PATH)
+    if (snprintf(r->path, CACHE_PATH, "%s%s", out, r->run.first ? ".more" : "") >= CACHE_PATH ||
+        snprintf(r->times_path, CACHE_PATH, "%s.times", r->path) >= CACHE_PATH)
         return env_fail(env, VLQA_EUSAGE, "--out: the path is too long");
-    header = run_header(&r->run, digest);
+    header = run_header(&r->run, r->digest);
     if (!header) return env_no_memory(env, "header", 0);
-    status = run_file_open(env, out, header, &r->file);
-    if (status == VLQA_OK && r->file.rows > r->run.n_questions * r->run.n_arms)
-        status = env_fail(env, VLQA_EUSAGE, "%s has %d rows, the run %d", out, r->file.rows,
-                          r->run.n_questions * r->run.n_arms);
-    if (status == VLQA_OK && !r->file.rows) (void)unlink(times); /* of a run that is gone */
-    if (status == VLQA_OK) status = run_file_open(env, times, header, &r->times);
+    status = run_file_open(env, r->path, header, &r->file);
+    if (status == VLQA_OK && r->file.rows > answers)
+        status = env_fail(env, VLQA_EUSAGE, "%s has %d rows, the run %d", r->path, r->file.rows,
+                          answers);
+    if (status == VLQA_OK && !r->file.rows) (void)unlink(r->times_path); /* of a run that is gone */
+    if (status == VLQA_OK) status = run_file_open(env, r->times_path, header, &r->times);
     heap_free(header);
     return status == VLQA_OK ? runner_take_times(r) : status;
 }
 
+static void close_files(struct runner *r)
+{
+    run_file_close(&r->file);
+    run_file_close(&r->times);
+    feed_close(r->feed);
+    r->feed = NULL;
+}
+
+/* Room for the arms that came since the last call. */
 static vlqa_status allocate(struct run *run)
 {
-    size_t n = (size_t)run->n_questions;
-    size_t bytes = n * (size_t)run->n_arms * sizeof *run->outcome;
-    run->metric = heap_alloc(n);
-    run->outcome = heap_alloc(bytes);
-    if (!run->metric || !run->outcome) return env_no_memory(&run->cli->env, "outcomes", bytes);
-    for (size_t i = 0; i < n * (size_t)run->n_arms; i++)
-        run->outcome[i] = (struct run_outcome){.kl = (double)NAN, .ms = (double)NAN};
+    size_t n = (size_t)run->n_questions, arms = (size_t)run->n_arms, bytes;
+    void *grown = NULL;
+    if (size_mul(&bytes, n * sizeof *run->outcome, arms))
+        grown =
+            run->outcome ? heap_resize(run->outcome, run->outcome_bytes, bytes) : heap_alloc(bytes);
+    if (!run->metric) run->metric = heap_alloc(n);
+    if (!run->document) run->document = heap_alloc(n * sizeof *run->document);
+    if (grown) run->outcome = grown;
+    if (!run->metric || !run->document || !grown)
+        return env_no_memory(&run->cli->env, "outcomes", bytes);
+    run->outcome_bytes = bytes;
+    for (size_t i = n * (size_t)run->first; i < n * arms; i++)
+        run->outcome[i] =
+            (struct run_outcome){.kl = (double)NAN, .kl_answer = (double)NAN, .ms = (double)NAN};
     return VLQA_OK;
 }
 
-static vlqa_status run_all(struct runner *r, int64_t rows)
+static vlqa_status run_all(struct runner *r)
 {
     const struct run_args *a = r->run.args;
     struct env *env = &r->run.cli->env;
-    int whole = r->file.rows / r->run.n_arms; /* questions that are in the file */
-    if (a->submission && !(r->submission = fopen(a->submission, "w")))
+    int whole = r->file.rows / (r->run.n_arms - r->run.first); /* questions that are in the file */
+    if (a->submission && !r->run.first && !(r->submission = fopen(a->submission, "w")))
         return env_fail(env, VLQA_EIO, "%s: %s", a->submission, strerror(errno));
-    TRY(feed_open(env, a, rows, r->engine, whole, &r->feed));
+    TRY(feed_open(env, a, r->rows, r->engine, whole, &r->feed));
     TRY(run_questions(r));
     if (!r->submission) return VLQA_OK;
     fputs("]\n", r->submission);
@@ -346,71 +391,101 @@ static void note_kept(struct runner *r)
                  (int64_t)r->run.n_questions * r->run.n_arms, r->file.path);
 }
 
-static int tell_failures(struct runner *r)
-{
-    cli_note(r->run.cli,
-             "%d of %" PRId64 " answers failed and count as wrong; their lines have an "
-             "error",
-             r->run.n_failed, (int64_t)r->run.n_questions * r->run.n_arms);
-    return CLI_IMAGE;
-}
+/* ---- the steps ---- */
 
-static int run_runner(struct runner *r)
+static vlqa_status check_args(const struct runner *r)
 {
     struct env *env = &r->run.cli->env;
-    char times[CACHE_PATH];
-    int64_t rows;
-    struct key digest;
-    int code;
-    vlqa_status status = run_arms(env, r->run.args, r->run.arm, &r->run.n_arms);
-    if (status == VLQA_OK && r->run.args->submission && r->run.n_arms > 1)
-        status = env_fail(env, VLQA_EUSAGE, "--submission takes one method and one cutting");
-    if (status == VLQA_OK) status = prompt_form_open(env, r->run.args->prompt, &r->form);
-    if (status == VLQA_OK) status = survey(r, &rows, &digest);
-    if (status != VLQA_OK) return failed(r, status);
-    code = open_model(r);
-    if (code != CLI_OK) return code;
-    status = allocate(&r->run);
-    if (status == VLQA_OK) status = open_files(r, digest, times);
-    if (status == VLQA_OK) status = run_all(r, rows);
-    if (status == VLQA_OK) {
+    if (r->run.args->submission && r->run.n_arms > 1)
+        return env_fail(env, VLQA_EUSAGE, "--submission takes one method and one cutting");
+    if (r->run.args->kl == RUN_KL_ANSWER && run_dense(&r->run) < 0)
+        return env_fail(env, VLQA_EUSAGE,
+                        "--kl answer needs full among --methods: its answer is followed");
+    return VLQA_OK;
+}
+
+int run_open(struct run *run)
+{
+    struct runner *r = (struct runner *)run;
+    vlqa_status status = check_args(r);
+    if (status == VLQA_OK) status = prompt_form_open(&run->cli->env, run->args->prompt, &r->form);
+    if (status == VLQA_OK) status = survey(r, &r->rows, &r->digest);
+    return status == VLQA_OK ? open_model(r) : failed(r, status);
+}
+
+int run_ask(struct run *run)
+{
+    struct runner *r = (struct runner *)run;
+    int code = CLI_OK;
+    vlqa_status status = find_layers(r);
+    r->asked = 0;
+    r->start_ms = 0;
+    if (status == VLQA_OK) status = allocate(run);
+    if (status == VLQA_OK) status = open_files(r);
+    if (status == VLQA_OK) status = run_all(r);
+    if (status == VLQA_OK)
         progress_clear(&r->bar);
-        code = run_print(&r->run);
-        if (code == CLI_OK) code = cache_check(r->run.cli, &r->run.args->cache, r->engine);
-        return code == CLI_OK && r->run.n_failed ? tell_failures(r) : code;
-    }
-    code = failed(r, status);
-    if (r->asked) note_kept(r);
+    else
+        code = failed(r, status);
+    if (status != VLQA_OK && r->asked) note_kept(r);
+    close_files(r);
+    run->first = run->n_arms;
     return code;
 }
 
-static void close_runner(struct runner *r)
+int run_finish(struct run *run)
 {
+    struct runner *r = (struct runner *)run;
+    int code = cache_check(run->cli, &run->args->cache, r->engine);
+    if (code != CLI_OK || !run->n_failed) return code;
+    cli_note(run->cli,
+             "%d of %" PRId64 " answers failed and count as wrong; their lines have an "
+             "error",
+             run->n_failed, (int64_t)run->n_questions * run->n_arms);
+    return CLI_IMAGE;
+}
+
+struct run *run_new(struct cli *cli, const struct run_args *args)
+{
+    struct runner *r = heap_alloc_zero(sizeof *r);
+    if (!r) return NULL;
+    r->run.cli = cli;
+    r->run.args = args;
+    return &r->run;
+}
+
+void run_close(struct run *run)
+{
+    struct runner *r = (struct runner *)run;
+    if (!r) return;
     if (r->submission) fclose(r->submission);
-    run_file_close(&r->file);
-    run_file_close(&r->times);
-    feed_close(r->feed);
     vlqa_session_close(r->session);
     vlqa_engine_close(r->engine);
     prompt_form_close(r->form);
     row_room_free(&r->room);
-    for (int i = 0; i < r->run.n_arms; i++)
+    for (int i = 0; i < run->n_arms; i++)
         for (int m = 0; m < N_METRICS; m++)
-            heap_free(r->run.tally[i][m]);
-    heap_free(r->run.metric);
-    heap_free(r->run.outcome);
+            heap_free(run->arm[i].tally[m]);
+    heap_free(run->arm);
+    heap_free(run->metric);
+    heap_free(run->document);
+    heap_free(run->outcome);
     heap_free(r->dense.logits);
+    heap_free(r->dense.token);
+    heap_free(r);
 }
 
 int run_dataset(struct cli *cli, const struct run_args *args)
 {
-    struct runner *r = heap_alloc_zero(sizeof *r);
+    struct run *run = run_new(cli, args);
+    vlqa_status status;
     int code;
-    if (!r) return cli_fail(cli, VLQA_EMEMORY, "out of memory: the run");
-    r->run.cli = cli;
-    r->run.args = args;
-    code = run_runner(r);
-    close_runner(r);
-    heap_free(r);
+    if (!run) return cli_fail(cli, VLQA_EMEMORY, "out of memory: the run");
+    status = run_add_lists(run);
+    code = status == VLQA_OK ? run_open(run) : cli_fail(cli, status, cli->env.message);
+    if (code == CLI_OK) code = run_ask(run);
+    if (code == CLI_OK) code = run_print(run);
+    if (code == CLI_OK) code = run_finish(run);
+    run_close(run);
     return code;
 }

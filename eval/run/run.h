@@ -16,18 +16,27 @@
 #include "eval/run/tally.h"
 #include "eval/stats/stats.h"
 
-#define RUN_ARMS 64
+#define RUN_ARMS 16384 /* at most */
+
+enum run_kl { /* --kl: of which tokens the divergence from full prefill is taken */
+              RUN_KL_FIRST,
+              RUN_KL_ANSWER /* of each that full prefill answers, and the one behind it */
+};
+extern const char *const run_kls[]; /* ends with NULL */
 
 struct run_args {
     const char *dataset, *prompt, *methods, *chunks, *out, *submission;
+    const char *ratios; /* of methods that name none, for the header; NULL: one */
     struct dataset_options data;
     struct document_args document; /* no items */
     struct cache_args cache;
     struct reuse_args reuse;
     int limit, metric; /* a metric + 1; 0: the row's own */
     int max_tokens, max_rows;
-    int strict; /* stop at a question that cannot be asked, and keep no line for it */
-    int jobs;   /* questions at work at once: the one that is asked, and those read ahead */
+    int kl;         /* an enum run_kl */
+    int unanswered; /* take questions without answers, too; no answer to them is right */
+    int strict;     /* stop at a question that cannot be asked, and keep no line for it */
+    int jobs;       /* questions at work at once: the one that is asked, and those read ahead */
     uint64_t shuffle, seed; /* shuffle 0: the first rows */
 };
 
@@ -36,12 +45,9 @@ struct arm {
     double ratio;                                         /* NaN: the method has none */
     int is_dense;                                         /* full prefill, once a question */
     struct reuse_args args;
+    struct tally *tally[N_METRICS]; /* the run's own; NULL: no row of it yet */
 };
 
-/* "full,infoflow/last:0.15" and "grid:2,grid:4" to arms, the dense one first, the others in the
- * order of the methods. lists NULL: the method and the cutting of args->reuse. */
-vlqa_status run_arms(struct env *env, const struct run_args *args, struct arm arm[RUN_ARMS],
-                     int *n);
 /* "infoflow:0.15" */
 #define RUN_LABEL 352
 void run_arm_label(const struct arm *arm, char out[RUN_LABEL]);
@@ -49,25 +55,30 @@ void run_arm_label(const struct arm *arm, char out[RUN_LABEL]);
 struct run_outcome {           /* of a question by an arm */
     double score, rows, flops; /* rows, flops: computed again */
     double kl;                 /* of the first token, to dense; NaN: dense was not asked */
-    double ms;                 /* NaN: it was asked before, and the file of times has it not */
-    int failed;                /* it could not be asked: score 0, and nothing was computed */
+    double kl_answer;    /* mean over the tokens of dense's answer; NaN: not with --kl first */
+    double ms;           /* NaN: it was asked before, and the file of times has it not */
+    uint64_t prediction; /* its checksum: equal where two answers are the same */
+    int failed;          /* it could not be asked: score 0, and nothing was computed */
 };
 
 struct run {
     struct cli *cli;
     const struct run_args *args;
-    struct arm arm[RUN_ARMS];
-    struct tally *tally[RUN_ARMS][N_METRICS]; /* NULL: no row of it yet */
-    int n_arms, n_questions, n_failed;        /* n_failed: outcomes */
-    signed char *metric;                      /* [n_questions] */
-    struct run_outcome *outcome;              /* [n_questions, n_arms] */
+    struct arm *arm;                   /* [n_arms] */
+    int n_arms, n_questions, n_failed; /* n_failed: outcomes */
+    size_t arms_cap;
+    int first;                   /* arms that were asked before those that are asked now */
+    signed char *metric;         /* [n_questions] */
+    uint64_t *document;          /* [n_questions] equal where images and texts are the same */
+    struct run_outcome *outcome; /* [n_arms, n_questions] */
+    size_t outcome_bytes;
     struct vlqa_model_info info;
     char calibrated[400]; /* the layers that stand for this word, or "" */
 };
 
 static inline struct run_outcome *run_outcome(const struct run *r, int question, int arm)
 {
-    return &r->outcome[(size_t)question * (size_t)r->n_arms + (size_t)arm];
+    return &r->outcome[(size_t)arm * (size_t)r->n_questions + (size_t)question];
 }
 
 /* The first arm that is dense, or -1. */
@@ -80,7 +91,44 @@ int run_print(struct run *r);
  * line of a file of answers. heap_free; NULL: no memory. */
 char *run_header(const struct run *r, struct key dataset);
 
-/* Asks what is not yet answered. An exit code. */
+/* The divergence that --kl asks for. */
+static inline double run_kl(const struct run *r, int question, int arm)
+{
+    const struct run_outcome *o = run_outcome(r, question, arm);
+    return r->args->kl == RUN_KL_ANSWER ? o->kl_answer : o->kl;
+}
+
+/* Asks what is not yet answered, and prints. An exit code. */
 int run_dataset(struct cli *cli, const struct run_args *args);
+
+/* ---- the same in steps, for a verb that chooses arms by the model or by what others said ---- */
+
+struct run *run_new(struct cli *cli, const struct run_args *args); /* NULL: no memory */
+void run_close(struct run *run);                                   /* NULL is fine */
+/* One arm more; the dense one goes first. VLQA_EUSAGE where it is there. */
+vlqa_status run_add(struct run *run, const struct arm *arm);
+/* Reads all rows once, so that a wrong one is told at once, and opens the model. An exit code. */
+int run_open(struct run *run);
+/* Every question by the arms that were added since the last call. An exit code. Answers of a second
+ * call are kept in a file of their own, OUT.more. */
+int run_ask(struct run *run);
+/* At the end, when all is printed: problems of the cache, questions that failed. An exit code. */
+int run_finish(struct run *run);
+struct run_cut {
+    char name[16];
+    struct reuse_chunk chunk;
+};
+
+#define RUN_CUTS 64
+/* "grid:2,grid:4" to cuttings, one or more. */
+vlqa_status run_parse_cuts(struct env *env, const char *list, struct run_cut cut[RUN_CUTS], int *n);
+/* Full prefill with the settings of base that are not about chunks. */
+struct arm run_full(const struct reuse_args *base, const char *name);
+/* A method with its ratio, where it has one, by each cutting. */
+vlqa_status run_add_method(struct run *run, const struct method *m, double ratio,
+                           const struct run_cut *cut, int n_cuts);
+/* Adds "full,infoflow/last:0.15" x "grid:2,grid:4", in the order of the methods. Lists that are not
+ * given: the method and the cutting of args->reuse. */
+vlqa_status run_add_lists(struct run *run);
 
 #endif

@@ -1,5 +1,6 @@
 /* run_arms.c - what is run, from the lists of the command line. */
 #include "base/env.h"
+#include "base/heap.h"
 #include "eval/cli/cli.h"
 #include "eval/run/run.h"
 
@@ -7,17 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct cutting {
-    char name[16];
-    struct reuse_chunk chunk;
-};
+const char *const run_kls[] = {"first", "answer", NULL};
 
-static vlqa_status parse_cuts(struct env *env, const char *list, struct cutting cut[RUN_ARMS],
-                              int *n)
+vlqa_status run_parse_cuts(struct env *env, const char *list, struct run_cut cut[RUN_CUTS], int *n)
 {
     char word[128];
     for (*n = 0; args_next_word(&list, word); ++*n) {
-        if (*n == RUN_ARMS) return env_fail(env, VLQA_ELIMIT, "--chunk: more than %d", RUN_ARMS);
+        if (*n == RUN_CUTS) return env_fail(env, VLQA_ELIMIT, "--chunk: more than %d", RUN_CUTS);
         if (!reuse_read_chunk(word, &cut[*n].chunk))
             return env_fail(
                 env, VLQA_EUSAGE,
@@ -58,60 +55,79 @@ static int is_same(const struct arm *a, const struct arm *b)
            !(fabs(a->ratio - b->ratio) > 0); /* or both have none */
 }
 
-static vlqa_status add_arm(struct env *env, const struct arm *arm, struct arm list[RUN_ARMS],
-                           int *n)
+vlqa_status run_add(struct run *run, const struct arm *arm)
 {
-    for (int i = 0; i < *n; i++)
-        if (is_same(arm, &list[i]))
+    struct env *env = &run->cli->env;
+    int at = arm->is_dense ? 0 : run->n_arms; /* what the others are held against is first */
+    for (int i = 0; i < run->n_arms; i++)
+        if (is_same(arm, &run->arm[i]))
             return env_fail(env, VLQA_EUSAGE, "--methods: %s is there twice (full and off are one)",
                             arm->name);
-    if (*n == RUN_ARMS)
+    if (run->n_arms == RUN_ARMS)
         return env_fail(env, VLQA_ELIMIT, "--methods x --chunk: more than %d", RUN_ARMS);
-    if (arm->is_dense) /* first: what the others are held against */
-        memmove(list + 1, list, (size_t)*n * sizeof *list);
-    list[arm->is_dense ? 0 : *n] = *arm;
-    ++*n;
+    if ((size_t)run->n_arms == run->arms_cap) {
+        size_t cap = run->arms_cap + 64, bytes = cap * sizeof *arm;
+        void *grown = run->arm ? heap_resize(run->arm, run->arms_cap * sizeof *arm, bytes)
+                               : heap_alloc(bytes);
+        if (!grown) return env_no_memory(env, "methods", bytes);
+        run->arm = grown;
+        run->arms_cap = cap;
+    }
+    memmove(run->arm + at + 1, run->arm + at, (size_t)(run->n_arms - at) * sizeof *arm);
+    run->arm[at] = *arm;
+    run->n_arms++;
     return VLQA_OK;
 }
 
-static vlqa_status add_method(struct env *env, char *word, const struct reuse_args *base,
-                              const struct cutting *cut, int n_cuts, struct arm list[RUN_ARMS],
-                              int *n)
+struct arm run_full(const struct reuse_args *base, const char *name)
 {
-    struct arm arm = {.args = *base};
-    struct method m;
-    arm.args.chunk = cut[0].chunk; /* dense is not cut, but must be well-formed */
-    if (is_dense(word)) {
-        arm.is_dense = 1;
-        arm.ratio = (double)NAN;
-        arm.args.strategy = arm.args.parity = 0; /* off */
-        snprintf(arm.name, sizeof arm.name, "%s", word);
-        return add_arm(env, &arm, list, n);
-    }
-    TRY(parse_method(env, word, base, &m, &arm.ratio));
-    arm.args = m.args;
-    arm.args.ratio = arm.ratio;
-    if (!method_has_ratio(&m)) arm.ratio = (double)NAN;
-    memcpy(arm.name, m.name, sizeof arm.name);
+    struct arm arm = {.args = *base, .is_dense = 1, .ratio = (double)NAN};
+    arm.args.strategy = arm.args.parity = 0; /* off */
+    snprintf(arm.name, sizeof arm.name, "%s", name);
+    return arm;
+}
+
+vlqa_status run_add_method(struct run *run, const struct method *m, double ratio,
+                           const struct run_cut *cut, int n_cuts)
+{
+    struct arm arm = {.args = m->args, .ratio = method_has_ratio(m) ? ratio : (double)NAN};
+    arm.args.ratio = ratio;
+    memcpy(arm.name, m->name, sizeof arm.name);
     for (int i = 0; i < n_cuts; i++) {
         arm.args.chunk = cut[i].chunk;
         memcpy(arm.cut, cut[i].name, sizeof arm.cut);
-        TRY(add_arm(env, &arm, list, n));
+        TRY(run_add(run, &arm));
     }
     return VLQA_OK;
 }
 
-vlqa_status run_arms(struct env *env, const struct run_args *args, struct arm arm[RUN_ARMS], int *n)
+/* A word of --methods by each cutting. */
+static vlqa_status add_word(struct run *run, char *word, const struct run_cut *cut, int n_cuts)
 {
-    const char *list = args->methods ? args->methods : reuse_strategy(&args->reuse);
-    struct cutting cut[RUN_ARMS];
+    const struct reuse_args *base = &run->args->reuse;
+    struct method m;
+    double ratio;
+    if (is_dense(word)) {
+        struct arm full = run_full(base, word);
+        full.args.chunk = cut[0].chunk; /* it is not cut, but must be well-formed */
+        return run_add(run, &full);
+    }
+    TRY(parse_method(&run->cli->env, word, base, &m, &ratio));
+    return run_add_method(run, &m, ratio, cut, n_cuts);
+}
+
+vlqa_status run_add_lists(struct run *run)
+{
+    const struct run_args *a = run->args;
+    const char *list = a->methods ? a->methods : reuse_strategy(&a->reuse);
+    struct env *env = &run->cli->env;
+    struct run_cut cut[RUN_CUTS];
     char word[128];
     int n_cuts;
-    *n = 0;
-    TRY(parse_cuts(env, args->chunks, cut, &n_cuts));
+    TRY(run_parse_cuts(env, a->chunks, cut, &n_cuts));
     while (args_next_word(&list, word))
-        TRY(add_method(env, word, &args->reuse, cut, n_cuts, arm, n));
-    return *n ? VLQA_OK : env_fail(env, VLQA_EUSAGE, "--methods: none given");
+        TRY(add_word(run, word, cut, n_cuts));
+    return run->n_arms ? VLQA_OK : env_fail(env, VLQA_EUSAGE, "--methods: none given");
 }
 
 void run_arm_label(const struct arm *arm, char out[RUN_LABEL])

@@ -78,6 +78,8 @@ char *run_header(const struct run *run, struct key dataset)
     report_string(&r, "methods", a->methods ? a->methods : reuse_strategy(&a->reuse));
     report_string(&r, "chunk", a->chunks);
     report_int(&r, "max_tokens", a->max_tokens);
+    if (a->ratios) report_string(&r, "ratios", a->ratios);
+    if (a->kl != RUN_KL_FIRST) report_string(&r, "kl", run_kls[a->kl]);
     snprintf(seed, sizeof seed, "%" PRIu64, a->seed);
     report_string(&r, "seed", seed);
     report_int(&r, "no_cache", a->cache.off); /* --reuse auto is off then */

@@ -1,4 +1,5 @@
 /* run_rows.c - answers to lines and sums, and lines back to sums. */
+#include "base/hash.h"
 #include "base/heap.h"
 #include "eval/data/dataset_list.h"
 #include "eval/run/repaired.h"
@@ -54,6 +55,16 @@ static void report_cost(struct report *out, const struct vlqa_answer *answer)
     report_int(out, "tokens", answer->n_tokens);
 }
 
+static void report_divergence(struct report *out, const struct runner *r)
+{
+    if (!isnan(r->kl.kl_first)) report_number(out, "kl", r->kl.kl_first);
+    if (isnan(r->kl.kl)) return;
+    report_number(out, "kl_answer", r->kl.kl);
+    report_int(out, "steps", r->dense.steps);
+    report_number(out, "top1", r->kl.top1);
+    report_number(out, "cosine", r->kl.cosine);
+}
+
 /* What is the same whenever the question is asked. arm NULL: only what grading needs.
  * grade NULL: not yet graded. */
 char *runner_line(const struct runner *r, const struct arm *arm, const struct vlqa_answer *answer,
@@ -68,12 +79,16 @@ char *runner_line(const struct runner *r, const struct arm *arm, const struct vl
     if (*r->error) report_string(&out, "error", r->error);
     if (grade) report_grade(&out, runner_metric(r), grade);
     dataset_report(&out, r->item);
+    if (r->run.args->unanswered && !r->item->letter && !r->item->n_answers) {
+        report_open_list(&out, "answers");
+        report_close(&out);
+    }
     if (arm) {
         report_string(&out, "question", r->item->question);
         dataset_report_images(&out, r->item);
         if (!*r->error) {
             report_cost(&out, answer);
-            if (!isnan(r->kl)) report_number(&out, "kl", r->kl);
+            report_divergence(&out, r);
             repaired_report(&out, answer);
         }
         report_digests(&out, r);
@@ -119,9 +134,10 @@ static vlqa_status add_score(struct runner *r, int arm, const struct row *row,
 {
     struct env *env = &r->run.cli->env;
     enum metric metric = runner_metric(r);
-    struct tally **tally = &r->run.tally[arm][metric];
+    struct tally **tally = &r->run.arm[arm].tally[metric];
     struct run_outcome *out = run_outcome(&r->run, r->question, arm);
     const struct json *root = json_root(row->doc);
+    const char *prediction = json_text(json_get(root, "prediction"));
     if (!*tally) {
         *tally = heap_alloc_zero(sizeof **tally);
         if (!*tally) return env_no_memory(env, "tally", sizeof **tally);
@@ -132,6 +148,8 @@ static vlqa_status add_score(struct runner *r, int arm, const struct row *row,
     out->rows = json_number(json_get(json_get(root, "rows"), "recomputed"));
     out->flops = json_number(json_get(root, "flops"));
     out->kl = json_number(json_get(root, "kl"));
+    out->kl_answer = json_number(json_get(root, "kl_answer"));
+    out->prediction = checksum64(prediction, strlen(prediction));
     out->failed = row_is_failed(row);
     r->run.n_failed += out->failed;
     r->score += grade->score;
@@ -230,6 +248,7 @@ vlqa_status runner_take_times(struct runner *r)
     struct env *env = &r->run.cli->env;
     const char *line;
     size_t bytes;
+    int n = r->run.n_arms - r->run.first;
     for (;;) {
         struct json_doc *doc = NULL;
         double row = -1, ms = (double)NAN;
@@ -241,7 +260,7 @@ vlqa_status runner_take_times(struct runner *r)
         }
         json_free(doc);
         if (!(row >= 0 && row < r->file.rows)) return run_file_cut(env, &r->times);
-        r->run.outcome[(int)row].ms = ms;
+        run_outcome(&r->run, (int)row / n, r->run.first + (int)row % n)->ms = ms;
     }
 }
 
@@ -254,45 +273,22 @@ static vlqa_status append(struct runner *r, struct run_file *file, char *line)
     return status;
 }
 
-vlqa_status runner_see_dense(struct runner *r, const struct vlqa_answer *answer)
-{
-    size_t bytes = (size_t)answer->n_logits * sizeof *answer->logits;
-    if (r->dense.n != answer->n_logits) {
-        heap_free(r->dense.logits);
-        r->dense.n = 0;
-        r->dense.logits = bytes ? heap_alloc(bytes) : NULL;
-        if (bytes && !r->dense.logits) return env_no_memory(&r->run.cli->env, "logits", bytes);
-        r->dense.n = answer->n_logits;
-    }
-    if (bytes) memcpy(r->dense.logits, answer->logits, bytes);
-    r->dense.question = r->question + 1;
-    return VLQA_OK;
-}
-
-static double divergence(const struct runner *r, int arm, const struct vlqa_answer *answer)
-{
-    if (*r->error || r->run.arm[arm].is_dense || r->dense.question != r->question + 1 ||
-        !r->dense.n || r->dense.n != answer->n_logits)
-        return (double)NAN;
-    return stats_kl(r->dense.logits, answer->logits, r->dense.n);
-}
-
 /* Graded, kept, counted. */
 vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *answer)
 {
     struct metric_grade grade;
     struct row row = {.doc = NULL};
     char *line;
+    int place = r->question * (r->run.n_arms - r->run.first) + arm - r->run.first;
     vlqa_status status;
-    r->kl = divergence(r, arm, answer);
+    runner_compare_first(r, arm, answer);
     line = runner_line(r, &r->run.arm[arm], answer, NULL);
     if (!line) return env_no_memory(&r->run.cli->env, "row", 0);
     status = runner_grade(r, r->item->id, line, strlen(line), &row, &grade);
     heap_free(line);
     if (status == VLQA_OK)
         status = append(r, &r->file, runner_line(r, &r->run.arm[arm], answer, &grade));
-    if (status == VLQA_OK && !*r->error)
-        status = append(r, &r->times, times_line(r->question * r->run.n_arms + arm, answer));
+    if (status == VLQA_OK && !*r->error) status = append(r, &r->times, times_line(place, answer));
     if (status == VLQA_OK) status = add_score(r, arm, &row, &grade);
     row_free(&row);
     submit(r, answer->text);

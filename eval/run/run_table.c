@@ -23,6 +23,29 @@ static struct stats_pair compare(const struct run *r, int dense, int arm, int me
     return stats_compare(p->a, p->b, p->n, 0, p->work);
 }
 
+/* The arm without repair that has the cutting of another; -1: there is none. */
+static int find_none(const struct run *r, int arm)
+{
+    for (int i = 0; i < r->n_arms; i++)
+        if (strcmp(r->arm[i].name, "none") == 0 && strcmp(r->arm[i].cut, r->arm[arm].cut) == 0)
+            return i;
+    return -1;
+}
+
+/* 1 - KL of an arm / KL without repair. NaN: not with --kl answer, or one of them has none. */
+static struct stats_interval recovered(const struct run *r, int arm, int metric, struct pairs *p)
+{
+    int none = find_none(r, arm);
+    p->n = 0;
+    for (int i = 0; i < r->n_questions && none >= 0 && r->args->kl == RUN_KL_ANSWER; i++) {
+        double kl = run_kl(r, i, arm), base = run_kl(r, i, none);
+        if (r->metric[i] != metric || isnan(kl) || isnan(base)) continue;
+        p->a[p->n] = kl;
+        p->b[p->n++] = base;
+    }
+    return stats_share(p->a, p->b, p->n, 0, p->work);
+}
+
 static int failures(const struct run *r, int arm, int metric)
 {
     int n = 0;
@@ -41,9 +64,9 @@ static struct run_outcome mean(const struct run *r, int arm, int metric)
         if (r->metric[i] != metric || o->failed) continue;
         m.rows += o->rows;
         m.flops += o->flops;
-        if (!isnan(o->kl)) m.kl += o->kl;
+        if (!isnan(run_kl(r, i, arm))) m.kl += run_kl(r, i, arm);
         if (!isnan(o->ms)) m.ms += o->ms;
-        n_kl += !isnan(o->kl);
+        n_kl += !isnan(run_kl(r, i, arm));
         n_ms += !isnan(o->ms);
         n++;
     }
@@ -60,14 +83,20 @@ static int print_json(struct run *r, int arm, int metric, int dense, struct pair
     report_string(&out, "method", r->arm[arm].name);
     if (r->arm[arm].cut[0]) report_string(&out, "chunk", r->arm[arm].cut);
     if (!isnan(r->arm[arm].ratio)) report_number(&out, "ratio", r->arm[arm].ratio);
-    tally_report(r->tally[arm][metric], &out);
+    tally_report(r->arm[arm].tally[metric], &out);
     report_int(&out, "failed", failures(r, arm, metric));
     report_number(&out, "rows_computed", m.rows);
     report_number(&out, "flops", m.flops);
     report_real(&out, "ms", m.ms);
     if (dense >= 0 && dense != arm) {
         struct stats_pair s = compare(r, dense, arm, metric, p);
-        report_number(&out, "kl", m.kl);
+        struct stats_interval gap = recovered(r, arm, metric, p);
+        report_number(&out, r->args->kl == RUN_KL_ANSWER ? "kl_answer" : "kl", m.kl);
+        if (!isnan(gap.value)) {
+            report_number(&out, "kl_gap_recovered", gap.value);
+            report_number(&out, "kl_gap_low", gap.low);
+            report_number(&out, "kl_gap_high", gap.high);
+        }
         report_number(&out, "difference", s.difference.value);
         report_number(&out, "low", s.difference.low);
         report_number(&out, "high", s.difference.high);
@@ -92,6 +121,15 @@ static void print_mean(double value, int width)
         printf(" %*.1f", width, value);
 }
 
+static void print_recovered(const struct run *r, int arm, int metric, int dense, struct pairs *p)
+{
+    struct stats_interval gap;
+    if (dense < 0 || dense == arm) return;
+    gap = recovered(r, arm, metric, p);
+    if (!isnan(gap.value))
+        printf("  recovers %.0f [%.0f, %.0f] %%", 100 * gap.value, 100 * gap.low, 100 * gap.high);
+}
+
 static void print_arm(const struct run *r, int arm, int metric, int dense, struct pairs *p)
 {
     int failed = failures(r, arm, metric);
@@ -99,7 +137,7 @@ static void print_arm(const struct run *r, int arm, int metric, int dense, struc
     char label[RUN_LABEL];
     run_arm_label(&r->arm[arm], label);
     printf("%-24s %-9s %8.*f", label, r->arm[arm].is_dense ? "-" : r->arm[arm].cut, digits(metric),
-           tally_score(r->tally[arm][metric]));
+           tally_score(r->arm[arm].tally[metric]));
     print_mean(m.rows, 8);
     print_mean(m.ms, 9);
     if (dense >= 0 && dense != arm) {
@@ -111,6 +149,7 @@ static void print_arm(const struct run *r, int arm, int metric, int dense, struc
         printf("  %+.2f [%+.2f, %+.2f]%s", 100 * s.difference.value, 100 * s.difference.low,
                100 * s.difference.high, s.is_noise ? " noise" : "");
     }
+    print_recovered(r, arm, metric, dense, p);
     if (failed) printf("  %d failed", failed);
     printf("\n");
 }
@@ -133,7 +172,7 @@ static const struct tally *find(const struct run *r, const char *label, const ch
     for (int i = 0; i < r->n_arms; i++) {
         run_arm_label(&r->arm[i], other);
         if (strcmp(other, label) == 0 && strcmp(r->arm[i].cut, cut) == 0)
-            return r->tally[i][metric];
+            return r->arm[i].tally[metric];
     }
     return NULL;
 }
@@ -151,7 +190,7 @@ static void print_grid(const struct run *r, int metric, int dense)
         run_arm_label(&r->arm[m], label);
         printf("%-24s ", label);
         if (dense >= 0)
-            printf("%9.*f", digits(metric), tally_score(r->tally[dense][metric]));
+            printf("%9.*f", digits(metric), tally_score(r->arm[dense].tally[metric]));
         else
             printf("%9s", "");
         for (int c = 0; c < r->n_arms; c++) {
@@ -171,7 +210,7 @@ static int print_metric(struct run *r, int metric, int dense, struct pairs *p)
             code = print_json(r, i, metric, dense, p);
         return code;
     }
-    printf("%s, %d questions\n", metric_names[metric], (int)r->tally[0][metric]->n);
+    printf("%s, %d questions\n", metric_names[metric], (int)r->arm[0].tally[metric]->n);
     printf("%-24s %-9s %8s %8s %9s", "method", "chunk", "score", "rows", "ms");
     if (dense >= 0 && r->n_arms > 1) printf(" %8s  points to %s [95 %%]", "KL", r->arm[dense].name);
     printf("\n");
@@ -195,7 +234,7 @@ int run_print(struct run *r)
     p.b = p.a + r->n_questions;
     p.work = p.b + r->n_questions;
     for (int metric = 0; metric < N_METRICS && code == CLI_OK; metric++)
-        if (r->tally[0][metric]) code = print_metric(r, metric, dense, &p);
+        if (r->arm[0].tally[metric]) code = print_metric(r, metric, dense, &p);
     heap_free(p.a);
     return code == CLI_OK ? cli_flush() : code;
 }

@@ -6,7 +6,10 @@
 #include "eval/run/feed.h"
 
 struct runner {
-    struct run run;
+    struct run run; /* first: what run_new gives is both */
+    int64_t rows;   /* of the data set, where some are chosen at random */
+    struct key digest;
+    char path[CACHE_PATH], times_path[CACHE_PATH];
     struct prompt_form *form;
     struct vlqa_engine *engine;
     struct vlqa_session *session;
@@ -31,10 +34,15 @@ struct runner {
 
     struct {           /* what dense said to it */
         int question;  /* + 1; of another one: not yet asked */
-        float *logits; /* [n] of the first token */
-        int n;
+        float *logits; /* [steps, n] of the first token; with --kl answer of each and the end */
+        size_t cap;    /* bytes of them */
+        int n, steps;
+        int32_t *token; /* [n_tokens] with --kl answer */
+        size_t token_cap;
+        int n_tokens;
+        int no_memory;
     } dense;
-    double kl; /* of the answer that is kept, to it; NaN: none */
+    struct stats_divergence kl; /* of the answer that is kept, to it; NaN: none */
 };
 
 /* What the question at hand is graded by. */
@@ -51,9 +59,15 @@ vlqa_status runner_grade(struct runner *r, const char *name, const char *line, s
 vlqa_status runner_take(struct runner *r, int arm, int *found);
 /* Counts the times of the rows that the file has; those of others are cut off. */
 vlqa_status runner_take_times(struct runner *r);
+/* The session is told to remember what dense says, or to follow it, for --kl answer. */
+void runner_note_dense(struct runner *r, struct vlqa_ask_options *out);
+void runner_follow_dense(struct runner *r, struct vlqa_ask_options *out);
+int runner_can_follow(const struct runner *r); /* dense said something to this question */
 /* Remembers what dense says, or that it says nothing (no logits), for the divergence of the other
  * arms from it. */
 vlqa_status runner_see_dense(struct runner *r, const struct vlqa_answer *answer);
+/* Of the first token alone, where nothing was followed. */
+void runner_compare_first(struct runner *r, int arm, const struct vlqa_answer *answer);
 /* Grades, keeps and counts an answer; with r->error that there is none, and answer is empty. */
 vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *answer);
 void runner_show(struct runner *r); /* how far it is */

@@ -43,6 +43,17 @@ int stats_argmax(const float *x, int n)
     return best;
 }
 
+void stats_divergence_add(struct stats_divergence *d, const float *full, const float *other, int n,
+                          int step, int steps)
+{
+    double kl = stats_kl(full, other, n);
+    double cosine_steps = steps < STATS_COSINE_STEPS ? steps : STATS_COSINE_STEPS;
+    if (step == 0) d->kl_first = kl;
+    d->kl += kl / steps;
+    d->top1 += (double)(stats_argmax(full, n) == stats_argmax(other, n)) / steps;
+    if (step < STATS_COSINE_STEPS) d->cosine += stats_cosine(full, other, n) / cosine_steps;
+}
+
 /* splitmix64 */
 static uint64_t next_random(uint64_t *state)
 {

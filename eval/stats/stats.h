@@ -11,6 +11,18 @@ double stats_kl(const float *p, const float *q, int n);
 double stats_cosine(const float *a, const float *b, int n);
 int stats_argmax(const float *x, int n); /* the lowest of equals */
 
+/* Of two answers along the same tokens. */
+struct stats_divergence {
+    double kl;       /* mean over the steps */
+    double kl_first; /* of the first */
+    double top1;     /* share of steps whose likeliest token is the same */
+    double cosine;   /* of the logits, mean over the first STATS_COSINE_STEPS */
+};
+#define STATS_COSINE_STEPS 8
+/* Adds step 0, 1, ... of so many to what begins zeroed. */
+void stats_divergence_add(struct stats_divergence *d, const float *full, const float *other, int n,
+                          int step, int steps);
+
 #define STATS_RESAMPLES 2000
 
 struct stats_interval {

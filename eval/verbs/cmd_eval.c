@@ -91,6 +91,10 @@ static const struct arg args[] = {
      .help = "keep every answer there; a run that was stopped goes on"},
     {ARG_FORM, .name = "metric", .value = "METRIC", FIELD(run.metric), .read = read_metric,
      .form = METRICS, .help = "grade all rows by this one [the data set's]"},
+    {ARG_CHOICE, .name = "kl", .value = "TOKENS", .fallback = "first", .choice = run_kls,
+     FIELD(run.kl),
+     .help = "divergence from full prefill: of the first token, or the mean over full prefill's "
+             "answer, along which the others are led (up to twice the time)"},
     {ARG_SEED, .name = "shuffle-seed", .value = "N", .fallback = "0", FIELD(run.shuffle),
      .help = "--limit takes rows at random, in their order; 0: the first"},
     {ARG_INT, .name = "jobs", .letter = 'j', .value = "N", .min = 1, .max = AHEAD_MAX + 1,
@@ -120,7 +124,8 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "images", .value = "DIR", FIELD(run.data.images),
      .help = "where the images of an official JSON are [beside it]"},
     {ARG_TEXT, .name = "prompt", .value = "NAME", .fallback = "vlmevalkit", FIELD(run.prompt),
-     .help = "vlmevalkit, lmms-eval, qwen, infoflow, or a file with {question} in it"},
+     .help = "vlmevalkit, lmms-eval, qwen, infoflow, plain (the question alone), or a file with "
+             "{question} in it"},
     {ARG_INT, .name = "limit", .value = "N", .min = 0, .max = 1 << 30, .fallback = "0",
      FIELD(run.limit), .help = "the first rows only; 0: all"},
     {ARG_HEADING, .name = "Grading without a model"},
@@ -172,9 +177,12 @@ const struct verb verb_eval = {
              "set's reference reports it, the rows that were computed and the milliseconds of\n"
              "an answer on the average. With full among the methods it tells how far the\n"
              "others are from it: the Kullback-Leibler divergence of the first token (KL,\n"
-             "nats; vlqa study has that of whole answers), and the difference of the mean\n"
-             "score in points with its 95 % interval (paired bootstrap) and whether that is\n"
-             "noise. --json prints an object for each method, cutting and metric, with flops.\n"
+             "nats), and the difference of the mean score in points with its 95 % interval\n"
+             "(paired bootstrap) and whether that is noise. With --kl answer every method is\n"
+             "led along full prefill's answer and the step behind it, and KL is the mean over\n"
+             "these steps; with none among the methods, too, the table tells which share of\n"
+             "its KL each method recovers, with the 95 % interval. --json prints an object for "
+             "each method, cutting and metric, with flops.\n"
              "\n"
              "A question that cannot be asked (an image is missing, damaged or refused, it is\n"
              "too long) counts as wrong: its line has error, the reason, an empty prediction,\n"
@@ -188,8 +196,9 @@ const struct verb verb_eval = {
              "\n"
              "--out keeps a line for each answer: id, line, metric, method, chunk, ratio,\n"
              "prediction, score, score_lmms, extracted, what is right, question, image, rows\n"
-             "{total, selected, recomputed}, flops, exact, tokens, kl, repaired, digests\n"
-             "{model, prompt, images}. repaired has for each image the grid of its rows and,\n"
+             "{total, selected, recomputed}, flops, exact, tokens, kl (with --kl answer also\n"
+             "kl_answer, steps, top1, cosine), repaired, digests {model, prompt, images}.\n"
+             "repaired has for each image the grid of its rows and,\n"
              "line by line, a bit a row, four a hexadecimal digit: \"7x10:0c03\"; behind\n"
              "90x160/2 a bit stands for 2 x 2 rows. The first line says what was asked of\n"
              "which model, and the command that began it, its commit (of a checkout), build\n"
