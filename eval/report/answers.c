@@ -256,6 +256,7 @@ static vlqa_status read_graded(struct env *env, struct keeper *k, const char *na
     row->recomputed = amount_at(json_get(root, "rows"), "recomputed");
     row->flops = amount_at(root, "flops");
     row->kl = amount_at(root, "kl");
+    row->kl_answer = amount_at(root, "kl_answer");
     for (int i = 0; i < ANSWER_TIMES; i++)
         row->ms[i] = (double)NAN;
     read_times(root, row->ms);

@@ -3,11 +3,11 @@
  * A line is {"id", "score" from 0 to 1} and, where it is there, "dataset", "category" (else
  * "split"), "metric", "question", "prediction", what is right ("answers", "targets" or "answer"
  * with "options"), "image" or "images", "method", "chunk" ("" and absent: none), "ratio", "rows"
- * {"total", "recomputed"}, "flops", "kl", "digests" {"model"}, "ms" {...}. A line without id tells
- * of the run and those behind it: "command", "commit", "version", "build", "machine", "cpu",
- * "model", "model_digest", "dataset".
- * Times may lie beside it instead, in PATH.times: "ms" with "row", the place among the lines with
- * an id, from 0, or with the same id, method, chunk and ratio. */
+ * {"total", "recomputed"}, "flops", "kl", "kl_answer", "digests" {"model"}, "ms" {...}. A line
+ * without id tells of the run and those behind it: "command", "commit", "version", "build",
+ * "machine", "cpu", "model", "model_digest", "dataset". Times may lie beside it instead, in
+ * PATH.times: "ms" with "row", the place among the lines with an id, from 0, or with the same id,
+ * method, chunk and ratio. */
 #ifndef EVAL_ANSWERS_H
 #define EVAL_ANSWERS_H
 
@@ -42,6 +42,7 @@ struct answer_row { /* texts are never NULL */
     int way, line, ordinal;          /* ordinal: among the lines with an id of its file, from 0 */
     double score, total, recomputed; /* rows; NaN: unknown */
     double flops, kl;                /* of the prompt; of the first token, to dense; NaN: unknown */
+    double kl_answer;                /* mean over the tokens of dense's answer; NaN: unknown */
     double ms[ANSWER_TIMES];         /* NaN: unknown */
 };
 

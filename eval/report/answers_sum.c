@@ -64,12 +64,40 @@ static void sum_costs(const struct answer_row *row, int n, struct answer_sum *s)
 }
 
 /* memory [rows + STATS_RESAMPLES] */
-static struct stats_interval divergence(const struct answer_row *row, int n, double *memory)
+static struct stats_interval divergence(const struct answer_row *row, int n, int of_answer,
+                                        double *memory)
 {
     int found = 0;
-    for (int i = 0; i < n; i++)
-        if (!isnan(row[i].kl)) memory[found++] = row[i].kl;
+    for (int i = 0; i < n; i++) {
+        double kl = of_answer ? row[i].kl_answer : row[i].kl;
+        if (!isnan(kl)) memory[found++] = kl;
+    }
     return stats_ratio(memory, NULL, found, 0, memory + found);
+}
+
+/* The way without repair that has the chunks of another; -1. */
+static int find_none(const struct answer_set *set, int way)
+{
+    const struct answer_way *w = &set->way[way];
+    for (int i = 0; i < set->n_ways; i++)
+        if (answers_same_data(&set->way[i], w) && strcmp(set->way[i].method, "none") == 0 &&
+            strcmp(set->way[i].chunk, w->chunk) == 0)
+            return i;
+    return -1;
+}
+
+/* Over the questions that both have. memory [3 * rows + STATS_RESAMPLES] */
+static struct stats_interval gap(const struct answer_set *set, int way, double *memory)
+{
+    double *x = memory, *base = x + set->n, *work = base + set->n;
+    int none = find_none(set, way), begin, end = answers_of(set, way, &begin), n = 0;
+    for (int i = begin; i < end && none >= 0; i++) {
+        const struct answer_row *other = answers_find(set, none, set->row[i].key);
+        if (!other || isnan(other->kl_answer) || isnan(set->row[i].kl_answer)) continue;
+        x[n] = set->row[i].kl_answer;
+        base[n++] = other->kl_answer;
+    }
+    return stats_share(x, base, n, 0, work);
 }
 
 /* memory [3 * rows + STATS_RESAMPLES] */
@@ -101,7 +129,9 @@ vlqa_status answers_sum(struct env *env, const struct answer_set *set, struct an
             s->mean += row[i].score / s->n;
         s->work = work_of(row, s->n, set->way[w].is_off);
         sum_costs(row, s->n, s);
-        s->kl = divergence(row, s->n, memory);
+        s->kl = divergence(row, s->n, 0, memory);
+        s->kl_answer = divergence(row, s->n, 1, memory);
+        s->gap = gap(set, w, memory);
         sum_times(row, s->n, s->ms);
         if (s->base == w) s->base = -1;
         if (s->base >= 0) compare(set, row, memory, s);

@@ -12,9 +12,11 @@ struct answer_sum { /* of a way */
     double work;              /* rows recomputed / rows, of all questions; dense 1; NaN: unknown */
     double rows, flops;       /* recomputed; means over the questions that have them; NaN: none */
     struct stats_interval kl; /* mean over the questions that have it; NaN: none has */
-    int base;                 /* the dense way of its data set; -1: none, or it is itself */
-    struct stats_pair pair;   /* a: base, b: this, over the questions of both; n 0: none */
-    double ms[ANSWER_TIMES];  /* means over the questions that have them; NaN: none has */
+    struct stats_interval kl_answer; /* likewise */
+    struct stats_interval gap; /* the share of none's kl_answer, of the same chunks, that is gone */
+    int base;                  /* the dense way of its data set; -1: none, or it is itself */
+    struct stats_pair pair;    /* a: base, b: this, over the questions of both; n 0: none */
+    double ms[ANSWER_TIMES];   /* means over the questions that have them; NaN: none has */
 };
 
 /* out [n_ways], after run_close */

@@ -13,9 +13,9 @@
 #include <string.h>
 
 struct graded {
-    uint64_t id; /* hash */
-    double score;
-    int metric; /* -1: the row names none */
+    uint64_t id;      /* hash */
+    double score, kl; /* of the answer; NaN: not known */
+    int metric;       /* -1: the row names none */
     int line, way;
 };
 
@@ -60,6 +60,7 @@ static vlqa_status read_row(struct env *env, const char *name, const struct json
         return env_fail(env, VLQA_EUSAGE,
                         "%s: score is %s, expected a number from 0 to 1, as --score writes it",
                         name, isnan(out->score) ? json_kind_name(score) : "beyond its range");
+    out->kl = json_number(json_get(root, "kl_answer"));
     out->metric = metric ? metric_find(metric) : -1;
     return VLQA_OK;
 }
@@ -114,7 +115,7 @@ static vlqa_status read_run(struct env *env, struct graded_run *run)
 /* ---- pairs ---- */
 
 struct pairs {
-    double *a, *b;
+    double *a, *b, *a_kl, *b_kl;
     int *metric;
     int n, n_a, n_b; /* pairs; rows that there are */
     const char *a_name, *b_name;
@@ -124,13 +125,15 @@ struct pairs {
 
 static vlqa_status allocate(struct env *env, struct pairs *p, int n)
 {
-    size_t doubles = 5 * (size_t)n + STATS_RESAMPLES;
+    size_t doubles = 7 * (size_t)n + STATS_RESAMPLES;
     size_t bytes = doubles * sizeof(double) + (size_t)n * sizeof(int);
     p->memory = heap_alloc(bytes);
     if (!p->memory) return env_no_memory(env, "pairs", bytes);
     p->a = p->memory;
     p->b = p->a + n;
-    p->a_of = p->b + n;
+    p->a_kl = p->b + n;
+    p->b_kl = p->a_kl + n;
+    p->a_of = p->b_kl + n;
     p->b_of = p->a_of + n;
     p->work = p->b_of + n;
     p->metric = (int *)(void *)(p->work + n + STATS_RESAMPLES);
@@ -163,6 +166,8 @@ static vlqa_status match(struct env *env, const struct graded_run *a, int a_way,
         if (x_id == y_id) {
             p->a[p->n] = x[i].score;
             p->b[p->n] = y[k].score;
+            p->a_kl[p->n] = x[i].kl;
+            p->b_kl[p->n] = y[k].kl;
             p->metric[p->n++] = x[i].metric;
         }
         i += x_id <= y_id;
@@ -223,6 +228,38 @@ static int report_metric(struct cli *cli, const struct pairs *p, int metric)
     return cli_flush();
 }
 
+/* The divergence of answers from full prefill's, over the pairs in which both sides have it. */
+static int report_kl(struct cli *cli, const struct pairs *p)
+{
+    struct stats_interval d;
+    double a = 0, b = 0;
+    int n = 0;
+    for (int i = 0; i < p->n; i++) {
+        if (!isfinite(p->a_kl[i]) || !isfinite(p->b_kl[i])) continue;
+        a += p->a_kl[i];
+        b += p->b_kl[i];
+        p->a_of[n++] = p->b_kl[i] - p->a_kl[i];
+    }
+    if (!n) return CLI_OK;
+    d = stats_ratio(p->a_of, NULL, n, 0, p->work);
+    if (cli->args->json) {
+        struct report r = report_begin();
+        if (*p->a_name) report_string(&r, "a_method", p->a_name);
+        if (*p->b_name) report_string(&r, "b_method", p->b_name);
+        report_string(&r, "metric", "kl_answer");
+        report_int(&r, "questions", n);
+        report_number(&r, "a", a / n);
+        report_number(&r, "b", b / n);
+        report_number(&r, "difference", d.value);
+        report_number(&r, "low", d.low);
+        report_number(&r, "high", d.high);
+        return cli_write_report(cli, &r);
+    }
+    printf("%-9s %d questions: A %.3g, B %.3g, B - A %+.3g [%+.3g, %+.3g]\n", "KL", n, a / n, b / n,
+           d.value, d.low, d.high);
+    return cli_flush();
+}
+
 static int report_pair(struct cli *cli, const struct graded_run *a, int a_way,
                        const struct graded_run *b, int b_way)
 {
@@ -233,6 +270,7 @@ static int report_pair(struct cli *cli, const struct graded_run *a, int a_way,
         printf("A: %s, B: %s\n", *p.a_name ? p.a_name : a->path, *p.b_name ? p.b_name : b->path);
     for (int metric = -1; metric < N_METRICS && code == CLI_OK; metric++)
         code = report_metric(cli, &p, metric);
+    if (code == CLI_OK) code = report_kl(cli, &p);
     if (code == CLI_OK && p.n_a + p.n_b > 2 * p.n && !cli->args->quiet)
         cli_note(cli, "left out: %d rows of A and %d of B, whose ids the other has not",
                  p.n_a - p.n, p.n_b - p.n);

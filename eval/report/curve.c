@@ -30,6 +30,16 @@ static int print_json(struct cli *cli, const struct answer_way *w, const struct 
         report_number(&r, "kl_low", s->kl.low);
         report_number(&r, "kl_high", s->kl.high);
     }
+    if (!isnan(s->kl_answer.value)) {
+        report_number(&r, "kl_answer", s->kl_answer.value);
+        report_number(&r, "kl_answer_low", s->kl_answer.low);
+        report_number(&r, "kl_answer_high", s->kl_answer.high);
+    }
+    if (!isnan(s->gap.value)) {
+        report_number(&r, "kl_gap_recovered", s->gap.value);
+        report_number(&r, "kl_gap_low", s->gap.low);
+        report_number(&r, "kl_gap_high", s->gap.high);
+    }
     return cli_write_report(cli, &r);
 }
 
@@ -57,9 +67,16 @@ static void print_way(const struct answer_way *w, const struct answer_sum *s)
                  s->pair.is_noise ? " noise" : "");
     printf("  %-30s", text);
     if (isnan(s->kl.value))
-        printf(" -\n");
+        printf(" -");
     else
-        printf(" %.3g [%.3g, %.3g]\n", s->kl.value, s->kl.low, s->kl.high);
+        printf(" %.3g [%.3g, %.3g]", s->kl.value, s->kl.low, s->kl.high);
+    if (!isnan(s->kl_answer.value))
+        printf(", of answers %.3g [%.3g, %.3g]", s->kl_answer.value, s->kl_answer.low,
+               s->kl_answer.high);
+    if (!isnan(s->gap.value))
+        printf(", recovers %.0f [%.0f, %.0f] %%", 100 * s->gap.value, 100 * s->gap.low,
+               100 * s->gap.high);
+    printf("\n");
 }
 
 static void print_data(const struct eval_report *r, int first)

@@ -303,6 +303,42 @@ static void work_table(struct eval_report *r, int way)
     page_table_end(&r->page);
 }
 
+static const char *gap_interval(const struct stats_interval *of)
+{
+    char *out = next_text();
+    if (isnan(of->value)) return NULL;
+    snprintf(out, 96, "[%.0f, %.0f]", 100 * of->low, 100 * of->high);
+    return out;
+}
+
+/* Of runs with --kl answer alone. */
+static void gap_table(struct eval_report *r, int way)
+{
+    static const char *const head[] = {"method", "chunks", "KL of the answer",
+                                       "KL gap recovered, %"};
+    static const enum page_cell kind[] = {PAGE_NAME, PAGE_TEXT, PAGE_NUMBER, PAGE_NUMBER};
+    int is_begun = 0;
+    for (int i = way; i < r->set.n_ways; i++) {
+        const struct answer_sum *s = &r->sum[i];
+        if (!answers_same_data(&r->set.way[i], &r->set.way[way]) || isnan(s->kl_answer.value))
+            continue;
+        if (!is_begun++)
+            page_table_begin(&r->page,
+                             "KL over the tokens of full prefill's answer, in nats; the share of "
+                             "it without repair, of the same chunks, that a method recovers.",
+                             head, kind, 4);
+        page_row_begin(&r->page);
+        page_cell(&r->page, PAGE_NAME, report_method(&r->set.way[i]), NULL, 0);
+        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.way[i]), NULL, 0);
+        page_cell(&r->page, PAGE_NUMBER, amount("%.3g", s->kl_answer.value),
+                  interval(&s->kl_answer), 0);
+        page_cell(&r->page, PAGE_NUMBER, amount("%.0f", 100 * s->gap.value), gap_interval(&s->gap),
+                  0);
+        page_row_end(&r->page);
+    }
+    if (is_begun) page_table_end(&r->page);
+}
+
 static struct plot_point score_of(const struct answer_sum *s)
 {
     struct plot_point at = {100 * s->work, 100 * s->mean, (double)NAN, (double)NAN};
@@ -415,6 +451,7 @@ void report_work(struct eval_report *r)
         report_heading(r, i);
         work_plots(r, i);
         work_table(r, i);
+        gap_table(r, i);
     }
 }
 
