@@ -15,7 +15,7 @@ const char *cache_dir(const struct cache_args *args, char path[CACHE_PATH])
  * as nobody asked for it, nobody is told. */
 static const char *usable_dir(const struct cache_args *args, char path[CACHE_PATH])
 {
-    if (args->off) return NULL;
+    if (args->off || args->is_home_only) return NULL;
     if (args->dir) return args->dir;
     if (!args_cache_home(path, CACHE_PATH)) return NULL;
     if (mkdir(path, 0700) != 0 && errno != EEXIST) return NULL;
@@ -28,6 +28,7 @@ void cache_options(const struct cache_args *args, char path[CACHE_PATH],
     out->no_cache = args->off;
     out->cache_dir = usable_dir(args, path);
     out->cache_salt = args->salt;
+    if (args->is_home_only) return; /* the runtime's own sizes */
     out->cache_ram_bytes = args->ram_mib << 20;
     out->cache_disk_bytes = args->disk_mib << 20;
 }

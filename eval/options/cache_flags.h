@@ -10,6 +10,7 @@ struct cache_args {
     const char *dir, *salt;
     int64_t ram_mib, disk_mib;
     int off, strict;
+    int is_home_only; /* records stay in RAM; the directory is for other files */
 };
 
 /* --cache-dir, or vlqa in the user's cache home, written to path; NULL: neither is there. */

@@ -37,7 +37,7 @@ vlqa_status study_expand_layers(struct study *s)
         TRY(study_add_method(s, &list[i], &at));
         if (!method_has_layers(&list[i])) continue;
         if (s->calibrated < 0) s->calibrated = at;
-        for (int layer = 0; layer < s->info.layers; layer++) {
+        for (int layer = 0; layer < s->run->info.layers; layer++) {
             struct reuse_layers one = {.calibrated = 0};
             reuse_add_layer(&one, layer);
             TRY(add_with_layers(s, &list[i], &one, &at));
@@ -52,11 +52,11 @@ vlqa_status study_expand_layers(struct study *s)
 static double mean_kl(const struct study *s, int method)
 {
     double sum = 0;
-    for (int q = 0; q < s->n_questions; q++)
+    for (int q = 0; q < s->run->n_questions; q++)
         for (int cut = 0; cut < s->n_cuts; cut++)
             for (int r = 0; r < s->n_ratios; r++)
-                sum += study_outcome(s, q, cut, method, r)->kl;
-    return sum / s->n_questions / s->n_cuts / s->n_ratios;
+                sum += study_kl(s, q, cut, method, r);
+    return sum / s->run->n_questions / s->n_cuts / s->n_ratios;
 }
 
 /* Of the layers that are not in the set, the one that is best alone; lower ones where equal. */
@@ -64,7 +64,7 @@ static int next_best(const struct study *s, const struct reuse_layers *set)
 {
     int best = -1;
     double least = INFINITY;
-    for (int layer = 0; layer < s->info.layers; layer++) {
+    for (int layer = 0; layer < s->run->info.layers; layer++) {
         double kl = mean_kl(s, s->calibrated + 1 + layer);
         if (reuse_has_layer(set, layer) || !(kl < least)) continue;
         best = layer;
@@ -77,7 +77,7 @@ vlqa_status study_add_sets(struct study *s)
 {
     struct reuse_layers set = {.calibrated = 0};
     struct method like = s->method[s->calibrated];
-    for (int k = 1, best, at; k < s->info.layers; k++) {
+    for (int k = 1, best, at; k < s->run->info.layers; k++) {
         if ((best = next_best(s, &set)) < 0) return VLQA_OK; /* no numbers left */
         reuse_add_layer(&set, best);
         if (k > 1) TRY(add_with_layers(s, &like, &set, &at));
@@ -97,7 +97,10 @@ static int is_variant(const struct study *s, int method)
 
 vlqa_status study_keep_layers(struct study *s)
 {
-    struct calibration c = {.method = s->method[s->calibrated].name, .questions = s->n_questions};
+    const struct run_args *args = &s->args.run;
+    const struct reuse_layers *layers;
+    struct calibration c = {.method = s->method[s->calibrated].name,
+                            .questions = s->run->n_questions};
     char path[CACHE_PATH], list[320];
     int best = s->calibrated;
     c.kl = c.kl_all = mean_kl(s, best);
@@ -107,10 +110,11 @@ vlqa_status study_keep_layers(struct study *s)
         best = m;
         c.kl = kl;
     }
-    c.layers = s->method[best].args.layers;
-    for (int i = 0; i < s->info.layers && !reuse_layers_end(&s->method[best].args.layers); i++)
+    layers = &s->run->arm[s->arm[best]].args.layers; /* found, where they were calibrated */
+    c.layers = *layers;
+    for (int i = 0; i < s->run->info.layers && !reuse_layers_end(layers); i++)
         reuse_add_layer(&c.layers, i);
-    TRY(calibration_write(&s->cli.env, &s->args.cache, &s->info, &c, path));
+    TRY(calibration_write(&s->cli.env, &args->cache, &s->run->info, &c, path));
     reuse_write_layers(&c.layers, ',', list, sizeof list);
     printf("\ncalibrated layers %s of %s: mean KL %.3f, by %s %.3f; kept in %s\n", list, c.method,
            c.kl, c.method, c.kl_all, path);

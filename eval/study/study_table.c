@@ -4,6 +4,7 @@
 #include "base/heap.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The questions of one table, and room for their numbers. */
@@ -18,16 +19,23 @@ struct view {
 enum { CELL = 32 };
 typedef void (*cell_fn)(const struct view *v, int method, int ratio, char out[CELL]);
 
+enum { FULL = 0 }; /* the arm of full prefill */
+
+static int is_right(const struct study *s, int question, int arm)
+{
+    return run_outcome(s->run, question, arm)->score >= 0.5;
+}
+
 static int in_view(const struct view *v, int question)
 {
-    return v->right < 0 || v->s->reference[question].right == v->right;
+    return v->right < 0 || is_right(v->s, question, FULL) == v->right;
 }
 
 static void gather_kl(const struct view *v, int method, int ratio, double *out)
 {
     int n = 0;
-    for (int q = 0; q < v->s->n_questions; q++)
-        if (in_view(v, q)) out[n++] = study_outcome(v->s, q, v->cut, method, ratio)->kl;
+    for (int q = 0; q < v->s->run->n_questions; q++)
+        if (in_view(v, q)) out[n++] = study_kl(v->s, q, v->cut, method, ratio);
 }
 
 /* ---- cells ---- */
@@ -58,24 +66,27 @@ static void difference_cell(const struct view *v, int method, int ratio, char ou
 
 static void right_cell(const struct view *v, int method, int ratio, char out[CELL])
 {
-    int right = 0, same = 0;
-    for (int q = 0; q < v->s->n_questions; q++)
+    const struct run *run = v->s->run;
+    int right = 0, same = 0, arm = study_arm(v->s, v->cut, method, ratio);
+    for (int q = 0; q < run->n_questions; q++)
         if (in_view(v, q)) {
-            right += study_outcome(v->s, q, v->cut, method, ratio)->right;
-            same += study_outcome(v->s, q, v->cut, method, ratio)->same;
+            right += is_right(v->s, q, arm);
+            same += run_outcome(run, q, arm)->prediction == run_outcome(run, q, FULL)->prediction;
         }
     snprintf(out, CELL, "%.1f / %.1f", 100.0 * right / v->n, 100.0 * same / v->n);
 }
 
 static void work_cell(const struct view *v, int method, int ratio, char out[CELL])
 {
+    const struct run *run = v->s->run;
     double rows = 0, flops = 0, full = 0;
-    for (int q = 0; q < v->s->n_questions; q++)
+    for (int q = 0; q < run->n_questions; q++)
         if (in_view(v, q)) {
-            const struct outcome *o = study_outcome(v->s, q, v->cut, method, ratio);
-            rows += o->rows_computed;
+            const struct run_outcome *o =
+                run_outcome(run, q, study_arm(v->s, v->cut, method, ratio));
+            rows += o->rows;
             flops += o->flops;
-            full += v->s->reference[q].flops;
+            full += run_outcome(run, q, FULL)->flops;
         }
     snprintf(out, CELL, "%.1f (%.0f %%)", rows / v->n, 100 * flops / full);
 }
@@ -116,7 +127,7 @@ static void print_group(struct view *v, int right)
     char title[256];
     v->right = right;
     v->n = 0;
-    for (int q = 0; q < s->n_questions; q++)
+    for (int q = 0; q < s->run->n_questions; q++)
         v->n += in_view(v, q);
     if (!v->n) return;
     gather_kl(v, 0, 0, v->x);
@@ -136,12 +147,12 @@ static void print_cut(struct view *v)
     const struct study *s = v->s;
     char title[256];
     int right = 0;
-    for (int q = 0; q < s->n_questions; q++)
-        right += s->reference[q].right;
+    for (int q = 0; q < s->run->n_questions; q++)
+        right += is_right(s, q, FULL);
     print_group(v, 1);
     print_group(v, 0);
     v->right = -1;
-    v->n = s->n_questions;
+    v->n = s->run->n_questions;
     snprintf(title, sizeof title,
              "%s: all %d questions: %% of answers right / as of full prefill (full: %.1f / 100)",
              s->cut[v->cut].name, v->n, 100.0 * right / v->n);
@@ -152,25 +163,33 @@ static void print_cut(struct view *v)
     print_table(v, title, 14, work_cell);
 }
 
+static int ascending(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
 static void print_head(const struct study *s)
 {
-    const struct vlqa_model_info *i = &s->info;
+    const struct run *run = s->run;
+    const struct vlqa_model_info *i = &run->info;
     int documents = 0;
-    for (int q = 0; q < s->n_questions; q++)
-        documents += q == 0 || s->questions.item[q].document != s->questions.item[q - 1].document;
+    qsort(run->document, (size_t)run->n_questions, sizeof *run->document, ascending);
+    for (int q = 0; q < run->n_questions; q++)
+        documents += q == 0 || run->document[q] != run->document[q - 1];
     printf("model      %s, %.16s..., %d layers\n", i->name, i->digest, i->layers);
     printf("processor  %s, %s\n", i->cpu, i->dtype);
-    printf("questions  %d about %d documents\n", s->n_questions, documents);
+    printf("questions  %d about %d documents\n", run->n_questions, documents);
     printf("KL         full prefill to method, mean over the answer of full prefill, at most %d "
            "tokens\n",
-           s->args.max_tokens);
+           run->args->max_tokens);
     printf("intervals  95 %%, paired bootstrap over questions, %d resamples, seed %llu\n",
            STATS_RESAMPLES, (unsigned long long)s->args.seed);
 }
 
 vlqa_status study_print(struct study *s)
 {
-    size_t n = (size_t)s->n_questions, bytes = (2 * n + STATS_RESAMPLES) * sizeof(double);
+    size_t n = (size_t)s->run->n_questions, bytes = (2 * n + STATS_RESAMPLES) * sizeof(double);
     struct view v = {.s = s, .x = heap_alloc(bytes)};
     if (!v.x) return env_no_memory(&s->cli.env, "tables", bytes);
     v.y = v.x + n;

@@ -29,7 +29,8 @@ static double number(const struct json *line, const char *name)
     return json_number(json_get(line, name));
 }
 
-/* Calls back with each line of the file; returns how many are JSON. */
+/* Calls back with each answer of the file, behind its header; returns how many there are, -1: a
+ * line is no JSON. */
 static int each_line(const char *path, void (*look)(const struct json *))
 {
     struct env env = {0};
@@ -39,78 +40,136 @@ static int each_line(const char *path, void (*look)(const struct json *))
         struct json_doc *doc = NULL;
         if (json_parse(&env, path, at, (size_t)(end - at), sizeof lines, &doc) != VLQA_OK)
             return -1;
-        look(json_root(doc));
+        if (n) look(json_root(doc));
         json_free(doc);
     }
-    return n;
+    return n - 1;
 }
 
-static double none_kl;
+static double none_kl, full_score;
+static char full_answer[256];
 
+/* Full prefill comes first of each question. */
 static void check_extremes(const struct json *line)
 {
-    int full = strcmp(text(line, "method"), "full") == 0 || number(line, "ratio") == 1;
-    if (full) {
+    const struct json *rows = json_get(line, "rows");
+    int full = strcmp(text(line, "method"), "full") == 0;
+    if (full && !json_get(line, "chunk")) {
+        snprintf(full_answer, sizeof full_answer, "%.200s", text(line, "prediction"));
+        full_score = number(line, "score");
+        CHECK(!json_get(line, "kl_answer"));
+        return;
+    }
+    if (full || number(line, "ratio") == 1) {
         CHECK(number(line, "kl") == 0);
-        CHECK(number(line, "kl_first") == 0);
+        CHECK(number(line, "kl_answer") == 0);
         CHECK(number(line, "top1") > 1 - 1e-9);
         CHECK(number(line, "cosine") > 1 - 1e-9);
-        CHECK(number(line, "same") == 1);
-        CHECK_STR(text(line, "answer"), text(line, "full_answer"));
-        CHECK(number(line, "right") == number(line, "full_right"));
+        CHECK_STR(text(line, "prediction"), full_answer);
+        CHECK(number(line, "score") == full_score);
     }
     if (strcmp(text(line, "method"), "none") == 0) {
-        none_kl += number(line, "kl");
-        CHECK_EQ(number(line, "rows_selected"), 0);
+        none_kl += number(line, "kl_answer");
+        CHECK_EQ(number(rows, "selected"), 0);
     }
-    CHECK(number(line, "kl") >= 0);
+    CHECK(number(line, "kl_answer") >= 0);
     CHECK(number(line, "steps") >= 2); /* the end of the answer is one */
-    CHECK(number(line, "rows_computed") > number(line, "rows_selected"));
+    CHECK(number(rows, "recomputed") > number(rows, "selected"));
     CHECK(number(line, "flops") > 0);
 }
 
 TEST(full_repair_recovers_all_and_none_nothing)
 {
     struct run *r = vlqa(ARGS(STUDY, ASKED, "--limit", "3", "--methods", "full,infoflow,random",
-                              "--ratios", "0.1,1", "--chunk", "grid:2", "--json", "lines"));
+                              "--ratios", "0.1,1", "--chunk", "grid:2", "--out", "lines"));
     none_kl = 0;
     CHECK_EQ(r->code, 0);
     CHECK_STR(r->err, "");
-    CHECK_EQ(each_line("lines", check_extremes), 3 * (1 + 1 + 2 + 2));
+    CHECK_EQ(each_line("lines", check_extremes), 3 * (1 + 1 + 1 + 2 + 2));
     CHECK(none_kl > 0);
     CHECK_HAS(r->out, "\nnone           0 [0, 0]       0 [0, 0]\n");
     CHECK_HAS(r->out, "\nfull     100 [100, 100] 100 [100, 100]\n");
     CHECK_HAS(r->out, "\nquestions  3 about 1 documents\n");
 }
 
-/* All but the time, which is the last member. */
-static void cut_times(char *at)
+/* The answers of a file of answers: all behind its header, which tells of the command. */
+static const char *answers(const char *path, char *out, size_t cap)
 {
-    char *to = at, *ms;
-    for (; (ms = strstr(at, ",\"ms\"")); at = ms + strcspn(ms, "\n")) {
-        memmove(to, at, (size_t)(ms - at));
-        to += ms - at;
-    }
-    *to = 0;
+    CHECK(get_file(path, out, cap) > 100);
+    return out + strcspn(out, "\n");
 }
 
 TEST(runs_are_equal_on_any_number_of_threads)
 {
-    static char first[1 << 16], second[1 << 16], out[32768];
-    static const char *const threads[] = {"1", "2"};
+    static char file[2][1 << 16], out[32768];
+    static const char *const threads[] = {"1", "2"}, *const lines_of[] = {"one.lines", "two.lines"};
     for (int i = 0; i < 2; i++) {
         struct run *r =
             vlqa(ARGS("study", "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", threads[i],
                       ASKED, "--limit", "2", "--methods", "infoflow/last,random", "--ratios", "0.1",
-                      "--chunk", "strips:3,image", "-s", "9", "--json", "lines"));
+                      "--chunk", "strips:3,image", "-s", "9", "--out", lines_of[i]));
         CHECK_EQ(r->code, 0);
         if (i) CHECK_STR(r->out, out);
         memcpy(out, r->out, sizeof out);
-        REQUIRE(get_file("lines", i ? second : first, sizeof first) > 100);
     }
-    cut_times(first);
-    cut_times(second);
-    CHECK_STR(first, second);
+    CHECK_STR(answers(lines_of[0], file[0], sizeof file[0]),
+              answers(lines_of[1], file[1], sizeof file[1]));
+}
+
+TEST(a_study_that_was_stopped_goes_on_and_tells_the_same)
+{
+    static char first[1 << 16], second[1 << 16], out[32768];
+    const char *const *args = ARGS(STUDY, ASKED, "--limit", "2", "--methods", "infoflow,random",
+                                   "--ratios", "0.1,0.3", "--chunk", "grid:2", "--calibrate",
+                                   "--cache-dir", "stopped", "--out", "stopped.jsonl");
+    struct run *r = vlqa(args);
+    CHECK_EQ(r->code, 0);
+    memcpy(out, r->out, sizeof out);
+    answers("stopped.jsonl", first, sizeof first);
+    answers("stopped.jsonl.more", second, sizeof second); /* of sets of layers */
+    CHECK_HAS(second, "\"method\":\"infoflow/");
+    put_file("stopped.jsonl", first, strlen(first) / 2); /* within a line */
+    r = vlqa(args);
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, out);
+    answers("stopped.jsonl", second, sizeof second);
+    CHECK_STR(second, first);
+}
+
+TEST(a_study_is_a_run_whose_divergence_is_of_the_answer)
+{
+    static char studied[1 << 16], asked[1 << 16];
+    struct run *r = vlqa(ARGS(STUDY, ASKED, "--limit", "2", "--methods", "infoflow", "--ratios",
+                              "0.1", "--chunk", "grid:2", "-s", "4", "--out", "as-study.jsonl"));
+    CHECK_EQ(r->code, 0);
+    r = vlqa(ARGS("eval", "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", "1", ASKED,
+                  "--limit", "2", "--methods", "full,none,infoflow/max:0.1", "--chunk", "grid:2",
+                  "--prompt", "plain", "--kl", "answer", "-n", "16", "--halo", "0", "--no-cache",
+                  "--out", "as-run.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "  recovers ");
+    REQUIRE(each_line("as-run.jsonl", check_extremes) == 2 * 3);
+    answers("as-study.jsonl", studied, sizeof studied);
+    answers("as-run.jsonl", asked, sizeof asked);
+    for (char *at; (at = strstr(asked, "infoflow/max"));) /* as it was written */
+        memmove(at + 8, at + 12, strlen(at + 12) + 1);
+    CHECK_STR(strchr(studied, '\n'), strchr(asked, '\n'));
+    r = vlqa(ARGS("eval", "--curve", "as-study.jsonl"));
+    CHECK_HAS(r->out, ", of answers ");
+    CHECK_HAS(r->out, ", recovers 0 [0, 0] %\n"); /* none */
+    r = vlqa(ARGS("eval", "--curve", "--json", "as-study.jsonl"));
+    CHECK_HAS(r->out, "\"kl_answer\":");
+    CHECK_HAS(r->out, "\"kl_gap_recovered\":0,");
+    r = vlqa(ARGS("eval", "--compare", "as-study.jsonl", "--methods", "none,infoflow:0.1"));
+    CHECK_HAS(r->out, "\nKL        2 questions: A ");
+    r = vlqa(ARGS("eval", "--report", "study.md", "as-study.jsonl"));
+    CHECK_EQ(r->code, 0);
+    CHECK(get_file("study.md", studied, sizeof studied) > 0);
+    CHECK_HAS(studied, "| method | chunks | KL of the answer | KL gap recovered, % |");
+    r = vlqa(ARGS("eval", "-m", VLQA_SOURCE_DIR "/assets/default-model", ASKED, "--methods", "none",
+                  "--kl", "answer"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "--kl answer needs full among --methods");
 }
 
 static int order[8], n_order;
@@ -120,7 +179,7 @@ static void note_order(const struct json *line)
     if (n_order < 8) order[n_order++] = (int)number(line, "line");
 }
 
-TEST(questions_about_one_document_come_together)
+TEST(documents_are_counted_and_answers_are_graded)
 {
     char asked[2048], answer[256];
     struct run *r = vlqa(ARGS("-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", "1", "--image",
@@ -136,14 +195,14 @@ TEST(questions_about_one_document_come_together)
              "\"answers\": [\"-\", \" %s\"]}",
              answer);
     put_text("mixed.jsonl", asked);
-    r = vlqa(
-        ARGS(STUDY, "mixed.jsonl", "--methods", "none", "--chunk", "grid:2", "--json", "lines"));
+    r = vlqa(ARGS(STUDY, "mixed.jsonl", "--methods", "none", "--chunk", "grid:2", "--out",
+                  "mixed.lines"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->out, "\nquestions  3 about 2 documents\n");
     CHECK_HAS(r->out, "1 questions that full prefill answers right");
     n_order = 0;
-    CHECK_EQ(each_line("lines", note_order), 3);
-    CHECK(order[0] == 1 && order[1] == 4 && order[2] == 3);
+    CHECK_EQ(each_line("mixed.lines", note_order), 3 * 2);
+    CHECK(order[0] == 1 && order[2] == 3 && order[4] == 4);
 }
 
 TEST(calibration_tells_each_layer)
@@ -245,7 +304,7 @@ TEST(wrong_usage_is_told)
     check_wrong(2, "no home for the cache", ARGS(STUDY, ASKED, "--calibrate"));
     check_wrong(2, "--against: x is none", ARGS(STUDY, ASKED, "--against", "x"));
     check_wrong(1, "none.jsonl", ARGS(STUDY, "none.jsonl"));
-    check_wrong(1, "no/file", ARGS(STUDY, ASKED, "--json", "no/file"));
+    check_wrong(1, "no/file", ARGS(STUDY, ASKED, "--out", "no/file"));
 }
 
 TEST(wrong_questions_are_told_with_their_line)
