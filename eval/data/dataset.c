@@ -228,7 +228,6 @@ vlqa_status dataset_open(struct env *env, const char *path, const struct dataset
     d->path = d->item.file = path;
     if (options) d->options = *options;
     d->kind = kind_of(path);
-    d->n_rows = -1;
     status = find_reader(env, d);
     if (status == VLQA_OK) status = d->reader->open(env, d);
     if (status == VLQA_OK)
@@ -246,11 +245,6 @@ vlqa_status dataset_next(struct env *env, struct dataset *d, const struct datase
     status = d->reader->next(env, d, &found);
     *out = status == VLQA_OK && found ? &d->item : NULL;
     return status == VLQA_EMODEL ? VLQA_EUSAGE : status;
-}
-
-int dataset_rows(const struct dataset *d)
-{
-    return d->n_rows;
 }
 
 void dataset_close(struct dataset *d)

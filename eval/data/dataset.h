@@ -71,8 +71,7 @@ vlqa_status dataset_open(struct env *env, const char *path, const struct dataset
                          struct dataset **out);
 /* The next row, NULL behind the last. */
 vlqa_status dataset_next(struct env *env, struct dataset *d, const struct dataset_item **out);
-int dataset_rows(const struct dataset *d); /* -1: not known before all are read */
-void dataset_close(struct dataset *d);     /* NULL is fine */
+void dataset_close(struct dataset *d); /* NULL is fine */
 /* A copy that stays when the next row is read, in a block for heap_free; without the bytes of
  * images. */
 vlqa_status dataset_item_copy(struct env *env, const struct dataset_item *item,

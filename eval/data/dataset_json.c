@@ -44,7 +44,7 @@ static const struct json *rows_of(const struct part *part)
     return json_kind(root) == JSON_OBJECT ? json_get(root, "data") : root;
 }
 
-static vlqa_status read_part(struct env *env, struct dataset *d, struct part *part)
+static vlqa_status read_part(struct env *env, struct part *part)
 {
     const struct json *rows;
     TRY(json_read(env, part->file, MAX_FILE, &part->doc));
@@ -52,7 +52,6 @@ static vlqa_status read_part(struct env *env, struct dataset *d, struct part *pa
     if (!rows || json_kind(rows) != JSON_ARRAY)
         return env_fail(env, VLQA_EUSAGE, "%.200s: its rows are %s, expected an array", part->file,
                         json_kind_name(rows));
-    d->n_rows = (d->n_rows < 0 ? 0 : d->n_rows) + json_count(rows);
     return VLQA_OK;
 }
 
@@ -121,7 +120,7 @@ static vlqa_status open_chartqa(struct env *env, struct dataset *d)
                         "also not in %s or ChartQA Dataset/%s",
                         d->path, split, split, split, split);
     for (int i = 0; i < s->n_parts; i++)
-        TRY(read_part(env, d, &s->part[i]));
+        TRY(read_part(env, &s->part[i]));
     d->kind = DATASET_CHARTQA;
     return VLQA_OK;
 }
@@ -164,7 +163,7 @@ static vlqa_status open_vqa(struct env *env, struct dataset *d)
     if (snprintf(s->part[0].file, MAX_PATH, "%s", d->path) >= MAX_PATH)
         return env_fail(env, VLQA_EUSAGE, "%.200s...: the path is too long", d->path);
     s->n_parts = 1;
-    TRY(read_part(env, d, &s->part[0]));
+    TRY(read_part(env, &s->part[0]));
     if (json_kind(json_root(s->part[0].doc)) != JSON_OBJECT)
         return env_fail(env, VLQA_EUSAGE,
                         "%.200s: is array, expected an object with data; ChartQA is read by its "

@@ -23,7 +23,6 @@ struct dataset {
     struct dataset_options options;
     enum dataset_kind kind; /* of rows that do not say */
     struct dataset_item item;
-    int n_rows;
     void *memory; /* of the item's arena */
     size_t cap;
     struct arena arena;

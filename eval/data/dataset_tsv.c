@@ -236,7 +236,6 @@ static vlqa_status open_tsv(struct env *env, struct dataset *d)
         TRY(read_row(env, d, &at, &line));
         TRY(add_place(env, s, start, d->item.line));
     }
-    d->n_rows = s->n_rows;
     return sort_rows(env, s);
 }
 
