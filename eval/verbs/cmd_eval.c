@@ -1,4 +1,5 @@
 /* cmd_eval.c - the verb eval: lists data sets, grades answers, compares runs. */
+#include "base/heap.h"
 #include "eval/data/dataset_list.h"
 #include "eval/grade/metric.h"
 #include "eval/report/compare.h"
@@ -67,12 +68,17 @@ static int evaluate(struct cli *cli, struct eval_args *a)
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    static struct eval_args a; /* zeroed, and too large for a stack */
+    struct eval_args *a = heap_alloc_zero(sizeof *a); /* too large for a stack */
     struct cli cli;
-    int code = cli_begin(&cli, verb, argc, argv, &a.common);
-    if (code != CLI_GO_ON) return code;
-    cli_catch_interrupt();
-    return evaluate(&cli, &a);
+    int code;
+    if (!a) return CLI_FAILED;
+    code = cli_begin(&cli, verb, argc, argv, &a->common);
+    if (code == CLI_GO_ON) {
+        cli_catch_interrupt();
+        code = evaluate(&cli, a);
+    }
+    heap_free(a);
+    return code;
 }
 
 #define METRICS "chartqa, anls, ocrbench, mcq, f1, em or em-answer"
