@@ -56,7 +56,8 @@ static void print_number(int width, int digits, double value, const char *unit)
 static void print_way(const struct answer_way *w, const struct answer_sum *s)
 {
     char text[96] = "-";
-    printf("%-24.24s %-8.8s %9d", report_method(w), report_chunk(w), s->n);
+    printf("%-24.24s %-8.8s %9d", report_method(w, REPORT_ROOM), report_chunk(w, REPORT_ROOM),
+           s->n);
     print_number(8, 1, s->rows, "");
     print_number(8, 1, 100 * s->work, " %");
     print_number(8, 3, s->flops / 1e9, "");

@@ -53,8 +53,8 @@ static void time_plot(struct eval_report *r, int way)
 {
     static const int order[] = {ANSWER_VISION, ANSWER_CHUNKS, ANSWER_ASSEMBLE, ANSWER_SCORE,
                                 ANSWER_REPAIR, REST,          ANSWER_DECODE};
-    static double value[MAX_BARS * N_PARTS];
-    static char name[MAX_BARS][96];
+    double value[MAX_BARS * N_PARTS];
+    char name[MAX_BARS][96];
     const char *row[MAX_BARS], *part[N_PARTS];
     int colour[N_PARTS], of[N_PARTS];
     struct plot_bars b = {
@@ -72,8 +72,8 @@ static void time_plot(struct eval_report *r, int way)
         if (!answers_same_data(at, &r->set.way[way]) || !parts_of(&r->sum[w], parts)) continue;
         for (int i = 0; i < b.parts; i++)
             value[b.rows * b.parts + i] = parts[of[i]];
-        snprintf(name[b.rows], sizeof *name, "%.50s%s%.30s", report_method(at),
-                 at->is_off ? "" : ", ", at->is_off ? "" : report_chunk(at));
+        snprintf(name[b.rows], sizeof *name, "%.50s%s%.30s", report_method(at, REPORT_ROOM),
+                 at->is_off ? "" : ", ", at->is_off ? "" : report_chunk(at, REPORT_ROOM));
         row[b.rows] = name[b.rows];
         b.rows++;
     }
@@ -98,8 +98,8 @@ static void time_table(struct eval_report *r, int way)
         if (!answers_same_data(&r->set.way[w], &r->set.way[way]) || !parts_of(&r->sum[w], parts))
             continue;
         page_row_begin(&r->page);
-        page_cell(&r->page, PAGE_NAME, report_method(&r->set.way[w]), NULL, 0);
-        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.way[w]), NULL, 0);
+        page_cell(&r->page, PAGE_NAME, report_method(&r->set.way[w], REPORT_ROOM), NULL, 0);
+        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.way[w], REPORT_ROOM), NULL, 0);
         for (int i = 0; i < 7; i++) {
             char ms[40] = "\xe2\x80\x93";
             double value = r->sum[w].ms[column[i]];
@@ -153,12 +153,13 @@ static void loss_facts(struct eval_report *r, const struct answer_loss *loss)
         page_fact(p, "full prefill",
                   *loss->dense->prediction ? loss->dense->prediction : "(empty)");
     if (loss->dense && loss->dense != row)
-        snprintf(text, sizeof text, "%s, full prefill %s", report_score(row->score),
-                 report_score(loss->dense->score));
+        snprintf(text, sizeof text, "%s, full prefill %s", report_score(row->score, REPORT_ROOM),
+                 report_score(loss->dense->score, REPORT_ROOM));
     else
-        snprintf(text, sizeof text, "%s", report_score(row->score));
+        snprintf(text, sizeof text, "%s", report_score(row->score, REPORT_ROOM));
     page_fact(p, "score", text);
-    snprintf(text, sizeof text, "%.100s, %.100s", report_method(way), report_chunk(way));
+    snprintf(text, sizeof text, "%.100s, %.100s", report_method(way, REPORT_ROOM),
+             report_chunk(way, REPORT_ROOM));
     page_fact(p, "answered by", text);
     if (!isnan(row->total) && !isnan(row->recomputed)) {
         snprintf(text, sizeof text, "%.0f of %.0f rows computed", row->recomputed, row->total);
@@ -187,7 +188,7 @@ static void loss(struct eval_report *r, const struct answer_loss *at,
 
 void report_losses(struct eval_report *r)
 {
-    static struct loss_images images[WORST];
+    struct loss_images images[WORST] = {{.doc = NULL}};
     struct answer_loss worst[WORST];
     int n = answers_worst(&r->set, worst, WORST);
     if (!n) return;

@@ -1,4 +1,4 @@
-/* report_parts.c - numbers as a report writes them; its tables and drawings of scores. */
+/* report_parts.c - a report's tables and drawings of scores. */
 #include "eval/report/report_parts.h"
 
 #include "eval/report/plot.h"
@@ -13,77 +13,6 @@ enum {
     MAX_CATEGORIES = 40, /* in a table, and in a drawing */
     MAX_BARS = 6         /* ways in a drawing of bars */
 };
-
-#define DASH "\xe2\x80\x93"
-#define MINUS "\xe2\x88\x92"
-
-static char *next_text(void)
-{
-    static char ring[64][96];
-    static int at;
-    return ring[at++ % 64];
-}
-
-const char *report_score(double mean)
-{
-    char *out = next_text();
-    if (isnan(mean)) return DASH;
-    snprintf(out, 96, "%.2f", 100 * mean);
-    return out;
-}
-
-const char *report_share(double share)
-{
-    char *out = next_text();
-    if (isnan(share)) return DASH;
-    snprintf(out, 96, "%.1f %%", 100 * share);
-    return out;
-}
-
-static void with_sign(double value, char out[24])
-{
-    double shown = fabs(round(1e4 * value)) / 100;
-    snprintf(out, 24, "%s%.2f", shown > 0 ? value < 0 ? MINUS : "+" : "", shown);
-}
-
-const char *report_difference(const struct stats_pair *pair)
-{
-    char *out = next_text(), value[24], low[24], high[24];
-    if (!pair->n) return NULL;
-    with_sign(pair->difference.value, value);
-    with_sign(pair->difference.low, low);
-    with_sign(pair->difference.high, high);
-    snprintf(out, 96, "%s [%s, %s]", value, low, high);
-    return out;
-}
-
-const char *report_method(const struct answer_way *way)
-{
-    char *out = next_text();
-    if (way->is_off) return "full prefill";
-    if (isnan(way->ratio)) return way->method;
-    snprintf(out, 96, "%.70s %.4g %%", way->method, 100 * way->ratio);
-    return out;
-}
-
-static int grid_of(const struct answer_way *way)
-{
-    return strncmp(way->chunk, "grid:", 5) == 0 ? atoi(way->chunk + 5) : 0;
-}
-
-const char *report_chunk(const struct answer_way *way)
-{
-    char *out = next_text();
-    if (!*way->chunk) return "k = 0";
-    if (grid_of(way) <= 0) return way->chunk;
-    snprintf(out, 96, "k = %d", grid_of(way));
-    return out;
-}
-
-const char *report_data(const struct answer_way *way)
-{
-    return *way->dataset ? way->dataset : *way->metric ? way->metric : "questions";
-}
 
 int report_is_first(const struct answer_set *set, int way)
 {
@@ -104,7 +33,7 @@ void report_heading(struct eval_report *r, int way)
 
 static int same_method(const struct answer_way *a, const struct answer_way *b)
 {
-    return strcmp(report_method(a), report_method(b)) == 0;
+    return strcmp(report_method(a, REPORT_ROOM), report_method(b, REPORT_ROOM)) == 0;
 }
 
 static int same_chunk(const struct answer_way *a, const struct answer_way *b)
@@ -115,7 +44,7 @@ static int same_chunk(const struct answer_way *a, const struct answer_way *b)
 /* No chunks, then k x k cells by k, then the others. */
 static int chunk_order(const struct answer_way *way)
 {
-    return !*way->chunk ? 0 : grid_of(way) > 0 ? grid_of(way) : 1 << 20;
+    return !*way->chunk ? 0 : report_grid(way) > 0 ? report_grid(way) : 1 << 20;
 }
 
 /* The ways of the data set of `way` that are the first with their chunking or their method. */
@@ -160,8 +89,8 @@ static void score_cell(struct eval_report *r, int way)
     if (!s)
         page_cell(&r->page, PAGE_NUMBER, "", NULL, 0);
     else
-        page_cell(&r->page, PAGE_NUMBER, report_score(s->mean), report_difference(&s->pair),
-                  s->pair.n && s->pair.is_noise);
+        page_cell(&r->page, PAGE_NUMBER, report_score(s->mean, REPORT_ROOM),
+                  report_difference(&s->pair, REPORT_ROOM), s->pair.n && s->pair.is_noise);
 }
 
 static void score_table(struct eval_report *r, int way)
@@ -172,9 +101,10 @@ static void score_table(struct eval_report *r, int way)
     int columns = distinct(set, way, same_chunk, chunk, MAX_COLUMNS);
     const char *head[MAX_COLUMNS + 1] = {"method"};
     enum page_cell kind[MAX_COLUMNS + 1] = {PAGE_NAME};
+    char name[MAX_COLUMNS][REPORT_TEXT];
     sort_chunks(set, chunk, columns);
     for (int i = 0; i < columns; i++) {
-        head[i + 1] = report_chunk(&set->way[chunk[i]]);
+        head[i + 1] = report_chunk(&set->way[chunk[i]], name[i]);
         kind[i + 1] = PAGE_NUMBER;
     }
     report_heading(r, way);
@@ -184,7 +114,7 @@ static void score_table(struct eval_report *r, int way)
             const struct answer_way *m = &set->way[method[i]];
             if (m->is_off != off) continue;
             page_row_begin(&r->page);
-            page_cell(&r->page, PAGE_NAME, report_method(m), NULL, 0);
+            page_cell(&r->page, PAGE_NAME, report_method(m, REPORT_ROOM), NULL, 0);
             for (int k = 0; k < columns; k++)
                 score_cell(r, find_cell(set, m, m, &set->way[chunk[k]]));
             page_row_end(&r->page);
@@ -226,8 +156,8 @@ static void overview(struct eval_report *r)
     for (int i = 0; i < rows; i++) {
         const struct answer_way *w = &set->way[row[i]];
         page_row_begin(&r->page);
-        page_cell(&r->page, PAGE_TEXT, report_chunk(w), NULL, 0);
-        page_cell(&r->page, PAGE_NAME, report_method(w), NULL, 0);
+        page_cell(&r->page, PAGE_TEXT, report_chunk(w, REPORT_ROOM), NULL, 0);
+        page_cell(&r->page, PAGE_NAME, report_method(w, REPORT_ROOM), NULL, 0);
         for (int k = 0; k < columns; k++)
             score_cell(r, find_cell(set, &set->way[data[k]], w, w));
         page_row_end(&r->page);
@@ -251,38 +181,22 @@ void report_scores(struct eval_report *r)
 
 /* ---- quality against work ---- */
 
-/* A mean, and the text below it: NULL where there is none. */
-static const char *amount(const char *format, double mean)
-{
-    char *out = next_text();
-    if (isnan(mean)) return DASH;
-    snprintf(out, 96, format, mean);
-    return out;
-}
-
-static const char *interval(const struct stats_interval *of)
-{
-    char *out = next_text();
-    if (isnan(of->value)) return NULL;
-    snprintf(out, 96, "[%.3g, %.3g]", of->low, of->high);
-    return out;
-}
-
 static void work_row(struct page *p, const struct answer_way *way, const struct answer_sum *s)
 {
-    const char *difference = report_difference(&s->pair);
+    const char *difference = report_difference(&s->pair, REPORT_ROOM);
     char n[24];
     snprintf(n, sizeof n, "%d", s->n);
     page_row_begin(p);
-    page_cell(p, PAGE_NAME, report_method(way), NULL, 0);
-    page_cell(p, PAGE_TEXT, report_chunk(way), NULL, 0);
+    page_cell(p, PAGE_NAME, report_method(way, REPORT_ROOM), NULL, 0);
+    page_cell(p, PAGE_TEXT, report_chunk(way, REPORT_ROOM), NULL, 0);
     page_cell(p, PAGE_NUMBER, n, NULL, 0);
-    page_cell(p, PAGE_NUMBER, report_share(s->work),
-              isnan(s->rows) ? NULL : amount("%.1f", s->rows), 0);
-    page_cell(p, PAGE_NUMBER, amount("%.3f", s->flops / 1e9), NULL, 0);
-    page_cell(p, PAGE_NUMBER, report_score(s->mean), NULL, 0);
+    page_cell(p, PAGE_NUMBER, report_share(s->work, REPORT_ROOM),
+              isnan(s->rows) ? NULL : report_amount("%.1f", s->rows, REPORT_ROOM), 0);
+    page_cell(p, PAGE_NUMBER, report_amount("%.3f", s->flops / 1e9, REPORT_ROOM), NULL, 0);
+    page_cell(p, PAGE_NUMBER, report_score(s->mean, REPORT_ROOM), NULL, 0);
     page_cell(p, PAGE_NUMBER, difference ? difference : "", NULL, s->pair.n && s->pair.is_noise);
-    page_cell(p, PAGE_NUMBER, amount("%.3g", s->kl.value), interval(&s->kl), 0);
+    page_cell(p, PAGE_NUMBER, report_amount("%.3g", s->kl.value, REPORT_ROOM),
+              report_interval("[%.3g, %.3g]", &s->kl, REPORT_ROOM), 0);
     page_row_end(p);
 }
 
@@ -303,14 +217,6 @@ static void work_table(struct eval_report *r, int way)
     page_table_end(&r->page);
 }
 
-static const char *gap_interval(const struct stats_interval *of)
-{
-    char *out = next_text();
-    if (isnan(of->value)) return NULL;
-    snprintf(out, 96, "[%.0f, %.0f]", 100 * of->low, 100 * of->high);
-    return out;
-}
-
 /* Of runs with --kl answer alone. */
 static void gap_table(struct eval_report *r, int way)
 {
@@ -320,6 +226,7 @@ static void gap_table(struct eval_report *r, int way)
     int is_begun = 0;
     for (int i = way; i < r->set.n_ways; i++) {
         const struct answer_sum *s = &r->sum[i];
+        struct stats_interval percent = {100 * s->gap.value, 100 * s->gap.low, 100 * s->gap.high};
         if (!answers_same_data(&r->set.way[i], &r->set.way[way]) || isnan(s->kl_answer.value))
             continue;
         if (!is_begun++)
@@ -328,12 +235,12 @@ static void gap_table(struct eval_report *r, int way)
                              "it without repair, of the same chunks, that a method recovers.",
                              head, kind, 4);
         page_row_begin(&r->page);
-        page_cell(&r->page, PAGE_NAME, report_method(&r->set.way[i]), NULL, 0);
-        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.way[i]), NULL, 0);
-        page_cell(&r->page, PAGE_NUMBER, amount("%.3g", s->kl_answer.value),
-                  interval(&s->kl_answer), 0);
-        page_cell(&r->page, PAGE_NUMBER, amount("%.0f", 100 * s->gap.value), gap_interval(&s->gap),
-                  0);
+        page_cell(&r->page, PAGE_NAME, report_method(&r->set.way[i], REPORT_ROOM), NULL, 0);
+        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.way[i], REPORT_ROOM), NULL, 0);
+        page_cell(&r->page, PAGE_NUMBER, report_amount("%.3g", s->kl_answer.value, REPORT_ROOM),
+                  report_interval("[%.3g, %.3g]", &s->kl_answer, REPORT_ROOM), 0);
+        page_cell(&r->page, PAGE_NUMBER, report_amount("%.0f", percent.value, REPORT_ROOM),
+                  report_interval("[%.0f, %.0f]", &percent, REPORT_ROOM), 0);
         page_row_end(&r->page);
     }
     if (is_begun) page_table_end(&r->page);
@@ -381,21 +288,25 @@ static int index_of(const struct answer_set *set, int way, int of,
     return at;
 }
 
+struct work_room { /* of a curve's series */
+    struct plot_point point[ANSWER_MAX_WAYS];
+    struct plot_series series[ANSWER_MAX_WAYS];
+    char name[ANSWER_MAX_WAYS][96];
+};
+
 /* Points of the ways, a series for each method and chunking, into a curve that is named; how many
  * series there are. */
 static int work_series(const struct eval_report *r, int way, struct plot_curve *c,
-                       struct plot_point (*of)(const struct answer_sum *))
+                       struct plot_point (*of)(const struct answer_sum *), struct work_room *room)
 {
-    static struct plot_point point[ANSWER_MAX_WAYS];
-    static struct plot_series series[ANSWER_MAX_WAYS];
-    static char name[ANSWER_MAX_WAYS][96];
+    struct plot_point *point = room->point;
     const struct answer_set *set = &r->set;
     int first[ANSWER_MAX_WAYS], lines = distinct(set, way, same_line, first, ANSWER_MAX_WAYS),
                                 base = answers_base(set, way), used = 0;
-    c->series = series;
+    c->series = room->series;
     for (int i = 0; i < lines; i++) {
         const struct answer_way *w = &set->way[first[i]];
-        struct plot_series s = {name[c->n], point + used, 0,
+        struct plot_series s = {room->name[c->n], point + used, 0,
                                 1 + index_of(set, way, first[i], same_name) % 7,
                                 index_of(set, way, first[i], same_chunk)};
         for (int k = way; k < set->n_ways; k++) {
@@ -406,10 +317,10 @@ static int work_series(const struct eval_report *r, int way, struct plot_curve *
         }
         if (!s.n) continue;
         qsort(point + used, (size_t)s.n, sizeof *point, by_x);
-        snprintf(name[c->n], sizeof *name, "%.60s, %.30s", w->is_off ? "full prefill" : w->method,
-                 report_chunk(w));
+        snprintf(room->name[c->n], sizeof *room->name, "%.60s, %.30s",
+                 w->is_off ? "full prefill" : w->method, report_chunk(w, REPORT_ROOM));
         used += s.n;
-        series[c->n++] = s;
+        room->series[c->n++] = s;
     }
     return c->n;
 }
@@ -426,16 +337,17 @@ static void work_plots(struct eval_report *r, int way)
                             .y_name = "KL of the first token, nats",
                             .is_log = 1,
                             .base = (double)NAN};
+    struct work_room room;
     int base = answers_base(&r->set, way);
     if (base >= 0) score.base = 100 * r->sum[base].mean;
-    if (work_series(r, way, &score, score_of)) {
+    if (work_series(r, way, &score, score_of, &room)) {
         page_figure_begin(&r->page,
                           "Score against the share of rows that are computed for a question. "
                           "Thin lines: 95 % interval of the difference to full prefill.");
         plot_curve(&r->page, &score);
         page_figure_end(&r->page);
     }
-    if (work_series(r, way, &kl, divergence_of)) {
+    if (work_series(r, way, &kl, divergence_of, &room)) {
         page_figure_begin(&r->page, "How far the first token's distribution is from that of full "
                                     "prefill, on the average. Thin lines: 95 % interval.");
         plot_curve(&r->page, &kl);
@@ -472,9 +384,9 @@ static void way_name(const struct answer_way *way, char out[96])
 {
     char plain[96];
     size_t used = 0;
-    snprintf(plain, sizeof plain, "%.40s%s%.30s", report_method(way),
+    snprintf(plain, sizeof plain, "%.40s%s%.30s", report_method(way, REPORT_ROOM),
              way->is_off && !*way->chunk ? "" : ", ",
-             way->is_off && !*way->chunk ? "" : report_chunk(way));
+             way->is_off && !*way->chunk ? "" : report_chunk(way, REPORT_ROOM));
     for (const char *at = plain; *at && used < 93; at++)
         if (*at == ' ' && at > plain && (at[1] == '%' || at[1] == '=' || at[-1] == '='))
             used += (size_t)snprintf(out + used, 96 - used, "\xc2\xa0");
@@ -486,8 +398,8 @@ static void way_name(const struct answer_way *way, char out[96])
 static void category_bars(struct eval_report *r, const char *chunk, const int *way, int ways,
                           const char *const *category, int n)
 {
-    static double value[MAX_CATEGORIES * MAX_BARS];
-    static char name[MAX_BARS][96];
+    double value[MAX_CATEGORIES * MAX_BARS];
+    char name[MAX_BARS][96];
     char caption[96];
     const char *part[MAX_BARS];
     int colour[MAX_BARS], ignored, any = 0;
@@ -537,24 +449,25 @@ static void category_plots(struct eval_report *r, int first, const char *const *
             own++;
         }
         if (own || chunks == 1)
-            category_bars(r, report_chunk(&set->way[chunk[c]]), way, ways, category, n);
+            category_bars(r, report_chunk(&set->way[chunk[c]], REPORT_ROOM), way, ways, category,
+                          n);
     }
 }
 
 /* "NAME (N)": of the questions of the way that comes first. */
-static const char *category_head(const struct eval_report *r, int way, const char *category)
+static const char *category_head(const struct eval_report *r, int way, const char *category,
+                                 char out[REPORT_TEXT])
 {
-    char *out = next_text();
     int questions;
     (void)answers_category_mean(&r->set, way, category, &questions);
-    snprintf(out, 96, "%.70s (%d)", category, questions);
+    snprintf(out, REPORT_TEXT, "%.70s (%d)", category, questions);
     return out;
 }
 
 static void category_table(struct eval_report *r, const int *way, int ways,
                            const char *const *category, int n)
 {
-    static char name[ANSWER_MAX_WAYS][96];
+    char name[ANSWER_MAX_WAYS][96];
     const char *head[ANSWER_MAX_WAYS + 1] = {"category (questions)"};
     enum page_cell kind[ANSWER_MAX_WAYS + 1] = {PAGE_NAME};
     int ignored;
@@ -566,10 +479,11 @@ static void category_table(struct eval_report *r, const int *way, int ways,
     page_table_begin(&r->page, NULL, head, kind, ways + 1);
     for (int i = 0; i < n; i++) {
         page_row_begin(&r->page);
-        page_cell(&r->page, PAGE_NAME, category_head(r, way[0], category[i]), NULL, 0);
+        page_cell(&r->page, PAGE_NAME, category_head(r, way[0], category[i], REPORT_ROOM), NULL, 0);
         for (int k = 0; k < ways; k++)
             page_cell(&r->page, PAGE_NUMBER,
-                      report_score(answers_category_mean(&r->set, way[k], category[i], &ignored)),
+                      report_score(answers_category_mean(&r->set, way[k], category[i], &ignored),
+                                   REPORT_ROOM),
                       NULL, 0);
         page_row_end(&r->page);
     }

@@ -1,8 +1,8 @@
-/* report_parts.h - the sections of a report, and how it writes its numbers. */
+/* report_parts.h - the sections of a report. */
 #ifndef EVAL_REPORT_PARTS_H
 #define EVAL_REPORT_PARTS_H
 
-#include "eval/report/answers_sum.h"
+#include "eval/report/report_text.h"
 #include "eval/report/thumbnail.h"
 
 struct eval_report {
@@ -11,15 +11,6 @@ struct eval_report {
     struct page page;
     struct thumbnails thumbnails;
 };
-
-/* Texts that hold until the 64th call from here. NaN is a dash. */
-const char *report_score(double mean);  /* of 0 to 1: "83.08" */
-const char *report_share(double share); /* "15.0 %" */
-const char *
-report_difference(const struct stats_pair *pair);        /* "-1.20 [-2.40, +0.10]"; NULL: none */
-const char *report_method(const struct answer_way *way); /* "infoflow 15 %" */
-const char *report_chunk(const struct answer_way *way);  /* "k = 2" of grid:2 */
-const char *report_data(const struct answer_way *way);
 
 /* Whether this way is the first of its data set: to go through data sets. */
 int report_is_first(const struct answer_set *set, int way);
