@@ -53,15 +53,17 @@ extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[]
                     .help = "highest instruction set to use", CLI_FIELD(cpu)                 \
     }
 
-#define CLI_OUTPUT_ARGS                                                                       \
-    {ARG_FLAG, .name = "json", .help = "print one JSON object", CLI_FIELD(json)},             \
-        {ARG_FLAG, .name = "quiet", .letter = 'q', .help = "only results and errors",         \
-         CLI_FIELD(quiet)},                                                                   \
+#define CLI_LOG_ARGS                                                                          \
+    {ARG_FLAG, .name = "quiet", .letter = 'q', .help = "only results and errors",             \
+     CLI_FIELD(quiet)},                                                                       \
         {ARG_FLAG, .name = "verbose", .letter = 'v', .help = "log lines of the runtime, too", \
          CLI_FIELD(verbose)},                                                                 \
     {                                                                                         \
         ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)         \
     }
+
+#define CLI_OUTPUT_ARGS \
+    {ARG_FLAG, .name = "json", .help = "print one JSON object", CLI_FIELD(json)}, CLI_LOG_ARGS
 
 struct cli {
     const struct verb *verb;

@@ -161,10 +161,7 @@ static const struct arg args[] = {
     CLI_COMPUTE_ARGS,
     {ARG_HEADING, .name = "Output"},
     {ARG_FLAG, .name = "json", .help = "numbers as JSON, one object a line", CLI_FIELD(json)},
-    {ARG_FLAG, .name = "quiet", .letter = 'q', .help = "only results and errors", CLI_FIELD(quiet)},
-    {ARG_FLAG, .name = "verbose", .letter = 'v', .help = "log lines of the runtime, too",
-     CLI_FIELD(verbose)},
-    {ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)},
+    CLI_LOG_ARGS,
 };
 
 const struct verb verb_eval = {

@@ -195,10 +195,7 @@ static const struct arg args[] = {
     {ARG_HEADING, .name = "Output"},
     {ARG_TEXT, .name = "out", .old = "json", .letter = 'o', .value = "FILE", FIELD(run.out),
      .help = "keep every answer there, as vlqa eval --out does; a study that was stopped goes on"},
-    {ARG_FLAG, .name = "quiet", .letter = 'q', .help = "only results and errors", CLI_FIELD(quiet)},
-    {ARG_FLAG, .name = "verbose", .letter = 'v', .help = "log lines of the runtime, too",
-     CLI_FIELD(verbose)},
-    {ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)},
+    CLI_LOG_ARGS,
 };
 
 const struct verb verb_study = {
