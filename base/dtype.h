@@ -6,16 +6,17 @@
 #include <stdint.h>
 #include <string.h>
 
-enum dtype { DT_F32, DT_BF16, DT_F16, DT_I8 }; /* I8: codes, with scales somewhere */
+/* ROW_INT8: a row of quantised values, then the scales of its runs (kernels/tensor.h). */
+enum dtype { DT_F32, DT_BF16, DT_F16, DT_ROW_INT8 };
 
 static inline size_t dtype_size(enum dtype dtype)
 {
-    return dtype == DT_F32 ? 4 : dtype == DT_I8 ? 1 : 2;
+    return dtype == DT_F32 ? 4 : dtype == DT_ROW_INT8 ? 1 : 2;
 }
 
 static inline const char *dtype_name(enum dtype dtype) /* as safetensors writes it */
 {
-    static const char *const name[] = {"F32", "BF16", "F16", "I8"};
+    static const char *const name[] = {"F32", "BF16", "F16", "ROW_INT8"};
     return name[dtype];
 }
 

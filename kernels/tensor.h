@@ -1,4 +1,8 @@
-/* tensor.h - views that the operations take. Views own nothing and go by value. */
+/* tensor.h - the views that operations take. Views own nothing and go by value.
+ *
+ * Two kinds of memory, two kinds of view. struct mat is device memory: only operations and copies
+ * of a queue touch it. struct host_mat is host memory: only the program touches it. On the CPU both
+ * are the same memory, and still a function that takes one does not take the other. */
 #ifndef KERNELS_TENSOR_H
 #define KERNELS_TENSOR_H
 
@@ -6,10 +10,16 @@
 
 #include <assert.h>
 
-struct mat { /* row-major; element (r, c) is at data + (r * stride + c) * size */
+struct mat { /* row-major; element (r, c) is at data + (r * stride + c) * size; device memory */
     void *data;
     enum dtype dtype;
     int rows, cols, stride; /* elements */
+};
+
+struct host_mat { /* row-major without gaps; host memory */
+    void *data;
+    enum dtype dtype;
+    int rows, cols;
 };
 
 struct grid {
@@ -22,11 +32,41 @@ struct span {
     int32_t head_end, tail_begin, tail_end;
 };
 
+/* Small arrays that operations read: `at` on the device, and the same values on the host, which
+ * asserts read. Both stay valid until the arena they came from is rewound. */
+struct ints {
+    const int32_t *host, *at;
+    int n;
+};
+
+struct spans {
+    const struct span *host, *at;
+    int n;
+};
+
 enum act { ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF };
+
+/* Weights of a product or of an embedding look-up. Formats with more than one value a block or with
+ * scales join here; nothing but the operations that read weights looks inside. */
+enum weight_format { WEIGHT_F32, WEIGHT_BF16, WEIGHT_F16 };
+
+struct weight {
+    enum weight_format format;
+    const void *data;  /* [rows] of row_bytes each; device memory */
+    const void *scale; /* NULL: the format has none */
+    int rows, cols;    /* values */
+    size_t row_bytes;
+};
 
 static inline struct mat mat_of(void *data, enum dtype dtype, int rows, int cols)
 {
     struct mat m = {data, dtype, rows, cols, cols};
+    return m;
+}
+
+static inline struct mat mat_none(void) /* where a matrix is optional */
+{
+    struct mat m = {0};
     return m;
 }
 
@@ -41,28 +81,12 @@ static inline void *mat_at(struct mat m, int row, int col)
     return (char *)m.data + element * dtype_size(m.dtype);
 }
 
-/* Columns of a packed matrix of `cols` values a row: DT_I8, each row the codes -127..127 of its
- * values, then, as f32, the scale of each of `heads` equal runs of them. A value is its code times
- * the scale of its run. */
-static inline int packed_cols(int cols, int heads)
+/* Columns of a row-quantised matrix of `cols` values a row: DT_ROW_INT8, each row the quantised
+ * values -127..127, then, as f32, the scale of each of `heads` equal runs of them. A value is its
+ * quantised value times the scale of its run. */
+static inline int row_int8_cols(int cols, int heads)
 {
     return cols + heads * (int)sizeof(float);
-}
-
-/* One element as float, of a matrix that is not packed: for tables and tests, not for inner loops.
- */
-static inline float mat_get(struct mat m, int row, int col)
-{
-    const void *at = mat_at(m, row, col);
-    float f;
-    uint16_t h;
-    assert(m.dtype != DT_I8);
-    if (m.dtype == DT_F32) {
-        memcpy(&f, at, sizeof f);
-        return f;
-    }
-    memcpy(&h, at, sizeof h);
-    return m.dtype == DT_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
 }
 
 /* Rows [begin, begin + n). */
@@ -78,6 +102,55 @@ static inline struct mat mat_cols(struct mat m, int begin, int n)
 {
     struct mat view = {mat_at(m, 0, begin), m.dtype, m.rows, n, m.stride};
     assert(begin >= 0 && n >= 0 && begin + n <= m.cols);
+    return view;
+}
+
+static inline struct host_mat host_mat_of(void *data, enum dtype dtype, int rows, int cols)
+{
+    struct host_mat m = {data, dtype, rows, cols};
+    return m;
+}
+
+static inline void *host_mat_at(struct host_mat m, int row, int col)
+{
+    size_t element = (size_t)row * (size_t)m.cols + (size_t)col;
+    return (char *)m.data + element * dtype_size(m.dtype);
+}
+
+static inline struct host_mat host_mat_rows(struct host_mat m, int begin, int n)
+{
+    assert(begin >= 0 && n >= 0 && begin + n <= m.rows);
+    m.data = host_mat_at(m, begin, 0);
+    m.rows = n;
+    return m;
+}
+
+/* One element as a float, of a matrix that is not quantised. */
+static inline float host_mat_get(struct host_mat m, int row, int col)
+{
+    const void *at = host_mat_at(m, row, col);
+    float f;
+    uint16_t h;
+    assert(m.dtype != DT_ROW_INT8);
+    if (m.dtype == DT_F32) {
+        memcpy(&f, at, sizeof f);
+        return f;
+    }
+    memcpy(&h, at, sizeof h);
+    return m.dtype == DT_BF16 ? bf16_to_f32(h) : f16_to_f32(h);
+}
+
+static inline struct ints ints_from(struct ints v, int begin, int n)
+{
+    struct ints view = {v.host + begin, v.at + begin, n};
+    assert(begin >= 0 && n >= 0 && begin + n <= v.n);
+    return view;
+}
+
+static inline struct spans spans_from(struct spans v, int begin, int n)
+{
+    struct spans view = {v.host + begin, v.at + begin, n};
+    assert(begin >= 0 && n >= 0 && begin + n <= v.n);
     return view;
 }
 

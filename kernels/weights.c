@@ -1,4 +1,4 @@
-/* weights.c - tensors to matrices and vectors: mapped where they can be, else brought to memory.
+/* weights.c - tensors to weights and vectors: mapped where they can be, else brought to memory.
  *
  * A load makes the same calls twice: over a measuring arena, where nothing is copied, then over
  * memory of the size that was measured. What is wrong with a tensor is said in the first run. */
@@ -51,7 +51,7 @@ static void bring(struct weights *w, void *dst, enum dtype dtype, const struct s
     float piece[PIECE];
     uint16_t half[PIECE];
     if (t->dtype == dtype) {
-        w->be->op->upload(w->be, dst, t->data, elements * dtype_size(dtype));
+        queue_upload(w->queue, dst, t->data, elements * dtype_size(dtype));
         return;
     }
     for (size_t i = 0; i < elements; i += PIECE) {
@@ -59,23 +59,28 @@ static void bring(struct weights *w, void *dst, enum dtype dtype, const struct s
         piece_load(piece, t, i, n);
         for (size_t k = 0; dtype == DT_BF16 && k < n; k++)
             half[k] = f32_to_bf16(piece[k]);
-        w->be->op->upload(w->be, (uint8_t *)dst + i * dtype_size(dtype),
-                          dtype == DT_BF16 ? (void *)half : piece, n * dtype_size(dtype));
+        queue_upload(w->queue, (uint8_t *)dst + i * dtype_size(dtype),
+                     dtype == DT_BF16 ? (void *)half : piece, n * dtype_size(dtype));
     }
 }
 
 /* Where it is mapped, or a copy of that dtype in mem. */
-static void *place(struct weights *w, const struct st_tensor *t, enum dtype dtype, size_t elements)
+static const void *place(struct weights *w, const struct st_tensor *t, enum dtype dtype,
+                         size_t elements)
 {
     void *copy;
-    if (t->dtype == dtype && aligned(t))
-        return (void *)(uintptr_t)t->data; /* operations do not write to weights */
+    if (device_shares_host(w->queue->device) && t->dtype == dtype && aligned(t)) return t->data;
     copy = arena_push(w->mem, elements * dtype_size(dtype));
     if (!measures(w)) bring(w, copy, dtype, t, elements);
     return copy;
 }
 
-static vlqa_status mat_named(struct weights *w, struct mat *out, int rank, const int64_t *dim,
+static enum weight_format format_of(enum dtype dtype)
+{
+    return dtype == DT_F32 ? WEIGHT_F32 : dtype == DT_BF16 ? WEIGHT_BF16 : WEIGHT_F16;
+}
+
+static vlqa_status get_named(struct weights *w, struct weight *out, int rank, const int64_t *dim,
                              const char *name)
 {
     const struct st_tensor *t;
@@ -89,12 +94,15 @@ static vlqa_status mat_named(struct weights *w, struct mat *out, int rank, const
         return env_fail(w->env, VLQA_EMODEL, "%s: it has %" PRId64 " rows", name, dim[0]);
     TRY(st_want(w->env, w->files, name, rank, dim, &t));
     dtype = w->compute == DT_F32 ? t->dtype : DT_BF16;
-    *out = mat_of(NULL, dtype, (int)dim[0], (int)cols);
-    out->data = place(w, t, dtype, (size_t)dim[0] * (size_t)cols);
+    *out = (struct weight){.format = format_of(dtype),
+                           .data = place(w, t, dtype, (size_t)dim[0] * (size_t)cols),
+                           .rows = (int)dim[0],
+                           .cols = (int)cols,
+                           .row_bytes = mat_bytes(dtype, 1, (int)cols)};
     return VLQA_OK;
 }
 
-vlqa_status weights_mat(struct weights *w, struct mat *out, int rank, const int64_t *dim,
+vlqa_status weights_get(struct weights *w, struct weight *out, int rank, const int64_t *dim,
                         const char *name, ...)
 {
     char full[NAME_BYTES];
@@ -104,11 +112,11 @@ vlqa_status weights_mat(struct weights *w, struct mat *out, int rank, const int6
     status = name_of(w, full, name, args);
     va_end(args);
     TRY(status);
-    return mat_named(w, out, rank, dim, full);
+    return get_named(w, out, rank, dim, full);
 }
 
-vlqa_status weights_mat2(struct weights *w, struct mat *out, int rows, int cols, const char *name,
-                         ...)
+vlqa_status weights_get2(struct weights *w, struct weight *out, int rows, int cols,
+                         const char *name, ...)
 {
     const int64_t dim[2] = {rows, cols};
     char full[NAME_BYTES];
@@ -118,24 +126,29 @@ vlqa_status weights_mat2(struct weights *w, struct mat *out, int rows, int cols,
     status = name_of(w, full, name, args);
     va_end(args);
     TRY(status);
-    return mat_named(w, out, 2, dim, full);
+    return get_named(w, out, 2, dim, full);
 }
 
-vlqa_status weights_vec(struct weights *w, const float **out, int n, const char *name, ...)
+vlqa_status weights_vector(struct weights *w, struct mat *out, int n, const char *name, ...)
 {
     const int64_t dim[1] = {n};
     const struct st_tensor *t;
     char full[NAME_BYTES];
     va_list args;
     vlqa_status status;
-    float *data;
     va_start(args, name);
     status = name_of(w, full, name, args);
     va_end(args);
     TRY(status);
     TRY(st_want(w->env, w->files, full, 1, dim, &t));
-    data = arena_push(w->mem, (size_t)n * sizeof *data);
-    if (!measures(w)) bring(w, data, DT_F32, t, (size_t)n);
-    *out = data;
+    *out = mat_of(arena_push(w->mem, mat_bytes(DT_F32, 1, n)), DT_F32, 1, n);
+    if (!measures(w)) bring(w, out->data, DT_F32, t, (size_t)n);
     return VLQA_OK;
+}
+
+void weights_constant(struct weights *w, struct mat *out, int rows, int cols, const float *value)
+{
+    size_t bytes = mat_bytes(DT_F32, rows, cols);
+    *out = mat_of(arena_push(w->mem, bytes), DT_F32, rows, cols);
+    if (!measures(w)) queue_upload(w->queue, out->data, value, bytes);
 }

@@ -136,10 +136,10 @@ static void attend(double *out, const struct attn *a, int row, int head)
     for (int d = 0; d < dim; d++)
         out[d] = 0;
     for (int slot = 0; slot < a->k.rows; slot++)
-        if (sees(a->span[row], slot)) max = fmax(max, score_of(a, row, head, slot));
+        if (sees(a->span.host[row], slot)) max = fmax(max, score_of(a, row, head, slot));
     for (int slot = 0; slot < a->k.rows; slot++) {
         double weight;
-        if (!sees(a->span[row], slot)) continue;
+        if (!sees(a->span.host[row], slot)) continue;
         weight = exp(score_of(a, row, head, slot) - max);
         total += weight;
         for (int d = 0; d < dim; d++)
@@ -162,10 +162,10 @@ static void weigh(double *weight, const struct attn *a, int row, int head)
 {
     double max = -INFINITY, total = 0;
     for (int slot = 0; slot < a->k.rows; slot++)
-        if (sees(a->span[row], slot)) max = fmax(max, score_of(a, row, head, slot));
+        if (sees(a->span.host[row], slot)) max = fmax(max, score_of(a, row, head, slot));
     for (int slot = 0; slot < a->k.rows; slot++) {
         weight[slot] = 0;
-        if (sees(a->span[row], slot)) weight[slot] = exp(score_of(a, row, head, slot) - max);
+        if (sees(a->span.host[row], slot)) weight[slot] = exp(score_of(a, row, head, slot) - max);
         total += weight[slot];
     }
     for (int slot = 0; slot < a->k.rows; slot++)

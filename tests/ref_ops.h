@@ -3,7 +3,7 @@
 #ifndef TESTS_REF_OPS_H
 #define TESTS_REF_OPS_H
 
-#include "kernels/backend.h"
+#include "kernels/ops.h"
 
 double ref_value(struct mat m, int row, int col); /* widened to double */
 double ref_act(double x, enum act act);

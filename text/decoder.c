@@ -2,83 +2,86 @@
 #include "text/decoder.h"
 
 #include <math.h>
+#include <string.h>
 
-struct stay { /* of the rows that are still in a pass that rows leave: [n] each */
-    int32_t *visual_row, *slot, *depth, *capture_row;
-    struct pos *pos;
-    struct span *span;
-    int32_t *from; /* where they stood before others left */
+struct order { /* rows that leave the pass sooner come first, so that those that stay are the last
+                */
+    int32_t *row;                /* [n] which row of the caller's stands there */
+    int left[KV_MAX_LAYERS + 1]; /* rows that have left once K and V of a layer are written */
 };
 
-struct work {         /* of one pass over n rows; compute: f32 or bf16 */
-    struct rows rows; /* those that are still in the pass */
-    struct stay stay;
-    int first_asking;   /* of them: where the rows of the tap begin */
-    struct mat x;       /* [n, hidden] f32: the residual stream */
-    struct mat norm;    /* [n, hidden] compute */
-    struct mat q;       /* [n, heads * head_dim] f32 */
-    struct mat key;     /* [n, kv_heads * head_dim] f32: before the norm */
-    struct mat raw, v;  /* [n, kv_heads * head_dim] kv: K without a place, V */
-    struct mat packed;  /* [n, packed_cols] codes of raw or v */
-    struct mat k;       /* [n, kv_heads * head_dim] kv: K rotated */
-    struct mat mixed;   /* [n, heads * head_dim] compute: what attention read */
-    struct mat delta;   /* [n, hidden] f32: what a half layer adds */
-    struct mat gate_up; /* [n, 2 * inner] f32 */
-    struct mat inner;   /* [n, inner] compute */
-    struct mat cos_sin; /* [n, head_dim] f32 */
-    struct mat last;    /* [1, hidden] compute */
-    struct mat logits;  /* [1, vocab] f32 */
-    struct mat score;   /* [1, slots] f32: with a tap */
-    float *score_work;
+struct work { /* of one pass over n rows; compute: f32 or bf16 */
+    int n;
+    struct header header;
+    struct ints token, visual_row, slot, pos, capture_row; /* [n], pos: 3 each */
+    struct spans span, tap_span;
+    int first_tapped; /* of the rows that are still in the pass */
+    int capture_first, n_captured;
+    struct mat x;         /* [n, hidden] f32: the residual stream */
+    struct mat norm;      /* [n, hidden] compute */
+    struct mat q;         /* [n, heads * head_dim] f32 */
+    struct mat key;       /* [n, kv_heads * head_dim] f32: before the norm */
+    struct mat raw, v;    /* [n, kv_heads * head_dim] kv: K without a place, V */
+    struct mat quantized; /* [n, row_int8_cols]: raw or v */
+    struct mat k;         /* [n, kv_heads * head_dim] kv: K rotated */
+    struct mat mixed;     /* [n, heads * head_dim] compute: what attention read */
+    struct mat delta;     /* [n, hidden] f32: what a half layer adds */
+    struct mat gate_up;   /* [n, 2 * inner] f32 */
+    struct mat inner;     /* [n, inner] compute */
+    struct mat cos_sin;   /* [n, head_dim] f32 */
+    struct mat last;      /* [1, hidden] compute */
+    struct mat logits;    /* [1, vocab] f32 */
+    void *captured;       /* room for K or V of a layer on their way to the capture */
+    void *attn_work, *score_work;
 };
 
-static struct mat push(struct arena *mem, enum dtype dtype, int rows, int cols)
+static size_t header_bytes(int n, int n_tapped)
 {
-    return mat_of(arena_push(mem, mat_bytes(dtype, rows, cols)), dtype, rows, cols);
+    return (size_t)n * (4 * sizeof(int32_t) + sizeof(struct pos) + sizeof(struct span)) +
+           (size_t)n_tapped * sizeof(struct span);
 }
 
-static void work_layout(const struct decoder_config *c, int n, struct arena *mem, struct work *w)
+static void work_layout(const struct device *d, const struct decoder_config *c, int n, int n_tapped,
+                        int slots, struct workspace *ws, struct work *w)
 {
     int q_dim = c->heads * c->head_dim, kv_dim = c->kv_heads * c->head_dim;
-    size_t rows = (size_t)n;
-    w->stay.visual_row = arena_push(mem, rows * sizeof *w->stay.visual_row);
-    w->stay.slot = arena_push(mem, rows * sizeof *w->stay.slot);
-    w->stay.depth = arena_push(mem, rows * sizeof *w->stay.depth);
-    w->stay.capture_row = arena_push(mem, rows * sizeof *w->stay.capture_row);
-    w->stay.pos = arena_push(mem, rows * sizeof *w->stay.pos);
-    w->stay.span = arena_push(mem, rows * sizeof *w->stay.span);
-    w->stay.from = arena_push(mem, rows * sizeof *w->stay.from);
-    w->x = push(mem, DT_F32, n, c->hidden);
-    w->norm = push(mem, c->compute, n, c->hidden);
-    w->q = push(mem, DT_F32, n, q_dim);
-    w->key = push(mem, DT_F32, n, kv_dim);
-    w->raw = push(mem, c->kv, n, kv_dim);
-    w->v = push(mem, c->kv, n, kv_dim);
-    w->packed = push(mem, DT_I8, n, packed_cols(kv_dim, c->kv_heads));
-    w->k = push(mem, c->kv, n, kv_dim);
-    w->mixed = push(mem, c->compute, n, q_dim);
-    w->delta = push(mem, DT_F32, n, c->hidden);
-    w->gate_up = push(mem, DT_F32, n, 2 * c->inner);
-    w->inner = push(mem, c->compute, n, c->inner);
-    w->cos_sin = push(mem, DT_F32, n, c->head_dim);
-    w->last = push(mem, c->compute, 1, c->hidden);
-    w->logits = push(mem, DT_F32, 1, c->vocab);
+    w->n = n;
+    w->header = header_push(d, ws, header_bytes(n, n_tapped));
+    w->x = workspace_mat(ws, DT_F32, n, c->hidden);
+    w->norm = workspace_mat(ws, c->compute, n, c->hidden);
+    w->q = workspace_mat(ws, DT_F32, n, q_dim);
+    w->key = workspace_mat(ws, DT_F32, n, kv_dim);
+    w->raw = workspace_mat(ws, c->kv, n, kv_dim);
+    w->v = workspace_mat(ws, c->kv, n, kv_dim);
+    w->quantized = workspace_mat(ws, DT_ROW_INT8, n, row_int8_cols(kv_dim, c->kv_heads));
+    w->k = workspace_mat(ws, c->kv, n, kv_dim);
+    w->mixed = workspace_mat(ws, c->compute, n, q_dim);
+    w->delta = workspace_mat(ws, DT_F32, n, c->hidden);
+    w->gate_up = workspace_mat(ws, DT_F32, n, 2 * c->inner);
+    w->inner = workspace_mat(ws, c->compute, n, c->inner);
+    w->cos_sin = workspace_mat(ws, DT_F32, n, c->head_dim);
+    w->last = workspace_mat(ws, c->compute, 1, c->hidden);
+    w->logits = workspace_mat(ws, DT_F32, 1, c->vocab);
+    if (!device_shares_host(d)) w->captured = arena_push(&ws->device, mat_bytes(DT_F32, n, kv_dim));
+    w->attn_work =
+        arena_push(&ws->device, k_attention_work(d, n, c->heads, c->kv_heads, c->head_dim, slots));
+    if (n_tapped)
+        w->score_work = arena_push(&ws->device, k_score_work(d, n_tapped, c->heads, slots));
 }
 
-size_t decoder_scratch(const struct decoder_config *c, int n)
+static struct order order_push(int n, struct workspace *ws)
 {
-    struct arena dry = {0};
+    return (struct order){.row = arena_push(&ws->host, (size_t)n * sizeof(int32_t))};
+}
+
+void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int n_tapped,
+                     int slots, struct workspace *dry)
+{
+    struct workspace_mark mark = workspace_mark(dry);
     struct work w;
-    work_layout(c, n, &dry, &w);
-    return dry.used;
-}
-
-size_t decoder_tap_scratch(const struct decoder_config *c, int n_query, int slots)
-{
-    struct arena dry = {0};
-    push(&dry, DT_F32, 1, slots);
-    arena_push(&dry, k_score_work(n_query, c->heads));
-    return dry.used;
+    work_layout(d, c, n, n_tapped, slots, dry, &w);
+    (void)order_push(n, dry);
+    workspace_rewind(dry, mark);
 }
 
 double decoder_flops(const struct decoder_config *c, const struct rows *rows, int layer_end)
@@ -96,70 +99,153 @@ double decoder_flops(const struct decoder_config *c, const struct rows *rows, in
     return sum;
 }
 
-static void embed(struct backend *be, const struct decoder *m, const struct rows *rows,
-                  struct mat x)
+/* ---- the arrays of a pass, for the device ---- */
+
+static int depth_of(const struct rows *rows, int row, int layers)
 {
-    k_gather(be, x, m->embed, rows->token);
-    if (rows->visual.rows) k_gather(be, x, rows->visual, rows->visual_row);
+    return rows->depth && rows->depth[row] < layers ? rows->depth[row] : layers;
 }
 
-/* What the rows of the tap attend to in this layer, added to what they did before. */
-static void count_attention(struct backend *be, const struct tap *tap, int layer,
-                            const struct attn *a, const struct work *w)
+/* Stable, so that rows of the same depth, those of a tap among them, follow each other as before.
+ */
+static void sort_by_depth(const struct rows *rows, int layers, struct order *o)
 {
-    const float *score = w->score.data;
-    struct score s = {.q = mat_rows(a->q, w->first_asking, tap->rows),
+    int next[KV_MAX_LAYERS + 1] = {0};
+    for (int i = 0; i < rows->n; i++)
+        next[depth_of(rows, i, layers)]++;
+    for (int depth = 0, begin = 0; depth <= layers; depth++) {
+        int n = next[depth];
+        next[depth] = begin;
+        o->left[depth] = begin += n;
+    }
+    for (int i = 0; i < rows->n; i++)
+        o->row[next[depth_of(rows, i, layers)]++] = i;
+}
+
+/* Captured rows follow each other in the capture, whatever their order here. */
+static void pack_captured(const struct rows *rows, int layers, const struct order *o,
+                          struct work *w)
+{
+    int32_t *to, first = INT32_MAX, last = -1;
+    for (int i = 0; i < rows->n; i++) {
+        int32_t at = rows->capture_row[i];
+        if (at < 0) continue;
+        assert(depth_of(rows, i, layers) >= layers - 1);
+        first = at < first ? at : first;
+        last = at > last ? at : last;
+        w->n_captured++;
+    }
+    assert(!w->n_captured || last - first + 1 == w->n_captured);
+    w->capture_first = first;
+    w->capture_row = header_ints(&w->header, rows->n, &to);
+    for (int i = 0; i < rows->n; i++) {
+        int32_t at = rows->capture_row[o->row[i]];
+        to[i] = at < 0 ? -1 : at - first;
+    }
+}
+
+static void pack_tap(const struct tap *tap, const struct order *o, struct work *w)
+{
+    struct span *span;
+    while (o->row[w->first_tapped] != tap->first)
+        w->first_tapped++;
+    assert(o->row[w->first_tapped + tap->rows - 1] == tap->first + tap->rows - 1);
+    if (!tap->span) return;
+    w->tap_span = header_spans(&w->header, tap->rows, &span);
+    memcpy(span, tap->span, (size_t)tap->rows * sizeof *span);
+}
+
+static void pack(struct queue *q, const struct pass *pass, int layers, const struct order *o,
+                 struct work *w)
+{
+    const struct rows *rows = &pass->rows;
+    int32_t *token, *visual_row, *slot, *pos;
+    struct span *span;
+    w->token = header_ints(&w->header, rows->n, &token);
+    w->visual_row = header_ints(&w->header, rows->n, &visual_row);
+    w->slot = header_ints(&w->header, rows->n, &slot);
+    w->pos = header_ints(&w->header, 3 * rows->n, &pos);
+    w->span = header_spans(&w->header, rows->n, &span);
+    for (int i = 0; i < rows->n; i++) {
+        int32_t row = o->row[i];
+        token[i] = rows->token[row];
+        visual_row[i] = rows->visual_row[row];
+        slot[i] = rows->slot[row];
+        memcpy(pos + 3 * i, &rows->pos[row], sizeof rows->pos[row]);
+        span[i] = rows->span[row];
+    }
+    if (pass->capture) pack_captured(rows, layers, o, w);
+    if (pass->tap) pack_tap(pass->tap, o, w);
+    header_send(q, &w->header);
+}
+
+/* ---- a layer, in the order of computation ---- */
+
+static void embed(struct queue *q, const struct decoder *m, const struct rows *rows,
+                  const struct work *w)
+{
+    k_embed(q, w->x, m->embed, w->token);
+    if (rows->visual.rows) k_gather(q, w->x, rows->visual, w->visual_row);
+}
+
+/* What tapped rows attend to in this layer, added to what they did before. */
+static void count_attention(struct queue *q, const struct tap *tap, int layer, const struct attn *a,
+                            const struct work *w)
+{
+    struct score s = {.q = mat_rows(a->q, w->first_tapped, tap->rows),
                       .k = a->k,
                       .v = a->v,
-                      .span = tap->span ? tap->span : a->span + w->first_asking,
+                      .span =
+                          tap->span ? w->tap_span : spans_from(a->span, w->first_tapped, tap->rows),
                       .heads = a->heads,
                       .kv_heads = a->kv_heads,
                       .scale = a->scale,
-                      .out = w->score,
                       .work = w->score_work};
     for (int i = 0; i < tap->n; i++) {
         const struct tap_count *count = &tap->count[i];
-        float *out = count->slot + (size_t)layer * count->layer_step;
         s.value = count->value;
         s.over_heads = count->over_heads;
         s.over_rows = count->over_rows;
-        k_score(be, &s);
-        for (int slot = 0; slot < w->score.cols; slot++)
-            out[slot] += score[slot];
+        s.out = mat_rows(count->sum, count->sum.rows > 1 ? layer : 0, 1);
+        k_score(q, &s);
     }
 }
 
 /* What the pass leaves for later ones; it goes on with what it computed. */
-static void capture(struct backend *be, const struct decoder_config *c, const struct work *w,
-                    struct mat out, struct mat values)
+static void capture(struct queue *q, const struct decoder_config *c, const struct work *w,
+                    struct host_mat block, struct mat values)
 {
-    if (out.dtype == DT_I8) {
-        k_code(be, w->packed, values, c->kv_heads);
-        values = w->packed;
+    struct host_mat to = host_mat_rows(block, w->capture_first, w->n_captured);
+    struct mirror kept =
+        mirror_over(q->device, to.data, w->captured, mat_bytes(to.dtype, to.rows, to.cols));
+    if (block.dtype == DT_ROW_INT8) {
+        k_quantize(q, w->quantized, values, c->kv_heads);
+        values = w->quantized;
     }
-    k_scatter(be, out, w->rows.capture_row, values);
+    k_scatter(q, mat_of(kept.at, to.dtype, to.rows, to.cols), w->capture_row, values);
+    mirror_fetch(q, kept);
 }
 
-static void keys_and_values(struct backend *be, const struct decoder *m, int i,
+static void keys_and_values(struct queue *q, const struct decoder *m, int i,
                             const struct pass *pass, const struct work *w)
 {
     const struct decoder_config *c = &m->config;
     const struct decoder_layer *layer = &m->layer[i];
-    k_rmsnorm(be, w->norm, w->x, layer->input_norm, c->hidden, c->eps);
-    k_matmul(be, w->key, w->norm, layer->k, NULL, ACT_NONE);
-    k_matmul(be, w->v, w->norm, layer->v, NULL, ACT_NONE);
-    k_rmsnorm(be, w->raw, w->key, layer->k_norm, c->head_dim, c->eps);
-    if (pass->capture) { /* raw knows no place: a chunk may go anywhere */
-        capture(be, c, w, pass->capture->k[i], w->raw);
-        capture(be, c, w, pass->capture->v[i], w->v);
+    k_rmsnorm(q, w->norm, w->x, layer->input_norm, c->eps);
+    k_matmul(q, w->key, w->norm, layer->k, mat_none(), ACT_NONE);
+    k_matmul(q, w->v, w->norm, layer->v, mat_none(), ACT_NONE);
+    k_rmsnorm(q, w->raw, w->key, layer->k_norm, c->eps);
+    if (w->n_captured) { /* raw knows no place: a chunk may go anywhere */
+        capture(q, c, w, pass->capture->k[i], w->raw);
+        capture(q, c, w, pass->capture->v[i], w->v);
     }
-    k_rope(be, w->k, w->raw, c->kv_heads, w->cos_sin);
-    k_trace(be, "text.k", i, w->k);
-    k_scatter(be, pass->kv->k[i], w->rows.slot, w->k);
-    k_scatter(be, pass->kv->v[i], w->rows.slot, w->v);
+    k_rope(q, w->k, w->raw, c->kv_heads, w->cos_sin);
+    k_trace(q, "text.k", i, w->k);
+    k_scatter(q, pass->kv->k[i], w->slot, w->k);
+    k_scatter(q, pass->kv->v[i], w->slot, w->v);
 }
 
-static void attend(struct backend *be, const struct decoder *m, int i, const struct pass *pass,
+static void attend(struct queue *q, const struct decoder *m, int i, const struct pass *pass,
                    const struct work *w)
 {
     const struct decoder_config *c = &m->config;
@@ -168,141 +254,92 @@ static void attend(struct backend *be, const struct decoder *m, int i, const str
                      .k = pass->kv->k[i],
                      .v = pass->kv->v[i],
                      .out = w->mixed,
-                     .span = w->rows.span,
+                     .span = w->span,
                      .heads = c->heads,
                      .kv_heads = c->kv_heads,
-                     .scale = 1.0f / sqrtf((float)c->head_dim)};
-    k_matmul(be, w->q, w->norm, layer->q, NULL, ACT_NONE);
-    k_rmsnorm(be, w->q, w->q, layer->q_norm, c->head_dim, c->eps);
-    k_rope(be, w->q, w->q, c->heads, w->cos_sin);
-    k_trace(be, "text.q", i, w->q);
-    if (pass->tap && pass->tap->layer[i]) count_attention(be, pass->tap, i, &a, w);
-    k_attention(be, &a);
-    k_matmul(be, w->delta, w->mixed, layer->o, NULL, ACT_NONE);
-    k_trace(be, "text.attn", i, w->delta);
-    k_add(be, w->x, w->delta, NULL);
+                     .scale = 1.0f / sqrtf((float)c->head_dim),
+                     .work = w->attn_work};
+    k_matmul(q, w->q, w->norm, layer->q, mat_none(), ACT_NONE);
+    k_rmsnorm(q, w->q, w->q, layer->q_norm, c->eps);
+    k_rope(q, w->q, w->q, c->heads, w->cos_sin);
+    k_trace(q, "text.q", i, w->q);
+    if (pass->tap && pass->tap->layer[i]) count_attention(q, pass->tap, i, &a, w);
+    k_attention(q, &a);
+    k_matmul(q, w->delta, w->mixed, layer->o, mat_none(), ACT_NONE);
+    k_trace(q, "text.attn", i, w->delta);
+    k_add(q, w->x, w->delta);
 }
 
-static void mlp(struct backend *be, const struct decoder *m, int i, const struct work *w)
+static void mlp(struct queue *q, const struct decoder *m, int i, const struct work *w)
 {
     const struct decoder_config *c = &m->config;
     const struct decoder_layer *layer = &m->layer[i];
-    k_rmsnorm(be, w->norm, w->x, layer->post_norm, c->hidden, c->eps);
-    k_matmul(be, mat_cols(w->gate_up, 0, c->inner), w->norm, layer->gate, NULL, ACT_NONE);
-    k_matmul(be, mat_cols(w->gate_up, c->inner, c->inner), w->norm, layer->up, NULL, ACT_NONE);
-    k_swiglu(be, w->inner, w->gate_up);
-    k_matmul(be, w->delta, w->inner, layer->down, NULL, ACT_NONE);
-    k_trace(be, "text.mlp", i, w->delta);
-    k_add(be, w->x, w->delta, NULL);
+    k_rmsnorm(q, w->norm, w->x, layer->post_norm, c->eps);
+    k_matmul(q, mat_cols(w->gate_up, 0, c->inner), w->norm, layer->gate, mat_none(), ACT_NONE);
+    k_matmul(q, mat_cols(w->gate_up, c->inner, c->inner), w->norm, layer->up, mat_none(), ACT_NONE);
+    k_swiglu(q, w->inner, w->gate_up);
+    k_matmul(q, w->delta, w->inner, layer->down, mat_none(), ACT_NONE);
+    k_trace(q, "text.mlp", i, w->delta);
+    k_add(q, w->x, w->delta);
 }
 
-static void head(struct backend *be, const struct decoder *m, const struct work *w, float *logits)
+static void head(struct queue *q, const struct decoder *m, const struct work *w, float *logits)
 {
-    const struct decoder_config *c = &m->config;
     struct mat last = mat_rows(w->x, w->x.rows - 1, 1);
-    k_rmsnorm(be, w->last, last, m->norm, c->hidden, c->eps);
-    k_trace(be, "text.norm", 0, w->last);
-    k_matmul(be, w->logits, w->last, m->head, NULL, ACT_NONE);
-    k_trace(be, "logits", 0, w->logits);
-    be->op->download(be, logits, w->logits.data, (size_t)c->vocab * sizeof *logits);
+    k_rmsnorm(q, w->last, last, m->norm, m->config.eps);
+    k_trace(q, "text.norm", 0, w->last);
+    k_matmul(q, w->logits, w->last, m->head, mat_none(), ACT_NONE);
+    k_trace(q, "logits", 0, w->logits);
+    queue_download(q, logits, w->logits.data, (size_t)m->config.vocab * sizeof *logits);
 }
 
-/* ---- rows that leave before the last layer ---- */
-
-static void work_narrow(struct work *w, int n)
+/* The first n rows leave the pass. */
+static void leave(struct work *w, int n)
 {
-    struct mat *of_rows[] = {&w->x,       &w->norm,   &w->q,      &w->key,   &w->raw,
-                             &w->v,       &w->packed, &w->k,      &w->mixed, &w->delta,
-                             &w->gate_up, &w->inner,  &w->cos_sin};
-    for (size_t i = 0; i < sizeof of_rows / sizeof *of_rows; i++)
-        of_rows[i]->rows = n;
-}
-
-static void rows_keep(struct backend *be, const struct decoder *m, int i, struct work *w, int n)
-{
-    struct mat x = w->delta; /* free between halves of a layer */
-    x.rows = n;
-    w->rows.n = n;
+    struct mat *of_rows[] = {&w->x,       &w->norm,      &w->q,      &w->key,   &w->raw,
+                             &w->v,       &w->quantized, &w->k,      &w->mixed, &w->delta,
+                             &w->gate_up, &w->inner,     &w->cos_sin};
+    int stay = w->n - n;
     if (n == 0) return;
-    k_gather(be, x, w->x, w->stay.from);
-    w->delta = w->x;
-    w->x = x;
-    work_narrow(w, n);
-    position_table(&m->config.rope, w->stay.pos, n, w->cos_sin);
-    k_rmsnorm(be, w->norm, w->x, m->layer[i].input_norm, m->config.hidden, m->config.eps);
+    for (size_t i = 0; i < sizeof of_rows / sizeof *of_rows; i++)
+        *of_rows[i] = mat_rows(*of_rows[i], n, stay);
+    w->visual_row = ints_from(w->visual_row, n, stay);
+    if (w->n_captured) w->capture_row = ints_from(w->capture_row, n, stay);
+    w->slot = ints_from(w->slot, n, stay);
+    w->span = spans_from(w->span, n, stay);
+    w->first_tapped -= n;
+    w->n = stay;
 }
 
-/* Takes the rows out that go through layers before i alone; their K and V of i are written. */
-static void rows_leave(struct backend *be, const struct decoder *m, int i, struct work *w)
-{
-    struct stay *s = &w->stay;
-    int n = 0, asking = 0;
-    for (int r = 0; r < w->rows.n; r++) {
-        if (s->depth[r] <= i) continue;
-        asking += r < w->first_asking;
-        s->from[n] = r;
-        s->visual_row[n] = s->visual_row[r];
-        s->slot[n] = s->slot[r];
-        s->depth[n] = s->depth[r];
-        s->capture_row[n] = s->capture_row[r];
-        s->pos[n] = s->pos[r];
-        s->span[n++] = s->span[r];
-    }
-    w->first_asking = asking;
-    if (n < w->rows.n) rows_keep(be, m, i, w, n);
-}
-
-/* The arrays of the rows become the pass's own, to take rows out of. */
-static void rows_own(struct work *w)
-{
-    struct rows *rows = &w->rows;
-    size_t n = (size_t)rows->n;
-    memcpy(w->stay.visual_row, rows->visual_row, n * sizeof *rows->visual_row);
-    memcpy(w->stay.slot, rows->slot, n * sizeof *rows->slot);
-    memcpy(w->stay.depth, rows->depth, n * sizeof *rows->depth);
-    if (rows->capture_row)
-        memcpy(w->stay.capture_row, rows->capture_row, n * sizeof *rows->capture_row);
-    else
-        memset(w->stay.capture_row, -1, n * sizeof *rows->capture_row);
-    memcpy(w->stay.pos, rows->pos, n * sizeof *rows->pos);
-    memcpy(w->stay.span, rows->span, n * sizeof *rows->span);
-    rows->visual_row = w->stay.visual_row;
-    rows->slot = w->stay.slot;
-    rows->span = w->stay.span;
-    rows->capture_row = w->stay.capture_row;
-}
-
-void decoder_forward(struct backend *be, const struct decoder *m, const struct pass *pass,
-                     struct arena *scratch)
+void decoder_forward(struct queue *q, const struct decoder *m, const struct pass *pass,
+                     struct workspace *ws)
 {
     const struct decoder_config *c = &m->config;
+    const struct rows *rows = &pass->rows;
     int end = pass->layer_end ? pass->layer_end : c->layers;
-    size_t mark = arena_mark(scratch);
-    struct work w = {.rows = pass->rows};
-    const struct rows *rows = &w.rows;
+    struct workspace_mark mark = workspace_mark(ws);
+    struct work w = {0};
+    struct order order;
     assert(rows->n >= 1 && pass->kv->layers == c->layers);
-    work_layout(c, rows->n, scratch, &w);
-    if (pass->tap) {
-        w.first_asking = pass->tap->first;
-        w.score = push(scratch, DT_F32, 1, pass->kv->slots);
-        w.score_work = arena_push(scratch, k_score_work(pass->tap->rows, c->heads));
-    }
-    if (rows->depth) rows_own(&w);
-    position_table(&c->rope, rows->pos, rows->n, w.cos_sin);
-    k_trace(be, "text.cos_sin", 0, w.cos_sin);
-    embed(be, m, rows, w.x);
+    work_layout(q->device, c, rows->n, pass->tap ? pass->tap->rows : 0, pass->kv->slots, ws, &w);
+    order = order_push(rows->n, ws);
+    sort_by_depth(rows, end, &order);
+    pack(q, pass, end, &order, &w);
+    k_angles(q, w.cos_sin, w.pos, m->rope_inverse);
+    k_trace(q, "text.cos_sin", 0, w.cos_sin);
+    embed(q, m, rows, &w);
     for (int i = 0; i < end; i++) {
-        keys_and_values(be, m, i, pass, &w);
-        if (rows->depth) rows_leave(be, m, i, &w);
-        if (rows->n == 0) break;
-        attend(be, m, i, pass, &w);
-        mlp(be, m, i, &w);
-        k_trace(be, "text.layer", i, w.x);
+        keys_and_values(q, m, i, pass, &w);
+        leave(&w, order.left[i] - (rows->n - w.n));
+        if (w.n == 0) break;
+        attend(q, m, i, pass, &w);
+        mlp(q, m, i, &w);
+        k_trace(q, "text.layer", i, w.x);
         if (i < rows->n_deep && rows->visual.rows) {
-            k_add(be, w.x, rows->deep[i], rows->visual_row); /* DeepStack */
-            k_trace(be, "text.deep", i, w.x);
+            k_add_rows(q, w.x, rows->deep[i], w.visual_row); /* DeepStack */
+            k_trace(q, "text.deep", i, w.x);
         }
     }
-    if (pass->logits && rows->n) head(be, m, &w, pass->logits);
-    arena_rewind(scratch, mark);
+    if (pass->logits && w.n) head(q, m, &w, pass->logits);
+    workspace_rewind(ws, mark);
 }

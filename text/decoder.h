@@ -4,7 +4,6 @@
 
 #include "base/json.h"
 #include "base/safetensors.h"
-#include "kernels/backend.h"
 #include "text/kv.h"
 #include "text/position.h"
 
@@ -19,25 +18,26 @@ struct decoder_config {
 };
 
 struct decoder_layer {
-    const float *input_norm;      /* [hidden] */
-    const float *q_norm, *k_norm; /* [head_dim], shared by all heads */
-    const float *post_norm;       /* [hidden] */
-    struct mat q;                 /* [heads * head_dim, hidden] */
-    struct mat k, v;              /* [kv_heads * head_dim, hidden] */
-    struct mat o;                 /* [hidden, heads * head_dim] */
-    struct mat gate, up;          /* [inner, hidden] */
-    struct mat down;              /* [hidden, inner] */
+    struct mat input_norm;     /* [1, hidden] */
+    struct mat q_norm, k_norm; /* [1, head_dim], shared by all heads */
+    struct mat post_norm;      /* [1, hidden] */
+    struct weight q;           /* [heads * head_dim, hidden] */
+    struct weight k, v;        /* [kv_heads * head_dim, hidden] */
+    struct weight o;           /* [hidden, heads * head_dim] */
+    struct weight gate, up;    /* [inner, hidden] */
+    struct weight down;        /* [hidden, inner] */
 };
 
 struct decoder {
     struct decoder_config config;
-    struct mat embed; /* [vocab, hidden] */
+    struct weight embed; /* [vocab, hidden] */
     struct decoder_layer layer[KV_MAX_LAYERS];
-    const float *norm; /* [hidden] */
-    struct mat head;   /* [vocab, hidden]; the embedding when tied */
+    struct mat norm;         /* [1, hidden] */
+    struct weight head;      /* [vocab, hidden]; the embedding when tied */
+    struct mat rope_inverse; /* [3, head_dim / 2]: what turns a head, by t, h and w */
 };
 
-struct rows { /* what goes through the decoder; index arrays are host memory */
+struct rows { /* what goes through the decoder; arrays are host memory, read while it is called */
     int n;
     const int32_t *token;           /* [n] id; negative: a visual row */
     const int32_t *visual_row;      /* [n] row of visual and deep; negative: text */
@@ -50,7 +50,9 @@ struct rows { /* what goes through the decoder; index arrays are host memory */
     /* [n] layers that it goes through whole; in the next one only its K and V are written, then it
      * leaves the pass, which ends when no row is left. NULL: all rows stay to the end */
     const int32_t *depth;
-    const int32_t *capture_row; /* [n] where it goes in the pass's capture; negative: nowhere */
+    const int32_t *capture_row; /* [n] where it goes in the pass's capture; negative: nowhere. Rows
+                                 * that go there follow each other in it, and write K and V in every
+                                 * layer of the pass */
 };
 
 #define TAP_MAX_COUNTS 3
@@ -65,8 +67,7 @@ struct tap {
         enum score_value value;
         enum score_heads over_heads;
         enum score_rows over_rows;
-        float *slot;       /* [slots] host memory, added to */
-        size_t layer_step; /* layer i adds to slot + i * layer_step; 0: layers are summed */
+        struct mat sum; /* [1 or layers, slots] f32, added to: layers summed, or each in its row */
     } count[TAP_MAX_COUNTS];
 };
 
@@ -74,28 +75,29 @@ struct pass {
     struct rows rows;
     struct kv *kv;
     int layer_end; /* 0: all. A pass may stop early: its rows are then in the KV so far */
-    struct kv_block *capture; /* optional out, of codes or values, by rows.capture_row */
+    /* Optional outs in host memory: to be read after queue_sync. */
+    struct kv_block *capture; /* values or row-quantised ones, by rows.capture_row */
+    float *logits;            /* [vocab] of the last row, which stays to the end */
     const struct tap *tap;    /* optional */
-    float *logits; /* optional out, host memory: [vocab] of the last row, which stays to the end */
 };
 
 /* text_config of config.json; every rule of the format is checked. */
 vlqa_status decoder_config_read(struct env *env, const struct json_doc *doc,
                                 struct decoder_config *out);
-/* Asks for every tensor with its full shape. mem takes norms, and matrices that must be converted
- * to the compute dtype; the others stay mapped. On a measuring arena nothing is converted. */
-vlqa_status decoder_load(struct env *env, struct backend *be, struct st_files *files,
+/* Asks for every tensor with its full shape. mem, device memory, takes norms, and weights that must
+ * be converted or cannot stay mapped. On a measuring arena nothing is copied. */
+vlqa_status decoder_load(struct env *env, struct queue *q, struct st_files *files,
                          const struct decoder_config *config, struct arena *mem,
                          struct decoder *out);
-/* Scratch of a pass of n rows, in bytes; a tap of n_query rows over a sequence of slots needs
- * decoder_tap_scratch more. */
-size_t decoder_scratch(const struct decoder_config *c, int n);
-size_t decoder_tap_scratch(const struct decoder_config *c, int n_query, int slots);
+/* The room of a pass of n rows, with a tap of n_tapped of them (0: without), over a sequence of
+ * slots: what it takes of ws while it runs, counted into the peaks of a measuring workspace. */
+void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int n_tapped,
+                     int slots, struct workspace *dry);
 /* Multiplications and additions of a pass's rows in the layers, two for each pair: products with
  * weights, and attention over what a row sees. */
 double decoder_flops(const struct decoder_config *c, const struct rows *rows, int layer_end);
-/* The pass. rows.n >= 1. Scratch is rewound before returning. */
-void decoder_forward(struct backend *be, const struct decoder *m, const struct pass *pass,
-                     struct arena *scratch);
+/* The pass, enqueued. rows.n >= 1. ws is rewound before returning. */
+void decoder_forward(struct queue *q, const struct decoder *m, const struct pass *pass,
+                     struct workspace *ws);
 
 #endif

@@ -105,34 +105,37 @@ static vlqa_status layer_load(struct weights *w, const struct decoder_config *c,
 {
     int q_dim = c->heads * c->head_dim, kv_dim = c->kv_heads * c->head_dim;
     int hidden = c->hidden, inner = c->inner;
-    TRY(weights_vec(w, &out->input_norm, hidden, "text.layers.%d.input_layernorm.weight", i));
-    TRY(weights_mat2(w, &out->q, q_dim, hidden, "text.layers.%d.self_attn.q_proj.weight", i));
-    TRY(weights_mat2(w, &out->k, kv_dim, hidden, "text.layers.%d.self_attn.k_proj.weight", i));
-    TRY(weights_mat2(w, &out->v, kv_dim, hidden, "text.layers.%d.self_attn.v_proj.weight", i));
-    TRY(weights_vec(w, &out->q_norm, c->head_dim, "text.layers.%d.self_attn.q_norm.weight", i));
-    TRY(weights_vec(w, &out->k_norm, c->head_dim, "text.layers.%d.self_attn.k_norm.weight", i));
-    TRY(weights_mat2(w, &out->o, hidden, q_dim, "text.layers.%d.self_attn.o_proj.weight", i));
-    TRY(weights_vec(w, &out->post_norm, hidden, "text.layers.%d.post_attention_layernorm.weight",
-                    i));
-    TRY(weights_mat2(w, &out->gate, inner, hidden, "text.layers.%d.mlp.gate_proj.weight", i));
-    TRY(weights_mat2(w, &out->up, inner, hidden, "text.layers.%d.mlp.up_proj.weight", i));
-    TRY(weights_mat2(w, &out->down, hidden, inner, "text.layers.%d.mlp.down_proj.weight", i));
+    TRY(weights_vector(w, &out->input_norm, hidden, "text.layers.%d.input_layernorm.weight", i));
+    TRY(weights_get2(w, &out->q, q_dim, hidden, "text.layers.%d.self_attn.q_proj.weight", i));
+    TRY(weights_get2(w, &out->k, kv_dim, hidden, "text.layers.%d.self_attn.k_proj.weight", i));
+    TRY(weights_get2(w, &out->v, kv_dim, hidden, "text.layers.%d.self_attn.v_proj.weight", i));
+    TRY(weights_vector(w, &out->q_norm, c->head_dim, "text.layers.%d.self_attn.q_norm.weight", i));
+    TRY(weights_vector(w, &out->k_norm, c->head_dim, "text.layers.%d.self_attn.k_norm.weight", i));
+    TRY(weights_get2(w, &out->o, hidden, q_dim, "text.layers.%d.self_attn.o_proj.weight", i));
+    TRY(weights_vector(w, &out->post_norm, hidden, "text.layers.%d.post_attention_layernorm.weight",
+                       i));
+    TRY(weights_get2(w, &out->gate, inner, hidden, "text.layers.%d.mlp.gate_proj.weight", i));
+    TRY(weights_get2(w, &out->up, inner, hidden, "text.layers.%d.mlp.up_proj.weight", i));
+    TRY(weights_get2(w, &out->down, hidden, inner, "text.layers.%d.mlp.down_proj.weight", i));
     return VLQA_OK;
 }
 
-vlqa_status decoder_load(struct env *env, struct backend *be, struct st_files *files,
+vlqa_status decoder_load(struct env *env, struct queue *q, struct st_files *files,
                          const struct decoder_config *config, struct arena *mem,
                          struct decoder *out)
 {
-    struct weights w = {env, be, files, mem, config->compute};
+    struct weights w = {env, q, files, mem, config->compute};
+    float inverse[3 * ROPE_MAX_HALF];
     int vocab = config->vocab, hidden = config->hidden;
     out->config = *config;
-    TRY(weights_mat2(&w, &out->embed, vocab, hidden, "text.embed_tokens.weight"));
+    TRY(weights_get2(&w, &out->embed, vocab, hidden, "text.embed_tokens.weight"));
     for (int i = 0; i < config->layers; i++)
         TRY(layer_load(&w, config, i, &out->layer[i]));
-    TRY(weights_vec(&w, &out->norm, hidden, "text.norm.weight"));
+    TRY(weights_vector(&w, &out->norm, hidden, "text.norm.weight"));
+    rope_inverse(&config->rope, inverse);
+    weights_constant(&w, &out->rope_inverse, 3, config->head_dim / 2, inverse);
     out->config.tied = config->tied || !st_has(files, "lm_head.weight");
-    if (!out->config.tied) return weights_mat2(&w, &out->head, vocab, hidden, "lm_head.weight");
+    if (!out->config.tied) return weights_get2(&w, &out->head, vocab, hidden, "lm_head.weight");
     out->head = out->embed;
     st_ignore(files, "lm_head.weight"); /* a re-saved copy: transformers ties all the same */
     return VLQA_OK;

@@ -14,37 +14,50 @@ void kv_layout(struct kv *kv, int layers, int kv_heads, int head_dim, int slots,
     }
 }
 
-size_t kv_place_scratch(int kv_heads, int head_dim, int rows)
+struct mat kv_read(struct queue *q, struct host_mat rows, int kv_heads, void *room,
+                   struct mat values)
 {
-    struct arena dry = {0};
-    arena_push(&dry, mat_bytes(DT_F32, rows, kv_heads * head_dim)); /* what codes read as */
-    arena_push(&dry, mat_bytes(DT_F32, rows, kv_heads * head_dim)); /* K rotated */
-    return dry.used;
+    size_t bytes = mat_bytes(rows.dtype, rows.rows, rows.cols);
+    struct mirror stored = mirror_over(q->device, rows.data, room, bytes);
+    struct mat read = mat_of(stored.at, rows.dtype, rows.rows, rows.cols);
+    mirror_send(q, stored);
+    if (rows.dtype != DT_ROW_INT8) return read;
+    k_dequantize(q, values, read, kv_heads);
+    return values;
 }
 
-struct mat kv_read(struct backend *be, struct mat m, int kv_heads, struct mat room)
+struct place {
+    struct mat values, k; /* [rows, kv_heads * head_dim]: dequantised; K rotated */
+    void *room;           /* for rows of the block in the format they are kept in */
+};
+
+static struct place place_layout(const struct device *d, int rows, int cols, struct workspace *ws)
 {
-    if (m.dtype != DT_I8) return m;
-    k_code(be, room, m, kv_heads);
-    return room;
+    struct place p = {workspace_mat(ws, DT_F32, rows, cols), workspace_mat(ws, DT_F32, rows, cols),
+                      NULL};
+    if (!device_shares_host(d)) p.room = arena_push(&ws->device, mat_bytes(DT_F32, rows, cols));
+    return p;
 }
 
-static struct mat push(struct arena *mem, enum dtype dtype, int rows, int cols)
+void kv_place_measure(const struct device *d, int kv_heads, int head_dim, int rows,
+                      struct workspace *dry)
 {
-    return mat_of(arena_push(mem, mat_bytes(dtype, rows, cols)), dtype, rows, cols);
+    struct workspace_mark mark = workspace_mark(dry);
+    (void)place_layout(d, rows, kv_heads * head_dim, dry);
+    workspace_rewind(dry, mark);
 }
 
-void kv_place(struct backend *be, struct kv *kv, int kv_heads, const int32_t *slot,
-              const struct kv_block *block, struct mat cos_sin, struct arena *scratch)
+void kv_place(struct queue *q, struct kv *kv, int kv_heads, struct ints slot,
+              const struct kv_block *block, struct mat cos_sin, struct workspace *ws)
 {
-    size_t mark = arena_mark(scratch);
-    struct mat room = push(scratch, DT_F32, block->rows, kv->k[0].cols);
-    struct mat k = push(scratch, kv->k[0].dtype, block->rows, kv->k[0].cols);
+    struct workspace_mark mark = workspace_mark(ws);
+    struct place p = place_layout(q->device, block->rows, kv->k[0].cols, ws);
     assert(block->layers == kv->layers && block->rows == cos_sin.rows);
+    p.k.dtype = kv->k[0].dtype;
     for (int i = 0; i < kv->layers; i++) {
-        k_rope(be, k, kv_read(be, block->k[i], kv_heads, room), kv_heads, cos_sin);
-        k_scatter(be, kv->k[i], slot, k);
-        k_scatter(be, kv->v[i], slot, kv_read(be, block->v[i], kv_heads, room));
+        k_rope(q, p.k, kv_read(q, block->k[i], kv_heads, p.room, p.values), kv_heads, cos_sin);
+        k_scatter(q, kv->k[i], slot, p.k);
+        k_scatter(q, kv->v[i], slot, kv_read(q, block->v[i], kv_heads, p.room, p.values));
     }
-    arena_rewind(scratch, mark);
+    workspace_rewind(ws, mark);
 }

@@ -1,4 +1,4 @@
-/* position.c - M-RoPE coordinates and the cos/sin table they select. */
+/* position.c - M-RoPE coordinates and the frequencies they turn. */
 #include "text/position.h"
 
 #include <math.h>
@@ -30,27 +30,17 @@ static float inverse_frequency(const struct rope_config *c, int i)
 }
 
 /* Which coordinate turns frequency i: h and w take every third one up to their section. */
-static int32_t coordinate(const struct rope_config *c, int i, struct pos p)
+static int axis_of(const struct rope_config *c, int i)
 {
-    if (i % 3 == 1 && i < 3 * c->section[1]) return p.h;
-    if (i % 3 == 2 && i < 3 * c->section[2]) return p.w;
-    return p.t;
+    if (i % 3 == 1 && i < 3 * c->section[1]) return 1;
+    if (i % 3 == 2 && i < 3 * c->section[2]) return 2;
+    return 0;
 }
 
-void position_table(const struct rope_config *c, const struct pos *pos, int n, struct mat cos_sin)
+void rope_inverse(const struct rope_config *c, float *out)
 {
     int half = c->dim / 2;
-    float inv[ROPE_MAX_HALF];
-    assert(half <= ROPE_MAX_HALF && cos_sin.dtype == DT_F32);
-    assert(cos_sin.rows >= n && cos_sin.cols == c->dim);
-    for (int i = 0; i < half; i++)
-        inv[i] = inverse_frequency(c, i);
-    for (int r = 0; r < n; r++) {
-        float *row = mat_at(cos_sin, r, 0);
-        for (int i = 0; i < half; i++) {
-            float angle = (float)coordinate(c, i, pos[r]) * inv[i];
-            row[i] = (float)cos((double)angle);
-            row[half + i] = (float)sin((double)angle);
-        }
-    }
+    for (int axis = 0; axis < 3; axis++)
+        for (int i = 0; i < half; i++)
+            out[axis * half + i] = axis == axis_of(c, i) ? inverse_frequency(c, i) : 0.0f;
 }

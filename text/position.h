@@ -1,4 +1,5 @@
-/* position.h - where a row stands for rotation: M-RoPE coordinates and their cos/sin table. */
+/* position.h - where a row stands for rotation: M-RoPE coordinates and the frequencies they turn.
+ */
 #ifndef TEXT_POSITION_H
 #define TEXT_POSITION_H
 
@@ -21,9 +22,10 @@ void position_text(int32_t *next, int n, struct pos *out);
 /* An image of grid visual rows (h x w, raster order): (next, next + row, next + column); *next
  * moves by max(h, w). */
 void position_image(int32_t *next, struct grid grid, struct pos *out);
-/* cos_sin [n, dim] f32: dim/2 cosines, then dim/2 sines, of the interleaved M-RoPE: frequency i
- * turns by h where i % 3 == 1 and i < 3 section[1], by w where i % 3 == 2 and i < 3 section[2],
- * else by t. Angles are float products as in transformers; cos and sin reduce accurately. */
-void position_table(const struct rope_config *c, const struct pos *pos, int n, struct mat cos_sin);
+/* What k_angles takes of the interleaved M-RoPE: out [3 * dim/2], for t, h and w by how much each
+ * frequency turns a position. Frequency i turns by h where i % 3 == 1 and i < 3 section[1], by w
+ * where i % 3 == 2 and i < 3 section[2], else by t; the other two are 0. Roundings are those of
+ * transformers. */
+void rope_inverse(const struct rope_config *c, float *out);
 
 #endif

@@ -209,10 +209,29 @@ static size_t text_bytes(const struct prompt_turn *turn, int n_turns)
     return sum;
 }
 
+void prompt_layout(int cap, struct arena *mem, struct prompt *out)
+{
+    size_t rows = (size_t)cap;
+    memset(out, 0, sizeof *out);
+    out->id = arena_push(mem, rows * sizeof *out->id);
+    out->image = arena_push(mem, rows * sizeof *out->image);
+    out->cell = arena_push(mem, rows * sizeof *out->cell);
+    out->text = arena_push(mem, rows * sizeof *out->text);
+}
+
+void prompt_measure(size_t bytes, struct arena *dry)
+{
+    size_t mark = arena_mark(dry);
+    arena_push(dry, bytes); /* a turn, rendered */
+    arena_push(dry, tokenizer_scratch(bytes));
+    arena_rewind(dry, mark);
+}
+
 size_t prompt_scratch(const struct prompt_turn *turn, int n_turns)
 {
-    size_t bytes = text_bytes(turn, n_turns);
-    return bytes + 2 * ARENA_ALIGN + tokenizer_scratch(bytes);
+    struct arena dry = {0};
+    prompt_measure(text_bytes(turn, n_turns), &dry);
+    return dry.peak;
 }
 
 vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struct prompt_tokens *pt,
@@ -230,11 +249,7 @@ vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struc
     if (!arena_fits(scratch, bytes))
         return env_fail(env, VLQA_ELIMIT, "prompt has %zu bytes of text, scratch has %zu", bytes,
                         arena_left(scratch));
-    memset(out, 0, sizeof *out);
-    out->id = arena_push(mem, (size_t)cap * sizeof *out->id);
-    out->image = arena_push(mem, (size_t)cap * sizeof *out->image);
-    out->cell = arena_push(mem, (size_t)cap * sizeof *out->cell);
-    out->text = arena_push(mem, (size_t)cap * sizeof *out->text);
+    prompt_layout(cap, mem, out);
     r.text = arena_push(scratch, bytes);
     status = render(&r, turn, n_turns);
     arena_rewind(scratch, mark);

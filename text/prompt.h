@@ -46,7 +46,11 @@ vlqa_status prompt_tokens_find(struct env *env, const struct tokenizer *t, const
 vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struct prompt_tokens *pt,
                          const struct prompt_turn *turn, int n_turns, int cap, struct arena *mem,
                          struct arena *scratch, struct prompt *out);
-/* Scratch that is always enough for these turns. */
+/* What it pushes on mem, for a prompt of at most cap rows. */
+void prompt_layout(int cap, struct arena *mem, struct prompt *out);
+/* Scratch that is enough for turns of so many bytes, rendered. */
+void prompt_measure(size_t bytes, struct arena *dry);
+/* The same for these turns. */
 size_t prompt_scratch(const struct prompt_turn *turn, int n_turns);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <math.h>
+#include <string.h>
 
 enum { IN_PROMPT = 1, IN_ANSWER = 2 };
 
@@ -29,20 +30,20 @@ static double draw(uint64_t state[2])
     return (double)(x >> 11) * 0x1p-53;
 }
 
-size_t sampler_scratch(int vocab)
+void sampler_layout(int vocab, struct arena *mem, struct sampler *s)
 {
-    size_t per_id = sizeof(double) + sizeof(int32_t) + sizeof(uint8_t);
-    return (size_t)vocab * per_id + 3 * 2 * ARENA_ALIGN;
+    s->vocab = vocab;
+    s->weight = arena_push(mem, (size_t)vocab * sizeof *s->weight);
+    s->order = arena_push(mem, (size_t)vocab * sizeof *s->order);
+    s->seen = arena_push(mem, (size_t)vocab * sizeof *s->seen);
 }
 
 void sampler_begin(struct sampler *s, int vocab, uint64_t seed, struct arena *mem)
 {
-    s->vocab = vocab;
+    sampler_layout(vocab, mem, s);
+    memset(s->seen, 0, (size_t)vocab * sizeof *s->seen);
     s->state[0] = splitmix64(&seed);
     s->state[1] = splitmix64(&seed);
-    s->weight = arena_push(mem, (size_t)vocab * sizeof *s->weight);
-    s->order = arena_push(mem, (size_t)vocab * sizeof *s->order);
-    s->seen = arena_push_zero(mem, (size_t)vocab * sizeof *s->seen);
 }
 
 void sampler_see_prompt(struct sampler *s, const int32_t *id, int n)

@@ -19,7 +19,8 @@ struct sampler {
     double *weight;    /* [vocab] work */
 };
 
-size_t sampler_scratch(int vocab);
+/* The work arrays alone, for measuring too: sampler_begin lays them out itself. */
+void sampler_layout(int vocab, struct arena *mem, struct sampler *s);
 /* mem keeps the work arrays for as long as the sampler is used; the settings are left as they are.
  * Equal seeds, equal draws: xoroshiro128++ seeded by splitmix64. */
 void sampler_begin(struct sampler *s, int vocab, uint64_t seed, struct arena *mem);

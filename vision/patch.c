@@ -43,7 +43,7 @@ static void look_up(const union levels *levels, int channel, const uint8_t *rgb,
 }
 
 void patch_extract(const struct patch_config *c, const uint8_t *rgb, struct grid grid,
-                   struct mat out)
+                   struct host_mat out)
 {
     int area = c->patch * c->patch;
     size_t stride = (size_t)grid.w * (size_t)c->patch * 3;
@@ -59,7 +59,7 @@ void patch_extract(const struct patch_config *c, const uint8_t *rgb, struct grid
         const uint8_t *corner =
             rgb + (size_t)row * (size_t)c->patch * stride + (size_t)col * (size_t)c->patch * 3;
         for (int channel = 0; channel < 3; channel++) {
-            char *first = mat_at(out, n, channel * c->temporal * area);
+            char *first = host_mat_at(out, n, channel * c->temporal * area);
             look_up(&levels, channel, corner, stride, c->patch, out.dtype, first);
             for (int frame = 1; frame < c->temporal; frame++)
                 memcpy(first + (size_t)frame * frame_bytes, first, frame_bytes);

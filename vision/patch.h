@@ -18,6 +18,6 @@ void patch_place(int merge, struct grid grid, int n, int *row, int *col);
  * one frame is repeated. rgb is [grid.h * patch, grid.w * patch, 3]. The value is
  * (v - 255 mean) / (255 std) in float, as the fast processor computes it. */
 void patch_extract(const struct patch_config *c, const uint8_t *rgb, struct grid grid,
-                   struct mat out);
+                   struct host_mat out);
 
 #endif

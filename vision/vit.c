@@ -5,9 +5,14 @@
 
 #define VIT_TILE 512 /* rows that the wide middle of an MLP holds at a time; changes no result */
 #define VIT_EPS 1e-6f
-#define VIT_THETA 10000.0
 
-struct work {           /* of one image of n patches; compute: f32 or bf16 */
+struct work {              /* of one image of n patches; compute: f32 or bf16 */
+    struct mirror patches; /* [n, channels * temporal * patch * patch] compute, made by the host */
+    struct header header;
+    struct ints corner; /* [n, 4] learned positions around each patch */
+    struct mat part;    /* [n, 4] how much of each */
+    struct ints place;  /* [n, 2] row and column */
+    struct spans span;  /* [n] all patches */
     struct mat x;       /* [n, hidden] f32: the residual stream */
     struct mat norm;    /* [n, hidden] compute */
     struct mat qkv;     /* [n, 3 * hidden] f32 */
@@ -16,35 +21,43 @@ struct work {           /* of one image of n patches; compute: f32 or bf16 */
     struct mat inner;   /* [tile, inner] compute */
     struct mat merged;  /* [tile, merge^2 * hidden] compute */
     struct mat cos_sin; /* [n, hidden / heads] f32 */
-    struct span *span;  /* [n] all patches */
+    void *attn_work;
 };
 
-static struct mat push(struct arena *mem, enum dtype dtype, int rows, int cols)
+static int patch_cols(const struct vit_config *c)
 {
-    return mat_of(arena_push(mem, mat_bytes(dtype, rows, cols)), dtype, rows, cols);
+    return c->patch.channels * c->patch.temporal * c->patch.patch * c->patch.patch;
 }
 
-static void work_layout(const struct vit_config *c, int n, struct arena *mem, struct work *w)
+static void work_layout(const struct device *d, const struct vit_config *c, int n,
+                        struct workspace *ws, struct work *w)
 {
     int tile = n < VIT_TILE ? n : VIT_TILE, cells = c->patch.merge * c->patch.merge;
-    w->x = push(mem, DT_F32, n, c->hidden);
-    w->norm = push(mem, c->compute, n, c->hidden);
-    w->qkv = push(mem, DT_F32, n, 3 * c->hidden);
-    w->mixed = push(mem, c->compute, n, c->hidden);
-    w->delta = push(mem, DT_F32, n, c->hidden);
-    w->inner = push(mem, c->compute, tile, c->inner);
-    w->merged = push(mem, c->compute, tile, cells * c->hidden);
-    w->cos_sin = push(mem, DT_F32, n, c->hidden / c->heads);
-    w->span = arena_push(mem, (size_t)n * sizeof *w->span);
+    w->patches = mirror_push(d, ws, mat_bytes(c->compute, n, patch_cols(c)));
+    w->header = header_push(
+        d, ws, (size_t)n * (6 * sizeof(int32_t) + 4 * sizeof(float) + sizeof(struct span)));
+    w->x = workspace_mat(ws, DT_F32, n, c->hidden);
+    w->norm = workspace_mat(ws, c->compute, n, c->hidden);
+    w->qkv = workspace_mat(ws, DT_F32, n, 3 * c->hidden);
+    w->mixed = workspace_mat(ws, c->compute, n, c->hidden);
+    w->delta = workspace_mat(ws, DT_F32, n, c->hidden);
+    w->inner = workspace_mat(ws, c->compute, tile, c->inner);
+    w->merged = workspace_mat(ws, c->compute, tile, cells * c->hidden);
+    w->cos_sin = workspace_mat(ws, DT_F32, n, c->hidden / c->heads);
+    w->attn_work = arena_push(&ws->device,
+                              k_attention_work(d, n, c->heads, c->heads, c->hidden / c->heads, n));
 }
 
-size_t vit_scratch(const struct vit_config *c, struct grid patches)
+void vit_measure(const struct device *d, const struct vit_config *c, struct grid patches,
+                 struct workspace *dry)
 {
-    struct arena dry = {0};
+    struct workspace_mark mark = workspace_mark(dry);
     struct work w;
-    work_layout(c, patches.h * patches.w, &dry, &w);
-    return dry.used;
+    work_layout(d, c, patches.h * patches.w, dry, &w);
+    workspace_rewind(dry, mark);
 }
+
+/* ---- where patches stand ---- */
 
 struct tap { /* where index i of n falls among `side` learned positions */
     int low, high;
@@ -61,93 +74,91 @@ static struct tap tap_of(int i, int n, int side)
     return tap;
 }
 
-void vit_positions(const struct vit *vit, struct grid grid, struct mat out)
+/* The learned position of a patch is bilinear between four of them. */
+static void corners_of(int side, struct grid grid, int row, int col, int32_t corner[4],
+                       float part[4])
 {
-    const struct vit_config *c = &vit->config;
-    for (int n = 0; n < grid.h * grid.w; n++) {
+    struct tap r = tap_of(row, grid.h, side), q = tap_of(col, grid.w, side);
+    corner[0] = r.low * side + q.low;
+    corner[1] = r.low * side + q.high;
+    corner[2] = r.high * side + q.low;
+    corner[3] = r.high * side + q.high;
+    part[0] = (1 - r.toward_high) * (1 - q.toward_high);
+    part[1] = (1 - r.toward_high) * q.toward_high;
+    part[2] = r.toward_high * (1 - q.toward_high);
+    part[3] = r.toward_high * q.toward_high;
+}
+
+static void pack(struct queue *q, const struct vit_config *c, struct grid grid, struct work *w)
+{
+    int n = grid.h * grid.w;
+    int32_t *corner, *place;
+    float *part;
+    struct span *span;
+    w->corner = header_ints(&w->header, 4 * n, &corner);
+    w->part = header_floats(&w->header, n, 4, &part);
+    w->place = header_ints(&w->header, 2 * n, &place);
+    w->span = header_spans(&w->header, n, &span);
+    for (int i = 0; i < n; i++) {
         int row, col;
-        patch_place(c->patch.merge, grid, n, &row, &col);
-        struct tap r = tap_of(row, grid.h, c->side), q = tap_of(col, grid.w, c->side);
-        int corner[4] = {r.low * c->side + q.low, r.low * c->side + q.high,
-                         r.high * c->side + q.low, r.high * c->side + q.high};
-        float weight[4] = {(1 - r.toward_high) * (1 - q.toward_high),
-                           (1 - r.toward_high) * q.toward_high, r.toward_high * (1 - q.toward_high),
-                           r.toward_high * q.toward_high};
-        float *to = mat_at(out, n, 0);
-        for (int k = 0; k < c->hidden; k++) {
-            float sum = 0;
-            for (int j = 0; j < 4; j++)
-                sum += weight[j] * mat_get(vit->pos, corner[j], k);
-            to[k] = sum;
-        }
+        patch_place(c->patch.merge, grid, i, &row, &col);
+        corners_of(c->side, grid, row, col, corner + 4 * i, part + 4 * i);
+        place[2 * i] = row;
+        place[2 * i + 1] = col;
+        span[i] = (struct span){0, 0, n};
     }
+    header_send(q, &w->header);
 }
 
-void vit_rope_table(const struct vit_config *c, struct grid grid, struct mat out)
-{
-    int dim = c->hidden / c->heads, half = dim / 2, quarter = dim / 4;
-    for (int n = 0; n < grid.h * grid.w; n++) {
-        int place[2]; /* row, column: each turns a quarter of the head, rows first */
-        float *to = mat_at(out, n, 0);
-        patch_place(c->patch.merge, grid, n, &place[0], &place[1]);
-        for (int i = 0; i < half; i++) {
-            float exponent = (float)(2 * (i % quarter)) / (float)half;
-            float inverse = 1.0f / (float)pow(VIT_THETA, (double)exponent);
-            float angle = (float)place[i / quarter] * inverse;
-            to[i] = (float)cos((double)angle);
-            to[half + i] = (float)sin((double)angle);
-        }
-    }
-}
+/* ---- a block, in the order of computation ---- */
 
-static void attention(struct backend *be, const struct vit *vit, int i, const struct work *w)
+static void attention(struct queue *q, const struct vit *vit, int i, const struct work *w)
 {
     const struct vit_config *c = &vit->config;
     const struct vit_layer *layer = &vit->layer[i];
     int h = c->hidden;
-    struct mat q = mat_cols(w->qkv, 0, h), k = mat_cols(w->qkv, h, h);
-    struct mat v = mat_cols(w->qkv, 2 * h, h);
-    struct attn a = {.q = q,
-                     .k = k,
-                     .v = v,
+    struct attn a = {.q = mat_cols(w->qkv, 0, h),
+                     .k = mat_cols(w->qkv, h, h),
+                     .v = mat_cols(w->qkv, 2 * h, h),
                      .out = w->mixed,
                      .span = w->span,
                      .heads = c->heads,
                      .kv_heads = c->heads,
-                     .scale = 1.0f / sqrtf((float)(h / c->heads))};
-    k_layernorm(be, w->norm, w->x, layer->norm1_w, layer->norm1_b, VIT_EPS);
-    k_matmul(be, w->qkv, w->norm, layer->qkv, layer->qkv_b, ACT_NONE);
-    k_rope(be, q, q, c->heads, w->cos_sin);
-    k_rope(be, k, k, c->heads, w->cos_sin);
-    k_trace(be, "vit.q", i, q);
-    k_trace(be, "vit.k", i, k);
-    k_attention(be, &a);
-    k_matmul(be, w->delta, w->mixed, layer->proj, layer->proj_b, ACT_NONE);
-    k_trace(be, "vit.attn", i, w->delta);
-    k_add(be, w->x, w->delta, NULL);
+                     .scale = 1.0f / sqrtf((float)(h / c->heads)),
+                     .work = w->attn_work};
+    k_layernorm(q, w->norm, w->x, layer->norm1_w, layer->norm1_b, VIT_EPS);
+    k_matmul(q, w->qkv, w->norm, layer->qkv, layer->qkv_b, ACT_NONE);
+    k_rope(q, a.q, a.q, c->heads, w->cos_sin);
+    k_rope(q, a.k, a.k, c->heads, w->cos_sin);
+    k_trace(q, "vit.q", i, a.q);
+    k_trace(q, "vit.k", i, a.k);
+    k_attention(q, &a);
+    k_matmul(q, w->delta, w->mixed, layer->proj, layer->proj_b, ACT_NONE);
+    k_trace(q, "vit.attn", i, w->delta);
+    k_add(q, w->x, w->delta);
 }
 
 /* y = fc2(act(fc1(x))), with the wide middle held for one tile of rows at a time. */
-static void two_layers(struct backend *be, struct mat y, struct mat x, struct mat middle,
-                       struct mat fc1, const float *fc1_b, enum act act, struct mat fc2,
-                       const float *fc2_b)
+static void two_layers(struct queue *q, struct mat y, struct mat x, struct mat middle,
+                       struct weight fc1, struct mat fc1_b, enum act act, struct weight fc2,
+                       struct mat fc2_b)
 {
     for (int begin = 0; begin < x.rows; begin += middle.rows) {
         int n = x.rows - begin < middle.rows ? x.rows - begin : middle.rows;
         struct mat tile = mat_rows(middle, 0, n);
-        k_matmul(be, tile, mat_rows(x, begin, n), fc1, fc1_b, act);
-        k_matmul(be, mat_rows(y, begin, n), tile, fc2, fc2_b, ACT_NONE);
+        k_matmul(q, tile, mat_rows(x, begin, n), fc1, fc1_b, act);
+        k_matmul(q, mat_rows(y, begin, n), tile, fc2, fc2_b, ACT_NONE);
     }
 }
 
-static void mlp(struct backend *be, const struct vit *vit, int i, const struct work *w)
+static void mlp(struct queue *q, const struct vit *vit, int i, const struct work *w)
 {
     const struct vit_layer *layer = &vit->layer[i];
-    k_layernorm(be, w->norm, w->x, layer->norm2_w, layer->norm2_b, VIT_EPS);
-    two_layers(be, w->delta, w->norm, w->inner, layer->fc1, layer->fc1_b, ACT_GELU_TANH, layer->fc2,
+    k_layernorm(q, w->norm, w->x, layer->norm2_w, layer->norm2_b, VIT_EPS);
+    two_layers(q, w->delta, w->norm, w->inner, layer->fc1, layer->fc1_b, ACT_GELU_TANH, layer->fc2,
                layer->fc2_b);
-    k_trace(be, "vit.mlp", i, w->delta);
-    k_add(be, w->x, w->delta, NULL);
+    k_trace(q, "vit.mlp", i, w->delta);
+    k_add(q, w->x, w->delta);
 }
 
 /* Patches come in merge order, so merge^2 rows side by side are one visual row: no copy. */
@@ -156,61 +167,71 @@ static struct mat side_by_side(struct mat m, int cells)
     return mat_of(m.data, m.dtype, m.rows / cells, m.cols * cells);
 }
 
-static void merge(struct backend *be, const struct vit_config *c, const struct vit_merger *m,
+static void merge(struct queue *q, const struct vit_config *c, const struct vit_merger *m,
                   const struct work *w, struct mat out)
 {
     int cells = c->patch.merge * c->patch.merge;
     struct mat norm = side_by_side(w->norm, cells);
     if (m->norm_merged)
-        k_layernorm(be, norm, side_by_side(w->x, cells), m->norm_w, m->norm_b, VIT_EPS);
+        k_layernorm(q, norm, side_by_side(w->x, cells), m->norm_w, m->norm_b, VIT_EPS);
     else
-        k_layernorm(be, w->norm, w->x, m->norm_w, m->norm_b, VIT_EPS);
-    two_layers(be, out, norm, w->merged, m->fc1, m->fc1_b, ACT_GELU_ERF, m->fc2, m->fc2_b);
+        k_layernorm(q, w->norm, w->x, m->norm_w, m->norm_b, VIT_EPS);
+    two_layers(q, out, norm, w->merged, m->fc1, m->fc1_b, ACT_GELU_ERF, m->fc2, m->fc2_b);
 }
 
-static void embed(struct backend *be, const struct vit *vit, struct mat patches, struct grid grid,
-                  const struct work *w)
-{
-    k_matmul(be, w->x, patches, vit->patch_w, vit->patch_b, ACT_NONE);
-    k_trace(be, "vit.patch_embed", 0, w->x);
-    vit_positions(vit, grid, w->delta);
-    k_trace(be, "vit.pos", 0, w->delta);
-    k_add(be, w->x, w->delta, NULL);
-    vit_rope_table(&vit->config, grid, w->cos_sin);
-    k_trace(be, "vit.cos_sin", 0, w->cos_sin);
-    for (int n = 0; n < patches.rows; n++)
-        w->span[n] = (struct span){0, 0, patches.rows};
-}
-
-vlqa_status vit_encode(struct backend *be, const struct vit *vit, struct mat patches,
-                       struct grid grid, struct arena *scratch, struct vit_out *out)
+static void embed(struct queue *q, const struct vit *vit, const uint8_t *rgb, struct grid grid,
+                  struct work *w)
 {
     const struct vit_config *c = &vit->config;
-    size_t mark = arena_mark(scratch);
-    vlqa_status status = VLQA_OK;
-    struct work w;
-    int n_deep = 0;
-    assert(patches.rows == grid.h * grid.w && grid.h % c->patch.merge == 0 &&
-           grid.w % c->patch.merge == 0);
-    work_layout(c, patches.rows, scratch, &w);
-    embed(be, vit, patches, grid, &w);
-    for (int i = 0; i < c->depth && status == VLQA_OK; i++) {
-        attention(be, vit, i, &w);
-        mlp(be, vit, i, &w);
-        k_trace(be, "vit.block", i, w.x);
-        if (n_deep < c->n_deep && c->deep[n_deep] == i) {
-            merge(be, c, &vit->deep[n_deep], &w, out->deep[n_deep]);
-            k_trace(be, "vit.deepstack", n_deep, out->deep[n_deep]);
-            n_deep++;
+    int n = grid.h * grid.w, cols = patch_cols(c);
+    patch_extract(&c->patch, rgb, grid, host_mat_of(w->patches.host, c->compute, n, cols));
+    mirror_send(q, w->patches);
+    pack(q, c, grid, w);
+    k_matmul(q, w->x, mat_of(w->patches.at, c->compute, n, cols), vit->patch_w, vit->patch_b,
+             ACT_NONE);
+    k_trace(q, "vit.patch_embed", 0, w->x);
+    k_blend(q, w->delta, vit->pos, w->corner, w->part);
+    k_trace(q, "vit.pos", 0, w->delta);
+    k_add(q, w->x, w->delta);
+    k_angles(q, w->cos_sin, w->place, vit->rope_inverse);
+    k_trace(q, "vit.cos_sin", 0, w->cos_sin);
+}
+
+static vlqa_status blocks(struct queue *q, const struct vit *vit, const struct work *w,
+                          struct vit_out *out)
+{
+    const struct vit_config *c = &vit->config;
+    for (int i = 0; i < c->depth; i++) {
+        attention(q, vit, i, w);
+        mlp(q, vit, i, w);
+        k_trace(q, "vit.block", i, w->x);
+        if (out->n_deep < c->n_deep && c->deep[out->n_deep] == i) {
+            merge(q, c, &vit->deep[out->n_deep], w, out->deep[out->n_deep]);
+            k_trace(q, "vit.deepstack", out->n_deep, out->deep[out->n_deep]);
+            out->n_deep++;
         }
-        status = env_progress(be->env, "vision", i + 1, c->depth);
+        TRY(env_progress(q->env, "vision", i + 1, c->depth));
     }
-    if (status == VLQA_OK) {
-        merge(be, c, &vit->merger, &w, out->visual);
-        k_trace(be, "vit.merger", 0, out->visual);
-    }
-    out->n_deep = n_deep;
-    out->grid = (struct grid){grid.h / c->patch.merge, grid.w / c->patch.merge};
-    arena_rewind(scratch, mark);
-    return status;
+    merge(q, c, &vit->merger, w, out->visual);
+    k_trace(q, "vit.merger", 0, out->visual);
+    return VLQA_OK;
+}
+
+vlqa_status vit_encode(struct queue *q, const struct vit *vit, const uint8_t *rgb, struct grid grid,
+                       struct workspace *ws, struct vit_out *out)
+{
+    const struct vit_config *c = &vit->config;
+    int merge = c->patch.merge;
+    struct workspace_mark mark = workspace_mark(ws);
+    vlqa_status status, synced;
+    struct work w;
+    assert(grid.h % merge == 0 && grid.w % merge == 0);
+    work_layout(q->device, c, grid.h * grid.w, ws, &w);
+    out->n_deep = 0;
+    out->grid = (struct grid){grid.h / merge, grid.w / merge};
+    embed(q, vit, rgb, grid, &w);
+    status = blocks(q, vit, &w, out);
+    synced = queue_sync(q);
+    workspace_rewind(ws, mark);
+    return status == VLQA_OK ? synced : status;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define CONFIG_MAX_BYTES ((size_t)4 << 20)
+#define VIT_THETA 10000.0
 
 static vlqa_status three_numbers(struct env *env, const struct json *object, const char *name,
                                  float out[3])
@@ -98,7 +99,7 @@ static vlqa_status processor_read(struct env *env, const char *dir, struct vit_c
 static vlqa_status check_shape(struct env *env, const struct vit_config *c, int positions)
 {
     int dim = c->heads ? c->hidden / c->heads : 0;
-    if (c->hidden % c->heads || dim % 4 || dim > 256)
+    if (c->hidden % c->heads || dim % 4 || dim > 2 * VIT_MAX_HALF)
         return env_fail(env, VLQA_EMODEL,
                         "config.json: vision_config: hidden_size %d / num_heads %d is no multiple "
                         "of 4 up to 256",
@@ -169,18 +170,18 @@ static vlqa_status layer_load(struct weights *w, const struct vit_config *c, int
                               struct vit_layer *out)
 {
     int h = c->hidden, inner = c->inner;
-    TRY(weights_vec(w, &out->norm1_w, h, "visual.blocks.%d.norm1.weight", i));
-    TRY(weights_vec(w, &out->norm1_b, h, "visual.blocks.%d.norm1.bias", i));
-    TRY(weights_mat2(w, &out->qkv, 3 * h, h, "visual.blocks.%d.attn.qkv.weight", i));
-    TRY(weights_vec(w, &out->qkv_b, 3 * h, "visual.blocks.%d.attn.qkv.bias", i));
-    TRY(weights_mat2(w, &out->proj, h, h, "visual.blocks.%d.attn.proj.weight", i));
-    TRY(weights_vec(w, &out->proj_b, h, "visual.blocks.%d.attn.proj.bias", i));
-    TRY(weights_vec(w, &out->norm2_w, h, "visual.blocks.%d.norm2.weight", i));
-    TRY(weights_vec(w, &out->norm2_b, h, "visual.blocks.%d.norm2.bias", i));
-    TRY(weights_mat2(w, &out->fc1, inner, h, "visual.blocks.%d.mlp.linear_fc1.weight", i));
-    TRY(weights_vec(w, &out->fc1_b, inner, "visual.blocks.%d.mlp.linear_fc1.bias", i));
-    TRY(weights_mat2(w, &out->fc2, h, inner, "visual.blocks.%d.mlp.linear_fc2.weight", i));
-    TRY(weights_vec(w, &out->fc2_b, h, "visual.blocks.%d.mlp.linear_fc2.bias", i));
+    TRY(weights_vector(w, &out->norm1_w, h, "visual.blocks.%d.norm1.weight", i));
+    TRY(weights_vector(w, &out->norm1_b, h, "visual.blocks.%d.norm1.bias", i));
+    TRY(weights_get2(w, &out->qkv, 3 * h, h, "visual.blocks.%d.attn.qkv.weight", i));
+    TRY(weights_vector(w, &out->qkv_b, 3 * h, "visual.blocks.%d.attn.qkv.bias", i));
+    TRY(weights_get2(w, &out->proj, h, h, "visual.blocks.%d.attn.proj.weight", i));
+    TRY(weights_vector(w, &out->proj_b, h, "visual.blocks.%d.attn.proj.bias", i));
+    TRY(weights_vector(w, &out->norm2_w, h, "visual.blocks.%d.norm2.weight", i));
+    TRY(weights_vector(w, &out->norm2_b, h, "visual.blocks.%d.norm2.bias", i));
+    TRY(weights_get2(w, &out->fc1, inner, h, "visual.blocks.%d.mlp.linear_fc1.weight", i));
+    TRY(weights_vector(w, &out->fc1_b, inner, "visual.blocks.%d.mlp.linear_fc1.bias", i));
+    TRY(weights_get2(w, &out->fc2, h, inner, "visual.blocks.%d.mlp.linear_fc2.weight", i));
+    TRY(weights_vector(w, &out->fc2_b, h, "visual.blocks.%d.mlp.linear_fc2.bias", i));
     return VLQA_OK;
 }
 
@@ -190,26 +191,42 @@ static vlqa_status merger_load(struct weights *w, const struct vit_config *c, co
     int wide = c->hidden * c->patch.merge * c->patch.merge;
     int normed = norm_merged ? wide : c->hidden;
     out->norm_merged = norm_merged;
-    TRY(weights_vec(w, &out->norm_w, normed, "%s.norm.weight", name));
-    TRY(weights_vec(w, &out->norm_b, normed, "%s.norm.bias", name));
-    TRY(weights_mat2(w, &out->fc1, wide, wide, "%s.linear_fc1.weight", name));
-    TRY(weights_vec(w, &out->fc1_b, wide, "%s.linear_fc1.bias", name));
-    TRY(weights_mat2(w, &out->fc2, c->out_hidden, wide, "%s.linear_fc2.weight", name));
-    TRY(weights_vec(w, &out->fc2_b, c->out_hidden, "%s.linear_fc2.bias", name));
+    TRY(weights_vector(w, &out->norm_w, normed, "%s.norm.weight", name));
+    TRY(weights_vector(w, &out->norm_b, normed, "%s.norm.bias", name));
+    TRY(weights_get2(w, &out->fc1, wide, wide, "%s.linear_fc1.weight", name));
+    TRY(weights_vector(w, &out->fc1_b, wide, "%s.linear_fc1.bias", name));
+    TRY(weights_get2(w, &out->fc2, c->out_hidden, wide, "%s.linear_fc2.weight", name));
+    TRY(weights_vector(w, &out->fc2_b, c->out_hidden, "%s.linear_fc2.bias", name));
     return VLQA_OK;
 }
 
-vlqa_status vit_load(struct env *env, struct backend *be, struct st_files *files,
+/* Rows turn the first half of the frequencies, columns the second. Roundings are those of
+ * transformers. */
+static void vit_rope_inverse(const struct vit_config *c, float *out)
+{
+    int half = c->hidden / c->heads / 2, quarter = half / 2;
+    for (int axis = 0; axis < 2; axis++)
+        for (int i = 0; i < half; i++) {
+            float exponent = (float)(2 * (i % quarter)) / (float)half;
+            float inverse = 1.0f / (float)pow(VIT_THETA, (double)exponent);
+            out[axis * half + i] = axis == i / quarter ? inverse : 0.0f;
+        }
+}
+
+vlqa_status vit_load(struct env *env, struct queue *q, struct st_files *files,
                      const struct vit_config *config, struct arena *mem, struct vit *out)
 {
     const struct vit_config *c = config;
     const struct patch_config *p = &c->patch;
-    struct weights w = {env, be, files, mem, c->compute};
+    struct weights w = {env, q, files, mem, c->compute};
+    float inverse[2 * VIT_MAX_HALF];
     int64_t conv[5] = {c->hidden, p->channels, p->temporal, p->patch, p->patch};
     out->config = *c;
-    TRY(weights_mat(&w, &out->patch_w, 5, conv, "visual.patch_embed.proj.weight"));
-    TRY(weights_vec(&w, &out->patch_b, c->hidden, "visual.patch_embed.proj.bias"));
-    TRY(weights_mat2(&w, &out->pos, c->side * c->side, c->hidden, "visual.pos_embed.weight"));
+    TRY(weights_get(&w, &out->patch_w, 5, conv, "visual.patch_embed.proj.weight"));
+    TRY(weights_vector(&w, &out->patch_b, c->hidden, "visual.patch_embed.proj.bias"));
+    TRY(weights_get2(&w, &out->pos, c->side * c->side, c->hidden, "visual.pos_embed.weight"));
+    vit_rope_inverse(c, inverse);
+    weights_constant(&w, &out->rope_inverse, 2, c->hidden / c->heads / 2, inverse);
     for (int i = 0; i < c->depth; i++)
         TRY(layer_load(&w, c, i, &out->layer[i]));
     TRY(merger_load(&w, c, "visual.merger", 0, &out->merger));

@@ -60,7 +60,7 @@ static void find_evidence(struct ask *a)
     int silent = by == VLQA_METHOD_EPIC || by == VLQA_METHOD_VLCACHE || by == VLQA_METHOD_RANDOM;
     if (a->choice.score && !silent)
         a->answer.n_evidence = evidence_find(a->choice.score, a->prompt.n, s->placed_image,
-                                             s->n_images, &s->scratch, s->evidence);
+                                             s->n_images, &s->scratch.host, s->evidence);
 }
 
 static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options)
@@ -74,16 +74,16 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
 static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)
 {
     vlqa_status status;
-    size_t mark;
+    struct workspace_mark mark;
     TRY(prepare(a, options));
     TRY(prefill(a));
     a->view.run.flops = NULL; /* the answer's tokens do not count */
     a->answer.logits = a->s->first_logits;
     a->answer.n_logits = a->s->engine->decoder.config.vocab;
     a->answer.ms_prefill = env_ms() - a->begin;
-    mark = arena_mark(&a->s->scratch);
+    mark = workspace_mark(&a->s->scratch);
     status = generate(a); /* may repair more rows */
-    arena_rewind(&a->s->scratch, mark);
+    workspace_rewind(&a->s->scratch, mark);
     find_evidence(a);
     TRY(status);
     return a->o.keep ? keep_turns(a) : VLQA_OK;

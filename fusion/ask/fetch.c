@@ -9,8 +9,8 @@
 static void cut_context(struct ask *a)
 {
     struct vlqa_session *s = a->s;
-    size_t mark = arena_mark(&s->scratch);
-    uint8_t *passage = arena_push(&s->scratch, (size_t)a->prompt.n);
+    struct workspace_mark mark = workspace_mark(&s->scratch);
+    uint8_t *passage = arena_push(&s->scratch.host, (size_t)a->prompt.n);
     struct chunker chunker = {.kind = a->o.chunker,
                               .k = a->o.chunk_k,
                               .text_rows = a->o.chunk_text_rows,
@@ -20,8 +20,8 @@ static void cut_context(struct ask *a)
         passage_mark(s->engine->tokenizer, &a->prompt, passage);
         chunker.passage = passage;
     }
-    layout_cut(&a->layout, &a->prompt, s->image, &chunker, &s->request);
-    arena_rewind(&s->scratch, mark);
+    layout_cut(&a->layout, &a->prompt, s->image, &chunker, &s->request.host);
+    workspace_rewind(&s->scratch, mark);
 }
 
 vlqa_status fetch_context(struct ask *a, struct chunk_list before)
@@ -31,8 +31,8 @@ vlqa_status fetch_context(struct ask *a, struct chunk_list before)
     double mark = env_ms();
     int cached = cached_prefix_count(s, l);
     cut_context(a);
-    if (s->engine->chunk == DT_I8) memset(l->exact, 0, (size_t)l->n); /* kept in fewer bits */
-    a->view.list = arena_push(&s->request, (size_t)l->n * sizeof *a->view.list);
+    if (s->engine->chunk == DT_ROW_INT8) memset(l->exact, 0, (size_t)l->n); /* kept in fewer bits */
+    a->view.list = arena_push(&s->request.host, (size_t)l->n * sizeof *a->view.list);
     if (cached < l->prefix_end)
         TRY(cached_prefix_extend(&a->view.run, "prefix", cached, l->prefix_end, NULL));
     s->n_held = l->prefix_end;

@@ -20,7 +20,7 @@ static void begin_sampling(const struct ask *a, struct sampler *p)
     p->top_k = o->top_k;
     p->repetition_penalty = o->repetition_penalty;
     p->presence_penalty = o->presence_penalty;
-    sampler_begin(p, a->s->engine->decoder.config.vocab, o->seed, &a->s->scratch);
+    sampler_begin(p, a->s->engine->decoder.config.vocab, o->seed, &a->s->scratch.host);
     sampler_see_prompt(p, a->prompt.id, a->prompt.n);
 }
 
@@ -57,7 +57,7 @@ static vlqa_status decode(struct ask *a, int32_t id)
     else
         run_token(&a->view.run, id, slot, position, NULL);
     cached_prefix_append(a->s, slot, id);
-    return a->s->be->op->sync(a->s->be);
+    return queue_sync(a->s->queue);
 }
 
 vlqa_status generate(struct ask *a)

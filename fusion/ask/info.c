@@ -63,10 +63,11 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info
     snprintf(out->dtype, sizeof out->dtype, "%s",
              e->decoder.config.compute == DT_BF16 ? "bf16" : "f32");
     snprintf(out->kv_dtype, sizeof out->kv_dtype, "%s", kv);
-    snprintf(out->chunk_dtype, sizeof out->chunk_dtype, "%s", e->chunk == DT_I8 ? "int8" : kv);
+    snprintf(out->chunk_dtype, sizeof out->chunk_dtype, "%s",
+             e->chunk == DT_ROW_INT8 ? "int8" : kv);
     snprintf(out->stored, sizeof out->stored, "%s",
              dtype_name(st_find(e->files, "text.embed_tokens.weight")->dtype));
-    snprintf(out->cpu, sizeof out->cpu, "%s", backend_name(e->be));
+    snprintf(out->cpu, sizeof out->cpu, "%s", device_name(e->device));
     out->threads = pool_threads(e->pool);
     out->parameters_vision = count(e, "visual.");
     out->parameters_embedding = count(e, "text.embed_tokens.") + count(e, "lm_head.");

@@ -1,10 +1,11 @@
-/* open.c - opens a session: one block for the conversation and for the largest question to it. */
+/* open.c - opens a session: memory for the conversation and for the largest question to it. */
 #include "fusion/ask/open.h"
 
 #include "base/heap.h"
 #include "fusion/ask/plan.h"
+#include "fusion/reuse/chunk.h"
 #include "fusion/reuse/evidence.h"
-#include "fusion/reuse/scorer.h"
+#include "fusion/reuse/score_deviation.h"
 
 #include <string.h>
 
@@ -16,75 +17,110 @@ int session_default_rows(const struct vlqa_engine *e)
     return most < SESSION_DEFAULT_ROWS ? most : SESSION_DEFAULT_ROWS;
 }
 
-static size_t request_bytes(const struct vlqa_engine *e, int max_rows, int experimental)
+/* What a question writes down before it computes: ids, turns, layout, chunks, a choice. */
+static void measure_request(const struct vlqa_engine *e, int max_rows, int experimental,
+                            struct workspace *dry)
 {
-    size_t ids = 4 * ((size_t)max_rows * sizeof(int32_t) + 2 * ARENA_ALIGN);
-    size_t list = (size_t)max_rows * (sizeof(int32_t) + sizeof(void *) + 1); /* chunks, depths */
-    return ids + plan_bytes() + layout_bytes(max_rows) + list +
-           scorer_bytes(&e->decoder.config, max_rows, experimental) + 64 * ARENA_ALIGN;
+    size_t rows = (size_t)max_rows;
+    struct prompt prompt;
+    prompt_layout(max_rows, &dry->host, &prompt);
+    plan_measure(&dry->host);
+    layout_measure(max_rows, &dry->host);
+    arena_push(&dry->host, rows * sizeof(int32_t));               /* view.list */
+    arena_push(&dry->host, rows * sizeof(const struct record *)); /* view.chunk */
+    arena_push(&dry->host, rows);                                 /* choice.depth */
+    scorer_measure(e, max_rows, experimental, dry);
 }
 
-/* Encoding the prompt and running the decoder come one after the other. */
-static size_t scratch_bytes(const struct vlqa_engine *e, int max_rows, size_t text_cap)
+/* Encoding the prompt, placing and comparing chunks, finding evidence, and running the decoder
+ * while tokens are sampled come one after the other. */
+static void measure_scratch(const struct vlqa_engine *e, int max_rows, size_t text_cap,
+                            struct workspace *dry)
 {
-    const struct decoder_config *c = &e->decoder.config;
     int rows = max_rows < SESSION_PASS_ROWS ? max_rows : SESSION_PASS_ROWS;
-    size_t forward = decoder_scratch(c, rows) + decoder_tap_scratch(c, rows, max_rows) +
-                     layout_bytes(rows) + sampler_scratch(c->vocab) + 8 * ARENA_ALIGN;
-    size_t encode = tokenizer_scratch(2 * text_cap) + 2 * text_cap + 8 * ARENA_ALIGN;
-    size_t most = forward > encode ? forward : encode, evidence = evidence_scratch(max_rows);
-    return most > evidence ? most : evidence;
+    struct workspace_mark mark = workspace_mark(dry);
+    prompt_measure(2 * text_cap, &dry->host);
+    evidence_measure(max_rows, &dry->host);
+    chunk_measure(e, rows, dry);
+    score_deviation_measure(e, rows, dry);
+    sampler_layout(e->decoder.config.vocab, &dry->host, &(struct sampler){0});
+    run_measure(e, max_rows, dry);
+    workspace_rewind(dry, mark);
 }
 
-/* The session's block, measured with mem->base NULL and laid out with the same code. */
-static void layout_session(struct vlqa_session *s, struct arena *mem)
+/* Room of the size that was measured. */
+static struct workspace push_workspace(const struct workspace *measured, struct workspace *mem)
+{
+    size_t host = measured->host.peak, device = measured->device.peak;
+    struct workspace ws = {.host.cap = host, .device.cap = device};
+    ws.host.base = arena_push(&mem->host, host);
+    ws.device.base = arena_push(&mem->device, device);
+    return ws;
+}
+
+/* The session's memory, measured on an empty workspace and laid out with the same code. */
+static void layout_session(struct vlqa_session *s, struct workspace *mem)
 {
     const struct vlqa_engine *e = s->engine;
     const struct decoder_config *c = &e->decoder.config;
     size_t rows = (size_t)s->max_rows, vocab = (size_t)c->vocab;
-    size_t visual = mat_bytes(c->compute, s->max_rows, c->hidden);
-    size_t request = request_bytes(e, s->max_rows, s->options.experimental), scratch;
+    struct workspace request = {0}, scratch = {0};
+    struct arena *host = &mem->host;
     s->text_cap = SESSION_TEXT_BYTES + 16 * rows;
-    kv_layout(&s->kv, c->layers, c->kv_heads, c->head_dim, s->max_rows, c->kv, mem);
-    s->visual = mat_of(arena_push(mem, visual), c->compute, s->max_rows, c->hidden);
+    kv_layout(&s->kv, c->layers, c->kv_heads, c->head_dim, s->max_rows, c->kv, &mem->device);
+    s->visual = workspace_mat(mem, c->compute, s->max_rows, c->hidden);
     for (int i = 0; i < e->vit.config.n_deep; i++)
-        s->deep[i] = mat_of(arena_push(mem, visual), c->compute, s->max_rows, c->hidden);
-    s->text = arena_push(mem, s->text_cap);
-    s->item = arena_push(mem, (SESSION_MAX_ITEMS + 1) * sizeof *s->item);
-    s->image = arena_push(mem, SESSION_MAX_ITEMS * sizeof *s->image);
-    s->item_order = arena_push(mem, SESSION_MAX_ITEMS * sizeof *s->item_order);
-    s->answer = arena_push(mem, 3 * rows * (size_t)(e->max_piece + 3) + 1);
-    s->answer_token = arena_push(mem, rows * sizeof *s->answer_token);
-    s->prompt_token = arena_push(mem, rows * sizeof *s->prompt_token);
-    s->held = arena_push(mem, rows * sizeof *s->held);
-    s->row_score = arena_push(mem, rows * sizeof *s->row_score);
-    s->row_selected = arena_push(mem, rows);
-    s->placed_image = arena_push(mem, SESSION_MAX_ITEMS * sizeof *s->placed_image);
-    s->placed_chunk = arena_push(mem, rows * sizeof *s->placed_chunk);
-    s->evidence = arena_push(mem, EVIDENCE_MAX * sizeof *s->evidence);
-    s->logits = arena_push(mem, vocab * sizeof *s->logits);
-    s->first_logits = arena_push(mem, vocab * sizeof *s->first_logits);
-    scratch = scratch_bytes(e, s->max_rows, s->text_cap);
-    s->scratch = (struct arena){arena_push(mem, scratch), scratch, 0, 0};
-    s->request = (struct arena){arena_push(mem, request), request, 0, 0};
+        s->deep[i] = workspace_mat(mem, c->compute, s->max_rows, c->hidden);
+    s->text = arena_push(host, s->text_cap);
+    s->item = arena_push(host, (SESSION_MAX_ITEMS + 1) * sizeof *s->item);
+    s->image = arena_push(host, SESSION_MAX_ITEMS * sizeof *s->image);
+    s->item_order = arena_push(host, SESSION_MAX_ITEMS * sizeof *s->item_order);
+    s->answer = arena_push(host, 3 * rows * (size_t)(e->max_piece + 3) + 1);
+    s->answer_token = arena_push(host, rows * sizeof *s->answer_token);
+    s->prompt_token = arena_push(host, rows * sizeof *s->prompt_token);
+    s->held = arena_push(host, rows * sizeof *s->held);
+    s->row_score = arena_push(host, rows * sizeof *s->row_score);
+    s->row_selected = arena_push(host, rows);
+    s->placed_image = arena_push(host, SESSION_MAX_ITEMS * sizeof *s->placed_image);
+    s->placed_chunk = arena_push(host, rows * sizeof *s->placed_chunk);
+    s->evidence = arena_push(host, EVIDENCE_MAX * sizeof *s->evidence);
+    s->logits = arena_push(host, vocab * sizeof *s->logits);
+    s->first_logits = arena_push(host, vocab * sizeof *s->first_logits);
+    measure_request(e, s->max_rows, s->options.experimental, &request);
+    measure_scratch(e, s->max_rows, s->text_cap, &scratch);
+    s->request = push_workspace(&request, mem);
+    s->scratch = push_workspace(&scratch, mem);
 }
 
-size_t session_bytes(const struct vlqa_engine *e, const struct vlqa_session_options *o)
+static struct workspace measure_session(const struct vlqa_engine *e,
+                                        const struct vlqa_session_options *o)
 {
-    struct arena dry = {0};
+    struct workspace dry = {0};
     struct vlqa_session s = {.engine = (struct vlqa_engine *)(uintptr_t)e,
                              .max_rows = o->max_rows ? o->max_rows : session_default_rows(e),
                              .options = *o};
     layout_session(&s, &dry);
-    return dry.used;
+    return dry;
+}
+
+size_t session_bytes(const struct vlqa_engine *e, const struct vlqa_session_options *o)
+{
+    struct workspace dry = measure_session(e, o);
+    return dry.host.peak + dry.device.peak;
+}
+
+/* The memory that was laid out, for use. */
+static void begin_workspace(struct workspace *ws)
+{
+    ws->host = arena_over(ws->host.base, ws->host.cap);
+    ws->device = arena_over(ws->device.base, ws->device.cap);
 }
 
 static vlqa_status open_session(struct vlqa_session *s)
 {
     struct env *env = &s->env;
     struct vlqa_engine *e = s->engine;
-    size_t bytes;
-    struct arena mem;
+    struct workspace dry;
     if (s->options.max_rows < 0 || s->options.max_rows > SESSION_MAX_ROWS)
         return env_fail(env, VLQA_EUSAGE, "session options: max_rows is %d, expected 0..%d",
                         s->options.max_rows, SESSION_MAX_ROWS);
@@ -93,14 +129,12 @@ static vlqa_status open_session(struct vlqa_session *s)
         return env_fail(env, VLQA_ELIMIT, "session options: max_rows is %d, the model has %d",
                         s->max_rows, e->decoder.config.max_positions);
     s->pass_rows = SESSION_PASS_ROWS;
-    TRY(backend_create(env, e->options.cpu, &s->be));
-    bytes = session_bytes(e, &s->options);
-    s->block = s->be->op->alloc(s->be, bytes);
-    if (!s->block) return env_no_memory(env, "session", bytes);
-    mem = arena_over(s->block, bytes);
-    layout_session(s, &mem);
-    s->scratch = arena_over(s->scratch.base, s->scratch.cap);
-    s->request = arena_over(s->request.base, s->request.cap);
+    TRY(queue_open(e->device, env, &s->queue));
+    dry = measure_session(e, &s->options);
+    TRY(device_room_open(env, e->device, "session", &dry, &s->memory));
+    layout_session(s, &s->memory.ws);
+    begin_workspace(&s->scratch);
+    begin_workspace(&s->request);
     return VLQA_OK;
 }
 
@@ -128,7 +162,7 @@ vlqa_status vlqa_session_open(struct vlqa_engine *engine,
 void vlqa_session_close(struct vlqa_session *s)
 {
     if (!s) return;
-    if (s->block) s->be->op->release(s->be, s->block);
-    backend_free(s->be);
+    queue_close(s->queue);
+    device_room_close(&s->memory);
     heap_free(s);
 }

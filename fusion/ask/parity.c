@@ -38,8 +38,9 @@ vlqa_status parity_options(struct env *env, struct vlqa_ask_options *o, struct v
 static void take_counts(struct scorer *c)
 {
     const struct layout *l = c->view.run.layout;
+    const float *count = c->part[0].host;
     for (int i = 0; i < l->n; i++)
-        c->score[l->row[i]] = c->part[0][i];
+        c->score[l->row[i]] = count[i];
 }
 
 /* max(1, floor(ratio * base)) of the candidates. */
@@ -74,7 +75,7 @@ static void score_last_row(struct ask *a, struct scorer *c)
                       .count = {{.value = SCORE_WEIGHT,
                                  .over_heads = SCORE_HEADS_L2,
                                  .over_rows = SCORE_ROWS_SUM,
-                                 .slot = scorer_part(c, 0)}}};
+                                 .sum = scorer_sum(c, c->part[0], 1)}}};
     memset(c->layer, 0, (size_t)layers);
     c->layer[layers - 1] = 1;
     c->layer[layers > 1 ? layers - 2 : 0] = 1;
@@ -108,7 +109,7 @@ static vlqa_status repair_image(struct ask *a, struct scorer *c, double *mark)
     if (a->o.chunker == VLQA_CHUNK_IMAGE || a->o.chunk_k == 1)
         return VLQA_OK; /* one chunk an image: as it is */
     score_last_row(a, c);
-    TRY(a->s->be->op->sync(a->s->be));
+    TRY(scorer_take(c, 1));
     take_counts(c);
     memset(c->candidate, 1, (size_t)l->n);
     choose(a, c, l->n);
@@ -130,7 +131,7 @@ static vlqa_status score_question(struct ask *a, struct scorer *c)
                       .count = {{.value = SCORE_WEIGHT,
                                  .over_heads = SCORE_HEADS_SUM,
                                  .over_rows = SCORE_ROWS_L2,
-                                 .slot = scorer_part(c, 0)}}};
+                                 .sum = scorer_sum(c, c->part[0], 1)}}};
     struct run_pass stale = {.slot = a->view.list};
     struct run_pass asks = {.begin = first, .tap = &tap, .see_end = end};
     memset(c->layer, 0, (size_t)layers);
@@ -141,7 +142,7 @@ static vlqa_status score_question(struct ask *a, struct scorer *c)
     before = slots_between(a, l->prefix_end, first);
     TRY(run_pass(&a->view.run, "score", before, &stale));
     TRY(run_pass(&a->view.run, "score", end - first, &asks));
-    return a->s->be->op->sync(a->s->be);
+    return scorer_take(c, 1);
 }
 
 static vlqa_status repair_text(struct ask *a, struct scorer *c, double *mark)
@@ -165,18 +166,18 @@ vlqa_status parity_prefill(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     struct scorer c;
-    size_t at;
+    struct workspace_mark at;
     double mark;
     TRY(fetch_context(a, (struct chunk_list){NULL, 0}));
     mark = env_ms();
     chunk_place(&a->view);
     a->answer.ms_assemble = env_since(&mark);
     a->choice = choose_begin(&a->view);
-    at = arena_mark(&s->request);
+    at = workspace_mark(&s->request);
     c = scorer_begin(&a->view, s->row_score, a->choice.selected);
     TRY(a->x.parity == VLQA_PARITY_INFOFLOW_VLM ? repair_image(a, &c, &mark)
                                                 : repair_text(a, &c, &mark));
-    arena_rewind(&s->request, at);
+    workspace_rewind(&s->request, at);
     a->answer.ms_repair += env_since(&mark);
     return VLQA_OK;
 }

@@ -18,11 +18,9 @@ static struct turns push_turns(size_t items, struct arena *mem)
                           .item = arena_push(mem, items * sizeof(struct prompt_item))};
 }
 
-size_t plan_bytes(void)
+void plan_measure(struct arena *dry)
 {
-    struct arena dry = {0};
-    (void)push_turns(SESSION_MAX_ITEMS + 1, &dry);
-    return dry.used;
+    (void)push_turns(SESSION_MAX_ITEMS + 1, dry);
 }
 
 int plan_is_context(const struct session_item *item)
@@ -70,13 +68,13 @@ vlqa_status plan_build(struct vlqa_session *s, const char *question, const int32
                        struct prompt *prompt, struct layout *layout)
 {
     struct vlqa_engine *e = s->engine;
-    struct turns t = push_turns((size_t)s->n_items + 1, &s->request);
+    struct turns t = push_turns((size_t)s->n_items + 1, &s->request.host);
     TRY(check_question(s, question));
     collect_turns(s, question, order, &t);
-    TRY(prompt_build(&s->env, e->tokenizer, &e->tokens, t.turn, t.n, s->max_rows, &s->request,
-                     &s->scratch, prompt));
+    TRY(prompt_build(&s->env, e->tokenizer, &e->tokens, t.turn, t.n, s->max_rows, &s->request.host,
+                     &s->scratch.host, prompt));
     memcpy(s->prompt_token, prompt->id, (size_t)prompt->n * sizeof *s->prompt_token);
-    layout_build(prompt, s->image, &s->request, layout);
+    layout_build(prompt, s->image, &s->request.host, layout);
     for (int i = 0; i < prompt->n; i++)
         if (prompt->cell[i] == 0) s->placed_image[prompt->image[i]].first_row = i;
     layout->question_end = prompt->n;

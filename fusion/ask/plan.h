@@ -8,8 +8,8 @@
  * pushed on the session's request arena; the ids go to s->prompt_token, too. */
 vlqa_status plan_build(struct vlqa_session *s, const char *question, const int32_t *order,
                        struct prompt *prompt, struct layout *layout);
-/* What that pushes besides them, at most. */
-size_t plan_bytes(void);
+/* What that pushes besides them, at most, on an empty arena. */
+void plan_measure(struct arena *dry);
 /* An image or document to be read, as opposed to system text, questions and answers. */
 int plan_is_context(const struct session_item *item);
 

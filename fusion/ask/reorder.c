@@ -103,20 +103,20 @@ vlqa_status reorder_items(struct ask *a)
     struct choice look;
     struct evidence *weight;
     struct chunk_list before;
-    size_t mark = arena_mark(&s->scratch);
+    struct workspace_mark mark = workspace_mark(&s->scratch);
     if (n < 2) {
         env_log(&s->env, VLQA_LOG_INFO, "reorder: %d image or document, nothing to reorder", n);
         return VLQA_OK;
     }
     chunk_place(&a->view);
     TRY(choose_first(a, &look));
-    weight = arena_push(&s->scratch, (size_t)n * sizeof *weight);
+    weight = arena_push(&s->scratch.host, (size_t)n * sizeof *weight);
     weigh(a, look.selected, first, n, weight);
     moved = sort_items(s, first, n, weight);
-    arena_rewind(&s->scratch, mark);
+    workspace_rewind(&s->scratch, mark);
     before = take_chunks(a);
     chunk_release(&a->view);
-    arena_rewind(&s->request, 0);
+    workspace_rewind(&s->request, (struct workspace_mark){0, 0});
     TRY(plan_build(s, a->question, moved ? s->item_order : NULL, &a->prompt, &a->layout));
     return fetch_context(a, before);
 }

@@ -92,12 +92,12 @@ int engine_chunk_cols(const struct vlqa_engine *e)
 {
     const struct decoder_config *c = &e->decoder.config;
     int values = c->kv_heads * c->head_dim;
-    return e->chunk == DT_I8 ? packed_cols(values, c->kv_heads) : values;
+    return e->chunk == DT_ROW_INT8 ? row_int8_cols(values, c->kv_heads) : values;
 }
 
 void engine_key_parts(const struct vlqa_engine *e, struct key_parts *out)
 {
-    const char *cpu = backend_name(e->be);
+    const char *cpu = device_name(e->device);
     memset(out, 0, sizeof *out);
     out->model = e->model_key;
     out->arithmetic = ENGINE_ARITHMETIC;
@@ -123,27 +123,40 @@ static vlqa_status open_store(struct vlqa_engine *e)
     return store_open(&e->env, &so, &e->store);
 }
 
-static vlqa_status load_towers(struct vlqa_engine *e, const struct decoder_config *text,
-                               const struct vit_config *vision, struct arena *mem)
+static vlqa_status load_towers(struct vlqa_engine *e, struct queue *q,
+                               const struct decoder_config *text, const struct vit_config *vision,
+                               struct arena *mem)
 {
-    TRY(vit_load(&e->env, e->be, e->files, vision, mem, &e->vit));
-    return decoder_load(&e->env, e->be, e->files, text, mem, &e->decoder);
+    TRY(vit_load(&e->env, q, e->files, vision, mem, &e->vit));
+    return decoder_load(&e->env, q, e->files, text, mem, &e->decoder);
 }
 
 /* The same code measures and fills. */
-static vlqa_status load_weights(struct vlqa_engine *e, struct decoder_config *text,
+static vlqa_status fill_weights(struct vlqa_engine *e, struct queue *q, struct decoder_config *text,
                                 struct vit_config *vision)
 {
     struct arena mem = {0};
-    text->compute = vision->compute = compute_dtype(e);
-    text->kv = kv_dtype(e->options.kv_dtype, text->compute);
-    e->chunk = e->options.kv_dtype == VLQA_DTYPE_INT8 ? DT_I8 : text->kv;
-    TRY(load_towers(e, text, vision, &mem));
+    TRY(load_towers(e, q, text, vision, &mem));
     e->weights_bytes = mem.used;
-    e->weights = heap_alloc(mem.used);
+    e->weights = device_alloc(e->device, mem.used);
     if (!e->weights) return env_no_memory(&e->env, "weights", mem.used);
     mem = arena_over(e->weights, e->weights_bytes);
-    TRY(load_towers(e, text, vision, &mem));
+    TRY(load_towers(e, q, text, vision, &mem));
+    return queue_sync(q);
+}
+
+static vlqa_status load_weights(struct vlqa_engine *e, struct decoder_config *text,
+                                struct vit_config *vision)
+{
+    struct queue *q;
+    vlqa_status status;
+    text->compute = vision->compute = compute_dtype(e);
+    text->kv = kv_dtype(e->options.kv_dtype, text->compute);
+    e->chunk = e->options.kv_dtype == VLQA_DTYPE_INT8 ? DT_ROW_INT8 : text->kv;
+    TRY(queue_open(e->device, &e->env, &q));
+    status = fill_weights(e, q, text, vision);
+    queue_close(q);
+    TRY(status);
     return st_all_used(&e->env, e->files);
 }
 
@@ -186,7 +199,7 @@ static vlqa_status load(struct vlqa_engine *e)
     struct hash digest;
     TRY(pool_create(env, o->threads, &e->pool));
     env->pool = e->pool;
-    TRY(backend_create(env, o->cpu, &e->be));
+    TRY(device_open(env, o->cpu, &e->device));
     TRY(env_progress(env, "load", 0, 4));
     hash_begin(&digest, "vlqa model");
     if (o->model) {
@@ -211,7 +224,7 @@ static vlqa_status load(struct vlqa_engine *e)
     TRY(open_store(e));
     env_log(env, VLQA_LOG_INFO, "%s: %d tensors, %.1f MiB, %s on %s, %d threads", e->name,
             st_count(e->files), (double)st_bytes(e->files) / 1048576.0, dtype_name(text.compute),
-            backend_name(e->be), pool_threads(e->pool));
+            device_name(e->device), pool_threads(e->pool));
     return env_progress(env, "load", 4, 4);
 }
 
@@ -246,9 +259,9 @@ void vlqa_engine_close(struct vlqa_engine *e)
     store_close(e->store);
     tokenizer_free(e->tokenizer);
     st_close(e->files);
-    backend_free(e->be);
+    if (e->device) device_release(e->device, e->weights);
+    device_close(e->device);
     if (getpid() == e->process) pool_free(e->pool); /* a child has no workers to wait for */
-    heap_free(e->weights);
     heap_free(e);
 }
 

@@ -18,13 +18,13 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
     struct vlqa_engine_options options; /* model and random_shape point nowhere after open */
     pid_t process;                      /* threads do not survive a fork */
     struct pool *pool;
-    struct backend *be; /* for loading */
+    struct device *device;
     struct st_files *files;
-    void *weights; /* one block: norms, biases, converted matrices */
+    void *weights; /* one block of the device: norms, biases, weights that are not mapped */
     size_t weights_bytes;
     struct vit vit;
     struct decoder decoder;
-    enum dtype chunk; /* of K and V in chunks: that of the decoder's KV, or DT_I8 */
+    enum dtype chunk; /* of K and V in chunks: that of the decoder's KV, or DT_ROW_INT8 */
     struct tokenizer *tokenizer;
     struct prompt_tokens tokens;
     struct model_ids ids;

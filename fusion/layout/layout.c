@@ -31,15 +31,13 @@ static void push_made(int n, struct arena *mem, struct made *out)
     out->kept = arena_push(mem, rows * sizeof *out->kept);
 }
 
-size_t layout_bytes(int n)
+void layout_measure(int n, struct arena *dry)
 {
-    struct arena dry = {0};
     struct layout l;
     struct made made;
-    push_arrays(n, &dry, &l);
-    push_pieces(n, &dry, &l);
-    push_made(n, &dry, &made);
-    return dry.used;
+    push_arrays(n, dry, &l);
+    push_pieces(n, dry, &l);
+    push_made(n, dry, &made);
 }
 
 void layout_build(const struct prompt *prompt, const struct layout_image *image, struct arena *mem,

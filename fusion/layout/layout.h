@@ -60,7 +60,7 @@ struct made { /* what is computed to make a piece: ascending slots, positions as
     int32_t *kept; /* [n] row of the piece; negative: of the halo, seen and not kept */
 };
 
-/* Arrays are pushed on mem: at most layout_bytes(n), one struct made included. */
+/* Arrays are pushed on mem: at most what layout_measure(n) takes, one struct made included. */
 void layout_build(const struct prompt *prompt, const struct layout_image *image, struct arena *mem,
                   struct layout *out);
 /* Cuts the context into pieces; to be called once, after layout_build. */
@@ -71,7 +71,7 @@ void layout_cut(struct layout *l, const struct prompt *prompt, const struct layo
  * text. */
 void layout_made(const struct layout *l, const struct piece *p, struct arena *mem,
                  struct made *out);
-size_t layout_bytes(int n);
+void layout_measure(int n, struct arena *dry);
 /* Piece `index` of a grid of k x k cells (rows != 0: strips, k x 1), balanced, never empty. */
 struct box layout_cell(struct grid grid, int k_rows, int k_cols, int index);
 

@@ -74,7 +74,7 @@ struct choice choose_begin(const struct view *v)
 {
     struct vlqa_session *s = v->run.s;
     size_t n = (size_t)v->run.layout->n;
-    struct choice c = {.selected = s->row_selected, .depth = arena_push(&s->request, n)};
+    struct choice c = {.selected = s->row_selected, .depth = arena_push(&s->request.host, n)};
     memset(c.selected, 0, n);
     memset(c.depth, s->kv.layers, n);
     return c;
@@ -118,7 +118,7 @@ vlqa_status choose_rows(const struct view *v, int round, struct choice *choice)
 {
     struct vlqa_session *s = v->run.s;
     const struct layout *l = v->run.layout;
-    size_t mark = arena_mark(&s->request);
+    struct workspace_mark mark = workspace_mark(&s->request);
     struct scorer c = scorer_begin(v, s->row_score, choice->selected);
     int scored, n;
     c.budget =
@@ -134,6 +134,6 @@ vlqa_status choose_rows(const struct view *v, int round, struct choice *choice)
     choice->n_selected += n;
     for (int row = 0; row < l->n; row++)
         if (c.chosen[row]) choice->selected[row] = (uint8_t)round;
-    arena_rewind(&s->request, mark);
+    workspace_rewind(&s->request, mark);
     return VLQA_OK;
 }

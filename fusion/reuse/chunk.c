@@ -58,8 +58,8 @@ static void block_of(const struct record *r, int begin, int n, struct kv_block *
     out->layers = r->n_mats / 2;
     out->rows = n;
     for (int i = 0; i < out->layers; i++) {
-        out->k[i] = mat_rows(r->mat[2 * i], begin, n);
-        out->v[i] = mat_rows(r->mat[2 * i + 1], begin, n);
+        out->k[i] = host_mat_rows(r->mat[2 * i], begin, n);
+        out->v[i] = host_mat_rows(r->mat[2 * i + 1], begin, n);
     }
 }
 
@@ -137,18 +137,18 @@ static vlqa_status fetch(const struct view *v, const struct piece *p, struct key
                                               [STORE_RAM] = VLQA_SOURCE_RAM,
                                               [STORE_DISK] = VLQA_SOURCE_DISK};
     struct vlqa_session *s = v->run.s;
-    size_t mark = arena_mark(&s->request);
+    struct workspace_mark mark = workspace_mark(&s->request);
     enum store_where where;
     struct made made;
     struct key key;
     int cols[2 * KV_MAX_LAYERS];
     struct record_shape shape = chunk_shape(s->engine, p, cols);
-    layout_made(v->run.layout, p, &s->request, &made);
+    layout_made(v->run.layout, p, &s->request.host, &made);
     key = chunk_key(v, p, &made, prefix);
     *out = store_get(s->engine->store, key, &shape, &where);
     if (!*out) TRY(make(v, &made, key, &shape, out));
     note_chunk(v, p, where == STORE_RAM ? source_before(before, p) : source[where]);
-    arena_rewind(&s->request, mark);
+    workspace_rewind(&s->request, mark);
     return VLQA_OK;
 }
 
@@ -156,10 +156,31 @@ vlqa_status chunk_fetch(struct view *v, struct chunk_list before)
 {
     const struct layout *l = v->run.layout;
     struct key prefix = prefix_key(l);
-    v->chunk = arena_push_zero(&v->run.s->request, (size_t)l->n_pieces * sizeof *v->chunk);
+    v->chunk = arena_push_zero(&v->run.s->request.host, (size_t)l->n_pieces * sizeof *v->chunk);
     for (int i = 0; i < l->n_pieces; i++)
         TRY(fetch(v, &l->piece[i], prefix, before, &v->chunk[i]));
     return VLQA_OK;
+}
+
+struct placement {
+    struct header header; /* [n] slots and [n, 3] positions */
+    struct mat cos_sin;   /* [n, head_dim] f32 */
+};
+
+static struct placement placement_layout(const struct vlqa_engine *e, int n, struct workspace *ws)
+{
+    size_t bytes = (size_t)n * (sizeof(int32_t) + sizeof(struct pos));
+    return (struct placement){.header = header_push(e->device, ws, bytes),
+                              .cos_sin = workspace_mat(ws, DT_F32, n, e->decoder.config.head_dim)};
+}
+
+void chunk_measure(const struct vlqa_engine *e, int rows, struct workspace *dry)
+{
+    const struct decoder_config *c = &e->decoder.config;
+    struct workspace_mark mark = workspace_mark(dry);
+    (void)placement_layout(e, rows, dry);
+    kv_place_measure(e->device, c->kv_heads, c->head_dim, rows, dry);
+    workspace_rewind(dry, mark);
 }
 
 void chunk_place_rows(const struct view *v, int piece, int begin, int n)
@@ -168,17 +189,21 @@ void chunk_place_rows(const struct view *v, int piece, int begin, int n)
     struct vlqa_session *s = v->run.s;
     const struct decoder_config *c = &s->engine->decoder.config;
     const int32_t *slot = l->piece_slot + l->piece[piece].begin + begin;
-    size_t mark = arena_mark(&s->scratch);
-    struct pos *pos = arena_push(&s->scratch, (size_t)n * sizeof *pos);
-    struct mat cos_sin =
-        mat_of(arena_push(&s->scratch, mat_bytes(DT_F32, n, c->head_dim)), DT_F32, n, c->head_dim);
+    struct workspace_mark mark = workspace_mark(&s->scratch);
+    struct placement at = placement_layout(s->engine, n, &s->scratch);
     struct kv_block block;
-    for (int i = 0; i < n; i++)
-        pos[i] = l->pos[slot[i]];
-    position_table(&c->rope, pos, n, cos_sin);
+    int32_t *to, *pos;
+    struct ints slots = header_ints(&at.header, n, &to);
+    struct ints where = header_ints(&at.header, 3 * n, &pos);
+    for (int i = 0; i < n; i++) {
+        to[i] = slot[i];
+        memcpy(pos + 3 * i, &l->pos[slot[i]], sizeof(struct pos));
+    }
+    header_send(s->queue, &at.header);
+    k_angles(s->queue, at.cos_sin, where, s->engine->decoder.rope_inverse);
     block_of(v->chunk[piece], begin, n, &block);
-    kv_place(s->be, &s->kv, c->kv_heads, slot, &block, cos_sin, &s->scratch);
-    arena_rewind(&s->scratch, mark);
+    kv_place(s->queue, &s->kv, c->kv_heads, slots, &block, at.cos_sin, &s->scratch);
+    workspace_rewind(&s->scratch, mark);
 }
 
 void chunk_place(const struct view *v)

@@ -18,5 +18,8 @@ void chunk_place(const struct view *v);
 /* The same for tokens [begin, begin + n) of a segment, at most SESSION_PASS_ROWS. */
 void chunk_place_rows(const struct view *v, int piece, int begin, int n);
 void chunk_release(struct view *v);
+/* What placing so many tokens at a time takes of the scratch while it runs, counted into the peaks
+ * of an empty workspace. */
+void chunk_measure(const struct vlqa_engine *e, int rows, struct workspace *dry);
 
 #endif

@@ -19,11 +19,11 @@ static struct work push_work(int n, struct arena *mem)
     return w;
 }
 
-size_t evidence_scratch(int n)
+void evidence_measure(int n, struct arena *dry)
 {
-    struct arena dry = {0};
-    (void)push_work(n, &dry);
-    return dry.used;
+    size_t mark = arena_mark(dry);
+    (void)push_work(n, dry);
+    arena_rewind(dry, mark);
 }
 
 struct region { /* cells of a grid, the ends not included */

@@ -12,6 +12,6 @@
  * score are no evidence. Returns the number of boxes. */
 int evidence_find(const float *score, int n, const struct vlqa_placed_image *image, int n_images,
                   struct arena *scratch, struct vlqa_evidence out[EVIDENCE_MAX]);
-size_t evidence_scratch(int n);
+void evidence_measure(int n, struct arena *dry); /* what it takes of the scratch while it runs */
 
 #endif

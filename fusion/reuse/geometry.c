@@ -46,17 +46,17 @@ struct layout geometry_layout(const struct layout *l, enum vlqa_geometry g, stru
 vlqa_status geometry_score(struct scorer *c)
 {
     const struct view view = c->view;
-    struct arena *mem = &view.run.s->request;
-    size_t mark = arena_mark(mem);
+    struct workspace *mem = &view.run.s->request;
+    struct workspace_mark mark = workspace_mark(mem);
     struct layout moved;
     vlqa_status status;
     if (view.x->geometry == VLQA_GEOMETRY_GLOBAL) return score_attention(c);
-    moved = geometry_layout(view.run.layout, view.x->geometry, mem);
+    moved = geometry_layout(view.run.layout, view.x->geometry, &mem->host);
     c->view.run.layout = &moved;
     chunk_place(&c->view);
     status = score_attention(c);
     c->view = view;
-    arena_rewind(mem, mark);
+    workspace_rewind(mem, mark);
     if (status == VLQA_OK) chunk_place(&view);
     return status;
 }

@@ -31,7 +31,7 @@ static int choose(const struct view *v, const struct scorer *c, const float *att
                   const float *score)
 {
     const struct layout *l = v->run.layout;
-    float *weight = c->part[1];
+    float *weight = c->part[1].host;
     for (int row = 0; row < l->n; row++)
         weight[row] = attention[l->slot[row]] * score[row];
     return select_top(weight, c->candidate, l->slot, l->n, v->x->refresh_rows, v->list, c->chosen);
@@ -41,18 +41,18 @@ vlqa_status refresh_decode(const struct view *v, struct choice *choice, int n_to
                            int32_t slot, int32_t position)
 {
     struct vlqa_session *s = v->run.s;
-    size_t mark = arena_mark(&s->request);
+    struct workspace_mark mark = workspace_mark(&s->request);
     struct scorer c = scorer_begin(v, choice->score, choice->selected);
-    float *attention = scorer_part(&c, 0);
-    struct tap tap = {.layer = c.layer, .rows = 1, .n = 1, .count = {{.slot = attention}}};
+    struct tap tap = {
+        .layer = c.layer, .rows = 1, .n = 1, .count = {{.sum = scorer_sum(&c, c.part[0], 1)}}};
     int round = 1 + n_tokens / v->x->refresh_every;
     memset(c.layer, 1, (size_t)s->kv.layers);
     run_token(&v->run, id, slot, position, &tap);
-    TRY(s->be->op->sync(s->be));
-    choice->n_selected += choose(v, &c, attention, choice->score);
+    TRY(scorer_take(&c, 1));
+    choice->n_selected += choose(v, &c, c.part[0].host, choice->score);
     for (int row = 0; row < v->run.layout->n; row++)
         if (c.chosen[row]) choice->selected[row] = (uint8_t)(round < 255 ? round : 255);
     TRY(repair(v, c.chosen));
-    arena_rewind(&s->request, mark);
+    workspace_rewind(&s->request, mark);
     return VLQA_OK;
 }

@@ -6,17 +6,17 @@
 #include <math.h>
 #include <string.h>
 
-static struct tap_count count_of(enum vlqa_score score, float *slot)
+static struct tap_count count_of(enum vlqa_score score, struct mat sum)
 {
     static const struct tap_count kinds[] = {
-        [VLQA_SCORE_NORM] = {SCORE_WEIGHT, SCORE_HEADS_SUM, SCORE_ROWS_L2, NULL, 0},
-        [VLQA_SCORE_MASS] = {SCORE_WEIGHT, SCORE_HEADS_SUM, SCORE_ROWS_SUM, NULL, 0},
-        [VLQA_SCORE_MAX] = {SCORE_WEIGHT, SCORE_HEADS_MAX, SCORE_ROWS_SUM, NULL, 0},
-        [VLQA_SCORE_ENTROPY] = {SCORE_ENTROPY, SCORE_HEADS_SUM, SCORE_ROWS_SUM, NULL, 0},
-        [VLQA_SCORE_VATP] = {SCORE_VALUE, SCORE_HEADS_SUM, SCORE_ROWS_SUM, NULL, 0},
+        [VLQA_SCORE_NORM] = {SCORE_WEIGHT, SCORE_HEADS_SUM, SCORE_ROWS_L2, {0}},
+        [VLQA_SCORE_MASS] = {SCORE_WEIGHT, SCORE_HEADS_SUM, SCORE_ROWS_SUM, {0}},
+        [VLQA_SCORE_MAX] = {SCORE_WEIGHT, SCORE_HEADS_MAX, SCORE_ROWS_SUM, {0}},
+        [VLQA_SCORE_ENTROPY] = {SCORE_ENTROPY, SCORE_HEADS_SUM, SCORE_ROWS_SUM, {0}},
+        [VLQA_SCORE_VATP] = {SCORE_VALUE, SCORE_HEADS_SUM, SCORE_ROWS_SUM, {0}},
     };
     struct tap_count count = kinds[score];
-    count.slot = slot;
+    count.sum = sum;
     return count;
 }
 
@@ -33,11 +33,11 @@ static void set_counts(const struct scorer *c, struct tap *tap)
     const struct vlqa_experimental *x = c->view.x;
     enum vlqa_score score = x->method == VLQA_METHOD_PROPHET ? VLQA_SCORE_MASS : x->score;
     if (score != VLQA_SCORE_COMBINED) {
-        tap->count[tap->n++] = count_of(score, scorer_part(c, 0));
+        tap->count[tap->n++] = count_of(score, scorer_sum(c, c->part[0], 1));
         return;
     }
     for (; tap->n < N_MIXTURE; tap->n++)
-        tap->count[tap->n] = count_of(mixture[tap->n].score, scorer_part(c, tap->n));
+        tap->count[tap->n] = count_of(mixture[tap->n].score, scorer_sum(c, c->part[tap->n], 1));
 }
 
 /* Each part from 0 to 1 over the candidates, summed by weight. */
@@ -45,7 +45,7 @@ static void mix(const struct scorer *c, const struct tap *tap)
 {
     const struct layout *l = c->view.run.layout;
     for (int part = 0; part < tap->n; part++) {
-        const float *slot = tap->count[part].slot;
+        const float *slot = c->part[part].host;
         float low = INFINITY, high = -INFINITY, scale;
         for (int i = 0; i < l->n; i++) {
             if (!c->candidate[l->row[i]]) continue;
@@ -67,12 +67,12 @@ static void take_counts(const struct scorer *c, const struct tap *tap)
         mix(c, tap);
     else
         for (int i = 0; i < l->n; i++)
-            c->score[l->row[i]] = tap->count[0].slot[i];
+            c->score[l->row[i]] = ((const float *)c->part[0].host)[i];
 }
 
 /* Lets the model begin its answer on the chunks as they are: rows of the answer attend to what
  * later tokens need, where the last row knows the first token only. */
-static void draft(const struct scorer *c, const struct tap *like)
+static vlqa_status draft(const struct scorer *c, const struct tap *like)
 {
     const struct layout *l = c->view.run.layout;
     struct vlqa_session *s = c->view.run.s;
@@ -87,9 +87,11 @@ static void draft(const struct scorer *c, const struct tap *like)
         int32_t best = 0;
         for (int id = 1; id < vocab; id++)
             if (s->logits[id] > s->logits[best]) best = id;
-        if (engine_ends_turn(s->engine, best)) return;
+        if (engine_ends_turn(s->engine, best)) return VLQA_OK;
         run_token(&c->view.run, best, l->n + i, l->next + i, &tap);
+        TRY(queue_sync(s->queue));
     }
+    return VLQA_OK;
 }
 
 /* Runs the question's rows (and those between chunks) over the chunks as they are and counts what
@@ -119,8 +121,8 @@ vlqa_status score_attention(struct scorer *c)
         c->answered = 1;
     }
     TRY(run_pass(&c->view.run, "score", n, &pass));
-    if (x->score_draft) draft(c, &tap);
-    TRY(s->be->op->sync(s->be));
+    if (x->score_draft) TRY(draft(c, &tap));
+    TRY(scorer_take(c, tap.n));
     take_counts(c, &tap);
     return VLQA_OK;
 }

@@ -6,32 +6,82 @@
 #include <math.h>
 #include <string.h>
 
-/* Mean |V - V of the chunk|. */
-static float row_deviation(struct vlqa_session *s, struct mat kept, struct mat now)
+struct comparison {                          /* of n rows of a chunk, in one layer */
+    struct header header;                    /* [n] their slots */
+    struct mirror now_memory, before_memory; /* V as it is, and of the chunk, dequantised */
+    struct host_mat now, before;             /* the same on the host */
+    void *room;                              /* for a quantised chunk on its way to the device */
+};
+
+static struct comparison comparison_layout(const struct vlqa_engine *e, int n, struct workspace *ws)
 {
-    size_t mark = arena_mark(&s->scratch);
-    struct mat room =
-        mat_of(arena_push(&s->scratch, mat_bytes(DT_F32, 1, now.cols)), DT_F32, 1, now.cols);
-    struct mat before = kv_read(s->be, kept, s->engine->decoder.config.kv_heads, room);
+    const struct decoder_config *c = &e->decoder.config;
+    int cols = c->kv_heads * c->head_dim;
+    struct comparison m = {.header = header_push(e->device, ws, (size_t)n * sizeof(int32_t))};
+    m.now_memory = mirror_push(e->device, ws, mat_bytes(c->kv, n, cols));
+    m.now = host_mat_of(m.now_memory.host, c->kv, n, cols);
+    m.before_memory = mirror_push(e->device, ws, mat_bytes(DT_F32, n, cols));
+    m.before = host_mat_of(m.before_memory.host, DT_F32, n, cols);
+    m.room = arena_push(&ws->device, mat_bytes(e->chunk, n, engine_chunk_cols(e)));
+    return m;
+}
+
+void score_deviation_measure(const struct vlqa_engine *e, int rows, struct workspace *dry)
+{
+    struct workspace_mark mark = workspace_mark(dry);
+    (void)comparison_layout(e, rows, dry);
+    workspace_rewind(dry, mark);
+}
+
+/* Mean |V - V of the chunk|. */
+static float deviation(struct host_mat now, struct host_mat before, int row)
+{
     double sum = 0;
     for (int col = 0; col < now.cols; col++)
-        sum += fabs((double)mat_get(now, 0, col) - (double)mat_get(before, 0, col));
-    arena_rewind(&s->scratch, mark);
+        sum += fabs((double)host_mat_get(now, row, col) - (double)host_mat_get(before, row, col));
     return (float)(sum / now.cols);
 }
 
-/* Of the rows that are still candidates. */
-static void measure(const struct scorer *c, int layer)
+/* Rows [begin, begin + n) of a piece, those that are still candidates. */
+static vlqa_status measure_rows(const struct scorer *c, int layer, int piece, int begin, int n)
 {
     const struct layout *l = c->view.run.layout;
     struct vlqa_session *s = c->view.run.s;
+    const int32_t *slot = l->piece_slot + l->piece[piece].begin + begin;
+    struct host_mat kept = host_mat_rows(c->view.chunk[piece]->mat[2 * layer + 1], begin, n);
+    struct workspace_mark mark = workspace_mark(&s->scratch);
+    struct comparison m = comparison_layout(s->engine, n, &s->scratch);
+    int cols = m.now.cols;
+    int32_t *from;
+    struct ints index = header_ints(&m.header, n, &from);
+    vlqa_status status;
+    memcpy(from, slot, (size_t)n * sizeof *from);
+    header_send(s->queue, &m.header);
+    k_gather(s->queue, mat_of(m.now_memory.at, m.now.dtype, n, cols), s->kv.v[layer], index);
+    mirror_fetch(s->queue, m.now_memory);
+    if (kept.dtype == DT_ROW_INT8) {
+        struct mat before = mat_of(m.before_memory.at, DT_F32, n, cols);
+        (void)kv_read(s->queue, kept, s->engine->decoder.config.kv_heads, m.room, before);
+        mirror_fetch(s->queue, m.before_memory);
+        kept = m.before;
+    }
+    status = queue_sync(s->queue);
+    for (int i = 0; i < n && status == VLQA_OK; i++)
+        if (c->candidate[l->row[slot[i]]]) c->score[l->row[slot[i]]] = deviation(m.now, kept, i);
+    workspace_rewind(&s->scratch, mark);
+    return status;
+}
+
+static vlqa_status measure(const struct scorer *c, int layer)
+{
+    const struct layout *l = c->view.run.layout;
     for (int p = 0; p < l->n_pieces; p++)
-        for (int r = 0; r < l->piece[p].rows; r++) {
-            int slot = l->piece_slot[l->piece[p].begin + r], row = l->row[slot];
-            struct mat kept = mat_rows(c->view.chunk[p]->mat[2 * layer + 1], r, 1);
-            if (c->candidate[row])
-                c->score[row] = row_deviation(s, kept, mat_rows(s->kv.v[layer], slot, 1));
+        for (int begin = 0; begin < l->piece[p].rows; begin += SESSION_PASS_ROWS) {
+            int left = l->piece[p].rows - begin;
+            TRY(measure_rows(c, layer, p, begin,
+                             left < SESSION_PASS_ROWS ? left : SESSION_PASS_ROWS));
         }
+    return VLQA_OK;
 }
 
 /* The candidates, and what is between chunks, up to and with the layer. What they leave there is
@@ -45,8 +95,7 @@ static vlqa_status check(const struct scorer *c, int layer)
     for (int i = l->prefix_end; i < l->context_end; i++)
         if (c->candidate[l->row[i]] || !l->in_piece[i]) list[n++] = i;
     TRY(run_pass(&c->view.run, "score", n, &pass));
-    measure(c, layer);
-    return VLQA_OK;
+    return measure(c, layer);
 }
 
 /* Those go on that the share of the layers behind leaves. */

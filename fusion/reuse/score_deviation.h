@@ -8,5 +8,8 @@
 /* What this leaves in the KV of candidates is fresher than the chunks, and stays. With taper it
  * drops candidates and lowers the budget. */
 vlqa_status score_deviation(struct scorer *c);
+/* What that takes of the scratch for so many tokens at a time, counted into the peaks of an empty
+ * workspace. */
+void score_deviation_measure(const struct vlqa_engine *e, int rows, struct workspace *dry);
 
 #endif

@@ -7,47 +7,73 @@
 #include <math.h>
 #include <string.h>
 
-/* Row `index` of layer `layer` of what is kept: K, or V behind it. */
-static struct mat kept_row(const struct scorer *c, int layer, int index, int is_v)
+/* Where K of layer l stands among SCORER_KEPT_ROWS rows of every layer, and V behind it. */
+static int kept_row(int l, int is_v)
 {
-    struct mat like = c->view.run.s->kv.k[0];
-    int row = (2 * layer + is_v) * SCORER_KEPT_ROWS + index;
-    struct mat all = mat_of(c->kept, like.dtype, (row + 1), like.cols);
-    return mat_rows(all, row, 1);
+    return (2 * l + is_v) * SCORER_KEPT_ROWS;
 }
 
-static double distance2(struct mat a, int row, struct mat b)
+/* K and V of slots in all layers, on their way to the host. */
+static void keep(struct vlqa_session *s, struct ints slot, struct mirror to)
+{
+    const struct kv *kv = &s->kv;
+    struct mat like = kv->k[0], all = mat_of(to.at, like.dtype, kept_row(kv->layers, 0), like.cols);
+    for (int l = 0; l < kv->layers; l++) {
+        k_gather(s->queue, mat_rows(all, kept_row(l, 0), slot.n), kv->k[l], slot);
+        k_gather(s->queue, mat_rows(all, kept_row(l, 1), slot.n), kv->v[l], slot);
+    }
+    mirror_fetch(s->queue, to);
+}
+
+/* Rows [begin, begin + n) of a piece: full prefill's, then, placed, the chunk's. */
+static vlqa_status keep_both(const struct scorer *c, int piece, int begin, int n,
+                             const int32_t *slot)
+{
+    struct vlqa_session *s = c->view.run.s;
+    struct workspace_mark mark = workspace_mark(&s->scratch);
+    struct header header = header_push(s->engine->device, &s->scratch, (size_t)n * sizeof *slot);
+    int32_t *from;
+    struct ints index = header_ints(&header, n, &from);
+    vlqa_status status;
+    memcpy(from, slot, (size_t)n * sizeof *from);
+    header_send(s->queue, &header);
+    keep(s, index, c->kept[0]);
+    chunk_place_rows(&c->view, piece, begin, n);
+    keep(s, index, c->kept[1]);
+    status = queue_sync(s->queue);
+    workspace_rewind(&s->scratch, mark);
+    return status;
+}
+
+static double distance2(struct host_mat a, struct host_mat b, int row)
 {
     double sum = 0;
     for (int col = 0; col < a.cols; col++) {
-        double d = (double)mat_get(a, row, col) - (double)mat_get(b, 0, col);
+        double d = (double)host_mat_get(a, row, col) - (double)host_mat_get(b, row, col);
         sum += d * d;
     }
     return sum;
 }
 
-/* Some rows of a piece: what full prefill left in their slots makes place for the chunk's, and the
- * difference is weighed. */
-static void weigh(const struct scorer *c, int piece, int begin, int n)
+/* Some rows of a piece: how far they are off, weighed by the attention they get. */
+static vlqa_status weigh(const struct scorer *c, int piece, int begin, int n)
 {
     const struct layout *layout = c->view.run.layout;
-    const struct kv *kv = &c->view.run.s->kv;
+    const struct vlqa_session *s = c->view.run.s;
     const int32_t *slot = layout->piece_slot + layout->piece[piece].begin + begin;
-    size_t bytes = mat_bytes(kv->k[0].dtype, 1, kv->k[0].cols);
-    size_t slots = (size_t)c->view.run.s->max_rows;
-    for (int l = 0; l < kv->layers; l++)
+    const float *by_layer = c->by_layer.host;
+    int rows = kept_row(s->kv.layers, 0), cols = s->kv.k[0].cols;
+    struct host_mat full = host_mat_of(c->kept[0].host, s->kv.k[0].dtype, rows, cols);
+    struct host_mat chunk = host_mat_of(c->kept[1].host, s->kv.k[0].dtype, rows, cols);
+    TRY(keep_both(c, piece, begin, n, slot));
+    for (int l = 0; l < s->kv.layers; l++)
         for (int i = 0; i < n; i++) {
-            memcpy(kept_row(c, l, i, 0).data, mat_at(kv->k[l], slot[i], 0), bytes);
-            memcpy(kept_row(c, l, i, 1).data, mat_at(kv->v[l], slot[i], 0), bytes);
-        }
-    chunk_place_rows(&c->view, piece, begin, n);
-    for (int l = 0; l < kv->layers; l++)
-        for (int i = 0; i < n; i++) {
-            double off = distance2(kv->k[l], slot[i], kept_row(c, l, i, 0)) +
-                         distance2(kv->v[l], slot[i], kept_row(c, l, i, 1));
-            float attention = c->by_layer[(size_t)l * slots + (size_t)slot[i]];
+            double off = distance2(chunk, full, kept_row(l, 0) + i) +
+                         distance2(chunk, full, kept_row(l, 1) + i);
+            float attention = by_layer[(size_t)l * (size_t)s->max_rows + (size_t)slot[i]];
             c->score[layout->row[slot[i]]] += attention * (float)sqrt(off);
         }
+    return VLQA_OK;
 }
 
 /* Heads and asking rows are summed, whatever the score. */
@@ -55,17 +81,17 @@ vlqa_status score_oracle(struct scorer *c)
 {
     const struct layout *l = c->view.run.layout;
     struct vlqa_session *s = c->view.run.s;
-    size_t slots = (size_t)s->max_rows;
-    struct tap tap = {.n = 1, .count = {{.slot = c->by_layer, .layer_step = slots}}};
+    struct tap tap = {.n = 1, .count = {{.sum = scorer_sum(c, c->by_layer, s->kv.layers)}}};
     struct run_pass pass = {.begin = l->prefix_end, .tap = &tap};
     int n = l->n - l->prefix_end;
-    memset(c->by_layer, 0, (size_t)s->kv.layers * slots * sizeof *c->by_layer);
     (void)query_tap(c, n, &tap);
     TRY(run_pass(&c->view.run, "score", n, &pass));
+    mirror_fetch(s->queue, c->by_layer);
+    TRY(queue_sync(s->queue));
     for (int p = 0; p < l->n_pieces; p++)
         for (int begin = 0; begin < l->piece[p].rows; begin += SCORER_KEPT_ROWS) {
             int left = l->piece[p].rows - begin;
-            weigh(c, p, begin, left < SCORER_KEPT_ROWS ? left : SCORER_KEPT_ROWS);
+            TRY(weigh(c, p, begin, left < SCORER_KEPT_ROWS ? left : SCORER_KEPT_ROWS));
         }
-    return s->be->op->sync(s->be);
+    return VLQA_OK;
 }

@@ -3,40 +3,40 @@
 
 #include "fusion/reuse/budget.h"
 
-#include <string.h>
-
 /* What attention to the last token needs; experimental: what any method needs. */
-static struct scorer push_scorer(const struct decoder_config *config, int slots, int experimental,
-                                 struct arena *mem)
+static struct scorer push_scorer(const struct vlqa_engine *e, int slots, int experimental,
+                                 struct workspace *ws)
 {
-    size_t n = (size_t)slots;
+    const struct decoder_config *config = &e->decoder.config;
+    size_t n = (size_t)slots, layers = (size_t)config->layers;
+    size_t kept = mat_bytes(config->kv, 2 * config->layers * SCORER_KEPT_ROWS,
+                            config->kv_heads * config->head_dim);
+    struct arena *mem = &ws->host;
     struct scorer c = {.candidate = arena_push(mem, n), .chosen = arena_push(mem, n)};
     for (int i = 0; i < (experimental ? SCORER_PARTS : 1); i++)
-        c.part[i] = arena_push(mem, n * sizeof *c.part[i]);
-    c.layer = arena_push(mem, (size_t)config->layers);
+        c.part[i] = mirror_push(e->device, ws, n * sizeof(float));
+    c.layer = arena_push(mem, layers);
     if (!experimental) return c;
-    c.by_layer = arena_push(mem, (size_t)config->layers * n * sizeof *c.by_layer);
-    c.kept = arena_push(mem, mat_bytes(config->kv, 2 * config->layers * SCORER_KEPT_ROWS,
-                                       config->kv_heads * config->head_dim));
+    c.by_layer = mirror_push(e->device, ws, layers * n * sizeof(float));
+    for (int i = 0; i < 2; i++)
+        c.kept[i] = mirror_push(e->device, ws, kept);
     c.grid = arena_push(mem, SESSION_MAX_ITEMS * sizeof *c.grid);
     c.sum = arena_push(mem, SELECT_CLOSED_WORK(n) * sizeof *c.sum);
     c.span = arena_push(mem, SESSION_PASS_ROWS * sizeof *c.span);
     return c;
 }
 
-size_t scorer_bytes(const struct decoder_config *config, int max_rows, int experimental)
+void scorer_measure(const struct vlqa_engine *e, int max_rows, int experimental,
+                    struct workspace *dry)
 {
-    struct arena dry = {0};
-    (void)push_scorer(config, max_rows, experimental, &dry);
-    return dry.used;
+    (void)push_scorer(e, max_rows, experimental, dry);
 }
 
 struct scorer scorer_begin(const struct view *v, float *score, const uint8_t *selected)
 {
     struct vlqa_session *s = v->run.s;
     const struct layout *l = v->run.layout;
-    struct scorer c =
-        push_scorer(&s->engine->decoder.config, s->max_rows, s->options.experimental, &s->request);
+    struct scorer c = push_scorer(s->engine, s->max_rows, s->options.experimental, &s->request);
     c.view = *v;
     c.score = score;
     for (int row = 0; row < l->n; row++) {
@@ -47,10 +47,19 @@ struct scorer scorer_begin(const struct view *v, float *score, const uint8_t *se
     return c;
 }
 
-float *scorer_part(const struct scorer *c, int part)
+struct mat scorer_sum(const struct scorer *c, struct mirror sum, int rows)
 {
-    size_t slots = (size_t)c->view.run.s->max_rows;
-    return memset(c->part[part], 0, slots * sizeof *c->part[part]);
+    struct vlqa_session *s = c->view.run.s;
+    queue_clear(s->queue, sum.at, sum.bytes);
+    return mat_of(sum.at, DT_F32, rows, s->max_rows);
+}
+
+vlqa_status scorer_take(const struct scorer *c, int n)
+{
+    struct queue *q = c->view.run.s->queue;
+    for (int i = 0; i < n; i++)
+        mirror_fetch(q, c->part[i]);
+    return queue_sync(q);
 }
 
 int scorer_budget(const struct scorer *c, int layer)

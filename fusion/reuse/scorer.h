@@ -17,25 +17,28 @@ struct scorer {
     int answered; /* scoring left logits of the first token in s->first_logits */
 
     /* work */
-    uint8_t *chosen;           /* [n] */
-    uint8_t *layer;            /* [layers] which ones count */
-    float *part[SCORER_PARTS]; /* [max_rows] by slot: what a tap counts; the first, and in an
-                                * experimental session the others and all below */
-    float *by_layer;           /* [layers, max_rows] by slot */
-    struct select_grid *grid;  /* [SESSION_MAX_ITEMS] */
-    int32_t *sum;              /* [SELECT_CLOSED_WORK(max_rows)] */
-    void *kept;                /* SCORER_KEPT_ROWS rows of KV */
-    struct span *span;         /* [tokens of a pass] */
+    uint8_t *chosen;                  /* [n] */
+    uint8_t *layer;                   /* [layers] which ones count */
+    struct mirror part[SCORER_PARTS]; /* [max_rows] f32 by slot: what a tap counts; the first, and
+                                       * in an experimental session the others and all below */
+    struct mirror by_layer;           /* [layers, max_rows] f32 by slot, likewise */
+    struct select_grid *grid;         /* [SESSION_MAX_ITEMS] */
+    int32_t *sum;                     /* [SELECT_CLOSED_WORK(max_rows)] */
+    struct mirror kept[2];            /* K and V of SCORER_KEPT_ROWS rows in all layers, twice */
+    struct span *span;                /* [tokens of a pass] */
 };
 
 /* Work memory from the session's request arena, and the rows that may be chosen now: not those
  * that are set in selected [n], by row of the prompt. */
 struct scorer scorer_begin(const struct view *v, float *score, const uint8_t *selected);
-/* That memory of a session of max_rows, in bytes; experimental: for the methods of
- * vlqa_experimental.h, too. */
-size_t scorer_bytes(const struct decoder_config *c, int max_rows, int experimental);
-/* Clears a part, for a tap to count into. */
-float *scorer_part(const struct scorer *c, int part);
+/* That memory of a session of max_rows, pushed on an empty workspace; experimental: for the methods
+ * of vlqa_experimental.h, too. */
+void scorer_measure(const struct vlqa_engine *e, int max_rows, int experimental,
+                    struct workspace *dry);
+/* A part or by_layer on the device, cleared, for a tap to count into: [rows, max_rows]. */
+struct mat scorer_sum(const struct scorer *c, struct mirror sum, int rows);
+/* The first n parts to the host, by slot: part[i].host is valid afterwards. Syncs. */
+vlqa_status scorer_take(const struct scorer *c, int n);
 /* How many rows are repaired in a layer, in the first round. */
 int scorer_budget(const struct scorer *c, int layer);
 

@@ -9,7 +9,7 @@ static void forward(const struct run *r, struct pass *pass, int no_deep)
     pass->rows.n_deep = no_deep ? 0 : s->engine->vit.config.n_deep;
     for (int i = 0; i < pass->rows.n_deep; i++)
         pass->rows.deep[i] = mat_rows(s->deep[i], 0, s->visual_rows);
-    decoder_forward(s->be, &s->engine->decoder, pass, &s->scratch);
+    decoder_forward(s->queue, &s->engine->decoder, pass, &s->scratch);
 }
 
 static int slot_at(const struct run_pass *p, int i)
@@ -27,35 +27,54 @@ static int depth_of(const struct run *r, const struct run_pass *p, int i, int n)
     return asks || (p->logits && i == n - 1) ? end : end - 1;
 }
 
+struct batch { /* [n] each */
+    int32_t *token, *visual_row, *slot, *depth;
+    struct pos *pos;
+    struct span *span;
+};
+
+static struct batch push_batch(int n, struct arena *mem)
+{
+    size_t rows = (size_t)n;
+    return (struct batch){.token = arena_push(mem, rows * sizeof(int32_t)),
+                          .visual_row = arena_push(mem, rows * sizeof(int32_t)),
+                          .slot = arena_push(mem, rows * sizeof(int32_t)),
+                          .depth = arena_push(mem, rows * sizeof(int32_t)),
+                          .pos = arena_push(mem, rows * sizeof(struct pos)),
+                          .span = arena_push(mem, rows * sizeof(struct span))};
+}
+
+void run_measure(const struct vlqa_engine *e, int max_rows, struct workspace *dry)
+{
+    struct workspace_mark mark = workspace_mark(dry);
+    int rows = max_rows < SESSION_PASS_ROWS ? max_rows : SESSION_PASS_ROWS;
+    (void)push_batch(rows, &dry->host);
+    decoder_measure(e->device, &e->decoder.config, rows, rows, max_rows, dry);
+    workspace_rewind(dry, mark);
+}
+
 /* Tokens [begin, begin + n) of the pass, as the decoder takes them. */
 static struct rows rows_of(const struct run *r, const struct run_pass *p, int begin, int n,
                            int total)
 {
     const struct layout *l = r->layout;
-    struct arena *mem = &r->s->scratch;
-    size_t count = (size_t)n;
-    int32_t *token = arena_push(mem, count * sizeof *token);
-    int32_t *visual_row = arena_push(mem, count * sizeof *visual_row);
-    int32_t *slot = arena_push(mem, count * sizeof *slot);
-    struct pos *pos = arena_push(mem, count * sizeof *pos);
-    struct span *span = arena_push(mem, count * sizeof *span);
-    int32_t *depth = arena_push(mem, count * sizeof *depth);
+    struct batch b = push_batch(n, &r->s->scratch.host);
     for (int i = 0; i < n; i++) {
         int at = slot_at(p, begin + i);
-        token[i] = l->token[at];
-        visual_row[i] = l->visual_row[at];
-        slot[i] = p->write_at ? p->write_at + begin + i : at;
-        pos[i] = p->pos ? p->pos[begin + i] : l->pos[at];
-        span[i] = (struct span){0, 0, p->see_end ? p->see_end : slot[i] + 1};
-        depth[i] = depth_of(r, p, begin + i, total);
+        b.token[i] = l->token[at];
+        b.visual_row[i] = l->visual_row[at];
+        b.slot[i] = p->write_at ? p->write_at + begin + i : at;
+        b.pos[i] = p->pos ? p->pos[begin + i] : l->pos[at];
+        b.span[i] = (struct span){0, 0, p->see_end ? p->see_end : b.slot[i] + 1};
+        b.depth[i] = depth_of(r, p, begin + i, total);
     }
     return (struct rows){.n = n,
-                         .token = token,
-                         .visual_row = visual_row,
-                         .slot = slot,
-                         .pos = pos,
-                         .span = span,
-                         .depth = depth,
+                         .token = b.token,
+                         .visual_row = b.visual_row,
+                         .slot = b.slot,
+                         .pos = b.pos,
+                         .span = b.span,
+                         .depth = b.depth,
                          .capture_row = p->capture ? p->capture_row + begin : NULL};
 }
 
@@ -69,7 +88,7 @@ static void count_flops(const struct run *r, const struct pass *pass)
 static void run_batch(const struct run *r, const struct run_pass *p, int begin, int n, int total)
 {
     int last = begin + n == total;
-    size_t mark = arena_mark(&r->s->scratch);
+    struct workspace_mark mark = workspace_mark(&r->s->scratch);
     struct tap tap;
     struct pass pass = {.rows = rows_of(r, p, begin, n, total),
                         .layer_end = p->layer_end,
@@ -82,7 +101,7 @@ static void run_batch(const struct run *r, const struct run_pass *p, int begin, 
     }
     count_flops(r, &pass);
     forward(r, &pass, p->no_deep);
-    arena_rewind(&r->s->scratch, mark);
+    workspace_rewind(&r->s->scratch, mark);
 }
 
 vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct run_pass *pass)
@@ -95,7 +114,7 @@ vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct
         TRY(env_progress(env, phase, begin, n));
         run_batch(r, pass, begin, end - begin, n);
     }
-    TRY(r->s->be->op->sync(r->s->be));
+    TRY(queue_sync(r->s->queue));
     return env_progress(env, phase, n, n);
 }
 

@@ -25,10 +25,13 @@ struct run_pass {          /* what the layout does not say of the tokens of a pa
     float *logits;              /* [vocab] of the last token, or NULL */
 };
 
+/* What a batch takes of the scratch while it runs, counted into the peaks of an empty workspace. */
+void run_measure(const struct vlqa_engine *e, int max_rows, struct workspace *dry);
 /* Runs n tokens in batches of s->pass_rows; the cuts change no bit. phase: for progress. What was
  * written may be read afterwards. */
 vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct run_pass *pass);
-/* One text token behind all others; its logits go to s->logits. tap may be NULL. */
+/* One text token behind all others; its logits go to s->logits, to be read after queue_sync. tap
+ * may be NULL. */
 void run_token(const struct run *r, int32_t id, int32_t slot, int32_t position,
                const struct tap *tap);
 

@@ -15,7 +15,8 @@ vlqa_status session_enter(struct vlqa_session *s)
 {
     int idle = 0;
     if (!s) return VLQA_EUSAGE;
-    if (!s->block || !atomic_compare_exchange_strong(&s->busy, &idle, 1)) return VLQA_ESTATE;
+    if (!s->memory.host_block || !atomic_compare_exchange_strong(&s->busy, &idle, 1))
+        return VLQA_ESTATE;
     if (getpid() != s->engine->process)
         return session_leave(
             s, env_fail(&s->env, VLQA_ESTATE, "the engine was opened in another process (fork)"));
@@ -25,8 +26,8 @@ vlqa_status session_enter(struct vlqa_session *s)
 
 vlqa_status session_leave(struct vlqa_session *s, vlqa_status status)
 {
-    arena_rewind(&s->scratch, 0);
-    arena_rewind(&s->request, 0);
+    workspace_rewind(&s->scratch, (struct workspace_mark){0, 0});
+    workspace_rewind(&s->request, (struct workspace_mark){0, 0});
     atomic_store(&s->busy, 0);
     return status;
 }

@@ -25,12 +25,12 @@ struct vlqa_session {
     struct env env;
     struct vlqa_session_options options;
     struct vlqa_engine *engine;
-    struct backend *be;
+    struct queue *queue;
     atomic_int busy;
     int max_rows;
     int pass_rows; /* that go through the decoder together: SESSION_PASS_ROWS; fewer in tests */
 
-    void *block; /* one block for everything below */
+    struct device_room memory; /* for everything below */
     struct kv kv;
     struct mat visual, deep[ROWS_MAX_DEEP]; /* [max_rows, hidden] of all images, one by one */
     char *text;                             /* every text of the conversation */
@@ -50,8 +50,8 @@ struct vlqa_session {
     struct vlqa_placed_image *placed_image; /* [SESSION_MAX_ITEMS] */
     struct vlqa_placed_chunk *placed_chunk; /* [max_rows] of the last answer */
     struct vlqa_evidence *evidence;         /* [EVIDENCE_MAX] */
-    struct arena request;                   /* the paper of one question */
-    struct arena scratch;                   /* of one call below */
+    struct workspace request;               /* the paper of one question */
+    struct workspace scratch;               /* of one call below */
 
     struct vlqa_image_info last_image;
     double ms_decode_image, ms_vision;

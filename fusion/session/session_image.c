@@ -35,24 +35,17 @@ static vlqa_status encode(struct vlqa_session *s, const uint8_t *rgb, struct gri
 {
     const struct vit *vit = &s->engine->vit;
     const struct vit_config *c = &vit->config;
-    const struct patch_config *p = &c->patch;
-    int n = grid.h * grid.w, rows = n / (p->merge * p->merge);
-    int cols = p->channels * p->temporal * p->patch * p->patch;
-    size_t bytes = mat_bytes(c->compute, n, cols) + vit_scratch(c, grid) + 4 * ARENA_ALIGN;
+    int rows = grid.h * grid.w / (c->patch.merge * c->patch.merge);
     struct vit_out out = {.visual = mat_rows(s->visual, s->visual_rows, rows)};
-    struct arena mem;
-    struct mat patches;
+    struct device_room room;
     vlqa_status status;
-    void *block = s->be->op->alloc(s->be, bytes);
-    if (!block) return env_no_memory(&s->env, "vision tower", bytes);
-    mem = arena_over(block, bytes);
-    patches = mat_of(arena_push(&mem, mat_bytes(c->compute, n, cols)), c->compute, n, cols);
+    struct workspace dry = {0};
+    vit_measure(s->queue->device, c, grid, &dry);
+    TRY(device_room_open(&s->env, s->queue->device, "vision tower", &dry, &room));
     for (int i = 0; i < c->n_deep; i++)
         out.deep[i] = mat_rows(s->deep[i], s->visual_rows, rows);
-    patch_extract(p, rgb, grid, patches);
-    status = vit_encode(s->be, vit, patches, grid, &mem, &out);
-    if (status == VLQA_OK) status = s->be->op->sync(s->be);
-    s->be->op->release(s->be, block);
+    status = vit_encode(s->queue, vit, rgb, grid, &room.ws, &out);
+    device_room_close(&room);
     return status;
 }
 
@@ -142,8 +135,8 @@ static int recall(struct vlqa_session *s, struct key key, struct grid grid,
     const struct record *r = store_get(s->engine->store, key, &shape, &where);
     if (!r) return 0;
     for (int i = 0; i < n; i++)
-        s->be->op->upload(s->be, to[i].data, r->mat[i].data,
-                          mat_bytes(to[i].dtype, rows, to[i].cols));
+        queue_upload(s->queue, to[i].data, r->mat[i].data,
+                     mat_bytes(to[i].dtype, rows, to[i].cols));
     store_unpin(s->engine->store, r);
     s->visual_ram += where == STORE_RAM;
     s->visual_disk += where == STORE_DISK;
@@ -164,8 +157,12 @@ static void keep(struct vlqa_session *s, struct key key, struct grid grid)
         return;
     }
     for (int i = 0; i < n; i++)
-        s->be->op->download(s->be, r->mat[i].data, from[i].data,
-                            mat_bytes(from[i].dtype, rows, from[i].cols));
+        queue_download(s->queue, r->mat[i].data, from[i].data,
+                       mat_bytes(from[i].dtype, rows, from[i].cols));
+    if (queue_sync(s->queue) != VLQA_OK) {
+        store_drop(s->engine->store, r);
+        return;
+    }
     store_unpin(s->engine->store, store_put(&s->env, s->engine->store, r));
 }
 

@@ -7,8 +7,8 @@
 
 enum record_kind {
     RECORD_VISUAL = 1, /* what the tower made of an image: exact, small */
-    RECORD_CHUNK = 2   /* what the decoder made of a piece: K before RoPE, V, of every layer; DT_I8:
-                          packed */
+    RECORD_CHUNK = 2   /* what the decoder made of a piece: K before RoPE, V, of every layer;
+                          DT_ROW_INT8:   quantised */
 };
 
 #define RECORD_MAX_MATS 512
@@ -22,8 +22,9 @@ struct record {
     int rows;
     struct grid grid; /* of visual rows; {0, 0} for text */
     int n_mats;
-    struct mat *mat; /* [n_mats], each [rows, its own cols], no padding between rows; one dtype */
-    size_t bytes;    /* of the block and of what is mapped */
+    struct host_mat
+        *mat;     /* [n_mats], each [rows, its own cols], no padding between rows; one dtype */
+    size_t bytes; /* of the block and of what is mapped */
 };
 
 struct record_shape { /* all that decides the size of a record */

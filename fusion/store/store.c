@@ -50,12 +50,12 @@ static size_t round_up(size_t bytes)
 static struct entry *entry_create(int n_mats, size_t payload)
 {
     size_t front = round_up(sizeof(struct entry));
-    size_t table = round_up((size_t)n_mats * sizeof(struct mat)), bytes;
+    size_t table = round_up((size_t)n_mats * sizeof(struct host_mat)), bytes;
     struct entry *e = size_add(&bytes, front + table, payload) ? heap_alloc(bytes) : NULL;
     if (!e) return NULL;
     *e = (struct entry){.touched_ms = env_ms()};
     e->record.n_mats = n_mats;
-    e->record.mat = (struct mat *)((char *)e + front);
+    e->record.mat = (struct host_mat *)((char *)e + front);
     e->record.bytes = bytes;
     return e;
 }
@@ -284,7 +284,7 @@ vlqa_status store_new(struct env *env, struct store *s, struct key key,
     for (size_t i = 0, at = 0; i < (size_t)shape->n_mats; i++) {
         size_t begin = at;
         (void)record_step(&at, shape->rows, shape->cols[i], shape->dtype, &bytes);
-        e->record.mat[i] = mat_of(data + begin, shape->dtype, shape->rows, shape->cols[i]);
+        e->record.mat[i] = host_mat_of(data + begin, shape->dtype, shape->rows, shape->cols[i]);
         memset(data + begin + bytes, 0, at - begin - bytes); /* goes to disk, too */
     }
     *out = &e->record;

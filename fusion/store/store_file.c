@@ -34,7 +34,7 @@ enum { ROW_COLS = 0, ROW_OFFSET = 8, ROW_BYTES = 16, ROW_SUM = 24, ROW_SIZE = 32
 
 static const char magic[] = "vlqa-rec";
 
-_Static_assert(DT_F32 == 0 && DT_BF16 == 1 && DT_F16 == 2 && DT_I8 == 3,
+_Static_assert(DT_F32 == 0 && DT_BF16 == 1 && DT_F16 == 2 && DT_ROW_INT8 == 3,
                "files have these numbers");
 _Static_assert(RECORD_VISUAL == 1 && RECORD_CHUNK == 2, "files have these numbers");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "sections are used as they lie");
@@ -68,7 +68,7 @@ size_t store_file_payload(const struct record *record)
 {
     size_t at = 0, bytes;
     for (int i = 0; i < record->n_mats; i++) { /* they are in memory: their sizes fit */
-        struct mat m = record->mat[i];
+        struct host_mat m = record->mat[i];
         (void)record_step(&at, m.rows, m.cols, m.dtype, &bytes);
     }
     return at;
@@ -91,7 +91,7 @@ size_t store_file_head(const struct record *r, uint8_t head[STORE_FILE_MAX_HEAD]
     memcpy(head + AT_KEY, r->key.b, sizeof r->key.b);
     for (int i = 0; i < r->n_mats; i++) {
         uint8_t *row = head + AT_TABLE + table_bytes(i);
-        struct mat m = r->mat[i];
+        struct host_mat m = r->mat[i];
         put(row + ROW_COLS, 8, (uint32_t)m.cols);
         put(row + ROW_OFFSET, 8, at);
         (void)record_step(&at, m.rows, m.cols, m.dtype, &bytes);
@@ -169,7 +169,7 @@ enum store_file_state store_file_header(struct store_file file, struct record *o
         !get_int(f + AT_GRID, 0, INT32_MAX, &out->grid.h) ||
         !get_int(f + AT_GRID + 4, 0, INT32_MAX, &out->grid.w) ||
         !get_int(f + AT_N_MATS, 1, RECORD_MAX_MATS, &out->n_mats) ||
-        !get_int(f + AT_DTYPE, DT_F32, DT_I8, &dtype) || !get_int(f + AT_ZERO, 0, 0, &zero))
+        !get_int(f + AT_DTYPE, DT_F32, DT_ROW_INT8, &dtype) || !get_int(f + AT_ZERO, 0, 0, &zero))
         return STORE_FILE_DAMAGED;
     if (file.bytes < head_bytes(out->n_mats) ||
         get(f + AT_TABLE_SUM, 8) !=
@@ -197,6 +197,6 @@ void store_file_mats(struct store_file file, struct record *record)
     for (int i = 0; i < record->n_mats; i++) {
         const uint8_t *row = file.data + AT_TABLE + table_bytes(i);
         void *data = (void *)(uintptr_t)(file.data + get(row + ROW_OFFSET, 8));
-        record->mat[i] = mat_of(data, dtype, record->rows, (int)get(row + ROW_COLS, 8));
+        record->mat[i] = host_mat_of(data, dtype, record->rows, (int)get(row + ROW_COLS, 8));
     }
 }

@@ -14,7 +14,7 @@
 #define CPU_PASTE(name, isa) CPU_PASTE2(name, isa)
 #define CPU(name) CPU_PASTE(name, CPU_ISA)
 
-struct cpu { /* impl of a CPU backend */
+struct cpu { /* impl of a queue on the CPU */
     int workers;
     uint8_t *work; /* [workers][CPU_WORK_BYTES] */
 };
@@ -22,9 +22,9 @@ struct cpu { /* impl of a CPU backend */
 /* What one worker may need at a time; pages nobody touches cost nothing. */
 #define CPU_WORK_BYTES ((size_t)1 << 20)
 
-static inline void *cpu_work(const struct backend *be, int worker)
+static inline void *cpu_work(const struct queue *q, int worker)
 {
-    const struct cpu *cpu = be->impl;
+    const struct cpu *cpu = q->impl;
     assert(worker >= 0 && worker < cpu->workers);
     return cpu->work + (size_t)worker * CPU_WORK_BYTES;
 }
@@ -77,33 +77,53 @@ static inline int visible_run(const struct span *span, int n, struct visible *al
     return rows;
 }
 
-/* Once for all sets: cpu_backend.c. */
-vlqa_status cpu_create(struct env *env, enum vlqa_cpu cpu, struct backend **out);
-/* The same over a table that backend_create would not choose: for tests. */
-vlqa_status cpu_create_over(struct env *env, const struct backend_ops *ops, struct backend **out);
-void cpu_destroy(struct backend *be);
-void *cpu_alloc(struct backend *be, size_t bytes);
-void cpu_release(struct backend *be, void *block);
-void cpu_copy(struct backend *be, void *dst, const void *src, size_t bytes);
-vlqa_status cpu_sync(struct backend *be);
+/* The rows of a weight, for operations that read them in the format they have. */
+static inline struct mat cpu_weight(struct weight w)
+{
+    static const enum dtype dtype[] = {
+        [WEIGHT_F32] = DT_F32, [WEIGHT_BF16] = DT_BF16, [WEIGHT_F16] = DT_F16};
+    struct mat m = mat_of((void *)(uintptr_t)w.data, dtype[w.format], w.rows, w.cols);
+    m.stride = (int)(w.row_bytes / dtype_size(m.dtype));
+    return m;
+}
+
+/* Once for all sets: cpu_device.c. */
+vlqa_status cpu_open(struct env *env, enum vlqa_cpu cpu, struct device **out);
+/* The same over a table that device_open would not choose: for tests. */
+vlqa_status cpu_open_over(struct env *env, const struct backend_ops *ops, struct device **out);
+void cpu_close(struct device *d);
+void *cpu_alloc(struct device *d, size_t bytes);
+void cpu_release(struct device *d, void *block);
+vlqa_status cpu_queue_open(struct queue *q);
+void cpu_queue_close(struct queue *q);
+void cpu_copy(struct queue *q, void *dst, const void *src, size_t bytes);
+void cpu_clear(struct queue *q, void *dst, size_t bytes);
+vlqa_status cpu_sync(struct queue *q);
 
 extern const struct backend_ops cpu_ops_plain, cpu_ops_avx2, cpu_ops_avx512, cpu_ops_amx;
 
 #ifdef CPU_ISA
-void CPU(gather)(struct backend *be, struct mat dst, struct mat src, const int32_t *index);
-void CPU(scatter)(struct backend *be, struct mat dst, const int32_t *index, struct mat src);
-void CPU(add)(struct backend *be, struct mat dst, struct mat src, const int32_t *src_index);
-void CPU(matmul)(struct backend *be, struct mat y, struct mat x, struct mat w, const float *bias,
+size_t CPU(attention_work)(const struct device *d, int n, int heads, int kv_heads, int dim,
+                           int slots);
+size_t CPU(score_work)(const struct device *d, int n, int heads, int slots);
+void CPU(gather)(struct queue *q, struct mat dst, struct mat src, struct ints index);
+void CPU(scatter)(struct queue *q, struct mat dst, struct ints index, struct mat src);
+void CPU(embed)(struct queue *q, struct mat dst, struct weight src, struct ints index);
+void CPU(add)(struct queue *q, struct mat dst, struct mat src, struct ints index);
+void CPU(matmul)(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
                  enum act act);
-void CPU(rmsnorm)(struct backend *be, struct mat y, struct mat x, const float *w, int w_n,
-                  float eps);
-void CPU(layernorm)(struct backend *be, struct mat y, struct mat x, const float *w, const float *b,
+void CPU(rmsnorm)(struct queue *q, struct mat y, struct mat x, struct mat w, float eps);
+void CPU(layernorm)(struct queue *q, struct mat y, struct mat x, struct mat w, struct mat b,
                     float eps);
-void CPU(rope)(struct backend *be, struct mat y, struct mat x, int heads, struct mat cos_sin);
-void CPU(swiglu)(struct backend *be, struct mat y, struct mat gate_up);
-void CPU(attention)(struct backend *be, const struct attn *a);
-void CPU(score)(struct backend *be, const struct score *s);
-void CPU(code)(struct backend *be, struct mat dst, struct mat src, int heads);
+void CPU(angles)(struct queue *q, struct mat cos_sin, struct ints at, struct mat inverse);
+void CPU(rope)(struct queue *q, struct mat y, struct mat x, int heads, struct mat cos_sin);
+void CPU(blend)(struct queue *q, struct mat dst, struct weight src, struct ints index,
+                struct mat part);
+void CPU(swiglu)(struct queue *q, struct mat y, struct mat gate_up);
+void CPU(attention)(struct queue *q, const struct attn *a);
+void CPU(score)(struct queue *q, const struct score *s);
+void CPU(quantize)(struct queue *q, struct mat dst, struct mat src, int heads);
+void CPU(dequantize)(struct queue *q, struct mat dst, struct mat src, int heads);
 #endif
 
 #endif

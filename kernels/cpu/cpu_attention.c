@@ -164,7 +164,7 @@ static void add_tile(const struct block *b, int row, int rows, int keys)
 /* How many keys of the tile from `first` on a row of the block sees: 0 or less for none. */
 static int keys_seen(const struct block *b, int row, int first)
 {
-    return min_int(TILE, visible_of(b->a->span[b->row + row]).keys - first);
+    return min_int(TILE, visible_of(b->a->span.at[b->row + row]).keys - first);
 }
 
 static void run_tile(const struct block *b, int first)
@@ -220,7 +220,7 @@ static void run_block(const struct block *b)
 }
 
 struct job {
-    struct backend *be;
+    struct queue *q;
     const struct attn *a;
     int part_rows, parts; /* of the rows; an item is a part and a KV head */
 };
@@ -229,7 +229,7 @@ static void run_items(void *arg, int begin, int end, int worker)
 {
     const struct job *j = arg;
     const struct attn *a = j->a;
-    struct block b = {.a = a, .work = cpu_work(j->be, worker)};
+    struct block b = {.a = a, .work = cpu_work(j->q, worker)};
     b.group = a->heads / a->kv_heads;
     b.dim = a->q.cols / a->heads;
     b.width = (b.dim + ALIGN - 1) / ALIGN * ALIGN;
@@ -237,17 +237,24 @@ static void run_items(void *arg, int begin, int end, int worker)
         int row = item % j->parts * j->part_rows, row_end = min_int(row + j->part_rows, a->q.rows);
         b.kv_head = item / j->parts;
         for (b.row = row; b.row < row_end; b.row += b.rows) {
-            b.rows = visible_run(a->span + b.row, row_end - b.row, &b.visible);
+            b.rows = visible_run(a->span.at + b.row, row_end - b.row, &b.visible);
             run_block(&b);
         }
     }
 }
 
-void CPU(attention)(struct backend *be, const struct attn *a)
+size_t CPU(attention_work)(const struct device *d, int n, int heads, int kv_heads, int dim,
+                           int slots)
 {
-    struct job j = {be, a, PAIRS / (a->heads / a->kv_heads), 0};
+    (void)d, (void)n, (void)heads, (void)kv_heads, (void)dim, (void)slots;
+    return 0; /* the areas of the workers are enough */
+}
+
+void CPU(attention)(struct queue *q, const struct attn *a)
+{
+    struct job j = {q, a, PAIRS / (a->heads / a->kv_heads), 0};
     _Static_assert(sizeof(struct work) <= CPU_WORK_BYTES, "a worker's area holds a block");
     if (a->q.rows == 0) return;
     j.parts = (a->q.rows + j.part_rows - 1) / j.part_rows;
-    pool_for(be->env->pool, j.parts * a->kv_heads, 1, run_items, &j);
+    pool_for(q->env->pool, j.parts * a->kv_heads, 1, run_items, &j);
 }

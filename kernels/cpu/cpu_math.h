@@ -150,7 +150,7 @@ static inline void piece_load(float *dst, enum dtype dtype, const void *src, int
         for (int i = 0; i < n; i++)
             dst[i] = f16_to_f32(h[i]);
         return;
-    case DT_I8: /* means nothing without its scales */
+    case DT_ROW_INT8: /* means nothing without its scales */
         break;
     }
 }

@@ -192,15 +192,15 @@ struct work {
     struct amx_work amx;
 };
 
-void CPU(dots)(const struct backend *be, int worker, float *out, int ld, struct mat x, struct mat w)
+void CPU(dots)(const struct queue *q, int worker, float *out, int ld, struct mat x, struct mat w)
 {
-    struct work *work = cpu_work(be, worker);
+    struct work *work = cpu_work(q, worker);
     assert(w.rows <= PANEL_OUTS && x.dtype == DT_F32);
     dots(out, ld, x, w, work->kept);
 }
 
 struct job {
-    struct backend *be;
+    struct queue *q;
     struct mat y, x, w;
     const float *bias;
     enum act act;
@@ -212,7 +212,7 @@ struct job {
 static void run_panels(void *arg, int begin, int end, int worker)
 {
     const struct job *j = arg;
-    struct work *work = cpu_work(j->be, worker);
+    struct work *work = cpu_work(j->q, worker);
     for (int item = begin; item < end; item++) { /* neighbours share their weights */
         int row = item % j->row_panels * j->rows, out = item / j->row_panels * j->outs;
         struct mat x = mat_rows(j->x, row, min_int(j->rows, j->x.rows - row));
@@ -235,7 +235,7 @@ static int panels(int n, int size)
 /* Large panels for reuse, smaller ones while threads would wait for each other. */
 static void choose_panels(struct job *j)
 {
-    int wanted = 4 * pool_threads(j->be->env->pool), least = j->amx ? 32 : PANEL_MIN;
+    int wanted = 4 * pool_threads(j->q->env->pool), least = j->amx ? 32 : PANEL_MIN;
     int row_bytes = j->w.cols * (int)dtype_size(j->w.dtype);
     j->rows = j->amx ? AMX_PANEL_ROWS : PANEL_ROWS;
     j->outs = j->amx ? AMX_PANEL_OUTS : PANEL_OUTS;
@@ -247,13 +247,13 @@ static void choose_panels(struct job *j)
     j->items = j->row_panels * panels(j->w.rows, j->outs);
 }
 
-void CPU(matmul)(struct backend *be, struct mat y, struct mat x, struct mat w, const float *bias,
+void CPU(matmul)(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
                  enum act act)
 {
-    struct job j = {.be = be, .y = y, .x = x, .w = w, .bias = bias, .act = act};
+    struct job j = {.q = q, .y = y, .x = x, .w = cpu_weight(w), .bias = bias.data, .act = act};
     _Static_assert(sizeof(struct work) <= CPU_WORK_BYTES, "a worker's area holds a panel");
     if (x.rows == 0) return;
     j.amx = CPU_AMX && x.dtype == DT_BF16;
     choose_panels(&j);
-    pool_for(be->env->pool, j.items, 1, run_panels, &j);
+    pool_for(q->env->pool, j.items, 1, run_panels, &j);
 }

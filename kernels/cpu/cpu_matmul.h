@@ -15,8 +15,7 @@
 
 /* out[r * ld + o] = dot(x row r, w row o) in f32 by one worker, in its area; x f32, w of at most
  * PANEL_OUTS rows. The same bits as matmul. */
-void CPU(dots)(const struct backend *be, int worker, float *out, int ld, struct mat x,
-               struct mat w);
+void CPU(dots)(const struct queue *q, int worker, float *out, int ld, struct mat x, struct mat w);
 
 #define AMX_PANEL_ROWS 128 /* rows of x */
 #define AMX_PANEL_OUTS 512 /* rows of w */

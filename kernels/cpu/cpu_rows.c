@@ -8,9 +8,9 @@ static int rows_grain(int cols)
     return max_int(1, 16384 / max_int(cols, 1));
 }
 
-static void for_rows(struct backend *be, int rows, int cols, pool_fn fn, void *arg)
+static void for_rows(struct queue *q, int rows, int cols, pool_fn fn, void *arg)
 {
-    if (rows > 0) pool_for(be->env->pool, rows, rows_grain(cols), fn, arg);
+    if (rows > 0) pool_for(q->env->pool, rows, rows_grain(cols), fn, arg);
 }
 
 static void copy_row(struct mat dst, int dst_row, struct mat src, int src_row)
@@ -41,10 +41,15 @@ static void gather_rows(void *arg, int begin, int end, int worker)
         if (a->index[i] >= 0) copy_row(a->dst, i, a->src, a->index[i]);
 }
 
-void CPU(gather)(struct backend *be, struct mat dst, struct mat src, const int32_t *index)
+void CPU(gather)(struct queue *q, struct mat dst, struct mat src, struct ints index)
 {
-    struct copy a = {dst, src, index};
-    for_rows(be, dst.rows, dst.cols, gather_rows, &a);
+    struct copy a = {dst, src, index.at};
+    for_rows(q, dst.rows, dst.cols, gather_rows, &a);
+}
+
+void CPU(embed)(struct queue *q, struct mat dst, struct weight src, struct ints index)
+{
+    CPU(gather)(q, dst, cpu_weight(src), index);
 }
 
 static void scatter_rows(void *arg, int begin, int end, int worker)
@@ -55,10 +60,10 @@ static void scatter_rows(void *arg, int begin, int end, int worker)
         if (a->index[i] >= 0) copy_row(a->dst, a->index[i], a->src, i);
 }
 
-void CPU(scatter)(struct backend *be, struct mat dst, const int32_t *index, struct mat src)
+void CPU(scatter)(struct queue *q, struct mat dst, struct ints index, struct mat src)
 {
-    struct copy a = {dst, src, index};
-    for_rows(be, src.rows, src.cols, scatter_rows, &a);
+    struct copy a = {dst, src, index.at};
+    for_rows(q, src.rows, src.cols, scatter_rows, &a);
 }
 
 static void add_row(float *dst, enum dtype dtype, const void *src, int n)
@@ -83,10 +88,10 @@ static void add_rows(void *arg, int begin, int end, int worker)
     }
 }
 
-void CPU(add)(struct backend *be, struct mat dst, struct mat src, const int32_t *src_index)
+void CPU(add)(struct queue *q, struct mat dst, struct mat src, struct ints index)
 {
-    struct copy a = {dst, src, src_index};
-    for_rows(be, dst.rows, dst.cols, add_rows, &a);
+    struct copy a = {dst, src, index.at};
+    for_rows(q, dst.rows, dst.cols, add_rows, &a);
 }
 
 struct norm {
@@ -151,18 +156,17 @@ static void norm_rows(void *arg, int begin, int end, int worker)
             norm_run(a, row, col);
 }
 
-void CPU(rmsnorm)(struct backend *be, struct mat y, struct mat x, const float *w, int w_n,
-                  float eps)
+void CPU(rmsnorm)(struct queue *q, struct mat y, struct mat x, struct mat w, float eps)
 {
-    struct norm a = {y, x, w, NULL, w_n, eps};
-    for_rows(be, x.rows, x.cols, norm_rows, &a);
+    struct norm a = {y, x, w.data, NULL, w.cols, eps};
+    for_rows(q, x.rows, x.cols, norm_rows, &a);
 }
 
-void CPU(layernorm)(struct backend *be, struct mat y, struct mat x, const float *w, const float *b,
+void CPU(layernorm)(struct queue *q, struct mat y, struct mat x, struct mat w, struct mat b,
                     float eps)
 {
-    struct norm a = {y, x, w, b, x.cols, eps};
-    for_rows(be, x.rows, x.cols, norm_rows, &a);
+    struct norm a = {y, x, w.data, b.data, x.cols, eps};
+    for_rows(q, x.rows, x.cols, norm_rows, &a);
 }
 
 struct rope {
@@ -197,10 +201,10 @@ static void rope_rows(void *arg, int begin, int end, int worker)
             rope_head(a, row, head);
 }
 
-void CPU(rope)(struct backend *be, struct mat y, struct mat x, int heads, struct mat cos_sin)
+void CPU(rope)(struct queue *q, struct mat y, struct mat x, int heads, struct mat cos_sin)
 {
     struct rope a = {y, x, cos_sin, heads};
-    for_rows(be, x.rows, x.cols, rope_rows, &a);
+    for_rows(q, x.rows, x.cols, rope_rows, &a);
 }
 
 static void swiglu_rows(void *arg, int begin, int end, int worker)
@@ -220,14 +224,76 @@ static void swiglu_rows(void *arg, int begin, int end, int worker)
     }
 }
 
-void CPU(swiglu)(struct backend *be, struct mat y, struct mat gate_up)
+void CPU(swiglu)(struct queue *q, struct mat y, struct mat gate_up)
 {
     struct copy a = {y, gate_up, NULL};
-    for_rows(be, y.rows, gate_up.cols, swiglu_rows, &a);
+    for_rows(q, y.rows, gate_up.cols, swiglu_rows, &a);
 }
 
-struct code {
-    struct mat packed, plain;
+struct angles {
+    struct mat cos_sin, inverse;
+    const int32_t *at;
+};
+
+static void angle_rows(void *arg, int begin, int end, int worker)
+{
+    const struct angles *a = arg;
+    int axes = a->inverse.rows, half = a->inverse.cols;
+    (void)worker;
+    for (int row = begin; row < end; row++) {
+        const int32_t *at = a->at + (size_t)row * (size_t)axes;
+        float *cosine = mat_at(a->cos_sin, row, 0), *sine = cosine + half;
+        for (int i = 0; i < half; i++) {
+            float angle = 0;
+            for (int axis = 0; axis < axes; axis++)
+                angle += (float)at[axis] * *(const float *)mat_at(a->inverse, axis, i);
+            cosine[i] = (float)cos((double)angle);
+            sine[i] = (float)sin((double)angle);
+        }
+    }
+}
+
+void CPU(angles)(struct queue *q, struct mat cos_sin, struct ints at, struct mat inverse)
+{
+    struct angles a = {cos_sin, inverse, at.at};
+    for_rows(q, cos_sin.rows, 16 * cos_sin.cols, angle_rows, &a);
+}
+
+struct blend {
+    struct mat dst, src, part;
+    const int32_t *index;
+};
+
+static void blend_rows(void *arg, int begin, int end, int worker)
+{
+    const struct blend *a = arg;
+    int parts = a->part.cols;
+    float piece[PIECE];
+    (void)worker;
+    for (int row = begin; row < end; row++) {
+        const int32_t *index = a->index + (size_t)row * (size_t)parts;
+        const float *part = mat_at(a->part, row, 0);
+        float *dst = mat_at(a->dst, row, 0);
+        memset(dst, 0, (size_t)a->dst.cols * sizeof *dst);
+        for (int j = 0; j < parts; j++)
+            for (int c = 0; c < a->dst.cols; c += PIECE) {
+                int n = min_int(PIECE, a->dst.cols - c);
+                piece_load(piece, a->src.dtype, mat_at(a->src, index[j], c), n);
+                for (int i = 0; i < n; i++)
+                    dst[c + i] += part[j] * piece[i];
+            }
+    }
+}
+
+void CPU(blend)(struct queue *q, struct mat dst, struct weight src, struct ints index,
+                struct mat part)
+{
+    struct blend a = {dst, cpu_weight(src), part, index.at};
+    for_rows(q, dst.rows, 4 * dst.cols, blend_rows, &a);
+}
+
+struct quantize {
+    struct mat quantized, plain;
     int heads;
 };
 
@@ -247,27 +313,27 @@ static float run_scale(struct mat m, int row, int col, int n)
     return most < 0x7f800000u ? float_of_bits(most) / 127.0f : NAN;
 }
 
-static void pack_run(const struct code *a, int row, int head)
+static void quantize_run(const struct quantize *a, int row, int head)
 {
     int n = a->plain.cols / a->heads, col = head * n;
     float piece[PIECE], scale = run_scale(a->plain, row, col, n);
     float divisor = scale > 0 ? scale : INFINITY;
-    int8_t *code = mat_at(a->packed, row, col);
+    int8_t *code = mat_at(a->quantized, row, col);
     for (int c = 0; c < n; c += PIECE) {
         int k = min_int(PIECE, n - c);
         piece_load(piece, a->plain.dtype, mat_at(a->plain, row, col + c), k);
         for (int i = 0; i < k; i++)
             code[c + i] = code_of(piece[i], divisor);
     }
-    memcpy(mat_at(a->packed, row, packed_cols(a->plain.cols, head)), &scale, sizeof scale);
+    memcpy(mat_at(a->quantized, row, row_int8_cols(a->plain.cols, head)), &scale, sizeof scale);
 }
 
-static void unpack_run(const struct code *a, int row, int head)
+static void dequantize_run(const struct quantize *a, int row, int head)
 {
     int n = a->plain.cols / a->heads, col = head * n;
-    const int8_t *code = mat_at(a->packed, row, col);
+    const int8_t *code = mat_at(a->quantized, row, col);
     float piece[PIECE], scale;
-    memcpy(&scale, mat_at(a->packed, row, packed_cols(a->plain.cols, head)), sizeof scale);
+    memcpy(&scale, mat_at(a->quantized, row, row_int8_cols(a->plain.cols, head)), sizeof scale);
     for (int c = 0; c < n; c += PIECE) {
         int k = min_int(PIECE, n - c);
         for (int i = 0; i < k; i++)
@@ -276,27 +342,32 @@ static void unpack_run(const struct code *a, int row, int head)
     }
 }
 
-static void pack_rows(void *arg, int begin, int end, int worker)
+static void quantize_rows(void *arg, int begin, int end, int worker)
 {
-    const struct code *a = arg;
+    const struct quantize *a = arg;
     (void)worker;
     for (int row = begin; row < end; row++)
         for (int head = 0; head < a->heads; head++)
-            pack_run(a, row, head);
+            quantize_run(a, row, head);
 }
 
-static void unpack_rows(void *arg, int begin, int end, int worker)
+static void dequantize_rows(void *arg, int begin, int end, int worker)
 {
-    const struct code *a = arg;
+    const struct quantize *a = arg;
     (void)worker;
     for (int row = begin; row < end; row++)
         for (int head = 0; head < a->heads; head++)
-            unpack_run(a, row, head);
+            dequantize_run(a, row, head);
 }
 
-void CPU(code)(struct backend *be, struct mat dst, struct mat src, int heads)
+void CPU(quantize)(struct queue *q, struct mat dst, struct mat src, int heads)
 {
-    int packs = dst.dtype == DT_I8;
-    struct code a = {packs ? dst : src, packs ? src : dst, heads};
-    for_rows(be, dst.rows, a.plain.cols, packs ? pack_rows : unpack_rows, &a);
+    struct quantize a = {dst, src, heads};
+    for_rows(q, dst.rows, src.cols, quantize_rows, &a);
+}
+
+void CPU(dequantize)(struct queue *q, struct mat dst, struct mat src, int heads)
+{
+    struct quantize a = {src, dst, heads};
+    for_rows(q, dst.rows, dst.cols, dequantize_rows, &a);
 }

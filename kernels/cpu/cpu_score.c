@@ -13,7 +13,7 @@
 #define ROWS 24         /* of a block; a multiple of the register tiles */
 
 struct job {
-    struct backend *be;
+    struct queue *q;
     const struct score *s;
     int dim, blocks, end; /* end: behind the last slot that anybody sees */
     float *max, *sum;     /* [n, heads] */
@@ -42,7 +42,7 @@ static void compute_scores(const struct job *j, struct block *b, int col, int sl
     struct mat q = mat_rows(head_of(j, j->s->q, b->head), b->row, b->rows);
     struct mat k = mat_rows(head_of(j, j->s->k, kv_head(j, b->head)), slot, n);
     float *score = b->score + col;
-    CPU(dots)(j->be, worker, score, TILE, q, k);
+    CPU(dots)(j->q, worker, score, TILE, q, k);
     for (int row = 0; row < b->rows; row++, score += TILE)
         for (int i = 0; i < n; i++)
             score[i] *= j->s->scale;
@@ -72,7 +72,7 @@ static void add_keys(const struct job *j, struct block *b, struct visible v, int
     if (head < keys) compute_scores(j, b, head, first + head + v.gap, keys - head, worker);
     for (int row = 0; row < b->rows; row++) {
         size_t pair = pair_of(j, b, row);
-        int seen = visible_of(j->s->span[b->row + row]).keys - first;
+        int seen = visible_of(j->s->span.at[b->row + row]).keys - first;
         for (int i = max_int(seen, 0); i < TILE; i++)
             b->score[row * TILE + i] = -INFINITY;
         if (seen > 0) add_weights(b->score + row * TILE, &j->max[pair], &j->sum[pair]);
@@ -100,7 +100,7 @@ static void first_sweep(void *arg, int begin, int end, int worker)
         b.head = item / j->blocks;
         for (b.row = row; b.row < row_end; b.row += b.rows) {
             struct visible v;
-            b.rows = visible_run(j->s->span + b.row, row_end - b.row, &v);
+            b.rows = visible_run(j->s->span.at + b.row, row_end - b.row, &v);
             sum_weights(j, &b, v, worker);
         }
     }
@@ -188,7 +188,7 @@ static void hide_unseen(const struct job *j, struct block *b)
 {
     for (int row = 0; row < b->rows; row++) {
         float *score = b->score + row * TILE;
-        struct span span = j->s->span[b->row + row];
+        struct span span = j->s->span.at[b->row + row];
         for (int i = 0; i < TILE; i++)
             score[i] = sees(span, b->slot + i) ? score[i] : -INFINITY;
     }
@@ -216,6 +216,7 @@ static void add_rows(const struct job *j, struct block *b, int worker, float sum
 static void second_sweep(void *arg, int begin, int end, int worker)
 {
     const struct job *j = arg;
+    float *out = j->s->out.data;
     struct block b;
     for (int item = begin; item < end; item++) {
         float sum[TILE] = {0};
@@ -227,21 +228,27 @@ static void second_sweep(void *arg, int begin, int end, int worker)
         }
         for (int i = 0; i < TILE && j->s->over_rows == SCORE_ROWS_L2; i++)
             sum[i] = sqrtf(sum[i]);
-        memcpy(mat_at(j->s->out, 0, b.slot), sum, (size_t)b.slots * sizeof *sum);
+        for (int i = 0; i < b.slots; i++)
+            out[b.slot + i] += sum[i];
     }
 }
 
-void CPU(score)(struct backend *be, const struct score *s)
+size_t CPU(score_work)(const struct device *d, int n, int heads, int slots)
 {
-    struct job j = {.be = be, .s = s, .dim = s->q.cols / s->heads};
+    (void)d, (void)slots;
+    return (size_t)n * (size_t)heads * 2 * sizeof(float); /* maximum and sum of each pair */
+}
+
+void CPU(score)(struct queue *q, const struct score *s)
+{
+    struct job j = {.q = q, .s = s, .dim = s->q.cols / s->heads};
     j.blocks = (s->q.rows + ROWS - 1) / ROWS;
     j.max = s->work;
     j.sum = j.max + (size_t)s->q.rows * (size_t)s->heads;
     for (int i = 0; i < s->q.rows; i++) {
-        struct visible v = visible_of(s->span[i]);
+        struct visible v = visible_of(s->span.at[i]);
         j.end = max_int(j.end, visible_slot(v, v.keys - 1) + 1);
     }
-    memset(s->out.data, 0, (size_t)s->out.cols * sizeof(float));
-    pool_for(be->env->pool, s->heads * j.blocks, 1, first_sweep, &j);
-    pool_for(be->env->pool, (j.end + TILE - 1) / TILE, 1, second_sweep, &j);
+    pool_for(q->env->pool, s->heads * j.blocks, 1, first_sweep, &j);
+    pool_for(q->env->pool, (j.end + TILE - 1) / TILE, 1, second_sweep, &j);
 }

@@ -3,6 +3,7 @@
 #define TESTS_FUSION_PLACEMENT_LAB_H
 
 #include "base/heap.h"
+#include "tests/device_memory.h"
 #include "tests/fusion/sample_lab.h"
 
 #define GRID_H 7 /* of the chart february, right behind a prefix of 4 rows */

@@ -3,6 +3,7 @@
 #ifndef TESTS_FUSION_SELECTOR_LAB_H
 #define TESTS_FUSION_SELECTOR_LAB_H
 
+#include "tests/device_memory.h"
 #include "tests/fusion/sample_lab.h"
 
 #define LAYERS 8
@@ -56,11 +57,10 @@ static inline void kv_copy(const struct vlqa_session *s, int n, struct kv_copy *
 {
     int cols = s->kv.k[0].cols;
     REQUIRE(s->kv.layers == LAYERS && n * cols <= KV_CELLS);
-    for (int l = 0; l < LAYERS; l++)
-        for (int i = 0; i < n * cols; i++) {
-            out->k[l][i] = mat_get(s->kv.k[l], i / cols, i % cols);
-            out->v[l][i] = mat_get(s->kv.v[l], i / cols, i % cols);
-        }
+    for (int l = 0; l < LAYERS; l++) {
+        device_floats(s->queue, mat_rows(s->kv.k[l], 0, n), out->k[l]);
+        device_floats(s->queue, mat_rows(s->kv.v[l], 0, n), out->v[l]);
+    }
 }
 
 static inline int same_row(const struct kv_copy *a, const struct kv_copy *b, int layer, int row,

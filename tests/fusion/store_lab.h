@@ -81,8 +81,8 @@ static inline int lab_right(const struct record *r, int number)
     if (!key_equal(r->key, lab_key(number)) || r->n_mats != 2) return 0;
     if (r->grid.h != 2 || r->grid.w != r->rows / 2) return 0;
     for (int m = 0; m < 2; m++) {
-        struct mat mat = r->mat[m];
-        if (mat.rows != r->rows || mat.cols != lab_cols[m] || mat.stride != mat.cols) return 0;
+        struct host_mat mat = r->mat[m];
+        if (mat.rows != r->rows || mat.cols != lab_cols[m]) return 0;
         if (mat.dtype != DT_BF16 || (uintptr_t)mat.data % 64) return 0;
         for (int i = 0; i < mat.rows * mat.cols; i++)
             if (((const uint16_t *)mat.data)[i] != lab_cell(number, m, i)) return 0;

@@ -281,7 +281,7 @@ TEST(an_engine_that_would_compute_other_bytes_misses)
         struct vlqa_answer a;
         change(&d.eo, i);
         a = ask_anew(&d);
-        if (i == N_CHANGES - 1 && !backend_cpu_has(VLQA_CPU_AVX2)) break; /* it is plain anyway */
+        if (i == N_CHANGES - 1 && !device_has_cpu(VLQA_CPU_AVX2)) break; /* it is plain anyway */
         CHECK_EQ(a.visual_made, 1);
         CHECK_EQ(a.chunks_ram + a.chunks_disk, 0);
         check_hit(ask_anew(&d));

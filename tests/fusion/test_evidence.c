@@ -11,10 +11,13 @@ static struct vlqa_evidence found[EVIDENCE_MAX];
 
 static int find(const struct vlqa_placed_image *image, int n_images, int rows)
 {
-    size_t bytes = evidence_scratch(rows);
-    void *block = heap_alloc(bytes);
-    struct arena scratch = arena_over(block, bytes);
-    int n = evidence_find(score, rows, image, n_images, &scratch, found);
+    struct arena scratch = {0};
+    void *block;
+    int n;
+    evidence_measure(rows, &scratch);
+    block = heap_alloc(scratch.peak);
+    scratch = arena_over(block, scratch.peak);
+    n = evidence_find(score, rows, image, n_images, &scratch, found);
     CHECK_EQ(arena_mark(&scratch), 0);
     heap_free(block);
     return n;

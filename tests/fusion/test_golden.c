@@ -3,7 +3,9 @@
 #include "fusion/session/session.h"
 
 #include "base/heap.h"
+#include "kernels/backend.h"
 #include "tests/check.h"
+#include "tests/device_memory.h"
 
 #define GOLDEN VLQA_SOURCE_DIR "/tests/golden/"
 #define MAX_TENSORS 128
@@ -59,17 +61,17 @@ struct run { /* a case on a checkpoint, held against its file */
 
 /* Golden tensors. */
 
-static struct mat tensor_mat(const struct st_tensor *t)
+static struct host_mat tensor_mat(const struct st_tensor *t)
 {
     int rows = t->rank > 1 ? (int)t->dim[0] : 1, cols = (int)t->dim[t->rank - 1];
-    return mat_of((void *)(uintptr_t)t->data, t->dtype, rows, cols);
+    return host_mat_of((void *)(uintptr_t)t->data, t->dtype, rows, cols);
 }
 
 /* A golden tensor as matrix; rows 0: not in the file. */
-static struct mat golden_mat(const struct run *r, const char *name)
+static struct host_mat golden_mat(const struct run *r, const char *name)
 {
     const struct st_tensor *t = st_find(r->golden, name);
-    return t ? tensor_mat(t) : mat_of(NULL, DT_F32, 0, 0);
+    return t ? tensor_mat(t) : host_mat_of(NULL, DT_F32, 0, 0);
 }
 
 /* Index among the file's tensors of name.layer, or name; -1: not kept in this file. */
@@ -84,13 +86,13 @@ static int golden_index(const struct run *r, const char *name, int layer)
     return -1;
 }
 
-static float *floats(struct mat m)
+static float *floats(struct host_mat m)
 {
     size_t n = (size_t)m.rows * (size_t)m.cols;
     float *out = heap_alloc(n * sizeof *out);
     for (int i = 0; i < m.rows; i++)
         for (int k = 0; k < m.cols; k++)
-            out[(size_t)i * (size_t)m.cols + (size_t)k] = mat_get(m, i, k);
+            out[(size_t)i * (size_t)m.cols + (size_t)k] = host_mat_get(m, i, k);
     return out;
 }
 
@@ -111,15 +113,18 @@ static void red(struct run *r, const struct rung *rung, int layer, const char *w
                    r->f32 ? "f32" : "bf16", rung->number, rung->name, layer, what);
 }
 
-static void compare(struct run *r, const struct rung *rung, int layer, struct mat found,
-                    struct mat expected)
+static void compare(struct run *r, struct queue *q, const struct rung *rung, int layer,
+                    struct mat found, struct host_mat expected)
 {
     long n = (long)found.rows * found.cols;
-    float *f = floats(found), *e = floats(expected);
-    struct check_diff d = check_compare(f, e, n);
-    double bound = !r->f32 ? BF16_COSINE : rung->rel_l2 > 0 ? rung->rel_l2 : rung->max_abs;
-    double value = !r->f32 ? d.cosine : rung->rel_l2 > 0 ? d.rel_l2 : d.max_abs;
+    float *f = heap_alloc((size_t)n * sizeof *f), *e = floats(expected);
+    struct check_diff d;
+    double bound, value;
     char what[256];
+    device_floats(q, found, f);
+    d = check_compare(f, e, n);
+    bound = !r->f32 ? BF16_COSINE : rung->rel_l2 > 0 ? rung->rel_l2 : rung->max_abs;
+    value = !r->f32 ? d.cosine : rung->rel_l2 > 0 ? d.rel_l2 : d.max_abs;
     if (r->f32 ? !(value <= bound) : !(value >= bound) || d.not_finite) {
         snprintf(what, sizeof what,
                  "max abs %.3g at row %ld column %ld (%g, expected %g), rel L2 %.3g, cosine %.6f, "
@@ -132,18 +137,18 @@ static void compare(struct run *r, const struct rung *rung, int layer, struct ma
     heap_free(e);
 }
 
-/* Mistakes that are made in a result before it goes on: on the CPU, device memory is memory. */
+/* Mistakes that are made in a result before it goes on. */
 
-static void contiguous_mrope(const struct run *r, struct mat cos_sin)
+static void contiguous_mrope(const struct run *r, struct host_mat cos_sin)
 {
     const struct rope_config *c = &r->engine->decoder.config.rope;
-    struct mat position = golden_mat(r, "position_ids");
+    struct host_mat position = golden_mat(r, "position_ids");
     int half = c->dim / 2;
     for (int row = 0; row < cos_sin.rows; row++) {
-        float *to = mat_at(cos_sin, row, 0);
+        float *to = host_mat_at(cos_sin, row, 0);
         for (int i = 0; i < half; i++) {
             int axis = i < c->section[0] ? 0 : i < c->section[0] + c->section[1] ? 1 : 2;
-            double angle = (double)mat_get(position, axis, row) *
+            double angle = (double)host_mat_get(position, axis, row) *
                            pow(c->theta, -2.0 * (double)i / (double)c->dim);
             to[i] = (float)cos(angle);
             to[half + i] = (float)sin(angle);
@@ -151,11 +156,11 @@ static void contiguous_mrope(const struct run *r, struct mat cos_sin)
     }
 }
 
-static void columns_first(struct mat cos_sin)
+static void columns_first(struct host_mat cos_sin)
 {
     int quarter = cos_sin.cols / 4;
     for (int row = 0; row < cos_sin.rows; row++) {
-        float *at = mat_at(cos_sin, row, 0);
+        float *at = host_mat_at(cos_sin, row, 0);
         for (int i = 0; i < cos_sin.cols; i++) {
             int other = i + quarter;
             if (i / quarter % 2) continue;
@@ -166,25 +171,39 @@ static void columns_first(struct mat cos_sin)
     }
 }
 
-static void spoil(const struct run *r, const char *name, struct mat m)
+static int spoil(const struct run *r, const char *name, struct host_mat m)
 {
     if (r->fault == FAULT_NO_DEEPSTACK && strcmp(name, "vit.deepstack") == 0)
-        for (int i = 0; i < m.rows; i++)
-            memset(mat_at(m, i, 0), 0, (size_t)m.cols * dtype_size(m.dtype));
-    if (r->fault == FAULT_CONTIGUOUS_MROPE && strcmp(name, "text.cos_sin") == 0)
+        memset(m.data, 0, mat_bytes(m.dtype, m.rows, m.cols));
+    else if (r->fault == FAULT_CONTIGUOUS_MROPE && strcmp(name, "text.cos_sin") == 0)
         contiguous_mrope(r, m);
-    if (r->fault == FAULT_COLUMNS_FIRST && strcmp(name, "vit.cos_sin") == 0) columns_first(m);
+    else if (r->fault == FAULT_COLUMNS_FIRST && strcmp(name, "vit.cos_sin") == 0)
+        columns_first(m);
+    else
+        return 0;
+    return 1;
 }
 
-static void spoiled_matmul(struct backend *be, struct mat y, struct mat x, struct mat w,
-                           const float *bias, enum act act)
+static void spoil_on_device(const struct run *r, struct queue *q, const char *name, struct mat m)
 {
-    const struct run *r = be->trace_user;
+    size_t bytes = mat_bytes(m.dtype, m.rows, m.cols);
+    void *copy;
+    if (r->fault == FAULT_NONE) return;
+    copy = heap_alloc(bytes);
+    CHECK_EQ(queue_read(q, copy, m), VLQA_OK);
+    if (spoil(r, name, host_mat_of(copy, m.dtype, m.rows, m.cols))) device_write(q, m, copy);
+    heap_free(copy);
+}
+
+static void spoiled_matmul(struct queue *q, struct mat y, struct mat x, struct weight w,
+                           struct mat bias, enum act act)
+{
+    const struct run *r = q->trace_user;
     if (r->fault == FAULT_TANH_IN_MERGERS && act == ACT_GELU_ERF)
         act = ACT_GELU_TANH;
     else if (r->fault == FAULT_ERF_IN_BLOCKS && act == ACT_GELU_TANH)
         act = ACT_GELU_ERF;
-    r->real->matmul(be, y, x, w, bias, act);
+    r->real->matmul(q, y, x, w, bias, act);
 }
 
 /* Behind its K and V of the last layer only the row whose logits are wanted goes on. */
@@ -196,23 +215,23 @@ static int leaves_early(const struct run *r, const char *name, int layer)
 }
 
 /* Called with every result in the order of computation. */
-static void on_trace(void *user, const char *name, int layer, struct mat m)
+static void on_trace(void *user, struct queue *q, const char *name, int layer, struct mat m)
 {
     struct run *r = user;
     const struct rung *rung = rung_of(name);
     int index = r->over ? -1 : golden_index(r, name, layer);
     int visual = strcmp(name, "vit.merger") == 0 || strcmp(name, "vit.deepstack") == 0;
     if (index >= 0 && rung) {
-        struct mat golden = tensor_mat(st_at(r->golden, index));
+        struct host_mat golden = tensor_mat(st_at(r->golden, index));
         int late = leaves_early(r, name, layer) ? golden.rows - m.rows : 0;
         int begin = visual ? r->visual_rows : strncmp(name, "vit.", 4) == 0 ? r->patches : late;
         r->seen[index] += late + m.rows;
         if (m.cols != golden.cols || begin + m.rows > golden.rows)
             red(r, rung, layer, "another shape");
         else
-            compare(r, rung, layer, m, mat_rows(golden, begin, m.rows));
+            compare(r, q, rung, layer, m, host_mat_rows(golden, begin, m.rows));
     }
-    spoil(r, name, m);
+    spoil_on_device(r, q, name, m);
     if (strcmp(name, "vit.merger") == 0) { /* the last result of an image */
         r->visual_rows += m.rows;
         r->patches += m.rows * 4;
@@ -275,7 +294,7 @@ static void run_close(struct run *r)
 static int run_begin(struct run *r, const struct json *row)
 {
     struct env env = {0};
-    struct backend *be = r->session->be;
+    struct queue *q = r->session->queue;
     char path[512];
     r->name = json_text(json_get(row, "case"));
     snprintf(path, sizeof path, GOLDEN "cases/%s-%s-%s.safetensors", r->checkpoint, r->name,
@@ -287,19 +306,19 @@ static int run_begin(struct run *r, const struct json *row)
     r->patches = r->visual_rows = r->over = 0;
     r->first_red = NULL;
     memset(r->seen, 0, sizeof r->seen);
-    r->real = be->op;
-    r->faulty = *be->op;
+    r->real = q->op;
+    r->faulty = *q->op;
     r->faulty.matmul = spoiled_matmul;
-    be->op = &r->faulty;
-    be->trace = on_trace;
-    be->trace_user = r;
+    q->op = &r->faulty;
+    q->trace = on_trace;
+    q->trace_user = r;
     return vlqa_session_clear(r->session) == VLQA_OK;
 }
 
 static void run_end(struct run *r)
 {
-    r->session->be->op = r->real;
-    r->session->be->trace = NULL;
+    r->session->queue->op = r->real;
+    r->session->queue->trace = NULL;
     st_close(r->golden);
 }
 
@@ -346,12 +365,12 @@ static int run_ask(struct run *r, const struct json *row, int steps, struct vlqa
 
 static void check_ids(const struct run *r, const char *name, const int32_t *id, int n)
 {
-    struct mat golden = golden_mat(r, name);
+    struct host_mat golden = golden_mat(r, name);
     CHECK_EQ(n, golden.cols);
     for (int i = 0; i < n && i < golden.cols; i++)
-        if (id[i] != (int32_t)mat_get(golden, 0, i)) {
+        if (id[i] != (int32_t)host_mat_get(golden, 0, i)) {
             CHECK_FAIL("%s, %s: %s %d is %d, expected %d", r->checkpoint, r->name, name, i, id[i],
-                       (int)mat_get(golden, 0, i));
+                       (int)host_mat_get(golden, 0, i));
             return;
         }
 }
@@ -384,26 +403,27 @@ static void forward_token(struct run *r, int32_t id, int step, int n, int next, 
             {.n = 1, .token = &id, .visual_row = &text, .pos = &pos, .slot = &slot, .span = &span},
         .kv = &s->kv,
         .logits = logits};
-    decoder_forward(s->be, &r->engine->decoder, &pass, &s->scratch);
+    decoder_forward(s->queue, &r->engine->decoder, &pass, &s->scratch);
+    CHECK_EQ(queue_sync(s->queue), VLQA_OK);
 }
 
 /* The reference's tokens are fed whatever ours would have been: each step is judged by itself. */
 static void check_steps(struct run *r, const struct vlqa_answer *answer, int delta)
 {
-    struct mat ids = golden_mat(r, "greedy"), margins = golden_mat(r, "greedy_margin");
-    struct mat logprobs = golden_mat(r, "greedy_logprob");
+    struct host_mat ids = golden_mat(r, "greedy"), margins = golden_mat(r, "greedy_margin");
+    struct host_mat logprobs = golden_mat(r, "greedy_logprob");
     static float logits[MAX_VOCAB];
     double error = 0;
     int n = answer->rows_total;
     REQUIRE(answer->n_logits <= MAX_VOCAB);
     memcpy(logits, answer->logits, (size_t)answer->n_logits * sizeof *logits);
     for (int i = 0; i < ids.cols; i++) {
-        int32_t id = (int32_t)mat_get(ids, 0, i);
+        int32_t id = (int32_t)host_mat_get(ids, 0, i);
         int best = argmax(logits, answer->n_logits);
-        int sure = r->f32 || (double)mat_get(margins, 0, i) >= BF16_MARGIN;
+        int sure = r->f32 || (double)host_mat_get(margins, 0, i) >= BF16_MARGIN;
         if (sure && best != id)
             CHECK_FAIL("%s, %s: step %d: %d, expected %d", r->checkpoint, r->name, i, best, id);
-        error += fabs(logprob(logits, answer->n_logits, id) - (double)mat_get(logprobs, 0, i));
+        error += fabs(logprob(logits, answer->n_logits, id) - (double)host_mat_get(logprobs, 0, i));
         forward_token(r, id, i, n, n + delta, logits);
     }
     error /= ids.cols;
@@ -423,7 +443,7 @@ static int delta_of(const struct run *r)
     if (st_open_file(&env, path, &other.golden) != VLQA_OK)
         CHECK_FAIL("%s", env.message);
     else
-        delta = (int)mat_get(golden_mat(&other, "rope_delta"), 0, 0);
+        delta = (int)host_mat_get(golden_mat(&other, "rope_delta"), 0, 0);
     st_close(other.golden);
     return delta;
 }
@@ -470,7 +490,7 @@ static void check_all(int f32)
                                          VLQA_CPU_AMX};
     for (int i = 0; i < N_CHECKPOINTS * 4; i++) {
         struct run r;
-        if (!backend_cpu_has(cpus[i % 4])) continue;
+        if (!device_has_cpu(cpus[i % 4])) continue;
         if (run_open(&r, checkpoints[i / 4], cpus[i % 4], f32))
             CHECK_EQ(each_case(&r, NULL, check_case), 4);
         run_close(&r);
@@ -494,11 +514,12 @@ static void check_fault(struct run *r, const struct json *row)
     struct vlqa_answer answer;
     if (!run_begin(r, row)) return;
     if (run_ask(r, row, 1, &answer)) {
-        struct mat expected = golden_mat(r, "logits");
+        struct host_mat expected = golden_mat(r, "logits");
         double most = 0;
         CHECK_STR(r->first_red ? r->first_red->name : "nothing", r->red_expected);
         for (int i = 0; i < expected.cols; i++)
-            most = fmax(most, fabs((double)answer.logits[i] - (double)mat_get(expected, 0, i)));
+            most =
+                fmax(most, fabs((double)answer.logits[i] - (double)host_mat_get(expected, 0, i)));
         CHECK(most > 2e-3);
     }
     run_end(r);

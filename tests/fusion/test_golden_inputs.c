@@ -144,12 +144,12 @@ static struct st_files *golden_of(const char *checkpoint, const char *name)
     return files;
 }
 
-static struct mat golden_mat(const struct st_files *files, const char *name)
+static struct host_mat golden_mat(const struct st_files *files, const char *name)
 {
     const struct st_tensor *t = st_find(files, name);
-    if (!t) return mat_of(NULL, DT_F32, 0, 0);
+    if (!t) return host_mat_of(NULL, DT_F32, 0, 0);
     int rows = t->rank > 1 ? (int)t->dim[0] : 1, cols = (int)t->dim[t->rank - 1];
-    return mat_of((void *)(uintptr_t)t->data, t->dtype, rows, cols);
+    return host_mat_of((void *)(uintptr_t)t->data, t->dtype, rows, cols);
 }
 
 TEST(patches_are_the_same_values_in_the_same_order)
@@ -158,19 +158,19 @@ TEST(patches_are_the_same_values_in_the_same_order)
     struct image image;
     struct model m;
     REQUIRE(files && model_of("tied64", &m) && image_of("down_64x96.png", &image));
-    struct mat expected = golden_mat(files, "pixel_values"), found[2];
+    struct host_mat expected = golden_mat(files, "pixel_values"), found[2];
     struct grid grid = {image.height / 16, image.width / 16};
     REQUIRE(expected.rows == grid.h * grid.w && expected.cols == 1536);
     for (int i = 0; i < 2; i++) {
         enum dtype dtype = i ? DT_BF16 : DT_F32;
         size_t bytes = mat_bytes(dtype, expected.rows, expected.cols);
-        found[i] = mat_of(heap_alloc(bytes), dtype, expected.rows, expected.cols);
+        found[i] = host_mat_of(heap_alloc(bytes), dtype, expected.rows, expected.cols);
         patch_extract(&m.vision.patch, image.rgb, grid, found[i]);
     }
     CHECK(memcmp(found[1].data, expected.data, mat_bytes(DT_BF16, expected.rows, 1536)) == 0);
     for (int i = 0; i < expected.rows * 1536; i++) {
-        uint16_t rounded = f32_to_bf16(mat_get(found[0], i / 1536, i % 1536));
-        if (bf16_to_f32(rounded) != mat_get(expected, i / 1536, i % 1536)) {
+        uint16_t rounded = f32_to_bf16(host_mat_get(found[0], i / 1536, i % 1536));
+        if (bf16_to_f32(rounded) != host_mat_get(expected, i / 1536, i % 1536)) {
             CHECK_FAIL("patch %d, value %d", i / 1536, i % 1536);
             break;
         }
@@ -185,12 +185,12 @@ TEST(patches_are_the_same_values_in_the_same_order)
 static int prompt_of(const struct st_files *files, int32_t image_pad, int32_t *id, int32_t *image,
                      int32_t *cell, struct prompt *out)
 {
-    struct mat ids = golden_mat(files, "input_ids");
+    struct host_mat ids = golden_mat(files, "input_ids");
     int images = 0;
     *out = (struct prompt){.id = id, .image = image, .cell = cell, .n = ids.cols};
     for (int i = 0; i < ids.cols; i++) {
         int inside = i > 0 && id[i - 1] == image_pad;
-        id[i] = (int32_t)mat_get(ids, 0, i);
+        id[i] = (int32_t)host_mat_get(ids, 0, i);
         image[i] = cell[i] = -1;
         if (id[i] != image_pad) continue;
         cell[i] = inside ? cell[i - 1] + 1 : 0;
@@ -202,14 +202,14 @@ static int prompt_of(const struct st_files *files, int32_t image_pad, int32_t *i
 
 static void check_layout(const struct st_files *files, const struct layout *l)
 {
-    struct mat position = golden_mat(files, "position_ids");
+    struct host_mat position = golden_mat(files, "position_ids");
     REQUIRE(position.rows == 3 && position.cols == l->n);
     for (int i = 0; i < l->n; i++) {
-        CHECK_EQ(l->pos[i].t, mat_get(position, 0, i));
-        CHECK_EQ(l->pos[i].h, mat_get(position, 1, i));
-        CHECK_EQ(l->pos[i].w, mat_get(position, 2, i));
+        CHECK_EQ(l->pos[i].t, host_mat_get(position, 0, i));
+        CHECK_EQ(l->pos[i].h, host_mat_get(position, 1, i));
+        CHECK_EQ(l->pos[i].w, host_mat_get(position, 2, i));
     }
-    CHECK_EQ(l->next - l->n, mat_get(golden_mat(files, "rope_delta"), 0, 0));
+    CHECK_EQ(l->next - l->n, host_mat_get(golden_mat(files, "rope_delta"), 0, 0));
 }
 
 static void check_positions(const struct json *row)
@@ -222,17 +222,18 @@ static void check_positions(const struct json *row)
     struct layout layout;
     struct model m;
     REQUIRE(files && model_of(checkpoint, &m));
-    struct mat grid = golden_mat(files, "grid_thw");
+    struct host_mat grid = golden_mat(files, "grid_thw");
     REQUIRE(golden_mat(files, "input_ids").cols <= MAX_ROWS && grid.rows <= MAX_IMAGES);
     CHECK_EQ(prompt_of(files, m.ids.image, id, picture, cell, &prompt), grid.rows);
     for (int i = 0, first = 0; i < grid.rows; i++) {
-        struct grid cells = {(int)mat_get(grid, i, 1) / 2, (int)mat_get(grid, i, 2) / 2};
+        struct grid cells = {(int)host_mat_get(grid, i, 1) / 2, (int)host_mat_get(grid, i, 2) / 2};
         image[i] = (struct layout_image){.grid = cells, .first = first};
         first += cells.h * cells.w;
     }
-    size_t bytes = layout_bytes(prompt.n);
-    void *block = heap_alloc(bytes);
-    struct arena mem = arena_over(block, bytes);
+    struct arena mem = {0};
+    layout_measure(prompt.n, &mem);
+    void *block = heap_alloc(mem.used);
+    mem = arena_over(block, mem.used);
     layout_build(&prompt, image, &mem, &layout);
     check_layout(files, &layout);
     heap_free(block);

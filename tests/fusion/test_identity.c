@@ -19,7 +19,7 @@ static int cut_stride(enum vlqa_cpu cpu)
 {
     enum vlqa_cpu fastest = VLQA_CPU_PLAIN;
     for (int i = 0; i < N_CPUS; i++)
-        if (backend_cpu_has(cpus[i])) fastest = cpus[i];
+        if (device_has_cpu(cpus[i])) fastest = cpus[i];
     if (cpu == fastest) return VLQA_SANITIZED ? 5 : 1;
     if (cpu == VLQA_CPU_PLAIN) return VLQA_SANITIZED ? 53 : 23;
     return VLQA_SANITIZED ? 23 : 5;
@@ -79,7 +79,7 @@ TEST(thread_count_changes_no_bit)
     static float one[VOCAB], many[VOCAB];
     for (int i = 0; i < 2 * N_CPUS; i++) {
         static const int threads[] = {1, 2, 5};
-        if (!backend_cpu_has(cpus[i / 2])) continue;
+        if (!device_has_cpu(cpus[i / 2])) continue;
         for (int t = 0; t < 3; t++) {
             struct run r;
             REQUIRE(run_open(&r, cpus[i / 2], dtypes[i % 2], threads[t]));
@@ -120,7 +120,7 @@ static void paper_make(struct run *r, const char *question, struct paper *out)
     item[s->n_items] = (struct prompt_item){.text = question, .bytes = strlen(question)};
     turn[1].n_items = s->n_items;
     CHECK(prompt_build(&s->env, e->tokenizer, &e->tokens, turn, 2, s->max_rows, &out->mem,
-                       &s->scratch, &prompt) == VLQA_OK);
+                       &s->scratch.host, &prompt) == VLQA_OK);
     layout_build(&prompt, s->image, &out->mem, &out->layout);
 }
 
@@ -143,7 +143,8 @@ static void forward(struct run *r, const struct layout *l, int begin, int n, flo
     pass.rows.n_deep = r->engine->vit.config.n_deep;
     for (int i = 0; i < pass.rows.n_deep; i++)
         pass.rows.deep[i] = mat_rows(s->deep[i], 0, s->visual_rows);
-    decoder_forward(s->be, &r->engine->decoder, &pass, &s->scratch);
+    decoder_forward(s->queue, &r->engine->decoder, &pass, &s->scratch);
+    CHECK_EQ(queue_sync(s->queue), VLQA_OK);
 }
 
 TEST(any_cut_into_two_passes_changes_no_bit)
@@ -152,7 +153,7 @@ TEST(any_cut_into_two_passes_changes_no_bit)
     for (int i = 0; i < 2 * N_CPUS; i++) {
         struct run r;
         struct paper p;
-        if (!backend_cpu_has(cpus[i / 2])) continue;
+        if (!device_has_cpu(cpus[i / 2])) continue;
         REQUIRE(run_open(&r, cpus[i / 2], dtypes[i % 2], 2));
         add_context(&r);
         paper_make(&r, "What is the title?", &p);
@@ -173,7 +174,7 @@ TEST(row_by_row_changes_no_bit)
     for (int i = 0; i < 2 * N_CPUS; i++) {
         struct run r;
         struct paper p;
-        if (!backend_cpu_has(cpus[i / 2])) continue;
+        if (!device_has_cpu(cpus[i / 2])) continue;
         REQUIRE(run_open(&r, cpus[i / 2], dtypes[i % 2], 1));
         add_context(&r);
         paper_make(&r, "How many categories are shown?", &p);

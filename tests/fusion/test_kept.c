@@ -1,5 +1,6 @@
 /* test_kept.c - what a chunk leaves in the KV, from memory, from disk and from another process, in
  * the format of the KV and in eight bits; and what the eight bits cost. */
+#include "tests/device_memory.h"
 #include "tests/fusion/sample_lab.h"
 
 #include <sys/mman.h>
@@ -41,7 +42,8 @@ static void note_left(const struct vlqa_session *s, const struct vlqa_answer *a,
         struct mat m = i % 2 ? s->kv.v[i / 2] : s->kv.k[i / 2];
         size_t bytes = mat_bytes(m.dtype, a->rows_total, m.cols);
         REQUIRE(bytes <= KV_BYTES - out->bytes);
-        memcpy(out->kv + out->bytes, m.data, bytes);
+        CHECK_EQ(queue_read(s->queue, out->kv + out->bytes, mat_rows(m, 0, a->rows_total)),
+                 VLQA_OK);
         out->bytes += bytes;
     }
 }

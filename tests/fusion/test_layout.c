@@ -51,10 +51,13 @@ static void page_open(struct page *page, const struct part *part, int n)
 {
     struct prompt *p = &page->prompt;
     int images = 0, texts = 0, visual = 0, context = 0, rows = count_rows(part, n);
-    size_t bytes = 4 * ((size_t)rows * sizeof(int32_t) + 2 * ARENA_ALIGN) + layout_bytes(rows);
+    struct arena dry = {0};
     memset(page, 0, sizeof *page);
-    page->block = heap_alloc(bytes);
-    page->mem = arena_over(page->block, bytes);
+    for (int i = 0; i < 4; i++)
+        push_rows(&dry, rows);
+    layout_measure(rows, &dry);
+    page->block = heap_alloc(dry.used);
+    page->mem = arena_over(page->block, dry.used);
     p->id = push_rows(&page->mem, rows);
     p->image = push_rows(&page->mem, rows);
     p->cell = push_rows(&page->mem, rows);

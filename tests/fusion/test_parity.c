@@ -4,6 +4,7 @@
  *   test_fusion_parity --write FILE    the tensors that the reading starts from */
 #include "base/heap.h"
 #include "base/safetensors.h"
+#include "tests/device_memory.h"
 #include "tests/fusion/sample_lab.h"
 
 #define PICTURE CHART("february")
@@ -69,28 +70,21 @@ struct watch {
     float q[LAYERS][64 * Q_COLS], k[LAYERS][MOST * KV_COLS];
 };
 
-static void copy(struct mat m, int rows, float *out)
-{
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < m.cols; j++)
-            *out++ = mat_get(m, i, j);
-}
-
 /* A trace_fn. */
-static void look(void *user, const char *name, int layer, struct mat m)
+static void look(void *user, struct queue *q, const char *name, int layer, struct mat m)
 {
     struct watch *w = user;
     struct pass_seen *p = &w->pass[w->n - (w->n > 0)];
     if (strcmp(name, "text.cos_sin") == 0 && w->n < 16) {
         p = &w->pass[w->n++];
         *p = (struct pass_seen){.rows = m.rows};
-        copy(mat_rows(m, 0, 1), 1, p->cos_sin);
+        device_floats(q, mat_rows(m, 0, 1), p->cos_sin);
     }
     p->deep += strcmp(name, "text.deep") == 0;
     if (strcmp(name, "text.q") != 0 || w->n != w->wanted + 1 || m.rows > 64) return;
     w->q_rows[layer] = m.rows;
-    copy(m, m.rows, w->q[layer]);
-    copy(mat_rows(w->s->kv.k[layer], 0, w->keys), w->keys, w->k[layer]);
+    device_floats(q, m, w->q[layer]);
+    device_floats(q, mat_rows(w->s->kv.k[layer], 0, w->keys), w->k[layer]);
 }
 
 static struct watch watched;
@@ -105,10 +99,10 @@ static struct vlqa_answer ask_watched(struct vlqa_session *s, enum vlqa_parity p
     watched.s = s;
     watched.wanted = parity == VLQA_PARITY_INFOFLOW_VLM; /* behind that of the question */
     watched.keys = a.rows_total + 1;
-    s->be->trace = look;
-    s->be->trace_user = &watched;
+    s->queue->trace = look;
+    s->queue->trace_user = &watched;
     a = ask(s, plan(parity));
-    s->be->trace = NULL;
+    s->queue->trace = NULL;
     return a;
 }
 
@@ -219,10 +213,8 @@ TEST(the_ranking_for_texts_is_that_of_another_reading)
  * last row in its place again. */
 TEST(images_go_through_four_passes)
 {
-    float table[64];
-    struct mat cos_sin = mat_of(table, DT_F32, 1, 64);
+    float table[64], inverse[3 * 32];
     struct vlqa_answer a;
-    struct pos pos;
     struct run r;
     REQUIRE(run_open(&r));
     a = ask_watched(r.session, VLQA_PARITY_INFOFLOW_VLM);
@@ -233,8 +225,13 @@ TEST(images_go_through_four_passes)
     CHECK_EQ(watched.pass[2].rows, a.rows_selected);
     CHECK_EQ(watched.pass[2].deep, 0);
     CHECK_EQ(watched.pass[3].rows, 1);
-    pos = (struct pos){a.rows_total, a.rows_total, a.rows_total};
-    position_table(&r.engine->decoder.config.rope, &pos, 1, cos_sin);
+    rope_inverse(&r.engine->decoder.config.rope, inverse);
+    for (int i = 0; i < 32; i++) { /* t = h = w: whichever turns it */
+        float turns = inverse[i] + inverse[32 + i] + inverse[64 + i];
+        float angle = (float)a.rows_total * turns;
+        table[i] = (float)cos((double)angle);
+        table[32 + i] = (float)sin((double)angle);
+    }
     CHECK(memcmp(table, watched.pass[1].cos_sin, sizeof table) == 0);
     CHECK(memcmp(table, watched.pass[3].cos_sin, sizeof table) != 0);
     run_close(&r);

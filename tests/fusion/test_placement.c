@@ -173,7 +173,8 @@ static void run_apart(struct vlqa_session *s, const int *cell, int n, int slot)
         to[i] = slot + i;
         span[i] = (struct span){PREFIX, slot, slot + i + 1};
     }
-    decoder_forward(s->be, &s->engine->decoder, &pass, &s->scratch);
+    decoder_forward(s->queue, &s->engine->decoder, &pass, &s->scratch);
+    CHECK_EQ(queue_sync(s->queue), VLQA_OK);
 }
 
 static int same_rows(const struct vlqa_session *s, int a, int b)
@@ -181,8 +182,11 @@ static int same_rows(const struct vlqa_session *s, int a, int b)
     for (int i = 0; i < s->kv.layers; i++)
         for (int j = 0; j < 2; j++) {
             struct mat m = j ? s->kv.v[i] : s->kv.k[i];
-            size_t bytes = mat_bytes(m.dtype, 1, m.cols);
-            if (memcmp(mat_rows(m, a, 1).data, mat_rows(m, b, 1).data, bytes) != 0) return 0;
+            char row[4096];
+            if (mat_bytes(m.dtype, 1, m.cols) > sizeof row ||
+                queue_read(s->queue, row, mat_rows(m, b, 1)) != VLQA_OK ||
+                !device_same(s->queue, mat_rows(m, a, 1), row))
+                return 0;
         }
     return 1;
 }

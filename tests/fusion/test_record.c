@@ -90,7 +90,7 @@ TEST(each_enum_changes_the_key)
     keys.n = 0;
     for (int kind = RECORD_VISUAL; kind <= RECORD_CHUNK; kind++)
         for (int compute = DT_F32; compute <= DT_F16; compute++)
-            for (int stored = DT_F32; stored <= DT_I8; stored++) {
+            for (int stored = DT_F32; stored <= DT_ROW_INT8; stored++) {
                 p.kind = (enum record_kind)kind;
                 p.compute = (enum dtype)compute;
                 p.stored = (enum dtype)stored;
@@ -193,7 +193,7 @@ static const uint8_t committed[] = {
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00,
     0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00};
 
-static void fill(struct record *r, struct mat *mat, uint16_t *first, uint16_t *second)
+static void fill(struct record *r, struct host_mat *mat, uint16_t *first, uint16_t *second)
 {
     *r = (struct record){.kind = RECORD_VISUAL, .rows = 2, .grid = {1, 2}, .n_mats = 2, .mat = mat};
     for (int i = 0; i < 32; i++)
@@ -201,8 +201,8 @@ static void fill(struct record *r, struct mat *mat, uint16_t *first, uint16_t *s
     for (int i = 0; i < 6; i++)
         first[i] = (uint16_t)(0x3f80 + i);
     second[0] = 0x4000, second[1] = 0xc000;
-    mat[0] = mat_of(first, DT_BF16, 2, 3);
-    mat[1] = mat_of(second, DT_BF16, 2, 1);
+    mat[0] = host_mat_of(first, DT_BF16, 2, 3);
+    mat[1] = host_mat_of(second, DT_BF16, 2, 1);
 }
 
 TEST(writer_makes_the_committed_bytes)
@@ -210,7 +210,7 @@ TEST(writer_makes_the_committed_bytes)
     uint8_t file[STORE_FILE_MAX_HEAD + 128] = {0}, head[STORE_FILE_MAX_HEAD];
     uint16_t first[6], second[2];
     struct record r;
-    struct mat mat[2];
+    struct host_mat mat[2];
     size_t n;
     fill(&r, mat, first, second);
     n = store_file_head(&r, head);
@@ -228,7 +228,7 @@ TEST(writer_makes_the_committed_bytes)
 TEST(committed_bytes_are_read)
 {
     struct store_file file = {committed, sizeof committed};
-    struct mat expected_mat[2], mat[2];
+    struct host_mat expected_mat[2], mat[2];
     uint16_t first[6], second[2];
     struct record expected, r;
     fill(&expected, expected_mat, first, second);
@@ -242,7 +242,7 @@ TEST(committed_bytes_are_read)
     r.mat = mat;
     store_file_mats(file, &r);
     for (int i = 0; i < 2; i++) {
-        CHECK(mat[i].dtype == DT_BF16 && mat[i].rows == 2 && mat[i].stride == mat[i].cols);
+        CHECK(mat[i].dtype == DT_BF16 && mat[i].rows == 2);
         REQUIRE(mat[i].cols == expected_mat[i].cols);
         CHECK(memcmp(mat[i].data, expected_mat[i].data, mat_bytes(DT_BF16, 2, mat[i].cols)) == 0);
         CHECK_EQ(((const uint8_t *)mat[i].data - committed) % 64, 0);

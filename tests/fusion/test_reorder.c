@@ -11,7 +11,7 @@ static size_t copy_rows(const struct vlqa_session *s, int row, char *out)
         for (int j = 0; j < 2; j++) {
             struct mat m = mat_rows(j ? s->kv.v[i] : s->kv.k[i], row, 1);
             size_t bytes = mat_bytes(m.dtype, 1, m.cols);
-            memcpy(out + used, m.data, bytes);
+            CHECK_EQ(queue_read(s->queue, out + used, m), VLQA_OK);
             used += bytes;
         }
     return used;

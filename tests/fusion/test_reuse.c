@@ -1,5 +1,6 @@
 /* test_reuse.c - chunks that are kept, placed and repaired: what must hold to the last bit. */
 #include "base/heap.h"
+#include "tests/device_memory.h"
 #include "tests/fusion/sample_lab.h"
 
 static int run_open_kv(struct run *r, enum vlqa_dtype dtype, enum vlqa_dtype kv, const char *dir)
@@ -225,7 +226,7 @@ static size_t copy_kv(const struct vlqa_session *s, int n, char *out)
         struct mat kv[2] = {mat_rows(s->kv.k[i], 0, n), mat_rows(s->kv.v[i], 0, n)};
         for (int j = 0; j < 2; j++) {
             size_t part = mat_bytes(kv[j].dtype, n, kv[j].cols);
-            memcpy(out + bytes, kv[j].data, part);
+            CHECK_EQ(queue_read(s->queue, out + bytes, kv[j]), VLQA_OK);
             bytes += part;
         }
     }

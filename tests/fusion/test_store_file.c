@@ -132,7 +132,7 @@ TEST(every_flipped_bit_is_a_miss_or_changes_nothing)
 static int put_codes(struct store *store)
 {
     static const int cols[] = {24 + 8, 5 + 4}; /* two scales in a row, and one */
-    struct record_shape shape = {RECORD_CHUNK, LAB_ROWS, {0, 0}, 2, cols, DT_I8};
+    struct record_shape shape = {RECORD_CHUNK, LAB_ROWS, {0, 0}, 2, cols, DT_ROW_INT8};
     struct env env = {0};
     struct record *r;
     if (store_new(&env, store, lab_key(0), &shape, &r) != VLQA_OK) return 0;
@@ -146,8 +146,8 @@ static int put_codes(struct store *store)
 static int has_codes(const struct record *r)
 {
     for (int m = 0; m < 2; m++) {
-        struct mat mat = r->mat[m];
-        if (mat.dtype != DT_I8 || mat.rows != LAB_ROWS || mat.cols != (m ? 9 : 32)) return 0;
+        struct host_mat mat = r->mat[m];
+        if (mat.dtype != DT_ROW_INT8 || mat.rows != LAB_ROWS || mat.cols != (m ? 9 : 32)) return 0;
         for (int i = 0; i < mat.rows * mat.cols; i++)
             if (((const uint8_t *)mat.data)[i] != (uint8_t)lab_cell(0, m, i)) return 0;
     }

@@ -1,4 +1,4 @@
-/* lab.h - backends of every instruction set and thread count, and random matrices, for tests. */
+/* lab.h - devices of every instruction set and thread count, and random matrices, for tests. */
 #ifndef TESTS_KERNELS_LAB_H
 #define TESTS_KERNELS_LAB_H
 
@@ -23,16 +23,17 @@ struct lab_cpu {
     CPU_TEST_ON(name, amx, VLQA_CPU_AMX)       \
     static void name(struct lab_cpu cpu)
 
-#define CPU_TEST_ON(name, isa, which)                               \
-    TEST(name##_on_##isa)                                           \
-    {                                                               \
-        if (!backend_cpu_has(which)) SKIP("this CPU has no " #isa); \
-        name((struct lab_cpu){which, NULL});                        \
+#define CPU_TEST_ON(name, isa, which)                              \
+    TEST(name##_on_##isa)                                          \
+    {                                                              \
+        if (!device_has_cpu(which)) SKIP("this CPU has no " #isa); \
+        name((struct lab_cpu){which, NULL});                       \
     }
 
 struct lab {
     struct env env;
-    struct backend *be;
+    struct device *device;
+    struct queue *queue;
 };
 
 /* threads 0: no pool. */
@@ -42,8 +43,9 @@ static inline void lab_open(struct lab *lab, struct lab_cpu cpu, int threads)
     memset(lab, 0, sizeof *lab);
     if (threads) status = pool_create(&lab->env, threads, &lab->env.pool);
     if (!status)
-        status = cpu.ops ? cpu_create_over(&lab->env, cpu.ops, &lab->be)
-                         : backend_create(&lab->env, cpu.cpu, &lab->be);
+        status = cpu.ops ? cpu_open_over(&lab->env, cpu.ops, &lab->device)
+                         : device_open(&lab->env, cpu.cpu, &lab->device);
+    if (!status) status = queue_open(lab->device, &lab->env, &lab->queue);
     if (!status) return;
     fprintf(stderr, "%s\n", lab->env.message);
     exit(1);
@@ -51,7 +53,8 @@ static inline void lab_open(struct lab *lab, struct lab_cpu cpu, int threads)
 
 static inline void lab_close(struct lab *lab)
 {
-    backend_free(lab->be);
+    queue_close(lab->queue);
+    device_close(lab->device);
     pool_free(lab->env.pool);
 }
 
@@ -110,6 +113,33 @@ static inline float *lab_vec(int n, double middle, uint64_t seed)
     for (int i = 0; i < n; i++)
         v[i] = (float)(middle + lab_uniform(&seed));
     return v;
+}
+
+/* Views of memory that the CPU and the test share. */
+static inline struct ints lab_ints(const int32_t *v, int n)
+{
+    return (struct ints){v, v, n};
+}
+
+static inline struct spans lab_spans(const struct span *v, int n)
+{
+    return (struct spans){v, v, n};
+}
+
+static inline struct mat lab_vector(const float *v, int n)
+{
+    return v ? mat_of((void *)(uintptr_t)v, DT_F32, 1, n) : mat_none();
+}
+
+static inline struct weight lab_weight(struct mat m)
+{
+    static const enum weight_format format[] = {
+        [DT_F32] = WEIGHT_F32, [DT_BF16] = WEIGHT_BF16, [DT_F16] = WEIGHT_F16};
+    return (struct weight){.format = format[m.dtype],
+                           .data = m.data,
+                           .rows = m.rows,
+                           .cols = m.cols,
+                           .row_bytes = mat_bytes(m.dtype, 1, m.stride)};
 }
 
 /* The rows of a and b are the same bits, between their strides too not looked at. */

@@ -23,7 +23,7 @@ static void open_problem(struct problem *p, struct shape s, uint64_t seed)
     p->a.out = lab_mat(s.out, s.n, s.heads * s.dim, s.heads * s.dim, 1, seed + 2);
     p->a.k = mat_cols(p->keys_values, 1, width);
     p->a.v = mat_cols(p->keys_values, width + 2, width);
-    p->a.span = p->span;
+    p->a.span = lab_spans(p->span, s.n);
     p->a.heads = s.heads;
     p->a.kv_heads = s.kv_heads;
     p->a.scale = 1.0f / sqrtf((float)s.dim);
@@ -67,7 +67,7 @@ CPU_TEST(attention_matches_the_definition)
         open_problem(&p, shapes[i], 1);
         ref = lab_alloc((size_t)(p.a.q.rows * p.a.q.cols) * sizeof *ref);
         heap = heap_calls();
-        k_attention(lab.be, &p.a);
+        k_attention(lab.queue, &p.a);
         CHECK_EQ(heap_calls(), heap);
         ref_attention(ref, &p.a);
         CHECK_MAT(p.a.out, ref, ATTENTION_BOUND);
@@ -91,13 +91,13 @@ CPU_TEST(threads_do_not_change_a_bit)
         struct attn a;
         open_problem(&p, shapes[i], 2);
         lab_open(&lab, cpu, 0);
-        k_attention(lab.be, &p.a);
+        k_attention(lab.queue, &p.a);
         lab_close(&lab);
         a = p.a;
         for (int t = 0; t < 3; t++) {
             a.out = output_like(&p);
             lab_open(&lab, cpu, threads[t]);
-            k_attention(lab.be, &a);
+            k_attention(lab.queue, &a);
             lab_close(&lab);
             CHECK(lab_same(a.out, p.a.out));
             lab_free(a.out);
@@ -112,7 +112,7 @@ static struct attn part_of(const struct attn *a, struct mat out, int row, int n)
     struct attn part = *a;
     part.q = mat_rows(a->q, row, n);
     part.out = mat_rows(out, row, n);
-    part.span = a->span + row;
+    part.span = spans_from(a->span, row, n);
     return part;
 }
 
@@ -124,13 +124,13 @@ CPU_TEST(a_row_alone_equals_the_row_among_many)
     for (int i = 0; i < N_SHAPES; i++) {
         struct problem p;
         open_problem(&p, shapes[i], 3);
-        k_attention(lab.be, &p.a);
+        k_attention(lab.queue, &p.a);
         for (int s = 0; s < 7; s++) {
             struct mat out = output_like(&p);
             for (int row = 0; row < p.a.q.rows; row += step[s]) {
                 int left = p.a.q.rows - row;
                 struct attn part = part_of(&p.a, out, row, left < step[s] ? left : step[s]);
-                k_attention(lab.be, &part);
+                k_attention(lab.queue, &part);
             }
             if (!lab_same(out, p.a.out)) CHECK_FAIL("calls of %d rows differ", step[s]);
             lab_free(out);
@@ -147,13 +147,13 @@ CPU_TEST(a_decoded_row_equals_the_prefilled_row)
     struct lab lab;
     open_problem(&p, (struct shape){150, 150, 4, 2, 32, DT_BF16, DT_F32}, 4);
     lab_open(&lab, cpu, 2);
-    k_attention(lab.be, &p.a);
+    k_attention(lab.queue, &p.a);
     for (int row = 0; row < 150; row += 29) {
         struct mat out = output_like(&p);
         struct attn one = part_of(&p.a, out, row, 1);
         one.k = mat_rows(p.a.k, 0, row + 1);
         one.v = mat_rows(p.a.v, 0, row + 1);
-        k_attention(lab.be, &one);
+        k_attention(lab.queue, &one);
         CHECK(lab_same(one.out, mat_rows(p.a.out, row, 1)));
         lab_free(out);
     }
@@ -177,14 +177,14 @@ CPU_TEST(slots_that_nobody_sees_may_hold_nan)
     for (int i = 0; i < 9; i++)
         p.span[i] = (struct span){10 + i, 140, 150 + i};
     lab_open(&lab, cpu, 0);
-    k_attention(lab.be, &p.a);
+    k_attention(lab.queue, &p.a);
     clean = p.a.out;
     p.a.out = output_like(&p);
     for (int m = 0; m < 2; m++) {
         spoil(m ? p.a.v : p.a.k, 18, 140);
         spoil(m ? p.a.v : p.a.k, 158, 200);
     }
-    k_attention(lab.be, &p.a);
+    k_attention(lab.queue, &p.a);
     CHECK(lab_same(p.a.out, clean));
     CHECK(isfinite(ref_value(clean, 8, 47)));
     lab_close(&lab);
@@ -201,7 +201,7 @@ CPU_TEST(a_bad_slot_reaches_only_the_rows_that_see_it)
         p.span[i] = (struct span){0, i % 2 ? 20 : 0, 40};
     spoil(p.a.v, 7, 8);
     lab_open(&lab, cpu, 0);
-    k_attention(lab.be, &p.a);
+    k_attention(lab.queue, &p.a);
     for (int i = 0; i < 8; i++)
         CHECK_EQ(isfinite(ref_value(p.a.out, i, 5)) != 0, i % 2);
     lab_close(&lab);
@@ -219,7 +219,7 @@ CPU_TEST(equal_visibility_gives_equal_bits)
         memcpy(mat_at(p.a.q, i, 0), mat_at(p.a.q, 0, 0), (size_t)p.a.q.cols * sizeof(float));
     }
     lab_open(&lab, cpu, 0);
-    k_attention(lab.be, &p.a);
+    k_attention(lab.queue, &p.a);
     for (int i = 1; i < 4; i++)
         CHECK(lab_same(mat_rows(p.a.out, i, 1), mat_rows(p.a.out, 0, 1)));
     lab_close(&lab);
@@ -235,7 +235,7 @@ CPU_TEST(large_scores_do_not_overflow)
     p.a.scale = 500.0f;
     ref = lab_alloc(6 * 16 * sizeof *ref);
     lab_open(&lab, cpu, 0);
-    k_attention(lab.be, &p.a);
+    k_attention(lab.queue, &p.a);
     ref_attention(ref, &p.a);
     /* scores near 10^4 are rounded by 10^-3 before the exponential */
     CHECK_MAT(p.a.out, ref, 5e-3);

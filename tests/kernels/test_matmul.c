@@ -49,7 +49,7 @@ static void check_product(struct lab *lab, struct product p, struct shape s, enu
     float *bias = act == ACT_NONE ? NULL : lab_vec(s.out, 0, 4);
     double *ref = lab_alloc((size_t)(s.n * s.out) * sizeof *ref);
     uint64_t heap = heap_calls();
-    k_matmul(lab->be, y, x, w, bias, act);
+    k_matmul(lab->queue, y, x, lab_weight(w), lab_vector(bias, w.rows), act);
     CHECK_EQ(heap_calls(), heap);
     ref_matmul(ref, x, w, bias, act);
     CHECK_MAT(y, ref, SUM_BOUND);
@@ -80,7 +80,7 @@ static struct mat product_of(struct lab_cpu cpu, int threads, struct mat x, stru
     struct mat y = lab_mat(DT_F32, x.rows, w.rows, w.rows, 0, 1);
     struct lab lab;
     lab_open(&lab, cpu, threads);
-    k_matmul(lab.be, y, x, w, NULL, ACT_GELU_TANH);
+    k_matmul(lab.queue, y, x, lab_weight(w), mat_none(), ACT_GELU_TANH);
     lab_close(&lab);
     return y;
 }
@@ -109,7 +109,8 @@ static void check_split(struct lab *lab, struct mat x, struct mat w, struct mat 
     struct mat y = lab_mat(whole.dtype, x.rows, w.rows, w.rows, 0, 1);
     for (int row = 0; row < x.rows; row += step) {
         int n = x.rows - row < step ? x.rows - row : step;
-        k_matmul(lab->be, mat_rows(y, row, n), mat_rows(x, row, n), w, NULL, ACT_NONE);
+        k_matmul(lab->queue, mat_rows(y, row, n), mat_rows(x, row, n), lab_weight(w), mat_none(),
+                 ACT_NONE);
     }
     if (!lab_same(y, whole)) CHECK_FAIL("calls of %d rows differ from one call", step);
     lab_free(y);
@@ -126,7 +127,7 @@ MATMUL_TEST(a_row_alone_equals_the_row_among_many)
             struct mat x = lab_mat(products[p].x, 131, in[i], in[i], 1, 1);
             struct mat w = lab_mat(products[p].w, 37, in[i], in[i], 1, 2);
             struct mat whole = lab_mat(DT_F32, x.rows, w.rows, w.rows, 0, 1);
-            k_matmul(lab.be, whole, x, w, NULL, ACT_NONE);
+            k_matmul(lab.queue, whole, x, lab_weight(w), mat_none(), ACT_NONE);
             for (int s = 0; s < 8; s++)
                 check_split(&lab, x, w, whole, step[s]);
             lab_free(whole);
@@ -144,9 +145,10 @@ MATMUL_TEST(an_output_does_not_notice_the_other_outputs)
         struct mat x = lab_mat(products[p].x, 9, 100, 100, 1, 1);
         struct mat w = lab_mat(products[p].w, 39, 100, 100, 1, 2);
         struct mat whole = lab_mat(DT_F32, 9, 39, 39, 0, 1), y = lab_mat(DT_F32, 9, 39, 39, 0, 1);
-        k_matmul(lab.be, whole, x, w, NULL, ACT_NONE);
+        k_matmul(lab.queue, whole, x, lab_weight(w), mat_none(), ACT_NONE);
         for (int o = 0; o < 39; o += 3)
-            k_matmul(lab.be, mat_cols(y, o, 3), x, mat_rows(w, o, 3), NULL, ACT_NONE);
+            k_matmul(lab.queue, mat_cols(y, o, 3), x, lab_weight(mat_rows(w, o, 3)), mat_none(),
+                     ACT_NONE);
         CHECK(lab_same(y, whole));
         lab_free(y);
         lab_free(whole);
@@ -166,7 +168,7 @@ MATMUL_TEST(a_row_of_nan_stays_a_row)
         struct mat y = lab_mat(DT_F32, 40, 20, 20, 0, 1);
         int finite = 0;
         lab_put(x, 17, 49, (double)NAN);
-        k_matmul(lab.be, y, x, w, NULL, ACT_NONE);
+        k_matmul(lab.queue, y, x, lab_weight(w), mat_none(), ACT_NONE);
         for (int r = 0; r < 40; r++)
             for (int o = 0; o < 20; o++)
                 finite += isfinite(ref_value(y, r, o)) != 0;

@@ -33,24 +33,24 @@ static void close_op(struct rows_op *o)
     heap_free((void *)(uintptr_t)o->b);
 }
 
-static void run_op(struct backend *be, const struct rows_op *o, struct mat y, int row, int n)
+static void run_op(struct queue *q, const struct rows_op *o, struct mat y, int row, int n)
 {
     struct mat x = mat_rows(o->x, row, n);
     switch (o->op) {
     case OP_RMSNORM:
-        k_rmsnorm(be, y, x, o->w, x.cols, EPS);
+        k_rmsnorm(q, y, x, lab_vector(o->w, x.cols), EPS);
         break;
     case OP_HEADS:
-        k_rmsnorm(be, y, x, o->w, x.cols / HEADS, EPS);
+        k_rmsnorm(q, y, x, lab_vector(o->w, x.cols / HEADS), EPS);
         break;
     case OP_LAYERNORM:
-        k_layernorm(be, y, x, o->w, o->b, EPS);
+        k_layernorm(q, y, x, lab_vector(o->w, x.cols), lab_vector(o->b, x.cols), EPS);
         break;
     case OP_ROPE:
-        k_rope(be, y, x, HEADS, mat_rows(o->cos_sin, row, n));
+        k_rope(q, y, x, HEADS, mat_rows(o->cos_sin, row, n));
         break;
     case OP_SWIGLU:
-        k_swiglu(be, y, x);
+        k_swiglu(q, y, x);
         break;
     case OP_END:
         break;
@@ -103,7 +103,7 @@ CPU_TEST(row_operations_match_their_definitions)
             struct mat y = output_of(&o, i % 2 ? DT_BF16 : DT_F32);
             double *ref = lab_alloc((size_t)(y.rows * y.cols) * sizeof *ref);
             uint64_t heap = heap_calls();
-            run_op(lab.be, &o, y, 0, 5);
+            run_op(lab.queue, &o, y, 0, 5);
             CHECK_EQ(heap_calls(), heap);
             ref_op(ref, &o);
             CHECK_MAT(y, ref, ROW_BOUND);
@@ -124,13 +124,13 @@ CPU_TEST(row_operations_do_not_notice_rows_or_threads)
             struct mat y = output_of(&o, DT_F32);
             struct lab lab;
             lab_open(&lab, cpu, threads[t]);
-            if (t == 0) run_op(lab.be, &o, whole, 0, 201);
-            run_op(lab.be, &o, y, 0, 201);
+            if (t == 0) run_op(lab.queue, &o, whole, 0, 201);
+            run_op(lab.queue, &o, y, 0, 201);
             CHECK(lab_same(y, whole));
             for (int row = 0; row < 201; row += 3)
-                run_op(lab.be, &o, mat_rows(y, row, 3), row, 3);
+                run_op(lab.queue, &o, mat_rows(y, row, 3), row, 3);
             for (int row = 0; row < 201; row += 7)
-                run_op(lab.be, &o, mat_rows(y, row, 1), row, 1);
+                run_op(lab.queue, &o, mat_rows(y, row, 1), row, 1);
             CHECK(lab_same(y, whole));
             lab_close(&lab);
             lab_free(y);
@@ -147,8 +147,8 @@ CPU_TEST(norms_and_rope_may_work_in_place)
     for (enum op op = 0; op < OP_SWIGLU; op++) {
         struct rows_op o = open_op(op, 4, 1602);
         struct mat y = output_of(&o, DT_F32);
-        run_op(lab.be, &o, y, 0, 4);
-        run_op(lab.be, &o, o.x, 0, 4);
+        run_op(lab.queue, &o, y, 0, 4);
+        run_op(lab.queue, &o, o.x, 0, 4);
         CHECK(lab_same(y, o.x));
         lab_free(y);
         close_op(&o);
@@ -164,8 +164,8 @@ CPU_TEST(bf16_output_is_the_rounded_f32_output)
         struct rows_op o = open_op(op, 3, 606);
         struct mat wide = output_of(&o, DT_F32), narrow = output_of(&o, DT_BF16);
         int same = 0;
-        run_op(lab.be, &o, wide, 0, 3);
-        run_op(lab.be, &o, narrow, 0, 3);
+        run_op(lab.queue, &o, wide, 0, 3);
+        run_op(lab.queue, &o, narrow, 0, 3);
         for (int r = 0; r < 3; r++)
             for (int c = 0; c < wide.cols; c++)
                 same +=
@@ -195,8 +195,8 @@ static void check_copies(struct lab *lab, enum dtype to, enum dtype from)
     ref_put = lab_alloc(sizeof(double) * 7 * 333);
     for (int i = 0; i < 7 * 333; i++)
         ref_got[i] = ref_put[i] = ref_value(got, i / 333, i % 333);
-    k_gather(lab->be, got, src, moved);
-    k_scatter(lab->be, put, moved, src);
+    k_gather(lab->queue, got, src, lab_ints(moved, 7));
+    k_scatter(lab->queue, put, lab_ints(moved, 7), src);
     ref_gather(ref_got, 7, src, moved);
     ref_scatter(ref_put, moved, src);
     for (int i = 0; i < 7 * 333; i++) {
@@ -233,7 +233,10 @@ CPU_TEST(add_adds_chosen_rows)
         double *ref = lab_alloc(sizeof(double) * 7 * 333);
         for (int k = 0; k < 7 * 333; k++)
             ref[k] = ref_value(dst, k / 333, k % 333);
-        k_add(lab.be, dst, src, index);
+        if (index)
+            k_add_rows(lab.queue, dst, src, lab_ints(index, 7));
+        else
+            k_add(lab.queue, dst, src);
         ref_add(ref, 7, src, index);
         CHECK_MAT(dst, ref, 6e-8); /* one rounding */
         heap_free(ref);
@@ -247,20 +250,69 @@ CPU_TEST(no_rows_are_no_work)
 {
     struct lab lab;
     struct mat none = {NULL, DT_F32, 0, 12, 12}, w = lab_mat(DT_F32, 12, 12, 12, 1, 1);
-    struct attn a = {none, w, w, none, NULL, 2, 2, 1.0f};
+    struct attn a = {
+        .q = none, .k = w, .v = w, .out = none, .heads = 2, .kv_heads = 2, .scale = 1.0f};
     float *ones = lab_vec(12, 1, 1);
     lab_open(&lab, cpu, 2);
-    k_gather(lab.be, none, w, NULL);
-    k_scatter(lab.be, w, NULL, none);
-    k_add(lab.be, none, none, NULL);
-    k_matmul(lab.be, none, none, w, NULL, ACT_NONE);
-    k_rmsnorm(lab.be, none, none, ones, 12, EPS);
-    k_layernorm(lab.be, none, none, ones, ones, EPS);
-    k_attention(lab.be, &a);
-    CHECK_EQ(lab.be->op->sync(lab.be), VLQA_OK);
+    k_gather(lab.queue, none, w, lab_ints(NULL, 0));
+    k_scatter(lab.queue, w, lab_ints(NULL, 0), none);
+    k_add(lab.queue, none, none);
+    k_matmul(lab.queue, none, none, lab_weight(w), mat_none(), ACT_NONE);
+    k_rmsnorm(lab.queue, none, none, lab_vector(ones, 12), EPS);
+    k_layernorm(lab.queue, none, none, lab_vector(ones, 12), lab_vector(ones, 12), EPS);
+    k_attention(lab.queue, &a);
+    CHECK_EQ(queue_sync(lab.queue), VLQA_OK);
     lab_close(&lab);
     heap_free(ones);
     lab_free(w);
+}
+
+CPU_TEST(look_ups_and_blends_match_their_definitions)
+{
+    static const int32_t index[] = {4, 0, 6, 1, 2, 2, 5, 3, 0, 6, 1, 1};
+    static const float part[] = {0.5f, 0.25f, 0.125f, 0.125f, 1, 0, 0, 0, -0.5f, 2, 0.75f, 0.3f};
+    struct lab lab;
+    lab_open(&lab, cpu, 2);
+    for (enum dtype from = DT_F32; from <= DT_F16; from++) {
+        struct mat w = lab_mat(from, 7, 333, 333, 1, 1);
+        struct mat read = lab_mat(DT_F32, 12, 333, 334, 9, 2),
+                   dst = lab_mat(DT_F32, 3, 333, 334, 9, 3);
+        double blend[3 * 333] = {0};
+        int bad = 0;
+        k_embed(lab.queue, read, lab_weight(w), lab_ints(index, 12));
+        k_blend(lab.queue, dst, lab_weight(w), lab_ints(index, 12),
+                mat_of((void *)(uintptr_t)part, DT_F32, 3, 4));
+        for (int i = 0; i < 12; i++)
+            for (int c = 0; c < 333; c++) {
+                bad += ref_value(read, i, c) != ref_value(w, index[i], c);
+                blend[i / 4 * 333 + c] += (double)part[i] * ref_value(w, index[i], c);
+            }
+        CHECK_EQ(bad, 0);
+        CHECK_MAT(dst, blend, 1e-6);
+        lab_free(w);
+        lab_free(read);
+        lab_free(dst);
+    }
+    lab_close(&lab);
+}
+
+CPU_TEST(angles_are_cosines_and_sines_of_what_the_axes_turn)
+{
+    static const int32_t at[] = {0, 0, 7, 3, 100000, 1, 12, 4000};
+    static const float inverse[] = {1, 0.5f, 0, 0, 0, 0, 0.001f, 1};
+    struct mat turns = mat_of((void *)(uintptr_t)inverse, DT_F32, 2, 4);
+    struct mat table = lab_mat(DT_F32, 4, 8, 9, 1, 1);
+    struct lab lab;
+    lab_open(&lab, cpu, 2);
+    k_angles(lab.queue, table, lab_ints(at, 8), turns);
+    for (int row = 0; row < 4; row++)
+        for (int i = 0; i < 4; i++) {
+            float angle = (float)at[2 * row + (i > 1)] * inverse[i > 1 ? 4 + i : i];
+            CHECK(ref_value(table, row, i) == (double)(float)cos((double)angle));
+            CHECK(ref_value(table, row, 4 + i) == (double)(float)sin((double)angle));
+        }
+    lab_free(table);
+    lab_close(&lab);
 }
 
 TEST(exp_is_within_2e7_everywhere)

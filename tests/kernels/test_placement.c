@@ -98,23 +98,25 @@ static void place(struct problem *p, int head, int tail)
 
 static struct mat attend(const struct problem *p, const struct placed *keys)
 {
-    struct attn a = {.q = p->q, .k = keys->k, .v = keys->v, .span = keys->span, .scale = 0.5f};
+    struct attn a = {
+        .q = p->q, .k = keys->k, .v = keys->v, .span = lab_spans(keys->span, ROWS), .scale = 0.5f};
     a.heads = HEADS;
     a.kv_heads = KV_HEADS;
     a.out = lab_mat(DT_F32, ROWS, HEADS * DIM, HEADS * DIM, 0, 1);
-    k_attention(p->lab.be, &a);
+    k_attention(p->lab.queue, &a);
     return a.out;
 }
 
 static struct mat score(const struct problem *p, const struct placed *keys) /* [1, KEYS] */
 {
-    struct score s = {.q = p->q, .k = keys->k, .v = keys->v, .span = keys->span, .scale = 0.5f};
+    struct score s = {
+        .q = p->q, .k = keys->k, .v = keys->v, .span = lab_spans(keys->span, ROWS), .scale = 0.5f};
     struct mat by_key = lab_mat(DT_F32, 1, KEYS, KEYS, 0, 1);
     s.heads = HEADS;
     s.kv_heads = KV_HEADS;
     s.out = lab_mat(DT_F32, 1, keys->k.rows, keys->k.rows, 0, 1);
-    s.work = lab_alloc(k_score_work(ROWS, HEADS));
-    k_score(p->lab.be, &s);
+    s.work = lab_alloc(k_score_work(p->lab.device, ROWS, HEADS, keys->k.rows));
+    k_score(p->lab.queue, &s);
     for (int key = 0; key < KEYS; key++)
         memcpy(mat_at(by_key, 0, key), mat_at(s.out, 0, slot_of(keys, key)), sizeof(float));
     heap_free(s.work);

@@ -51,7 +51,7 @@ static void open_model(struct model *m, enum dtype compute, size_t shift)
     if (st_open_memory(&m->lab.env, "t", m->block, 8 + padded + DATA_BYTES, &m->files))
         CHECK_FAIL("%s", m->lab.env.message);
     m->mem = (struct arena){0};
-    m->w = (struct weights){&m->lab.env, m->lab.be, m->files, &m->mem, compute};
+    m->w = (struct weights){&m->lab.env, m->lab.queue, m->files, &m->mem, compute};
 }
 
 /* From measuring to filling: the same calls again need what was measured, no more and no less. */
@@ -69,29 +69,38 @@ static void close_model(struct model *m)
     heap_free(m->block);
 }
 
-static int is_mapped(const struct model *m, struct mat a)
+static int is_mapped(const struct model *m, struct weight a)
 {
     const struct st_tensor *b = st_find(m->files, "b"), *v = st_find(m->files, "v");
     return (const char *)a.data >= (const char *)b->data &&
            (const char *)a.data < (const char *)v->data;
 }
 
-static int holds(struct mat m, const float *expected)
+/* As a matrix of the format it is in. */
+static struct mat plain(struct weight w)
 {
+    static const enum dtype dtype[] = {
+        [WEIGHT_F32] = DT_F32, [WEIGHT_BF16] = DT_BF16, [WEIGHT_F16] = DT_F16};
+    return mat_of((void *)(uintptr_t)w.data, dtype[w.format], w.rows, w.cols);
+}
+
+static int holds(struct weight w, const float *expected)
+{
+    struct mat m = plain(w);
     int same = 0;
     for (int i = 0; i < 6; i++)
         same += ref_value(m, i / 3, i % 3) == (double)expected[i];
     return same == 6 && m.rows == 2 && m.cols == 3;
 }
 
-static void want_three(struct model *m, struct mat out[3])
+static void want_three(struct model *m, struct weight out[3])
 {
-    CHECK_EQ(weights_mat2(&m->w, &out[0], 2, 3, "%s", "b"), VLQA_OK);
-    CHECK_EQ(weights_mat2(&m->w, &out[1], 2, 3, "%c", 'f'), VLQA_OK);
-    CHECK_EQ(weights_mat2(&m->w, &out[2], 2, 3, "h"), VLQA_OK);
+    CHECK_EQ(weights_get2(&m->w, &out[0], 2, 3, "%s", "b"), VLQA_OK);
+    CHECK_EQ(weights_get2(&m->w, &out[1], 2, 3, "%c", 'f'), VLQA_OK);
+    CHECK_EQ(weights_get2(&m->w, &out[2], 2, 3, "h"), VLQA_OK);
 }
 
-static void load_three(struct model *m, enum dtype compute, size_t shift, struct mat out[3])
+static void load_three(struct model *m, enum dtype compute, size_t shift, struct weight out[3])
 {
     size_t measured;
     open_model(m, compute, shift);
@@ -105,11 +114,11 @@ static void load_three(struct model *m, enum dtype compute, size_t shift, struct
 TEST(bf16_stays_mapped_and_the_rest_is_rounded)
 {
     struct model m;
-    struct mat a[3];
+    struct weight a[3];
     load_three(&m, DT_BF16, 0, a);
     CHECK(is_mapped(&m, a[0]) && !is_mapped(&m, a[1]) && !is_mapped(&m, a[2]));
     for (int i = 0; i < 3; i++) {
-        CHECK_EQ(a[i].dtype, DT_BF16);
+        CHECK_EQ(a[i].format, WEIGHT_BF16);
         CHECK(holds(a[i], to_bf16));
     }
     close_model(&m);
@@ -118,10 +127,10 @@ TEST(bf16_stays_mapped_and_the_rest_is_rounded)
 TEST(for_f32_everything_stays_mapped)
 {
     struct model m;
-    struct mat a[3];
+    struct weight a[3];
     load_three(&m, DT_F32, 0, a);
     CHECK_EQ(m.mem.used, 0);
-    CHECK(a[0].dtype == DT_BF16 && a[1].dtype == DT_F32 && a[2].dtype == DT_F16);
+    CHECK(a[0].format == WEIGHT_BF16 && a[1].format == WEIGHT_F32 && a[2].format == WEIGHT_F16);
     for (int i = 0; i < 3; i++)
         CHECK(is_mapped(&m, a[i]) && holds(a[i], i == 0 ? to_bf16 : values));
     close_model(&m);
@@ -131,13 +140,13 @@ TEST(misaligned_tensors_are_copied)
 {
     for (size_t shift = 1; shift < 4; shift++) {
         struct model m;
-        struct mat a[3];
+        struct weight a[3];
         load_three(&m, DT_F32, shift, a);
         CHECK_EQ(is_mapped(&m, a[0]), shift == 2);
         CHECK_EQ(is_mapped(&m, a[1]), 0);
         CHECK_EQ(is_mapped(&m, a[2]), shift == 2);
         for (int i = 0; i < 3; i++) {
-            CHECK_EQ((uintptr_t)a[i].data % dtype_size(a[i].dtype), 0);
+            CHECK_EQ((uintptr_t)a[i].data % dtype_size(plain(a[i]).dtype), 0);
             CHECK(holds(a[i], i == 0 ? to_bf16 : values));
         }
         close_model(&m);
@@ -148,24 +157,24 @@ TEST(higher_ranks_are_seen_as_matrices)
 {
     static const int64_t dim[4] = {2, 3, 1, 2};
     struct model m;
-    struct mat a;
+    struct weight a;
     open_model(&m, DT_BF16, 0);
-    REQUIRE(weights_mat(&m.w, &a, 4, dim, "conv.%d", 4) == VLQA_OK);
-    CHECK(a.rows == 2 && a.cols == 6 && a.stride == 6);
-    CHECK(ref_value(a, 1, 5) == -1.5 && is_mapped(&m, a));
+    REQUIRE(weights_get(&m.w, &a, 4, dim, "conv.%d", 4) == VLQA_OK);
+    CHECK(a.rows == 2 && a.cols == 6 && a.row_bytes == 12);
+    CHECK(ref_value(plain(a), 1, 5) == -1.5 && is_mapped(&m, a));
     close_model(&m);
 }
 
 TEST(vectors_become_f32)
 {
     struct model m;
-    const float *v = NULL;
+    struct mat v = {0};
     open_model(&m, DT_BF16, 0);
-    CHECK_EQ(weights_vec(&m.w, &v, 3, "v"), VLQA_OK);
-    CHECK(v == NULL);
+    CHECK_EQ(weights_vector(&m.w, &v, 3, "v"), VLQA_OK);
+    CHECK(v.data == NULL);
     give_memory(&m);
-    REQUIRE(weights_vec(&m.w, &v, 3, "v") == VLQA_OK);
-    CHECK(memcmp(v, values, 3 * sizeof *v) == 0);
+    REQUIRE(weights_vector(&m.w, &v, 3, "v") == VLQA_OK);
+    CHECK(memcmp(v.data, values, 3 * sizeof *values) == 0);
     close_model(&m);
 }
 
@@ -173,15 +182,15 @@ TEST(what_is_wrong_is_said_while_measuring)
 {
     static const int64_t wide[3] = {1, 1 << 30, 1 << 30};
     struct model m;
-    struct mat a;
-    const float *v;
+    struct weight a;
+    struct mat v;
     open_model(&m, DT_BF16, 0);
-    CHECK_EQ(weights_mat2(&m.w, &a, 3, 2, "b"), VLQA_EMODEL);
+    CHECK_EQ(weights_get2(&m.w, &a, 3, 2, "b"), VLQA_EMODEL);
     CHECK_HAS(m.lab.env.message, "b is [2, 3], expected [3, 2]");
-    CHECK_EQ(weights_vec(&m.w, &v, 3, "layers.%d.norm", 7), VLQA_EMODEL);
+    CHECK_EQ(weights_vector(&m.w, &v, 3, "layers.%d.norm", 7), VLQA_EMODEL);
     CHECK_HAS(m.lab.env.message, "layers.7.norm is missing");
-    CHECK_EQ(weights_mat(&m.w, &a, 3, wide, "b"), VLQA_EMODEL);
-    CHECK_EQ(weights_mat2(&m.w, &a, 2, 3, "%0400d", 1), VLQA_EMODEL);
+    CHECK_EQ(weights_get(&m.w, &a, 3, wide, "b"), VLQA_EMODEL);
+    CHECK_EQ(weights_get2(&m.w, &a, 2, 3, "%0400d", 1), VLQA_EMODEL);
     CHECK_HAS(m.lab.env.message, "too long");
     CHECK_EQ(m.mem.used, 0);
     close_model(&m);
@@ -193,12 +202,12 @@ TEST(made_up_weights_are_bf16_matrices)
     struct arena mem = {0};
     struct st_files *files;
     struct weights w;
-    struct mat a;
+    struct weight a;
     lab_open(&lab, (struct lab_cpu){VLQA_CPU_AUTO, NULL}, 0);
     REQUIRE(st_open_random(&lab.env, 1, &files) == VLQA_OK);
-    w = (struct weights){&lab.env, lab.be, files, &mem, DT_BF16};
-    REQUIRE(weights_mat2(&w, &a, 40, 30, "x.weight") == VLQA_OK);
-    CHECK(a.dtype == DT_BF16 && mem.used == 0 && ref_value(a, 39, 29) != 0);
+    w = (struct weights){&lab.env, lab.queue, files, &mem, DT_BF16};
+    REQUIRE(weights_get2(&w, &a, 40, 30, "x.weight") == VLQA_OK);
+    CHECK(a.format == WEIGHT_BF16 && mem.used == 0 && ref_value(plain(a), 39, 29) != 0);
     st_close(files);
     lab_close(&lab);
 }

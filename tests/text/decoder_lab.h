@@ -16,18 +16,20 @@
 
 struct lab { /* a decoder of random weights, and room to run it */
     struct env env;
-    struct backend *be;
+    struct device *device;
+    struct queue *queue;
     struct st_files *files;
     struct decoder decoder;
     struct mat visual, deep[2];
-    void *weights, *rows, *block;
-    struct arena scratch;
+    void *weights, *rows;
+    struct device_room room;
     struct mat q[LAYERS]; /* traced; [N, HEADS * HEAD_DIM] */
 };
 
-static inline void keep_q(void *user, const char *name, int layer, struct mat m)
+static inline void keep_q(void *user, struct queue *q, const char *name, int layer, struct mat m)
 {
     struct lab *lab = user;
+    (void)q;
     if (strcmp(name, "text.q") != 0) return;
     for (int row = 0; row < m.rows; row++)
         memcpy(mat_at(lab->q[layer], row, 0), mat_at(m, row, 0), (size_t)m.cols * sizeof(float));
@@ -61,16 +63,19 @@ static inline int lab_open(struct lab *lab, enum dtype dtype)
 {
     struct decoder_config c = shape;
     struct arena mem = {0};
+    struct workspace dry = {0};
     size_t rows = 1 << 17;
     memset(lab, 0, sizeof *lab);
     c.compute = c.kv = dtype;
-    if (backend_create(&lab->env, VLQA_CPU_AUTO, &lab->be) != VLQA_OK ||
+    if (device_open(&lab->env, VLQA_CPU_AUTO, &lab->device) != VLQA_OK ||
+        queue_open(lab->device, &lab->env, &lab->queue) != VLQA_OK ||
         st_open_random(&lab->env, 7, &lab->files) != VLQA_OK ||
-        decoder_load(&lab->env, lab->be, lab->files, &c, &mem, &lab->decoder) != VLQA_OK)
+        decoder_load(&lab->env, lab->queue, lab->files, &c, &mem, &lab->decoder) != VLQA_OK)
         return 0;
     lab->weights = heap_alloc(mem.used);
     mem = arena_over(lab->weights, mem.used);
-    if (decoder_load(&lab->env, lab->be, lab->files, &c, &mem, &lab->decoder) != VLQA_OK) return 0;
+    if (decoder_load(&lab->env, lab->queue, lab->files, &c, &mem, &lab->decoder) != VLQA_OK)
+        return 0;
     lab->rows = heap_alloc(rows);
     mem = arena_over(lab->rows, rows);
     lab->visual = random_rows(&mem, dtype, VISUAL, c.hidden);
@@ -78,21 +83,21 @@ static inline int lab_open(struct lab *lab, enum dtype dtype)
         lab->deep[i] = random_rows(&mem, dtype, VISUAL, c.hidden);
     for (int i = 0; i < LAYERS; i++)
         lab->q[i] = random_rows(&mem, DT_F32, N, HEADS * HEAD_DIM);
-    rows = decoder_scratch(&c, N) + decoder_tap_scratch(&c, N, SLOTS);
-    lab->block = heap_alloc(rows);
-    lab->scratch = arena_over(lab->block, rows);
-    lab->be->trace = keep_q;
-    lab->be->trace_user = lab;
-    return 1;
+    decoder_measure(lab->device, &c, N, N, SLOTS, &dry);
+    kv_place_measure(lab->device, KV_HEADS, HEAD_DIM, N, &dry);
+    lab->queue->trace = keep_q;
+    lab->queue->trace_user = lab;
+    return device_room_open(&lab->env, lab->device, "lab", &dry, &lab->room) == VLQA_OK;
 }
 
 static inline void lab_close(struct lab *lab)
 {
-    backend_free(lab->be);
+    queue_close(lab->queue);
+    device_room_close(&lab->room);
+    device_close(lab->device);
     st_close(lab->files);
     heap_free(lab->weights);
     heap_free(lab->rows);
-    heap_free(lab->block);
 }
 
 struct state { /* a sequence, and a block of N rows; filled with bytes that no row writes */
@@ -115,8 +120,10 @@ static inline void state_open(struct state *s, enum dtype dtype)
     kv_layout(&s->kv, LAYERS, KV_HEADS, HEAD_DIM, SLOTS, dtype, &mem);
     kv_layout(&rows, LAYERS, KV_HEADS, HEAD_DIM, N, dtype, &mem);
     s->block = (struct kv_block){.layers = LAYERS, .rows = N};
-    memcpy(s->block.k, rows.k, sizeof rows.k);
-    memcpy(s->block.v, rows.v, sizeof rows.v);
+    for (int i = 0; i < LAYERS; i++) {
+        s->block.k[i] = host_mat_of(rows.k[i].data, dtype, N, KV_HEADS * HEAD_DIM);
+        s->block.v[i] = host_mat_of(rows.v[i].data, dtype, N, KV_HEADS * HEAD_DIM);
+    }
     for (int i = 0; i < 2 * LAYERS; i++) /* gaps of the arena are not ours to look at */
         memset((i % 2 ? s->kv.v : s->kv.k)[i / 2].data, 0x3e,
                mat_bytes(dtype, SLOTS, KV_HEADS * HEAD_DIM));
@@ -140,6 +147,18 @@ static inline int same_rows(struct mat a, int row_a, struct mat b, int row_b)
 {
     return memcmp(mat_at(a, row_a, 0), mat_at(b, row_b, 0), (size_t)a.cols * dtype_size(a.dtype)) ==
            0;
+}
+
+static inline int same_block_rows(struct host_mat a, int row_a, struct host_mat b, int row_b)
+{
+    return memcmp(host_mat_at(a, row_a, 0), host_mat_at(b, row_b, 0),
+                  mat_bytes(a.dtype, 1, a.cols)) == 0;
+}
+
+/* A device of the CPU: its memory is the test's. */
+static inline double value_at(struct mat m, int row, int col)
+{
+    return (double)host_mat_get(host_mat_of(mat_at(m, row, 0), m.dtype, 1, m.cols), 0, col);
 }
 
 static inline int same_layer(const struct state *a, const struct state *b, int layer)
@@ -194,8 +213,9 @@ static inline void page_fill_causal(struct page *p)
 
 static inline void run(struct lab *lab, const struct pass *pass)
 {
-    decoder_forward(lab->be, &lab->decoder, pass, &lab->scratch);
-    CHECK_EQ(lab->scratch.used, 0);
+    decoder_forward(lab->queue, &lab->decoder, pass, &lab->room.ws);
+    CHECK_EQ(lab->room.ws.device.used + lab->room.ws.host.used, 0);
+    CHECK_EQ(queue_sync(lab->queue), VLQA_OK);
 }
 
 static const enum dtype dtypes[] = {DT_F32, DT_BF16};

@@ -9,10 +9,11 @@ static void place(struct lab *lab, struct state *s, const struct kv_block *block
 {
     float table[N * HEAD_DIM];
     struct mat cos_sin = mat_of(table, DT_F32, N, HEAD_DIM);
-    CHECK(kv_place_scratch(KV_HEADS, HEAD_DIM, N) <= lab->scratch.cap);
-    position_table(&shape.rope, p->pos, N, cos_sin);
-    kv_place(lab->be, &s->kv, KV_HEADS, p->slot, block, cos_sin, &lab->scratch);
-    CHECK_EQ(lab->scratch.used, 0);
+    const int32_t *pos = &p->pos[0].t;
+    k_angles(lab->queue, cos_sin, (struct ints){pos, pos, 3 * N}, lab->decoder.rope_inverse);
+    kv_place(lab->queue, &s->kv, KV_HEADS, (struct ints){p->slot, p->slot, N}, block, cos_sin,
+             &lab->room.ws);
+    CHECK_EQ(lab->room.ws.device.used + lab->room.ws.host.used, 0);
 }
 
 TEST(placing_what_a_pass_captured_writes_what_the_pass_wrote)
@@ -101,8 +102,9 @@ TEST(a_capture_takes_the_rows_it_names)
         for (int layer = 0; layer < LAYERS; layer++) {
             CHECK(same_layer(&a, &b, layer));
             for (int row = 0; row < N; row++)
-                CHECK(to[row] < 0 || (same_rows(a.block.k[layer], row, b.block.k[layer], to[row]) &&
-                                      same_rows(a.block.v[layer], row, b.block.v[layer], to[row])));
+                CHECK(to[row] < 0 ||
+                      (same_block_rows(a.block.k[layer], row, b.block.k[layer], to[row]) &&
+                       same_block_rows(a.block.v[layer], row, b.block.v[layer], to[row])));
         }
         state_close(&a);
         state_close(&b);
@@ -123,28 +125,28 @@ static struct packed packed_open(void)
 {
     struct packed b = {.block = {.layers = LAYERS, .rows = N},
                        .values = {.layers = LAYERS, .rows = N}};
-    size_t wide = (size_t)packed_cols(KV_COLS, KV_HEADS) * N, one = sizeof(float) * KV_COLS * N;
+    size_t wide = (size_t)row_int8_cols(KV_COLS, KV_HEADS) * N, one = sizeof(float) * KV_COLS * N;
     char *at = b.memory = heap_alloc_zero(2 * LAYERS * (wide + one));
     for (int i = 0; i < 2 * LAYERS; i++) {
-        struct mat *value = i % 2 ? b.values.v : b.values.k;
-        value[i / 2] = mat_of(at, DT_F32, N, KV_COLS);
+        struct host_mat *value = i % 2 ? b.values.v : b.values.k;
+        value[i / 2] = host_mat_of(at, DT_F32, N, KV_COLS);
         at += one;
     }
     for (int i = 0; i < 2 * LAYERS; i++, at += wide) {
-        struct mat *code = i % 2 ? b.block.v : b.block.k;
-        code[i / 2] = mat_of(at, DT_I8, N, packed_cols(KV_COLS, KV_HEADS));
+        struct host_mat *code = i % 2 ? b.block.v : b.block.k;
+        code[i / 2] = host_mat_of(at, DT_ROW_INT8, N, row_int8_cols(KV_COLS, KV_HEADS));
     }
     return b;
 }
 
-static void read_by_hand(struct mat code, struct mat value)
+static void read_by_hand(struct host_mat code, struct host_mat value)
 {
     for (int row = 0; row < N; row++)
         for (int c = 0; c < KV_COLS; c++) {
             float scale, x;
-            memcpy(&scale, mat_at(code, row, KV_COLS + 4 * (c / HEAD_DIM)), sizeof scale);
-            x = (float)((double)scale * *(int8_t *)mat_at(code, row, c));
-            memcpy(mat_at(value, row, c), &x, sizeof x);
+            memcpy(&scale, host_mat_at(code, row, KV_COLS + 4 * (c / HEAD_DIM)), sizeof scale);
+            x = (float)((double)scale * *(int8_t *)host_mat_at(code, row, c));
+            memcpy(host_mat_at(value, row, c), &x, sizeof x);
         }
 }
 
@@ -156,9 +158,9 @@ static double farthest(const struct mat a, const struct mat b)
         for (int h = 0; h < KV_HEADS; h++) {
             double most = 0, off = 0;
             for (int c = h * HEAD_DIM; c < (h + 1) * HEAD_DIM; c++) {
-                double x = (double)mat_get(a, slot, c);
+                double x = value_at(a, slot, c);
                 most = fmax(most, fabs(x));
-                off = fmax(off, fabs(x - (double)mat_get(b, slot, c)));
+                off = fmax(off, fabs(x - value_at(b, slot, c)));
             }
             worst = fmax(worst, off / most);
         }

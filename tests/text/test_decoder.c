@@ -4,29 +4,32 @@
 
 /* ---- tap ---- */
 
+static struct mat sums(float *slot)
+{
+    return mat_of(slot, DT_F32, 1, SLOTS);
+}
+
 /* The sum over the named layers of the score operation, from traced q and the KV of the pass. */
 static void count_by_hand(struct lab *lab, const struct state *s, const struct page *p,
                           const struct tap *tap, const struct tap_count *count, float *slot)
 {
-    float out[SLOTS];
-    float *work = heap_alloc(k_score_work(tap->rows, HEADS));
+    float *work = heap_alloc(k_score_work(lab->device, tap->rows, HEADS, SLOTS));
+    const struct span *seen = tap->span ? tap->span : p->span + tap->first;
     for (int i = 0; i < LAYERS; i++) {
         struct score score = {.q = mat_rows(lab->q[i], tap->first, tap->rows),
                               .k = s->kv.k[i],
                               .v = s->kv.v[i],
-                              .span = tap->span ? tap->span : p->span + tap->first,
+                              .span = {seen, seen, tap->rows},
                               .heads = HEADS,
                               .kv_heads = KV_HEADS,
                               .scale = 0.25f, /* 1 / sqrt(HEAD_DIM) */
                               .value = count->value,
                               .over_heads = count->over_heads,
                               .over_rows = count->over_rows,
-                              .out = mat_of(out, DT_F32, 1, SLOTS),
+                              .out = mat_of(slot, DT_F32, 1, SLOTS),
                               .work = work};
         if (!tap->layer[i]) continue;
-        k_score(lab->be, &score);
-        for (int k = 0; k < SLOTS; k++)
-            slot[k] += out[k];
+        k_score(lab->queue, &score);
     }
     heap_free(work);
 }
@@ -48,7 +51,7 @@ TEST(a_tap_counts_the_named_rows_and_layers)
                           .count = {{.value = (enum score_value)(i / 4 % 3),
                                      .over_heads = (enum score_heads)(i / 4 % 3),
                                      .over_rows = (enum score_rows)(i / 12 % 2),
-                                     .slot = found}}};
+                                     .sum = sums(found)}}};
         struct lab lab;
         struct state s;
         struct page p;
@@ -80,9 +83,9 @@ TEST(a_tap_counts_several_things_at_once)
                             .first = 2,
                             .rows = 7,
                             .n = 3,
-                            .count = {{.value = SCORE_ENTROPY, .slot = sum[0]},
-                                      {.slot = by_layer[0], .layer_step = SLOTS},
-                                      {.over_rows = SCORE_ROWS_L2, .slot = sum[1]}}};
+                            .count = {{.value = SCORE_ENTROPY, .sum = sums(sum[0])},
+                                      {.sum = mat_of(by_layer, DT_F32, LAYERS, SLOTS)},
+                                      {.over_rows = SCORE_ROWS_L2, .sum = sums(sum[1])}}};
     struct lab lab;
     struct state s;
     struct page p;
@@ -113,7 +116,7 @@ TEST(a_tap_changes_nothing_else)
     static float plain[320], tapped[320];
     float slot[SLOTS] = {0};
     const struct tap tap = {
-        .layer = layers, .first = 1, .rows = 8, .n = 1, .count = {{.slot = slot}}};
+        .layer = layers, .first = 1, .rows = 8, .n = 1, .count = {{.sum = sums(slot)}}};
     struct lab lab;
     struct state a, b;
     struct page p;
@@ -187,7 +190,7 @@ TEST(rows_that_leave_take_nothing_along)
         float slot[2][SLOTS] = {{0}};
         int32_t depth[N];
         struct tap tap = {
-            .layer = layers, .first = N - 1, .rows = 1, .n = 1, .count = {{.slot = slot[0]}}};
+            .layer = layers, .first = N - 1, .rows = 1, .n = 1, .count = {{.sum = sums(slot[0])}}};
         struct lab lab;
         struct state whole, again;
         struct page p;
@@ -205,7 +208,7 @@ TEST(rows_that_leave_take_nothing_along)
         pass.rows.depth = depth;
         pass.kv = &again.kv;
         pass.logits = logits[1];
-        tap.count[0].slot = slot[1];
+        tap.count[0].sum = sums(slot[1]);
         run(&lab, &pass);
         CHECK(memcmp(logits[0], logits[1], sizeof logits[0]) == 0);
         CHECK(memcmp(slot[0], slot[1], sizeof slot[0]) == 0);
@@ -275,8 +278,8 @@ TEST(a_pass_that_all_rows_leave_ends_there)
     for (int layer = 0; layer < LAYERS; layer++) {
         CHECK(same_layer(&whole, &part, layer));
         for (int i = 0; i < N; i++)
-            CHECK(same_rows(whole.block.k[layer], i, part.block.k[layer], i) &&
-                  same_rows(whole.block.v[layer], i, part.block.v[layer], i));
+            CHECK(same_block_rows(whole.block.k[layer], i, part.block.k[layer], i) &&
+                  same_block_rows(whole.block.v[layer], i, part.block.v[layer], i));
     }
     state_close(&whole);
     state_close(&part);

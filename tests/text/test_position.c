@@ -1,6 +1,7 @@
 /* test_position.c - M-RoPE coordinates and angles against golden numbers (docs/MODEL.md). */
 #include "text/position.h"
 
+#include "kernels/ops.h"
 #include "tests/check.h"
 
 static const struct rope_config qwen = {5e6, 128, {24, 20, 20}};
@@ -54,7 +55,17 @@ TEST(a_wide_image_advances_by_its_width_a_tall_one_by_its_height)
 
 static void table_of(struct pos pos, float *row)
 {
-    position_table(&qwen, &pos, 1, mat_of(row, DT_F32, 1, 128));
+    static float inverse[3 * 64];
+    struct env env = {0};
+    struct device *d;
+    struct queue *q;
+    const int32_t at[3] = {pos.t, pos.h, pos.w};
+    REQUIRE(device_open(&env, VLQA_CPU_AUTO, &d) == VLQA_OK && queue_open(d, &env, &q) == VLQA_OK);
+    rope_inverse(&qwen, inverse);
+    k_angles(q, mat_of(row, DT_F32, 1, 128), (struct ints){at, at, 3},
+             mat_of(inverse, DT_F32, 3, 64));
+    queue_close(q);
+    device_close(d);
 }
 
 TEST(angles_are_interleaved)

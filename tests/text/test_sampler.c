@@ -17,9 +17,10 @@ struct own {
 static struct own own(int vocab, uint64_t seed, float temperature)
 {
     struct own o = {{.temperature = temperature, .top_p = 1, .repetition_penalty = 1}, NULL};
-    struct arena mem;
-    o.memory = heap_alloc(sampler_scratch(vocab));
-    mem = arena_over(o.memory, sampler_scratch(vocab));
+    struct arena mem = {0};
+    sampler_layout(vocab, &mem, &o.s);
+    o.memory = heap_alloc(mem.used);
+    mem = arena_over(o.memory, mem.used);
     sampler_begin(&o.s, vocab, seed, &mem);
     return o;
 }

@@ -37,7 +37,7 @@ TEST(a_column_is_channel_frame_y_x)
     struct grid grid = {2, 4};
     uint8_t *rgb = golden_picture(64, 32, GOLDEN_NOISE, 5);
     float *rows = heap_alloc(8 * 1536 * sizeof *rows);
-    patch_extract(&config, rgb, grid, mat_of(rows, DT_F32, 8, 1536));
+    patch_extract(&config, rgb, grid, host_mat_of(rows, DT_F32, 8, 1536));
     for (int n = 0; n < 8; n++)
         for (int k = 0; k < 1536; k++) {
             int row, col, channel = k / 512, y = k / 16 % 16, x = k % 16;
@@ -45,23 +45,6 @@ TEST(a_column_is_channel_frame_y_x)
             uint8_t v = rgb[((row * 16 + y) * 64 + col * 16 + x) * 3 + channel];
             CHECK(rows[n * 1536 + k] == ((float)v - 127.5f) / 127.5f);
         }
-    heap_free(rgb);
-    heap_free(rows);
-}
-
-TEST(padding_behind_a_row_is_left_alone)
-{
-    uint8_t *rgb = golden_picture(32, 32, GOLDEN_NOISE, 6);
-    uint16_t *rows = heap_alloc(4 * 1600 * 2);
-    struct mat out = mat_of(rows, DT_BF16, 4, 1536);
-    out.stride = 1600;
-    memset(rows, 0x5a, 4 * 1600 * 2);
-    patch_extract(&config, rgb, (struct grid){2, 2}, out);
-    for (int n = 0; n < 4; n++) {
-        CHECK(rows[n * 1600 + 1535] != 0x5a5a);
-        for (int k = 1536; k < 1600; k++)
-            CHECK_EQ(rows[n * 1600 + k], 0x5a5a);
-    }
     heap_free(rgb);
     heap_free(rows);
 }
@@ -114,7 +97,7 @@ static void check_rows(const struct golden_case *c, const uint8_t *rgb, enum dty
     void *rows = heap_alloc(bytes);
     memcpy(settings.mean, c->mean, sizeof c->mean);
     memcpy(settings.std, c->std, sizeof c->std);
-    patch_extract(&settings, rgb, c->grid, mat_of(rows, dtype, n, 1536));
+    patch_extract(&settings, rgb, c->grid, host_mat_of(rows, dtype, n, 1536));
     if (!golden_same(rows, bytes, sha))
         CHECK_FAIL("%u x %u, %s: other bytes than the processor's", c->w, c->h, what);
     heap_free(rows);

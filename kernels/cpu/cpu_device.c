@@ -1,4 +1,4 @@
-/* cpu_backend.c - which instruction sets this machine has, and a backend over one of them. */
+/* cpu_device.c - which instruction sets this machine has, and a device over one of them. */
 #include "base/heap.h"
 #include "kernels/cpu/cpu.h"
 
@@ -55,7 +55,7 @@ static const struct backend_ops *ops_of(enum vlqa_cpu cpu)
 }
 #endif
 
-int backend_cpu_has(enum vlqa_cpu cpu)
+int device_has_cpu(enum vlqa_cpu cpu)
 {
     return ops_of(cpu) != NULL;
 }
@@ -70,67 +70,83 @@ static vlqa_status missing(struct env *env, enum vlqa_cpu cpu)
     return env_fail(env, VLQA_EDEVICE, "this CPU has no %s", what[cpu]);
 }
 
-vlqa_status cpu_create(struct env *env, enum vlqa_cpu cpu, struct backend **out)
+vlqa_status cpu_open(struct env *env, enum vlqa_cpu cpu, struct device **out)
 {
     *out = NULL;
     if (cpu < VLQA_CPU_AUTO || cpu > VLQA_CPU_AMX)
         return env_fail(env, VLQA_EUSAGE, "cpu is %d, expected %d to %d", (int)cpu, VLQA_CPU_AUTO,
                         VLQA_CPU_AMX);
     if (cpu == VLQA_CPU_AUTO)
-        for (cpu = VLQA_CPU_AMX; !backend_cpu_has(cpu);)
+        for (cpu = VLQA_CPU_AMX; !device_has_cpu(cpu);)
             cpu--;
-    if (!backend_cpu_has(cpu)) return missing(env, cpu);
-    return cpu_create_over(env, ops_of(cpu), out);
+    if (!device_has_cpu(cpu)) return missing(env, cpu);
+    return cpu_open_over(env, ops_of(cpu), out);
 }
 
-vlqa_status cpu_create_over(struct env *env, const struct backend_ops *ops, struct backend **out)
+vlqa_status cpu_open_over(struct env *env, const struct backend_ops *ops, struct device **out)
 {
-    int workers = pool_threads(env->pool);
-    size_t bytes = (size_t)workers * CPU_WORK_BYTES;
-    struct backend *be = heap_alloc_zero(sizeof *be);
-    struct cpu *cpu = heap_alloc_zero(sizeof *cpu);
-    uint8_t *work = heap_alloc(bytes);
+    struct device *d = heap_alloc_zero(sizeof *d);
     *out = NULL;
-    if (!be || !cpu || !work) {
-        heap_free(be);
-        heap_free(cpu);
-        heap_free(work);
-        return env_no_memory(env, "CPU workspace", bytes);
-    }
-    *cpu = (struct cpu){workers, work};
-    *be = (struct backend){.op = ops, .env = env, .impl = cpu};
-    *out = be;
+    if (!d) return env_no_memory(env, "device", sizeof *d);
+    *d = (struct device){.op = ops, .env = env};
+    *out = d;
     return VLQA_OK;
 }
 
-void cpu_destroy(struct backend *be)
+void cpu_close(struct device *d)
 {
-    struct cpu *cpu = be->impl;
-    heap_free(cpu->work);
-    heap_free(cpu);
-    heap_free(be);
+    heap_free(d);
 }
 
-void *cpu_alloc(struct backend *be, size_t bytes)
+void *cpu_alloc(struct device *d, size_t bytes)
 {
-    (void)be;
+    (void)d;
     return heap_alloc_zero(bytes);
 }
 
-void cpu_release(struct backend *be, void *block)
+void cpu_release(struct device *d, void *block)
 {
-    (void)be;
+    (void)d;
     heap_free(block);
 }
 
-void cpu_copy(struct backend *be, void *dst, const void *src, size_t bytes)
+vlqa_status cpu_queue_open(struct queue *q)
 {
-    (void)be;
+    int workers = pool_threads(q->env->pool);
+    size_t bytes = (size_t)workers * CPU_WORK_BYTES;
+    struct cpu *cpu = heap_alloc_zero(sizeof *cpu);
+    uint8_t *work = heap_alloc(bytes);
+    if (!cpu || !work) {
+        heap_free(cpu);
+        heap_free(work);
+        return env_no_memory(q->env, "CPU workspace", bytes);
+    }
+    *cpu = (struct cpu){workers, work};
+    q->impl = cpu;
+    return VLQA_OK;
+}
+
+void cpu_queue_close(struct queue *q)
+{
+    struct cpu *cpu = q->impl;
+    heap_free(cpu->work);
+    heap_free(cpu);
+}
+
+void cpu_copy(struct queue *q, void *dst, const void *src, size_t bytes)
+{
+    (void)q;
     memcpy(dst, src, bytes);
 }
 
-vlqa_status cpu_sync(struct backend *be)
+void cpu_clear(struct queue *q, void *dst, size_t bytes)
 {
-    (void)be;
+    (void)q;
+    memset(dst, 0, bytes);
+}
+
+vlqa_status cpu_sync(struct queue *q)
+{
+    (void)q;
     return VLQA_OK;
 }

@@ -1,0 +1,201 @@
+/* ops.c - shapes are asserted here, once, before an operation reaches a device. */
+#include "kernels/backend.h"
+
+static int shape_ok(struct mat m)
+{
+    return m.rows >= 0 && m.cols > 0 && m.stride >= m.cols && (m.data || m.rows == 0);
+}
+
+static int weight_ok(struct weight w)
+{
+    return w.rows > 0 && w.cols > 0 && w.data && w.row_bytes > 0;
+}
+
+static int same_shape(struct mat a, struct mat b)
+{
+    return shape_ok(a) && shape_ok(b) && a.rows == b.rows && a.cols == b.cols;
+}
+
+static int is_float(struct mat m) /* what activations are kept in */
+{
+    return m.dtype == DT_F32 || m.dtype == DT_BF16;
+}
+
+static int is_vector(struct mat m, int n) /* norms, biases */
+{
+    return shape_ok(m) && m.dtype == DT_F32 && m.rows == 1 && m.cols == n;
+}
+
+static int rows_exist(struct ints index, int n, int rows)
+{
+    if (index.n != n) return 0;
+    for (int i = 0; i < n; i++)
+        if (index.host[i] >= rows) return 0;
+    return 1;
+}
+
+static int converts(struct mat dst, struct mat src)
+{
+    return dst.dtype == src.dtype || (is_float(dst) && src.dtype != DT_ROW_INT8);
+}
+
+void k_gather(struct queue *q, struct mat dst, struct mat src, struct ints index)
+{
+    assert(shape_ok(dst) && shape_ok(src) && dst.cols == src.cols);
+    assert(converts(dst, src));
+    assert(rows_exist(index, dst.rows, src.rows));
+    q->op->gather(q, dst, src, index);
+}
+
+void k_scatter(struct queue *q, struct mat dst, struct ints index, struct mat src)
+{
+    assert(shape_ok(dst) && shape_ok(src) && dst.cols == src.cols);
+    assert(converts(dst, src));
+    assert(rows_exist(index, src.rows, dst.rows));
+    q->op->scatter(q, dst, index, src);
+}
+
+void k_embed(struct queue *q, struct mat dst, struct weight src, struct ints index)
+{
+    assert(shape_ok(dst) && weight_ok(src) && is_float(dst) && dst.cols == src.cols);
+    assert(rows_exist(index, dst.rows, src.rows));
+    q->op->embed(q, dst, src, index);
+}
+
+void k_add(struct queue *q, struct mat dst, struct mat src)
+{
+    assert(same_shape(dst, src) && dst.dtype == DT_F32 && is_float(src));
+    q->op->add(q, dst, src, (struct ints){0});
+}
+
+void k_add_rows(struct queue *q, struct mat dst, struct mat src, struct ints index)
+{
+    assert(shape_ok(dst) && shape_ok(src) && dst.cols == src.cols);
+    assert(dst.dtype == DT_F32 && is_float(src));
+    assert(rows_exist(index, dst.rows, src.rows));
+    q->op->add(q, dst, src, index);
+}
+
+void k_matmul(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
+              enum act act)
+{
+    assert(shape_ok(y) && shape_ok(x) && weight_ok(w));
+    assert(y.rows == x.rows && y.cols == w.rows && x.cols == w.cols);
+    assert(is_float(y) && (x.dtype == DT_F32 || (x.dtype == DT_BF16 && w.format == WEIGHT_BF16)));
+    assert(!bias.data || is_vector(bias, w.rows));
+    q->op->matmul(q, y, x, w, bias, act);
+}
+
+void k_rmsnorm(struct queue *q, struct mat y, struct mat x, struct mat w, float eps)
+{
+    assert(same_shape(y, x) && x.dtype == DT_F32 && is_float(y));
+    assert(is_vector(w, w.cols) && x.cols % w.cols == 0);
+    q->op->rmsnorm(q, y, x, w, eps);
+}
+
+void k_layernorm(struct queue *q, struct mat y, struct mat x, struct mat w, struct mat b, float eps)
+{
+    assert(same_shape(y, x) && x.dtype == DT_F32 && is_float(y));
+    assert(is_vector(w, x.cols) && is_vector(b, x.cols));
+    q->op->layernorm(q, y, x, w, b, eps);
+}
+
+void k_angles(struct queue *q, struct mat cos_sin, struct ints at, struct mat inverse)
+{
+    assert(shape_ok(cos_sin) && cos_sin.dtype == DT_F32);
+    assert(shape_ok(inverse) && inverse.dtype == DT_F32 && inverse.stride == inverse.cols);
+    assert(cos_sin.cols == 2 * inverse.cols && at.n == cos_sin.rows * inverse.rows);
+    q->op->angles(q, cos_sin, at, inverse);
+}
+
+void k_rope(struct queue *q, struct mat y, struct mat x, int heads, struct mat cos_sin)
+{
+    assert(same_shape(y, x) && is_float(x) && is_float(y));
+    assert(heads > 0 && x.cols % (2 * heads) == 0);
+    assert(shape_ok(cos_sin) && cos_sin.dtype == DT_F32);
+    assert(cos_sin.rows == x.rows && cos_sin.cols == x.cols / heads);
+    q->op->rope(q, y, x, heads, cos_sin);
+}
+
+void k_blend(struct queue *q, struct mat dst, struct weight src, struct ints index, struct mat part)
+{
+    assert(shape_ok(dst) && dst.dtype == DT_F32 && weight_ok(src) && dst.cols == src.cols);
+    assert(shape_ok(part) && part.dtype == DT_F32 && part.rows == dst.rows);
+    assert(rows_exist(index, dst.rows * part.cols, src.rows));
+    q->op->blend(q, dst, src, index, part);
+}
+
+void k_swiglu(struct queue *q, struct mat y, struct mat gate_up)
+{
+    assert(shape_ok(y) && shape_ok(gate_up) && is_float(y) && gate_up.dtype == DT_F32);
+    assert(y.rows == gate_up.rows && 2 * y.cols == gate_up.cols);
+    q->op->swiglu(q, y, gate_up);
+}
+
+static int span_ok(struct span s, int slots)
+{
+    int has_tail = s.tail_end > s.tail_begin;
+    if (s.head_end < 0 || s.head_end > slots) return 0;
+    if (!has_tail) return s.head_end > 0;
+    return s.tail_begin >= s.head_end && s.tail_end <= slots;
+}
+
+static int spans_ok(struct spans span, int n, int slots)
+{
+    if (span.n != n) return 0;
+    for (int i = 0; i < n; i++)
+        if (!span_ok(span.host[i], slots)) return 0;
+    return 1;
+}
+
+void k_attention(struct queue *q, const struct attn *a)
+{
+    int dim = a->q.cols / a->heads;
+    assert(same_shape(a->q, a->out) && same_shape(a->k, a->v) && a->k.dtype == a->v.dtype);
+    assert(a->q.dtype == DT_F32 && is_float(a->out) && is_float(a->k));
+    assert(a->kv_heads > 0 && a->heads % a->kv_heads == 0);
+    assert(a->heads / a->kv_heads <= ATTN_MAX_GROUP && dim <= ATTN_MAX_DIM);
+    assert(a->q.cols == a->heads * dim && a->k.cols == a->kv_heads * dim);
+    assert(spans_ok(a->span, a->q.rows, a->k.rows));
+    q->op->attention(q, a);
+}
+
+size_t k_attention_work(const struct device *d, int n, int heads, int kv_heads, int dim, int slots)
+{
+    return d->op->attention_work(d, n, heads, kv_heads, dim, slots);
+}
+
+void k_score(struct queue *q, const struct score *s)
+{
+    int dim = s->q.cols / s->heads;
+    assert(same_shape(s->k, s->v) && s->k.dtype == s->v.dtype && s->q.dtype == DT_F32);
+    assert(s->kv_heads > 0 && s->heads % s->kv_heads == 0 && dim <= ATTN_MAX_DIM);
+    assert(s->q.cols == s->heads * dim && s->k.cols == s->kv_heads * dim);
+    assert(s->out.dtype == DT_F32 && s->out.rows == 1 && s->out.cols == s->k.rows && s->work);
+    assert(spans_ok(s->span, s->q.rows, s->k.rows));
+    q->op->score(q, s);
+}
+
+size_t k_score_work(const struct device *d, int n, int heads, int slots)
+{
+    return d->op->score_work(d, n, heads, slots);
+}
+
+static int quantizes(struct mat quantized, struct mat plain, int heads)
+{
+    return shape_ok(quantized) && shape_ok(plain) && quantized.rows == plain.rows &&
+           quantized.dtype == DT_ROW_INT8 && is_float(plain) && heads > 0 &&
+           plain.cols % heads == 0 && quantized.cols == row_int8_cols(plain.cols, heads);
+}
+
+void k_quantize(struct queue *q, struct mat dst, struct mat src, int heads)
+{
+    assert(quantizes(dst, src, heads));
+    q->op->quantize(q, dst, src, heads);
+}
+
+void k_dequantize(struct queue *q, struct mat dst, struct mat src, int heads)
+{
+    assert(quantizes(src, dst, heads));
+    q->op->dequantize(q, dst, src, heads);
+}

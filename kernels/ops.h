@@ -1,0 +1,95 @@
+/* ops.h - the operations that models are written in, with their shapes asserted.
+ *
+ * Contract of every operation: the result of a row depends on its own inputs and, in attention, on
+ * the keys and values it sees, in the order of their slots; never on where these slots lie, on how
+ * many other rows are in the call, on the number of threads, or on where the call was cut. On the
+ * CPU that holds to the last bit. Operations enqueue and cannot fail; errors of a device surface at
+ * queue_sync. All matrices are device memory. */
+#ifndef KERNELS_OPS_H
+#define KERNELS_OPS_H
+
+#include "kernels/device.h"
+
+#define ATTN_MAX_DIM 256  /* of a head */
+#define ATTN_MAX_GROUP 64 /* query heads that share a KV head */
+
+struct attn {            /* arguments of the attention operation */
+    struct mat q;        /* [n, heads * dim] f32 */
+    struct mat k, v;     /* [slots, kv_heads * dim] f32 or bf16; a stride wider than cols is fine */
+    struct mat out;      /* [n, heads * dim] f32 or bf16; may not overlap q, k or v */
+    struct spans span;   /* [n]; at least one visible slot a row */
+    int heads, kv_heads; /* query head g reads KV head g / (heads / kv_heads) */
+    float scale;
+    void *work; /* k_attention_work bytes of device memory */
+};
+
+/* What a row's softmax weight a of a slot counts for, and how heads and rows are brought together:
+ * score[slot] = rows over n of (heads over heads of (value of a)). */
+enum score_value { SCORE_WEIGHT, SCORE_ENTROPY, SCORE_VALUE }; /* a | -a ln a | a |v| */
+enum score_heads { SCORE_HEADS_SUM, SCORE_HEADS_L2, SCORE_HEADS_MAX };
+enum score_rows { SCORE_ROWS_SUM, SCORE_ROWS_L2 };
+
+struct score { /* arguments of the score operation; q, k, v, span, heads as in struct attn */
+    struct mat q, k, v;
+    struct spans span; /* the softmax is over what these see */
+    int heads, kv_heads;
+    float scale;
+    enum score_value value;
+    enum score_heads over_heads;
+    enum score_rows over_rows;
+    struct mat out; /* [1, slots] f32: added to; nothing where nobody sees */
+    void *work;     /* k_score_work bytes of device memory */
+};
+
+/* dst[i] = src[index[i]], converted to dst's dtype; a negative index leaves row i alone. */
+void k_gather(struct queue *q, struct mat dst, struct mat src, struct ints index);
+/* dst[index[i]] = src[i], converted; a negative index skips. Indices are distinct. */
+void k_scatter(struct queue *q, struct mat dst, struct ints index, struct mat src);
+/* dst[i] = the values of row index[i] of the weight; a negative index leaves row i alone. */
+void k_embed(struct queue *q, struct mat dst, struct weight src, struct ints index);
+/* dst[i] += src[i]; dst f32, src f32 or bf16. */
+void k_add(struct queue *q, struct mat dst, struct mat src);
+/* dst[i] += src[index[i]]; a negative index skips. */
+void k_add_rows(struct queue *q, struct mat dst, struct mat src, struct ints index);
+/* y[n, out] = act(x[n, in] w[out, in]^T + bias[out]). bias [1, out] f32, or mat_none(). y f32 or
+ * bf16. x f32: w f32, bf16 or f16 widened, products in f32. x bf16: w bf16, products of bf16 summed
+ * in f32. y may not overlap x. */
+void k_matmul(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
+              enum act act);
+/* Each row: x * rsqrt(mean(x^2) + eps) * w; x f32, y f32 or bf16; y may be x. w [1, n] f32 is
+ * repeated along the row: x.cols is a multiple of n and each run of n is normalised by itself
+ * (q_norm and k_norm over heads). */
+void k_rmsnorm(struct queue *q, struct mat y, struct mat x, struct mat w, float eps);
+/* Each row: (x - mean) * rsqrt(var + eps) * w + b, biased variance; x f32, y f32 or bf16; w and b
+ * [1, cols] f32. */
+void k_layernorm(struct queue *q, struct mat y, struct mat x, struct mat w, struct mat b,
+                 float eps);
+/* cos_sin[n, 2 half] f32: half cosines, then half sines, of angles sum over axes a of at[i, a] *
+ * inverse[a, e] in f32; cosine and sine in double, rounded. at [n * axes], inverse [axes, half]
+ * f32. */
+void k_angles(struct queue *q, struct mat cos_sin, struct ints at, struct mat inverse);
+/* Half-split rotation of each of `heads` heads of a row: with d = cols / heads and e < d / 2,
+ * y[e] = x[e] cos[e] - x[e + d/2] sin[e], y[e + d/2] = x[e + d/2] cos[e] + x[e] sin[e].
+ * cos_sin [n, d] as k_angles leaves it. x and y f32 or bf16; y may be x. */
+void k_rope(struct queue *q, struct mat y, struct mat x, int heads, struct mat cos_sin);
+/* dst[i] = the sum over j, ascending, of part[i, j] * row index[i * parts + j] of the weight; dst
+ * f32 [n, cols], part [n, parts] f32: bilinear positions have four parts. */
+void k_blend(struct queue *q, struct mat dst, struct weight src, struct ints index,
+             struct mat part);
+/* y[n, m] = silu(gate) * up with gate_up [n, 2m]: gates, then ups. f32 in, f32 or bf16 out. */
+void k_swiglu(struct queue *q, struct mat y, struct mat gate_up);
+/* Softmax over each row's span, grouped-query. */
+void k_attention(struct queue *q, const struct attn *a);
+size_t k_attention_work(const struct device *d, int n, int heads, int kv_heads, int dim, int slots);
+/* How much rows attend to each slot, in two sweeps over the keys: memory O(slots), never n x slots.
+ */
+void k_score(struct queue *q, const struct score *s);
+size_t k_score_work(const struct device *d, int n, int heads, int slots);
+/* src f32 or bf16 to dst, row-quantised (row_int8_cols) with the same rows. The scale of a run is
+ * its largest magnitude / 127; a value becomes value / scale, rounded to nearest even. A run of
+ * zeros has scale 0; one with a NaN or an infinity has scale NaN, and all of it reads as NaN. */
+void k_quantize(struct queue *q, struct mat dst, struct mat src, int heads);
+/* And back. */
+void k_dequantize(struct queue *q, struct mat dst, struct mat src, int heads);
+
+#endif
