@@ -54,7 +54,7 @@ static int ask(struct run *r, float logits[STEPS * VOCAB])
     o.on_logits = keep_logits;
     o.user = logits;
     o.ignore_eos = 1;
-    o.reuse = VLQA_REUSE_INFOFLOW;
+    o.reuse = VLQA_REUSE_ON;
     o.chunker = VLQA_CHUNK_GRID;
     o.halo = 2;
     if (vlqa_ask(r->session, "Which is the largest?", &o, &a, sizeof a) != VLQA_OK) return -1;

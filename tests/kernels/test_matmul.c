@@ -199,7 +199,7 @@ static double sum_of(struct lab *lab, const struct term term[3])
         lab_put(x, 0, term[i].input, term[i].x);
         lab_put(w, 0, term[i].input, term[i].w);
     }
-    k_matmul(lab->be, y, x, w, NULL, ACT_NONE);
+    k_matmul(lab->queue, y, x, lab_weight(w), mat_none(), ACT_NONE);
     sum = ref_value(y, 0, 0);
     lab_free(y);
     lab_free(w);
@@ -257,7 +257,7 @@ AMX_TEST(denormal_numbers_count_as_zero)
 TEST(emulated_tiles_give_the_bits_of_the_hardware)
 {
     struct mat x, w, y[2];
-    if (!backend_cpu_has(VLQA_CPU_AMX)) SKIP("this CPU has no amx");
+    if (!device_has_cpu(VLQA_CPU_AMX)) SKIP("this CPU has no amx");
     x = lab_mat(DT_BF16, 70, 2100, 2100, 1, 1);
     w = lab_mat(DT_BF16, 90, 2100, 2100, 1, 2);
     y[0] = product_of(emulated, 2, x, w);
