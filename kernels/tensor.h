@@ -66,8 +66,7 @@ static inline struct mat mat_of(void *data, enum dtype dtype, int rows, int cols
 
 static inline struct mat mat_none(void) /* where a matrix is optional */
 {
-    struct mat m = {0};
-    return m;
+    return mat_of(NULL, DT_F32, 0, 0);
 }
 
 static inline size_t mat_bytes(enum dtype dtype, int rows, int cols)
