@@ -120,12 +120,12 @@ void device_room_close(struct device_room *room)
     *room = (struct device_room){0};
 }
 
-struct workspace_mark workspace_mark(const struct workspace *ws)
+struct workspace_used workspace_mark(const struct workspace *ws)
 {
-    return (struct workspace_mark){arena_mark(&ws->host), arena_mark(&ws->device)};
+    return (struct workspace_used){arena_mark(&ws->host), arena_mark(&ws->device)};
 }
 
-void workspace_rewind(struct workspace *ws, struct workspace_mark mark)
+void workspace_rewind(struct workspace *ws, struct workspace_used mark)
 {
     arena_rewind(&ws->host, mark.host);
     arena_rewind(&ws->device, mark.device);

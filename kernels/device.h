@@ -68,7 +68,7 @@ struct workspace {
     struct arena host, device;
 };
 
-struct workspace_mark {
+struct workspace_used {
     size_t host, device;
 };
 
@@ -84,8 +84,8 @@ vlqa_status device_room_open(struct env *env, struct device *d, const char *name
                              const struct workspace *measured, struct device_room *out);
 void device_room_close(struct device_room *room); /* one that failed to open is fine */
 
-struct workspace_mark workspace_mark(const struct workspace *ws);
-void workspace_rewind(struct workspace *ws, struct workspace_mark mark);
+struct workspace_used workspace_mark(const struct workspace *ws);
+void workspace_rewind(struct workspace *ws, struct workspace_used mark);
 struct mat workspace_mat(struct workspace *ws, enum dtype dtype, int rows, int cols);
 
 /* Bytes that both sides have: one block where they share memory, else a block on each. */

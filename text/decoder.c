@@ -77,7 +77,7 @@ static struct order order_push(int n, struct workspace *ws)
 void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int n_tapped,
                      int slots, struct workspace *dry)
 {
-    struct workspace_mark mark = workspace_mark(dry);
+    struct workspace_used mark = workspace_mark(dry);
     struct work w;
     work_layout(d, c, n, n_tapped, slots, dry, &w);
     (void)order_push(n, dry);
@@ -317,7 +317,7 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
     const struct decoder_config *c = &m->config;
     const struct rows *rows = &pass->rows;
     int end = pass->layer_end ? pass->layer_end : c->layers;
-    struct workspace_mark mark = workspace_mark(ws);
+    struct workspace_used mark = workspace_mark(ws);
     struct work w = {0};
     struct order order;
     assert(rows->n >= 1 && pass->kv->layers == c->layers);

@@ -42,7 +42,7 @@ static struct place place_layout(const struct device *d, int rows, int cols, str
 void kv_place_measure(const struct device *d, int kv_heads, int head_dim, int rows,
                       struct workspace *dry)
 {
-    struct workspace_mark mark = workspace_mark(dry);
+    struct workspace_used mark = workspace_mark(dry);
     (void)place_layout(d, rows, kv_heads * head_dim, dry);
     workspace_rewind(dry, mark);
 }
@@ -50,7 +50,7 @@ void kv_place_measure(const struct device *d, int kv_heads, int head_dim, int ro
 void kv_place(struct queue *q, struct kv *kv, int kv_heads, struct ints slot,
               const struct kv_block *block, struct mat cos_sin, struct workspace *ws)
 {
-    struct workspace_mark mark = workspace_mark(ws);
+    struct workspace_used mark = workspace_mark(ws);
     struct place p = place_layout(q->device, block->rows, kv->k[0].cols, ws);
     assert(block->layers == kv->layers && block->rows == cos_sin.rows);
     p.k.dtype = kv->k[0].dtype;

@@ -51,7 +51,7 @@ static void work_layout(const struct device *d, const struct vit_config *c, int 
 void vit_measure(const struct device *d, const struct vit_config *c, struct grid patches,
                  struct workspace *dry)
 {
-    struct workspace_mark mark = workspace_mark(dry);
+    struct workspace_used mark = workspace_mark(dry);
     struct work w;
     work_layout(d, c, patches.h * patches.w, dry, &w);
     workspace_rewind(dry, mark);
@@ -222,7 +222,7 @@ vlqa_status vit_encode(struct queue *q, const struct vit *vit, const uint8_t *rg
 {
     const struct vit_config *c = &vit->config;
     int merge = c->patch.merge;
-    struct workspace_mark mark = workspace_mark(ws);
+    struct workspace_used mark = workspace_mark(ws);
     vlqa_status status, synced;
     struct work w;
     assert(grid.h % merge == 0 && grid.w % merge == 0);

@@ -74,7 +74,7 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
 static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)
 {
     vlqa_status status;
-    struct workspace_mark mark;
+    struct workspace_used mark;
     TRY(prepare(a, options));
     TRY(prefill(a));
     a->view.run.flops = NULL; /* the answer's tokens do not count */

@@ -9,7 +9,7 @@
 static void cut_context(struct ask *a)
 {
     struct vlqa_session *s = a->s;
-    struct workspace_mark mark = workspace_mark(&s->scratch);
+    struct workspace_used mark = workspace_mark(&s->scratch);
     uint8_t *passage = arena_push(&s->scratch.host, (size_t)a->prompt.n);
     struct chunker chunker = {.kind = a->o.chunker,
                               .k = a->o.chunk_k,

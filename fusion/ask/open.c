@@ -38,7 +38,7 @@ static void measure_scratch(const struct vlqa_engine *e, int max_rows, size_t te
                             struct workspace *dry)
 {
     int rows = max_rows < SESSION_PASS_ROWS ? max_rows : SESSION_PASS_ROWS;
-    struct workspace_mark mark = workspace_mark(dry);
+    struct workspace_used mark = workspace_mark(dry);
     prompt_measure(2 * text_cap, &dry->host);
     evidence_measure(max_rows, &dry->host);
     chunk_measure(e, rows, dry);

@@ -166,7 +166,7 @@ vlqa_status parity_prefill(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     struct scorer c;
-    struct workspace_mark at;
+    struct workspace_used at;
     double mark;
     TRY(fetch_context(a, (struct chunk_list){NULL, 0}));
     mark = env_ms();

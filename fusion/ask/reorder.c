@@ -103,7 +103,7 @@ vlqa_status reorder_items(struct ask *a)
     struct choice look;
     struct evidence *weight;
     struct chunk_list before;
-    struct workspace_mark mark = workspace_mark(&s->scratch);
+    struct workspace_used mark = workspace_mark(&s->scratch);
     if (n < 2) {
         env_log(&s->env, VLQA_LOG_INFO, "reorder: %d image or document, nothing to reorder", n);
         return VLQA_OK;
@@ -116,7 +116,7 @@ vlqa_status reorder_items(struct ask *a)
     workspace_rewind(&s->scratch, mark);
     before = take_chunks(a);
     chunk_release(&a->view);
-    workspace_rewind(&s->request, (struct workspace_mark){0, 0});
+    workspace_rewind(&s->request, (struct workspace_used){0, 0});
     TRY(plan_build(s, a->question, moved ? s->item_order : NULL, &a->prompt, &a->layout));
     return fetch_context(a, before);
 }

@@ -118,7 +118,7 @@ vlqa_status choose_rows(const struct view *v, int round, struct choice *choice)
 {
     struct vlqa_session *s = v->run.s;
     const struct layout *l = v->run.layout;
-    struct workspace_mark mark = workspace_mark(&s->request);
+    struct workspace_used mark = workspace_mark(&s->request);
     struct scorer c = scorer_begin(v, s->row_score, choice->selected);
     int scored, n;
     c.budget =

@@ -137,7 +137,7 @@ static vlqa_status fetch(const struct view *v, const struct piece *p, struct key
                                               [STORE_RAM] = VLQA_SOURCE_RAM,
                                               [STORE_DISK] = VLQA_SOURCE_DISK};
     struct vlqa_session *s = v->run.s;
-    struct workspace_mark mark = workspace_mark(&s->request);
+    struct workspace_used mark = workspace_mark(&s->request);
     enum store_where where;
     struct made made;
     struct key key;
@@ -177,7 +177,7 @@ static struct placement placement_layout(const struct vlqa_engine *e, int n, str
 void chunk_measure(const struct vlqa_engine *e, int rows, struct workspace *dry)
 {
     const struct decoder_config *c = &e->decoder.config;
-    struct workspace_mark mark = workspace_mark(dry);
+    struct workspace_used mark = workspace_mark(dry);
     (void)placement_layout(e, rows, dry);
     kv_place_measure(e->device, c->kv_heads, c->head_dim, rows, dry);
     workspace_rewind(dry, mark);
@@ -189,7 +189,7 @@ void chunk_place_rows(const struct view *v, int piece, int begin, int n)
     struct vlqa_session *s = v->run.s;
     const struct decoder_config *c = &s->engine->decoder.config;
     const int32_t *slot = l->piece_slot + l->piece[piece].begin + begin;
-    struct workspace_mark mark = workspace_mark(&s->scratch);
+    struct workspace_used mark = workspace_mark(&s->scratch);
     struct placement at = placement_layout(s->engine, n, &s->scratch);
     struct kv_block block;
     int32_t *to, *pos;

@@ -47,7 +47,7 @@ vlqa_status geometry_score(struct scorer *c)
 {
     const struct view view = c->view;
     struct workspace *mem = &view.run.s->request;
-    struct workspace_mark mark = workspace_mark(mem);
+    struct workspace_used mark = workspace_mark(mem);
     struct layout moved;
     vlqa_status status;
     if (view.x->geometry == VLQA_GEOMETRY_GLOBAL) return score_attention(c);

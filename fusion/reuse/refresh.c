@@ -41,7 +41,7 @@ vlqa_status refresh_decode(const struct view *v, struct choice *choice, int n_to
                            int32_t slot, int32_t position)
 {
     struct vlqa_session *s = v->run.s;
-    struct workspace_mark mark = workspace_mark(&s->request);
+    struct workspace_used mark = workspace_mark(&s->request);
     struct scorer c = scorer_begin(v, choice->score, choice->selected);
     struct tap tap = {
         .layer = c.layer, .rows = 1, .n = 1, .count = {{.sum = scorer_sum(&c, c.part[0], 1)}}};

@@ -28,7 +28,7 @@ static struct comparison comparison_layout(const struct vlqa_engine *e, int n, s
 
 void score_deviation_measure(const struct vlqa_engine *e, int rows, struct workspace *dry)
 {
-    struct workspace_mark mark = workspace_mark(dry);
+    struct workspace_used mark = workspace_mark(dry);
     (void)comparison_layout(e, rows, dry);
     workspace_rewind(dry, mark);
 }
@@ -49,7 +49,7 @@ static vlqa_status measure_rows(const struct scorer *c, int layer, int piece, in
     struct vlqa_session *s = c->view.run.s;
     const int32_t *slot = l->piece_slot + l->piece[piece].begin + begin;
     struct host_mat kept = host_mat_rows(c->view.chunk[piece]->mat[2 * layer + 1], begin, n);
-    struct workspace_mark mark = workspace_mark(&s->scratch);
+    struct workspace_used mark = workspace_mark(&s->scratch);
     struct comparison m = comparison_layout(s->engine, n, &s->scratch);
     int cols = m.now.cols;
     int32_t *from;

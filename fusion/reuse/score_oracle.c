@@ -30,7 +30,7 @@ static vlqa_status keep_both(const struct scorer *c, int piece, int begin, int n
                              const int32_t *slot)
 {
     struct vlqa_session *s = c->view.run.s;
-    struct workspace_mark mark = workspace_mark(&s->scratch);
+    struct workspace_used mark = workspace_mark(&s->scratch);
     struct header header = header_push(s->engine->device, &s->scratch, (size_t)n * sizeof *slot);
     int32_t *from;
     struct ints index = header_ints(&header, n, &from);

@@ -46,7 +46,7 @@ static struct batch push_batch(int n, struct arena *mem)
 
 void run_measure(const struct vlqa_engine *e, int max_rows, struct workspace *dry)
 {
-    struct workspace_mark mark = workspace_mark(dry);
+    struct workspace_used mark = workspace_mark(dry);
     int rows = max_rows < SESSION_PASS_ROWS ? max_rows : SESSION_PASS_ROWS;
     (void)push_batch(rows, &dry->host);
     decoder_measure(e->device, &e->decoder.config, rows, rows, max_rows, dry);
@@ -88,7 +88,7 @@ static void count_flops(const struct run *r, const struct pass *pass)
 static void run_batch(const struct run *r, const struct run_pass *p, int begin, int n, int total)
 {
     int last = begin + n == total;
-    struct workspace_mark mark = workspace_mark(&r->s->scratch);
+    struct workspace_used mark = workspace_mark(&r->s->scratch);
     struct tap tap;
     struct pass pass = {.rows = rows_of(r, p, begin, n, total),
                         .layer_end = p->layer_end,

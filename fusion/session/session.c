@@ -26,8 +26,8 @@ vlqa_status session_enter(struct vlqa_session *s)
 
 vlqa_status session_leave(struct vlqa_session *s, vlqa_status status)
 {
-    workspace_rewind(&s->scratch, (struct workspace_mark){0, 0});
-    workspace_rewind(&s->request, (struct workspace_mark){0, 0});
+    workspace_rewind(&s->scratch, (struct workspace_used){0, 0});
+    workspace_rewind(&s->request, (struct workspace_used){0, 0});
     atomic_store(&s->busy, 0);
     return status;
 }

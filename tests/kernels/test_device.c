@@ -101,7 +101,7 @@ TEST(a_workspace_measures_what_it_takes)
     CHECK((char *)span == (char *)(fill + 3));
     CHECK_EQ(room.ws.device.used, dry.device.peak);
     CHECK_EQ(room.ws.host.used, dry.host.peak);
-    workspace_rewind(&room.ws, (struct workspace_mark){0, 0});
+    workspace_rewind(&room.ws, (struct workspace_used){0, 0});
     device_room_close(&room);
     lab_close(&lab);
 }
