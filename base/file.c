@@ -180,8 +180,7 @@ static int open_temporary(const char *path, char *name, size_t cap)
     return fd;
 }
 
-/* Returns an errno. */
-static int write_parts(int fd, const struct file_part *part, int n_parts)
+int file_write_parts(int fd, const struct file_part *part, int n_parts)
 {
     for (int i = 0; i < n_parts; i++) {
         const uint8_t *data = part[i].data;
@@ -191,7 +190,7 @@ static int write_parts(int fd, const struct file_part *part, int n_parts)
             if (put > 0) at += (size_t)put;
         }
     }
-    return fsync(fd) == 0 ? 0 : errno;
+    return 0;
 }
 
 /* A rename lasts when its directory was synced. `name` is overwritten. Returns an errno. */
@@ -219,7 +218,8 @@ vlqa_status file_write_atomic(struct env *env, const char *path, const struct fi
     error = fd < 0 ? errno : 0;
     if (fd >= 0) {
         what = "write";
-        error = write_parts(fd, part, n_parts);
+        error = file_write_parts(fd, part, n_parts);
+        if (!error && fsync(fd) != 0) error = errno;
         if (close(fd) != 0 && !error) error = errno;
         if (!error && rename(name, path) != 0) error = errno;
         if (error)

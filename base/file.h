@@ -28,6 +28,8 @@ struct file_part {
     const void *data;
     size_t bytes;
 };
+/* Writes one part behind the other. Returns an errno, 0: all is written. */
+int file_write_parts(int fd, const struct file_part *part, int n_parts);
 /* Temporary name in the same directory, written, synced, renamed: either the old file or the whole
  * new one is there, whatever happens. */
 vlqa_status file_write_atomic(struct env *env, const char *path, const struct file_part *part,
