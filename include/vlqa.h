@@ -151,7 +151,7 @@ struct vlqa_engine_options {
     int image_min_tokens;     /* 0: as preprocessor_config.json says */
     int image_max_tokens;     /* 0: as preprocessor_config.json says */
     int64_t image_max_pixels; /* refuse to decode larger files; 0: 100 million */
-    vlqa_log_fn log;          /* NULL: silence */
+    vlqa_log_fn log;          /* NULL: silence; vlqa_engine_close may call it, too */
     vlqa_progress_fn progress;
     void *user;             /* handed to log and progress */
     int no_cache;           /* nonzero: keep nothing between images and questions */
@@ -457,6 +457,12 @@ typedef int (*vlqa_record_fn)(void *user, const struct vlqa_record *record);
 /* Safe while other threads use the engine. */
 VLQA_API vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine,
                                            struct vlqa_cache_stats *out, size_t bytes);
+/* Records are written to disk behind the answer, on a thread of the engine. This waits until all of
+ * them are written that there are now; what fails is counted as write_failures, and logged the
+ * first time. So do vlqa_warm and vlqa_engine_close. VLQA_EIO: the disk does not answer, and what
+ * it has not begun with is given up. VLQA_ESTATE: in a child process. Safe while others use the
+ * engine. */
+VLQA_API vlqa_status vlqa_cache_flush(const struct vlqa_engine *engine);
 VLQA_API vlqa_status vlqa_cache_options_init(struct vlqa_cache_options *out, size_t bytes);
 /* The records of a directory, least recently used first. Safe while others use it. VLQA_EIO: there
  * is no such directory, or it cannot be read. */

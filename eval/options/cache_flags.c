@@ -37,12 +37,16 @@ int cache_check(struct cli *cli, const struct cache_args *args, const struct vlq
 {
     struct vlqa_cache_stats info;
     char path[CACHE_PATH];
-    if (!args->strict || args->off || vlqa_cache_read_stats(engine, &info, sizeof info) != VLQA_OK)
-        return CLI_OK;
+    vlqa_status flushed;
+    if (!args->strict || args->off) return CLI_OK;
+    flushed = vlqa_cache_flush(engine); /* so that the counts are those of this run */
+    if (vlqa_cache_read_stats(engine, &info, sizeof info) != VLQA_OK) return CLI_OK;
     if (!usable_dir(args, path))
         cli_note(cli, "cache: there is no home for it: give --cache-dir DIR");
     else if (info.disk_problem[0])
         cli_note(cli, "cache: %s", info.disk_problem);
+    else if (flushed != VLQA_OK)
+        cli_note(cli, "cache: the disk does not answer");
     else if (info.rejected || info.write_failures)
         cli_note(cli, "cache: %llu damaged records, %llu not written",
                  (unsigned long long)info.rejected, (unsigned long long)info.write_failures);

@@ -119,6 +119,7 @@ static vlqa_status finish(struct ask *a, vlqa_status status, struct vlqa_answer 
     chunk_release(&a->view);
     end_answer(a);
     if (out) abi_give(out, bytes, &a->answer, sizeof a->answer);
+    store_settle(&a->s->env, a->s->engine->store);
     return session_leave(a->s, status);
 }
 
@@ -146,5 +147,8 @@ vlqa_status vlqa_warm(struct vlqa_session *s, const struct vlqa_ask_options *opt
     status = out ? abi_check(&s->env, "answer", bytes, ANSWER_LEAST) : VLQA_OK;
     if (status != VLQA_OK) return session_leave(s, status);
     begin(&a, s, "");
-    return finish(&a, warm(&a, options), out, bytes);
+    status = warm(&a, options);
+    if (status == VLQA_OK && store_flush(&s->env, s->engine->store) != VLQA_OK)
+        s->env.message[0] = 0; /* the log has it: chunks are there, if not on disk */
+    return finish(&a, status, out, bytes);
 }

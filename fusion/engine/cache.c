@@ -2,6 +2,7 @@
 #include "fusion/engine/engine.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *e, struct vlqa_cache_stats *out,
                                   size_t bytes)
@@ -9,6 +10,7 @@ vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *e, struct vlqa_cache
     struct vlqa_cache_stats all;
     struct store_stats s;
     if (!e || !out || bytes < CACHE_STATS_LEAST || !e->usable) return VLQA_EUSAGE;
+    if (getpid() != e->process) return VLQA_ESTATE;
     store_stats(e->store, &s);
     all = (struct vlqa_cache_stats){.ram_records = s.ram_records,
                                     .ram_bytes = s.ram_bytes,
@@ -24,6 +26,16 @@ vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *e, struct vlqa_cache
     snprintf(all.disk_problem, sizeof all.disk_problem, "%s", store_disk_message(e->store));
     abi_give(out, bytes, &all, sizeof all);
     return VLQA_OK;
+}
+
+vlqa_status vlqa_cache_flush(const struct vlqa_engine *e)
+{
+    struct env env = {0};
+    if (!e || !e->usable) return VLQA_EUSAGE;
+    if (getpid() != e->process) return VLQA_ESTATE;
+    env.log = e->env.log;
+    env.user = e->env.user;
+    return store_flush(&env, e->store);
 }
 
 /* ---- a directory without an engine ---- */

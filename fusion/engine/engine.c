@@ -256,7 +256,7 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
 void vlqa_engine_close(struct vlqa_engine *e)
 {
     if (!e) return;
-    store_close(e->store);
+    store_close(&e->env, e->store);
     tokenizer_free(e->tokenizer);
     st_close(e->files);
     if (e->device) device_release(e->device, e->weights);

@@ -164,6 +164,7 @@ static void keep(struct vlqa_session *s, struct key key, struct grid grid)
         return;
     }
     store_unpin(s->engine->store, store_put(&s->env, s->engine->store, r));
+    store_settle(&s->env, s->engine->store);
 }
 
 /* The next visual rows: recalled, or made, from pixels that are resized for that if need be. */

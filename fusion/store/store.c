@@ -5,15 +5,19 @@
 #include "base/heap.h"
 #include "fusion/store/store_dir.h"
 #include "fusion/store/store_file.h"
+#include "fusion/store/store_writer.h"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #define BUCKETS 4096     /* records are large: no budget holds many times more of them */
 #define TOUCH_MS 60000.0 /* between two updates of a file's time of use */
+#define PATIENCE_MS 30000.0
 
 struct entry {
     struct record record;        /* first: the address of a record is that of its entry */
     struct store_file file;      /* mapped for the matrices; no bytes: they are in this block */
+    struct store_write write;    /* while it is on its way to disk; has a pin then */
     struct entry *next;          /* in the bucket, or among the dead */
     struct entry *older, *newer; /* among the unpinned */
     int pins;
@@ -28,15 +32,14 @@ struct lru { /* unpinned records */
 struct store {
     /* constant after open */
     struct store_dir dir;
-    int has_dir;
+    struct store_writer *writer; /* to dir; NULL: no dir */
     size_t ram_cap;
-    uint64_t disk_cap;
+    pid_t process; /* threads do not survive a fork */
     char disk_message[sizeof((struct env *)0)->message];
     /* under the lock */
     pthread_mutex_t lock;
     struct store_stats stats;
     struct lru chunks, visuals;
-    int write_failed;
     struct entry *bucket[BUCKETS];
 };
 
@@ -190,36 +193,10 @@ static struct entry *ram_adopt(struct store *s, struct entry *e, struct entry **
 
 /* The store. */
 
-vlqa_status store_open(struct env *env, const struct store_options *options, struct store **out)
+static void store_free(void *store)
 {
-    struct store *s = heap_alloc_zero(sizeof *s);
-    vlqa_status status = VLQA_OK;
-    *out = NULL;
-    if (!s) return env_no_memory(env, "store", sizeof *s);
-    s->ram_cap = options->ram_bytes;
-    s->disk_cap = options->disk_bytes;
-    if (options->dir) {
-        status = store_dir_open(env, options->dir, &s->dir);
-        s->has_dir = status == VLQA_OK;
-        if (status == VLQA_EIO) {
-            memcpy(s->disk_message, env->message, sizeof s->disk_message);
-            env_log(env, VLQA_LOG_WARN, "records are kept in memory only: %s", env->message);
-            env->message[0] = 0;
-            status = VLQA_OK;
-        }
-    }
-    if (status != VLQA_OK || pthread_mutex_init(&s->lock, NULL) != 0) {
-        heap_free(s);
-        return status != VLQA_OK ? status : env_no_memory(env, "mutex", sizeof s->lock);
-    }
-    *out = s;
-    return VLQA_OK;
-}
-
-void store_close(struct store *s)
-{
+    struct store *s = store;
     struct entry *e;
-    if (!s) return;
     while ((e = ram_pop(s)) != NULL) {
         e->next = NULL;
         entries_free(e);
@@ -227,6 +204,67 @@ void store_close(struct store *s)
     assert(s->stats.ram_records == 0); /* else one is pinned */
     (void)pthread_mutex_destroy(&s->lock);
     heap_free(s);
+}
+
+/* Also for the writer, to which the record was pinned. */
+static void unpin(void *store, const struct record *record)
+{
+    struct store *s = store;
+    struct entry *e = (struct entry *)(uintptr_t)record, *dead = NULL;
+    (void)pthread_mutex_lock(&s->lock);
+    assert(e->pins > 0);
+    if (--e->pins == 0) {
+        lru_push(lru_of(s, e), e);
+        dead = ram_evict(s);
+    }
+    (void)pthread_mutex_unlock(&s->lock);
+    entries_free(dead);
+}
+
+/* The directory and the thread behind it. */
+static vlqa_status open_disk(struct env *env, const struct store_options *options, struct store *s)
+{
+    struct store_writer_options wo = {.dir = &s->dir,
+                                      .quota = options->disk_bytes,
+                                      .most_bytes = options->ram_bytes,
+                                      .patience_ms = options->patience_ms,
+                                      .owner = s,
+                                      .release = unpin,
+                                      .orphaned = store_free};
+    vlqa_status status = store_dir_open(env, options->dir, &s->dir);
+    if (wo.patience_ms <= 0) wo.patience_ms = PATIENCE_MS;
+    if (status == VLQA_OK) return store_writer_create(env, &wo, &s->writer);
+    if (status != VLQA_EIO) return status;
+    memcpy(s->disk_message, env->message, sizeof s->disk_message);
+    env_log(env, VLQA_LOG_WARN, "records are kept in memory only: %s", env->message);
+    env->message[0] = 0;
+    return VLQA_OK;
+}
+
+vlqa_status store_open(struct env *env, const struct store_options *options, struct store **out)
+{
+    struct store *s = heap_alloc_zero(sizeof *s);
+    vlqa_status status = VLQA_OK;
+    *out = NULL;
+    if (!s) return env_no_memory(env, "store", sizeof *s);
+    s->ram_cap = options->ram_bytes;
+    s->process = getpid();
+    if (options->dir) status = open_disk(env, options, s);
+    if (status == VLQA_OK && pthread_mutex_init(&s->lock, NULL) != 0)
+        status = env_no_memory(env, "mutex", sizeof s->lock);
+    if (status != VLQA_OK) {
+        if (s->writer) (void)store_writer_close(env, s->writer);
+        heap_free(s);
+        return status;
+    }
+    *out = s;
+    return VLQA_OK;
+}
+
+void store_close(struct env *env, struct store *s)
+{
+    if (!s || s->process != getpid()) return;
+    if (!s->writer || store_writer_close(env, s->writer)) store_free(s);
 }
 
 const struct record *store_get(struct store *s, struct key key, const struct record_shape *shape,
@@ -240,13 +278,13 @@ const struct record *store_get(struct store *s, struct key key, const struct rec
     e = ram_get(s, key);
     if (e) {
         double now = env_ms();
-        touch = s->has_dir && now - e->touched_ms >= TOUCH_MS;
+        touch = s->writer && now - e->touched_ms >= TOUCH_MS;
         if (touch) e->touched_ms = now;
         s->stats.hits_ram++;
     }
     (void)pthread_mutex_unlock(&s->lock);
     if (!e) { /* reading takes its time: without the lock */
-        e = s->has_dir ? entry_load(&s->dir, key, shape, &state) : NULL;
+        e = s->writer ? entry_load(&s->dir, key, shape, &state) : NULL;
         touch = e != NULL;
         from = e ? STORE_DISK : STORE_MISS;
         if (state == STORE_FILE_DAMAGED) (void)store_dir_remove(&s->dir, key);
@@ -297,55 +335,53 @@ void store_drop(struct store *s, struct record *record)
     entries_free((struct entry *)record);
 }
 
-/* To disk, or a warning. */
-static void publish(struct env *env, struct store *s, const struct record *record)
-{
-    uint64_t evicted = 0;
-    int failed = store_dir_publish(env, &s->dir, s->disk_cap, record, &evicted) != VLQA_OK, first;
-    (void)pthread_mutex_lock(&s->lock);
-    first = failed && !s->write_failed;
-    s->write_failed |= failed;
-    s->stats.write_failures += (unsigned)failed;
-    s->stats.evicted_disk += evicted;
-    (void)pthread_mutex_unlock(&s->lock);
-    if (first) env_log(env, VLQA_LOG_WARN, "a record is not kept on disk: %s", env->message);
-    if (failed) env->message[0] = 0;
-}
-
 const struct record *store_put(struct env *env, struct store *s, struct record *record)
 {
     struct entry *e = (struct entry *)record, *kept, *dead;
     (void)pthread_mutex_lock(&s->lock);
     kept = ram_adopt(s, e, &dead);
+    if (kept == e && s->writer) {
+        e->write.record = &e->record;
+        e->pins += store_writer_add(s->writer, &e->write);
+    }
     (void)pthread_mutex_unlock(&s->lock);
     entries_free(dead);
-    if (kept == e && s->has_dir) publish(env, s, &e->record);
+    if (s->writer) store_writer_tell(env, s->writer);
     return &kept->record;
 }
 
 void store_unpin(struct store *s, const struct record *record)
 {
-    struct entry *e = (struct entry *)(uintptr_t)record, *dead = NULL;
-    (void)pthread_mutex_lock(&s->lock);
-    assert(e->pins > 0);
-    if (--e->pins == 0) {
-        lru_push(lru_of(s, e), e);
-        dead = ram_evict(s);
-    }
-    (void)pthread_mutex_unlock(&s->lock);
-    entries_free(dead);
+    unpin(s, record);
+}
+
+void store_settle(struct env *env, struct store *s)
+{
+    if (!s->writer) return;
+    store_writer_settle(s->writer);
+    store_writer_tell(env, s->writer);
+}
+
+vlqa_status store_flush(struct env *env, struct store *s)
+{
+    return s->writer ? store_writer_flush(env, s->writer) : VLQA_OK;
 }
 
 void store_stats(struct store *s, struct store_stats *out)
 {
     struct store_dir_list list = {0};
+    struct store_writer_stats writer = {0};
     struct env quiet = {0};
-    if (s->has_dir && store_dir_list(&quiet, &s->dir, &list) != VLQA_OK) list.n = 0;
+    if (s->writer) store_writer_stats(s->writer, &writer);
+    if (s->writer && store_dir_list(&quiet, &s->dir, &list) != VLQA_OK) list.n = 0;
     (void)pthread_mutex_lock(&s->lock);
     *out = s->stats;
     (void)pthread_mutex_unlock(&s->lock);
     out->disk_records = list.n;
     out->disk_bytes = list.bytes;
+    out->evicted_disk = writer.evicted;
+    out->write_failures = writer.failures;
+    out->unwritten = writer.waiting;
     heap_free(list.file);
 }
 

@@ -1,5 +1,5 @@
 /* store.h - records by key, in RAM and on disk: pins, budgets, eviction. Safe for threads, and on
- * disk for any number of processes. */
+ * disk for any number of processes. Reading a file is the caller's time, writing one is not. */
 #ifndef FUSION_STORE_H
 #define FUSION_STORE_H
 
@@ -9,9 +9,10 @@
 struct store; /* locks itself */
 
 struct store_options {
-    const char *dir;   /* NULL: RAM only. Created with mode 0700; its parent must be there */
-    size_t ram_bytes;  /* pinned, unpinned and mapped alike count; 0: nothing stays unpinned */
-    size_t disk_bytes; /* of all record files, never more; a larger record is not written */
+    const char *dir;    /* NULL: RAM only. Created with mode 0700; its parent must be there */
+    size_t ram_bytes;   /* pinned, unpinned and mapped alike count; 0: nothing stays unpinned */
+    size_t disk_bytes;  /* of all record files, never more; a larger record is not written */
+    double patience_ms; /* for a disk that shows no sign of life; 0: half a minute */
 };
 
 enum store_where { STORE_MISS, STORE_RAM, STORE_DISK };
@@ -19,7 +20,10 @@ enum store_where { STORE_MISS, STORE_RAM, STORE_DISK };
 /* A directory that cannot be used (read-only, not ours and open to everybody, no directory) is a
  * warning in the log and RAM only, never an error; store_disk_message says why. VLQA_EMEMORY. */
 vlqa_status store_open(struct env *env, const struct store_options *options, struct store **out);
-void store_close(struct store *store); /* no record may be pinned; NULL is fine */
+/* Waits until all records are written, or says in the log which were not: it does not wait for ever
+ * for a disk that does not answer. No record may be pinned; NULL is fine. A child process that
+ * inherited the store leaves it alone: the thread that writes is not in it. */
+void store_close(struct env *env, struct store *store);
 
 /* The record, pinned; NULL: not there. A damaged file is a miss: counted, removed; so is one whose
  * record has another shape (NULL: any will do). A file of another version or user is a miss and
@@ -30,14 +34,22 @@ const struct record *store_get(struct store *store, struct key key,
 vlqa_status store_new(struct env *env, struct store *store, struct key key,
                       const struct record_shape *shape, struct record **out);
 void store_drop(struct store *store, struct record *record);
-/* Publishes: takes the record over and returns it (or the equal one that was there first), pinned.
- * Failing to write it to disk is counted, and the first time a warning in the log. */
+/* Takes the record over and returns it (or the equal one that was there first), pinned. It is on
+ * its way to disk then: another thread writes it, and until that is done it stays in RAM. Failing
+ * to write is counted, and the first time a warning in the log of whoever calls next with an env.
+ */
 const struct record *store_put(struct env *env, struct store *store, struct record *record);
 void store_unpin(struct store *store, const struct record *record);
+/* For when nobody waits for an answer. store_settle returns when unwritten records fit into the RAM
+ * budget, store_flush when there are none; VLQA_EIO: the disk does not answer, what it has not
+ * begun with will not be written, and is counted. */
+void store_settle(struct env *env, struct store *store);
+vlqa_status store_flush(struct env *env, struct store *store);
 
 struct store_stats { /* of disk: what the directory has now, whoever wrote it */
     uint64_t ram_records, ram_bytes, disk_records, disk_bytes;
     uint64_t hits_ram, hits_disk, misses, rejected, evicted_ram, evicted_disk, write_failures;
+    uint64_t unwritten; /* on their way to disk */
 };
 void store_stats(struct store *store, struct store_stats *out);
 const char *store_disk_message(struct store *store); /* "" when the disk tier works */

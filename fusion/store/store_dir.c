@@ -4,14 +4,16 @@
  * Names: 64 hex digits of the key and ".vlqa"; behind it ".PID.N.tmp" while a record is written.
  * Nothing else is ever touched. The lock is held from making room to the rename, so that the quota
  * holds at every moment, and a temporary file that a holder of the lock finds was left by a crash.
- * The lock itself ends with the process that holds it. Files are only renamed into place and
- * removed, never changed: what a reader has mapped stays as it is. */
+ * A batch is published under one lock. The lock itself ends with the process that holds it. Files
+ * are only renamed into place and removed, never changed: what a reader has mapped stays as it is.
+ */
 #include "fusion/store/store_dir.h"
 
 #include "base/file.h"
 #include "base/heap.h"
 #include "fusion/store/store_file.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -23,7 +25,7 @@
 #include <unistd.h>
 
 #define LOCK_NAME "vlqa.lock"
-#define LOCK_WAIT_MS 5000 /* a writer of one record is done by then */
+#define LOCK_WAIT_MS 5000 /* a writer of one batch is done by then */
 
 enum name_kind { NAME_OTHER, NAME_RECORD, NAME_TEMPORARY };
 
@@ -191,18 +193,14 @@ vlqa_status store_dir_list(struct env *env, const struct store_dir *dir, struct 
 
 vlqa_status store_dir_open(struct env *env, const char *path, struct store_dir *out)
 {
-    struct store_dir_list list = {0};
-    vlqa_status status = VLQA_OK;
     int fd;
     if (mkdir(path, 0700) != 0 && errno != EEXIST) return fail_errno(env, path, "create");
     TRY(store_dir_find(env, path, out));
     if (faccessat(AT_FDCWD, out->path, R_OK | W_OK | X_OK, AT_EACCESS) != 0)
         return fail_errno(env, path, "write to");
     TRY(lock_open(env, out, O_CREAT, &fd));
-    if (lock_take(fd, 0)) status = list_all(env, out, 1, &list); /* else a writer will sweep */
-    lock_drop(fd);
-    heap_free(list.file);
-    return status;
+    close(fd);
+    return VLQA_OK;
 }
 
 int store_dir_remove(const struct store_dir *dir, struct key key)
@@ -258,26 +256,150 @@ static vlqa_status see_name(struct env *env, const char *path, int *is_free)
     return VLQA_OK;
 }
 
-vlqa_status store_dir_publish(struct env *env, const struct store_dir *dir, uint64_t quota,
-                              const struct record *record, uint64_t *evicted)
+/* ---- a batch ---- */
+
+enum draft_state { DRAFT_THERE, DRAFT_FAILED, DRAFT_NEW, DRAFT_WRITTEN, DRAFT_SYNCED };
+
+struct draft { /* a record on its way into the directory */
+    const struct record *record;
+    enum draft_state state;
+    int fd;                         /* while WRITTEN */
+    char name[STORE_DIR_NAME + 40]; /* of the temporary file, from WRITTEN on */
+};
+
+/* Returns the status of the draft, which fails where there is an error. */
+static enum draft_state draft_error(struct env *env, const struct store_dir *dir,
+                                    const struct draft *d, const char *what, int error)
 {
-    uint8_t head[STORE_FILE_MAX_HEAD];
-    struct file_part part[] = {{head, store_file_head(record, head)},
-                               {record->mat[0].data, store_file_payload(record)}};
-    uint64_t bytes = part[0].bytes + part[1].bytes;
     char path[PATH_MAX];
+    store_dir_path(dir, d->record->key, path);
+    errno = error;
+    (void)fail_errno(env, path, what);
+    return DRAFT_FAILED;
+}
+
+/* Whether there is something to write; adds its bytes. */
+static enum draft_state draft_begin(struct env *env, const struct store_dir *dir, uint64_t quota,
+                                    struct draft *d, uint64_t *bytes)
+{
+    uint64_t own = store_file_bytes(d->record);
+    char path[PATH_MAX];
+    int is_free;
+    if (own > quota) {
+        (void)env_fail(env, VLQA_ELIMIT, "a record has %llu bytes, %s may have %llu",
+                       (unsigned long long)own, dir->path, (unsigned long long)quota);
+        return DRAFT_FAILED;
+    }
+    store_dir_path(dir, d->record->key, path);
+    if (see_name(env, path, &is_free) != VLQA_OK) return DRAFT_FAILED;
+    if (!is_free) return DRAFT_THERE;
+    *bytes += own;
+    return DRAFT_NEW;
+}
+
+static enum draft_state draft_write(struct env *env, const struct store_dir *dir, int dir_fd,
+                                    struct draft *d)
+{
+    const struct record *r = d->record;
+    uint8_t head[STORE_FILE_MAX_HEAD];
+    struct file_part part[] = {{head, store_file_head(r, head)},
+                               {r->mat[0].data, store_file_payload(r)}};
+    int error;
+    d->fd = -1;
+    for (int i = 0; i < 1000 && d->fd < 0; i++) {
+        store_dir_name(r->key, d->name);
+        (void)snprintf(d->name + STORE_DIR_NAME - 1, sizeof d->name - (STORE_DIR_NAME - 1),
+                       ".%ld.%d.tmp", (long)getpid(), i);
+        d->fd = openat(dir_fd, d->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        if (d->fd < 0 && errno != EEXIST) break;
+    }
+    if (d->fd < 0) return draft_error(env, dir, d, "create", errno);
+    error = file_write_parts(d->fd, part, 2);
+    if (!error) return DRAFT_WRITTEN;
+    close(d->fd);
+    (void)unlinkat(dir_fd, d->name, 0);
+    return draft_error(env, dir, d, "write", error);
+}
+
+static enum draft_state draft_sync(struct env *env, const struct store_dir *dir, int dir_fd,
+                                   struct draft *d)
+{
+    int error = fsync(d->fd) == 0 ? 0 : errno;
+    if (close(d->fd) != 0 && !error) error = errno;
+    if (!error) return DRAFT_SYNCED;
+    (void)unlinkat(dir_fd, d->name, 0);
+    return draft_error(env, dir, d, "write", error);
+}
+
+static enum draft_state draft_rename(struct env *env, const struct store_dir *dir, int dir_fd,
+                                     struct draft *d)
+{
+    char name[STORE_DIR_NAME];
+    int error;
+    store_dir_name(d->record->key, name);
+    if (renameat(dir_fd, d->name, dir_fd, name) == 0) return DRAFT_THERE;
+    error = errno;
+    (void)unlinkat(dir_fd, d->name, 0);
+    return draft_error(env, dir, d, "write", error);
+}
+
+/* Each step for all of them before the next: what the first sync brings to the disk, the others
+ * find there. */
+static vlqa_status publish_drafts(struct env *env, const struct store_dir *dir, int dir_fd,
+                                  struct draft *draft, const struct store_batch *batch)
+{
+    static enum draft_state (*const step[])(struct env *, const struct store_dir *, int,
+                                            struct draft *) = {
+        [DRAFT_NEW] = draft_write, [DRAFT_WRITTEN] = draft_sync, [DRAFT_SYNCED] = draft_rename};
+    for (enum draft_state state = DRAFT_NEW; state <= DRAFT_SYNCED; state++)
+        for (int i = 0; i < batch->n; i++) {
+            if (draft[i].state != state) continue;
+            draft[i].state = step[state](env, dir, dir_fd, &draft[i]);
+            atomic_fetch_add(batch->steps, 1);
+        }
+    /* EINVAL: no such thing there */
+    if (fsync(dir_fd) != 0 && errno != EINVAL) return fail_errno(env, dir->path, "sync");
+    return VLQA_OK;
+}
+
+/* Under the lock. */
+static vlqa_status publish(struct env *env, const struct store_dir *dir, uint64_t quota,
+                           struct store_batch *batch)
+{
+    struct draft draft[STORE_BATCH];
+    uint64_t bytes = 0;
     vlqa_status status;
-    int fd, is_free;
-    if (bytes > quota)
-        return env_fail(env, VLQA_ELIMIT, "a record has %llu bytes, %s may have %llu",
-                        (unsigned long long)bytes, dir->path, (unsigned long long)quota);
-    store_dir_path(dir, record->key, path);
+    int fd;
+    for (int i = 0; i < batch->n; i++) {
+        draft[i].record = batch->record[i];
+        draft[i].state = draft_begin(env, dir, quota, &draft[i], &bytes);
+    }
+    if (bytes) {
+        assert(bytes <= quota);
+        TRY(make_room(env, dir, quota - bytes, &batch->evicted));
+        fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0) return fail_errno(env, dir->path, "open");
+        status = publish_drafts(env, dir, fd, draft, batch);
+        close(fd);
+        TRY(status);
+    }
+    batch->failed = 0;
+    for (int i = 0; i < batch->n; i++)
+        batch->failed += draft[i].state != DRAFT_THERE;
+    return VLQA_OK;
+}
+
+vlqa_status store_dir_publish(struct env *env, const struct store_dir *dir, uint64_t quota,
+                              struct store_batch *batch)
+{
+    vlqa_status status;
+    int fd;
+    batch->failed = batch->n;
+    batch->evicted = 0;
     TRY(lock(env, dir, &fd));
-    status = see_name(env, path, &is_free);
-    if (status == VLQA_OK && is_free) status = make_room(env, dir, quota - bytes, evicted);
-    if (status == VLQA_OK && is_free) status = file_write_atomic(env, path, part, 2);
+    status = publish(env, dir, quota, batch);
     lock_drop(fd);
-    return status;
+    return status == VLQA_OK && batch->failed ? VLQA_EIO : status;
 }
 
 vlqa_status store_dir_clear(struct env *env, const struct store_dir *dir, int *removed)

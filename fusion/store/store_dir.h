@@ -7,6 +7,7 @@
 #include "fusion/store/record.h"
 
 #include <limits.h>
+#include <stdatomic.h>
 
 #define STORE_DIR_NAME 70 /* of a record file, with its NUL */
 
@@ -28,8 +29,7 @@ struct store_dir_list {
 
 /* A directory that is there. VLQA_EIO. */
 vlqa_status store_dir_find(struct env *env, const char *path, struct store_dir *out);
-/* Makes it if need be and sees that it can be written to, by us and not by everybody; removes what
- * crashed writers left. VLQA_EIO. */
+/* Makes it if need be and sees that it can be written to, by us and not by everybody. VLQA_EIO. */
 vlqa_status store_dir_open(struct env *env, const char *path, struct store_dir *out);
 
 vlqa_status store_dir_list(struct env *env, const struct store_dir *dir,
@@ -37,11 +37,24 @@ vlqa_status store_dir_list(struct env *env, const struct store_dir *dir,
 void store_dir_name(struct key key, char name[STORE_DIR_NAME]);
 void store_dir_path(const struct store_dir *dir, struct key key, char path[PATH_MAX]);
 
-/* Writes the record unless it is there, whole or not at all. VLQA_EIO where its name is taken by
- * what is not ours to touch, a record of another version, say. Removes others first, the least
- * recently used, until all together have at most quota bytes. */
+#define STORE_BATCH 32 /* records, each of which has a descriptor while it is written */
+
+struct store_batch { /* records of different keys that are published together */
+    const struct record *record[STORE_BATCH];
+    int n;
+    atomic_uint *steps; /* counts signs of life while it is written */
+    int failed;         /* out: records that are not there now */
+    uint64_t evicted;   /* out: files that were removed */
+};
+
+/* Writes the records that are not there, each of them whole or not at all, with one look through
+ * the directory: temporary files are written, then synced, then renamed, and then the directory is
+ * synced. Removes others first, the least recently used, until all together have at most quota
+ * bytes; the batch has no more than that, unless it is of one record, which then fails. One record
+ * that fails fails alone: VLQA_EIO and its words when its name is taken by what is not ours to
+ * touch, a record of another version, say. */
 vlqa_status store_dir_publish(struct env *env, const struct store_dir *dir, uint64_t quota,
-                              const struct record *record, uint64_t *evicted);
+                              struct store_batch *batch);
 /* Now is when it was last used. */
 void store_dir_touch(const struct store_dir *dir, struct key key);
 int store_dir_remove(const struct store_dir *dir, struct key key); /* was it there? */

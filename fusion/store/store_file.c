@@ -74,6 +74,11 @@ size_t store_file_payload(const struct record *record)
     return at;
 }
 
+uint64_t store_file_bytes(const struct record *record)
+{
+    return head_bytes(record->n_mats) + store_file_payload(record);
+}
+
 size_t store_file_head(const struct record *r, uint8_t head[STORE_FILE_MAX_HEAD])
 {
     size_t total = head_bytes(r->n_mats), at = total, bytes = 0;

@@ -32,5 +32,6 @@ void store_file_mats(struct store_file file, struct record *record);
 size_t store_file_head(const struct record *record, uint8_t head[STORE_FILE_MAX_HEAD]);
 /* Bytes of the matrices in memory and in a file, with the padding behind each. */
 size_t store_file_payload(const struct record *record);
+uint64_t store_file_bytes(const struct record *record); /* of the whole file */
 
 #endif

@@ -14,11 +14,12 @@
  *   log = TEXT         an info line and a warning when the engine opens
  *   drift = 1          chunks change the logits: flat without, one up by 1 with
  *   reuse = 1          the answer came from two chunks of an image of 20 x 10 pixels, with evidence
- *   warm, scan, remove = STATUS        that call fails
+ *   warm, flush, scan, remove = STATUS that call fails
  *   records = N        in the directory, all but one visual; damaged = N of them
  *   rejected, unwritten = N; problem = TEXT    of the cache
  */
 #include "include/vlqa_experimental.h"
+#include "tests/eval/fake_script.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -64,7 +65,7 @@ const char *vlqa_status_name(vlqa_status status)
 /* ---- the script ---- */
 
 /* The value of a key, "" when there is none. */
-static void script(const char *key, char *value, size_t cap)
+void script(const char *key, char *value, size_t cap)
 {
     char line[4096];
     size_t bytes = strlen(key);
@@ -78,14 +79,14 @@ static void script(const char *key, char *value, size_t cap)
     if (f) fclose(f);
 }
 
-static int script_number(const char *key)
+int script_number(const char *key)
 {
     char value[64];
     script(key, value, sizeof value);
     return atoi(value);
 }
 
-static vlqa_status script_status(const char *key, char message[256])
+vlqa_status script_status(const char *key, char message[256])
 {
     char value[64];
     script(key, value, sizeof value);
@@ -106,7 +107,7 @@ static void note_list(const char *path, const char *format, va_list args)
     fclose(f);
 }
 
-__attribute__((format(printf, 1, 2))) static void note_call(const char *format, ...)
+void note_call(const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -532,68 +533,4 @@ vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
     answer->peak_bytes = 5000000000;
     fill_reuse(answer);
     return status;
-}
-
-/* ---- cache ---- */
-
-vlqa_status vlqa_decode_image(struct vlqa_session *session, const void *data, size_t bytes,
-                              const char *name, struct vlqa_pixels *out, size_t out_bytes)
-{
-    (void)session, (void)data, (void)out_bytes;
-    note_call("decode %s %zu", name, bytes);
-    *out = (struct vlqa_pixels){calloc(20 * 10, 3), 20, 10};
-    return VLQA_OK;
-}
-
-void vlqa_free_pixels(struct vlqa_pixels *pixels)
-{
-    free(pixels->rgb);
-    pixels->rgb = NULL;
-}
-
-vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine, struct vlqa_cache_stats *out,
-                                  size_t bytes)
-{
-    (void)engine, (void)bytes;
-    memset(out, 0, sizeof *out);
-    out->rejected = (uint64_t)script_number("rejected");
-    out->write_failures = (uint64_t)script_number("unwritten");
-    script("problem", out->disk_problem, sizeof out->disk_problem);
-    return VLQA_OK;
-}
-
-static vlqa_status cache_status(const struct vlqa_cache_options *o, const char *key)
-{
-    char message[256];
-    vlqa_status status = script_status(key, message);
-    if (status != VLQA_OK) o->log(o->user, VLQA_LOG_ERROR, message);
-    return status;
-}
-
-vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_record_fn fn)
-{
-    int n = script_number("records"), damaged = script_number("damaged");
-    note_call("scan %s verify=%d", options->dir, options->verify);
-    for (int i = 0; i < n; i++) {
-        char key[65];
-        struct vlqa_record r = {.key = key,
-                                .kind = i ? VLQA_RECORD_VISUAL : VLQA_RECORD_CHUNK,
-                                .rows = 70,
-                                .grid_h = i ? 7 : 0,
-                                .grid_w = i ? 10 : 0,
-                                .bytes = 2048,
-                                .mtime = time(NULL) - 7200,
-                                .intact = i >= damaged};
-        snprintf(key, sizeof key, "%064d", i);
-        if (fn(options->user, &r)) break;
-    }
-    return cache_status(options, "scan");
-}
-
-vlqa_status vlqa_cache_remove(const struct vlqa_cache_options *options, const char *key,
-                              int *removed)
-{
-    note_call("remove %s %s", options->dir, key ? key : "all");
-    *removed = script_number("records");
-    return cache_status(options, "remove");
 }

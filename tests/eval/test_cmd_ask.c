@@ -438,6 +438,7 @@ TEST(a_problem_of_the_cache_is_6_when_strict)
         const char *script, *message;
     } table[] = {{"answer=Yes\nrejected=2\n", "2 damaged records"},
                  {"answer=Yes\nunwritten=3\n", "3 not written"},
+                 {"answer=Yes\nflush=EIO\n", "cache: the disk does not answer"},
                  {"answer=Yes\nproblem=it is full\n", "cache: it is full"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct run *r = run_script(table[i].script,

@@ -90,11 +90,12 @@ static inline int lab_right(const struct record *r, int number)
     return 1;
 }
 
-/* Put and unpinned; get, compared and unpinned. */
+/* Put, unpinned and written; get, compared and unpinned. */
 static inline void lab_keep(struct env *env, struct store *store, int number, enum record_kind kind)
 {
     const struct record *r = lab_put(env, store, number, kind, LAB_ROWS);
     if (r) store_unpin(store, r);
+    CHECK_EQ(store_flush(env, store), VLQA_OK);
     CHECK(r);
 }
 
@@ -176,7 +177,7 @@ static inline void lab_clean(void)
 
 static inline struct store *lab_open(struct env *env, const char *dir, size_t ram, size_t disk)
 {
-    struct store_options options = {dir, ram, disk};
+    struct store_options options = {dir, ram, disk, 0};
     struct store *store = NULL;
     CHECK_EQ(store_open(env, &options, &store), VLQA_OK);
     return store;
@@ -213,7 +214,7 @@ static inline void lab_fill(int n)
     for (int i = 0; i < n; i++)
         lab_keep(&env, store, i, i % 2 ? RECORD_CHUNK : RECORD_VISUAL);
     CHECK_EQ(lab_stats(store).write_failures, 0);
-    store_close(store);
+    store_close(&env, store);
 }
 
 static inline void lab_set_age(const char *path, int seconds_ago)

@@ -133,6 +133,7 @@ TEST(null_is_refused_everywhere)
     CHECK(vlqa_warm(NULL, NULL, NULL, 0) == VLQA_EUSAGE);
     CHECK(vlqa_decode_image(NULL, "a", 1, "a", &pixels, sizeof pixels) == VLQA_EUSAGE);
     CHECK(vlqa_cache_read_stats(NULL, &info, sizeof info) == VLQA_EUSAGE);
+    CHECK(vlqa_cache_flush(NULL) == VLQA_EUSAGE);
     CHECK(vlqa_cache_scan(NULL, list_record) == VLQA_EUSAGE);
     CHECK(vlqa_cache_scan(&o, NULL) == VLQA_EUSAGE);
     CHECK(vlqa_cache_remove(NULL, NULL, &removed) == VLQA_EUSAGE);
@@ -477,6 +478,7 @@ TEST(the_directory_stays_within_its_budget)
     REQUIRE(run_open(&r, NULL, budget));
     add_many(r.session);
     ask(r.session, REUSE_NONE, logits);
+    CHECK(vlqa_cache_flush(r.engine) == VLQA_OK);
     CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
     CHECK(info.evicted_disk > 0);
     CHECK(scan(dir, 1, 0, &l) == VLQA_OK);
@@ -503,6 +505,7 @@ TEST(a_budget_below_one_record_is_told_and_does_no_harm)
     add_many(r.session);
     a = ask(r.session, REUSE_NONE, small);
     CHECK(memcmp(large, small, sizeof large) == 0);
+    CHECK(vlqa_cache_flush(r.engine) == VLQA_OK);
     CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
     CHECK_EQ(info.write_failures, a.chunks_made + a.visual_made);
     CHECK_EQ(info.evicted_disk, 0);

@@ -371,7 +371,7 @@ static int note_name(void *user, const struct store_item *item)
 static void forge(struct desk *d, struct key key, struct record_shape shape, int which)
 {
     struct env env = {0};
-    struct store_options options = {d->dir, 0, 1 << 20};
+    struct store_options options = {d->dir, 0, 1 << 20, 0};
     struct store *store;
     struct record *r;
     int cols[64], removed;
@@ -391,13 +391,13 @@ static void forge(struct desk *d, struct key key, struct record_shape shape, int
     for (int i = 0; i < shape.n_mats; i++)
         memset(r->mat[i].data, 0, mat_bytes(shape.dtype, shape.rows, cols[i]));
     store_unpin(store, store_put(&env, store, r));
-    store_close(store);
+    store_close(&env, store);
 }
 
 static struct record_shape shape_of(struct desk *d, struct key key, int cols[64])
 {
     struct env env = {0};
-    struct store_options options = {d->dir, 0, 1 << 20};
+    struct store_options options = {d->dir, 0, 1 << 20, 0};
     struct record_shape shape = {.rows = 0};
     struct store *store;
     const struct record *r;
@@ -409,7 +409,7 @@ static struct record_shape shape_of(struct desk *d, struct key key, int cols[64]
             cols[i] = r->mat[i].cols;
         store_unpin(store, r);
     }
-    store_close(store);
+    store_close(&env, store);
     return shape;
 }
 

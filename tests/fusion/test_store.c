@@ -10,7 +10,7 @@ static size_t record_bytes(struct env *env)
     size_t bytes;
     lab_keep(env, store, 1, RECORD_CHUNK);
     bytes = lab_stats(store).ram_bytes;
-    store_close(store);
+    store_close(env, store);
     return bytes;
 }
 
@@ -34,7 +34,7 @@ TEST(what_was_put_is_found_and_what_was_not_is_missed)
     CHECK_EQ(lab_stats(store).misses, 2);
     CHECK_EQ(lab_stats(store).disk_records, 0);
     CHECK_STR(store_disk_message(store), "");
-    store_close(store);
+    store_close(&env, store);
 }
 
 TEST(equal_record_that_was_first_stays)
@@ -48,7 +48,7 @@ TEST(equal_record_that_was_first_stays)
     CHECK_EQ(lab_stats(store).ram_records, 1);
     store_unpin(store, first);
     store_unpin(store, first);
-    store_close(store);
+    store_close(&env, store);
 }
 
 TEST(everything_is_given_back)
@@ -62,8 +62,8 @@ TEST(everything_is_given_back)
     for (int i = 0; i < 20; i++)
         lab_keep(&env, store, i, i % 2 ? RECORD_CHUNK : RECORD_VISUAL);
     CHECK_EQ(lab_find(store, 1), STORE_RAM);
-    store_close(store);
-    store_close(NULL);
+    store_close(&env, store);
+    store_close(&env, NULL);
     CHECK_EQ(heap_live(), live);
 }
 
@@ -87,7 +87,7 @@ TEST(chunks_are_evicted_before_half_a_budget_of_visuals_and_oldest_first)
     }
     CHECK_EQ(lab_find(store, 4), STORE_RAM); /* three visuals are more than half */
     CHECK(lab_stats(store).ram_bytes <= 4 * one);
-    store_close(store);
+    store_close(&env, store);
 }
 
 TEST(pinned_records_stay_and_count)
@@ -108,7 +108,7 @@ TEST(pinned_records_stay_and_count)
     store_unpin(store, r[2]);
     store_unpin(store, r[3]);
     CHECK_EQ(lab_stats(store).ram_records, 2);
-    store_close(store);
+    store_close(&env, store);
 }
 
 TEST(record_pinned_twice_needs_two_unpins)
@@ -123,7 +123,7 @@ TEST(record_pinned_twice_needs_two_unpins)
     store_unpin(store, r);
     CHECK_EQ(lab_stats(store).ram_records, 0);
     CHECK_EQ(lab_stats(store).ram_bytes, 0);
-    store_close(store);
+    store_close(&env, store);
 }
 
 TEST(many_records_share_buckets)
@@ -136,7 +136,7 @@ TEST(many_records_share_buckets)
     for (int i = 0; i < (int)n; i++)
         CHECK_EQ(lab_find(store, i), STORE_RAM);
     CHECK_EQ(lab_stats(store).ram_bytes, n * one);
-    store_close(store);
+    store_close(&env, store);
 }
 
 TEST(hit_in_ram_makes_no_heap_call)
@@ -149,7 +149,7 @@ TEST(hit_in_ram_makes_no_heap_call)
     for (int i = 0; i < 100; i++)
         store_unpin(store, store_get(store, lab_key(1), NULL, NULL));
     CHECK_EQ(heap_calls(), calls);
-    store_close(store);
+    store_close(&env, store);
     lab_clean();
 }
 
@@ -168,7 +168,7 @@ TEST(padding_behind_matrices_is_zero)
     for (int i = 0; i < 56; i++)
         CHECK_EQ(end[i], 0);
     store_drop(store, r);
-    store_close(store);
+    store_close(&env, store);
 }
 
 TEST(record_that_fits_nowhere_is_refused)
@@ -180,7 +180,7 @@ TEST(record_that_fits_nowhere_is_refused)
     struct record *r;
     CHECK_EQ(store_new(&env, store, lab_key(1), &shape, &r), VLQA_EMEMORY);
     CHECK_HAS(env.message, "out of memory: record");
-    store_close(store);
+    store_close(&env, store);
 }
 
 /* What one thread of a session does, again and again; the budgets hold a quarter of the records. */
@@ -195,6 +195,7 @@ static void work(struct store *store, unsigned seed, int *wrong)
             r = lab_put(&env, store, number, number % 3 ? RECORD_CHUNK : RECORD_VISUAL, LAB_ROWS);
         *wrong += !r || !lab_right(r, number);
         if (r) store_unpin(store, r);
+        store_settle(&env, store);
     }
 }
 
@@ -226,14 +227,16 @@ static void share(const char *dir, size_t ram, size_t disk)
         (void)pthread_join(worker[i].thread, NULL);
         CHECK_EQ(worker[i].wrong, 0);
     }
+    CHECK_EQ(store_flush(&env, store), VLQA_OK);
     stats = lab_stats(store);
+    CHECK_EQ(stats.unwritten, 0);
     CHECK_EQ(stats.hits_ram + stats.hits_disk + stats.misses, 1600);
     CHECK(stats.hits_ram > 0 && stats.misses > 0 && stats.evicted_ram > 0);
     CHECK(stats.ram_bytes <= ram && stats.disk_bytes <= disk);
     CHECK_EQ(stats.rejected, 0);
     CHECK_EQ(stats.write_failures, 0);
     if (dir) CHECK(stats.hits_disk > 0 && stats.evicted_disk > 0);
-    store_close(store);
+    store_close(&env, store);
 }
 
 TEST(threads_share_a_store)
@@ -251,7 +254,7 @@ TEST(threads_share_a_store)
 static void use_with_memory_for(int64_t blocks)
 {
     struct env env = {0};
-    struct store_options options = {lab_dir(), LAB_LARGE, 3 * LAB_FILE};
+    struct store_options options = {lab_dir(), LAB_LARGE, 3 * LAB_FILE, 0};
     struct store *store;
     vlqa_status status;
     heap_fail_after(blocks);
@@ -264,12 +267,13 @@ static void use_with_memory_for(int64_t blocks)
         if (!r) continue;
         CHECK(lab_right(r, i));
         store_unpin(store, r);
+        CHECK_EQ(store_flush(&env, store), VLQA_OK); /* so that every time is like the last */
     }
     heap_fail_after(-1);
     if (status != VLQA_OK) return;
     CHECK(lab_stats(store).disk_bytes <= 3 * LAB_FILE);
     CHECK_EQ(lab_stats(store).rejected, 0);
-    store_close(store);
+    store_close(&env, store);
 }
 
 TEST(no_memory_is_survived_everywhere)
@@ -290,7 +294,7 @@ TEST(no_memory_is_survived_everywhere)
     store = lab_open(&env, lab_dir(), 0, 3 * LAB_FILE);
     for (int i = 0; i < 6; i++)
         CHECK_EQ(lab_find(store, i), i < 3 ? STORE_MISS : STORE_DISK);
-    store_close(store);
+    store_close(&env, store);
     lab_clean();
 }
 

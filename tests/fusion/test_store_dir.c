@@ -18,7 +18,7 @@ static void check_ram_only(const char *dir, const char *why)
     CHECK_EQ(lab_find(store, 2), STORE_MISS);
     CHECK_EQ(lab_stats(store).write_failures, 0);
     CHECK_EQ(log.lines, 1);
-    store_close(store);
+    store_close(&env, store);
 }
 
 /* Publishing fails now, is warned of once, and the records are there all the same. */
@@ -30,6 +30,7 @@ static void check_writes_fail(struct store *store, struct lab_log *log, const ch
         REQUIRE(r);
         CHECK(lab_right(r, i));
         store_unpin(store, r);
+        CHECK_EQ(store_flush(&env, store), VLQA_OK); /* nothing is left to be written */
         CHECK(!lab_exists(lab_record_path(i)));
     }
     CHECK_EQ(lab_stats(store).write_failures, 3);
@@ -43,14 +44,14 @@ TEST(directory_and_files_are_for_the_user_alone)
 {
     struct env env = {0};
     const char *dir = lab_path("made");
-    struct store_options options = {dir, 0, LAB_LARGE};
+    struct store_options options = {dir, 0, LAB_LARGE, 0};
     struct store *store;
     struct stat st;
     mode_t before = umask(0);
     char name[80], file[400];
     REQUIRE(store_open(&env, &options, &store) == VLQA_OK);
     lab_keep(&env, store, 1, RECORD_CHUNK);
-    store_close(store);
+    store_close(&env, store);
     (void)umask(before);
     REQUIRE(stat(dir, &st) == 0);
     CHECK_EQ(st.st_mode & 07777, 0700);
@@ -74,7 +75,7 @@ TEST(files_in_a_directory_that_is_open_to_all_are_not)
     store = lab_open(&env, lab_dir(), 0, LAB_LARGE);
     CHECK_STR(store_disk_message(store), "");
     lab_keep(&env, store, 1, RECORD_CHUNK);
-    store_close(store);
+    store_close(&env, store);
     (void)umask(before);
     REQUIRE(stat(lab_record_path(1), &st) == 0);
     CHECK_EQ(st.st_mode & 07777, 0600);
@@ -95,7 +96,7 @@ TEST(relative_directory_survives_a_chdir)
     lab_keep(&env, store, 1, RECORD_CHUNK);
     CHECK(lab_exists(lab_record_path(1)));
     CHECK_EQ(lab_find(store, 1), STORE_DISK);
-    store_close(store);
+    store_close(&env, store);
     lab_clean();
 }
 
@@ -146,7 +147,7 @@ TEST(directory_that_vanishes_costs_a_warning)
     check_writes_fail(store, &log, "No such file or directory");
     CHECK_EQ(lab_find(store, 1), STORE_MISS);
     CHECK_EQ(lab_stats(store).disk_records, 0);
-    store_close(store);
+    store_close(&env, store);
 }
 
 TEST(file_that_may_not_grow_costs_a_warning)
@@ -168,7 +169,7 @@ TEST(file_that_may_not_grow_costs_a_warning)
     CHECK_EQ(lab_find(store, 100), STORE_RAM);
     lab_keep(&env, store, 1, RECORD_CHUNK); /* works again */
     CHECK(lab_exists(lab_record_path(1)));
-    store_close(store);
+    store_close(&env, store);
     lab_clean();
 }
 
@@ -189,7 +190,7 @@ TEST(full_disk_costs_a_warning)
     CHECK_EQ(lab_stats(store).disk_records, 2);
     check_writes_fail(store, &log, "No space left on device");
     CHECK_EQ(lab_stats(store).disk_records, 2);
-    store_close(store);
+    store_close(&env, store);
     CHECK(umount2(dir, MNT_DETACH) == 0);
     lab_clean();
 }
@@ -210,13 +211,13 @@ TEST(quota_holds_and_the_least_recently_used_goes)
     CHECK(!lab_exists(lab_record_path(2)));
     CHECK_EQ(lab_stats(store).disk_records, 4);
     CHECK_EQ(lab_stats(store).evicted_disk, 2);
-    store_close(store);
+    store_close(&env, store);
     store = lab_open(&env, lab_dir(), 0, 2 * LAB_FILE - 1); /* a smaller one, from the next write */
     CHECK_EQ(lab_stats(store).disk_records, 4);
     lab_keep(&env, store, 6, RECORD_CHUNK);
     CHECK_EQ(lab_stats(store).disk_records, 1);
     CHECK_EQ(lab_find(store, 6), STORE_DISK);
-    store_close(store);
+    store_close(&env, store);
     lab_clean();
 }
 
@@ -232,7 +233,7 @@ TEST(time_of_use_is_written_once_a_minute)
     lab_set_age(lab_record_path(0), 1000);
     CHECK_EQ(lab_find(store, 0), STORE_RAM);
     CHECK(lab_age(lab_record_path(0)) >= 1000);
-    store_close(store);
+    store_close(&env, store);
     lab_clean();
 }
 
@@ -252,7 +253,7 @@ TEST(clock_that_went_back_breaks_nothing)
         CHECK_EQ(lab_find(store, i), STORE_DISK);
         CHECK_EQ(lab_stats(store).disk_records, 3);
     }
-    store_close(store);
+    store_close(&env, store);
     lab_clean();
 }
 
@@ -267,7 +268,7 @@ TEST(quota_below_one_record_writes_none_and_evicts_none)
         check_writes_fail(store, &log, "a record has 512 bytes");
         CHECK_EQ(lab_find(store, 0), STORE_DISK);
         CHECK_EQ(lab_find(store, 100), STORE_RAM);
-        store_close(store);
+        store_close(&env, store);
     }
     lab_clean();
 }
@@ -312,7 +313,7 @@ TEST(lock_that_is_held_costs_the_write_and_ends_with_its_process)
     lab_keep(&env, store, 2, RECORD_CHUNK);
     CHECK(lab_exists(lab_record_path(2)));
     CHECK_EQ(lab_stats(store).write_failures, 1);
-    store_close(store);
+    store_close(&env, store);
     lab_clean();
 }
 
