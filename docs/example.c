@@ -3,7 +3,7 @@
  *   example MODEL-DIRECTORY FIRST-IMAGE SECOND-IMAGE NOTES QUESTION [QUESTION]...
  *
  * Everything is added once, then asked about as often as wanted. The answers are printed as they
- * are made; Ctrl-C ends the answer in progress and the program. */
+ * are generated; Ctrl-C ends the answer in progress and the program. */
 #include "include/vlqa.h" /* installed: #include <vlqa.h> */
 
 #include <signal.h>
@@ -25,7 +25,7 @@ static int on_progress(void *user, const char *phase, int64_t done, int64_t tota
     return cancelled;
 }
 
-/* Called for each piece of an answer; nonzero ends the answer, which is no error. */
+/* Called for each delta of an answer; nonzero ends the answer, which is no error. */
 static int on_token(void *user, const char *utf8, size_t bytes)
 {
     FILE *to = user;
@@ -58,8 +58,8 @@ static vlqa_status ask(struct vlqa_session *session, const char *question)
     options.user = stdout;
     status = vlqa_ask(session, question, &options, &answer, sizeof answer);
     if (status != VLQA_OK) return status;
-    printf("\n(%d rows, %d tokens, %.0f ms)\n", answer.rows_total, answer.n_tokens,
-           answer.ms_total);
+    printf("\n(%d prompt tokens, %d answer tokens, %.0f ms)\n", answer.tokens_total,
+           answer.n_tokens, answer.ms_total);
     return answer.stop == VLQA_STOP_CALLER ? VLQA_ECANCELLED : VLQA_OK;
 }
 

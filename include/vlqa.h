@@ -1,7 +1,7 @@
 /* vlqa.h - ask questions about charts, infographics and documents with Qwen3-VL.
  *
  * The stable interface: what is here stays, and grows as section "Sizes" says. It includes no other
- * header of the project, so this file and libvlqa are all an embedder needs. Methods and settings
+ * header of the project, so this file and libvlqa are all an embedder needs. Variants and settings
  * of research are in vlqa_experimental.h and may change in any version.
  *
  *   struct vlqa_engine_options eo = vlqa_engine_options_default();
@@ -87,7 +87,7 @@ typedef enum VLQA_MUST_USE vlqa_status {
     VLQA_EIMAGE,    /* an image is damaged, too large, or of a format that is not read */
     VLQA_EMODEL,    /* a model directory is damaged, inconsistent, or of another family */
     VLQA_ETEXT,     /* a text is not UTF-8 */
-    VLQA_ELIMIT,    /* more rows, pixels or bytes than the session or the options allow */
+    VLQA_ELIMIT,    /* more tokens, pixels or bytes than the session or the options allow */
     VLQA_EMEMORY,   /* no memory */
     VLQA_EDEVICE,   /* a device is missing or failed */
     VLQA_ECANCELLED /* a callback asked to stop */
@@ -104,7 +104,7 @@ typedef void (*vlqa_log_fn)(void *user, enum vlqa_log_level level, const char *l
  * "score", "repair"; 0 <= done <= total. Nonzero cancels at the next
  * boundary with VLQA_ECANCELLED; the session stays usable. */
 typedef int (*vlqa_progress_fn)(void *user, const char *phase, int64_t done, int64_t total);
-/* The next piece of the answer: whole UTF-8 code points, bytes long, not terminated by NUL.
+/* The next segment of the answer: whole UTF-8 code points, bytes long, not terminated by NUL.
  * Nonzero ends the answer there (stop = VLQA_STOP_CALLER); that is no error. */
 typedef int (*vlqa_token_fn)(void *user, const char *utf8, size_t bytes);
 /* The logits [n] that step 0, 1, ... of the answer is sampled from; valid during the call. */
@@ -139,10 +139,11 @@ struct vlqa_engine_options {
     uint64_t random_seed;
     enum vlqa_dtype dtype;
     /* Of keys and values, kept ones too; auto: as dtype. int8: of kept chunks alone, K before its
-     * rotation and V as eight bits with one f32 scale for each row, layer and KV head (the largest
-     * magnitude / 127, to nearest even); half the bytes of bf16. All else is then as with auto, so
-     * rows that are computed, those computed again too, are never rounded to eight bits. What is
-     * placed from a chunk is not exact: none of its rows count as exact, and all are candidates. */
+     * rotation and V as eight bits with one f32 scale for each token, layer and KV head (the
+     * largest magnitude / 127, to nearest even); half the bytes of bf16. All else is then as with
+     * auto, so tokens that are computed, those recomputed too, are never rounded to eight bits.
+     * What is placed from a chunk is not exact: none of its tokens count as exact, and all are
+     * candidates. */
     enum vlqa_dtype kv_dtype;
     enum vlqa_cpu cpu; /* highest instruction set to use; asking for a missing one is an error */
     int threads;       /* 0: one per core this process may use; at most 1024 */
@@ -175,10 +176,10 @@ struct vlqa_model_info {
     int vision_hidden, vision_inner, vision_depth, vision_heads, vision_patch, vision_merge;
     int n_deepstack, deepstack[8];
     int64_t min_pixels, max_pixels;
-    int64_t kv_bytes_per_row, visual_bytes_per_row;
-    int64_t chunk_bytes_per_row; /* of kept keys and values */
-    int64_t session_bytes;       /* what a session with default options takes at most */
-    int session_rows;            /* the default max_rows */
+    int64_t kv_bytes_per_token, visual_bytes_per_token;
+    int64_t chunk_bytes_per_token; /* of kept keys and values */
+    int64_t session_bytes;         /* what a session with default options takes at most */
+    int session_seq_len;           /* the default max_seq_len */
 };
 
 /* Sets all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the
@@ -198,7 +199,7 @@ VLQA_API vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct v
 struct vlqa_session_options {
     uint32_t version;
     uint32_t struct_bytes;
-    int max_rows; /* prompt plus answer; 0: what the model allows, at most 32768 */
+    int max_seq_len; /* prompt plus answer; 0: what the model allows, at most 32768 */
     vlqa_log_fn log;
     vlqa_progress_fn progress;
     void *user;
@@ -221,7 +222,7 @@ struct vlqa_image_info { /* the image that was added last */
     int width, height;   /* in the file, after EXIF orientation */
     int resized_width, resized_height;
     int grid_h, grid_w; /* in patches */
-    int rows;           /* decoder rows */
+    int tokens;         /* decoder tokens */
     double ms_decode, ms_vision;
 };
 
@@ -271,9 +272,9 @@ VLQA_API void vlqa_free_pixels(struct vlqa_pixels *pixels); /* NULL and zeroed a
 /* Whether stored chunks are used. */
 enum vlqa_reuse {
     VLQA_REUSE_OFF, /* no chunks: everything in one causal prefill, exact */
-    VLQA_REUSE_ON,  /* chunks, and the rows that the question attends to most are recomputed
+    VLQA_REUSE_ON,  /* chunks, and the tokens that the question attends to most are recomputed
                      * (InfoFlow KV, arXiv 2603.05353, section 3) */
-    VLQA_REUSE_AUTO /* exact where that costs nothing: rows that the session holds, the first
+    VLQA_REUSE_AUTO /* exact where that costs nothing: tokens that the session holds, the first
                      * image or document; what stands behind is placed, repaired as with ON,
                      * further and further while adaptive (0: 0.03) is not met, in the end
                      * fully. OFF in an engine that keeps nothing */
@@ -283,7 +284,7 @@ enum vlqa_reuse {
 enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
 
 /* How documents are cut: evenly, or behind blank lines and in front of lines that begin with
- * "Passage ", and what is longer than chunk_text_rows evenly again. */
+ * "Passage ", and what is longer than chunk_text_tokens evenly again. */
 enum vlqa_text_chunker { VLQA_TEXT_FIXED, VLQA_TEXT_PASSAGE };
 
 struct vlqa_ask_options {
@@ -307,17 +308,17 @@ struct vlqa_ask_options {
     int n_forced;
     /* reuse of chunks */
     enum vlqa_reuse reuse;
-    float recompute_ratio; /* 0..1 of the rows that miss context; 0: chunks as they are */
+    float recompute_ratio; /* 0..1 of the tokens that miss context; 0: chunks as they are */
     /* above 0: the share doubles until a repair moves the first token's distribution by less than
-     * this (KL, nats); in the end all rows, exactly */
+     * this (KL, nats); in the end all tokens, exactly */
     float adaptive;
     /* chunking */
     enum vlqa_chunker chunker;
     int chunk_k; /* grid: k x k cells; strips: k; made smaller where an image has fewer rows */
     enum vlqa_text_chunker text_chunker;
-    int chunk_text_rows; /* documents, or their passages, are cut after so many rows at most */
-    int halo; /* a chunk is made in sight of its surroundings, which are not kept with it: rows of
-               * the same image or text that come before its last row, as many cells away at most
+    int chunk_text_tokens; /* documents, or their passages, are cut after so many tokens at most */
+    int halo; /* a chunk is computed in sight of its surroundings, which are not kept with it: rows
+               * of the same image or text that come before its last row, as many cells away at most
                * (the larger of lines and columns), or rows; 0..4096 */
     const struct vlqa_experimental *experimental; /* NULL: none; vlqa_experimental.h. Needs a
                                                    * session that was opened for it */
@@ -326,37 +327,37 @@ struct vlqa_ask_options {
 /* ---- answer ---- */
 
 enum vlqa_stop {
-    VLQA_STOP_EOS,    /* the model ended its turn */
-    VLQA_STOP_LENGTH, /* max_tokens reached */
-    VLQA_STOP_ROWS,   /* the session is full */
-    VLQA_STOP_CALLER  /* on_token asked to stop */
+    VLQA_STOP_EOS,          /* the model ended its turn */
+    VLQA_STOP_LENGTH,       /* max_tokens reached */
+    VLQA_STOP_SESSION_FULL, /* the session is full */
+    VLQA_STOP_CALLER        /* on_token asked to stop */
 };
 
-enum vlqa_source { VLQA_SOURCE_MADE, VLQA_SOURCE_RAM, VLQA_SOURCE_DISK };
+enum vlqa_source { VLQA_SOURCE_COMPUTED, VLQA_SOURCE_RAM, VLQA_SOURCE_DISK };
 
 struct vlqa_placed_image { /* an image of the conversation, in the order they were added */
     int width, height;     /* of the source as decoded upright, EXIF orientation applied */
-    int grid_h, grid_w;    /* in rows of the decoder */
-    int first_row;         /* of the prompt; the others follow in raster order */
+    int grid_h, grid_w;    /* in tokens of the decoder */
+    int first_token;       /* of the prompt; the others follow in raster order */
     enum vlqa_source source;
 };
 
-struct vlqa_placed_chunk { /* rows that were computed together, seeing prefix, halo and each other
+struct vlqa_placed_chunk { /* tokens that were computed together, seeing prefix, halo and each other
                             */
     int image;             /* of the answer, or -1: a text */
     int text;              /* the number of the document, from 0, or -1 */
     int y, x, h, w;        /* of an image: its cells of the grid */
-    int first_row;         /* of the prompt; a text's others follow */
-    int rows, rows_exact;  /* of them as a full prefill in this order gives them: not repaired;
-                            * int8: 0 */
+    int first_token;       /* of the prompt; a text's others follow */
+    int tokens, tokens_exact; /* of them as a full prefill in this order gives them: not repaired;
+                               * int8: 0 */
     enum vlqa_source source;
 };
 
-/* Part of an image that the question attended to most, among the rows in chunks. */
+/* Part of an image that the question attended to most, among the tokens in chunks. */
 struct vlqa_evidence {
     int image;               /* of the answer */
     int x, y, width, height; /* in the pixels of the source as decoded upright; (0, 0) top left */
-    float score;             /* the highest row_score inside */
+    float score;             /* the highest token_score inside */
 };
 
 /* Everything it points to belongs to the session and is valid until its next call. */
@@ -368,18 +369,18 @@ struct vlqa_answer {
     enum vlqa_stop stop;
     const float *logits; /* [n_logits] of the first answer token, before sampling */
     int n_logits;
-    const int32_t *prompt_token; /* [rows_total] ids as the decoder saw them */
-    int rows_total;              /* prefix + context + question */
-    int rows_prefix, rows_context, rows_question;
-    int exact;           /* nonzero: every row is as a full prefill of the prompt gives it */
-    int rows_selected;   /* context rows computed again */
-    int rows_recomputed; /* with the question's and those between chunks */
-    int chunks_ram, chunks_disk, chunks_made; /* where the chunks of this question came from */
-    int visual_ram, visual_disk, visual_made; /* and the tower's output */
-    const float *row_score; /* [rows_total] what selection went by; NULL: nothing was scored */
-    /* [rows_total] the look at which a row was chosen (1; more with adaptive, 255 at most), or 0;
-     * NULL with reuse off */
-    const uint8_t *row_selected;
+    const int32_t *prompt_token; /* [tokens_total] ids as the decoder saw them */
+    int tokens_total;            /* prefix + context + question */
+    int tokens_prefix, tokens_context, tokens_question;
+    int exact;             /* nonzero: every token is as a full prefill of the prompt gives it */
+    int tokens_selected;   /* context tokens recomputed */
+    int tokens_recomputed; /* with the question's and those between chunks */
+    int chunks_ram, chunks_disk, chunks_computed; /* where the chunks of this question came from */
+    int visual_ram, visual_disk, visual_computed; /* and the tower's output */
+    const float *token_score; /* [tokens_total] what selection went by; NULL: nothing was scored */
+    /* [tokens_total] the look at which a token was chosen (1; more with adaptive, 255 at most), or
+     * 0; NULL with reuse off */
+    const uint8_t *token_selected;
     const void *image; /* struct vlqa_placed_image of the library: read with vlqa_answer_image */
     int n_images;
     const void *chunk;    /* likewise, vlqa_answer_chunk; in the order of the prompt */
@@ -445,10 +446,10 @@ struct vlqa_record {
     uint32_t struct_bytes; /* of the library: fields behind it are not there */
     const char *key;       /* 64 hexadecimal digits */
     enum vlqa_record_kind kind;
-    int rows, grid_h, grid_w; /* 0 where unknown; a text has no grid */
-    uint64_t bytes;           /* of its file */
-    int64_t mtime;            /* seconds since 1970; the last use, roughly */
-    int intact;               /* the header is; with verify: every byte */
+    int tokens, grid_h, grid_w; /* 0 where unknown; a text has no grid */
+    uint64_t bytes;             /* of its file */
+    int64_t mtime;              /* seconds since 1970; the last use, roughly */
+    int intact;                 /* the header is; with verify: every byte */
 };
 
 /* The record is valid during the call. Nonzero ends the scan; that is no error. */

@@ -1,12 +1,12 @@
 /* vlqa_experimental.h - settings of research, beside vlqa.h: may change in any version.
  *
- * Other methods that repair stored chunks, how they score rows, and what released code of InfoFlow
- * KV does, to compare with. None of it is needed to use the library.
+ * Other variants that repair stored chunks, how they score tokens, and what released code of
+ * InfoFlow KV does, to compare with. None of it is needed to use the library.
  *
  *   session_options.experimental = 1;
  *   ...
  *   struct vlqa_experimental more = vlqa_experimental_default();
- *   more.method = VLQA_METHOD_CACHEBLEND;
+ *   more.variant = VLQA_VARIANT_CACHEBLEND;
  *   options.experimental = &more;
  *   vlqa_ask(session, question, &options, &answer, sizeof answer);
  *
@@ -21,57 +21,57 @@
 extern "C" {
 #endif
 
-/* Which rows of chunks are recomputed; anything but DEFAULT stands for VLQA_REUSE_ON, whatever
+/* Which tokens of chunks are recomputed; anything but DEFAULT stands for VLQA_REUSE_ON, whatever
  * reuse is. */
-enum vlqa_method {
-    VLQA_METHOD_DEFAULT,    /* what reuse of vlqa_ask_options says */
-    VLQA_METHOD_FULL,       /* all rows: as exact, through chunks (for tests and studies) */
-    VLQA_METHOD_NONE,       /* no row */
-    VLQA_METHOD_INFOFLOW,   /* rows that the question attends to most (InfoFlow KV) */
-    VLQA_METHOD_PROPHET,    /* the same over context keys only, heads summed (ProphetKV) */
-    VLQA_METHOD_CACHEBLEND, /* rows whose layer-1 values deviate most (CacheBlend) */
-    VLQA_METHOD_EPIC,       /* the first rows of every chunk (EPIC, LegoLink) */
-    VLQA_METHOD_VLCACHE,    /* the first rows of the context (VLCache) */
-    VLQA_METHOD_RANDOM,     /* seeded */
-    /* For studies: a full prefill tells how much each row's keys and values are off, and what is
+enum vlqa_variant {
+    VLQA_VARIANT_DEFAULT,    /* what reuse of vlqa_ask_options says */
+    VLQA_VARIANT_FULL,       /* all tokens: as exact, through chunks (for tests and studies) */
+    VLQA_VARIANT_NONE,       /* no token */
+    VLQA_VARIANT_INFOFLOW,   /* tokens that the question attends to most (InfoFlow KV) */
+    VLQA_VARIANT_PROPHET,    /* the same over context keys only, heads summed (ProphetKV) */
+    VLQA_VARIANT_CACHEBLEND, /* tokens whose layer-1 values deviate most (CacheBlend) */
+    VLQA_VARIANT_EPIC,       /* the first tokens of every chunk (EPIC, LegoLink) */
+    VLQA_VARIANT_VLCACHE,    /* the first tokens of the context (VLCache) */
+    VLQA_VARIANT_RANDOM,     /* seeded */
+    /* For studies: a full prefill tells how much each token's keys and values are off, and what is
      * asked then: attention x |KV - KV of the chunk|, summed over layers. Dearer than exact */
-    VLQA_METHOD_ORACLE,
-    /* CacheBlend's rows, and others while the answer is made (after KVShare, arXiv 2503.16525,
-     * whose thresholds are not known to us): see refresh_rows */
-    VLQA_METHOD_KVSHARE
+    VLQA_VARIANT_ORACLE,
+    /* CacheBlend's tokens, and others while the answer is generated (after KVShare, arXiv
+     * 2503.16525, whose thresholds are not known to us): see refresh_tokens */
+    VLQA_VARIANT_KVSHARE
 };
 
 /* What recompute_ratio is a share of. */
 enum vlqa_budget_base {
-    VLQA_BASE_CANDIDATES, /* rows that miss context */
-    VLQA_BASE_CONTEXT,    /* rows of the context */
-    VLQA_BASE_ALL         /* rows of the prompt */
+    VLQA_BASE_CANDIDATES, /* tokens that miss context */
+    VLQA_BASE_CONTEXT,    /* tokens of the context */
+    VLQA_BASE_ALL         /* tokens of the prompt */
 };
 
-/* In which order the rows of a cut image see each other. */
+/* In which order the tokens of a cut image see each other. */
 enum vlqa_order {
     VLQA_ORDER_RASTER, /* as the model was trained: line by line, whatever the chunks */
     VLQA_ORDER_CHUNK   /* chunk by chunk, each line by line: not the model's order, even with all
-                        * rows computed again; as published code has it */
+                        * tokens recomputed; as published code has it */
 };
 
-/* What attention a (of a head and a query token) to a context row counts for. */
-enum vlqa_score {
+/* What attention a (of a head and a query token) to a context token counts for. */
+enum vlqa_token_score {
     VLQA_SCORE_NORM,    /* heads summed, query tokens by their L2 norm */
     VLQA_SCORE_MASS,    /* all summed: Eq. 7 of InfoFlow KV (arXiv 2603.05353), times a constant */
     VLQA_SCORE_MAX,     /* the largest head, query tokens summed (default) */
     VLQA_SCORE_ENTROPY, /* -a ln a summed */
     VLQA_SCORE_VATP,    /* a |v| summed */
-    VLQA_SCORE_COMBINED /* 0.4 entropy + 0.4 norm + 0.2 vatp, each from 0 to 1 over the rows that
+    VLQA_SCORE_COMBINED /* 0.4 entropy + 0.4 norm + 0.2 vatp, each from 0 to 1 over the tokens that
                          * may be chosen: the mixture of InfoFlow KV's code for images */
 };
 
 /* Whose attention counts. */
-enum vlqa_score_query {
-    VLQA_QUERY_AUTO,     /* the method's own: the last row for InfoFlow, the suffix for ProphetKV */
-    VLQA_QUERY_SUFFIX,   /* all rows behind the context */
+enum vlqa_query_tokens {
+    VLQA_QUERY_AUTO, /* the variant's own: the last token for InfoFlow, the suffix for ProphetKV */
+    VLQA_QUERY_SUFFIX,   /* all tokens behind the context */
     VLQA_QUERY_QUESTION, /* those of the question, without the template */
-    VLQA_QUERY_LAST      /* the last row of the prompt */
+    VLQA_QUERY_LAST      /* the last token of the prompt */
 };
 
 /* Where keys of chunks stand while attention is scored (InfoFlow KV, arXiv 2603.05353); repair and
@@ -86,61 +86,61 @@ enum vlqa_geometry {
 /* The order of images and documents in the prompt: for those that do not build on each other. */
 enum vlqa_reorder {
     VLQA_REORDER_OFF,    /* as they were added */
-    VLQA_REORDER_DENSITY /* a first selection (HLTP) chooses recompute_ratio of the context's rows;
-                          * images and documents of the first user turn are put in ascending order
-                          * of the share of their rows that was chosen, each whole, and scored
-                          * again; the answer's rows are of that prompt */
+    VLQA_REORDER_DENSITY /* a first selection (HLTP) chooses recompute_ratio of the context's
+                          * tokens; images and documents of the first user turn are put in ascending
+                          * order of the share of their tokens that was chosen, each whole, and
+                          * scored again; the answer's tokens are of that prompt */
 };
 
 /* Doing as released code of InfoFlow KV does, defects included, to compare with: the query tokens,
- * how they are scored, and the base of recompute_ratio (at least one row) are then not those above;
- * chunks have no halo. Needs the method INFOFLOW. */
+ * how they are scored, and the base of recompute_ratio (at least one token) are then not those
+ * above; chunks have no halo. Needs the variant INFOFLOW. */
 enum vlqa_parity {
     VLQA_PARITY_OFF,
     /* images: chunk order; the question is computed before the repair and stays so, but for its
-     * last row; a copy of that row at a wrong position asks, in the last two layers, heads by their
-     * L2 norm; any row of the prompt may be chosen; repaired rows lose their DeepStack rows;
-     * nothing is repaired where images are whole */
+     * last token; a copy of that token at a wrong position asks, in the last two layers, heads by
+     * their L2 norm; any token of the prompt may be chosen; repaired tokens lose their DeepStack
+     * features; nothing is repaired where images are whole */
     VLQA_PARITY_INFOFLOW_VLM,
     /* texts: the question's tokens ask, seeing each other, in layers at 0.61 to 0.69 of the depth,
-     * heads summed, rows by their L2 norm; any row of the context may be chosen but those of the
-     * first chunk; the share is of all rows up to its end */
+     * heads summed, tokens by their L2 norm; any token of the context may be chosen but those of
+     * the first chunk; the share is of all tokens up to its end */
     VLQA_PARITY_INFOFLOW_LLM
 };
 
 struct vlqa_experimental {
     uint32_t version;      /* VLQA_OPTIONS_VERSION; set by vlqa_experimental_init */
     uint32_t struct_bytes; /* likewise */
-    enum vlqa_method method;
+    enum vlqa_variant variant;
     enum vlqa_budget_base budget_base;
     enum vlqa_order order; /* not with reuse off */
     /* scores */
-    enum vlqa_score score;
-    enum vlqa_score_query score_query;
-    int score_draft; /* tokens drafted on the chunks as they are, whose rows ask, too; 0: none */
+    enum vlqa_token_score score;
+    enum vlqa_query_tokens query_tokens;
+    int query_draft; /* tokens drafted on the chunks as they are, whose tokens ask, too; 0: none */
     uint64_t
-        score_layers[2]; /* bit i % 64 of [i / 64]: attention in layer i counts; none: all do */
+        probe_layers[2]; /* bit i % 64 of [i / 64]: attention in layer i counts; none: all do */
     enum vlqa_geometry geometry; /* not with adaptive */
     enum vlqa_reorder reorder;
     enum vlqa_parity parity;
-    /* which layers a row is repaired in */
+    /* which layers a token is repaired in */
     /* 0..1. Of L layers, layer l repairs the share r + taper min(r, 1 - r) (1 - 2 l / (L - 1)) of
-     * the rows, r = recompute_ratio on the average: those of the highest score, so that rows drop
-     * out on the way. Not with adaptive. A schedule of our own for what VLCache (arXiv 2512.12977)
-     * profiles for each layer and CacheBlend's gradual filter does (arXiv 2405.16444); both papers'
-     * values are not known to us */
+     * the tokens, r = recompute_ratio on the average: those of the highest score, so that tokens
+     * drop out on the way. Not with adaptive. A schedule of our own for what VLCache (arXiv
+     * 2512.12977) profiles for each layer and CacheBlend's gradual filter does (arXiv 2405.16444);
+     * both papers' values are not known to us */
     float taper;
-    /* CACHEBLEND and KVSHARE measure deviation in these layers, one after the other, among the rows
-     * that the share of the layers behind the one before left (taper; without it in the last of
-     * them alone). As score_layers, but none: in layer 1 */
+    /* CACHEBLEND and KVSHARE measure deviation in these layers, one after the other, among the
+     * tokens that the share of the layers behind the one before left (taper; without it in the last
+     * of them alone). As probe_layers, but none: in layer 1 */
     uint64_t check_layers[2];
-    /* KVSHARE: after every refresh_every tokens of the answer the refresh_rows unrepaired rows of
-     * the highest attention (of the last token, all heads and layers summed) x deviation are
-     * repaired; row_selected has them by rounds from 2 on. 0 rows: never */
-    int refresh_every, refresh_rows;
-    /* 0..8: gaps of up to 2 dilate cells between chosen rows of an image are chosen, too, and fewer
-     * by score, so that the number stays */
-    int dilate;
+    /* KVSHARE: after every refresh_every tokens of the answer the refresh_tokens unrepaired tokens
+     * of the highest attention (of the last token, all heads and layers summed) x deviation are
+     * repaired; token_selected has them by rounds from 2 on. 0 tokens: never */
+    int refresh_every, refresh_tokens;
+    /* 0..8: gaps of up to 2 closing cells between chosen tokens of an image are chosen, too, and
+     * fewer by score, so that the number stays */
+    int closing;
 };
 
 /* Sets all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the

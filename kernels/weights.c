@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #define NAME_BYTES 256
-#define PIECE 1024 /* elements converted at a time, on their way to the device */
+#define BLOCK 1024 /* elements converted at a time, on their way to the device */
 
 static int measures(const struct weights *w)
 {
@@ -31,7 +31,7 @@ static int aligned(const struct st_tensor *t)
     return (uintptr_t)t->data % dtype_size(t->dtype) == 0;
 }
 
-static void piece_load(float *dst, const struct st_tensor *t, size_t begin, size_t n)
+static void block_load(float *dst, const struct st_tensor *t, size_t begin, size_t n)
 {
     const uint8_t *src = (const uint8_t *)t->data + begin * dtype_size(t->dtype);
     for (size_t i = 0; i < n; i++) {
@@ -48,19 +48,19 @@ static void piece_load(float *dst, const struct st_tensor *t, size_t begin, size
 static void bring(struct weights *w, void *dst, enum dtype dtype, const struct st_tensor *t,
                   size_t elements)
 {
-    float piece[PIECE];
-    uint16_t half[PIECE];
+    float block[BLOCK];
+    uint16_t half[BLOCK];
     if (t->dtype == dtype) {
         queue_upload(w->queue, dst, t->data, elements * dtype_size(dtype));
         return;
     }
-    for (size_t i = 0; i < elements; i += PIECE) {
-        size_t n = elements - i < PIECE ? elements - i : PIECE;
-        piece_load(piece, t, i, n);
+    for (size_t i = 0; i < elements; i += BLOCK) {
+        size_t n = elements - i < BLOCK ? elements - i : BLOCK;
+        block_load(block, t, i, n);
         for (size_t k = 0; dtype == DT_BF16 && k < n; k++)
-            half[k] = f32_to_bf16(piece[k]);
+            half[k] = f32_to_bf16(block[k]);
         queue_upload(w->queue, (uint8_t *)dst + i * dtype_size(dtype),
-                     dtype == DT_BF16 ? (void *)half : piece, n * dtype_size(dtype));
+                     dtype == DT_BF16 ? (void *)half : block, n * dtype_size(dtype));
     }
 }
 

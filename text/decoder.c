@@ -4,18 +4,18 @@
 #include <math.h>
 #include <string.h>
 
-struct order { /* rows that leave the pass sooner come first, so that those that stay are the last
+struct order { /* tokens that leave the pass sooner come first, so that those that stay are the last
                 */
-    int32_t *row;                /* [n] which row of the caller's stands there */
-    int left[KV_MAX_LAYERS + 1]; /* rows that have left once K and V of a layer are written */
+    int32_t *from;               /* [n] which token of the caller's stands there */
+    int left[KV_MAX_LAYERS + 1]; /* tokens that have left once K and V of a layer are written */
 };
 
-struct work { /* of one pass over n rows; compute: f32 or bf16 */
+struct work { /* of one pass over n tokens; compute: f32 or bf16 */
     int n;
     struct header header;
     struct ints token, visual_row, slot, pos, capture_row; /* [n], pos: 3 each */
-    struct spans span, tap_span;
-    int first_tapped; /* of the rows that are still in the pass */
+    struct spans span, query_span;
+    int first_query; /* of the tokens that are still in the pass */
     int capture_first, n_captured;
     struct mat x;         /* [n, hidden] f32: the residual stream */
     struct mat norm;      /* [n, hidden] compute */
@@ -35,18 +35,18 @@ struct work { /* of one pass over n rows; compute: f32 or bf16 */
     void *attn_work, *score_work;
 };
 
-static size_t header_bytes(int n, int n_tapped)
+static size_t header_bytes(int n, int n_query)
 {
     return (size_t)n * (4 * sizeof(int32_t) + sizeof(struct pos) + sizeof(struct span)) +
-           (size_t)n_tapped * sizeof(struct span);
+           (size_t)n_query * sizeof(struct span);
 }
 
-static void work_layout(const struct device *d, const struct decoder_config *c, int n, int n_tapped,
+static void work_layout(const struct device *d, const struct decoder_config *c, int n, int n_query,
                         int slots, struct workspace *ws, struct work *w)
 {
     int q_dim = c->heads * c->head_dim, kv_dim = c->kv_heads * c->head_dim;
     w->n = n;
-    w->header = header_push(d, ws, header_bytes(n, n_tapped));
+    w->header = header_push(d, ws, header_bytes(n, n_query));
     w->x = workspace_mat(ws, DT_F32, n, c->hidden);
     w->norm = workspace_mat(ws, c->compute, n, c->hidden);
     w->q = workspace_mat(ws, DT_F32, n, q_dim);
@@ -65,35 +65,34 @@ static void work_layout(const struct device *d, const struct decoder_config *c, 
     if (!device_shares_host(d)) w->captured = arena_push(&ws->device, mat_bytes(DT_F32, n, kv_dim));
     w->attn_work =
         arena_push(&ws->device, k_attention_work(d, n, c->heads, c->kv_heads, c->head_dim, slots));
-    if (n_tapped)
-        w->score_work = arena_push(&ws->device, k_score_work(d, n_tapped, c->heads, slots));
+    if (n_query) w->score_work = arena_push(&ws->device, k_score_work(d, n_query, c->heads, slots));
 }
 
 static struct order order_push(int n, struct workspace *ws)
 {
-    return (struct order){.row = arena_push(&ws->host, (size_t)n * sizeof(int32_t))};
+    return (struct order){.from = arena_push(&ws->host, (size_t)n * sizeof(int32_t))};
 }
 
-void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int n_tapped,
+void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int n_query,
                      int slots, struct workspace *dry)
 {
     struct workspace_used mark = workspace_mark(dry);
     struct work w;
-    work_layout(d, c, n, n_tapped, slots, dry, &w);
+    work_layout(d, c, n, n_query, slots, dry, &w);
     (void)order_push(n, dry);
     workspace_rewind(dry, mark);
 }
 
-double decoder_flops(const struct decoder_config *c, const struct rows *rows, int layer_end)
+double decoder_flops(const struct decoder_config *c, const struct tokens *tokens, int layer_end)
 {
     double q_dim = (double)c->heads * c->head_dim, kv_dim = (double)c->kv_heads * c->head_dim;
     double write = 4 * c->hidden * kv_dim; /* K and V */
     double rest = 4 * c->hidden * q_dim + 6.0 * c->hidden * c->inner, sum = 0;
     int end = layer_end ? layer_end : c->layers;
-    for (int i = 0; i < rows->n; i++) {
-        const struct span *s = &rows->span[i];
+    for (int i = 0; i < tokens->n; i++) {
+        const struct span *s = &tokens->span[i];
         double sees = s->head_end + (double)(s->tail_end - s->tail_begin);
-        int whole = rows->depth && rows->depth[i] < end ? rows->depth[i] : end;
+        int whole = tokens->depth && tokens->depth[i] < end ? tokens->depth[i] : end;
         sum += whole * (write + rest + 4 * q_dim * sees) + (whole < end ? write : 0);
     }
     return sum;
@@ -101,108 +100,108 @@ double decoder_flops(const struct decoder_config *c, const struct rows *rows, in
 
 /* ---- the arrays of a pass, for the device ---- */
 
-static int depth_of(const struct rows *rows, int row, int layers)
+static int depth_of(const struct tokens *tokens, int from, int layers)
 {
-    return rows->depth && rows->depth[row] < layers ? rows->depth[row] : layers;
+    return tokens->depth && tokens->depth[from] < layers ? tokens->depth[from] : layers;
 }
 
-/* Stable, so that rows of the same depth, those of a tap among them, follow each other as before.
+/* Stable, so that rows of the same depth, those of a probe among them, follow each other as before.
  */
-static void sort_by_depth(const struct rows *rows, int layers, struct order *o)
+static void sort_by_depth(const struct tokens *tokens, int layers, struct order *o)
 {
     int next[KV_MAX_LAYERS + 1] = {0};
-    for (int i = 0; i < rows->n; i++)
-        next[depth_of(rows, i, layers)]++;
+    for (int i = 0; i < tokens->n; i++)
+        next[depth_of(tokens, i, layers)]++;
     for (int depth = 0, begin = 0; depth <= layers; depth++) {
         int n = next[depth];
         next[depth] = begin;
         o->left[depth] = begin += n;
     }
-    for (int i = 0; i < rows->n; i++)
-        o->row[next[depth_of(rows, i, layers)]++] = i;
+    for (int i = 0; i < tokens->n; i++)
+        o->from[next[depth_of(tokens, i, layers)]++] = i;
 }
 
-/* Captured rows follow each other in the capture, whatever their order here. */
-static void pack_captured(const struct rows *rows, int layers, const struct order *o,
+/* Captured tokens follow each other in the capture, whatever their order here. */
+static void pack_captured(const struct tokens *tokens, int layers, const struct order *o,
                           struct work *w)
 {
     int32_t *to, first = INT32_MAX, last = -1;
-    for (int i = 0; i < rows->n; i++) {
-        int32_t at = rows->capture_row[i];
+    for (int i = 0; i < tokens->n; i++) {
+        int32_t at = tokens->capture_row[i];
         if (at < 0) continue;
-        assert(depth_of(rows, i, layers) >= layers - 1);
+        assert(depth_of(tokens, i, layers) >= layers - 1);
         first = at < first ? at : first;
         last = at > last ? at : last;
         w->n_captured++;
     }
     assert(!w->n_captured || last - first + 1 == w->n_captured);
     w->capture_first = first;
-    w->capture_row = header_ints(&w->header, rows->n, &to);
-    for (int i = 0; i < rows->n; i++) {
-        int32_t at = rows->capture_row[o->row[i]];
+    w->capture_row = header_ints(&w->header, tokens->n, &to);
+    for (int i = 0; i < tokens->n; i++) {
+        int32_t at = tokens->capture_row[o->from[i]];
         to[i] = at < 0 ? -1 : at - first;
     }
 }
 
-static void pack_tap(const struct tap *tap, const struct order *o, struct work *w)
+static void pack_tap(const struct probe *probe, const struct order *o, struct work *w)
 {
     struct span *span;
-    while (o->row[w->first_tapped] != tap->first)
-        w->first_tapped++;
-    assert(o->row[w->first_tapped + tap->rows - 1] == tap->first + tap->rows - 1);
-    if (!tap->span) return;
-    w->tap_span = header_spans(&w->header, tap->rows, &span);
-    memcpy(span, tap->span, (size_t)tap->rows * sizeof *span);
+    while (o->from[w->first_query] != probe->first)
+        w->first_query++;
+    assert(o->from[w->first_query + probe->n_query - 1] == probe->first + probe->n_query - 1);
+    if (!probe->span) return;
+    w->query_span = header_spans(&w->header, probe->n_query, &span);
+    memcpy(span, probe->span, (size_t)probe->n_query * sizeof *span);
 }
 
 static void pack(struct queue *q, const struct pass *pass, int layers, const struct order *o,
                  struct work *w)
 {
-    const struct rows *rows = &pass->rows;
+    const struct tokens *tokens = &pass->tokens;
     int32_t *token, *visual_row, *slot, *pos;
     struct span *span;
-    w->token = header_ints(&w->header, rows->n, &token);
-    w->visual_row = header_ints(&w->header, rows->n, &visual_row);
-    w->slot = header_ints(&w->header, rows->n, &slot);
-    w->pos = header_ints(&w->header, 3 * rows->n, &pos);
-    w->span = header_spans(&w->header, rows->n, &span);
-    for (int i = 0; i < rows->n; i++) {
-        int32_t row = o->row[i];
-        token[i] = rows->token[row];
-        visual_row[i] = rows->visual_row[row];
-        slot[i] = rows->slot[row];
-        memcpy(pos + 3 * i, &rows->pos[row], sizeof rows->pos[row]);
-        span[i] = rows->span[row];
+    w->token = header_ints(&w->header, tokens->n, &token);
+    w->visual_row = header_ints(&w->header, tokens->n, &visual_row);
+    w->slot = header_ints(&w->header, tokens->n, &slot);
+    w->pos = header_ints(&w->header, 3 * tokens->n, &pos);
+    w->span = header_spans(&w->header, tokens->n, &span);
+    for (int i = 0; i < tokens->n; i++) {
+        int32_t from = o->from[i];
+        token[i] = tokens->token[from];
+        visual_row[i] = tokens->visual_row[from];
+        slot[i] = tokens->slot[from];
+        memcpy(pos + 3 * i, &tokens->pos[from], sizeof tokens->pos[from]);
+        span[i] = tokens->span[from];
     }
-    if (pass->capture) pack_captured(rows, layers, o, w);
-    if (pass->tap) pack_tap(pass->tap, o, w);
+    if (pass->capture) pack_captured(tokens, layers, o, w);
+    if (pass->probe) pack_tap(pass->probe, o, w);
     header_send(q, &w->header);
 }
 
 /* ---- a layer, in the order of computation ---- */
 
-static void embed(struct queue *q, const struct decoder *m, const struct rows *rows,
+static void embed(struct queue *q, const struct decoder *m, const struct tokens *tokens,
                   const struct work *w)
 {
     k_embed(q, w->x, m->embed, w->token);
-    if (rows->visual.rows) k_gather(q, w->x, rows->visual, w->visual_row);
+    if (tokens->visual.rows) k_gather(q, w->x, tokens->visual, w->visual_row);
 }
 
-/* What tapped rows attend to in this layer, added to what they did before. */
-static void count_attention(struct queue *q, const struct tap *tap, int layer, const struct attn *a,
-                            const struct work *w)
+/* What tapped tokens attend to in this layer, added to what they did before. */
+static void count_attention(struct queue *q, const struct probe *probe, int layer,
+                            const struct attn *a, const struct work *w)
 {
-    struct score s = {.q = mat_rows(a->q, w->first_tapped, tap->rows),
+    struct score s = {.q = mat_rows(a->q, w->first_query, probe->n_query),
                       .k = a->k,
                       .v = a->v,
-                      .span =
-                          tap->span ? w->tap_span : spans_from(a->span, w->first_tapped, tap->rows),
+                      .span = probe->span ? w->query_span
+                                          : spans_from(a->span, w->first_query, probe->n_query),
                       .heads = a->heads,
                       .kv_heads = a->kv_heads,
                       .scale = a->scale,
                       .work = w->score_work};
-    for (int i = 0; i < tap->n; i++) {
-        const struct tap_count *count = &tap->count[i];
+    for (int i = 0; i < probe->n; i++) {
+        const struct probe_count *count = &probe->count[i];
         s.value = count->value;
         s.over_heads = count->over_heads;
         s.over_rows = count->over_rows;
@@ -263,7 +262,7 @@ static void attend(struct queue *q, const struct decoder *m, int i, const struct
     k_rmsnorm(q, w->q, w->q, layer->q_norm, c->eps);
     k_rope(q, w->q, w->q, c->heads, w->cos_sin);
     k_trace(q, "text.q", i, w->q);
-    if (pass->tap && pass->tap->layer[i]) count_attention(q, pass->tap, i, &a, w);
+    if (pass->probe && pass->probe->layer[i]) count_attention(q, pass->probe, i, &a, w);
     k_attention(q, &a);
     k_matmul(q, w->delta, w->mixed, layer->o, mat_none(), ACT_NONE);
     k_trace(q, "text.attn", i, w->delta);
@@ -293,21 +292,21 @@ static void head(struct queue *q, const struct decoder *m, const struct work *w,
     queue_download(q, logits, w->logits.data, (size_t)m->config.vocab * sizeof *logits);
 }
 
-/* The first n rows leave the pass. */
+/* The first n tokens leave the pass. */
 static void leave(struct work *w, int n)
 {
-    struct mat *of_rows[] = {&w->x,       &w->norm,      &w->q,      &w->key,   &w->raw,
-                             &w->v,       &w->quantized, &w->k,      &w->mixed, &w->delta,
-                             &w->gate_up, &w->inner,     &w->cos_sin};
+    struct mat *per_token[] = {&w->x,       &w->norm,      &w->q,      &w->key,   &w->raw,
+                               &w->v,       &w->quantized, &w->k,      &w->mixed, &w->delta,
+                               &w->gate_up, &w->inner,     &w->cos_sin};
     int stay = w->n - n;
     if (n == 0) return;
-    for (size_t i = 0; i < sizeof of_rows / sizeof *of_rows; i++)
-        *of_rows[i] = mat_rows(*of_rows[i], n, stay);
+    for (size_t i = 0; i < sizeof per_token / sizeof *per_token; i++)
+        *per_token[i] = mat_rows(*per_token[i], n, stay);
     w->visual_row = ints_from(w->visual_row, n, stay);
     if (w->n_captured) w->capture_row = ints_from(w->capture_row, n, stay);
     w->slot = ints_from(w->slot, n, stay);
     w->span = spans_from(w->span, n, stay);
-    w->first_tapped -= n;
+    w->first_query -= n;
     w->n = stay;
 }
 
@@ -315,28 +314,29 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
                      struct workspace *ws)
 {
     const struct decoder_config *c = &m->config;
-    const struct rows *rows = &pass->rows;
+    const struct tokens *tokens = &pass->tokens;
     int end = pass->layer_end ? pass->layer_end : c->layers;
     struct workspace_used mark = workspace_mark(ws);
     struct work w = {0};
     struct order order;
-    assert(rows->n >= 1 && pass->kv->layers == c->layers);
-    work_layout(q->device, c, rows->n, pass->tap ? pass->tap->rows : 0, pass->kv->slots, ws, &w);
-    order = order_push(rows->n, ws);
-    sort_by_depth(rows, end, &order);
+    assert(tokens->n >= 1 && pass->kv->layers == c->layers);
+    work_layout(q->device, c, tokens->n, pass->probe ? pass->probe->n_query : 0, pass->kv->slots,
+                ws, &w);
+    order = order_push(tokens->n, ws);
+    sort_by_depth(tokens, end, &order);
     pack(q, pass, end, &order, &w);
     k_angles(q, w.cos_sin, w.pos, m->rope_inverse);
     k_trace(q, "text.cos_sin", 0, w.cos_sin);
-    embed(q, m, rows, &w);
+    embed(q, m, tokens, &w);
     for (int i = 0; i < end; i++) {
         keys_and_values(q, m, i, pass, &w);
-        leave(&w, order.left[i] - (rows->n - w.n));
+        leave(&w, order.left[i] - (tokens->n - w.n));
         if (w.n == 0) break;
         attend(q, m, i, pass, &w);
         mlp(q, m, i, &w);
         k_trace(q, "text.layer", i, w.x);
-        if (i < rows->n_deep && rows->visual.rows) {
-            k_add_rows(q, w.x, rows->deep[i], w.visual_row); /* DeepStack */
+        if (i < tokens->n_deep && tokens->visual.rows) {
+            k_add_rows(q, w.x, tokens->deep[i], w.visual_row); /* DeepStack */
             k_trace(q, "text.deep", i, w.x);
         }
     }

@@ -1,4 +1,4 @@
-/* decoder.h - the language model: weights, rows, and the one loop over decoder layers. */
+/* decoder.h - the language model: weights, tokens, and the one loop over decoder layers. */
 #ifndef TEXT_DECODER_H
 #define TEXT_DECODER_H
 
@@ -7,7 +7,7 @@
 #include "text/kv.h"
 #include "text/position.h"
 
-#define ROWS_MAX_DEEP 8
+#define DECODER_MAX_DEEP 8
 
 struct decoder_config {
     int hidden, inner, layers, heads, kv_heads, head_dim, vocab, max_positions, tied;
@@ -37,48 +37,49 @@ struct decoder {
     struct mat rope_inverse; /* [3, head_dim / 2]: what turns a head, by t, h and w */
 };
 
-struct rows { /* what goes through the decoder; arrays are host memory, read while it is called */
+struct tokens { /* what goes through the decoder; arrays are host memory, read while it is called */
     int n;
-    const int32_t *token;           /* [n] id; negative: a visual row */
-    const int32_t *visual_row;      /* [n] row of visual and deep; negative: text */
-    struct mat visual;              /* [visual rows, hidden], or rows 0 */
-    struct mat deep[ROWS_MAX_DEEP]; /* added to visual rows after layer 0, 1, ... */
+    const int32_t *token;              /* [n] id; negative: a visual token */
+    const int32_t *visual_row;         /* [n] row of visual and deep; negative: text */
+    struct mat visual;                 /* [visual tokens, hidden], or tokens 0 */
+    struct mat deep[DECODER_MAX_DEEP]; /* added to visual tokens after layer 0, 1, ... */
     int n_deep;
     const struct pos *pos;   /* [n] how it is rotated */
     const int32_t *slot;     /* [n] where its K and V go */
     const struct span *span; /* [n] which slots it sees */
     /* [n] layers that it goes through whole; in the next one only its K and V are written, then it
-     * leaves the pass, which ends when no row is left. NULL: all rows stay to the end */
+     * leaves the pass, which ends when no token is left. NULL: all tokens stay to the end */
     const int32_t *depth;
-    const int32_t *capture_row; /* [n] where it goes in the pass's capture; negative: nowhere. Rows
-                                 * that go there follow each other in it, and write K and V in every
-                                 * layer of the pass */
+    const int32_t *capture_row; /* [n] where it goes in the pass's capture; negative: nowhere.
+                                 * Tokens that go there follow each other in it, and write K and V
+                                 * in every layer of the pass */
 };
 
-#define TAP_MAX_COUNTS 3
+#define PROBE_MAX_COUNTS 3
 
-/* Attention of some rows of a pass in some layers. */
-struct tap {
-    const uint8_t *layer;    /* [layers] nonzero: counted */
-    int first, rows;         /* rows [first, first + rows) of the pass ask; they stay to the end */
+/* Attention of some tokens of a pass in some layers. */
+struct probe {
+    const uint8_t *layer; /* [layers] nonzero: counted */
+    int first, n_query;   /* tokens [first, first + tokens) of the pass ask; they stay to the end */
     const struct span *span; /* [rows] what their softmax is over; NULL: what they see */
     int n;
-    struct tap_count { /* what is counted of it */
+    struct probe_count { /* what is counted of it */
         enum score_value value;
         enum score_heads over_heads;
         enum score_rows over_rows;
-        struct mat sum; /* [1 or layers, slots] f32, added to: layers summed, or each in its row */
-    } count[TAP_MAX_COUNTS];
+        struct mat
+            sum; /* [1 or layers, slots] f32, added to: layers summed, or each in its token */
+    } count[PROBE_MAX_COUNTS];
 };
 
 struct pass {
-    struct rows rows;
+    struct tokens tokens;
     struct kv *kv;
-    int layer_end; /* 0: all. A pass may stop early: its rows are then in the KV so far */
+    int layer_end; /* 0: all. A pass may stop early: its tokens are then in the KV so far */
     /* Optional outs in host memory: to be read after queue_sync. */
-    struct kv_block *capture; /* values or row-quantised ones, by rows.capture_row */
-    float *logits;            /* [vocab] of the last row, which stays to the end */
-    const struct tap *tap;    /* optional */
+    struct kv_block *capture;  /* values or token-quantised ones, by tokens.capture_row */
+    float *logits;             /* [vocab] of the last token, which stays to the end */
+    const struct probe *probe; /* optional */
 };
 
 /* text_config of config.json; every rule of the format is checked. */
@@ -89,14 +90,14 @@ vlqa_status decoder_config_read(struct env *env, const struct json_doc *doc,
 vlqa_status decoder_load(struct env *env, struct queue *q, struct st_files *files,
                          const struct decoder_config *config, struct arena *mem,
                          struct decoder *out);
-/* The room of a pass of n rows, with a tap of n_tapped of them (0: without), over a sequence of
+/* The room of a pass of n tokens, with a probe of n_query of them (0: without), over a sequence of
  * slots: what it takes of ws while it runs, counted into the peaks of a measuring workspace. */
-void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int n_tapped,
+void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int n_query,
                      int slots, struct workspace *dry);
-/* Multiplications and additions of a pass's rows in the layers, two for each pair: products with
- * weights, and attention over what a row sees. */
-double decoder_flops(const struct decoder_config *c, const struct rows *rows, int layer_end);
-/* The pass, enqueued. rows.n >= 1. ws is rewound before returning. */
+/* Multiplications and additions of a pass's tokens in the layers, two for each pair: products with
+ * weights, and attention over what a token sees. */
+double decoder_flops(const struct decoder_config *c, const struct tokens *tokens, int layer_end);
+/* The pass, enqueued. tokens.n >= 1. ws is rewound before returning. */
 void decoder_forward(struct queue *q, const struct decoder *m, const struct pass *pass,
                      struct workspace *ws);
 

@@ -28,7 +28,7 @@ struct mat kv_read(struct queue *q, struct host_mat rows, int kv_heads, void *ro
 
 struct place {
     struct mat values, k; /* [rows, kv_heads * head_dim]: dequantised; K rotated */
-    void *room;           /* for rows of the block in the format they are kept in */
+    void *room;           /* for tokens of the block in the format they are kept in */
 };
 
 static struct place place_layout(const struct device *d, int rows, int cols, struct workspace *ws)

@@ -11,13 +11,13 @@ struct kv {
     struct mat k[KV_MAX_LAYERS], v[KV_MAX_LAYERS]; /* [slots, kv_heads * head_dim], K rotated */
 };
 
-struct kv_block { /* rows of a chunk, in host memory: K before RoPE */
+struct kv_block { /* tokens of a chunk, in host memory: K before RoPE */
     int layers, rows;
     struct host_mat k[KV_MAX_LAYERS]; /* [rows, kv_heads * head_dim] in the format of the KV, or */
     struct host_mat v[KV_MAX_LAYERS]; /* DT_ROW_INT8 with a scale a KV head */
 };
 
-/* Lays out (or, on a measuring arena, measures) room for `slots` rows in device memory. */
+/* Lays out (or, on a measuring arena, measures) room for `slots` tokens in device memory. */
 void kv_layout(struct kv *kv, int layers, int kv_heads, int head_dim, int slots, enum dtype dtype,
                struct arena *mem);
 /* Block rows into slots, K rotated by cos_sin [rows, head_dim]: exactly what a pass over these rows

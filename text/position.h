@@ -1,4 +1,4 @@
-/* position.h - where a row stands for rotation: M-RoPE coordinates and the frequencies they turn.
+/* position.h - where a token stands for rotation: M-RoPE coordinates and the frequencies they turn.
  */
 #ifndef TEXT_POSITION_H
 #define TEXT_POSITION_H
@@ -17,9 +17,9 @@ struct rope_config {
     int section[3]; /* t, h, w; sum dim/2 */
 };
 
-/* n text rows from *next on; *next moves by n. */
+/* n text tokens from *next on; *next moves by n. */
 void position_text(int32_t *next, int n, struct pos *out);
-/* An image of grid visual rows (h x w, raster order): (next, next + row, next + column); *next
+/* An image of grid visual tokens (h x w, raster order): (next, next + row, next + column); *next
  * moves by max(h, w). */
 void position_image(int32_t *next, struct grid grid, struct pos *out);
 /* What k_angles takes of the interleaved M-RoPE: out [3 * dim/2], for t, h and w by how much each

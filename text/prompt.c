@@ -1,5 +1,6 @@
 /* prompt.c - turns to ids in one pass. Text between two control tokens is encoded as one string,
- * but a document that is to be read stays by itself: its rows are then the same in every prompt. */
+ * but a document that is to be read stays by itself: its tokens are then the same in every prompt.
+ */
 #include "text/prompt.h"
 
 #include "base/file.h"
@@ -73,7 +74,7 @@ struct render {
     const struct prompt_tokens *pt;
     struct arena *scratch;
     struct prompt *p;
-    int64_t n; /* rows so far; those beyond cap are counted, not written */
+    int64_t n; /* tokens so far; those beyond cap are counted, not written */
     int cap;
     int any_context; /* some item is context */
     int begun;       /* the prefix is behind us */
@@ -81,7 +82,7 @@ struct render {
     size_t n_text;
 };
 
-static void put_row(struct render *r, int32_t id, int image, int cell)
+static void put_token(struct render *r, int32_t id, int image, int cell)
 {
     if (r->n < r->cap) {
         r->p->id[r->n] = id;
@@ -98,7 +99,7 @@ static void put_text(struct render *r, const char *text, size_t bytes)
     r->n_text += bytes;
 }
 
-/* Encodes the pending text into rows of document `text`, or of none: -1. */
+/* Encodes the pending text into tokens of document `text`, or of none: -1. */
 static vlqa_status flush(struct render *r, int text)
 {
     int at = r->n < r->cap ? (int)r->n : r->cap, n;
@@ -116,7 +117,7 @@ static vlqa_status flush(struct render *r, int text)
 static vlqa_status put_control(struct render *r, int32_t id)
 {
     TRY(flush(r, -1));
-    put_row(r, id, -1, -1);
+    put_token(r, id, -1, -1);
     return VLQA_OK;
 }
 
@@ -130,9 +131,9 @@ static vlqa_status put_image(struct render *r, const struct prompt_item *item)
 {
     TRY(put_control(r, r->pt->vision_start));
     if (item->context) end_prefix(r);
-    for (int cell = 0; cell < item->rows; cell++)
-        put_row(r, r->pt->image_pad, item->id, cell);
-    put_row(r, r->pt->vision_end, -1, -1);
+    for (int cell = 0; cell < item->tokens; cell++)
+        put_token(r, r->pt->image_pad, item->id, cell);
+    put_token(r, r->pt->vision_end, -1, -1);
     if (item->context) r->p->context_end = (int)r->n;
     return VLQA_OK;
 }
@@ -254,7 +255,7 @@ vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struc
     status = render(&r, turn, n_turns);
     arena_rewind(scratch, mark);
     if (status == VLQA_OK && r.n > cap)
-        status = env_fail(env, VLQA_ELIMIT, "prompt needs %lld rows, the session holds %d",
+        status = env_fail(env, VLQA_ELIMIT, "prompt needs %lld tokens, the session holds %d",
                           (long long)r.n, cap);
     if (status == VLQA_OK) out->n = (int)r.n;
     return status;

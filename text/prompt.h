@@ -9,7 +9,7 @@ enum prompt_role { PROMPT_SYSTEM, PROMPT_USER, PROMPT_ASSISTANT };
 struct prompt_item {  /* part of a turn */
     const char *text; /* NULL: an image */
     size_t bytes;
-    int rows;    /* of an image: how many placeholders */
+    int tokens;  /* of an image: how many placeholders */
     int context; /* a document or image to be read, as opposed to a question or an answer */
     int id;      /* of an image or document: what the prompt's image or text says of its tokens */
 };
@@ -28,12 +28,12 @@ struct prompt_tokens { /* control tokens the template needs */
 struct prompt {
     int32_t *id;    /* [n] */
     int32_t *image; /* [n] id of the image, or -1: text */
-    int32_t *cell;  /* [n] which row of that image, or -1 */
+    int32_t *cell;  /* [n] which token of that image, or -1 */
     int32_t *text;  /* [n] id of the document (context text), or -1 */
     int n;
-    int prefix_end;  /* rows before the first context item, vision_start included */
-    int context_end; /* rows up to and with the last context item (its vision_end included) */
-    /* Without a context item both are the rows up to the first user's <|im_start|>. */
+    int prefix_end;  /* tokens before the first context item, vision_start included */
+    int context_end; /* tokens up to and with the last context item (its vision_end included) */
+    /* Without a context item both are the tokens up to the first user's <|im_start|>. */
 };
 
 /* Looks the control tokens up; VLQA_EMODEL naming the missing one. dir: for the generation prompt
@@ -41,12 +41,12 @@ struct prompt {
 vlqa_status prompt_tokens_find(struct env *env, const struct tokenizer *t, const char *dir,
                                struct prompt_tokens *out);
 /* Renders turns and the opening of the assistant's answer. A system turn may only be the first.
- * ids are pushed on mem (4 * cap int32_t); VLQA_ELIMIT "prompt needs N rows, the session holds
+ * ids are pushed on mem (4 * cap int32_t); VLQA_ELIMIT "prompt needs N tokens, the session holds
  * CAP", or when scratch cannot hold the work (about prompt_scratch). No heap calls. */
 vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struct prompt_tokens *pt,
                          const struct prompt_turn *turn, int n_turns, int cap, struct arena *mem,
                          struct arena *scratch, struct prompt *out);
-/* What it pushes on mem, for a prompt of at most cap rows. */
+/* What it pushes on mem, for a prompt of at most cap tokens. */
 void prompt_layout(int cap, struct arena *mem, struct prompt *out);
 /* Scratch that is enough for turns of so many bytes, rendered. */
 void prompt_measure(size_t bytes, struct arena *dry);

@@ -151,7 +151,7 @@ size_t tokenizer_scratch(size_t bytes)
     return SPLIT_SCRATCH + nfc_scratch(bytes) + bpe_scratch(NFC_GROWTH * bytes) + 8 * ARENA_ALIGN;
 }
 
-const char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *bytes)
+const char *tokenizer_token_bytes(const struct tokenizer *t, int32_t id, size_t *bytes)
 {
     const struct token *token;
     *bytes = 0;

@@ -31,7 +31,7 @@ vlqa_status tokenizer_encode_special(struct env *env, const struct tokenizer *t,
                                      int *n);
 /* Bytes of an id (not necessarily whole code points); control tokens and unknown ids have none. The
  * pointer lives as long as the tokenizer. */
-const char *tokenizer_piece(const struct tokenizer *t, int32_t id, size_t *bytes);
+const char *tokenizer_token_bytes(const struct tokenizer *t, int32_t id, size_t *bytes);
 /* The id of an added token by its text, or -1. */
 int32_t tokenizer_added(const struct tokenizer *t, const char *text);
 int tokenizer_is_special(const struct tokenizer *t, int32_t id);

@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#define VIT_TILE 512 /* rows that the wide middle of an MLP holds at a time; changes no result */
+#define VIT_TILE 512 /* patches in the wide middle of an MLP at once; changes no result */
 #define VIT_EPS 1e-6f
 
 struct work {              /* of one image of n patches; compute: f32 or bf16 */
@@ -11,7 +11,7 @@ struct work {              /* of one image of n patches; compute: f32 or bf16 */
     struct header header;
     struct ints corner; /* [n, 4] learned positions around each patch */
     struct mat part;    /* [n, 4] how much of each */
-    struct ints place;  /* [n, 2] row and column */
+    struct ints place;  /* [n, 2] token and column */
     struct spans span;  /* [n] all patches */
     struct mat x;       /* [n, hidden] f32: the residual stream */
     struct mat norm;    /* [n, hidden] compute */
@@ -138,7 +138,7 @@ static void attention(struct queue *q, const struct vit *vit, int i, const struc
     k_add(q, w->x, w->delta);
 }
 
-/* y = fc2(act(fc1(x))), with the wide middle held for one tile of rows at a time. */
+/* y = fc2(act(fc1(x))), with the wide middle held for one tile of tokens at a time. */
 static void two_layers(struct queue *q, struct mat y, struct mat x, struct mat middle,
                        struct weight fc1, struct mat fc1_b, enum act act, struct weight fc2,
                        struct mat fc2_b)
@@ -161,7 +161,7 @@ static void mlp(struct queue *q, const struct vit *vit, int i, const struct work
     k_add(q, w->x, w->delta);
 }
 
-/* Patches come in merge order, so merge^2 rows side by side are one visual row: no copy. */
+/* Patches come in merge order, so merge^2 tokens side by side are one visual token: no copy. */
 static struct mat side_by_side(struct mat m, int cells)
 {
     return mat_of(m.data, m.dtype, m.rows / cells, m.cols * cells);

@@ -1,4 +1,4 @@
-/* vit.h - the vision tower: patches to visual rows and the DeepStack rows beside them. */
+/* vit.h - the vision tower: patches to visual tokens and the DeepStack features beside them. */
 #ifndef VISION_VIT_H
 #define VISION_VIT_H
 
@@ -22,7 +22,7 @@ struct vit_config {
 struct vit_layer {
     struct mat norm1_w, norm1_b, norm2_w, norm2_b; /* [1, hidden] */
     struct weight qkv, proj, fc1, fc2;             /* [3h, h] [h, h] [inner, h] [h, inner] */
-    struct mat qkv_b, proj_b, fc1_b, fc2_b;        /* [1, rows of the weight] */
+    struct mat qkv_b, proj_b, fc1_b, fc2_b;        /* [1, tokens of the weight] */
 };
 
 struct vit_merger {
@@ -37,13 +37,13 @@ struct vit {
     struct weight patch_w; /* [hidden, channels * temporal * patch * patch] */
     struct mat patch_b;
     struct weight pos;       /* [side * side, hidden] */
-    struct mat rope_inverse; /* [2, head dim / 2]: what turns a head, by row and by column */
+    struct mat rope_inverse; /* [2, head dim / 2]: what turns a head, by token and by column */
     struct vit_layer layer[VIT_MAX_LAYERS];
     struct vit_merger merger, deep[VIT_MAX_DEEP];
 };
 
 struct vit_out {
-    struct grid grid;  /* of visual rows: patch grid / merge */
+    struct grid grid;  /* of visual tokens: patch grid / merge */
     struct mat visual; /* [grid.h * grid.w, out_hidden] */
     struct mat deep[VIT_MAX_DEEP];
     int n_deep;

@@ -238,14 +238,14 @@ int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct
     return code;
 }
 
-int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_rows, int experimental,
+int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_seq_len, int experimental,
                      struct vlqa_session **out)
 {
     struct vlqa_session_options options = vlqa_session_options_default();
     vlqa_status status;
     int code;
     *out = NULL;
-    options.max_rows = max_rows;
+    options.max_seq_len = max_seq_len;
     options.experimental = experimental;
     options.log = cli_log;
     options.progress = cli_progress;

@@ -53,13 +53,13 @@ extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[]
                     .help = "highest instruction set to use", CLI_FIELD(cpu)                 \
     }
 
-#define CLI_LOG_ARGS                                                                          \
-    {ARG_FLAG, .name = "quiet", .letter = 'q', .help = "only results and errors",             \
-     CLI_FIELD(quiet)},                                                                       \
-        {ARG_FLAG, .name = "verbose", .letter = 'v', .help = "log lines of the runtime, too", \
-         CLI_FIELD(verbose)},                                                                 \
-    {                                                                                         \
-        ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)         \
+#define CLI_LOG_ARGS                                                                    \
+    {ARG_FLAG, .name = "quiet", .letter = 'q', .help = "print results and errors only", \
+     CLI_FIELD(quiet)},                                                                 \
+        {ARG_FLAG, .name = "verbose", .letter = 'v',                                    \
+         .help = "print log lines of the runtime, too", CLI_FIELD(verbose)},            \
+    {                                                                                   \
+        ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)   \
     }
 
 #define CLI_OUTPUT_ARGS \
@@ -104,7 +104,7 @@ int cli_progress(void *user, const char *phase, int64_t done, int64_t total);
 /* Completes the options from the common arguments, finds the default model where neither a model
  * nor a random shape is named, and opens. An exit code; *out is NULL unless that is CLI_OK. */
 int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct vlqa_engine **out);
-int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_rows, int experimental,
+int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_seq_len, int experimental,
                      struct vlqa_session **out);
 
 #endif

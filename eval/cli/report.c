@@ -106,12 +106,12 @@ void report_real(struct report *r, const char *name, double value)
     report_number(r, name, round(value * 1e3) / 1e3);
 }
 
-void report_counts(struct report *r, const char *name, int ram, int disk, int made)
+void report_counts(struct report *r, const char *name, int ram, int disk, int computed)
 {
     report_open(r, name);
     report_int(r, "ram", ram);
     report_int(r, "disk", disk);
-    report_int(r, "made", made);
+    report_int(r, "computed", computed);
     report_close(r);
 }
 

@@ -28,7 +28,7 @@ void report_int(struct report *r, const char *name, int64_t value);   /* exact u
 void report_number(struct report *r, const char *name, double value); /* NaN: null */
 void report_real(struct report *r, const char *name, double value);   /* three digits; NaN: null */
 /* {ram, disk, made}: where records came from. */
-void report_counts(struct report *r, const char *name, int ram, int disk, int made);
+void report_counts(struct report *r, const char *name, int ram, int disk, int computed);
 /* The line without its end, for heap_free; NULL: no memory. Frees everything else. */
 char *report_end(struct report *r);
 

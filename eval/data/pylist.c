@@ -42,7 +42,7 @@ static void put(struct reader *r, const char *bytes, size_t n)
     r->out += n;
 }
 
-static void put_code(struct reader *r, int32_t code)
+static void put_code_point(struct reader *r, int32_t code)
 {
     if (code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) code = 0xFFFD;
     r->out += utf8proc_encode_char(code, (uint8_t *)r->out);
@@ -81,14 +81,14 @@ static int read_escape(struct reader *r)
     if (take(r, "\n")) return 1;
     if (digit_value(c) < 8) {
         (void)read_digits(r, 8, 1, 3, &code);
-        put_code(r, code);
+        put_code_point(r, code);
         return 1;
     }
     if (c == 'x' || c == 'u' || c == 'U') {
         int n = c == 'x' ? 2 : c == 'u' ? 4 : 8;
         r->at++;
         if (!read_digits(r, 16, n, n, &code) || code < 0 || code > 0x10FFFF) return 0;
-        put_code(r, code);
+        put_code_point(r, code);
         return 1;
     }
     put(r, "\\", 1); /* no escape: both stay */

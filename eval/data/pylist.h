@@ -6,7 +6,7 @@
 #ifndef EVAL_PYLIST_H
 #define EVAL_PYLIST_H
 
-#include "eval/grade/codes.h"
+#include "eval/grade/unicode.h"
 
 /* The elements, in the arena; 0 when the cell is no such list: nothing is kept then. The arena
  * needs 16 bytes for each of the cell and 512 more. */

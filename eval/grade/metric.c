@@ -32,13 +32,13 @@ size_t metric_scratch(size_t bytes)
     return 64 * bytes + (64 << 10);
 }
 
-static int score_em(struct codes prediction, struct codes target, struct arena *scratch)
+static int score_em(struct unicode prediction, struct unicode target, struct arena *scratch)
 {
-    return codes_equal(codes_lower(codes_strip(target), scratch),
-                       codes_lower(codes_strip(prediction), scratch));
+    return unicode_equal(unicode_lower(unicode_strip(target), scratch),
+                         unicode_lower(unicode_strip(prediction), scratch));
 }
 
-static struct codes behind_answer(struct codes c)
+static struct unicode behind_answer(struct unicode c)
 {
     static const char prefix[] = "Answer:";
     size_t n = sizeof prefix - 1;
@@ -46,20 +46,20 @@ static struct codes behind_answer(struct codes c)
         size_t same = 0;
         while (same < n && c.at[at - n + same] == prefix[same])
             same++;
-        if (same == n) return (struct codes){c.at + at, c.n - at};
+        if (same == n) return (struct unicode){c.at + at, c.n - at};
     }
     return c;
 }
 
 /* The two scores of one answer. */
 static vlqa_status score_target(struct env *env, enum metric metric, const struct metric_row *row,
-                                struct codes prediction, struct codes target, struct arena *scratch,
-                                double score[2])
+                                struct unicode prediction, struct unicode target,
+                                struct arena *scratch, double score[2])
 {
     double distance;
     switch (metric) {
     case METRIC_CHARTQA:
-        score[0] = metric_relaxed(codes_strip(prediction), target, scratch);
+        score[0] = metric_relaxed(unicode_strip(prediction), target, scratch);
         score[1] = metric_relaxed(prediction, target, scratch);
         return VLQA_OK;
     case METRIC_ANLS:
@@ -101,16 +101,16 @@ vlqa_status metric_score(struct env *env, enum metric metric, const struct metri
                          struct arena *scratch, struct metric_grade *out)
 {
     size_t mark = arena_mark(scratch), mark_target;
-    struct codes prediction;
+    struct unicode prediction;
     *out = (struct metric_grade){0};
     if (metric == METRIC_MCQ) {
         score_choice(row, scratch, out);
         return VLQA_OK;
     }
-    prediction = codes_decode(row->prediction, scratch);
+    prediction = unicode_decode(row->prediction, scratch);
     mark_target = arena_mark(scratch);
     for (int i = 0; i < row->n_targets; i++) {
-        struct codes target = codes_decode(row->target[i], scratch);
+        struct unicode target = unicode_decode(row->target[i], scratch);
         double score[2];
         TRY(score_target(env, metric, row, prediction, target, scratch, score));
         if (score[0] > out->score) out->score = score[0];

@@ -11,13 +11,13 @@
  *   em-answer em of what is behind the last "Answer:", of all where there is none; ours, for
  *             questions that ask for that form (MultiChartQA)
  *
- * Texts are compared as code points with Python's blanks and cases (codes.h). VLMEvalKit changes:
+ * Texts are compared as code points with Python's blanks and cases (points.h). VLMEvalKit changes:
  * the rules here are those of June 2026 (commit e8e78f05), lmms-eval's those of commit 75571cfe. */
 #ifndef EVAL_METRIC_H
 #define EVAL_METRIC_H
 
 #include "base/env.h"
-#include "eval/grade/codes.h"
+#include "eval/grade/unicode.h"
 
 enum metric {
     METRIC_CHARTQA,
@@ -64,13 +64,13 @@ vlqa_status metric_score(struct env *env, enum metric metric, const struct metri
                          struct arena *scratch, struct metric_grade *out);
 
 /* One answer each, for tests: what metric_score takes the best of. */
-int metric_relaxed(struct codes prediction, struct codes target, struct arena *scratch);
+int metric_relaxed(struct unicode prediction, struct unicode target, struct arena *scratch);
 /* 1 - this is the score, before the threshold of 0.5 */
-vlqa_status metric_anls_distance(struct env *env, struct codes prediction, struct codes target,
+vlqa_status metric_anls_distance(struct env *env, struct unicode prediction, struct unicode target,
                                  struct arena *scratch, double *out);
-double metric_f1(struct codes prediction, struct codes target, struct arena *scratch);
+double metric_f1(struct unicode prediction, struct unicode target, struct arena *scratch);
 /* folds: lmms-eval's rule, which takes full-width ASCII as ASCII */
-int metric_ocr(struct codes prediction, struct codes target, int is_formula, int folds,
+int metric_ocr(struct unicode prediction, struct unicode target, int is_formula, int folds,
                struct arena *scratch);
 
 /* Which of the rules of can_infer hold; they came one after the other. */

@@ -4,20 +4,20 @@
 #define MAX_CELLS ((uint64_t)1 << 33) /* of the table of distances: some ten seconds */
 
 /* Stripped, in lower case, each run of blanks one space. */
-static struct codes normalise(struct codes c, struct arena *scratch)
+static struct unicode normalise(struct unicode c, struct arena *scratch)
 {
-    struct codes lower = codes_lower(codes_strip(c), scratch), rest = lower, word;
+    struct unicode lower = unicode_lower(unicode_strip(c), scratch), rest = lower, word;
     int32_t *out = (int32_t *)(uintptr_t)lower.at; /* ours: written behind where it is read */
     size_t n = 0;
-    while (codes_word(&rest, &word)) {
+    while (unicode_word(&rest, &word)) {
         if (n) out[n++] = ' ';
         for (size_t i = 0; i < word.n; i++)
             out[n++] = word.at[i];
     }
-    return (struct codes){out, n};
+    return (struct unicode){out, n};
 }
 
-static void trim_common(struct codes *a, struct codes *b)
+static void trim_common(struct unicode *a, struct unicode *b)
 {
     while (a->n && b->n && a->at[0] == b->at[0]) {
         a->at++, b->at++;
@@ -33,7 +33,7 @@ static uint32_t least(uint32_t a, uint32_t b)
 }
 
 /* Code points to insert, delete or change to make b of a. */
-static uint32_t levenshtein(struct codes a, struct codes b, struct arena *scratch)
+static uint32_t levenshtein(struct unicode a, struct unicode b, struct arena *scratch)
 {
     uint32_t *row = arena_push(scratch, (b.n + 1) * sizeof *row);
     for (size_t j = 0; j <= b.n; j++)
@@ -50,11 +50,11 @@ static uint32_t levenshtein(struct codes a, struct codes b, struct arena *scratc
 }
 
 /* The length is that of the raw texts: blanks too many make a wrong answer better. */
-vlqa_status metric_anls_distance(struct env *env, struct codes prediction, struct codes target,
+vlqa_status metric_anls_distance(struct env *env, struct unicode prediction, struct unicode target,
                                  struct arena *scratch, double *out)
 {
-    size_t n = codes_upper_length(target), of_prediction = codes_upper_length(prediction);
-    struct codes a = normalise(target, scratch), b = normalise(prediction, scratch);
+    size_t n = unicode_upper_length(target), of_prediction = unicode_upper_length(prediction);
+    struct unicode a = normalise(target, scratch), b = normalise(prediction, scratch);
     size_t apart = a.n > b.n ? a.n - b.n : b.n - a.n;
     if (of_prediction > n) n = of_prediction;
     *out = n ? (double)apart / (double)n : 0; /* they are no nearer than that */

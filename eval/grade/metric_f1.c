@@ -5,7 +5,7 @@
 #include <string.h>
 
 struct words {
-    struct codes *item;
+    struct unicode *item;
     size_t n;
 };
 
@@ -20,7 +20,7 @@ static int is_article(const int32_t *at, size_t n)
 static void blank_articles(int32_t *at, size_t n)
 {
     for (size_t i = 0, end; i < n; i = end + (end == i)) {
-        for (end = i; end < n && code_is_word(at[end]);)
+        for (end = i; end < n && unicode_is_word(at[end]);)
             end++;
         if (is_article(at + i, end - i))
             for (size_t k = i; k < end; k++)
@@ -30,15 +30,15 @@ static void blank_articles(int32_t *at, size_t n)
 
 static int compare(const void *a, const void *b)
 {
-    const struct codes *x = a, *y = b;
+    const struct unicode *x = a, *y = b;
     if (x->n != y->n) return x->n < y->n ? -1 : 1;
     return memcmp(x->at, y->at, x->n * sizeof *x->at);
 }
 
 /* normalize_answer(), and the words of it in an order for counting */
-static struct words words_of(struct codes c, struct arena *scratch)
+static struct words words_of(struct unicode c, struct arena *scratch)
 {
-    struct codes lower = codes_lower(c, scratch), word;
+    struct unicode lower = unicode_lower(c, scratch), word;
     int32_t *out = (int32_t *)(uintptr_t)lower.at; /* ours */
     struct words words = {.n = 0};
     size_t n = 0;
@@ -51,13 +51,13 @@ static struct words words_of(struct codes c, struct arena *scratch)
     blank_articles(out, n);
     lower.n = n;
     words.item = arena_push(scratch, (n / 2 + 1) * sizeof *words.item);
-    while (codes_word(&lower, &word))
+    while (unicode_word(&lower, &word))
         words.item[words.n++] = word;
     if (words.n > 1) qsort(words.item, words.n, sizeof *words.item, compare);
     return words;
 }
 
-double metric_f1(struct codes prediction, struct codes target, struct arena *scratch)
+double metric_f1(struct unicode prediction, struct unicode target, struct arena *scratch)
 {
     struct words p = words_of(prediction, scratch), g = words_of(target, scratch);
     size_t same = 0;

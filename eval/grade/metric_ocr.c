@@ -8,16 +8,16 @@ static int32_t folded(int32_t c)
     return c == 0x3000 ? ' ' : c;
 }
 
-static struct codes normalise(struct codes c, int is_formula, int folds, struct arena *scratch)
+static struct unicode normalise(struct unicode c, int is_formula, int folds, struct arena *scratch)
 {
-    struct codes text;
+    struct unicode text;
     int32_t *out;
     size_t n = 0;
     if (is_formula) { /* case counts, spaces and line ends do not */
-        text = codes_strip(c);
+        text = unicode_strip(c);
         out = arena_push(scratch, text.n * sizeof *out);
     } else {
-        text = codes_strip(codes_lower(c, scratch));
+        text = unicode_strip(unicode_lower(c, scratch));
         out = (int32_t *)(uintptr_t)text.at; /* ours */
     }
     for (size_t i = 0; i < text.n; i++) {
@@ -25,15 +25,15 @@ static struct codes normalise(struct codes c, int is_formula, int folds, struct 
         if (folds && !is_formula) code = folded(code);
         if (!is_formula || code != ' ') out[n++] = code;
     }
-    return (struct codes){out, n};
+    return (struct unicode){out, n};
 }
 
-int metric_ocr(struct codes prediction, struct codes target, int is_formula, int folds,
+int metric_ocr(struct unicode prediction, struct unicode target, int is_formula, int folds,
                struct arena *scratch)
 {
     size_t mark = arena_mark(scratch);
-    int hit = codes_contain(normalise(prediction, is_formula, folds, scratch),
-                            normalise(target, is_formula, folds, scratch), scratch);
+    int hit = unicode_contain(normalise(prediction, is_formula, folds, scratch),
+                              normalise(target, is_formula, folds, scratch), scratch);
     arena_rewind(scratch, mark);
     return hit;
 }

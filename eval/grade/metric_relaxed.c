@@ -4,20 +4,20 @@
 #include <math.h>
 
 /* "5%" and "5%%" are 0.05. */
-static int number_of(struct codes c, struct arena *scratch, double *out)
+static int number_of(struct unicode c, struct arena *scratch, double *out)
 {
     int percent = c.n && c.at[c.n - 1] == '%';
     while (c.n && c.at[c.n - 1] == '%')
         c.n--;
-    if (!codes_number(c, scratch, out)) return 0;
+    if (!unicode_number(c, scratch, out)) return 0;
     if (percent) *out /= 100;
     return 1;
 }
 
-int metric_relaxed(struct codes prediction, struct codes target, struct arena *scratch)
+int metric_relaxed(struct unicode prediction, struct unicode target, struct arena *scratch)
 {
     double p, g;
     if (number_of(prediction, scratch, &p) && number_of(target, scratch, &g) && g != 0)
         return fabs(p - g) / fabs(g) <= 0.05; /* in this order of operations, in double */
-    return codes_equal(codes_lower(prediction, scratch), codes_lower(target, scratch));
+    return unicode_equal(unicode_lower(prediction, scratch), unicode_lower(target, scratch));
 }

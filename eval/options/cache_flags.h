@@ -25,34 +25,35 @@ int cache_check(struct cli *cli, const struct cache_args *args, const struct vlq
 #define CACHE_DIR_ARG(type, member)                                                          \
     {                                                                                        \
         ARG_TEXT, .name = "cache-dir", .value = "DIR", .offset = offsetof(type, member.dir), \
-                  .help = "records on disk [vlqa in $XDG_CACHE_HOME or ~/.cache]"            \
+                  .help = "directory of the records [vlqa in $XDG_CACHE_HOME or ~/.cache]"   \
     }
 
-#define CACHE_ARGS(type, member)                                                                 \
-    {ARG_HEADING, .name = "Cache"}, CACHE_DIR_ARG(type, member),                                 \
-        {ARG_INT64,                                                                              \
-         .name = "cache-ram",                                                                    \
-         .value = "MIB",                                                                         \
-         .min = 1,                                                                               \
-         .max = 1 << 30,                                                                         \
-         .fallback = "1024",                                                                     \
-         .offset = offsetof(type, member.ram_mib),                                               \
-         .help = "memory for records, in MiB"},                                                  \
-        {ARG_INT64,                                                                              \
-         .name = "cache-disk",                                                                   \
-         .value = "MIB",                                                                         \
-         .min = 1,                                                                               \
-         .max = 1 << 30,                                                                         \
-         .fallback = "4096",                                                                     \
-         .offset = offsetof(type, member.disk_mib),                                              \
-         .help = "room in the directory, in MiB; the least recently used go first"},             \
-        {ARG_TEXT, .name = "cache-salt", .value = "TEXT", .offset = offsetof(type, member.salt), \
-         .help = "records of another salt are never seen [none]"},                               \
-        {ARG_FLAG, .name = "no-cache", .offset = offsetof(type, member.off),                     \
-         .help = "keep nothing and use nothing kept"},                                           \
-    {                                                                                            \
-        ARG_FLAG, .name = "cache-strict", .offset = offsetof(type, member.strict),               \
-                  .help = "exit with 6 where the cache had a problem; the answer is the same"    \
+#define CACHE_ARGS(type, member)                                                                  \
+    {ARG_HEADING, .name = "Cache"}, CACHE_DIR_ARG(type, member),                                  \
+        {ARG_INT64,                                                                               \
+         .name = "cache-ram",                                                                     \
+         .value = "MIB",                                                                          \
+         .min = 1,                                                                                \
+         .max = 1 << 30,                                                                          \
+         .fallback = "1024",                                                                      \
+         .offset = offsetof(type, member.ram_mib),                                                \
+         .help = "memory for records, in MiB"},                                                   \
+        {ARG_INT64,                                                                               \
+         .name = "cache-disk",                                                                    \
+         .value = "MIB",                                                                          \
+         .min = 1,                                                                                \
+         .max = 1 << 30,                                                                          \
+         .fallback = "4096",                                                                      \
+         .offset = offsetof(type, member.disk_mib),                                               \
+         .help =                                                                                  \
+             "size of the directory, in MiB; the least recently used records are removed first"}, \
+        {ARG_TEXT, .name = "cache-salt", .value = "TEXT", .offset = offsetof(type, member.salt),  \
+         .help = "text in the keys of records: records of another salt are never used [none]"},   \
+        {ARG_FLAG, .name = "no-cache", .offset = offsetof(type, member.off),                      \
+         .help = "neither store nor use records"},                                                \
+    {                                                                                             \
+        ARG_FLAG, .name = "cache-strict", .offset = offsetof(type, member.strict),                \
+                  .help = "exit with code 6 if the cache had a problem; the answer is the same"   \
     }
 
 #endif

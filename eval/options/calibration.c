@@ -18,11 +18,11 @@ static vlqa_status path_of(struct env *env, const struct cache_args *cache, cons
     char home[CACHE_PATH];
     const char *dir = cache->off ? NULL : cache_dir(cache, home);
     if (!dir)
-        return env_fail(env, VLQA_EUSAGE,
-                        cache->off ? "calibrated layers are kept in the cache: not with "
-                                     "--no-cache"
-                                   : "there is no home for the cache: give "
-                                     "--cache-dir DIR");
+        return env_fail(
+            env, VLQA_EUSAGE,
+            cache->off
+                ? "calibrated layers are stored in the cache, so --calibrate excludes --no-cache"
+                : "the environment names no cache directory: give --cache-dir DIR");
     if (snprintf(path, CACHE_PATH, "%s/calibration-%.16s.json", dir, digest) >= CACHE_PATH)
         return env_fail(env, VLQA_EIO, "%s: the path is too long", dir);
     return VLQA_OK;
@@ -60,7 +60,7 @@ vlqa_status calibration_write(struct env *env, const struct cache_args *cache,
     report_string(&r, "format", FORMAT);
     report_string(&r, "model", model->digest);
     report_ints(&r, "layers", list, n);
-    report_string(&r, "method", c->method);
+    report_string(&r, "method", c->variant);
     report_int(&r, "questions", c->questions);
     report_number(&r, "kl", c->kl);
     report_number(&r, "kl_all", c->kl_all);

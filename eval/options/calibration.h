@@ -1,7 +1,7 @@
 /* calibration.h - the layers whose attention scored best in a study, kept beside a model's chunks.
  *
  * calibration-DDDDDDDDDDDDDDDD.json in the cache directory, D the beginning of the model's digest:
- *   {"format": "vlqa calibration 1", "model": DIGEST, "layers": [3, 5, 6], "method": TEXT,
+ *   {"format": "vlqa calibration 1", "model": DIGEST, "layers": [3, 5, 6], "variant": TEXT,
  *    "questions": N, "kl": MEAN, "kl_all": MEAN or null}
  * The first three are read, the others say where they come from. */
 #ifndef EVAL_CALIBRATION_H
@@ -12,7 +12,7 @@
 
 struct calibration {
     struct reuse_layers layers;
-    const char *method;
+    const char *variant;
     int questions;
     double kl, kl_all; /* mean KL of these layers, and of all; NaN: unknown */
 };

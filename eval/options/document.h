@@ -42,41 +42,41 @@ void document_free(struct document *d);
                   .help = "system text [none]"                                                \
     }
 
-#define DOCUMENT_IMAGE_ARGS(type, member)                                                \
-    {ARG_HEADING, .name = "Images"},                                                     \
-        {ARG_INT,                                                                        \
-         .name = "image-min-tokens",                                                     \
-         .value = "N",                                                                   \
-         .min = 1,                                                                       \
-         .max = 1000000,                                                                 \
-         .offset = offsetof(type, member.image_min_tokens),                              \
-         .help = "enlarge images to this many rows [the model's]"},                      \
-        {ARG_INT,                                                                        \
-         .name = "image-max-tokens",                                                     \
-         .value = "N",                                                                   \
-         .min = 1,                                                                       \
-         .max = 1000000,                                                                 \
-         .offset = offsetof(type, member.image_max_tokens),                              \
-         .help = "shrink images to this many rows [the model's]"},                       \
-        {ARG_INT64,                                                                      \
-         .name = "image-max-pixels",                                                     \
-         .value = "N",                                                                   \
-         .min = 1,                                                                       \
-         .max = 1e12,                                                                    \
-         .fallback = "100000000",                                                        \
-         .offset = offsetof(type, member.image_max_pixels),                              \
-         .help = "refuse larger files"},                                                 \
-        {ARG_CHOICE,                                                                     \
-         .name = "image-mode",                                                           \
-         .value = "MODE",                                                                \
-         .fallback = "white",                                                            \
-         .choice = document_image_modes,                                                 \
-         .offset = offsetof(type, member.image_mode),                                    \
-         .help = "transparency: over white, or dropped as transformers does"},           \
-    {                                                                                    \
-        ARG_CHOICE, .name = "resize", .value = "METHOD", .fallback = "torchvision",      \
-                    .choice = document_resizes, .offset = offsetof(type, member.resize), \
-                    .help = "whose arithmetic to follow"                                 \
+#define DOCUMENT_IMAGE_ARGS(type, member)                                                      \
+    {ARG_HEADING, .name = "Images"},                                                           \
+        {ARG_INT,                                                                              \
+         .name = "image-min-tokens",                                                           \
+         .value = "N",                                                                         \
+         .min = 1,                                                                             \
+         .max = 1000000,                                                                       \
+         .offset = offsetof(type, member.image_min_tokens),                                    \
+         .help = "enlarge images to this many tokens at least [the model's]"},                 \
+        {ARG_INT,                                                                              \
+         .name = "image-max-tokens",                                                           \
+         .value = "N",                                                                         \
+         .min = 1,                                                                             \
+         .max = 1000000,                                                                       \
+         .offset = offsetof(type, member.image_max_tokens),                                    \
+         .help = "shrink images to this many tokens at most [the model's]"},                   \
+        {ARG_INT64,                                                                            \
+         .name = "image-max-pixels",                                                           \
+         .value = "N",                                                                         \
+         .min = 1,                                                                             \
+         .max = 1e12,                                                                          \
+         .fallback = "100000000",                                                              \
+         .offset = offsetof(type, member.image_max_pixels),                                    \
+         .help = "refuse larger files"},                                                       \
+        {ARG_CHOICE,                                                                           \
+         .name = "image-mode",                                                                 \
+         .value = "MODE",                                                                      \
+         .fallback = "white",                                                                  \
+         .choice = document_image_modes,                                                       \
+         .offset = offsetof(type, member.image_mode),                                          \
+         .help = "transparency: composited over white, or dropped as transformers does (hf)"}, \
+    {                                                                                          \
+        ARG_CHOICE, .name = "resize", .value = "LIBRARY", .fallback = "torchvision",           \
+                    .choice = document_resizes, .offset = offsetof(type, member.resize),       \
+                    .help = "library whose arithmetic is reproduced"                           \
     }
 
 #endif

@@ -6,22 +6,22 @@
 const char *const reuse_names[] = {"off",     "auto",       "full", "none",    "infoflow",
                                    "prophet", "cacheblend", "epic", "vlcache", "random",
                                    "oracle",  "kvshare",    NULL};
-static const enum vlqa_method method_values[] = {
-    [REUSE_FULL] = VLQA_METHOD_FULL,
-    [REUSE_NONE] = VLQA_METHOD_NONE,
-    [REUSE_INFOFLOW] = VLQA_METHOD_INFOFLOW,
-    [REUSE_PROPHET] = VLQA_METHOD_PROPHET,
-    [REUSE_CACHEBLEND] = VLQA_METHOD_CACHEBLEND,
-    [REUSE_EPIC] = VLQA_METHOD_EPIC,
-    [REUSE_VLCACHE] = VLQA_METHOD_VLCACHE,
-    [REUSE_RANDOM] = VLQA_METHOD_RANDOM,
-    [REUSE_ORACLE] = VLQA_METHOD_ORACLE,
-    [REUSE_KVSHARE] = VLQA_METHOD_KVSHARE,
+static const enum vlqa_variant variant_values[] = {
+    [REUSE_FULL] = VLQA_VARIANT_FULL,
+    [REUSE_NONE] = VLQA_VARIANT_NONE,
+    [REUSE_INFOFLOW] = VLQA_VARIANT_INFOFLOW,
+    [REUSE_PROPHET] = VLQA_VARIANT_PROPHET,
+    [REUSE_CACHEBLEND] = VLQA_VARIANT_CACHEBLEND,
+    [REUSE_EPIC] = VLQA_VARIANT_EPIC,
+    [REUSE_VLCACHE] = VLQA_VARIANT_VLCACHE,
+    [REUSE_RANDOM] = VLQA_VARIANT_RANDOM,
+    [REUSE_ORACLE] = VLQA_VARIANT_ORACLE,
+    [REUSE_KVSHARE] = VLQA_VARIANT_KVSHARE,
 };
 
 const char *const reuse_scores[] = {"norm", "mass",     "max", "entropy",
                                     "vatp", "combined", "eq7", NULL};
-static const enum vlqa_score score_values[] = {
+static const enum vlqa_token_score score_values[] = {
     VLQA_SCORE_NORM, VLQA_SCORE_MASS,     VLQA_SCORE_MAX,  VLQA_SCORE_ENTROPY,
     VLQA_SCORE_VATP, VLQA_SCORE_COMBINED, VLQA_SCORE_MASS, /* eq7: by another name */
 };
@@ -39,9 +39,9 @@ _Static_assert(VLQA_REORDER_OFF == 0 && VLQA_REORDER_DENSITY == 1, "reuse_reorde
 const char *const reuse_parities[] = {"off", "infoflow-vlm-release", "infoflow-llm-release", NULL};
 _Static_assert(VLQA_PARITY_INFOFLOW_VLM == 1 && VLQA_PARITY_INFOFLOW_LLM == 2, "reuse_parities");
 
-const char *reuse_strategy(const struct reuse_args *args)
+const char *reuse_variant(const struct reuse_args *args)
 {
-    return args->parity ? reuse_parities[args->parity] : reuse_names[args->strategy];
+    return args->parity ? reuse_parities[args->parity] : reuse_names[args->variant];
 }
 
 int reuse_read_chunk(const char *text, void *field)
@@ -89,7 +89,7 @@ int reuse_read_text(const char *text, void *field)
         if (!*text) return 1;
         if (*text++ != ':') return 0;
     }
-    return args_number(text, 1, 1 << 20, &end, &out->rows) && !*end;
+    return args_number(text, 1, 1 << 20, &end, &out->tokens) && !*end;
 }
 
 void reuse_write_layers(const struct reuse_layers *layers, char comma, char *out, size_t cap)
@@ -134,14 +134,14 @@ int reuse_read_refresh(const char *text, void *field)
     struct reuse_refresh *out = field;
     const char *end;
     if (!args_number(text, 1, 1 << 20, &end, &out->every) || *end != ':') return 0;
-    return args_number(end + 1, 0, 1 << 20, &end, &out->rows) && !*end;
+    return args_number(end + 1, 0, 1 << 20, &end, &out->tokens) && !*end;
 }
 
 int reuse_read_query(const char *text, void *field)
 {
     static const char *const names[] = {"auto", "suffix", "question", "last"};
-    static const enum vlqa_score_query rows[] = {VLQA_QUERY_AUTO, VLQA_QUERY_SUFFIX,
-                                                 VLQA_QUERY_QUESTION, VLQA_QUERY_LAST};
+    static const enum vlqa_query_tokens values[] = {VLQA_QUERY_AUTO, VLQA_QUERY_SUFFIX,
+                                                    VLQA_QUERY_QUESTION, VLQA_QUERY_LAST};
     struct reuse_query *out = field;
     const char *end;
     *out = (struct reuse_query){VLQA_QUERY_LAST, 0};
@@ -149,7 +149,7 @@ int reuse_read_query(const char *text, void *field)
         return args_number(text + 6, 1, 1024, &end, &out->draft) && !*end;
     for (int i = 0; i < 4; i++) {
         if (strcmp(text, names[i]) != 0) continue;
-        out->rows = rows[i];
+        out->tokens = values[i];
         return 1;
     }
     return 0;
@@ -158,29 +158,29 @@ int reuse_read_query(const char *text, void *field)
 static void set_experimental(const struct reuse_args *args, struct vlqa_experimental *out)
 {
     *out = vlqa_experimental_default();
-    out->method = method_values[args->strategy];
+    out->variant = variant_values[args->variant];
     out->budget_base = (enum vlqa_budget_base)args->base;
     out->taper = (float)args->taper;
-    out->dilate = args->dilate;
+    out->closing = args->closing;
     out->score = score_values[args->score];
-    out->score_query = args->query.rows;
-    out->score_draft = args->query.draft;
-    memcpy(out->score_layers, args->layers.set, sizeof out->score_layers);
+    out->query_tokens = args->query.tokens;
+    out->query_draft = args->query.draft;
+    memcpy(out->probe_layers, args->layers.set, sizeof out->probe_layers);
     out->order = (enum vlqa_order)args->order;
     out->geometry = (enum vlqa_geometry)args->geometry;
     out->reorder = (enum vlqa_reorder)args->reorder;
     out->parity = (enum vlqa_parity)args->parity;
     memcpy(out->check_layers, args->check.set, sizeof out->check_layers);
     out->refresh_every = args->refresh.every ? args->refresh.every : 1;
-    out->refresh_rows = args->refresh.rows;
+    out->refresh_tokens = args->refresh.tokens;
 }
 
 int reuse_is_experimental(const struct reuse_args *args)
 {
-    int is_method = args->strategy > REUSE_AUTO && args->strategy != REUSE_INFOFLOW;
-    int is_score = args->strategy != REUSE_OFF && score_values[args->score] != VLQA_SCORE_MAX;
-    return is_method || is_score || args->base || args->taper > 0 || args->dilate || args->order ||
-           args->geometry || args->reorder || args->parity || args->query.rows ||
+    int is_experimental_variant = args->variant > REUSE_AUTO && args->variant != REUSE_INFOFLOW;
+    int is_score = args->variant != REUSE_OFF && score_values[args->score] != VLQA_SCORE_MAX;
+    return is_experimental_variant || is_score || args->base || args->taper > 0 || args->closing ||
+           args->order || args->geometry || args->reorder || args->parity || args->query.tokens ||
            args->query.draft || args->layers.calibrated || reuse_layers_end(&args->layers) ||
            reuse_layers_end(&args->check);
 }
@@ -190,14 +190,14 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out,
 {
     set_experimental(args, more);
     out->experimental = reuse_is_experimental(args) ? more : NULL;
-    out->reuse = args->strategy == REUSE_OFF    ? VLQA_REUSE_OFF
-                 : args->strategy == REUSE_AUTO ? VLQA_REUSE_AUTO
-                                                : VLQA_REUSE_ON;
+    out->reuse = args->variant == REUSE_OFF    ? VLQA_REUSE_OFF
+                 : args->variant == REUSE_AUTO ? VLQA_REUSE_AUTO
+                                               : VLQA_REUSE_ON;
     out->recompute_ratio = (float)args->ratio;
     out->adaptive = (float)args->adaptive;
     out->chunker = args->chunk.kind;
     out->chunk_k = args->chunk.k;
     out->text_chunker = args->text.kind;
-    out->chunk_text_rows = args->text.rows;
+    out->chunk_text_tokens = args->text.tokens;
     out->halo = args->halo;
 }

@@ -77,6 +77,12 @@ static const char *text_at(const struct json *object, const char *name)
     return text ? text : "";
 }
 
+static const char *renamed_text_at(const struct json *object, const char *name, const char *former)
+{
+    const char *text = json_text(json_get_renamed(object, name, former));
+    return text ? text : "";
+}
+
 /* A text, or a list of them joined: " | " between targets, blanks between words of a command. */
 static const char *join(const struct json *value, const char *between, char *out, size_t cap)
 {
@@ -120,50 +126,51 @@ static int same_number(double a, double b)
     return (isnan(a) && isnan(b)) || !(a < b || a > b || isnan(a) || isnan(b));
 }
 
-static int is_off(const char *method, const char *chunk)
+static int is_full_by_name(const char *method, const char *chunk)
 {
     return !*method || strcmp(method, "off") == 0 || strcmp(method, "dense") == 0 ||
            (strcmp(method, "full") == 0 && !*chunk);
 }
 
 /* dataset: of lines that name none. */
-static struct answer_way way_of(const struct json *root, const char *dataset)
+static struct answer_variant variant_of(const struct json *root, const char *dataset)
 {
-    struct answer_way w = {.dataset = text_at(root, "dataset"),
-                           .metric = text_at(root, "metric"),
-                           .method = text_at(root, "method"),
-                           .chunk = text_at(root, "chunk"),
-                           .ratio = json_number(json_get(root, "ratio"))};
+    struct answer_variant w = {.dataset = text_at(root, "dataset"),
+                               .metric = text_at(root, "metric"),
+                               .name = renamed_text_at(root, "variant", "method"),
+                               .chunk = text_at(root, "chunk"),
+                               .ratio = json_number(json_get(root, "ratio"))};
     if (!*w.dataset) w.dataset = dataset;
     if (strcmp(w.chunk, "none") == 0) w.chunk = "";
-    w.is_off = is_off(w.method, w.chunk);
-    w.is_dense = w.is_off || !*w.chunk;
-    if (w.is_off) w.ratio = (double)NAN; /* nothing is chosen */
+    w.is_full_by_name = is_full_by_name(w.name, w.chunk);
+    w.is_full_prefill = w.is_full_by_name || !*w.chunk;
+    if (w.is_full_by_name) w.ratio = (double)NAN; /* nothing is chosen */
     return w;
 }
 
 /* Lines of times name no metric, and perhaps no data set. */
-static int is_way(const struct answer_way *a, const struct answer_way *b, int is_times)
+static int is_variant(const struct answer_variant *a, const struct answer_variant *b, int is_times)
 {
     if (is_times && !*b->dataset ? 0 : strcmp(a->dataset, b->dataset) != 0) return 0;
     return (is_times || strcmp(a->metric, b->metric) == 0) && strcmp(a->chunk, b->chunk) == 0 &&
-           strcmp(a->method, b->method) == 0 && same_number(a->ratio, b->ratio);
+           strcmp(a->name, b->name) == 0 && same_number(a->ratio, b->ratio);
 }
 
-static vlqa_status find_way(struct env *env, struct keeper *k, const struct json *root, int *out)
+static vlqa_status find_variant(struct env *env, struct keeper *k, const struct json *root,
+                                int *out)
 {
     struct answer_set *set = k->set;
-    struct answer_way want = way_of(root, k->dataset);
-    for (*out = 0; *out < set->n_ways; ++*out)
-        if (is_way(&set->way[*out], &want, 0)) return VLQA_OK;
-    if (set->n_ways == ANSWER_MAX_WAYS)
-        return env_fail(env, VLQA_ELIMIT, "more than %d data sets, methods, chunks and ratios",
-                        ANSWER_MAX_WAYS);
+    struct answer_variant want = variant_of(root, k->dataset);
+    for (*out = 0; *out < set->n_variants; ++*out)
+        if (is_variant(&set->variant[*out], &want, 0)) return VLQA_OK;
+    if (set->n_variants == ANSWER_MAX_VARIANTS)
+        return env_fail(env, VLQA_ELIMIT, "more than %d data sets, variants, chunkings and ratios",
+                        ANSWER_MAX_VARIANTS);
     want.dataset = keep(k, want.dataset);
     want.metric = keep(k, want.metric);
-    want.method = keep(k, want.method);
+    want.name = keep(k, want.name);
     want.chunk = keep(k, want.chunk);
-    set->way[set->n_ways++] = want;
+    set->variant[set->n_variants++] = want;
     return VLQA_OK;
 }
 
@@ -252,15 +259,15 @@ static vlqa_status read_graded(struct env *env, struct keeper *k, const char *na
     row->prediction = keep(k, text_at(root, "prediction"));
     row->error = keep(k, text_at(root, "error"));
     row->target = keep(k, target_of(root, target, sizeof target));
-    row->total = amount_at(json_get(root, "rows"), "total");
-    row->recomputed = amount_at(json_get(root, "rows"), "recomputed");
+    row->total = amount_at(json_get_renamed(root, "prompt_tokens", "rows"), "total");
+    row->recomputed = amount_at(json_get_renamed(root, "prompt_tokens", "rows"), "recomputed");
     row->flops = amount_at(root, "flops");
     row->kl = amount_at(root, "kl");
     row->kl_answer = amount_at(root, "kl_answer");
     for (int i = 0; i < ANSWER_TIMES; i++)
         row->ms[i] = (double)NAN;
     read_times(root, row->ms);
-    TRY(find_way(env, k, root, &row->way));
+    TRY(find_variant(env, k, root, &row->variant));
     return add_row(env, k->set, row);
 }
 
@@ -308,16 +315,16 @@ static vlqa_status index_rows(struct env *env, struct times *t)
 static void add_times(const struct times *t, const struct json *root)
 {
     struct answer_set *set = t->set;
-    struct answer_way want = way_of(root, "");
+    struct answer_variant want = variant_of(root, "");
     double place = json_number(json_get(root, "row"));
     char number[40];
     const char *id = id_of(root, number);
     uint64_t key = id ? checksum64(id, strlen(id)) : 0;
     if (place >= 0 && place < t->n && t->row[(int)place] >= 0)
         read_times(root, set->row[t->row[(int)place]].ms);
-    for (int i = 0; id && i < set->n_ways; i++) {
+    for (int i = 0; id && i < set->n_variants; i++) {
         const struct answer_row *row =
-            is_way(&set->way[i], &want, 1) ? answers_find(set, i, key) : NULL;
+            is_variant(&set->variant[i], &want, 1) ? answers_find(set, i, key) : NULL;
         if (row && row->path == t->path) read_times(root, set->row[row - set->row].ms);
     }
 }
@@ -360,10 +367,10 @@ vlqa_status answers_read(struct env *env, const char *path, struct answer_set *s
     return read_lines(env, path, set, NULL);
 }
 
-static int by_way(const void *a, const void *b)
+static int by_variant(const void *a, const void *b)
 {
     const struct answer_row *x = a, *y = b;
-    if (x->way != y->way) return x->way < y->way ? -1 : 1;
+    if (x->variant != y->variant) return x->variant < y->variant ? -1 : 1;
     if (x->key != y->key) return x->key < y->key ? -1 : 1;
     return (x->line > y->line) - (x->line < y->line);
 }
@@ -384,12 +391,12 @@ static vlqa_status read_times_of(struct env *env, struct answer_set *set, const 
 vlqa_status answers_close(struct env *env, struct answer_set *set)
 {
     if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", "", "", "", "", ""};
-    if (set->n > 1) qsort(set->row, (size_t)set->n, sizeof *set->row, by_way);
+    if (set->n > 1) qsort(set->row, (size_t)set->n, sizeof *set->row, by_variant);
     for (int i = 1; i < set->n; i++) {
         const struct answer_row *a = &set->row[i - 1], *b = &set->row[i];
-        if (a->way == b->way && a->key == b->key)
+        if (a->variant == b->variant && a->key == b->key)
             return env_fail(env, VLQA_EUSAGE,
-                            "%.150s, line %d: its id was in %.150s, line %d, answered the same way",
+                            "%.150s, line %d: its id was in %.150s, line %d, with the same variant",
                             b->path, b->line, a->path, a->line);
     }
     for (int i = 0; i < set->n_files; i++)
@@ -410,13 +417,13 @@ void answers_free(struct answer_set *set)
 
 /* ---- looking up ---- */
 
-static int lower_bound(const struct answer_set *set, int way, uint64_t key)
+static int lower_bound(const struct answer_set *set, int variant, uint64_t key)
 {
     int low = 0, high = set->n;
     while (low < high) {
         int middle = low + (high - low) / 2;
         const struct answer_row *row = &set->row[middle];
-        if (row->way < way || (row->way == way && row->key < key))
+        if (row->variant < variant || (row->variant == variant && row->key < key))
             low = middle + 1;
         else
             high = middle;
@@ -424,14 +431,15 @@ static int lower_bound(const struct answer_set *set, int way, uint64_t key)
     return low;
 }
 
-int answers_of(const struct answer_set *set, int way, int *begin)
+int answers_of(const struct answer_set *set, int variant, int *begin)
 {
-    *begin = lower_bound(set, way, 0);
-    return lower_bound(set, way + 1, 0);
+    *begin = lower_bound(set, variant, 0);
+    return lower_bound(set, variant + 1, 0);
 }
 
-const struct answer_row *answers_find(const struct answer_set *set, int way, uint64_t key)
+const struct answer_row *answers_find(const struct answer_set *set, int variant, uint64_t key)
 {
-    int at = lower_bound(set, way, key);
-    return at < set->n && set->row[at].way == way && set->row[at].key == key ? &set->row[at] : NULL;
+    int at = lower_bound(set, variant, key);
+    return at < set->n && set->row[at].variant == variant && set->row[at].key == key ? &set->row[at]
+                                                                                     : NULL;
 }

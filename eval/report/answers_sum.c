@@ -1,4 +1,4 @@
-/* answers_sum.c - sums over the rows of a way, and pairs with those of the dense one. */
+/* answers_sum.c - sums over the rows of a variant, and pairs with those of full prefill. */
 #include "eval/report/answers_sum.h"
 
 #include "base/heap.h"
@@ -6,24 +6,24 @@
 #include <math.h>
 #include <string.h>
 
-int answers_same_data(const struct answer_way *a, const struct answer_way *b)
+int answers_same_data(const struct answer_variant *a, const struct answer_variant *b)
 {
     return strcmp(a->dataset, b->dataset) == 0 && strcmp(a->metric, b->metric) == 0;
 }
 
-int answers_base(const struct answer_set *set, int way)
+int answers_base(const struct answer_set *set, int variant)
 {
     int found = -1;
-    for (int i = 0; i < set->n_ways; i++) {
-        const struct answer_way *w = &set->way[i];
-        if (!w->is_dense || !answers_same_data(w, &set->way[way])) continue;
-        if (w->is_off) return i;
+    for (int i = 0; i < set->n_variants; i++) {
+        const struct answer_variant *w = &set->variant[i];
+        if (!w->is_full_prefill || !answers_same_data(w, &set->variant[variant])) continue;
+        if (w->is_full_by_name) return i;
         if (found < 0) found = i;
     }
     return found;
 }
 
-/* ---- a way ---- */
+/* ---- a variant ---- */
 
 static void sum_times(const struct answer_row *row, int n, double ms[ANSWER_TIMES])
 {
@@ -38,10 +38,10 @@ static void sum_times(const struct answer_row *row, int n, double ms[ANSWER_TIME
     }
 }
 
-static double work_of(const struct answer_row *row, int n, int is_off)
+static double work_of(const struct answer_row *row, int n, int is_full_by_name)
 {
     double recomputed = 0, total = 0;
-    if (is_off) return 1;
+    if (is_full_by_name) return 1;
     for (int i = 0; i < n; i++)
         if (!isnan(row[i].recomputed) && row[i].total >= 1) {
             recomputed += row[i].recomputed;
@@ -54,12 +54,12 @@ static void sum_costs(const struct answer_row *row, int n, struct answer_sum *s)
 {
     double n_rows = 0, n_flops = 0;
     for (int i = 0; i < n; i++) {
-        if (!isnan(row[i].recomputed)) s->rows += row[i].recomputed;
+        if (!isnan(row[i].recomputed)) s->tokens += row[i].recomputed;
         if (!isnan(row[i].flops)) s->flops += row[i].flops;
         n_rows += !isnan(row[i].recomputed);
         n_flops += !isnan(row[i].flops);
     }
-    s->rows /= n_rows;
+    s->tokens /= n_rows;
     s->flops /= n_flops;
 }
 
@@ -76,21 +76,21 @@ static struct stats_interval divergence(const struct answer_row *row, int n, int
 }
 
 /* The way without repair that has the chunks of another; -1. */
-static int find_none(const struct answer_set *set, int way)
+static int find_none(const struct answer_set *set, int variant)
 {
-    const struct answer_way *w = &set->way[way];
-    for (int i = 0; i < set->n_ways; i++)
-        if (answers_same_data(&set->way[i], w) && strcmp(set->way[i].method, "none") == 0 &&
-            strcmp(set->way[i].chunk, w->chunk) == 0)
+    const struct answer_variant *w = &set->variant[variant];
+    for (int i = 0; i < set->n_variants; i++)
+        if (answers_same_data(&set->variant[i], w) && strcmp(set->variant[i].name, "none") == 0 &&
+            strcmp(set->variant[i].chunk, w->chunk) == 0)
             return i;
     return -1;
 }
 
 /* Over the questions that both have. memory [3 * rows + STATS_RESAMPLES] */
-static struct stats_interval gap(const struct answer_set *set, int way, double *memory)
+static struct stats_interval gap(const struct answer_set *set, int variant, double *memory)
 {
     double *x = memory, *base = x + set->n, *work = base + set->n;
-    int none = find_none(set, way), begin, end = answers_of(set, way, &begin), n = 0;
+    int none = find_none(set, variant), begin, end = answers_of(set, variant, &begin), n = 0;
     for (int i = begin; i < end && none >= 0; i++) {
         const struct answer_row *other = answers_find(set, none, set->row[i].key);
         if (!other || isnan(other->kl_answer) || isnan(set->row[i].kl_answer)) continue;
@@ -107,9 +107,9 @@ static void compare(const struct answer_set *set, const struct answer_row *row, 
     double *a = memory, *b = a + set->n, *work = b + set->n;
     int n = 0;
     for (int i = 0; i < s->n; i++) {
-        const struct answer_row *dense = answers_find(set, s->base, row[i].key);
-        if (!dense) continue;
-        a[n] = dense->score;
+        const struct answer_row *full = answers_find(set, s->base, row[i].key);
+        if (!full) continue;
+        a[n] = full->score;
         b[n++] = row[i].score;
     }
     if (n) s->pair = stats_compare(a, b, n, 0, work);
@@ -120,14 +120,14 @@ vlqa_status answers_sum(struct env *env, const struct answer_set *set, struct an
     size_t bytes = (3 * (size_t)set->n + STATS_RESAMPLES) * sizeof(double);
     double *memory = heap_alloc(bytes);
     if (!memory) return env_no_memory(env, "pairs", bytes);
-    for (int w = 0; w < set->n_ways; w++) {
+    for (int w = 0; w < set->n_variants; w++) {
         struct answer_sum *s = &out[w];
         int begin, end = answers_of(set, w, &begin);
         const struct answer_row *row = set->row + begin;
         *s = (struct answer_sum){.n = end - begin, .base = answers_base(set, w)};
         for (int i = 0; i < s->n; i++)
             s->mean += row[i].score / s->n;
-        s->work = work_of(row, s->n, set->way[w].is_off);
+        s->work = work_of(row, s->n, set->variant[w].is_full_by_name);
         sum_costs(row, s->n, s);
         s->kl = divergence(row, s->n, 0, memory);
         s->kl_answer = divergence(row, s->n, 1, memory);
@@ -142,9 +142,10 @@ vlqa_status answers_sum(struct env *env, const struct answer_set *set, struct an
 
 /* ---- categories ---- */
 
-double answers_category_mean(const struct answer_set *set, int way, const char *category, int *n)
+double answers_category_mean(const struct answer_set *set, int variant, const char *category,
+                             int *n)
 {
-    int begin, end = answers_of(set, way, &begin);
+    int begin, end = answers_of(set, variant, &begin);
     double sum = 0;
     *n = 0;
     for (int i = begin; i < end; i++)
@@ -166,11 +167,11 @@ static int insert_category(const char **out, int n, int cap, const char *name)
     return n + 1;
 }
 
-int answers_categories(const struct answer_set *set, int way, const char **out, int cap)
+int answers_categories(const struct answer_set *set, int variant, const char **out, int cap)
 {
     int n = 0;
     for (int i = 0; i < set->n; i++)
-        if (answers_same_data(&set->way[set->row[i].way], &set->way[way]))
+        if (answers_same_data(&set->variant[set->row[i].variant], &set->variant[variant]))
             n = insert_category(out, n, cap, set->row[i].category);
     return n;
 }
@@ -183,21 +184,22 @@ static int is_worse(const struct answer_loss *a, const struct answer_loss *b)
     if (x < y || x > y) return x > y;
     if (a->row->score < b->row->score || a->row->score > b->row->score)
         return a->row->score < b->row->score;
-    if (a->row->path != b->row->path) return a->row->way < b->row->way;
+    if (a->row->path != b->row->path) return a->row->variant < b->row->variant;
     return a->row->line < b->row->line;
 }
 
 static int same_question(const struct answer_set *set, const struct answer_row *a,
                          const struct answer_row *b)
 {
-    return a->key == b->key && answers_same_data(&set->way[a->way], &set->way[b->way]);
+    return a->key == b->key &&
+           answers_same_data(&set->variant[a->variant], &set->variant[b->variant]);
 }
 
-/* Of answers to one question that are equally bad, what shows more: not the dense one, and the more
+/* Of answers to one question that are equally bad, what shows more: not full prefill, and the more
  * rows were computed in vain. */
 static int shows_more(const struct answer_loss *a, const struct answer_loss *b)
 {
-    if ((a->row == a->dense) != (b->row == b->dense)) return b->row == b->dense;
+    if ((a->row == a->full) != (b->row == b->full)) return b->row == b->full;
     return a->row->recomputed > b->row->recomputed;
 }
 
@@ -232,13 +234,13 @@ static int insert_loss(const struct answer_set *set, struct answer_loss *out, in
 int answers_worst(const struct answer_set *set, struct answer_loss *out, int cap)
 {
     int n = 0;
-    for (int w = 0; w < set->n_ways; w++) {
+    for (int w = 0; w < set->n_variants; w++) {
         int base = answers_base(set, w), begin, end = answers_of(set, w, &begin);
         for (int i = begin; i < end; i++) {
             struct answer_loss loss = {.row = &set->row[i]};
             if (loss.row->score >= 1) continue;
-            if (base >= 0) loss.dense = answers_find(set, base, loss.row->key);
-            if (loss.dense) loss.loss = loss.dense->score - loss.row->score;
+            if (base >= 0) loss.full = answers_find(set, base, loss.row->key);
+            if (loss.full) loss.loss = loss.full->score - loss.row->score;
             n = insert_loss(set, out, n, cap, loss);
         }
     }

@@ -1,4 +1,5 @@
-/* answers_sum.h - the numbers of run files: means, differences to the dense answers, work, losses.
+/* answers_sum.h - the numbers of run files: means, differences to the answers of full prefill,
+ * work, losses.
  */
 #ifndef EVAL_ANSWERS_SUM_H
 #define EVAL_ANSWERS_SUM_H
@@ -6,39 +7,40 @@
 #include "eval/report/answers.h"
 #include "eval/stats/stats.h"
 
-struct answer_sum { /* of a way */
+struct answer_sum { /* of a variant */
     int n;
-    double mean;              /* score, 0 to 1 */
-    double work;              /* rows recomputed / rows, of all questions; dense 1; NaN: unknown */
-    double rows, flops;       /* recomputed; means over the questions that have them; NaN: none */
+    double mean; /* score, 0 to 1 */
+    double work; /* rows recomputed / rows, of all questions; full prefill 1; NaN: unknown */
+    double tokens, flops;     /* recomputed; means over the questions that have them; NaN: none */
     struct stats_interval kl; /* mean over the questions that have it; NaN: none has */
     struct stats_interval kl_answer; /* likewise */
     struct stats_interval gap; /* the share of none's kl_answer, of the same chunks, that is gone */
-    int base;                  /* the dense way of its data set; -1: none, or it is itself */
-    struct stats_pair pair;    /* a: base, b: this, over the questions of both; n 0: none */
-    double ms[ANSWER_TIMES];   /* means over the questions that have them; NaN: none has */
+    int base; /* the variant of full prefill of its data set; -1: none, or it is itself */
+    struct stats_pair pair;  /* a: base, b: this, over the questions of both; n 0: none */
+    double ms[ANSWER_TIMES]; /* means over the questions that have them; NaN: none has */
 };
 
 /* out [n_ways], after run_close */
 vlqa_status answers_sum(struct env *env, const struct answer_set *set, struct answer_sum *out);
-/* The dense way of the data set of a way: the first whose method is off, else the first without
- * chunks; -1. */
-int answers_base(const struct answer_set *set, int way);
-int answers_same_data(const struct answer_way *a, const struct answer_way *b);
+/* The way of full prefill of the data set of a variant: the first whose variant is off, else the
+ * first without chunks; -1. */
+int answers_base(const struct answer_set *set, int variant);
+int answers_same_data(const struct answer_variant *a, const struct answer_variant *b);
 
-/* Mean score of the rows of a way in a category; NaN: there are none. */
-double answers_category_mean(const struct answer_set *set, int way, const char *category, int *n);
+/* Mean score of the rows of a variant in a category; NaN: there are none. */
+double answers_category_mean(const struct answer_set *set, int variant, const char *category,
+                             int *n);
 /* The names of the categories of a data set that are not empty, by their bytes; at most cap. */
-int answers_categories(const struct answer_set *set, int way, const char **out, int cap);
+int answers_categories(const struct answer_set *set, int variant, const char **out, int cap);
 
 struct answer_loss {
-    const struct answer_row *row, *dense; /* dense NULL: it was not asked */
-    double loss;                          /* score of dense - score */
+    const struct answer_row *row, *full; /* full prefill NULL: it was not asked */
+    double loss;                         /* score of full prefill - score */
 };
 
-/* The worst answers, one of a question: those that lost most against dense, then the lowest scores;
- * none that is right. Equal ones by line; of one question's the one that computed most rows, and
- * the dense one where it is alone. */
+/* The worst answers, one of a question: those that lost most against full prefill, then the lowest
+ * scores; none that is right. Equal ones by line; of one question's the one that computed most
+ * rows, and full prefill where it is alone. */
 int answers_worst(const struct answer_set *set, struct answer_loss *out, int cap);
 
 #endif

@@ -5,7 +5,7 @@
 #include "base/heap.h"
 #include "eval/run/row.h"
 #include "eval/run/run_file.h"
-#include "eval/run/ways.h"
+#include "eval/run/variants.h"
 #include "eval/stats/stats.h"
 
 #include <math.h>
@@ -16,12 +16,12 @@ struct graded {
     uint64_t id;      /* hash */
     double score, kl; /* of the answer; NaN: not known */
     int metric;       /* -1: the row names none */
-    int line, way;
+    int line, variant;
 };
 
 struct graded_run {
     const char *path;
-    struct ways ways;
+    struct variants variants;
     struct graded *row; /* by way, then by id */
     int n;
     size_t cap;
@@ -78,15 +78,15 @@ static vlqa_status read_line(struct env *env, struct graded_run *run, const stru
     if (status == VLQA_OK) is_header = run_file_is_header(json_root(row.doc));
     if (status == VLQA_OK && !is_header) status = read_row(env, name, json_root(row.doc), &graded);
     if (status == VLQA_OK && !is_header)
-        status = ways_find(env, name, json_root(row.doc), &run->ways, &graded.way);
+        status = variants_find(env, name, json_root(row.doc), &run->variants, &graded.variant);
     row_free(&row);
     return status == VLQA_OK && !is_header ? add_row(env, run, graded) : status;
 }
 
-static int by_way(const void *a, const void *b)
+static int by_variant(const void *a, const void *b)
 {
     const struct graded *x = a, *y = b;
-    if (x->way != y->way) return x->way < y->way ? -1 : 1;
+    if (x->variant != y->variant) return x->variant < y->variant ? -1 : 1;
     if (x->id != y->id) return x->id < y->id ? -1 : 1;
     return (x->line > y->line) - (x->line < y->line);
 }
@@ -104,9 +104,9 @@ static vlqa_status read_run(struct env *env, struct graded_run *run)
     }
     lines_close(&lines);
     if (status != VLQA_OK) return status;
-    if (run->n > 1) qsort(run->row, (size_t)run->n, sizeof *run->row, by_way);
+    if (run->n > 1) qsort(run->row, (size_t)run->n, sizeof *run->row, by_variant);
     for (int i = 1; i < run->n; i++)
-        if (run->row[i].way == run->row[i - 1].way && run->row[i].id == run->row[i - 1].id)
+        if (run->row[i].variant == run->row[i - 1].variant && run->row[i].id == run->row[i - 1].id)
             return env_fail(env, VLQA_EUSAGE, "%.200s, line %d: its id was on line %d", run->path,
                             run->row[i].line, run->row[i - 1].line);
     return VLQA_OK;
@@ -140,22 +140,22 @@ static vlqa_status allocate(struct env *env, struct pairs *p, int n)
     return VLQA_OK;
 }
 
-static const struct graded *rows_of(const struct graded_run *run, int way, int *n)
+static const struct graded *rows_of(const struct graded_run *run, int variant, int *n)
 {
     int begin = 0, end;
-    while (begin < run->n && run->row[begin].way < way)
+    while (begin < run->n && run->row[begin].variant < variant)
         begin++;
-    for (end = begin; end < run->n && run->row[end].way == way;)
+    for (end = begin; end < run->n && run->row[end].variant == variant;)
         end++;
     *n = end - begin;
     return run->row + begin;
 }
 
 /* Rows whose metrics differ have scores that cannot be compared. */
-static vlqa_status match(struct env *env, const struct graded_run *a, int a_way,
-                         const struct graded_run *b, int b_way, struct pairs *p)
+static vlqa_status match(struct env *env, const struct graded_run *a, int a_variant,
+                         const struct graded_run *b, int b_variant, struct pairs *p)
 {
-    const struct graded *x = rows_of(a, a_way, &p->n_a), *y = rows_of(b, b_way, &p->n_b);
+    const struct graded *x = rows_of(a, a_variant, &p->n_a), *y = rows_of(b, b_variant, &p->n_b);
     TRY(allocate(env, p, p->n_a < p->n_b ? p->n_a : p->n_b));
     for (int i = 0, k = 0; i < p->n_a && k < p->n_b;) {
         uint64_t x_id = x[i].id, y_id = y[k].id;
@@ -194,8 +194,8 @@ static int print_json(struct cli *cli, const struct pairs *p, const char *metric
                       const struct stats_pair *s)
 {
     struct report r = report_begin();
-    if (*p->a_name) report_string(&r, "a_method", p->a_name);
-    if (*p->b_name) report_string(&r, "b_method", p->b_name);
+    if (*p->a_name) report_string(&r, "a_variant", p->a_name);
+    if (*p->b_name) report_string(&r, "b_variant", p->b_name);
     report_string(&r, "metric", metric);
     report_int(&r, "questions", s->n);
     report_number(&r, "a", s->a);
@@ -244,8 +244,8 @@ static int report_kl(struct cli *cli, const struct pairs *p)
     d = stats_ratio(p->a_of, NULL, n, 0, p->work);
     if (cli->args->json) {
         struct report r = report_begin();
-        if (*p->a_name) report_string(&r, "a_method", p->a_name);
-        if (*p->b_name) report_string(&r, "b_method", p->b_name);
+        if (*p->a_name) report_string(&r, "a_variant", p->a_name);
+        if (*p->b_name) report_string(&r, "b_variant", p->b_name);
         report_string(&r, "metric", "kl_answer");
         report_int(&r, "questions", n);
         report_number(&r, "a", a / n);
@@ -260,11 +260,12 @@ static int report_kl(struct cli *cli, const struct pairs *p)
     return cli_flush();
 }
 
-static int report_pair(struct cli *cli, const struct graded_run *a, int a_way,
-                       const struct graded_run *b, int b_way)
+static int report_pair(struct cli *cli, const struct graded_run *a, int a_variant,
+                       const struct graded_run *b, int b_variant)
 {
-    struct pairs p = {.a_name = a->ways.way[a_way].name, .b_name = b->ways.way[b_way].name};
-    vlqa_status status = match(&cli->env, a, a_way, b, b_way, &p);
+    struct pairs p = {.a_name = a->variants.variant[a_variant].name,
+                      .b_name = b->variants.variant[b_variant].name};
+    vlqa_status status = match(&cli->env, a, a_variant, b, b_variant, &p);
     int code = status == VLQA_OK ? CLI_OK : cli_fail(cli, status, cli->env.message);
     if (code == CLI_OK && !cli->args->json && (*p.a_name || *p.b_name))
         printf("A: %s, B: %s\n", *p.a_name ? p.a_name : a->path, *p.b_name ? p.b_name : b->path);
@@ -272,8 +273,10 @@ static int report_pair(struct cli *cli, const struct graded_run *a, int a_way,
         code = report_metric(cli, &p, metric);
     if (code == CLI_OK) code = report_kl(cli, &p);
     if (code == CLI_OK && p.n_a + p.n_b > 2 * p.n && !cli->args->quiet)
-        cli_note(cli, "left out: %d rows of A and %d of B, whose ids the other has not",
-                 p.n_a - p.n, p.n_b - p.n);
+        cli_note(
+            cli,
+            "left out: %d rows of A and %d of B, because the other file does not have their ids",
+            p.n_a - p.n, p.n_b - p.n);
     heap_free(p.memory);
     return code;
 }
@@ -281,19 +284,19 @@ static int report_pair(struct cli *cli, const struct graded_run *a, int a_way,
 /* ---- what is held against what ---- */
 
 /* One file: the base is what the first word names, else full, else what comes first. */
-static vlqa_status pick_of_one(struct env *env, const char *methods, struct ways_pick *a,
-                               struct ways_pick *b)
+static vlqa_status pick_of_one(struct env *env, const char *variants, struct variants_pick *a,
+                               struct variants_pick *b)
 {
     char word[128];
-    for (int i = 0; !methods && i < a->of->n && !a->n; i++)
-        if (way_is(&a->of->way[i], "full")) TRY(ways_add(env, a, "full"));
-    if (!methods) TRY(ways_add(env, b, NULL));
-    while (methods && args_next_word(&methods, word)) {
-        if (!a->n) TRY(ways_add(env, a, word));
-        TRY(ways_add(env, b, word));
+    for (int i = 0; !variants && i < a->of->n && !a->n; i++)
+        if (variant_is(&a->of->variant[i], "full")) TRY(variants_add(env, a, "full"));
+    if (!variants) TRY(variants_add(env, b, NULL));
+    while (variants && args_next_word(&variants, word)) {
+        if (!a->n) TRY(variants_add(env, a, word));
+        TRY(variants_add(env, b, word));
     }
     if (!a->n || a->n == b->n) /* the first of them */
-        for (int i = 0, first = b->n ? ways_first(b) : 0; i < a->of->n; i++)
+        for (int i = 0, first = b->n ? variants_first(b) : 0; i < a->of->n; i++)
             a->has[i] = i == first;
     a->n = 0;
     for (int i = 0; i < a->of->n; i++) {
@@ -301,34 +304,35 @@ static vlqa_status pick_of_one(struct env *env, const char *methods, struct ways
         b->n -= a->has[i] && b->has[i];
         b->has[i] &= !a->has[i];
     }
-    return b->n ? VLQA_OK : ways_fail(env, a, "nothing to hold against each other");
+    return b->n ? VLQA_OK : variants_fail(env, a, "nothing to compare");
 }
 
-static vlqa_status pick_of_two(struct env *env, const char *methods, struct ways_pick *a,
-                               struct ways_pick *b, int *by_name)
+static vlqa_status pick_of_two(struct env *env, const char *variants, struct variants_pick *a,
+                               struct variants_pick *b, int *by_name)
 {
     char word[2][128];
     int n = 0;
-    while (methods && n < 2 && args_next_word(&methods, word[n]))
+    while (variants && n < 2 && args_next_word(&variants, word[n]))
         n++;
-    if (methods && *methods)
+    if (variants && *variants)
         return env_fail(env, VLQA_EUSAGE,
-                        "--methods: of two files one name for both, or one for each");
+                        "--variants: of two files one name for both, or one for each");
     *by_name = n < 2;
-    TRY(ways_add(env, a, n ? word[0] : NULL));
-    return ways_add(env, b, n ? word[n - 1] : NULL);
+    TRY(variants_add(env, a, n ? word[0] : NULL));
+    return variants_add(env, b, n ? word[n - 1] : NULL);
 }
 
 static vlqa_status nothing_in_common(struct env *env, const struct graded_run *x,
-                                     const struct graded_run *y, const struct ways_pick *b)
+                                     const struct graded_run *y, const struct variants_pick *b)
 {
     if (x->n && y->n)
-        return ways_fail(env, b, "no method and cutting that A has; name one of each by --methods");
+        return variants_fail(env, b,
+                             "no variant and chunking that A has; name one of each by --variants");
     return env_fail(env, VLQA_EUSAGE, "%.200s and %.200s have no id in common", x->path, y->path);
 }
 
-static int report_picks(struct cli *cli, const struct graded_run *x, const struct ways_pick *a,
-                        const struct graded_run *y, const struct ways_pick *b, int by_name)
+static int report_picks(struct cli *cli, const struct graded_run *x, const struct variants_pick *a,
+                        const struct graded_run *y, const struct variants_pick *b, int by_name)
 {
     int code = CLI_OK, done = 0;
     for (int i = 0; i < b->of->n && code == CLI_OK; i++) {
@@ -336,37 +340,37 @@ static int report_picks(struct cli *cli, const struct graded_run *x, const struc
         int k = -1;
         if (!b->has[i]) continue;
         if (a->n == 1 && b->n == 1)
-            k = ways_first(a);
+            k = variants_first(a);
         else
-            status = ways_partner(&cli->env, a, &b->of->way[i], by_name, &k);
+            status = variants_partner(&cli->env, a, &b->of->variant[i], by_name, &k);
         if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);
         if (k >= 0)
             code = report_pair(cli, x, k, y, i);
         else if (!cli->args->quiet)
-            cli_note(cli, "left out: %s of B, which A has not", b->of->way[i].name);
+            cli_note(cli, "left out: %s of B, because A does not have it", b->of->variant[i].name);
         done += k >= 0;
     }
     if (code != CLI_OK || done) return code;
     return cli_fail(cli, nothing_in_common(&cli->env, x, y, b), cli->env.message);
 }
 
-int compare_runs(struct cli *cli, const char *a, const char *b, const char *methods)
+int compare_runs(struct cli *cli, const char *a, const char *b, const char *variants)
 {
     struct graded_run *run = heap_alloc_zero(2 * sizeof *run), *y = run + (b != NULL);
-    struct ways_pick x_pick = {.path = a}, y_pick = {.path = b ? b : a};
+    struct variants_pick x_pick = {.path = a}, y_pick = {.path = b ? b : a};
     int code = CLI_OK, by_name = 0;
     vlqa_status status;
     if (!run)
         return cli_fail(cli, env_no_memory(&cli->env, "runs", 2 * sizeof *run), cli->env.message);
     run[0].path = a;
     run[1].path = b;
-    x_pick.of = &run->ways;
-    y_pick.of = &y->ways;
+    x_pick.of = &run->variants;
+    y_pick.of = &y->variants;
     status = read_run(&cli->env, run);
     if (status == VLQA_OK && b) status = read_run(&cli->env, y);
     if (status == VLQA_OK)
-        status = b ? pick_of_two(&cli->env, methods, &x_pick, &y_pick, &by_name)
-                   : pick_of_one(&cli->env, methods, &x_pick, &y_pick);
+        status = b ? pick_of_two(&cli->env, variants, &x_pick, &y_pick, &by_name)
+                   : pick_of_one(&cli->env, variants, &x_pick, &y_pick);
     if (status != VLQA_OK)
         code = cli_fail(cli, status, cli->env.message);
     else

@@ -6,17 +6,17 @@
 
 /* ---- JSON ---- */
 
-static int print_json(struct cli *cli, const struct answer_way *w, const struct answer_sum *s)
+static int print_json(struct cli *cli, const struct answer_variant *w, const struct answer_sum *s)
 {
     struct report r = report_begin();
     report_string(&r, "dataset", w->dataset);
     report_string(&r, "metric", w->metric);
-    report_string(&r, "method", w->method);
+    report_string(&r, "variant", w->name);
     if (*w->chunk) report_string(&r, "chunk", w->chunk);
     if (!isnan(w->ratio)) report_number(&r, "ratio", w->ratio);
     report_int(&r, "questions", s->n);
-    report_number(&r, "rows_computed", s->rows);
-    report_number(&r, "rows_share", s->work);
+    report_number(&r, "tokens_computed", s->tokens);
+    report_number(&r, "tokens_share", s->work);
     report_number(&r, "flops", s->flops);
     report_number(&r, "score", s->mean);
     if (s->pair.n) {
@@ -53,12 +53,12 @@ static void print_number(int width, int digits, double value, const char *unit)
     printf(" %*s", width, text);
 }
 
-static void print_way(const struct answer_way *w, const struct answer_sum *s)
+static void print_variant(const struct answer_variant *w, const struct answer_sum *s)
 {
     char text[96] = "-";
-    printf("%-24.24s %-8.8s %9d", report_method(w, REPORT_ROOM), report_chunk(w, REPORT_ROOM),
+    printf("%-24.24s %-8.8s %9d", report_variant_name(w, REPORT_ROOM), report_chunk(w, REPORT_ROOM),
            s->n);
-    print_number(8, 1, s->rows, "");
+    print_number(8, 1, s->tokens, "");
     print_number(8, 1, 100 * s->work, " %");
     print_number(8, 3, s->flops / 1e9, "");
     print_number(7, 2, 100 * s->mean, "");
@@ -83,19 +83,19 @@ static void print_way(const struct answer_way *w, const struct answer_sum *s)
 static void print_data(const struct eval_report *r, int first)
 {
     printf("%s%s\n%-24s %-8s %9s %8s %8s %8s %7s  %-30s %s\n", first ? "\n" : "",
-           report_data(&r->set.way[first]), "method", "chunks", "questions", "rows", "of all",
-           "GFLOP", "score", "points to full prefill [95 %]", "KL [95 %]");
-    for (int i = first; i < r->set.n_ways; i++)
-        if (answers_same_data(&r->set.way[i], &r->set.way[first]))
-            print_way(&r->set.way[i], &r->sum[i]);
+           report_data(&r->set.variant[first]), "variant", "chunks", "questions", "tokens",
+           "of all", "GFLOP", "score", "points to full prefill [95 %]", "KL [95 %]");
+    for (int i = first; i < r->set.n_variants; i++)
+        if (answers_same_data(&r->set.variant[i], &r->set.variant[first]))
+            print_variant(&r->set.variant[i], &r->sum[i]);
 }
 
 int curve_print(struct cli *cli, const struct eval_report *r)
 {
     int code = CLI_OK;
-    for (int i = 0; i < r->set.n_ways && code == CLI_OK; i++)
+    for (int i = 0; i < r->set.n_variants && code == CLI_OK; i++)
         if (cli->args->json)
-            code = print_json(cli, &r->set.way[i], &r->sum[i]);
+            code = print_json(cli, &r->set.variant[i], &r->sum[i]);
         else if (report_is_first(&r->set, i))
             print_data(r, i);
     return code == CLI_OK ? cli_flush() : code;

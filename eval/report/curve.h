@@ -5,7 +5,7 @@
 #include "eval/cli/cli.h"
 #include "eval/report/report_parts.h"
 
-/* A table for each data set with a line for each method, cutting and ratio; with --json an object
+/* A table for each data set with a line for each variant, chunking and ratio; with --json an object
  * each. An exit code. */
 int curve_print(struct cli *cli, const struct eval_report *report);
 

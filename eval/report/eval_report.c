@@ -22,13 +22,13 @@ static vlqa_status read_runs(struct cli *cli, struct eval_report *r, const char 
 
 static void data_facts(struct eval_report *r)
 {
-    for (int i = 0; i < r->set.n_ways; i++) {
-        const struct answer_way *w = &r->set.way[i];
+    for (int i = 0; i < r->set.n_variants; i++) {
+        const struct answer_variant *w = &r->set.variant[i];
         char text[160];
         int most = 0;
         if (!report_is_first(&r->set, i)) continue;
-        for (int k = i; k < r->set.n_ways; k++)
-            if (answers_same_data(&r->set.way[k], w) && r->sum[k].n > most) most = r->sum[k].n;
+        for (int k = i; k < r->set.n_variants; k++)
+            if (answers_same_data(&r->set.variant[k], w) && r->sum[k].n > most) most = r->sum[k].n;
         snprintf(text, sizeof text, "%.60s: %d question%s%s%.60s", report_data(w), most,
                  most == 1 ? "" : "s", *w->metric ? ", graded as " : "", w->metric);
         page_fact(&r->page, i ? "" : "data", text);
@@ -70,10 +70,10 @@ static void title(const struct eval_report *r, char out[256])
 {
     size_t used = (size_t)snprintf(out, 256, "Evaluation");
     const char *between = ": ";
-    for (int i = 0; i < r->set.n_ways && used < 180; i++)
+    for (int i = 0; i < r->set.n_variants && used < 180; i++)
         if (report_is_first(&r->set, i)) {
             used += (size_t)snprintf(out + used, 256 - used, "%s%.60s", between,
-                                     report_data(&r->set.way[i]));
+                                     report_data(&r->set.variant[i]));
             between = ", ";
         }
 }

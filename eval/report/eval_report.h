@@ -6,7 +6,7 @@
 
 /* Writes `to`, HTML or by its suffix .md Markdown, of the n runs: an exit code. */
 int eval_report(struct cli *cli, const char *to, const char *const *run, int n);
-/* Score against rows computed again, of each method, chunking and ratio: a table to standard
+/* Score against rows computed again, of each variant, chunking and ratio: a table to standard
  * output. */
 int eval_curve(struct cli *cli, const char *const *run, int n);
 

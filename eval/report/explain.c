@@ -77,13 +77,13 @@ static void draw_rows(struct drawing *d, int image)
     const struct vlqa_answer *a = d->answer;
     const struct vlqa_placed_image im = vlqa_image_at(a, image);
     for (int cell = 0; cell < im.grid_h * im.grid_w; cell++) {
-        int row = im.first_row + cell;
+        int row = im.first_token + cell;
         struct area unit = {cell % im.grid_w, cell / im.grid_w, 1, 1};
         struct area at = area_part(d->panel[image], im.grid_w, im.grid_h, unit);
-        float t = a->row_score ? level(d, a->row_score[row]) : 0;
+        float t = a->token_score ? level(d, a->token_score[row]) : 0;
         if (t > 0) canvas_fill(&d->canvas, at, heat(t));
         at = (struct area){at.x + 2, at.y + 2, at.width - 4, at.height - 4};
-        if (a->row_selected && a->row_selected[row]) canvas_frame(&d->canvas, at, 2, chosen);
+        if (a->token_selected && a->token_selected[row]) canvas_frame(&d->canvas, at, 2, chosen);
     }
 }
 
@@ -141,15 +141,15 @@ static void draw_legend(struct drawing *d)
 {
     int x = MARGIN, y = d->canvas.height - LEGEND;
     if (d->most > 0) {
-        canvas_text(&d->canvas, x, y + 4, "score", ink);
-        x += canvas_text_width("score") + 12;
+        canvas_text(&d->canvas, x, y + 4, "token score", ink);
+        x += canvas_text_width("token score") + 12;
         draw_scale(d, x, y);
         x += SCALE + MARGIN;
     }
-    if (d->answer->row_selected) x = draw_sample(d, x, y, 2, chosen, "computed again");
+    if (d->answer->token_selected) x = draw_sample(d, x, y, 2, chosen, "recomputed");
     if (d->answer->n_chunks) x = draw_sample(d, x, y, 1, border, "chunk");
     if (d->answer->n_evidence) x = draw_sample(d, x, y, 3, evidence, "evidence");
-    if (x == MARGIN) canvas_text(&d->canvas, x, y + 4, "no chunks were used (reuse is off)", ink);
+    if (x == MARGIN) canvas_text(&d->canvas, x, y + 4, "no chunks were used (full prefill)", ink);
 }
 
 /* Order and chance are no heat: only scores that gave evidence are. */

@@ -5,21 +5,21 @@ static const char *source_name(enum vlqa_source source)
 {
     switch (source) {
     case VLQA_SOURCE_RAM:
-        return "found in memory";
+        return "hit in memory";
     case VLQA_SOURCE_DISK:
-        return "found on disk";
-    case VLQA_SOURCE_MADE:
+        return "hit on disk";
+    case VLQA_SOURCE_COMPUTED:
         break;
     }
-    return "not found, made";
+    return "miss, computed";
 }
 
 static int count_selected(const struct vlqa_answer *a, struct vlqa_placed_chunk c)
 {
-    int n = 0, columns = c.image < 0 ? c.rows : c.w;
-    int stride = c.image < 0 ? c.rows : vlqa_image_at(a, c.image).grid_w;
-    for (int i = 0; a->row_selected && i < c.rows; i++)
-        n += a->row_selected[c.first_row + i / columns * stride + i % columns] != 0;
+    int n = 0, columns = c.image < 0 ? c.tokens : c.w;
+    int stride = c.image < 0 ? c.tokens : vlqa_image_at(a, c.image).grid_w;
+    for (int i = 0; a->token_selected && i < c.tokens; i++)
+        n += a->token_selected[c.first_token + i / columns * stride + i % columns] != 0;
     return n;
 }
 
@@ -32,12 +32,12 @@ static void explain_chunk(struct cli *cli, const struct vlqa_answer *a, int inde
                  c.y);
     else
         snprintf(of, sizeof of, "text %d", c.text + 1);
-    if (c.rows_exact == c.rows)
-        snprintf(why, sizeof why, "exact, nothing before it but the prefix");
+    if (c.tokens_exact == c.tokens)
+        snprintf(why, sizeof why, "exact, because only the prefix is before it");
     else
-        snprintf(why, sizeof why, "%d exact, %d approximate, %d of them repaired", c.rows_exact,
-                 c.rows - c.rows_exact, count_selected(a, c));
-    cli_note(cli, "chunk %d: %s: %d rows, %s; %s", index + 1, of, c.rows, source_name(c.source),
+        snprintf(why, sizeof why, "%d exact, %d approximate, of which %d recomputed",
+                 c.tokens_exact, c.tokens - c.tokens_exact, count_selected(a, c));
+    cli_note(cli, "chunk %d: %s: %d tokens, %s; %s", index + 1, of, c.tokens, source_name(c.source),
              why);
 }
 
@@ -45,12 +45,13 @@ void explain_cache(struct cli *cli, const struct vlqa_answer *a)
 {
     for (int i = 0; i < a->n_images; i++) {
         const struct vlqa_placed_image im = vlqa_image_at(a, i);
-        cli_note(cli, "image %d: %d x %d pixels, %d x %d rows, tower output %s; exact", i + 1,
-                 im.width, im.height, im.grid_w, im.grid_h, source_name(im.source));
+        cli_note(cli,
+                 "image %d: %d x %d pixels, %d x %d tokens; output of the vision tower: %s, exact",
+                 i + 1, im.width, im.height, im.grid_w, im.grid_h, source_name(im.source));
     }
-    if (!a->row_selected)
-        cli_note(cli, "no chunks: %d of %d rows computed, exact (--reuse off)", a->rows_recomputed,
-                 a->rows_total);
+    if (!a->token_selected)
+        cli_note(cli, "full prefill: %d of %d tokens computed, exact, no chunks used",
+                 a->tokens_recomputed, a->tokens_total);
     for (int i = 0; i < a->n_chunks; i++)
         explain_chunk(cli, a, i);
 }

@@ -7,7 +7,7 @@
 #include "eval/data/pylist.h"
 #include "eval/run/row.h"
 #include "eval/run/run_file.h"
-#include "eval/run/ways.h"
+#include "eval/run/variants.h"
 
 #include <errno.h>
 #include <math.h>
@@ -21,8 +21,8 @@ struct export
     struct env *env;
     const char *path;
     FILE *to; /* NULL: only looks what there is */
-    struct ways ways;
-    struct ways_pick pick;
+    struct variants variants;
+    struct variants_pick pick;
     unsigned letters;          /* bit i: some row has the option 'A' + i */
     unsigned char has[GROUPS]; /* some row has it */
     char *room;                /* for pylist_read */
@@ -168,11 +168,11 @@ static void put_header(const struct export *e)
 
 static vlqa_status read_row(struct export *e, const char *name, const struct json *root)
 {
-    int way;
+    int variant;
     if (run_file_is_header(root)) return VLQA_OK;
-    TRY(ways_find(e->env, name, root, &e->ways, &way));
+    TRY(variants_find(e->env, name, root, &e->variants, &variant));
     if (!e->to) look(e, root);
-    return e->to && e->pick.has[way] ? put_row(e, name, root) : VLQA_OK;
+    return e->to && e->pick.has[variant] ? put_row(e, name, root) : VLQA_OK;
 }
 
 static vlqa_status read_rows(struct export *e)
@@ -201,9 +201,9 @@ static vlqa_status read_rows(struct export *e)
 static vlqa_status choose(struct export *e, const char *method)
 {
     TRY(read_rows(e));
-    TRY(ways_add(e->env, &e->pick, method));
+    TRY(variants_add(e->env, &e->pick, method));
     if (e->pick.n == 1) return VLQA_OK;
-    return ways_fail(e->env, &e->pick, "name one method and cutting by --methods");
+    return variants_fail(e->env, &e->pick, "name one variant and chunking by --variants");
 }
 
 static vlqa_status write_rows(struct export *e, const char *to)
@@ -235,7 +235,7 @@ int export_vlmevalkit(struct cli *cli, const char *run, const char *to, const ch
     if (!e) return cli_fail(cli, VLQA_EMEMORY, "out of memory: the export");
     e->env = &cli->env;
     e->path = e->pick.path = run;
-    e->pick.of = &e->ways;
+    e->pick.of = &e->variants;
     status = choose(e, method);
     if (status == VLQA_OK) status = write_rows(e, to);
     if (status != VLQA_OK) code = cli_fail(cli, status, cli->env.message);

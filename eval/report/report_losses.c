@@ -38,18 +38,18 @@ static int parts_of(const struct answer_sum *s, double part[N_PARTS])
     return sum > 0;
 }
 
-static int any_time(const struct eval_report *r, int way, int of)
+static int any_time(const struct eval_report *r, int variant, int of)
 {
-    for (int w = way; w < r->set.n_ways; w++) {
+    for (int w = variant; w < r->set.n_variants; w++) {
         double part[N_PARTS];
-        if (answers_same_data(&r->set.way[w], &r->set.way[way]) && parts_of(&r->sum[w], part) &&
-            part[of] > 0)
+        if (answers_same_data(&r->set.variant[w], &r->set.variant[variant]) &&
+            parts_of(&r->sum[w], part) && part[of] > 0)
             return 1;
     }
     return 0;
 }
 
-static void time_plot(struct eval_report *r, int way)
+static void time_plot(struct eval_report *r, int variant)
 {
     static const int order[] = {ANSWER_VISION, ANSWER_CHUNKS, ANSWER_ASSEMBLE, ANSWER_SCORE,
                                 ANSWER_REPAIR, REST,          ANSWER_DECODE};
@@ -61,45 +61,50 @@ static void time_plot(struct eval_report *r, int way)
         "time of a question", "milliseconds a question, mean", row, part, 0, 0, value, colour, 1,
         (double)NAN};
     for (int i = 0; i < 7; i++) {
-        if (!any_time(r, way, order[i])) continue;
+        if (!any_time(r, variant, order[i])) continue;
         part[b.parts] = part_names[order[i]];
         colour[b.parts] = 1 + i;
         of[b.parts++] = order[i];
     }
-    for (int w = way; w < r->set.n_ways && b.rows < MAX_BARS; w++) {
-        const struct answer_way *at = &r->set.way[w];
+    for (int w = variant; w < r->set.n_variants && b.rows < MAX_BARS; w++) {
+        const struct answer_variant *at = &r->set.variant[w];
         double parts[N_PARTS];
-        if (!answers_same_data(at, &r->set.way[way]) || !parts_of(&r->sum[w], parts)) continue;
+        if (!answers_same_data(at, &r->set.variant[variant]) || !parts_of(&r->sum[w], parts))
+            continue;
         for (int i = 0; i < b.parts; i++)
             value[b.rows * b.parts + i] = parts[of[i]];
-        snprintf(name[b.rows], sizeof *name, "%.50s%s%.30s", report_method(at, REPORT_ROOM),
-                 at->is_off ? "" : ", ", at->is_off ? "" : report_chunk(at, REPORT_ROOM));
+        snprintf(name[b.rows], sizeof *name, "%.50s%s%.30s", report_variant_name(at, REPORT_ROOM),
+                 at->is_full_by_name ? "" : ", ",
+                 at->is_full_by_name ? "" : report_chunk(at, REPORT_ROOM));
         row[b.rows] = name[b.rows];
         b.rows++;
     }
-    page_figure_begin(&r->page, "Where the time goes; prefill is what is left of it.");
+    page_figure_begin(
+        &r->page, "Time by stage; prefill is the rest of the prefill that no other stage takes.");
     plot_bars(&r->page, &b);
     page_figure_end(&r->page);
 }
 
-static void time_table(struct eval_report *r, int way)
+static void time_table(struct eval_report *r, int variant)
 {
-    static const char *const head[] = {"method",  "chunks",        "vision",
-                                       "prefill", "making chunks", "assembling",
-                                       "scoring", "repairing",     "decoding"};
+    static const char *const head[] = {"variant", "chunks",           "vision",
+                                       "prefill", "computing chunks", "assembling",
+                                       "scoring", "recomputing",      "decoding"};
     static const int column[] = {ANSWER_VISION, ANSWER_PREFILL, ANSWER_CHUNKS, ANSWER_ASSEMBLE,
                                  ANSWER_SCORE,  ANSWER_REPAIR,  ANSWER_DECODE};
     static const enum page_cell kind[] = {PAGE_NAME,   PAGE_TEXT,   PAGE_NUMBER,
                                           PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER,
                                           PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER};
     page_table_begin(&r->page, NULL, head, kind, 9);
-    for (int w = way; w < r->set.n_ways; w++) {
+    for (int w = variant; w < r->set.n_variants; w++) {
         double parts[N_PARTS];
-        if (!answers_same_data(&r->set.way[w], &r->set.way[way]) || !parts_of(&r->sum[w], parts))
+        if (!answers_same_data(&r->set.variant[w], &r->set.variant[variant]) ||
+            !parts_of(&r->sum[w], parts))
             continue;
         page_row_begin(&r->page);
-        page_cell(&r->page, PAGE_NAME, report_method(&r->set.way[w], REPORT_ROOM), NULL, 0);
-        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.way[w], REPORT_ROOM), NULL, 0);
+        page_cell(&r->page, PAGE_NAME, report_variant_name(&r->set.variant[w], REPORT_ROOM), NULL,
+                  0);
+        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.variant[w], REPORT_ROOM), NULL, 0);
         for (int i = 0; i < 7; i++) {
             char ms[40] = "\xe2\x80\x93";
             double value = r->sum[w].ms[column[i]];
@@ -114,21 +119,21 @@ static void time_table(struct eval_report *r, int way)
 void report_times(struct eval_report *r)
 {
     int any = 0;
-    for (int i = 0; i < r->set.n_ways; i++) {
+    for (int i = 0; i < r->set.n_variants; i++) {
         double parts[N_PARTS];
         int measured = 0;
         if (!report_is_first(&r->set, i)) continue;
-        for (int w = i; w < r->set.n_ways; w++)
-            measured |=
-                answers_same_data(&r->set.way[w], &r->set.way[i]) && parts_of(&r->sum[w], parts);
+        for (int w = i; w < r->set.n_variants; w++)
+            measured |= answers_same_data(&r->set.variant[w], &r->set.variant[i]) &&
+                        parts_of(&r->sum[w], parts);
         if (!measured) continue;
         if (!any++) {
             page_section(&r->page, "Time");
-            page_paragraph(&r->page,
-                           "Milliseconds a question, means over all of them. Prefill contains the "
-                           "parts of chunks, assembling, scoring and repair. Where the tower's "
-                           "output and chunks are kept, they take time in the first method that "
-                           "needs them.");
+            page_paragraph(
+                &r->page,
+                "Mean milliseconds a question. Prefill includes computing chunks, assembling, "
+                "scoring and recomputing. If the output of the vision tower and chunks are cached, "
+                "they take time in the first variant that needs them only.");
         }
         report_heading(r, i);
         time_plot(r, i);
@@ -141,7 +146,7 @@ void report_times(struct eval_report *r)
 static void loss_facts(struct eval_report *r, const struct answer_loss *loss)
 {
     const struct answer_row *row = loss->row;
-    const struct answer_way *way = &r->set.way[row->way];
+    const struct answer_variant *variant = &r->set.variant[row->variant];
     struct page *p = &r->page;
     char text[256];
     page_facts_begin(p);
@@ -149,20 +154,19 @@ static void loss_facts(struct eval_report *r, const struct answer_loss *loss)
     page_fact(p, "target", *row->target ? row->target : "(none)");
     page_fact(p, "prediction", *row->prediction ? row->prediction : "(empty)");
     page_fact(p, "not asked", row->error);
-    if (loss->dense && loss->dense != row)
-        page_fact(p, "full prefill",
-                  *loss->dense->prediction ? loss->dense->prediction : "(empty)");
-    if (loss->dense && loss->dense != row)
+    if (loss->full && loss->full != row)
+        page_fact(p, "full prefill", *loss->full->prediction ? loss->full->prediction : "(empty)");
+    if (loss->full && loss->full != row)
         snprintf(text, sizeof text, "%s, full prefill %s", report_score(row->score, REPORT_ROOM),
-                 report_score(loss->dense->score, REPORT_ROOM));
+                 report_score(loss->full->score, REPORT_ROOM));
     else
         snprintf(text, sizeof text, "%s", report_score(row->score, REPORT_ROOM));
     page_fact(p, "score", text);
-    snprintf(text, sizeof text, "%.100s, %.100s", report_method(way, REPORT_ROOM),
-             report_chunk(way, REPORT_ROOM));
+    snprintf(text, sizeof text, "%.100s, %.100s", report_variant_name(variant, REPORT_ROOM),
+             report_chunk(variant, REPORT_ROOM));
     page_fact(p, "answered by", text);
     if (!isnan(row->total) && !isnan(row->recomputed)) {
-        snprintf(text, sizeof text, "%.0f of %.0f rows computed", row->recomputed, row->total);
+        snprintf(text, sizeof text, "%.0f of %.0f tokens computed", row->recomputed, row->total);
         page_fact(p, "work", text);
     }
     page_fact(p, "category", row->category);
@@ -176,8 +180,8 @@ static void loss(struct eval_report *r, const struct answer_loss *at,
 {
     struct page *p = &r->page;
     char heading[256];
-    snprintf(heading, sizeof heading, "%.100s: %.140s", report_data(&r->set.way[at->row->way]),
-             at->row->id);
+    snprintf(heading, sizeof heading, "%.100s: %.140s",
+             report_data(&r->set.variant[at->row->variant]), at->row->id);
     if (p->form == PAGE_HTML) page_raw(p, "<article>\n");
     if (p->form == PAGE_HTML) loss_images_put(p, images);
     if (p->form == PAGE_HTML) page_raw(p, "<div>\n");
@@ -193,10 +197,10 @@ void report_losses(struct eval_report *r)
     int n = answers_worst(&r->set, worst, WORST);
     if (!n) return;
     page_section(&r->page, "Worst answers");
-    page_paragraph(&r->page, "One answer of a question: those that lost most against full prefill, "
-                             "then those with the lowest score.");
+    page_paragraph(&r->page, "One answer for each question: first those that lost most against "
+                             "full prefill, then those with the lowest score.");
     if (r->page.form == PAGE_HTML) {
-        page_paragraph(&r->page, "Red over an image: rows that were computed again.");
+        page_paragraph(&r->page, "Red over an image: tokens that were recomputed.");
         loss_images_find(&r->thumbnails, worst, n, images);
     }
     for (int i = 0; i < n; i++)

@@ -14,78 +14,81 @@ enum {
     MAX_BARS = 6         /* ways in a drawing of bars */
 };
 
-int report_is_first(const struct answer_set *set, int way)
+int report_is_first(const struct answer_set *set, int variant)
 {
-    for (int i = 0; i < way; i++)
-        if (answers_same_data(&set->way[i], &set->way[way])) return 0;
+    for (int i = 0; i < variant; i++)
+        if (answers_same_data(&set->variant[i], &set->variant[variant])) return 0;
     return 1;
 }
 
-void report_heading(struct eval_report *r, int way)
+void report_heading(struct eval_report *r, int variant)
 {
     int others = 0;
-    for (int i = 0; i < r->set.n_ways; i++)
-        others |= !answers_same_data(&r->set.way[i], &r->set.way[way]);
-    if (others) page_subheading(&r->page, report_data(&r->set.way[way]));
+    for (int i = 0; i < r->set.n_variants; i++)
+        others |= !answers_same_data(&r->set.variant[i], &r->set.variant[variant]);
+    if (others) page_subheading(&r->page, report_data(&r->set.variant[variant]));
 }
 
-/* ---- methods x chunkings ---- */
+/* ---- variants x chunkings ---- */
 
-static int same_method(const struct answer_way *a, const struct answer_way *b)
+static int same_variant_name(const struct answer_variant *a, const struct answer_variant *b)
 {
-    return strcmp(report_method(a, REPORT_ROOM), report_method(b, REPORT_ROOM)) == 0;
+    return strcmp(report_variant_name(a, REPORT_ROOM), report_variant_name(b, REPORT_ROOM)) == 0;
 }
 
-static int same_chunk(const struct answer_way *a, const struct answer_way *b)
+static int same_chunk(const struct answer_variant *a, const struct answer_variant *b)
 {
     return strcmp(a->chunk, b->chunk) == 0;
 }
 
 /* No chunks, then k x k cells by k, then the others. */
-static int chunk_order(const struct answer_way *way)
+static int chunk_order(const struct answer_variant *variant)
 {
-    return !*way->chunk ? 0 : report_grid(way) > 0 ? report_grid(way) : 1 << 20;
+    return !*variant->chunk ? 0 : report_grid(variant) > 0 ? report_grid(variant) : 1 << 20;
 }
 
-/* The ways of the data set of `way` that are the first with their chunking or their method. */
-static int distinct(const struct answer_set *set, int way,
-                    int (*same)(const struct answer_way *, const struct answer_way *), int *out,
-                    int cap)
+/* The ways of the data set of `way` that are the first with their chunking or their variant. */
+static int distinct(const struct answer_set *set, int variant,
+                    int (*same)(const struct answer_variant *, const struct answer_variant *),
+                    int *out, int cap)
 {
     int n = 0;
-    for (int i = way; i < set->n_ways; i++) {
+    for (int i = variant; i < set->n_variants; i++) {
         int seen = 0;
         for (int k = 0; k < n; k++)
-            seen |= same(&set->way[i], &set->way[out[k]]);
-        if (!seen && n < cap && answers_same_data(&set->way[i], &set->way[way])) out[n++] = i;
+            seen |= same(&set->variant[i], &set->variant[out[k]]);
+        if (!seen && n < cap && answers_same_data(&set->variant[i], &set->variant[variant]))
+            out[n++] = i;
     }
     return n;
 }
 
-static void sort_chunks(const struct answer_set *set, int *way, int n)
+static void sort_chunks(const struct answer_set *set, int *variant, int n)
 {
     for (int i = 1; i < n; i++)
-        for (int k = i; k && chunk_order(&set->way[way[k]]) < chunk_order(&set->way[way[k - 1]]);
+        for (int k = i; k && chunk_order(&set->variant[variant[k]]) <
+                                 chunk_order(&set->variant[variant[k - 1]]);
              k--) {
-            int other = way[k];
-            way[k] = way[k - 1];
-            way[k - 1] = other;
+            int other = variant[k];
+            variant[k] = variant[k - 1];
+            variant[k - 1] = other;
         }
 }
 
-static int find_cell(const struct answer_set *set, const struct answer_way *data,
-                     const struct answer_way *method, const struct answer_way *chunk)
+static int find_cell(const struct answer_set *set, const struct answer_variant *data,
+                     const struct answer_variant *method, const struct answer_variant *chunk)
 {
-    for (int i = 0; i < set->n_ways; i++) {
-        const struct answer_way *w = &set->way[i];
-        if (answers_same_data(w, data) && same_method(w, method) && same_chunk(w, chunk)) return i;
+    for (int i = 0; i < set->n_variants; i++) {
+        const struct answer_variant *w = &set->variant[i];
+        if (answers_same_data(w, data) && same_variant_name(w, method) && same_chunk(w, chunk))
+            return i;
     }
     return -1;
 }
 
-static void score_cell(struct eval_report *r, int way)
+static void score_cell(struct eval_report *r, int variant)
 {
-    const struct answer_sum *s = way < 0 ? NULL : &r->sum[way];
+    const struct answer_sum *s = variant < 0 ? NULL : &r->sum[variant];
     if (!s)
         page_cell(&r->page, PAGE_NUMBER, "", NULL, 0);
     else
@@ -93,73 +96,74 @@ static void score_cell(struct eval_report *r, int way)
                   report_difference(&s->pair, REPORT_ROOM), s->pair.n && s->pair.is_noise);
 }
 
-static void score_table(struct eval_report *r, int way)
+static void score_table(struct eval_report *r, int variant)
 {
     const struct answer_set *set = &r->set;
-    int method[ANSWER_MAX_WAYS], chunk[MAX_COLUMNS];
-    int rows = distinct(set, way, same_method, method, ANSWER_MAX_WAYS);
-    int columns = distinct(set, way, same_chunk, chunk, MAX_COLUMNS);
-    const char *head[MAX_COLUMNS + 1] = {"method"};
+    int method[ANSWER_MAX_VARIANTS], chunk[MAX_COLUMNS];
+    int rows = distinct(set, variant, same_variant_name, method, ANSWER_MAX_VARIANTS);
+    int columns = distinct(set, variant, same_chunk, chunk, MAX_COLUMNS);
+    const char *head[MAX_COLUMNS + 1] = {"variant"};
     enum page_cell kind[MAX_COLUMNS + 1] = {PAGE_NAME};
     char name[MAX_COLUMNS][REPORT_TEXT];
     sort_chunks(set, chunk, columns);
     for (int i = 0; i < columns; i++) {
-        head[i + 1] = report_chunk(&set->way[chunk[i]], name[i]);
+        head[i + 1] = report_chunk(&set->variant[chunk[i]], name[i]);
         kind[i + 1] = PAGE_NUMBER;
     }
-    report_heading(r, way);
+    report_heading(r, variant);
     page_table_begin(&r->page, NULL, head, kind, columns + 1);
     for (int off = 1; off >= 0; off--) /* full prefill first */
         for (int i = 0; i < rows; i++) {
-            const struct answer_way *m = &set->way[method[i]];
-            if (m->is_off != off) continue;
+            const struct answer_variant *m = &set->variant[method[i]];
+            if (m->is_full_by_name != off) continue;
             page_row_begin(&r->page);
-            page_cell(&r->page, PAGE_NAME, report_method(m, REPORT_ROOM), NULL, 0);
+            page_cell(&r->page, PAGE_NAME, report_variant_name(m, REPORT_ROOM), NULL, 0);
             for (int k = 0; k < columns; k++)
-                score_cell(r, find_cell(set, m, m, &set->way[chunk[k]]));
+                score_cell(r, find_cell(set, m, m, &set->variant[chunk[k]]));
             page_row_end(&r->page);
         }
     page_table_end(&r->page);
 }
 
-/* Every chunking and method once, whatever the data set, by chunking: full prefill stands first. */
-static int all_rows(const struct answer_set *set, int out[ANSWER_MAX_WAYS])
+/* Every chunking and variant once, whatever the data set, by chunking: full prefill stands first.
+ */
+static int all_rows(const struct answer_set *set, int out[ANSWER_MAX_VARIANTS])
 {
     int n = 0;
-    for (int i = 0; i < set->n_ways; i++) {
+    for (int i = 0; i < set->n_variants; i++) {
         int seen = 0;
         for (int k = 0; k < n; k++)
-            seen |= same_method(&set->way[i], &set->way[out[k]]) &&
-                    same_chunk(&set->way[i], &set->way[out[k]]);
+            seen |= same_variant_name(&set->variant[i], &set->variant[out[k]]) &&
+                    same_chunk(&set->variant[i], &set->variant[out[k]]);
         if (!seen) out[n++] = i;
     }
     sort_chunks(set, out, n);
     return n;
 }
 
-/* Chunkings and methods below each other, data sets side by side, as the papers have them. */
+/* Chunkings and variants below each other, data sets side by side, as the papers have them. */
 static void overview(struct eval_report *r)
 {
     const struct answer_set *set = &r->set;
-    int row[ANSWER_MAX_WAYS], data[MAX_COLUMNS], rows = all_rows(set, row), columns = 0;
-    const char *head[MAX_COLUMNS + 2] = {"chunks", "method"};
+    int row[ANSWER_MAX_VARIANTS], data[MAX_COLUMNS], rows = all_rows(set, row), columns = 0;
+    const char *head[MAX_COLUMNS + 2] = {"chunks", "variant"};
     enum page_cell kind[MAX_COLUMNS + 2] = {PAGE_TEXT, PAGE_NAME};
-    for (int i = 0; i < set->n_ways && columns < MAX_COLUMNS; i++)
+    for (int i = 0; i < set->n_variants && columns < MAX_COLUMNS; i++)
         if (report_is_first(set, i)) data[columns++] = i;
     if (columns < 2) return;
     for (int i = 0; i < columns; i++) {
-        head[i + 2] = report_data(&set->way[data[i]]);
+        head[i + 2] = report_data(&set->variant[data[i]]);
         kind[i + 2] = PAGE_NUMBER;
     }
     page_subheading(&r->page, "All data sets");
     page_table_begin(&r->page, NULL, head, kind, columns + 2);
     for (int i = 0; i < rows; i++) {
-        const struct answer_way *w = &set->way[row[i]];
+        const struct answer_variant *w = &set->variant[row[i]];
         page_row_begin(&r->page);
         page_cell(&r->page, PAGE_TEXT, report_chunk(w, REPORT_ROOM), NULL, 0);
-        page_cell(&r->page, PAGE_NAME, report_method(w, REPORT_ROOM), NULL, 0);
+        page_cell(&r->page, PAGE_NAME, report_variant_name(w, REPORT_ROOM), NULL, 0);
         for (int k = 0; k < columns; k++)
-            score_cell(r, find_cell(set, &set->way[data[k]], w, w));
+            score_cell(r, find_cell(set, &set->variant[data[k]], w, w));
         page_row_end(&r->page);
     }
     page_table_end(&r->page);
@@ -175,23 +179,24 @@ void report_scores(struct eval_report *r)
         "cells, 0: not cut. Faint or slanted numbers differ from full prefill by no more than "
         "noise.");
     overview(r);
-    for (int i = 0; i < r->set.n_ways; i++)
+    for (int i = 0; i < r->set.n_variants; i++)
         if (report_is_first(&r->set, i)) score_table(r, i);
 }
 
 /* ---- quality against work ---- */
 
-static void work_row(struct page *p, const struct answer_way *way, const struct answer_sum *s)
+static void work_row(struct page *p, const struct answer_variant *variant,
+                     const struct answer_sum *s)
 {
     const char *difference = report_difference(&s->pair, REPORT_ROOM);
     char n[24];
     snprintf(n, sizeof n, "%d", s->n);
     page_row_begin(p);
-    page_cell(p, PAGE_NAME, report_method(way, REPORT_ROOM), NULL, 0);
-    page_cell(p, PAGE_TEXT, report_chunk(way, REPORT_ROOM), NULL, 0);
+    page_cell(p, PAGE_NAME, report_variant_name(variant, REPORT_ROOM), NULL, 0);
+    page_cell(p, PAGE_TEXT, report_chunk(variant, REPORT_ROOM), NULL, 0);
     page_cell(p, PAGE_NUMBER, n, NULL, 0);
     page_cell(p, PAGE_NUMBER, report_share(s->work, REPORT_ROOM),
-              isnan(s->rows) ? NULL : report_amount("%.1f", s->rows, REPORT_ROOM), 0);
+              isnan(s->tokens) ? NULL : report_amount("%.1f", s->tokens, REPORT_ROOM), 0);
     page_cell(p, PAGE_NUMBER, report_amount("%.3f", s->flops / 1e9, REPORT_ROOM), NULL, 0);
     page_cell(p, PAGE_NUMBER, report_score(s->mean, REPORT_ROOM), NULL, 0);
     page_cell(p, PAGE_NUMBER, difference ? difference : "", NULL, s->pair.n && s->pair.is_noise);
@@ -200,43 +205,51 @@ static void work_row(struct page *p, const struct answer_way *way, const struct 
     page_row_end(p);
 }
 
-static void work_table(struct eval_report *r, int way)
+static void work_table(struct eval_report *r, int variant)
 {
-    static const char *const head[] = {
-        "method", "chunks", "questions", "rows computed", "GFLOP", "score", "against full prefill",
-        "KL"};
+    static const char *const head[] = {"variant",
+                                       "chunks",
+                                       "questions",
+                                       "tokens computed",
+                                       "GFLOP",
+                                       "score",
+                                       "against full prefill",
+                                       "KL"};
     static const enum page_cell kind[] = {PAGE_NAME,   PAGE_TEXT,   PAGE_NUMBER, PAGE_NUMBER,
                                           PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER};
     page_table_begin(&r->page,
                      "Means over questions. GFLOP: in the decoder's layers, of the prompt. KL: of "
                      "the first token's distribution from full prefill's, in nats.",
                      head, kind, 8);
-    for (int i = way; i < r->set.n_ways; i++)
-        if (answers_same_data(&r->set.way[i], &r->set.way[way]))
-            work_row(&r->page, &r->set.way[i], &r->sum[i]);
+    for (int i = variant; i < r->set.n_variants; i++)
+        if (answers_same_data(&r->set.variant[i], &r->set.variant[variant]))
+            work_row(&r->page, &r->set.variant[i], &r->sum[i]);
     page_table_end(&r->page);
 }
 
 /* Of runs with --kl answer alone. */
-static void gap_table(struct eval_report *r, int way)
+static void gap_table(struct eval_report *r, int variant)
 {
-    static const char *const head[] = {"method", "chunks", "KL of the answer",
+    static const char *const head[] = {"variant", "chunks", "KL of the answer",
                                        "KL gap recovered, %"};
     static const enum page_cell kind[] = {PAGE_NAME, PAGE_TEXT, PAGE_NUMBER, PAGE_NUMBER};
     int is_begun = 0;
-    for (int i = way; i < r->set.n_ways; i++) {
+    for (int i = variant; i < r->set.n_variants; i++) {
         const struct answer_sum *s = &r->sum[i];
         struct stats_interval percent = {100 * s->gap.value, 100 * s->gap.low, 100 * s->gap.high};
-        if (!answers_same_data(&r->set.way[i], &r->set.way[way]) || isnan(s->kl_answer.value))
+        if (!answers_same_data(&r->set.variant[i], &r->set.variant[variant]) ||
+            isnan(s->kl_answer.value))
             continue;
         if (!is_begun++)
-            page_table_begin(&r->page,
-                             "KL over the tokens of full prefill's answer, in nats; the share of "
-                             "it without repair, of the same chunks, that a method recovers.",
-                             head, kind, 4);
+            page_table_begin(
+                &r->page,
+                "KL over the tokens of full prefill's answer, in nats; KL gap recovered: the share "
+                "of the KL without recomputation, over the same chunks, that a variant removes.",
+                head, kind, 4);
         page_row_begin(&r->page);
-        page_cell(&r->page, PAGE_NAME, report_method(&r->set.way[i], REPORT_ROOM), NULL, 0);
-        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.way[i], REPORT_ROOM), NULL, 0);
+        page_cell(&r->page, PAGE_NAME, report_variant_name(&r->set.variant[i], REPORT_ROOM), NULL,
+                  0);
+        page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.variant[i], REPORT_ROOM), NULL, 0);
         page_cell(&r->page, PAGE_NUMBER, report_amount("%.3g", s->kl_answer.value, REPORT_ROOM),
                   report_interval("[%.3g, %.3g]", &s->kl_answer, REPORT_ROOM), 0);
         page_cell(&r->page, PAGE_NUMBER, report_amount("%.0f", percent.value, REPORT_ROOM),
@@ -266,88 +279,91 @@ static int by_x(const void *a, const void *b)
     return (x->x > y->x) - (x->x < y->x);
 }
 
-static int same_line(const struct answer_way *a, const struct answer_way *b)
+static int same_line(const struct answer_variant *a, const struct answer_variant *b)
 {
-    return strcmp(a->method, b->method) == 0 && same_chunk(a, b);
+    return strcmp(a->name, b->name) == 0 && same_chunk(a, b);
 }
 
-static int same_name(const struct answer_way *a, const struct answer_way *b)
+static int same_name(const struct answer_variant *a, const struct answer_variant *b)
 {
-    return a->is_off == b->is_off && (a->is_off || strcmp(a->method, b->method) == 0);
+    return a->is_full_by_name == b->is_full_by_name &&
+           (a->is_full_by_name || strcmp(a->name, b->name) == 0);
 }
 
-/* Where the kind of a way is among those that have chunks: its colour and mark. */
-static int index_of(const struct answer_set *set, int way, int of,
-                    int (*same)(const struct answer_way *, const struct answer_way *))
+/* Where the kind of a variant is among those that have chunks: its colour and mark. */
+static int index_of(const struct answer_set *set, int variant, int of,
+                    int (*same)(const struct answer_variant *, const struct answer_variant *))
 {
-    int kind[ANSWER_MAX_WAYS], n = distinct(set, way, same, kind, ANSWER_MAX_WAYS), at = 0;
+    int kind[ANSWER_MAX_VARIANTS], n = distinct(set, variant, same, kind, ANSWER_MAX_VARIANTS),
+                                   at = 0;
     for (int i = 0; i < n; i++) {
-        if (same(&set->way[kind[i]], &set->way[of])) return at;
-        at += !set->way[kind[i]].is_dense;
+        if (same(&set->variant[kind[i]], &set->variant[of])) return at;
+        at += !set->variant[kind[i]].is_full_prefill;
     }
     return at;
 }
 
 struct work_room { /* of a curve's series */
-    struct plot_point point[ANSWER_MAX_WAYS];
-    struct plot_series series[ANSWER_MAX_WAYS];
-    char name[ANSWER_MAX_WAYS][96];
+    struct plot_point point[ANSWER_MAX_VARIANTS];
+    struct plot_series series[ANSWER_MAX_VARIANTS];
+    char name[ANSWER_MAX_VARIANTS][96];
 };
 
-/* Points of the ways, a series for each method and chunking, into a curve that is named; how many
+/* Points of the ways, a series for each variant and chunking, into a curve that is named; how many
  * series there are. */
-static int work_series(const struct eval_report *r, int way, struct plot_curve *c,
+static int work_series(const struct eval_report *r, int variant, struct plot_curve *c,
                        struct plot_point (*of)(const struct answer_sum *), struct work_room *room)
 {
     struct plot_point *point = room->point;
     const struct answer_set *set = &r->set;
-    int first[ANSWER_MAX_WAYS], lines = distinct(set, way, same_line, first, ANSWER_MAX_WAYS),
-                                base = answers_base(set, way), used = 0;
+    int first[ANSWER_MAX_VARIANTS],
+        lines = distinct(set, variant, same_line, first, ANSWER_MAX_VARIANTS),
+        base = answers_base(set, variant), used = 0;
     c->series = room->series;
     for (int i = 0; i < lines; i++) {
-        const struct answer_way *w = &set->way[first[i]];
+        const struct answer_variant *w = &set->variant[first[i]];
         struct plot_series s = {room->name[c->n], point + used, 0,
-                                1 + index_of(set, way, first[i], same_name) % 7,
-                                index_of(set, way, first[i], same_chunk)};
-        for (int k = way; k < set->n_ways; k++) {
+                                1 + index_of(set, variant, first[i], same_name) % 7,
+                                index_of(set, variant, first[i], same_chunk)};
+        for (int k = variant; k < set->n_variants; k++) {
             struct plot_point at = of(&r->sum[k]);
-            if (k != base && answers_same_data(&set->way[k], w) && same_line(&set->way[k], w) &&
-                !isnan(at.x) && !isnan(at.y))
+            if (k != base && answers_same_data(&set->variant[k], w) &&
+                same_line(&set->variant[k], w) && !isnan(at.x) && !isnan(at.y))
                 point[used + s.n++] = at;
         }
         if (!s.n) continue;
         qsort(point + used, (size_t)s.n, sizeof *point, by_x);
         snprintf(room->name[c->n], sizeof *room->name, "%.60s, %.30s",
-                 w->is_off ? "full prefill" : w->method, report_chunk(w, REPORT_ROOM));
+                 w->is_full_by_name ? "full prefill" : w->name, report_chunk(w, REPORT_ROOM));
         used += s.n;
         room->series[c->n++] = s;
     }
     return c->n;
 }
 
-static void work_plots(struct eval_report *r, int way)
+static void work_plots(struct eval_report *r, int variant)
 {
-    struct plot_curve score = {.what = "score against rows computed",
-                               .x_name = "rows computed, % of all",
+    struct plot_curve score = {.what = "score against tokens computed",
+                               .x_name = "tokens computed, % of all",
                                .y_name = "score \xc3\x97 100",
                                .base = (double)NAN,
                                .base_name = "full prefill"};
-    struct plot_curve kl = {.what = "divergence against rows computed",
+    struct plot_curve kl = {.what = "KL against tokens computed",
                             .x_name = score.x_name,
                             .y_name = "KL of the first token, nats",
                             .is_log = 1,
                             .base = (double)NAN};
     struct work_room room;
-    int base = answers_base(&r->set, way);
+    int base = answers_base(&r->set, variant);
     if (base >= 0) score.base = 100 * r->sum[base].mean;
-    if (work_series(r, way, &score, score_of, &room)) {
+    if (work_series(r, variant, &score, score_of, &room)) {
         page_figure_begin(&r->page,
-                          "Score against the share of rows that are computed for a question. "
+                          "Score against the share of tokens that are computed for a question. "
                           "Thin lines: 95 % interval of the difference to full prefill.");
         plot_curve(&r->page, &score);
         page_figure_end(&r->page);
     }
-    if (work_series(r, way, &kl, divergence_of, &room)) {
+    if (work_series(r, variant, &kl, divergence_of, &room)) {
         page_figure_begin(&r->page, "How far the first token's distribution is from that of full "
                                     "prefill, on the average. Thin lines: 95 % interval.");
         plot_curve(&r->page, &kl);
@@ -358,7 +374,7 @@ static void work_plots(struct eval_report *r, int way)
 void report_work(struct eval_report *r)
 {
     page_section(&r->page, "Quality against work");
-    for (int i = 0; i < r->set.n_ways; i++) {
+    for (int i = 0; i < r->set.n_variants; i++) {
         if (!report_is_first(&r->set, i)) continue;
         report_heading(r, i);
         work_plots(r, i);
@@ -369,24 +385,25 @@ void report_work(struct eval_report *r)
 
 /* ---- categories ---- */
 
-/* The ways of a data set, the dense one first; at most cap. */
-static int ways_of(const struct answer_set *set, int way, int *out, int cap)
+/* The ways of a data set, full prefill first; at most cap. */
+static int variants_of(const struct answer_set *set, int variant, int *out, int cap)
 {
-    int n = 0, base = answers_base(set, way);
+    int n = 0, base = answers_base(set, variant);
     if (base >= 0) out[n++] = base;
-    for (int i = way; i < set->n_ways && n < cap; i++)
-        if (i != base && answers_same_data(&set->way[i], &set->way[way])) out[n++] = i;
+    for (int i = variant; i < set->n_variants && n < cap; i++)
+        if (i != base && answers_same_data(&set->variant[i], &set->variant[variant])) out[n++] = i;
     return n;
 }
 
 /* "infoflow 15 %, k = 2", which is not to be broken within "15 %" and "k = 2". */
-static void way_name(const struct answer_way *way, char out[96])
+static void variant_name(const struct answer_variant *variant, char out[96])
 {
     char plain[96];
     size_t used = 0;
-    snprintf(plain, sizeof plain, "%.40s%s%.30s", report_method(way, REPORT_ROOM),
-             way->is_off && !*way->chunk ? "" : ", ",
-             way->is_off && !*way->chunk ? "" : report_chunk(way, REPORT_ROOM));
+    snprintf(plain, sizeof plain, "%.40s%s%.30s", report_variant_name(variant, REPORT_ROOM),
+             variant->is_full_by_name && !*variant->chunk ? "" : ", ",
+             variant->is_full_by_name && !*variant->chunk ? ""
+                                                          : report_chunk(variant, REPORT_ROOM));
     for (const char *at = plain; *at && used < 93; at++)
         if (*at == ' ' && at > plain && (at[1] == '%' || at[1] == '=' || at[-1] == '='))
             used += (size_t)snprintf(out + used, 96 - used, "\xc2\xa0");
@@ -395,8 +412,8 @@ static void way_name(const struct answer_way *way, char out[96])
     out[used] = 0;
 }
 
-static void category_bars(struct eval_report *r, const char *chunk, const int *way, int ways,
-                          const char *const *category, int n)
+static void category_bars(struct eval_report *r, const char *chunk, const int *variant,
+                          int variants, const char *const *category, int n)
 {
     double value[MAX_CATEGORIES * MAX_BARS];
     char name[MAX_BARS][96];
@@ -413,78 +430,81 @@ static void category_bars(struct eval_report *r, const char *chunk, const int *w
                           colour,
                           0,
                           (double)NAN};
-    b.parts = ways < MAX_BARS ? ways : MAX_BARS;
+    b.parts = variants < MAX_BARS ? variants : MAX_BARS;
     for (int k = 0; k < b.parts; k++) {
-        way_name(&r->set.way[way[k]], name[k]);
+        variant_name(&r->set.variant[variant[k]], name[k]);
         part[k] = name[k];
-        colour[k] = r->set.way[way[k]].is_off ? 0 : k;
+        colour[k] = r->set.variant[variant[k]].is_full_by_name ? 0 : k;
         for (int i = 0; i < n; i++) {
-            double mean = answers_category_mean(&r->set, way[k], category[i], &ignored);
+            double mean = answers_category_mean(&r->set, variant[k], category[i], &ignored);
             value[i * b.parts + k] = 100 * mean;
             any |= mean > 0;
         }
     }
     if (!any) return; /* bars of no length */
-    snprintf(caption, sizeof caption, "%.60s%s.", chunk, ways > MAX_BARS ? ", the first six" : "");
+    snprintf(caption, sizeof caption, "%.60s%s.", chunk,
+             variants > MAX_BARS ? ", the first six" : "");
     page_figure_begin(&r->page, caption);
     plot_bars(&r->page, &b);
     page_figure_end(&r->page);
 }
 
-/* A drawing for each chunking, all with the dense one. */
+/* A drawing for each chunking, all with full prefill. */
 static void category_plots(struct eval_report *r, int first, const char *const *category, int n)
 {
     const struct answer_set *set = &r->set;
     int chunk[MAX_COLUMNS], chunks = distinct(set, first, same_chunk, chunk, MAX_COLUMNS);
-    int way[ANSWER_MAX_WAYS], base = answers_base(set, first);
+    int variant[ANSWER_MAX_VARIANTS], base = answers_base(set, first);
     sort_chunks(set, chunk, chunks);
     for (int c = 0; c < chunks; c++) {
-        int ways = 0, own = 0;
-        if (base >= 0) way[ways++] = base;
-        for (int i = first; i < set->n_ways; i++) {
-            if (i == base || !answers_same_data(&set->way[i], &set->way[first]) ||
-                !same_chunk(&set->way[i], &set->way[chunk[c]]))
+        int variants = 0, own = 0;
+        if (base >= 0) variant[variants++] = base;
+        for (int i = first; i < set->n_variants; i++) {
+            if (i == base || !answers_same_data(&set->variant[i], &set->variant[first]) ||
+                !same_chunk(&set->variant[i], &set->variant[chunk[c]]))
                 continue;
-            way[ways++] = i;
+            variant[variants++] = i;
             own++;
         }
         if (own || chunks == 1)
-            category_bars(r, report_chunk(&set->way[chunk[c]], REPORT_ROOM), way, ways, category,
-                          n);
+            category_bars(r, report_chunk(&set->variant[chunk[c]], REPORT_ROOM), variant, variants,
+                          category, n);
     }
 }
 
-/* "NAME (N)": of the questions of the way that comes first. */
-static const char *category_head(const struct eval_report *r, int way, const char *category,
+/* "NAME (N)": of the questions of the variant that comes first. */
+static const char *category_head(const struct eval_report *r, int variant, const char *category,
                                  char out[REPORT_TEXT])
 {
     int questions;
-    (void)answers_category_mean(&r->set, way, category, &questions);
+    (void)answers_category_mean(&r->set, variant, category, &questions);
     snprintf(out, REPORT_TEXT, "%.70s (%d)", category, questions);
     return out;
 }
 
-static void category_table(struct eval_report *r, const int *way, int ways,
+static void category_table(struct eval_report *r, const int *variant, int variants,
                            const char *const *category, int n)
 {
-    char name[ANSWER_MAX_WAYS][96];
-    const char *head[ANSWER_MAX_WAYS + 1] = {"category (questions)"};
-    enum page_cell kind[ANSWER_MAX_WAYS + 1] = {PAGE_NAME};
+    char name[ANSWER_MAX_VARIANTS][96];
+    const char *head[ANSWER_MAX_VARIANTS + 1] = {"category (questions)"};
+    enum page_cell kind[ANSWER_MAX_VARIANTS + 1] = {PAGE_NAME};
     int ignored;
-    for (int k = 0; k < ways; k++) {
-        way_name(&r->set.way[way[k]], name[k]);
+    for (int k = 0; k < variants; k++) {
+        variant_name(&r->set.variant[variant[k]], name[k]);
         head[k + 1] = name[k];
         kind[k + 1] = PAGE_NUMBER;
     }
-    page_table_begin(&r->page, NULL, head, kind, ways + 1);
+    page_table_begin(&r->page, NULL, head, kind, variants + 1);
     for (int i = 0; i < n; i++) {
         page_row_begin(&r->page);
-        page_cell(&r->page, PAGE_NAME, category_head(r, way[0], category[i], REPORT_ROOM), NULL, 0);
-        for (int k = 0; k < ways; k++)
-            page_cell(&r->page, PAGE_NUMBER,
-                      report_score(answers_category_mean(&r->set, way[k], category[i], &ignored),
-                                   REPORT_ROOM),
-                      NULL, 0);
+        page_cell(&r->page, PAGE_NAME, category_head(r, variant[0], category[i], REPORT_ROOM), NULL,
+                  0);
+        for (int k = 0; k < variants; k++)
+            page_cell(
+                &r->page, PAGE_NUMBER,
+                report_score(answers_category_mean(&r->set, variant[k], category[i], &ignored),
+                             REPORT_ROOM),
+                NULL, 0);
         page_row_end(&r->page);
     }
     page_table_end(&r->page);
@@ -493,13 +513,14 @@ static void category_table(struct eval_report *r, const int *way, int ways,
 void report_categories(struct eval_report *r)
 {
     const char *category[MAX_CATEGORIES];
-    int way[ANSWER_MAX_WAYS], any = 0;
-    for (int i = 0; i < r->set.n_ways; i++) {
+    int variant[ANSWER_MAX_VARIANTS], any = 0;
+    for (int i = 0; i < r->set.n_variants; i++) {
         int n = answers_categories(&r->set, i, category, MAX_CATEGORIES);
         if (!n || !report_is_first(&r->set, i)) continue;
         if (!any++) page_section(&r->page, "Categories");
         report_heading(r, i);
         if (n > 1) category_plots(r, i, category, n);
-        category_table(r, way, ways_of(&r->set, i, way, ANSWER_MAX_WAYS), category, n);
+        category_table(r, variant, variants_of(&r->set, i, variant, ANSWER_MAX_VARIANTS), category,
+                       n);
     }
 }

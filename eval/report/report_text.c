@@ -40,30 +40,30 @@ const char *report_difference(const struct stats_pair *pair, char out[REPORT_TEX
     return out;
 }
 
-const char *report_method(const struct answer_way *way, char out[REPORT_TEXT])
+const char *report_variant_name(const struct answer_variant *variant, char out[REPORT_TEXT])
 {
-    if (way->is_off) return "full prefill";
-    if (isnan(way->ratio)) return way->method;
-    snprintf(out, REPORT_TEXT, "%.70s %.4g %%", way->method, 100 * way->ratio);
+    if (variant->is_full_by_name) return "full prefill";
+    if (isnan(variant->ratio)) return variant->name;
+    snprintf(out, REPORT_TEXT, "%.70s %.4g %%", variant->name, 100 * variant->ratio);
     return out;
 }
 
-int report_grid(const struct answer_way *way)
+int report_grid(const struct answer_variant *variant)
 {
-    return strncmp(way->chunk, "grid:", 5) == 0 ? atoi(way->chunk + 5) : 0;
+    return strncmp(variant->chunk, "grid:", 5) == 0 ? atoi(variant->chunk + 5) : 0;
 }
 
-const char *report_chunk(const struct answer_way *way, char out[REPORT_TEXT])
+const char *report_chunk(const struct answer_variant *variant, char out[REPORT_TEXT])
 {
-    if (!*way->chunk) return "k = 0";
-    if (report_grid(way) <= 0) return way->chunk;
-    snprintf(out, REPORT_TEXT, "k = %d", report_grid(way));
+    if (!*variant->chunk) return "k = 0";
+    if (report_grid(variant) <= 0) return variant->chunk;
+    snprintf(out, REPORT_TEXT, "k = %d", report_grid(variant));
     return out;
 }
 
-const char *report_data(const struct answer_way *way)
+const char *report_data(const struct answer_variant *variant)
 {
-    return *way->dataset ? way->dataset : *way->metric ? way->metric : "questions";
+    return *variant->dataset ? variant->dataset : *variant->metric ? variant->metric : "questions";
 }
 
 const char *report_amount(const char *format, double mean, char out[REPORT_TEXT])

@@ -19,9 +19,10 @@ const char *report_difference(const struct stats_pair *pair,
 /* format: "[%.3g, %.3g]" of low and high */
 const char *report_interval(const char *format, const struct stats_interval *of,
                             char out[REPORT_TEXT]);
-const char *report_method(const struct answer_way *way, char out[REPORT_TEXT]); /* "epic 15 %" */
-const char *report_chunk(const struct answer_way *way, char out[REPORT_TEXT]);  /* "k = 2" */
-const char *report_data(const struct answer_way *way);
-int report_grid(const struct answer_way *way); /* 2 of grid:2; 0: no grid */
+const char *report_variant_name(const struct answer_variant *variant,
+                                char out[REPORT_TEXT]); /* "epic 15 %" */
+const char *report_chunk(const struct answer_variant *variant, char out[REPORT_TEXT]); /* "k = 2" */
+const char *report_data(const struct answer_variant *variant);
+int report_grid(const struct answer_variant *variant); /* 2 of grid:2; 0: no grid */
 
 #endif

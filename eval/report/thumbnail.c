@@ -28,7 +28,7 @@ static int open_decoder(struct thumbnails *t)
     options.random_shape = "default";
     options.threads = 1;
     options.no_cache = 1;
-    session.max_rows = ROWS;
+    session.max_seq_len = ROWS;
     t->failed = vlqa_engine_open(&options, &t->engine) != VLQA_OK ||
                 vlqa_session_open(t->engine, &session, &t->session) != VLQA_OK;
     if (!t->failed) return 1;

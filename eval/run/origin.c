@@ -3,7 +3,7 @@
 
 #include "base/arena.h"
 #include "base/heap.h"
-#include "eval/grade/codes.h"
+#include "eval/grade/unicode.h"
 #include "eval/run/commit.h" /* of the build: VLQA_COMMIT */
 
 #include <ctype.h>

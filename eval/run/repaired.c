@@ -26,7 +26,7 @@ static int is_repaired(const struct vlqa_answer *a, struct vlqa_placed_image im,
     int top = square / columns * side, left = square % columns * side;
     for (int y = top; y < top + side && y < im.grid_h; y++)
         for (int x = left; x < left + side && x < im.grid_w; x++)
-            if (a->row_selected[im.first_row + y * im.grid_w + x]) return 1;
+            if (a->token_selected[im.first_token + y * im.grid_w + x]) return 1;
     return 0;
 }
 
@@ -49,10 +49,10 @@ static void report_image(struct report *r, const struct vlqa_answer *a, int imag
 
 static int any_repaired(const struct vlqa_answer *a)
 {
-    for (int i = 0; a->row_selected && i < a->n_images; i++) {
+    for (int i = 0; a->token_selected && i < a->n_images; i++) {
         struct vlqa_placed_image im = vlqa_image_at(a, i);
         for (int k = 0; k < squares_of(im, 1); k++)
-            if (a->row_selected[im.first_row + k]) return 1;
+            if (a->token_selected[im.first_token + k]) return 1;
     }
     return 0;
 }

@@ -1,4 +1,4 @@
-/* run.c - every question by every arm. */
+/* run.c - every question by every variant. */
 #include "base/heap.h"
 #include "eval/options/calibration.h"
 #include "eval/run/runner.h"
@@ -107,7 +107,7 @@ static vlqa_status survey(struct runner *r, int64_t *rows, struct key *digest)
 
 /* ---- asking ---- */
 
-/* What the words of the question at hand are, before the first arm that is asked. */
+/* What the words of the question at hand are, before the first variant that is asked. */
 static void digest_prompt(struct runner *r)
 {
     const char *before = prompt_form_before(r->form, r->item);
@@ -143,7 +143,7 @@ static int on_token(void *user, const char *utf8, size_t bytes)
 }
 
 /* options: what more is set of them; NULL: nothing. */
-static vlqa_status ask(struct runner *r, const struct arm *arm,
+static vlqa_status ask(struct runner *r, const struct run_variant *variant,
                        void (*options)(struct runner *, struct vlqa_ask_options *),
                        struct vlqa_answer *answer)
 {
@@ -153,7 +153,7 @@ static vlqa_status ask(struct runner *r, const struct arm *arm,
     o.max_tokens = r->run.args->max_tokens;
     o.seed =
         r->run.args->seed + (uint64_t)r->question; /* of --reuse random; the answer is greedy */
-    reuse_options(&arm->args, &o, &more);
+    reuse_options(&variant->args, &o, &more);
     o.on_token = on_token;
     if (options) options(r, &o);
     if (status == VLQA_OK) status = vlqa_ask(r->session, r->prompt, &o, answer, sizeof *answer);
@@ -179,7 +179,7 @@ static const struct vlqa_answer nothing = {.text = ""};
 
 /* A question that cannot be asked, for a reason that env has, has a line, too: a run of hours does
  * not end at one image. */
-static vlqa_status keep_failure(struct runner *r, int arm, vlqa_status status)
+static vlqa_status keep_failure(struct runner *r, int variant, vlqa_status status)
 {
     size_t bytes;
     snprintf(r->error, sizeof r->error, "%s", r->run.cli->env.message);
@@ -188,48 +188,49 @@ static vlqa_status keep_failure(struct runner *r, int arm, vlqa_status status)
     for (bytes = strlen(r->error); !text_is_utf8((struct text){r->error, bytes});)
         r->error[--bytes] = 0; /* it was cut within a character */
     tell_failure(r);
-    status = runner_keep(r, arm, &nothing);
+    status = runner_keep(r, variant, &nothing);
     r->error[0] = 0;
     return status;
 }
 
 /* Once a question; where it cannot be asked there is nothing to hold the others against. */
-static vlqa_status ask_dense(struct runner *r, int dense, struct vlqa_answer *answer)
+static vlqa_status ask_full_prefill(struct runner *r, int full, struct vlqa_answer *answer)
 {
-    vlqa_status status = ask(r, &r->run.arm[dense], runner_note_dense, answer);
-    if (feed_is_bad_question(status)) TRY(runner_see_dense(r, &nothing));
-    if (status == VLQA_OK) TRY(runner_see_dense(r, answer));
+    vlqa_status status = ask(r, &r->run.variant[full], runner_note_dense, answer);
+    if (feed_is_bad_question(status)) TRY(runner_see_full_prefill(r, &nothing));
+    if (status == VLQA_OK) TRY(runner_see_full_prefill(r, answer));
     return status;
 }
 
-/* Led along dense's answer; where it would go another way, what it says by itself, too. */
-static vlqa_status ask_along(struct runner *r, int arm, struct vlqa_answer *answer)
+/* Led along full prefill's answer; where it would go another way, what it says by itself, too. */
+static vlqa_status ask_along(struct runner *r, int variant, struct vlqa_answer *answer)
 {
-    TRY(ask(r, &r->run.arm[arm], runner_follow_dense, answer));
+    TRY(ask(r, &r->run.variant[variant], runner_follow_dense, answer));
     if (r->kl.top1 > 1 - 1e-9) return VLQA_OK;
-    return ask(r, &r->run.arm[arm], NULL, answer);
+    return ask(r, &r->run.variant[variant], NULL, answer);
 }
 
-/* Dense is asked again where its answer was kept by a run that was stopped before this arm. */
-static vlqa_status ask_arm(struct runner *r, int arm, struct vlqa_answer *answer)
+/* full prefill is asked again where its answer was kept by a run that was stopped before this
+ * variant. */
+static vlqa_status ask_variant(struct runner *r, int variant, struct vlqa_answer *answer)
 {
-    int dense = run_dense(&r->run);
+    int full = run_full_prefill(&r->run);
     vlqa_status status;
-    if (arm == dense) return ask_dense(r, dense, answer);
-    if (dense >= 0 && r->dense.question != r->question + 1) {
-        status = ask_dense(r, dense, answer);
+    if (variant == full) return ask_full_prefill(r, full, answer);
+    if (full >= 0 && r->full.question != r->question + 1) {
+        status = ask_full_prefill(r, full, answer);
         if (status != VLQA_OK && !feed_is_bad_question(status)) return status;
     }
-    if (runner_can_follow(r)) return ask_along(r, arm, answer);
-    return ask(r, &r->run.arm[arm], NULL, answer);
+    if (runner_can_follow(r)) return ask_along(r, variant, answer);
+    return ask(r, &r->run.variant[variant], NULL, answer);
 }
 
-static vlqa_status run_arm(struct runner *r, int arm, int *is_open)
+static vlqa_status run_variant(struct runner *r, int variant, int *is_open)
 {
     struct vlqa_answer answer;
     vlqa_status status;
     int found;
-    TRY(runner_take(r, arm, &found));
+    TRY(runner_take(r, variant, &found));
     if (found) return VLQA_OK;
     if (!*is_open) {
         r->start_ms = r->start_ms > 0 ? r->start_ms : env_ms();
@@ -238,11 +239,11 @@ static vlqa_status run_arm(struct runner *r, int arm, int *is_open)
     *is_open = 1;
     status = r->at->status;
     if (status == VLQA_OK)
-        status = ask_arm(r, arm, &answer);
+        status = ask_variant(r, variant, &answer);
     else
         (void)env_fail(&r->run.cli->env, status, "%s", r->at->reason);
     if (status == VLQA_ECANCELLED) return status;
-    TRY(status == VLQA_OK ? runner_keep(r, arm, &answer) : keep_failure(r, arm, status));
+    TRY(status == VLQA_OK ? runner_keep(r, variant, &answer) : keep_failure(r, variant, status));
     runner_show(r);
     return VLQA_OK;
 }
@@ -278,8 +279,8 @@ static vlqa_status run_questions(struct runner *r)
         int is_open = 0;
         TRY(next_question(r));
         r->run.document[r->question] = document_of(r);
-        for (int arm = r->run.first; arm < r->run.n_arms; arm++)
-            TRY(run_arm(r, arm, &is_open));
+        for (int variant = r->run.first; variant < r->run.n_variants; variant++)
+            TRY(run_variant(r, variant, &is_open));
     }
     return VLQA_OK;
 }
@@ -288,8 +289,8 @@ static vlqa_status run_questions(struct runner *r)
 
 static vlqa_status find_layers(struct runner *r)
 {
-    for (int i = r->run.first; i < r->run.n_arms; i++) {
-        struct reuse_layers *layers = &r->run.arm[i].args.layers;
+    for (int i = r->run.first; i < r->run.n_variants; i++) {
+        struct reuse_layers *layers = &r->run.variant[i].args.layers;
         if (!layers->calibrated) continue;
         TRY(calibration_apply(&r->run.cli->env, &r->run.args->cache, r->engine, layers));
         reuse_write_layers(layers, ',', r->run.calibrated, sizeof r->run.calibrated);
@@ -311,7 +312,7 @@ static int open_model(struct runner *r)
     if (code != CLI_OK) return code;
     status = vlqa_engine_info(r->engine, &r->run.info, sizeof r->run.info);
     if (status != VLQA_OK) return cli_fail(cli, status, vlqa_engine_message(r->engine));
-    code = cli_open_session(cli, r->engine, a->max_rows, 1, &r->session);
+    code = cli_open_session(cli, r->engine, a->max_seq_len, 1, &r->session);
     r->bar = cli->bar;
     cli->bar.enabled = 0; /* ours goes over all questions */
     return code;
@@ -321,7 +322,7 @@ static vlqa_status open_files(struct runner *r)
 {
     struct env *env = &r->run.cli->env;
     const char *out = r->run.args->out;
-    int answers = r->run.n_questions * (r->run.n_arms - r->run.first);
+    int answers = r->run.n_questions * (r->run.n_variants - r->run.first);
     char *header;
     vlqa_status status;
     if (!out) return VLQA_OK;
@@ -332,8 +333,8 @@ static vlqa_status open_files(struct runner *r)
     if (!header) return env_no_memory(env, "header", 0);
     status = run_file_open(env, r->path, header, &r->file);
     if (status == VLQA_OK && r->file.rows > answers)
-        status = env_fail(env, VLQA_EUSAGE, "%s has %d rows, the run %d", r->path, r->file.rows,
-                          answers);
+        status = env_fail(env, VLQA_EUSAGE, "%s has %d answers, expected at most %d", r->path,
+                          r->file.rows, answers);
     if (status == VLQA_OK && !r->file.rows) (void)unlink(r->times_path); /* of a run that is gone */
     if (status == VLQA_OK) status = run_file_open(env, r->times_path, header, &r->times);
     heap_free(header);
@@ -348,12 +349,12 @@ static void close_files(struct runner *r)
     r->feed = NULL;
 }
 
-/* Room for the arms that came since the last call. */
+/* Room for the variants that came since the last call. */
 static vlqa_status allocate(struct run *run)
 {
-    size_t n = (size_t)run->n_questions, arms = (size_t)run->n_arms, bytes;
+    size_t n = (size_t)run->n_questions, variants = (size_t)run->n_variants, bytes;
     void *grown = NULL;
-    if (size_mul(&bytes, n * sizeof *run->outcome, arms))
+    if (size_mul(&bytes, n * sizeof *run->outcome, variants))
         grown =
             run->outcome ? heap_resize(run->outcome, run->outcome_bytes, bytes) : heap_alloc(bytes);
     if (!run->metric) run->metric = heap_alloc(n);
@@ -362,7 +363,7 @@ static vlqa_status allocate(struct run *run)
     if (!run->metric || !run->document || !grown)
         return env_no_memory(&run->cli->env, "outcomes", bytes);
     run->outcome_bytes = bytes;
-    for (size_t i = n * (size_t)run->first; i < n * arms; i++)
+    for (size_t i = n * (size_t)run->first; i < n * variants; i++)
         run->outcome[i] =
             (struct run_outcome){.kl = (double)NAN, .kl_answer = (double)NAN, .ms = (double)NAN};
     return VLQA_OK;
@@ -372,7 +373,8 @@ static vlqa_status run_all(struct runner *r)
 {
     const struct run_args *a = r->run.args;
     struct env *env = &r->run.cli->env;
-    int whole = r->file.rows / (r->run.n_arms - r->run.first); /* questions that are in the file */
+    int whole =
+        r->file.rows / (r->run.n_variants - r->run.first); /* questions that are in the file */
     if (a->submission && !r->run.first && !(r->submission = fopen(a->submission, "w")))
         return env_fail(env, VLQA_EIO, "%s: %s", a->submission, strerror(errno));
     TRY(feed_open(env, a, r->rows, r->engine, whole, &r->feed));
@@ -388,7 +390,7 @@ static void note_kept(struct runner *r)
     int n = r->file.rows + r->asked;
     if (r->file.is_open && !r->run.cli->args->quiet)
         cli_note(r->run.cli, "%d of %" PRId64 " answers are in %s; the same command goes on", n,
-                 (int64_t)r->run.n_questions * r->run.n_arms, r->file.path);
+                 (int64_t)r->run.n_questions * r->run.n_variants, r->file.path);
 }
 
 /* ---- the steps ---- */
@@ -396,11 +398,12 @@ static void note_kept(struct runner *r)
 static vlqa_status check_args(const struct runner *r)
 {
     struct env *env = &r->run.cli->env;
-    if (r->run.args->submission && r->run.n_arms > 1)
-        return env_fail(env, VLQA_EUSAGE, "--submission takes one method and one cutting");
-    if (r->run.args->kl == RUN_KL_ANSWER && run_dense(&r->run) < 0)
-        return env_fail(env, VLQA_EUSAGE,
-                        "--kl answer needs full among --methods: its answer is followed");
+    if (r->run.args->submission && r->run.n_variants > 1)
+        return env_fail(env, VLQA_EUSAGE, "--submission takes one variant and one chunking");
+    if (r->run.args->kl == RUN_KL_ANSWER && run_full_prefill(&r->run) < 0)
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "--kl answer needs full among --variants, because the others follow its answer");
     return VLQA_OK;
 }
 
@@ -429,7 +432,7 @@ int run_ask(struct run *run)
         code = failed(r, status);
     if (status != VLQA_OK && r->asked) note_kept(r);
     close_files(r);
-    run->first = run->n_arms;
+    run->first = run->n_variants;
     return code;
 }
 
@@ -441,7 +444,7 @@ int run_finish(struct run *run)
     cli_note(run->cli,
              "%d of %" PRId64 " answers failed and count as wrong; their lines have an "
              "error",
-             run->n_failed, (int64_t)run->n_questions * run->n_arms);
+             run->n_failed, (int64_t)run->n_questions * run->n_variants);
     return CLI_IMAGE;
 }
 
@@ -463,15 +466,15 @@ void run_close(struct run *run)
     vlqa_engine_close(r->engine);
     prompt_form_close(r->form);
     row_room_free(&r->room);
-    for (int i = 0; i < run->n_arms; i++)
+    for (int i = 0; i < run->n_variants; i++)
         for (int m = 0; m < N_METRICS; m++)
-            heap_free(run->arm[i].tally[m]);
-    heap_free(run->arm);
+            heap_free(run->variant[i].tally[m]);
+    heap_free(run->variant);
     heap_free(run->metric);
     heap_free(run->document);
     heap_free(run->outcome);
-    heap_free(r->dense.logits);
-    heap_free(r->dense.token);
+    heap_free(r->full.logits);
+    heap_free(r->full.token);
     heap_free(r);
 }
 

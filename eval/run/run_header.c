@@ -43,7 +43,7 @@ static void report_layers(struct report *r, const char *name, const struct reuse
     report_string(r, name, text);
 }
 
-/* What the names of the methods leave open. */
+/* What the names of the variants leave open. */
 static void report_reuse(struct report *r, const struct reuse_args *a)
 {
     report_number(r, "recompute_ratio", a->ratio);
@@ -51,19 +51,19 @@ static void report_reuse(struct report *r, const struct reuse_args *a)
     report_number(r, "adaptive", a->adaptive);
     report_number(r, "taper", a->taper);
     report_int(r, "halo", a->halo);
-    report_int(r, "chunk_text", a->text.rows);
+    report_int(r, "chunk_text", a->text.tokens);
     report_int(r, "chunk_text_passages", a->text.kind == VLQA_TEXT_PASSAGE);
     report_string(r, "order", reuse_orders[a->order]);
     report_string(r, "geometry", reuse_geometries[a->geometry]);
     report_string(r, "reorder", reuse_reorders[a->reorder]);
-    report_string(r, "score", reuse_scores[a->score]);
-    report_layers(r, "score_layers", &a->layers);
-    report_int(r, "score_query", a->query.rows);
-    report_int(r, "score_draft", a->query.draft);
-    report_int(r, "dilate", a->dilate);
+    report_string(r, "token_score", reuse_scores[a->score]);
+    report_layers(r, "probe_layers", &a->layers);
+    report_int(r, "query_tokens", a->query.tokens);
+    report_int(r, "query_draft", a->query.draft);
+    report_int(r, "closing", a->closing);
     report_layers(r, "check_layers", &a->check);
     report_int(r, "refresh_every", a->refresh.every);
-    report_int(r, "refresh_rows", a->refresh.rows);
+    report_int(r, "refresh_tokens", a->refresh.tokens);
 }
 
 char *run_header(const struct run *run, struct key dataset)
@@ -75,7 +75,7 @@ char *run_header(const struct run *run, struct key dataset)
     report_string(&r, "version", vlqa_version());
     report_model(&r, run);
     report_data(&r, run, dataset);
-    report_string(&r, "methods", a->methods ? a->methods : reuse_strategy(&a->reuse));
+    report_string(&r, "variants", a->variants ? a->variants : reuse_variant(&a->reuse));
     report_string(&r, "chunk", a->chunks);
     report_int(&r, "max_tokens", a->max_tokens);
     if (a->ratios) report_string(&r, "ratios", a->ratios);

@@ -19,10 +19,10 @@ static vlqa_status reserve(struct runner *r, void **block, size_t *cap, size_t b
 static vlqa_status keep_step(struct runner *r, int step, const float *logits, int n)
 {
     size_t row = (size_t)n * sizeof *logits;
-    TRY(reserve(r, (void **)&r->dense.logits, &r->dense.cap, ((size_t)step + 1) * row));
-    if (n) memcpy(r->dense.logits + (size_t)step * (size_t)n, logits, row);
-    r->dense.n = n;
-    r->dense.steps = n ? step + 1 : 0;
+    TRY(reserve(r, (void **)&r->full.logits, &r->full.cap, ((size_t)step + 1) * row));
+    if (n) memcpy(r->full.logits + (size_t)step * (size_t)n, logits, row);
+    r->full.n = n;
+    r->full.steps = n ? step + 1 : 0;
     return VLQA_OK;
 }
 
@@ -30,63 +30,61 @@ static vlqa_status keep_step(struct runner *r, int step, const float *logits, in
 static void on_full_logits(void *user, int step, const float *logits, int n)
 {
     struct runner *r = user;
-    if (!r->dense.no_memory) r->dense.no_memory = keep_step(r, step, logits, n) != VLQA_OK;
+    if (!r->full.no_memory) r->full.no_memory = keep_step(r, step, logits, n) != VLQA_OK;
 }
 
 void runner_note_dense(struct runner *r, struct vlqa_ask_options *out)
 {
-    r->dense.no_memory = 0;
-    r->dense.steps = r->dense.n_tokens = 0;
+    r->full.no_memory = 0;
+    r->full.steps = r->full.n_tokens = 0;
     if (r->run.args->kl == RUN_KL_ANSWER) out->on_logits = on_full_logits;
     out->user = r;
 }
 
-vlqa_status runner_see_dense(struct runner *r, const struct vlqa_answer *answer)
+vlqa_status runner_see_full_prefill(struct runner *r, const struct vlqa_answer *answer)
 {
     size_t bytes = (size_t)answer->n_tokens * sizeof *answer->token;
-    r->dense.question = r->question + 1;
+    r->full.question = r->question + 1;
     if (r->run.args->kl == RUN_KL_FIRST || !answer->n_logits)
         return keep_step(r, 0, answer->logits, answer->n_logits);
-    if (r->dense.no_memory) return VLQA_EMEMORY; /* env says what for */
-    TRY(reserve(r, (void **)&r->dense.token, &r->dense.token_cap, bytes));
-    if (bytes) memcpy(r->dense.token, answer->token, bytes);
-    r->dense.n_tokens = answer->n_tokens;
+    if (r->full.no_memory) return VLQA_EMEMORY; /* env says what for */
+    TRY(reserve(r, (void **)&r->full.token, &r->full.token_cap, bytes));
+    if (bytes) memcpy(r->full.token, answer->token, bytes);
+    r->full.n_tokens = answer->n_tokens;
     return VLQA_OK;
 }
 
 int runner_can_follow(const struct runner *r)
 {
-    return r->run.args->kl == RUN_KL_ANSWER && r->dense.question == r->question + 1 &&
-           r->dense.steps;
+    return r->run.args->kl == RUN_KL_ANSWER && r->full.question == r->question + 1 && r->full.steps;
 }
 
 /* A vlqa_logits_fn. */
 static void on_other_logits(void *user, int step, const float *logits, int n)
 {
     struct runner *r = user;
-    stats_divergence_add(&r->kl, r->dense.logits + (size_t)step * (size_t)n, logits, n, step,
-                         r->dense.steps);
+    stats_divergence_add(&r->kl, r->full.logits + (size_t)step * (size_t)n, logits, n, step,
+                         r->full.steps);
 }
 
 void runner_follow_dense(struct runner *r, struct vlqa_ask_options *out)
 {
     r->kl = (struct stats_divergence){.kl = 0};
-    out->max_tokens = r->dense.steps;
-    out->forced = r->dense.token;
-    out->n_forced = r->dense.n_tokens;
+    out->max_tokens = r->full.steps;
+    out->forced = r->full.token;
+    out->n_forced = r->full.n_tokens;
     out->on_logits = on_other_logits;
     out->user = r;
 }
 
-void runner_compare_first(struct runner *r, int arm, const struct vlqa_answer *answer)
+void runner_compare_first(struct runner *r, int variant, const struct vlqa_answer *answer)
 {
     double none = (double)NAN;
-    if (*r->error || r->run.arm[arm].is_dense) {
+    if (*r->error || r->run.variant[variant].is_full_prefill) {
         r->kl = (struct stats_divergence){none, none, none, none};
     } else if (!runner_can_follow(r)) {
         r->kl = (struct stats_divergence){none, none, none, none};
-        if (r->dense.question == r->question + 1 && r->dense.steps &&
-            r->dense.n == answer->n_logits)
-            r->kl.kl_first = stats_kl(r->dense.logits, answer->logits, r->dense.n);
+        if (r->full.question == r->question + 1 && r->full.steps && r->full.n == answer->n_logits)
+            r->kl.kl_first = stats_kl(r->full.logits, answer->logits, r->full.n);
     }
 }

@@ -1,4 +1,5 @@
-/* run_table.c - what a run found: scores, costs, and whether a method differs from full prefill. */
+/* run_table.c - what a run found: scores, costs, and whether a variant differs from full prefill.
+ */
 #include "base/heap.h"
 #include "eval/run/run.h"
 
@@ -6,39 +7,41 @@
 #include <stdio.h>
 #include <string.h>
 
-struct pairs { /* of a metric: the scores of an arm and of the dense one */
+struct pairs { /* of a metric: the scores of an variant and of full prefill */
     double *a, *b, *work;
     int n;
 };
 
-static struct stats_pair compare(const struct run *r, int dense, int arm, int metric,
+static struct stats_pair compare(const struct run *r, int full, int variant, int metric,
                                  struct pairs *p)
 {
     p->n = 0;
     for (int i = 0; i < r->n_questions; i++)
         if (r->metric[i] == metric) {
-            p->a[p->n] = run_outcome(r, i, dense)->score;
-            p->b[p->n++] = run_outcome(r, i, arm)->score;
+            p->a[p->n] = run_outcome(r, i, full)->score;
+            p->b[p->n++] = run_outcome(r, i, variant)->score;
         }
     return stats_compare(p->a, p->b, p->n, 0, p->work);
 }
 
-/* The arm without repair that has the cutting of another; -1: there is none. */
-static int find_none(const struct run *r, int arm)
+/* The variant without repair that has the chunking of another; -1: there is none. */
+static int find_none(const struct run *r, int variant)
 {
-    for (int i = 0; i < r->n_arms; i++)
-        if (strcmp(r->arm[i].name, "none") == 0 && strcmp(r->arm[i].cut, r->arm[arm].cut) == 0)
+    for (int i = 0; i < r->n_variants; i++)
+        if (strcmp(r->variant[i].name, "none") == 0 &&
+            strcmp(r->variant[i].chunking, r->variant[variant].chunking) == 0)
             return i;
     return -1;
 }
 
-/* 1 - KL of an arm / KL without repair. NaN: not with --kl answer, or one of them has none. */
-static struct stats_interval recovered(const struct run *r, int arm, int metric, struct pairs *p)
+/* 1 - KL of an variant / KL without repair. NaN: not with --kl answer, or one of them has none. */
+static struct stats_interval recovered(const struct run *r, int variant, int metric,
+                                       struct pairs *p)
 {
-    int none = find_none(r, arm);
+    int none = find_none(r, variant);
     p->n = 0;
     for (int i = 0; i < r->n_questions && none >= 0 && r->args->kl == RUN_KL_ANSWER; i++) {
-        double kl = run_kl(r, i, arm), base = run_kl(r, i, none);
+        double kl = run_kl(r, i, variant), base = run_kl(r, i, none);
         if (r->metric[i] != metric || isnan(kl) || isnan(base)) continue;
         p->a[p->n] = kl;
         p->b[p->n++] = base;
@@ -46,51 +49,51 @@ static struct stats_interval recovered(const struct run *r, int arm, int metric,
     return stats_share(p->a, p->b, p->n, 0, p->work);
 }
 
-static int failures(const struct run *r, int arm, int metric)
+static int failures(const struct run *r, int variant, int metric)
 {
     int n = 0;
     for (int i = 0; i < r->n_questions; i++)
-        n += r->metric[i] == metric && run_outcome(r, i, arm)->failed;
+        n += r->metric[i] == metric && run_outcome(r, i, variant)->failed;
     return n;
 }
 
 /* Over the questions of a metric that were asked; of kl and ms over those that have them. */
-static struct run_outcome mean(const struct run *r, int arm, int metric)
+static struct run_outcome mean(const struct run *r, int variant, int metric)
 {
     struct run_outcome m = {0};
     double n = 0, n_kl = 0, n_ms = 0;
     for (int i = 0; i < r->n_questions; i++) {
-        const struct run_outcome *o = run_outcome(r, i, arm);
+        const struct run_outcome *o = run_outcome(r, i, variant);
         if (r->metric[i] != metric || o->failed) continue;
-        m.rows += o->rows;
+        m.tokens += o->tokens;
         m.flops += o->flops;
-        if (!isnan(run_kl(r, i, arm))) m.kl += run_kl(r, i, arm);
+        if (!isnan(run_kl(r, i, variant))) m.kl += run_kl(r, i, variant);
         if (!isnan(o->ms)) m.ms += o->ms;
-        n_kl += !isnan(run_kl(r, i, arm));
+        n_kl += !isnan(run_kl(r, i, variant));
         n_ms += !isnan(o->ms);
         n++;
     }
     return (struct run_outcome){
-        .rows = m.rows / n, .flops = m.flops / n, .kl = m.kl / n_kl, .ms = m.ms / n_ms};
+        .tokens = m.tokens / n, .flops = m.flops / n, .kl = m.kl / n_kl, .ms = m.ms / n_ms};
 }
 
 /* ---- JSON ---- */
 
-static int print_json(struct run *r, int arm, int metric, int dense, struct pairs *p)
+static int print_json(struct run *r, int variant, int metric, int full, struct pairs *p)
 {
-    struct run_outcome m = mean(r, arm, metric);
+    struct run_outcome m = mean(r, variant, metric);
     struct report out = report_begin();
-    report_string(&out, "method", r->arm[arm].name);
-    if (r->arm[arm].cut[0]) report_string(&out, "chunk", r->arm[arm].cut);
-    if (!isnan(r->arm[arm].ratio)) report_number(&out, "ratio", r->arm[arm].ratio);
-    tally_report(r->arm[arm].tally[metric], &out);
-    report_int(&out, "failed", failures(r, arm, metric));
-    report_number(&out, "rows_computed", m.rows);
+    report_string(&out, "variant", r->variant[variant].name);
+    if (r->variant[variant].chunking[0]) report_string(&out, "chunk", r->variant[variant].chunking);
+    if (!isnan(r->variant[variant].ratio)) report_number(&out, "ratio", r->variant[variant].ratio);
+    tally_report(r->variant[variant].tally[metric], &out);
+    report_int(&out, "failed", failures(r, variant, metric));
+    report_number(&out, "tokens_computed", m.tokens);
     report_number(&out, "flops", m.flops);
     report_real(&out, "ms", m.ms);
-    if (dense >= 0 && dense != arm) {
-        struct stats_pair s = compare(r, dense, arm, metric, p);
-        struct stats_interval gap = recovered(r, arm, metric, p);
+    if (full >= 0 && full != variant) {
+        struct stats_pair s = compare(r, full, variant, metric, p);
+        struct stats_interval gap = recovered(r, variant, metric, p);
         report_number(&out, r->args->kl == RUN_KL_ANSWER ? "kl_answer" : "kl", m.kl);
         if (!isnan(gap.value)) {
             report_number(&out, "kl_gap_recovered", gap.value);
@@ -121,27 +124,28 @@ static void print_mean(double value, int width)
         printf(" %*.1f", width, value);
 }
 
-static void print_recovered(const struct run *r, int arm, int metric, int dense, struct pairs *p)
+static void print_recovered(const struct run *r, int variant, int metric, int full, struct pairs *p)
 {
     struct stats_interval gap;
-    if (dense < 0 || dense == arm) return;
-    gap = recovered(r, arm, metric, p);
+    if (full < 0 || full == variant) return;
+    gap = recovered(r, variant, metric, p);
     if (!isnan(gap.value))
         printf("  recovers %.0f [%.0f, %.0f] %%", 100 * gap.value, 100 * gap.low, 100 * gap.high);
 }
 
-static void print_arm(const struct run *r, int arm, int metric, int dense, struct pairs *p)
+static void print_variant(const struct run *r, int variant, int metric, int full, struct pairs *p)
 {
-    int failed = failures(r, arm, metric);
-    struct run_outcome m = mean(r, arm, metric);
+    int failed = failures(r, variant, metric);
+    struct run_outcome m = mean(r, variant, metric);
     char label[RUN_LABEL];
-    run_arm_label(&r->arm[arm], label);
-    printf("%-24s %-9s %8.*f", label, r->arm[arm].is_dense ? "-" : r->arm[arm].cut, digits(metric),
-           tally_score(r->arm[arm].tally[metric]));
-    print_mean(m.rows, 8);
+    run_variant_label(&r->variant[variant], label);
+    printf("%-24s %-9s %8.*f", label,
+           r->variant[variant].is_full_prefill ? "-" : r->variant[variant].chunking, digits(metric),
+           tally_score(r->variant[variant].tally[metric]));
+    print_mean(m.tokens, 8);
     print_mean(m.ms, 9);
-    if (dense >= 0 && dense != arm) {
-        struct stats_pair s = compare(r, dense, arm, metric, p);
+    if (full >= 0 && full != variant) {
+        struct stats_pair s = compare(r, full, variant, metric, p);
         if (isnan(m.kl))
             printf(" %8s", "-");
         else
@@ -149,52 +153,55 @@ static void print_arm(const struct run *r, int arm, int metric, int dense, struc
         printf("  %+.2f [%+.2f, %+.2f]%s", 100 * s.difference.value, 100 * s.difference.low,
                100 * s.difference.high, s.is_noise ? " noise" : "");
     }
-    print_recovered(r, arm, metric, dense, p);
+    print_recovered(r, variant, metric, full, p);
     if (failed) printf("  %d failed", failed);
     printf("\n");
 }
 
-static int is_first_of(const struct run *r, int arm, int by_cut)
+static int is_first_of(const struct run *r, int variant, int by_chunking)
 {
     char label[RUN_LABEL], other[RUN_LABEL];
-    run_arm_label(&r->arm[arm], label);
-    for (int i = 0; i < arm; i++) {
-        run_arm_label(&r->arm[i], other);
-        if (r->arm[i].is_dense) continue;
-        if (strcmp(by_cut ? r->arm[i].cut : other, by_cut ? r->arm[arm].cut : label) == 0) return 0;
+    run_variant_label(&r->variant[variant], label);
+    for (int i = 0; i < variant; i++) {
+        run_variant_label(&r->variant[i], other);
+        if (r->variant[i].is_full_prefill) continue;
+        if (strcmp(by_chunking ? r->variant[i].chunking : other,
+                   by_chunking ? r->variant[variant].chunking : label) == 0)
+            return 0;
     }
-    return !r->arm[arm].is_dense;
+    return !r->variant[variant].is_full_prefill;
 }
 
-static const struct tally *find(const struct run *r, const char *label, const char *cut, int metric)
+static const struct tally *find(const struct run *r, const char *label, const char *chunking,
+                                int metric)
 {
     char other[RUN_LABEL];
-    for (int i = 0; i < r->n_arms; i++) {
-        run_arm_label(&r->arm[i], other);
-        if (strcmp(other, label) == 0 && strcmp(r->arm[i].cut, cut) == 0)
-            return r->arm[i].tally[metric];
+    for (int i = 0; i < r->n_variants; i++) {
+        run_variant_label(&r->variant[i], other);
+        if (strcmp(other, label) == 0 && strcmp(r->variant[i].chunking, chunking) == 0)
+            return r->variant[i].tally[metric];
     }
     return NULL;
 }
 
-/* Methods x cuttings, as the papers print it. */
-static void print_grid(const struct run *r, int metric, int dense)
+/* Methods x chunkings, as the papers print it. */
+static void print_grid(const struct run *r, int metric, int full)
 {
-    printf("\n%-24s %9s", "method", dense >= 0 ? r->arm[dense].name : "");
-    for (int c = 0; c < r->n_arms; c++)
-        if (is_first_of(r, c, 1)) printf(" %9s", r->arm[c].cut);
+    printf("\n%-24s %9s", "variant", full >= 0 ? r->variant[full].name : "");
+    for (int c = 0; c < r->n_variants; c++)
+        if (is_first_of(r, c, 1)) printf(" %9s", r->variant[c].chunking);
     printf("\n");
-    for (int m = 0; m < r->n_arms; m++) {
+    for (int m = 0; m < r->n_variants; m++) {
         char label[RUN_LABEL];
         if (!is_first_of(r, m, 0)) continue;
-        run_arm_label(&r->arm[m], label);
+        run_variant_label(&r->variant[m], label);
         printf("%-24s ", label);
-        if (dense >= 0)
-            printf("%9.*f", digits(metric), tally_score(r->arm[dense].tally[metric]));
+        if (full >= 0)
+            printf("%9.*f", digits(metric), tally_score(r->variant[full].tally[metric]));
         else
             printf("%9s", "");
-        for (int c = 0; c < r->n_arms; c++) {
-            const struct tally *t = find(r, label, r->arm[c].cut, metric);
+        for (int c = 0; c < r->n_variants; c++) {
+            const struct tally *t = find(r, label, r->variant[c].chunking, metric);
             if (!is_first_of(r, c, 1)) continue;
             printf(" %9.*f", digits(metric), t ? tally_score(t) : (double)NAN);
         }
@@ -202,23 +209,24 @@ static void print_grid(const struct run *r, int metric, int dense)
     }
 }
 
-static int print_metric(struct run *r, int metric, int dense, struct pairs *p)
+static int print_metric(struct run *r, int metric, int full, struct pairs *p)
 {
     int code = CLI_OK, grid = 0;
     if (r->cli->args->json) {
-        for (int i = 0; i < r->n_arms && code == CLI_OK; i++)
-            code = print_json(r, i, metric, dense, p);
+        for (int i = 0; i < r->n_variants && code == CLI_OK; i++)
+            code = print_json(r, i, metric, full, p);
         return code;
     }
-    printf("%s, %d questions\n", metric_names[metric], (int)r->arm[0].tally[metric]->n);
-    printf("%-24s %-9s %8s %8s %9s", "method", "chunk", "score", "rows", "ms");
-    if (dense >= 0 && r->n_arms > 1) printf(" %8s  points to %s [95 %%]", "KL", r->arm[dense].name);
+    printf("%s, %d questions\n", metric_names[metric], (int)r->variant[0].tally[metric]->n);
+    printf("%-24s %-9s %8s %8s %9s", "variant", "chunk", "score", "tokens", "ms");
+    if (full >= 0 && r->n_variants > 1)
+        printf(" %8s  points to %s [95 %%]", "KL", r->variant[full].name);
     printf("\n");
-    for (int i = 0; i < r->n_arms; i++) {
-        print_arm(r, i, metric, dense, p);
+    for (int i = 0; i < r->n_variants; i++) {
+        print_variant(r, i, metric, full, p);
         grid += is_first_of(r, i, 0);
     }
-    if (grid > 1) print_grid(r, metric, dense);
+    if (grid > 1) print_grid(r, metric, full);
     printf("\n");
     return CLI_OK;
 }
@@ -227,14 +235,14 @@ int run_print(struct run *r)
 {
     size_t doubles = 3 * (size_t)r->n_questions + STATS_RESAMPLES;
     struct pairs p = {.a = heap_alloc(doubles * sizeof(double))};
-    int code = CLI_OK, dense = run_dense(r);
+    int code = CLI_OK, full = run_full_prefill(r);
     if (!p.a)
         return cli_fail(r->cli, env_no_memory(&r->cli->env, "pairs", doubles * sizeof(double)),
                         r->cli->env.message);
     p.b = p.a + r->n_questions;
     p.work = p.b + r->n_questions;
     for (int metric = 0; metric < N_METRICS && code == CLI_OK; metric++)
-        if (r->arm[0].tally[metric]) code = print_metric(r, metric, dense, &p);
+        if (r->variant[0].tally[metric]) code = print_metric(r, metric, full, &p);
     heap_free(p.a);
     return code == CLI_OK ? cli_flush() : code;
 }

@@ -5,37 +5,37 @@
 #include <math.h>
 #include <string.h>
 
-vlqa_status study_add_method(struct study *s, const struct method *m, int *at)
+vlqa_status study_add_variant(struct study *s, const struct variant *m, int *at)
 {
-    for (*at = 0; *at < s->n_methods; ++*at)
-        if (strcmp(s->method[*at].name, m->name) == 0) return VLQA_OK;
-    if (s->n_methods == STUDY_METHODS)
-        return env_fail(&s->cli.env, VLQA_ELIMIT, "--methods: more than %d", STUDY_METHODS);
-    s->method[s->n_methods++] = *m;
+    for (*at = 0; *at < s->n_variants; ++*at)
+        if (strcmp(s->variant[*at].name, m->name) == 0) return VLQA_OK;
+    if (s->n_variants == STUDY_VARIANTS)
+        return env_fail(&s->cli.env, VLQA_ELIMIT, "--variants: more than %d", STUDY_VARIANTS);
+    s->variant[s->n_variants++] = *m;
     return VLQA_OK;
 }
 
-static vlqa_status add_with_layers(struct study *s, const struct method *like,
+static vlqa_status add_with_layers(struct study *s, const struct variant *like,
                                    const struct reuse_layers *layers, int *at)
 {
-    struct method m = *like;
+    struct variant m = *like;
     char list[256]; /* of 128 layers at most 255 */
     reuse_write_layers(layers, '+', list, sizeof list);
     snprintf(m.name, sizeof m.name, "%.60s/%s", like->name, list);
     m.args.layers = *layers;
-    return study_add_method(s, &m, at);
+    return study_add_variant(s, &m, at);
 }
 
 vlqa_status study_expand_layers(struct study *s)
 {
-    struct method list[STUDY_METHODS];
-    int n = s->n_methods, at;
-    memcpy(list, s->method, sizeof list);
-    s->n_methods = 0;
+    struct variant list[STUDY_VARIANTS];
+    int n = s->n_variants, at;
+    memcpy(list, s->variant, sizeof list);
+    s->n_variants = 0;
     s->calibrated = -1;
     for (int i = 0; i < n; i++) {
-        TRY(study_add_method(s, &list[i], &at));
-        if (!method_has_layers(&list[i])) continue;
+        TRY(study_add_variant(s, &list[i], &at));
+        if (!variant_has_layers(&list[i])) continue;
         if (s->calibrated < 0) s->calibrated = at;
         for (int layer = 0; layer < s->run->info.layers; layer++) {
             struct reuse_layers one = {.calibrated = 0};
@@ -45,18 +45,18 @@ vlqa_status study_expand_layers(struct study *s)
     }
     if (s->calibrated >= 0) return VLQA_OK;
     return env_fail(&s->cli.env, VLQA_EUSAGE,
-                    "--calibrate: none of --methods has layers, as infoflow has");
+                    "--calibrate: none of --variants has an attention probe, as infoflow has");
 }
 
-/* Over all questions, cuttings and ratios. */
-static double mean_kl(const struct study *s, int method)
+/* Over all questions, chunkings and ratios. */
+static double mean_kl(const struct study *s, int variant)
 {
     double sum = 0;
     for (int q = 0; q < s->run->n_questions; q++)
-        for (int cut = 0; cut < s->n_cuts; cut++)
+        for (int chunking = 0; chunking < s->n_chunkings; chunking++)
             for (int r = 0; r < s->n_ratios; r++)
-                sum += study_kl(s, q, cut, method, r);
-    return sum / s->run->n_questions / s->n_cuts / s->n_ratios;
+                sum += study_kl(s, q, chunking, variant, r);
+    return sum / s->run->n_questions / s->n_chunkings / s->n_ratios;
 }
 
 /* Of the layers that are not in the set, the one that is best alone; lower ones where equal. */
@@ -76,7 +76,7 @@ static int next_best(const struct study *s, const struct reuse_layers *set)
 vlqa_status study_add_sets(struct study *s)
 {
     struct reuse_layers set = {.calibrated = 0};
-    struct method like = s->method[s->calibrated];
+    struct variant like = s->variant[s->calibrated];
     for (int k = 1, best, at; k < s->run->info.layers; k++) {
         if ((best = next_best(s, &set)) < 0) return VLQA_OK; /* no numbers left */
         reuse_add_layer(&set, best);
@@ -85,12 +85,12 @@ vlqa_status study_add_sets(struct study *s)
     return VLQA_OK;
 }
 
-/* Whether a method is the calibrated one in layers of its own. */
-static int is_variant(const struct study *s, int method)
+/* Whether a variant is the calibrated one in layers of its own. */
+static int is_of_calibrated(const struct study *s, int variant)
 {
-    const struct method *base = &s->method[s->calibrated], *m = &s->method[method];
+    const struct variant *base = &s->variant[s->calibrated], *m = &s->variant[variant];
     size_t bytes = strlen(base->name);
-    return method == s->calibrated ||
+    return variant == s->calibrated ||
            (strncmp(m->name, base->name, bytes) == 0 && m->name[bytes] == '/' &&
             (m->name[bytes + 1] >= '0' && m->name[bytes + 1] <= '9'));
 }
@@ -99,24 +99,24 @@ vlqa_status study_keep_layers(struct study *s)
 {
     const struct run_args *args = &s->args.run;
     const struct reuse_layers *layers;
-    struct calibration c = {.method = s->method[s->calibrated].name,
+    struct calibration c = {.variant = s->variant[s->calibrated].name,
                             .questions = s->run->n_questions};
     char path[CACHE_PATH], list[320];
     int best = s->calibrated;
     c.kl = c.kl_all = mean_kl(s, best);
-    for (int m = 0; m < s->n_methods; m++) {
+    for (int m = 0; m < s->n_variants; m++) {
         double kl = mean_kl(s, m);
-        if (!is_variant(s, m) || !(kl < c.kl)) continue;
+        if (!is_of_calibrated(s, m) || !(kl < c.kl)) continue;
         best = m;
         c.kl = kl;
     }
-    layers = &s->run->arm[s->arm[best]].args.layers; /* found, where they were calibrated */
+    layers = &s->run->variant[s->run_at[best]].args.layers; /* found, where they were calibrated */
     c.layers = *layers;
     for (int i = 0; i < s->run->info.layers && !reuse_layers_end(layers); i++)
         reuse_add_layer(&c.layers, i);
     TRY(calibration_write(&s->cli.env, &args->cache, &s->run->info, &c, path));
     reuse_write_layers(&c.layers, ',', list, sizeof list);
-    printf("\ncalibrated layers %s of %s: mean KL %.3f, by %s %.3f; kept in %s\n", list, c.method,
-           c.kl, c.method, c.kl_all, path);
+    printf("\ncalibrated layers %s of %s: mean KL %.3f, by %s %.3f; stored in %s\n", list,
+           c.variant, c.kl, c.variant, c.kl_all, path);
     return VLQA_OK;
 }

@@ -10,20 +10,20 @@
 /* The questions of one table, and room for their numbers. */
 struct view {
     const struct study *s;
-    int cut, right; /* 1: full prefill answers right; 0: the others; -1: all */
+    int chunking, right; /* 1: full prefill answers right; 0: the others; -1: all */
     int n;
     double *x, *y; /* [n_questions] */
     double *work;  /* [STATS_RESAMPLES] */
 };
 
 enum { CELL = 32 };
-typedef void (*cell_fn)(const struct view *v, int method, int ratio, char out[CELL]);
+typedef void (*cell_fn)(const struct view *v, int variant, int ratio, char out[CELL]);
 
-enum { FULL = 0 }; /* the arm of full prefill */
+enum { FULL = 0 }; /* the run_at of full prefill */
 
-static int is_right(const struct study *s, int question, int arm)
+static int is_right(const struct study *s, int question, int run_at)
 {
-    return run_outcome(s->run, question, arm)->score >= 0.5;
+    return run_outcome(s->run, question, run_at)->score >= 0.5;
 }
 
 static int in_view(const struct view *v, int question)
@@ -31,19 +31,19 @@ static int in_view(const struct view *v, int question)
     return v->right < 0 || is_right(v->s, question, FULL) == v->right;
 }
 
-static void gather_kl(const struct view *v, int method, int ratio, double *out)
+static void gather_kl(const struct view *v, int variant, int ratio, double *out)
 {
     int n = 0;
     for (int q = 0; q < v->s->run->n_questions; q++)
-        if (in_view(v, q)) out[n++] = study_kl(v->s, q, v->cut, method, ratio);
+        if (in_view(v, q)) out[n++] = study_kl(v->s, q, v->chunking, variant, ratio);
 }
 
 /* ---- cells ---- */
 
-static void share_cell(const struct view *v, int method, int ratio, char out[CELL])
+static void share_cell(const struct view *v, int variant, int ratio, char out[CELL])
 {
     struct stats_interval share;
-    gather_kl(v, method, ratio, v->x);
+    gather_kl(v, variant, ratio, v->x);
     gather_kl(v, 0, 0, v->y);
     share = stats_share(v->x, v->y, v->n, v->s->args.seed, v->work);
     if (isfinite(share.value))
@@ -53,10 +53,10 @@ static void share_cell(const struct view *v, int method, int ratio, char out[CEL
         snprintf(out, CELL, "-");
 }
 
-static void difference_cell(const struct view *v, int method, int ratio, char out[CELL])
+static void difference_cell(const struct view *v, int variant, int ratio, char out[CELL])
 {
     struct stats_interval d;
-    gather_kl(v, method, ratio, v->x);
+    gather_kl(v, variant, ratio, v->x);
     gather_kl(v, v->s->against, ratio, v->y);
     for (int i = 0; i < v->n; i++)
         v->x[i] -= v->y[i];
@@ -64,31 +64,32 @@ static void difference_cell(const struct view *v, int method, int ratio, char ou
     snprintf(out, CELL, "%+.3f [%+.3f, %+.3f]", d.value, d.low, d.high);
 }
 
-static void right_cell(const struct view *v, int method, int ratio, char out[CELL])
+static void right_cell(const struct view *v, int variant, int ratio, char out[CELL])
 {
     const struct run *run = v->s->run;
-    int right = 0, same = 0, arm = study_arm(v->s, v->cut, method, ratio);
+    int right = 0, same = 0, run_at = study_run_at(v->s, v->chunking, variant, ratio);
     for (int q = 0; q < run->n_questions; q++)
         if (in_view(v, q)) {
-            right += is_right(v->s, q, arm);
-            same += run_outcome(run, q, arm)->prediction == run_outcome(run, q, FULL)->prediction;
+            right += is_right(v->s, q, run_at);
+            same +=
+                run_outcome(run, q, run_at)->prediction == run_outcome(run, q, FULL)->prediction;
         }
     snprintf(out, CELL, "%.1f / %.1f", 100.0 * right / v->n, 100.0 * same / v->n);
 }
 
-static void work_cell(const struct view *v, int method, int ratio, char out[CELL])
+static void work_cell(const struct view *v, int variant, int ratio, char out[CELL])
 {
     const struct run *run = v->s->run;
-    double rows = 0, flops = 0, full = 0;
+    double tokens = 0, flops = 0, full = 0;
     for (int q = 0; q < run->n_questions; q++)
         if (in_view(v, q)) {
             const struct run_outcome *o =
-                run_outcome(run, q, study_arm(v->s, v->cut, method, ratio));
-            rows += o->rows;
+                run_outcome(run, q, study_run_at(v->s, v->chunking, variant, ratio));
+            tokens += o->tokens;
             flops += o->flops;
             full += run_outcome(run, q, FULL)->flops;
         }
-    snprintf(out, CELL, "%.1f (%.0f %%)", rows / v->n, 100 * flops / full);
+    snprintf(out, CELL, "%.1f (%.0f %%)", tokens / v->n, 100 * flops / full);
 }
 
 /* ---- tables ---- */
@@ -96,8 +97,8 @@ static void work_cell(const struct view *v, int method, int ratio, char out[CELL
 static int name_width(const struct study *s)
 {
     size_t width = 8;
-    for (int m = 0; m < s->n_methods; m++)
-        if (strlen(s->method[m].name) > width) width = strlen(s->method[m].name);
+    for (int m = 0; m < s->n_variants; m++)
+        if (strlen(s->variant[m].name) > width) width = strlen(s->variant[m].name);
     return (int)width;
 }
 
@@ -109,8 +110,8 @@ static void print_table(const struct view *v, const char *title, int column, cel
     printf("\n%s\n%-*s", title, width, "ratio");
     for (int r = 0; r < s->n_ratios; r++)
         printf(" %*g", column, s->ratio[r]);
-    for (int m = 0; m < s->n_methods; m++) {
-        printf("\n%-*s", width, s->method[m].name);
+    for (int m = 0; m < s->n_variants; m++) {
+        printf("\n%-*s", width, s->variant[m].name);
         for (int r = 0; r < s->n_ratios; r++) {
             cell(v, m, r, text);
             printf(" %*s", column, text);
@@ -132,17 +133,17 @@ static void print_group(struct view *v, int right)
     if (!v->n) return;
     gather_kl(v, 0, 0, v->x);
     snprintf(title, sizeof title,
-             "%s: %d questions that %s: %% of the KL recovered (none: mean KL %.3f)",
-             s->cut[v->cut].name, v->n, names[right],
+             "%s: %d questions: %s: %% of the KL gap recovered (none: mean KL %.3f)",
+             s->chunking[v->chunking].name, v->n, names[right],
              stats_ratio(v->x, NULL, v->n, s->args.seed, v->work).value);
     print_table(v, title, 14, share_cell);
     if (s->against < 0) return;
-    snprintf(title, sizeof title, "%s: the same questions: mean KL less that of %s",
-             s->cut[v->cut].name, s->method[s->against].name);
+    snprintf(title, sizeof title, "%s: the same questions: mean KL minus that of %s",
+             s->chunking[v->chunking].name, s->variant[s->against].name);
     print_table(v, title, 24, difference_cell);
 }
 
-static void print_cut(struct view *v)
+static void print_chunking(struct view *v)
 {
     const struct study *s = v->s;
     char title[256];
@@ -154,12 +155,14 @@ static void print_cut(struct view *v)
     v->right = -1;
     v->n = s->run->n_questions;
     snprintf(title, sizeof title,
-             "%s: all %d questions: %% of answers right / as of full prefill (full: %.1f / 100)",
-             s->cut[v->cut].name, v->n, 100.0 * right / v->n);
+             "%s: all %d questions: %% of answers right / equal to full prefill (full prefill: "
+             "%.1f / 100)",
+             s->chunking[v->chunking].name, v->n, 100.0 * right / v->n);
     print_table(v, title, 14, right_cell);
     snprintf(title, sizeof title,
-             "%s: mean rows computed (operations, %% of full prefill); stored chunks not counted",
-             s->cut[v->cut].name);
+             "%s: mean tokens computed (FLOPs, %% of full prefill); chunks that were hit are not "
+             "counted",
+             s->chunking[v->chunking].name);
     print_table(v, title, 14, work_cell);
 }
 
@@ -180,7 +183,7 @@ static void print_head(const struct study *s)
     printf("model      %s, %.16s..., %d layers\n", i->name, i->digest, i->layers);
     printf("processor  %s, %s\n", i->cpu, i->dtype);
     printf("questions  %d about %d documents\n", run->n_questions, documents);
-    printf("KL         full prefill to method, mean over the answer of full prefill, at most %d "
+    printf("KL         full prefill to variant, mean over the answer of full prefill, at most %d "
            "tokens\n",
            run->args->max_tokens);
     printf("intervals  95 %%, paired bootstrap over questions, %d resamples, seed %llu\n",
@@ -195,8 +198,8 @@ vlqa_status study_print(struct study *s)
     v.y = v.x + n;
     v.work = v.y + n;
     print_head(s);
-    for (v.cut = 0; v.cut < s->n_cuts; v.cut++)
-        print_cut(&v);
+    for (v.chunking = 0; v.chunking < s->n_chunkings; v.chunking++)
+        print_chunking(&v);
     heap_free(v.x);
     return VLQA_OK;
 }

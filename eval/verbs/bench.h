@@ -7,7 +7,7 @@
 
 struct bench_args {
     struct cli_args common;
-    int shape, rows, decode, repeat, max_rows, reuse;
+    int shape, prompt_tokens, decode, repeat, max_seq_len, reuse;
     struct arg_size image;
     uint64_t seed;
 };
@@ -21,7 +21,7 @@ enum measure {
     M_DECODE,
     M_TOTAL,
     M_PATCH_RATE, /* each second */
-    M_ROW_RATE,
+    M_PROMPT_RATE,
     M_TOKEN_RATE,
     N_MEASURES
 };
@@ -40,7 +40,7 @@ struct bench {
     double open_ms;
     double sample[N_MEASURES][MAX_REPEAT];
     double median[N_MEASURES]; /* NaN: not measured */
-    int rows, tokens;
+    int prompt_tokens, tokens;
     int64_t peak_bytes;
 };
 

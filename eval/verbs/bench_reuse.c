@@ -3,14 +3,15 @@
 
 #include <string.h>
 
-enum way { COLD, REPAIRED, HELD, N_WAYS };
+enum variant { COLD, REPAIRED, CACHED_PREFIX, N_VARIANTS };
 
 struct result { /* until the first token, the image included */
     double total, decode_image, vision, prefill, chunks, assemble, score, repair;
-    int rows, recomputed;
+    int prompt_tokens, recomputed;
 };
 
-static const char *const way_names[] = {[COLD] = "cold", [REPAIRED] = "repaired", [HELD] = "held"};
+static const char *const variant_names[] = {
+    [COLD] = "cold", [REPAIRED] = "repaired", [CACHED_PREFIX] = "cached_prefix"};
 
 /* fresh: the session forgets, the engine does not. */
 static int ask(struct bench *b, int question, enum vlqa_reuse reuse, int repair, int fresh,
@@ -29,7 +30,7 @@ static int ask(struct bench *b, int question, enum vlqa_reuse reuse, int repair,
         code = bench_add_image(b);
         if (code != CLI_OK) return code;
     }
-    filler = b->args.rows > b->image.rows ? b->args.rows - b->image.rows : 1;
+    filler = b->args.prompt_tokens > b->image.tokens ? b->args.prompt_tokens - b->image.tokens : 1;
     b->question[filler] = 0;
     o.max_tokens = 1;
     o.ignore_eos = 1;
@@ -46,8 +47,8 @@ static int ask(struct bench *b, int question, enum vlqa_reuse reuse, int repair,
                            .assemble = a.ms_assemble,
                            .score = a.ms_score,
                            .repair = a.ms_repair,
-                           .rows = a.rows_total,
-                           .recomputed = a.rows_recomputed};
+                           .prompt_tokens = a.tokens_total,
+                           .recomputed = a.tokens_recomputed};
     return code;
 }
 
@@ -56,10 +57,10 @@ static int print_json(struct bench *b, const struct result *r)
     struct report out = report_begin();
     report_string(&out, "cpu", b->info.cpu);
     report_int(&out, "threads", b->info.threads);
-    report_int(&out, "image_rows", b->image.rows);
-    for (int w = 0; w < N_WAYS; w++) {
-        report_open(&out, way_names[w]);
-        report_int(&out, "rows", r[w].rows);
+    report_int(&out, "visual_tokens", b->image.tokens);
+    for (int w = 0; w < N_VARIANTS; w++) {
+        report_open(&out, variant_names[w]);
+        report_int(&out, "prompt_tokens", r[w].prompt_tokens);
         report_int(&out, "recomputed", r[w].recomputed);
         report_real(&out, "ms", r[w].total);
         report_real(&out, "vision", r[w].vision);
@@ -75,23 +76,24 @@ static int print_json(struct bench *b, const struct result *r)
 
 static int print_text(struct bench *b, const struct result *r)
 {
-    printf("%d visual rows, %s, %d threads; milliseconds to the first token\n\n", b->image.rows,
+    printf("%d visual tokens, %s, %d threads; milliseconds to the first token\n\n", b->image.tokens,
            b->info.cpu, b->info.threads);
-    printf("%-9s %9s %6s %9s %9s %9s %9s %9s %7s\n", "", "all", "rows", "vision", "chunks", "place",
-           "score", "run", "of cold");
-    for (int w = 0; w < N_WAYS; w++)
-        printf("%-9s %9.1f %6d %9.1f %9.1f %9.1f %9.1f %9.1f %7s%.1f\n", way_names[w], r[w].total,
-               r[w].recomputed, r[w].vision, r[w].chunks, r[w].assemble, r[w].score,
+    printf("%-13s %9s %8s %9s %9s %9s %9s %9s %7s\n", "", "all", "computed", "vision", "chunks",
+           "place", "score", "run", "of cold");
+    for (int w = 0; w < N_VARIANTS; w++)
+        printf("%-13s %9.1f %8d %9.1f %9.1f %9.1f %9.1f %9.1f %7s%.1f\n", variant_names[w],
+               r[w].total, r[w].recomputed, r[w].vision, r[w].chunks, r[w].assemble, r[w].score,
                w == REPAIRED ? r[w].repair : r[w].prefill, "1/", r[COLD].total / r[w].total);
     return cli_flush();
 }
 
 int bench_reuse(struct bench *b)
 {
-    struct result r[N_WAYS], unused;
+    struct result r[N_VARIANTS], unused;
     int code = ask(b, 0, VLQA_REUSE_OFF, 0, 1, &r[COLD]);
-    if (code == CLI_OK) code = ask(b, 1, VLQA_REUSE_OFF, 0, 0, &r[HELD]); /* another question */
-    if (code == CLI_OK) code = ask(b, 2, VLQA_REUSE_ON, 0, 1, &unused);   /* makes the chunks */
+    if (code == CLI_OK)
+        code = ask(b, 1, VLQA_REUSE_OFF, 0, 0, &r[CACHED_PREFIX]);      /* another question */
+    if (code == CLI_OK) code = ask(b, 2, VLQA_REUSE_ON, 0, 1, &unused); /* makes the chunks */
     if (code == CLI_OK) code = ask(b, 3, VLQA_REUSE_ON, 1, 1, &r[REPAIRED]);
     progress_clear(&b->cli.bar);
     if (code != CLI_OK) return code;

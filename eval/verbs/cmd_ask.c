@@ -13,7 +13,7 @@ struct ask_args {
     struct cli_args common;
     struct document_args document;
     const char *question, *logits, *explain;
-    int max_tokens, top_k, stream, max_rows, explain_cache;
+    int max_tokens, top_k, stream, max_seq_len, explain_cache;
     double temp, top_p, min_p, repetition_penalty, presence_penalty;
     uint64_t seed;
     struct reuse_args reuse;
@@ -63,7 +63,7 @@ static int open_all(struct ask *a)
     cache_options(&a->args.cache, path, &options);
     code = cli_open_engine(&a->cli, &options, &a->engine);
     if (code == CLI_OK)
-        code = cli_open_session(&a->cli, a->engine, a->args.max_rows,
+        code = cli_open_session(&a->cli, a->engine, a->args.max_seq_len,
                                 reuse_is_experimental(&a->args.reuse), &a->session);
     a->load_ms = env_ms() - start;
     return code == CLI_OK ? find_layers(a) : code;
@@ -71,7 +71,7 @@ static int open_all(struct ask *a)
 
 /* ---- the answer ---- */
 
-static void write_piece(struct ask *a, const char *utf8, size_t bytes)
+static void write_delta(struct ask *a, const char *utf8, size_t bytes)
 {
     if (!bytes || a->output != CLI_OK) return;
     a->output = cli_write(utf8, bytes);
@@ -83,7 +83,7 @@ static int on_token(void *user, const char *utf8, size_t bytes)
 {
     struct ask *a = user;
     progress_clear(&a->cli.bar);
-    if (a->args.stream) write_piece(a, utf8, bytes);
+    if (a->args.stream) write_delta(a, utf8, bytes);
     return cli_interrupted() || a->output != CLI_OK;
 }
 
@@ -94,8 +94,8 @@ static const char *stop_name(enum vlqa_stop stop)
         return "eos";
     case VLQA_STOP_LENGTH:
         return "length";
-    case VLQA_STOP_ROWS:
-        return "rows";
+    case VLQA_STOP_SESSION_FULL:
+        return "session_full";
     case VLQA_STOP_CALLER:
         break;
     }
@@ -106,21 +106,21 @@ static const char *stop_name(enum vlqa_stop stop)
 static int count_exact(const struct vlqa_answer *answer)
 {
     int n = 0;
-    if (!answer->row_selected) return answer->rows_context;
+    if (!answer->token_selected) return answer->tokens_context;
     for (int i = 0; i < answer->n_chunks; i++)
-        n += vlqa_chunk_at(answer, i).rows_exact;
+        n += vlqa_chunk_at(answer, i).tokens_exact;
     return n;
 }
 
-static void report_rows(struct report *r, const struct vlqa_answer *answer)
+static void report_tokens(struct report *r, const struct vlqa_answer *answer)
 {
-    report_open(r, "rows");
-    report_int(r, "total", answer->rows_total);
-    report_int(r, "prefix", answer->rows_prefix);
-    report_int(r, "context", answer->rows_context);
-    report_int(r, "question", answer->rows_question);
-    report_int(r, "selected", answer->rows_selected);
-    report_int(r, "recomputed", answer->rows_recomputed);
+    report_open(r, "prompt_tokens");
+    report_int(r, "total", answer->tokens_total);
+    report_int(r, "prefix", answer->tokens_prefix);
+    report_int(r, "context", answer->tokens_context);
+    report_int(r, "question", answer->tokens_question);
+    report_int(r, "selected", answer->tokens_selected);
+    report_int(r, "recomputed", answer->tokens_recomputed);
     report_int(r, "exact", count_exact(answer));
     report_close(r);
 }
@@ -166,11 +166,11 @@ static int write_json(struct ask *a, const struct vlqa_answer *answer)
     report_text(&r, "answer", answer->text, answer->text_bytes);
     report_int(&r, "tokens", answer->n_tokens);
     report_string(&r, "stop", stop_name(answer->stop));
-    report_string(&r, "strategy", reuse_strategy(&a->args.reuse));
+    report_string(&r, "variant", reuse_variant(&a->args.reuse));
     report_int(&r, "exact", answer->exact);
-    report_rows(&r, answer);
-    report_counts(&r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_made);
-    report_counts(&r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_made);
+    report_tokens(&r, answer);
+    report_counts(&r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_computed);
+    report_counts(&r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_computed);
     report_times(&r, a, answer);
     report_evidence(&r, answer);
     report_int(&r, "peak_bytes", (int64_t)answer->peak_bytes);
@@ -185,8 +185,8 @@ static int write_json(struct ask *a, const struct vlqa_answer *answer)
 static int write_answer(struct ask *a, const struct vlqa_answer *answer)
 {
     if (a->args.common.json) return write_json(a, answer);
-    if (!a->args.stream) write_piece(a, answer->text, answer->text_bytes);
-    if (a->last != '\n') write_piece(a, "\n", 1);
+    if (!a->args.stream) write_delta(a, answer->text, answer->text_bytes);
+    if (a->last != '\n') write_delta(a, "\n", 1);
     return a->output;
 }
 
@@ -219,8 +219,8 @@ static void note_stop(struct ask *a, const struct vlqa_answer *answer)
     if (a->args.common.quiet) return;
     if (answer->stop == VLQA_STOP_LENGTH)
         cli_note(&a->cli, "the answer was cut at %d tokens (--max-tokens)", answer->n_tokens);
-    if (answer->stop == VLQA_STOP_ROWS)
-        cli_note(&a->cli, "the answer was cut, the session is full (--max-rows)");
+    if (answer->stop == VLQA_STOP_SESSION_FULL)
+        cli_note(&a->cli, "the answer was cut because the session is full (--max-seq-len)");
 }
 
 static int write_picture(struct ask *a, const struct vlqa_answer *answer)
@@ -267,7 +267,7 @@ static int answer_question(struct ask *a)
     status = vlqa_ask(a->session, a->args.question, &options, &answer, sizeof answer);
     progress_clear(&a->cli.bar);
     if (status == VLQA_OK) return finish(a, &answer);
-    if (a->last && a->last != '\n') write_piece(a, "\n", 1); /* pieces were streamed */
+    if (a->last && a->last != '\n') write_delta(a, "\n", 1); /* pieces were streamed */
     return cli_fail(&a->cli, status, vlqa_message(a->session));
 }
 
@@ -297,7 +297,7 @@ static const struct arg args[] = {
     {ARG_HEADING, .name = "Prompt (images and texts are placed in the order they are given)"},
     DOCUMENT_ITEM_ARGS(struct ask_args, document),
     {ARG_TEXT, .name = "question", .also = "prompt", .letter = 'p', .value = "TEXT",
-     FIELD(question), .help = "what to ask; - reads it from standard input"},
+     FIELD(question), .help = "the question; - reads it from standard input"},
     {ARG_HEADING, .name = "Answer"},
     {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 1000000,
      .fallback = "128", FIELD(max_tokens), .help = "longest answer"},
@@ -314,24 +314,26 @@ static const struct arg args[] = {
     {ARG_REAL, .name = "presence-penalty", .value = "R", .min = -100, .max = 100, .fallback = "0",
      FIELD(presence_penalty), .help = "for tokens of the answer; 0 is off"},
     {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(seed),
-     .help = "of sampling: equal seeds, equal answers"},
+     .help = "seed of sampling: equal seeds give equal answers"},
     REUSE_ARGS(struct ask_args, reuse),
     {ARG_HEADING, .name = "Model"},
     {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},
-    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,
-     FIELD(max_rows), .help = "room for prompt and answer [what the model allows, at most 32768]"},
+    {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
+     .max = 1 << 20, FIELD(max_seq_len),
+     .help = "longest sequence of prompt and answer [what the model allows, at most 32768]"},
     DOCUMENT_IMAGE_ARGS(struct ask_args, document),
     CACHE_ARGS(struct ask_args, cache),
     CLI_COMPUTE_ARGS,
     {ARG_HEADING, .name = "Output"},
-    {ARG_FLAG, .name = "stream", FIELD(stream), .help = "print the answer as it is made"},
+    {ARG_FLAG, .name = "stream", FIELD(stream), .help = "print the answer while it is generated"},
     {ARG_TEXT, .name = "logits", .value = "FILE", FIELD(logits),
      .help = "write the logits of the first answer token: float32, little-endian"},
     {ARG_TEXT, .name = "explain", .value = "FILE", FIELD(explain),
-     .help = "draw scores, repaired rows and chunks over the images, side by side: a PNG file"},
+     .help = "write a PNG file: the images with token scores, recomputed tokens, chunks and "
+             "evidence drawn over them"},
     {ARG_FLAG, .name = "explain-cache", FIELD(explain_cache),
-     .help = "tell for every image and chunk whether it was found or made"},
+     .help = "say for every image and chunk whether it was a hit or computed"},
     CLI_OUTPUT_ARGS,
 };
 
@@ -341,17 +343,19 @@ const struct verb verb_ask = {
     .synopsis = "Usage: vlqa [ask] [-m DIR] [--image FILE | --text FILE]... -p TEXT [OPTION]...\n",
     .notes = "The answer goes to standard output, everything else to standard error.\n"
              "\n"
-             "--json prints on one line: answer, tokens, stop (eos, length, rows,\n"
-             "interrupted), strategy, exact (0 or 1), rows {total, prefix, context, question,\n"
-             "selected, recomputed, exact}, chunks and visual {ram, disk, made}, ms {load,\n"
-             "decode_image, vision, prefill, chunks, assemble, score, repair, first_token,\n"
-             "decode, total}, evidence [{image, box [x, y, width, height], score}],\n"
-             "peak_bytes, model {name, digest}, version. first_token counts from the\n"
-             "question, total from the start. Boxes are in pixels of the upright image.\n"
+             "--json prints one line: answer, tokens, stop (eos, length, session_full,\n"
+             "interrupted), variant, exact (0 or 1), prompt_tokens {total, prefix, context,\n"
+             "question, selected, recomputed, exact}, chunks and visual {ram, disk, computed},\n"
+             "ms {load, decode_image, vision, prefill, chunks, assemble, score, repair,\n"
+             "first_token, decode, total}, evidence [{image, box [x, y, width, height],\n"
+             "score}], peak_bytes, model {name, digest}, version. first_token counts from the\n"
+             "question, total from the start. Boxes are in pixels of the upright image, and\n"
+             "the score of evidence is the highest token score inside of its box.\n"
              "\n"
-             "Images that were seen before skip the vision tower, which changes nothing.\n"
-             "Chunks of the first document are exact, too; others, repaired in part,\n"
-             "approximate (exact in --json tells). --reuse off uses none.\n"
+             "An image that was seen before skips the vision tower, which changes no answer.\n"
+             "Chunks of the first document are exact, too. Chunks of later documents are\n"
+             "approximate and are recomputed in part; exact in --json says which case holds.\n"
+             "--reuse off uses no chunks.\n"
              "\n"
              "Example:\n"
              "  vlqa --image chart.png -p \"Which year was best?\"\n",

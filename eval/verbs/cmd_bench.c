@@ -9,9 +9,15 @@
 #include <string.h>
 
 static const char *const measure_names[] = {
-    [M_DECODE_IMAGE] = "decode_image", [M_VISION] = "vision", [M_PREFILL] = "prefill",
-    [M_FIRST_TOKEN] = "first_token",   [M_DECODE] = "decode", [M_TOTAL] = "total",
-    [M_PATCH_RATE] = "patches",        [M_ROW_RATE] = "rows", [M_TOKEN_RATE] = "tokens",
+    [M_DECODE_IMAGE] = "decode_image",
+    [M_VISION] = "vision",
+    [M_PREFILL] = "prefill",
+    [M_FIRST_TOKEN] = "first_token",
+    [M_DECODE] = "decode",
+    [M_TOTAL] = "total",
+    [M_PATCH_RATE] = "patches",
+    [M_PROMPT_RATE] = "prompt_tokens",
+    [M_TOKEN_RATE] = "tokens",
 };
 
 static const char *const shapes[] = {"2b", "4b", "8b", "default", NULL};
@@ -39,16 +45,16 @@ void bench_input(struct bench *b, int image, int question)
     for (size_t i = 0; i < pixels * 3; i++)
         b->rgb[i] = (uint8_t)next_random(&state);
     state = ~b->args.seed - (uint64_t)question;
-    for (int i = 0; i < b->args.rows; i++)
+    for (int i = 0; i < b->args.prompt_tokens; i++)
         b->question[i] = (char)('a' + next_random(&state) % 26);
-    b->question[b->args.rows] = 0;
+    b->question[b->args.prompt_tokens] = 0;
 }
 
 static int allocate(struct bench *b)
 {
     size_t pixels = (size_t)b->args.image.width * (size_t)b->args.image.height;
     b->rgb = heap_alloc(pixels * 3);
-    b->question = heap_alloc((size_t)b->args.rows + 1);
+    b->question = heap_alloc((size_t)b->args.prompt_tokens + 1);
     if (b->rgb && b->question) return CLI_OK;
     return cli_fail(&b->cli, env_no_memory(&b->cli.env, "input", pixels * 3), b->cli.env.message);
 }
@@ -75,19 +81,19 @@ static void take_sample(struct bench *b, int run, const struct vlqa_answer *a)
 {
     const struct vlqa_image_info *image = &b->image;
     double value[N_MEASURES] = {
-        [M_DECODE_IMAGE] = image->rows ? a->ms_decode_image : (double)NAN,
-        [M_VISION] = image->rows ? a->ms_vision : (double)NAN,
+        [M_DECODE_IMAGE] = image->tokens ? a->ms_decode_image : (double)NAN,
+        [M_VISION] = image->tokens ? a->ms_vision : (double)NAN,
         [M_PREFILL] = a->ms_prefill,
         [M_FIRST_TOKEN] = a->ms_first_token,
         [M_DECODE] = a->ms_decode,
         [M_TOTAL] = a->ms_total,
         [M_PATCH_RATE] = rate((double)image->grid_h * image->grid_w, a->ms_vision),
-        [M_ROW_RATE] = rate(a->rows_total, a->ms_prefill),
+        [M_PROMPT_RATE] = rate(a->tokens_total, a->ms_prefill),
         [M_TOKEN_RATE] = rate(a->n_tokens - 1, a->ms_decode), /* prefill makes the first one */
     };
     for (int i = 0; i < N_MEASURES; i++)
         b->sample[i][run] = value[i];
-    b->rows = a->rows_total;
+    b->prompt_tokens = a->tokens_total;
     b->tokens = a->n_tokens;
     b->peak_bytes = (int64_t)a->peak_bytes;
 }
@@ -108,8 +114,8 @@ static int run_once(struct bench *b, int run)
     bench_input(b, run, run);
     code = bench_add_image(b);
     if (code != CLI_OK) return code;
-    /* With random weights each byte of a text is a row; the template adds a few. */
-    filler = b->args.rows > b->image.rows ? b->args.rows - b->image.rows : 1;
+    /* With random weights each byte of a text is a token; the template adds a few. */
+    filler = b->args.prompt_tokens > b->image.tokens ? b->args.prompt_tokens - b->image.tokens : 1;
     b->question[filler] = 0;
     options.max_tokens = b->args.decode;
     options.ignore_eos = 1;
@@ -150,7 +156,7 @@ static int open_all(struct bench *b)
     if (code != CLI_OK) return code;
     status = vlqa_engine_info(b->engine, &b->info, sizeof b->info);
     if (status != VLQA_OK) return cli_fail(&b->cli, status, vlqa_engine_message(b->engine));
-    code = cli_open_session(&b->cli, b->engine, b->args.max_rows, 0, &b->session);
+    code = cli_open_session(&b->cli, b->engine, b->args.max_seq_len, 0, &b->session);
     b->open_ms = env_ms() - start;
     return code;
 }
@@ -186,9 +192,9 @@ static int print_json(struct bench *b)
     report_int(&r, "resized_width", b->image.resized_width);
     report_int(&r, "resized_height", b->image.resized_height);
     report_int(&r, "patches", (int64_t)b->image.grid_h * b->image.grid_w);
-    report_int(&r, "rows", b->image.rows);
+    report_int(&r, "tokens", b->image.tokens);
     report_close(&r);
-    report_int(&r, "rows", b->rows);
+    report_int(&r, "prompt_tokens", b->prompt_tokens);
     report_int(&r, "tokens", b->tokens);
     report_measures(&r, b);
     report_int(&r, "peak_bytes", b->peak_bytes);
@@ -215,12 +221,12 @@ static int print_text(const struct bench *b)
            (double)b->info.parameters / 1e6);
     printf("%-10s %s\n", "machine", machine);
     printf("%-10s %s, %s, %d threads\n", "processor", b->info.cpu, b->info.dtype, b->info.threads);
-    if (i->rows) {
-        printf("%-10s %d x %d, resized to %d x %d: %d rows\n", "image", i->width, i->height,
-               i->resized_width, i->resized_height, i->rows);
+    if (i->tokens) {
+        printf("%-10s %d x %d, resized to %d x %d: %d tokens\n", "image", i->width, i->height,
+               i->resized_width, i->resized_height, i->tokens);
         print_rate("encode", i->grid_h * i->grid_w, m[M_VISION], m[M_PATCH_RATE], "patches");
     }
-    print_rate("prefill", b->rows, m[M_PREFILL], m[M_ROW_RATE], "rows");
+    print_rate("prefill", b->prompt_tokens, m[M_PREFILL], m[M_PROMPT_RATE], "tokens");
     print_rate("decode", b->tokens, m[M_DECODE], m[M_TOKEN_RATE], "tokens");
     printf("%-10s %.1f ms to the first token, %.1f ms in all\n", "answer", m[M_FIRST_TOKEN],
            m[M_TOTAL]);
@@ -264,21 +270,24 @@ static int run(const struct verb *verb, int argc, char **argv)
 static const struct arg args[] = {
     {ARG_HEADING, .name = "Work"},
     {ARG_CHOICE, .name = "shape", .value = "SHAPE", .fallback = "default", .choice = shapes,
-     FIELD(shape), .help = "of the model"},
+     FIELD(shape), .help = "shape of the model"},
     {ARG_SIZE, .name = "image", .value = "WIDTHxHEIGHT", .min = 0, .max = 16384,
      .fallback = "1024x1024", FIELD(image), .help = "noise image; 0x0 is none"},
-    {ARG_INT, .name = "rows", .value = "N", .min = 1, .max = 1 << 20, .fallback = "2048",
-     FIELD(rows), .help = "fill the prompt with text up to this many rows at least"},
+    {ARG_INT, .name = "prompt-tokens", .old = "rows", .value = "N", .min = 1, .max = 1 << 20,
+     .fallback = "2048", FIELD(prompt_tokens),
+     .help = "fill the prompt with text up to this many tokens at least"},
     {ARG_INT, .name = "decode", .value = "N", .min = 1, .max = 1000000, .fallback = "32",
-     FIELD(decode), .help = "tokens of the answer"},
+     FIELD(decode), .help = "length of the answer in tokens"},
     {ARG_INT, .name = "repeat", .value = "N", .min = 1, .max = MAX_REPEAT, .fallback = "1",
-     FIELD(repeat), .help = "runs, of which medians are printed"},
+     FIELD(repeat), .help = "number of runs; their medians are printed"},
     {ARG_FLAG, .name = "reuse", FIELD(reuse),
-     .help = "compare a cold question with one over repaired chunks and one behind held rows"},
+     .help =
+         "compare a cold question with one over repaired chunks and one behind a cached prefix"},
     {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(seed),
-     .help = "of weights and input"},
-    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,
-     FIELD(max_rows), .help = "room for prompt and answer [what the shape allows, at most 32768]"},
+     .help = "seed of weights and input"},
+    {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
+     .max = 1 << 20, FIELD(max_seq_len),
+     .help = "longest sequence of prompt and answer [what the shape allows, at most 32768]"},
     CLI_COMPUTE_ARGS,
     {ARG_HEADING, .name = "Output"},
     CLI_OUTPUT_ARGS,
@@ -288,17 +297,18 @@ const struct verb verb_bench = {
     .name = "bench",
     .summary = "measure the speed of a shape with random weights",
     .synopsis = "Usage: vlqa bench [--shape SHAPE] [OPTION]...\n",
-    .notes = "No model is needed: speed depends on the shape of the weights, not on them.\n"
+    .notes = "No model is needed: speed depends on the shape of the weights, not on their\n"
+             "values.\n"
              "\n"
-             "--json prints on one line: shape, dtype, cpu, threads, parameters,\n"
-             "weight_bytes, repeat, image {width, height, resized_width, resized_height,\n"
-             "patches, rows}, rows, tokens, ms {open, decode_image, vision, prefill,\n"
-             "first_token, decode, total}, per_second {patches, rows, tokens}, peak_bytes,\n"
+             "--json prints one line: shape, dtype, cpu, threads, parameters, weight_bytes,\n"
+             "repeat, image {width, height, resized_width, resized_height, patches, tokens},\n"
+             "prompt_tokens, tokens, ms {open, decode_image, vision, prefill, first_token,\n"
+             "decode, total}, per_second {patches, prompt_tokens, tokens}, peak_bytes,\n"
              "version, command, commit (of a checkout), build, machine. What was not measured\n"
-             "is null; the rate of tokens leaves the first one out, which prefill makes.\n"
+             "is null. The rate of tokens leaves out the first one, which prefill computes.\n"
              "\n"
              "Example:\n"
-             "  vlqa bench --shape 2b --image 1024x768 --rows 1500 --decode 64 --repeat 3\n",
+             "  vlqa bench --shape 2b --image 1024x768 --prompt-tokens 1500 --decode 64\n",
     .arg = args,
     .n_args = (int)(sizeof args / sizeof *args),
     .run = run,

@@ -40,7 +40,8 @@ static int look_begin(struct look *l, const struct verb *verb, int argc, char **
     l->now = (int64_t)time(NULL);
     l->dir = cache_dir(&l->args.cache, l->path);
     if (!l->dir)
-        return cli_fail(&l->cli, VLQA_EUSAGE, "there is no home for a cache: give --cache-dir DIR");
+        return cli_fail(&l->cli, VLQA_EUSAGE,
+                        "the environment names no cache directory: give --cache-dir DIR");
     if (!l->args.cache.dir && access(l->dir, F_OK) != 0) l->dir = NULL;
     return CLI_GO_ON;
 }
@@ -82,8 +83,8 @@ static void print_record(const struct look *l, const struct vlqa_record *r)
     if (r->grid_h) snprintf(grid, sizeof grid, "%d x %d", r->grid_w, r->grid_h);
     report_bytes((int64_t)r->bytes, size);
     age_text(l->now - r->mtime, age);
-    printf("%-8s %5d rows %10s %12s %8s  %.16s\n", r->intact ? kind_name(r->kind) : "damaged",
-           r->rows, grid, size, age, r->key);
+    printf("%-8s %5d tokens %10s %12s %8s  %.16s\n", r->intact ? kind_name(r->kind) : "damaged",
+           r->tokens, grid, size, age, r->key);
 }
 
 static int on_ls(void *user, const struct vlqa_record *r)
@@ -202,13 +203,13 @@ static const struct arg look_table[] = {OPTIONS, HELP_ARG};
 static const struct arg stat_table[] = {
     OPTIONS,
     {ARG_INT64, .name = "cache-disk", .value = "MIB", .min = 1, .max = 1 << 30, .fallback = "4096",
-     FIELD(cache.disk_mib), .help = "the budget to compare with, in MiB"},
+     FIELD(cache.disk_mib), .help = "budget that the total is compared with, in MiB"},
     HELP_ARG,
 };
 static const struct arg rm_table[] = {
     {ARG_HEADING, .name = "What"},
     {ARG_POSITIONAL, .name = "key", .value = "KEY", FIELD(key),
-     .help = "the beginning of keys, as ls prints them"},
+     .help = "first digits of keys, as ls prints them"},
     {ARG_FLAG, .name = "all", FIELD(all), .help = "every record"},
     OPTIONS,
     HELP_ARG,
@@ -227,7 +228,7 @@ static const struct verb cache_verbs[] = {
     {.name = "cache rm",
      .summary = "remove records",
      .synopsis = "Usage: vlqa cache rm KEY | --all\n",
-     .notes = "Running programs make again what they miss.\n",
+     .notes = "Running programs compute again what they miss.\n",
      TABLE(rm_table),
      .run = run_rm},
     {.name = "cache stat",
@@ -240,7 +241,7 @@ static const struct verb cache_verbs[] = {
      .summary = "read every byte of every record",
      .synopsis = "Usage: vlqa cache verify [--cache-dir DIR]\n",
      .notes = "Lists damaged records and those of another version and exits with 6 where there\n"
-              "are any. ask does not use them: it makes them again.\n",
+              "are any. ask does not use them and computes them again.\n",
      TABLE(look_table),
      .run = run_verify},
 };
@@ -273,7 +274,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 
 const struct verb verb_cache = {
     .name = "cache",
-    .summary = "look at what is kept on disk, fill it, empty it",
+    .summary = "list, verify, fill and empty the cache on disk",
     .synopsis = "Usage: vlqa cache ls | rm | stat | verify | warm [OPTION]...\n",
     .notes = "'vlqa cache VERB --help' tells more.\n",
     .run = run,

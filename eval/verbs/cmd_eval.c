@@ -51,9 +51,9 @@ static int evaluate(struct cli *cli, struct eval_args *a)
     if (a->more.n) return usage(cli, "only --report and --curve take more than one file");
     if ((a->regrade || a->list) && a->file)
         return usage(cli, "--list and --regrade have their file, and another is given");
-    if (a->compare) return compare_runs(cli, a->compare, a->file, a->run.methods);
+    if (a->compare) return compare_runs(cli, a->compare, a->file, a->run.variants);
     if (a->vlmevalkit && !a->file) return usage(cli, "--export-vlmevalkit needs a run file");
-    if (a->vlmevalkit) return export_vlmevalkit(cli, a->file, a->vlmevalkit, a->run.methods);
+    if (a->vlmevalkit) return export_vlmevalkit(cli, a->file, a->vlmevalkit, a->run.variants);
     if (a->list) return dataset_list(cli, a->list, &a->run.data, a->run.prompt, a->run.limit);
     if (a->regrade) return score_rows(cli, a->regrade, a->score - 1, 0);
     if (a->score && !a->file)
@@ -87,39 +87,39 @@ static int run(const struct verb *verb, int argc, char **argv)
 static const struct arg args[] = {
     {ARG_HEADING, .name = "Asking a model"},
     {ARG_POSITIONAL, .name = "file", .value = "DATASET", FIELD(file),
-     .help = "what is asked, or with --score the rows that are graded; - for standard input"},
+     .help = "data set to ask, or with --score the rows to grade; - is standard input"},
     {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},
-    {ARG_TEXT, .name = "methods", .value = "LIST", FIELD(run.methods),
-     .help = "METHOD[/SETTINGS][:RATIO], ... as of vlqa study; full or off: dense, once a "
-             "question, first [--reuse]"},
+    {ARG_TEXT, .name = "variants", .old = "methods", .value = "LIST", FIELD(run.variants),
+     .help = "VARIANT[/SETTINGS][:RATIO], ... as in vlqa study; full: full prefill, which is asked "
+             "first and once a question [--reuse]"},
     {ARG_TEXT, .name = "out", .letter = 'o', .value = "FILE", FIELD(run.out),
-     .help = "keep every answer there; a run that was stopped goes on"},
+     .help = "write every answer there; a run that was stopped is resumed"},
     {ARG_FORM, .name = "metric", .value = "METRIC", FIELD(run.metric), .read = read_metric,
-     .form = METRICS, .help = "grade all rows by this one [the data set's]"},
+     .form = METRICS, .help = "metric of all rows [the data set's]"},
     {ARG_CHOICE, .name = "kl", .value = "TOKENS", .fallback = "first", .choice = run_kls,
      FIELD(run.kl),
-     .help = "divergence from full prefill: of the first token, or the mean over full prefill's "
-             "answer, along which the others are led (up to twice the time)"},
+     .help = "KL from full prefill: of the first token, or the mean over full prefill's answer, "
+             "along which the others are teacher-forced (up to twice the time)"},
     {ARG_SEED, .name = "shuffle-seed", .value = "N", .fallback = "0", FIELD(run.shuffle),
-     .help = "--limit takes rows at random, in their order; 0: the first"},
+     .help = "--limit draws rows at random and keeps their order; 0 takes the first ones"},
     {ARG_INT, .name = "jobs", .letter = 'j', .value = "N", .min = 1, .max = AHEAD_MAX + 1,
      .fallback = "3", FIELD(run.jobs),
-     .help = "questions at work at once: while one is answered another thread makes the images of "
-             "the next N - 1 ready; 1: no such thread"},
+     .help = "questions in flight: while one is answered, another thread prepares the images of "
+             "the next N - 1; 1 uses no such thread"},
     {ARG_FLAG, .name = "strict", FIELD(run.strict),
-     .help = "stop at a question that cannot be asked [count it as wrong and go on]"},
+     .help = "stop at a question that cannot be asked [it counts as wrong and the run goes on]"},
     {ARG_TEXT, .name = "submission", .value = "FILE", FIELD(run.submission),
-     .help = "write [{questionId, answer}, ...] as the RRC server takes it (one method)"},
+     .help = "write [{questionId, answer}, ...] as the RRC server accepts it (one variant)"},
     {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 1000000,
      .fallback = "128", FIELD(run.max_tokens), .help = "longest answer"},
-    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,
-     FIELD(run.max_rows),
-     .help = "room for prompt and answer [what the model allows, at most 32768]"},
+    {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
+     .max = 1 << 20, FIELD(run.max_seq_len),
+     .help = "longest sequence of prompt and answer [what the model allows, at most 32768]"},
     {ARG_TEXT, .name = "system", .value = "TEXT", FIELD(run.document.system),
      .help = "system text [none]"},
     {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(run.seed),
-     .help = "of --methods random"},
+     .help = "seed of the variant random"},
     {ARG_HEADING, .name = "Data sets"},
     {ARG_TEXT, .name = "list", .value = "DATASET", FIELD(list),
      .help = "print the rows of a data set with their prompts, one JSON object a line"},
@@ -133,7 +133,7 @@ static const struct arg args[] = {
      .help = "vlmevalkit, lmms-eval, qwen, infoflow, plain (the question alone), or a file with "
              "{question} in it"},
     {ARG_INT, .name = "limit", .value = "N", .min = 0, .max = 1 << 30, .fallback = "0",
-     FIELD(run.limit), .help = "the first rows only; 0: all"},
+     FIELD(run.limit), .help = "use the first N rows only; 0 uses all"},
     {ARG_HEADING, .name = "Grading without a model"},
     {ARG_FORM, .name = "score", .value = "METRIC", FIELD(score), .read = read_metric,
      .form = METRICS,
@@ -142,77 +142,79 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "regrade", .value = "FILE", FIELD(regrade),
      .help = "grade rows again, each by the metric that it names"},
     {ARG_TEXT, .name = "compare", .value = "FILE", FIELD(compare),
-     .help = "whether the methods of graded rows differ, or two files"},
+     .help = "test whether the variants of graded rows differ, or two files"},
     {ARG_TEXT, .name = "report", .value = "OUT", FIELD(report),
-     .help = "write what FILE and those behind it tell: .html, a page for itself, or .md"},
+     .help = "write a report on FILE and the files behind it: a self-contained .html page, or .md"},
     {ARG_FLAG, .name = "curve", FIELD(curve),
-     .help = "print score and divergence against rows and FLOPs of FILE and those "
-             "behind it"},
+     .help =
+         "print score and KL against recomputed tokens and FLOPs of FILE and the files behind it"},
     {ARG_TEXT, .name = "export-vlmevalkit", .value = "OUT.tsv", FIELD(vlmevalkit),
-     .help = "write the predictions of FILE as VLMEvalKit reads them, by one of --methods"},
-    {ARG_REST, .name = "more", .value = "FILE", FIELD(more), .help = "another file for these two"},
+     .help = "write the predictions of one of --variants in FILE as VLMEvalKit reads them"},
+    {ARG_REST, .name = "more", .value = "FILE", FIELD(more),
+     .help = "another file for --report and --curve"},
     REUSE_ARGS_WITH(struct eval_args, run.reuse, "row-score",
                     {ARG_TEXT, .name = "chunk", .value = "LIST", .fallback = "auto",
                      FIELD(run.chunks),
-                     .help = "how images are cut, one or several: image (auto is that, for now), "
+                     .help = "one or several chunkings of images: image (auto means that today), "
                              "grid:K (K x K cells) or strips:K"}),
     DOCUMENT_IMAGE_ARGS(struct eval_args, run.document),
     CACHE_ARGS(struct eval_args, run.cache),
     CLI_COMPUTE_ARGS,
     {ARG_HEADING, .name = "Output"},
-    {ARG_FLAG, .name = "json", .help = "numbers as JSON, one object a line", CLI_FIELD(json)},
+    {ARG_FLAG, .name = "json", .help = "print numbers as JSON, one object a line", CLI_FIELD(json)},
     CLI_LOG_ARGS,
 };
 
 const struct verb verb_eval = {
     .name = "eval",
-    .summary = "ask a model a data set, grade answers as their references do",
-    .synopsis = "Usage: vlqa eval DATASET [--methods LIST] [--out FILE] [OPTION]...\n"
+    .summary = "ask a model a data set and grade the answers",
+    .synopsis = "Usage: vlqa eval DATASET [--variants LIST] [--out FILE] [OPTION]...\n"
                 "       vlqa eval --score METRIC FILE\n"
                 "       vlqa eval --regrade FILE\n"
-                "       vlqa eval --compare FILE [FILE] [--methods NAME,...]\n"
+                "       vlqa eval --compare FILE [FILE] [--variants NAME,...]\n"
                 "       vlqa eval --report OUT FILE...\n"
                 "       vlqa eval --curve FILE...\n"
-                "       vlqa eval FILE --export-vlmevalkit OUT.tsv [--methods NAME]\n"
+                "       vlqa eval FILE --export-vlmevalkit OUT.tsv [--variants NAME]\n"
                 "       vlqa eval --list DATASET [--prompt NAME] [OPTION]...\n",
-    .notes = "DATASET is asked greedily, every question by each of --methods, those that are\n"
-             "not full (dense) once for each of --chunk. A table tells the score as the data\n"
-             "set's reference reports it, the rows that were computed and the milliseconds of\n"
-             "an answer on the average. With full among the methods it tells how far the\n"
-             "others are from it: the Kullback-Leibler divergence of the first token (KL,\n"
-             "nats), and the difference of the mean score in points with its 95 % interval\n"
-             "(paired bootstrap) and whether that is noise. With --kl answer every method is\n"
-             "led along full prefill's answer and the step behind it, and KL is the mean over\n"
-             "these steps; with none among the methods, too, the table tells which share of\n"
-             "its KL each method recovers, with the 95 % interval. --json prints an object for "
-             "each method, cutting and metric, with flops.\n"
+    .notes = "Every question of DATASET is answered greedily by each of --variants; all but\n"
+             "full are asked once for each of --chunk. A table shows the score as the data\n"
+             "set's reference reports it, the mean number of tokens computed and the mean\n"
+             "milliseconds of an answer. If full is among the variants, the table also shows\n"
+             "how far the others are from it: the Kullback-Leibler divergence of the first\n"
+             "token (KL, nats), and the difference of the mean score in points with its 95 %\n"
+             "interval (paired bootstrap) and whether that is noise. With --kl answer every\n"
+             "variant is teacher-forced along the answer of full prefill and one step further,\n"
+             "and KL is the mean over these steps; if none is among the variants, the table\n"
+             "also shows the KL gap that each variant recovers, with its 95 % interval. --json\n"
+             "prints an object for each variant, chunking and metric, with flops.\n"
              "\n"
-             "A question that cannot be asked (an image is missing, damaged or refused, it is\n"
-             "too long) counts as wrong: its line has error, the reason, an empty prediction,\n"
-             "score 0 and no rows. Standard error is told of the first ten, the table says how\n"
-             "many, and the exit code is 3. Such lines stay as they are when the command is\n"
-             "given again. With --strict there are none: the run stops, and goes on when the\n"
-             "image is there.\n"
+             "A question that cannot be asked (its image is missing, damaged or refused, or\n"
+             "it is too long) counts as wrong: its line has the reason as error, an empty\n"
+             "prediction, score 0 and no prompt_tokens. The first ten are reported on standard\n"
+             "error, the table says how many there are, and the exit code is 3. Such lines\n"
+             "stay when the command is given again. With --strict the run stops instead, and\n"
+             "is resumed when the image is there.\n"
              "\n"
-             "--jobs changes no answer and no line. Images that are ready ahead of the model\n"
-             "take 256 MiB and those of one question more, at most.\n"
+             "--jobs changes no answer and no line. Images that are prepared ahead of the\n"
+             "model take at most 256 MiB and those of one question more.\n"
              "\n"
-             "--out keeps a line for each answer: id, line, metric, method, chunk, ratio,\n"
-             "prediction, score, score_lmms, extracted, what is right, question, image, rows\n"
-             "{total, selected, recomputed}, flops, exact, tokens, kl (with --kl answer also\n"
-             "kl_answer, steps, top1, cosine), repaired, digests {model, prompt, images}.\n"
-             "repaired has for each image the grid of its rows and,\n"
-             "line by line, a bit a row, four a hexadecimal digit: \"7x10:0c03\"; behind\n"
-             "90x160/2 a bit stands for 2 x 2 rows. The first line says what was asked of\n"
-             "which model, and the command that began it, its commit (of a checkout), build\n"
-             "and machine. A command that gives the same answers goes on where a run stopped,\n"
-             "also elsewhere and with other --jobs and --threads, another is refused, and the\n"
-             "bytes are those of a run that was never stopped. FILE.times has what differs\n"
-             "from run to run: row (from 0), ms {decode_image, vision, prefill, chunks,\n"
-             "assemble, score, repair, first_token, decode, total}, chunks and visual {ram,\n"
-             "disk, made}, peak_bytes. chunks, assemble, score and repair are parts of\n"
-             "prefill; decode_image and vision come before total. --regrade, --compare,\n"
-             "--curve and --report read such files.\n"
+             "--out writes a line for each answer: id, line, metric, variant, chunk, ratio,\n"
+             "prediction, score, score_lmms, extracted, what is right, question, image,\n"
+             "prompt_tokens {total, selected, recomputed}, flops, exact, tokens, kl (with --kl\n"
+             "answer also kl_answer, steps, top1, cosine), repaired, digests {model, prompt,\n"
+             "images}. repaired has for each image the grid of its tokens and, line by line,\n"
+             "one bit a token, four a hexadecimal digit:\n"
+             "\"7x10:0c03\"; after 90x160/2 a bit stands for 2 x 2 tokens. The first line has\n"
+             "the settings and the model, the command that began the run, its commit (of a\n"
+             "checkout), build and machine. A command that gives the same answers resumes a\n"
+             "run, also on another machine and with other --jobs and --threads; another\n"
+             "command is refused. The bytes are those of a run that was never stopped.\n"
+             "FILE.times has what differs between runs: row (from 0), ms {decode_image,\n"
+             "vision, prefill, chunks, assemble, score, repair, first_token, decode, total},\n"
+             "chunks and visual {ram, disk, computed}, peak_bytes. chunks, assemble, score and\n"
+             "repair are parts of prefill; decode_image and vision come before total.\n"
+             "--regrade, --compare, --curve and --report read such files, also those of the\n"
+             "version before, which say method for variant and rows for prompt_tokens.\n"
              "\n"
              "A data set is a ChartQA folder, the official JSON of InfographicVQA or DocVQA,\n"
              "a TSV of VLMEvalKit, JSON lines as of vlqa study (also with id, options, metric,\n"
@@ -222,58 +224,60 @@ const struct verb verb_eval = {
              "\n"
              "A file for --prompt may hold {question}, {options} (\"A. ...\" lines) and {hint}.\n"
              "\n",
-    .after = "A row to grade is {\"prediction\": TEXT} and what is right: \"answers\" or\n"
-             "\"targets\", a text or a list of them, or \"answer\", a cell of a data file (a\n"
-             "Python list in it is read as one); for mcq \"answer\", a letter, and \"options\":\n"
-             "{\"A\": TEXT, ...}. \"split\", \"category\", \"dataset\" and \"cycle_category\"\n"
-             "group the numbers. Rows come out in their order, as they are, with \"score\"\n"
-             "from 0 to 1, \"score_lmms\" where lmms-eval scores otherwise, and \"extracted\",\n"
-             "the letter of mcq (Z: none). The numbers of the whole are one JSON object on\n"
-             "standard error.\n"
-             "\n"
-             "  chartqa   numbers within 5 %, other texts but for case (VLMEvalKit, lmms-eval)\n"
-             "  anls      InfographicVQA, DocVQA (VLMEvalKit, lmms-eval, the RRC server)\n"
-             "  ocrbench  an answer is inside the prediction (VLMEvalKit, lmms-eval)\n"
-             "  mcq       options by exact matching, no judge (VLMEvalKit, lmms-eval hrbench)\n"
-             "  f1        words in common (LongBench qa_f1)\n"
-             "  em        equal but for blanks and case (VLMEvalKit accuracy)\n"
-             "  em-answer what stands behind \"Answer:\", by em\n"
-             "\n"
-             "--compare pairs rows by \"id\" and tells the difference of the mean \"score\" with\n"
-             "its 95 % interval (paired bootstrap) and McNemar's exact test of the rows that\n"
-             "are right on one side alone. It is noise when the interval holds 0 or, where\n"
-             "scores are 0 or 1, p is 0.05 or more. In one file every method is held against\n"
-             "full (without it, the one that comes first); of two files, those that both\n"
-             "have. --methods names them: METHOD[:RATIO][@CUTTING], in one file the base and\n"
-             "those against it, of two one for both, or one each. A base with several cuttings\n"
-             "is held against those of the same cutting. What is left out of a name is any.\n"
-             "\n"
-             "--report and --curve hold the answers of each \"method\", \"chunk\" and \"ratio\"\n"
-             "against those without chunks, of the same \"id\", \"dataset\" and \"metric\".\n"
-             "\"rows\": {\"total\": N, \"recomputed\": N} and \"flops\" tell of work, \"ms\" of\n"
-             "time, also in FILE.times, \"kl\" of divergence. A report has tables with paired\n"
-             "95 % intervals, drawings, and the ten worst answers with their images and the\n"
-             "rows that were repaired. Images of a TSV are read from it, where it is here,\n"
-             "beside the run, or where the command of the run has it.\n"
-             "\n"
-             "--export-vlmevalkit writes index, question, answer, prediction and, where rows\n"
-             "have them, A to Z, category, split and cycle_category, by the method that\n"
-             "--methods names. VLMEvalKit grades it with `vlmutil eval DATASET OUT.tsv`, or as\n"
-             "MODEL_DATASET.tsv with PRED_FORMAT=tsv in its environment. Its pandas reads\n"
-             "cells such as NA, None and nothing as nan, from its own files, too.\n"
-             "\n"
-             "Examples:\n"
-             "  vlqa eval questions.jsonl --out run.jsonl --chunk grid:2,grid:4 \\\n"
-             "    --methods full,none,infoflow:0.15,cacheblend:0.15,epic:0.15\n"
-             "  vlqa eval --curve run.jsonl\n"
-             "  vlqa eval --score chartqa rows.jsonl > scored.jsonl\n"
-             "  vlqa eval --score anls - < rows.jsonl 2> numbers.json\n"
-             "  vlqa eval --compare run.jsonl --methods none,infoflow:0.15\n"
-             "  vlqa eval --compare old.jsonl new.jsonl --methods infoflow:0.15@grid:2\n"
-             "  vlqa eval --report report.html run.jsonl\n"
-             "  vlqa eval run.jsonl --export-vlmevalkit qwen.tsv --methods full\n"
-             "  vlqa eval --list \"ChartQA Dataset\" --split val > questions.jsonl\n"
-             "  vlqa eval --regrade answered.jsonl > scored.jsonl\n",
+    .after =
+        "A row to grade is {\"prediction\": TEXT} and what is right: \"answers\" or\n"
+        "\"targets\", a text or a list of them, or \"answer\", a cell of a data file (a\n"
+        "Python list in it is read as one); for mcq \"answer\", a letter, and \"options\":\n"
+        "{\"A\": TEXT, ...}. \"split\", \"category\", \"dataset\" and \"cycle_category\" group "
+        "the\n"
+        "numbers. Rows are printed in their order and unchanged, with \"score\" from 0 to\n"
+        "1, \"score_lmms\" where lmms-eval scores otherwise, and \"extracted\", the letter of\n"
+        "mcq (Z: none). The totals are one JSON object on standard error.\n"
+        "\n"
+        "  chartqa   numbers within 5 %, other texts but for case (VLMEvalKit, lmms-eval)\n"
+        "  anls      InfographicVQA, DocVQA (VLMEvalKit, lmms-eval, the RRC server)\n"
+        "  ocrbench  an answer is inside the prediction (VLMEvalKit, lmms-eval)\n"
+        "  mcq       options by exact matching, no judge (VLMEvalKit, lmms-eval hrbench)\n"
+        "  f1        words in common (LongBench qa_f1)\n"
+        "  em        equal but for blanks and case (VLMEvalKit accuracy)\n"
+        "  em-answer em of the text after \"Answer:\"\n"
+        "\n"
+        "--compare pairs rows by \"id\" and reports the difference of the mean \"score\" with\n"
+        "its 95 % interval (paired bootstrap) and McNemar's exact test of the rows that\n"
+        "are right on one side only. It is noise if the interval holds 0 or, where\n"
+        "scores are 0 or 1, if p is 0.05 or more. In one file every variant is compared\n"
+        "with full (without it, with the first one); of two files, those variants that\n"
+        "both have. --variants names them: VARIANT[:RATIO][@CHUNKING], in one file the\n"
+        "base and those to compare with it, of two files one for both, or one each. A\n"
+        "base with several chunkings is compared within the same chunking. A part that is\n"
+        "left out of a name matches all.\n"
+        "\n"
+        "--report and --curve compare the answers of each \"variant\", \"chunk\" and \"ratio\"\n"
+        "with those without chunks, of the same \"id\", \"dataset\" and \"metric\".\n"
+        "\"prompt_tokens\": {\"total\": N, \"recomputed\": N} and \"flops\" are the work, \"ms\"\n"
+        "the time, also in FILE.times, and \"kl\" the divergence. A report has tables with\n"
+        "paired 95 % intervals, drawings, and the ten worst answers with their images and\n"
+        "the tokens that were recomputed. Images of a TSV are read from it, if it is\n"
+        "here, beside the run, or where the command of the run has it.\n"
+        "\n"
+        "--export-vlmevalkit writes index, question, answer, prediction and, if rows have\n"
+        "them, A to Z, category, split and cycle_category, of the variant that --variants\n"
+        "names. VLMEvalKit grades it with `vlmutil eval DATASET OUT.tsv`, or as\n"
+        "MODEL_DATASET.tsv with PRED_FORMAT=tsv in its environment. Its pandas reads\n"
+        "cells such as NA, None and empty ones as nan, from its own files, too.\n"
+        "\n"
+        "Examples:\n"
+        "  vlqa eval questions.jsonl --out run.jsonl --chunk grid:2,grid:4 \\\n"
+        "    --variants full,none,infoflow:0.15,cacheblend:0.15,epic:0.15\n"
+        "  vlqa eval --curve run.jsonl\n"
+        "  vlqa eval --score chartqa rows.jsonl > scored.jsonl\n"
+        "  vlqa eval --score anls - < rows.jsonl 2> numbers.json\n"
+        "  vlqa eval --compare run.jsonl --variants none,infoflow:0.15\n"
+        "  vlqa eval --compare old.jsonl new.jsonl --variants infoflow:0.15@grid:2\n"
+        "  vlqa eval --report report.html run.jsonl\n"
+        "  vlqa eval run.jsonl --export-vlmevalkit qwen.tsv --variants full\n"
+        "  vlqa eval --list \"ChartQA Dataset\" --split val > questions.jsonl\n"
+        "  vlqa eval --regrade answered.jsonl > scored.jsonl\n",
     .arg = args,
     .n_args = (int)(sizeof args / sizeof *args),
     .run = run,

@@ -7,15 +7,15 @@
 
 struct inspect_args {
     struct cli_args common;
-    int max_rows;
+    int max_seq_len;
 };
 
 /* Exact for the default number of rows. For another one, close: a session grows by what each row
  * keeps, and a little more. */
-static int64_t session_bytes(const struct vlqa_model_info *info, int rows)
+static int64_t session_bytes(const struct vlqa_model_info *info, int tokens)
 {
-    int64_t per_row = info->kv_bytes_per_row + info->visual_bytes_per_row;
-    return info->session_bytes + (rows - info->session_rows) * per_row;
+    int64_t per_row = info->kv_bytes_per_token + info->visual_bytes_per_token;
+    return info->session_bytes + (tokens - info->session_seq_len) * per_row;
 }
 
 /* "4437.82 M" */
@@ -36,14 +36,14 @@ __attribute__((format(printf, 2, 3))) static void line(const char *label, const 
 
 static void print_shape(const struct vlqa_model_info *m)
 {
-    int cell = m->vision_patch * m->vision_merge; /* pixels of a decoder row, each way */
+    int cell = m->vision_patch * m->vision_merge; /* pixels of a decoder row, each variant */
     line("text", "%d layers, hidden %d, inner %d, vocabulary %d%s", m->layers, m->hidden, m->inner,
          m->vocab, m->tied ? " (tied)" : "");
     line("", "%d heads, %d KV heads, head size %d, %d positions", m->heads, m->kv_heads,
          m->head_dim, m->max_positions);
     line("vision", "%d layers, hidden %d, inner %d, %d heads", m->vision_depth, m->vision_hidden,
          m->vision_inner, m->vision_heads);
-    line("", "patch %d, merge %d: one row for %d x %d pixels", m->vision_patch, m->vision_merge,
+    line("", "patch %d, merge %d: one token for %d x %d pixels", m->vision_patch, m->vision_merge,
          cell, cell);
     line("", "images of %lld to %lld pixels", (long long)m->min_pixels, (long long)m->max_pixels);
     printf("%-18s", "deepstack");
@@ -63,25 +63,25 @@ static void print_parameters(const struct vlqa_model_info *m)
     line("", "%s vision, %s text, %s embedding", vision, text, embedding);
 }
 
-static void print_memory(const struct vlqa_model_info *m, int rows)
+static void print_memory(const struct vlqa_model_info *m, int tokens)
 {
     char weights[32], session[32], total[32], kv[32], visual[32], chunk[32];
-    const char *about = rows == m->session_rows ? "" : "about ";
-    int64_t bytes = session_bytes(m, rows);
+    const char *about = tokens == m->session_seq_len ? "" : "about ";
+    int64_t bytes = session_bytes(m, tokens);
     report_bytes(m->weight_bytes, weights);
     report_bytes(bytes, session);
     report_bytes(m->weight_bytes + bytes, total);
-    report_bytes(m->kv_bytes_per_row, kv);
-    report_bytes(m->visual_bytes_per_row, visual);
-    report_bytes(m->chunk_bytes_per_row, chunk);
+    report_bytes(m->kv_bytes_per_token, kv);
+    report_bytes(m->visual_bytes_per_token, visual);
+    report_bytes(m->chunk_bytes_per_token, chunk);
     line("memory", "%s%s", about, total);
     line("  weights", "%s", weights);
-    line("  session", "%s%s for %d rows", about, session, rows);
-    line("  each row", "%s KV, %s more for rows of images", kv, visual);
-    line("  kept chunks", "%s each row, in %s", chunk, m->chunk_dtype);
+    line("  session", "%s%s for %d tokens", about, session, tokens);
+    line("  each token", "%s KV, %s more for visual tokens", kv, visual);
+    line("  chunks", "%s a token, in %s", chunk, m->chunk_dtype);
 }
 
-static int print_text(const struct vlqa_model_info *m, int rows)
+static int print_text(const struct vlqa_model_info *m, int tokens)
 {
     line("model", "%s", m->name);
     line("digest", "%s", m->digest);
@@ -89,7 +89,7 @@ static int print_text(const struct vlqa_model_info *m, int rows)
     line("processor", "%s, %d threads", m->cpu, m->threads);
     print_parameters(m);
     print_shape(m);
-    print_memory(m, rows);
+    print_memory(m, tokens);
     return cli_flush();
 }
 
@@ -119,7 +119,7 @@ static void report_shape(struct report *r, const struct vlqa_model_info *m)
     report_close(r);
 }
 
-static int print_json(struct cli *cli, const struct vlqa_model_info *m, int rows)
+static int print_json(struct cli *cli, const struct vlqa_model_info *m, int tokens)
 {
     struct report r = report_begin();
     report_string(&r, "name", m->name);
@@ -137,12 +137,12 @@ static int print_json(struct cli *cli, const struct vlqa_model_info *m, int rows
     report_shape(&r, m);
     report_open(&r, "bytes");
     report_int(&r, "weights", m->weight_bytes);
-    report_int(&r, "session", session_bytes(m, rows));
-    report_int(&r, "session_rows", rows);
-    report_int(&r, "kv_per_row", m->kv_bytes_per_row);
-    report_int(&r, "visual_per_row", m->visual_bytes_per_row);
-    report_int(&r, "chunk_per_row", m->chunk_bytes_per_row);
-    report_int(&r, "total", m->weight_bytes + session_bytes(m, rows));
+    report_int(&r, "session", session_bytes(m, tokens));
+    report_int(&r, "session_tokens", tokens);
+    report_int(&r, "kv_per_token", m->kv_bytes_per_token);
+    report_int(&r, "visual_per_token", m->visual_bytes_per_token);
+    report_int(&r, "chunk_per_token", m->chunk_bytes_per_token);
+    report_int(&r, "total", m->weight_bytes + session_bytes(m, tokens));
     report_close(&r);
     report_string(&r, "version", vlqa_version());
     return cli_write_report(cli, &r);
@@ -151,16 +151,16 @@ static int print_json(struct cli *cli, const struct vlqa_model_info *m, int rows
 static int inspect(struct cli *cli, const struct inspect_args *args, struct vlqa_engine *engine)
 {
     struct vlqa_model_info info;
-    int rows;
+    int tokens;
     vlqa_status status = vlqa_engine_info(engine, &info, sizeof info);
     if (status != VLQA_OK) return cli_fail(cli, status, vlqa_engine_message(engine));
-    rows = args->max_rows ? args->max_rows : info.session_rows;
-    if (rows > info.max_positions) {
-        status = env_fail(&cli->env, VLQA_ELIMIT, "--max-rows is %d, the model has %d positions",
-                          rows, info.max_positions);
+    tokens = args->max_seq_len ? args->max_seq_len : info.session_seq_len;
+    if (tokens > info.max_positions) {
+        status = env_fail(&cli->env, VLQA_ELIMIT, "--max-seq-len is %d, the model has %d positions",
+                          tokens, info.max_positions);
         return cli_fail(cli, status, cli->env.message);
     }
-    return args->common.json ? print_json(cli, &info, rows) : print_text(&info, rows);
+    return args->common.json ? print_json(cli, &info, tokens) : print_text(&info, tokens);
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
@@ -182,9 +182,9 @@ static const struct arg args[] = {
     {ARG_HEADING, .name = "Model"},
     {ARG_POSITIONAL, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},
-    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,
-     .offset = offsetof(struct inspect_args, max_rows),
-     .help = "tell the memory of a session of this size [what the model allows, at most 32768]"},
+    {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
+     .max = 1 << 20, .offset = offsetof(struct inspect_args, max_seq_len),
+     .help = "sequence length whose memory is shown [what the model allows, at most 32768]"},
     CLI_COMPUTE_ARGS,
     {ARG_HEADING, .name = "Output"},
     CLI_OUTPUT_ARGS,
@@ -194,14 +194,15 @@ const struct verb verb_inspect = {
     .name = "inspect",
     .summary = "show what a model is and how much memory it needs",
     .synopsis = "Usage: vlqa inspect [DIR] [OPTION]...\n",
-    .notes = "Opens the model as ask does, so a directory that passes here can be asked.\n"
+    .notes = "The model is opened as ask opens it, so a directory that passes here can be\n"
+             "asked.\n"
              "\n"
-             "--json prints on one line: name, digest, stored, dtype, cpu, threads,\n"
-             "parameters {total, vision, text, embedding}, text {layers, hidden, inner,\n"
-             "heads, kv_heads, head_dim, vocab, max_positions, tied}, vision {depth, hidden,\n"
-             "inner, heads, patch, merge, min_pixels, max_pixels, deepstack}, bytes {weights,\n"
-             "session, session_rows, kv_per_row, visual_per_row, chunk_per_row, total},\n"
-             "version. With --max-rows, session is an estimate.\n"
+             "--json prints one line: name, digest, stored, dtype, cpu, threads, parameters\n"
+             "{total, vision, text, embedding}, text {layers, hidden, inner, heads, kv_heads,\n"
+             "head_dim, vocab, max_positions, tied}, vision {depth, hidden, inner, heads,\n"
+             "patch, merge, min_pixels, max_pixels, deepstack}, bytes {weights, session,\n"
+             "session_tokens, kv_per_token, visual_per_token, chunk_per_token, total},\n"
+             "version. With --max-seq-len the size of the session is an estimate.\n"
              "\n"
              "Example:\n"
              "  vlqa inspect Qwen3-VL-4B-Instruct -c 8192\n",

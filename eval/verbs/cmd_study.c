@@ -13,13 +13,13 @@ static int failed_here(struct study *s, vlqa_status status)
 
 /* ---- what to run ---- */
 
-static vlqa_status parse_methods(struct study *s, const char *option, const char *list, int *at)
+static vlqa_status parse_variants(struct study *s, const char *option, const char *list, int *at)
 {
     char word[128];
     while (args_next_word(&list, word)) {
-        struct method m;
-        TRY(method_parse(&s->cli.env, option, word, &m));
-        TRY(study_add_method(s, &m, at));
+        struct variant m;
+        TRY(variant_parse(&s->cli.env, option, word, &m));
+        TRY(study_add_variant(s, &m, at));
     }
     return VLQA_OK;
 }
@@ -45,51 +45,52 @@ static vlqa_status parse_lists(struct study *s)
 {
     struct env *env = &s->cli.env;
     int at;
-    TRY(parse_methods(s, "--methods", "none", &at));
-    TRY(parse_methods(s, "--methods", s->args.run.methods, &at));
+    TRY(parse_variants(s, "--variants", "none", &at));
+    TRY(parse_variants(s, "--variants", s->args.run.variants, &at));
     TRY(parse_ratios(s));
-    TRY(run_parse_cuts(env, s->args.run.chunks, s->cut, &s->n_cuts));
+    TRY(run_parse_cuts(env, s->args.run.chunks, s->chunking, &s->n_chunkings));
     if (s->args.run.dataset) return VLQA_OK;
     return env_fail(env, VLQA_EUSAGE, "no questions: give a file of JSON lines");
 }
 
 static vlqa_status check_layers(struct study *s)
 {
-    for (int i = 0; i < s->n_methods; i++)
-        if (reuse_layers_end(&s->method[i].args.layers) > s->run->info.layers)
-            return env_fail(&s->cli.env, VLQA_EUSAGE, "--methods: %s: the model has layers 0 to %d",
-                            s->method[i].name, s->run->info.layers - 1);
+    for (int i = 0; i < s->n_variants; i++)
+        if (reuse_layers_end(&s->variant[i].args.layers) > s->run->info.layers)
+            return env_fail(&s->cli.env, VLQA_EUSAGE,
+                            "--variants: %s: the model has layers 0 to %d", s->variant[i].name,
+                            s->run->info.layers - 1);
     return VLQA_OK;
 }
 
-static vlqa_status complete_methods(struct study *s)
+static vlqa_status complete_variants(struct study *s)
 {
     TRY(check_layers(s));
     if (s->args.calibrate) {
         TRY(calibration_check(&s->cli.env, &s->args.run.cache));
         TRY(study_expand_layers(s));
     }
-    if (s->args.against) TRY(parse_methods(s, "--against", s->args.against, &s->against));
+    if (s->args.against) TRY(parse_variants(s, "--against", s->args.against, &s->against));
     return check_layers(s);
 }
 
-/* Arms of the methods that have none yet. */
-static vlqa_status add_arms(struct study *s)
+/* Arms of the variants that have none yet. */
+static vlqa_status add_run_variants(struct study *s)
 {
-    for (int m = s->asked; m < s->n_methods; m++) {
-        int n = method_has_ratio(&s->method[m]) ? s->n_ratios : 1;
-        s->method[m].args.text = s->args.run.reuse.text;
-        s->arm[m] = s->run->n_arms;
+    for (int m = s->asked; m < s->n_variants; m++) {
+        int n = variant_has_ratio(&s->variant[m]) ? s->n_ratios : 1;
+        s->variant[m].args.text = s->args.run.reuse.text;
+        s->run_at[m] = s->run->n_variants;
         for (int i = 0; i < n; i++)
-            TRY(run_add_method(s->run, &s->method[m], s->ratio[i], s->cut, s->n_cuts));
+            TRY(run_add_method(s->run, &s->variant[m], s->ratio[i], s->chunking, s->n_chunkings));
     }
-    s->asked = s->n_methods;
+    s->asked = s->n_variants;
     return VLQA_OK;
 }
 
 static int ask(struct study *s)
 {
-    vlqa_status status = add_arms(s);
+    vlqa_status status = add_run_variants(s);
     return status == VLQA_OK ? run_ask(s->run) : failed_here(s, status);
 }
 
@@ -102,16 +103,16 @@ static int ask_sets(struct study *s)
 
 static int open_run(struct study *s)
 {
-    struct arm full = run_full(&s->args.run.reuse, "full");
+    struct run_variant full = run_full(&s->args.run.reuse, "full");
     vlqa_status status;
     int code;
     s->run = run_new(&s->cli, &s->args.run);
     if (!s->run) return cli_fail(&s->cli, VLQA_EMEMORY, "out of memory: the run");
-    full.args.chunk = s->cut[0].chunk;
+    full.args.chunk = s->chunking[0].chunk;
     status = run_add(s->run, &full);
     code = status == VLQA_OK ? run_open(s->run) : failed_here(s, status);
     if (code != CLI_OK) return code;
-    status = complete_methods(s);
+    status = complete_variants(s);
     return status == VLQA_OK ? CLI_OK : failed_here(s, status);
 }
 
@@ -165,69 +166,71 @@ static const struct arg args[] = {
     {ARG_POSITIONAL, .name = "questions", .value = "FILE", FIELD(run.dataset),
      .help = "JSON lines, or any data set of vlqa eval"},
     {ARG_INT, .name = "limit", .value = "N", .min = 0, .max = 1 << 20, .fallback = "0",
-     FIELD(run.limit), .help = "use the first questions only; 0: all"},
-    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,
-     FIELD(run.max_rows),
-     .help = "room for prompt and answer [what the model allows, at most 32768]"},
+     FIELD(run.limit), .help = "use the first N questions only; 0 uses all"},
+    {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
+     .max = 1 << 20, FIELD(run.max_seq_len),
+     .help = "longest sequence of prompt and answer [what the model allows, at most 32768]"},
     {ARG_HEADING, .name = "Comparison"},
-    {ARG_TEXT, .name = "methods", .value = "LIST", FIELD(run.methods),
+    {ARG_TEXT, .name = "variants", .old = "methods", .value = "LIST", FIELD(run.variants),
      .fallback = "infoflow,prophet,cacheblend,epic,vlcache,random",
-     .help = "which rows are computed again; none is always there"},
+     .help = "variants to compare; none is always included"},
     {ARG_TEXT, .name = "ratios", .value = "LIST", FIELD(run.ratios),
-     .fallback = "0.02,0.05,0.1,0.15,0.2,0.3,0.5", .help = "how many of them"},
+     .fallback = "0.02,0.05,0.1,0.15,0.2,0.3,0.5", .help = "recompute ratios"},
     {ARG_TEXT, .name = "chunk", .value = "LIST", FIELD(run.chunks), .fallback = "grid:2,grid:4",
-     .help = "how images are cut: image, grid:K, strips:K"},
+     .help = "chunkings of images: image, grid:K, strips:K"},
     {ARG_FORM, .name = "chunk-text", .value = "HOW", .fallback = "256", .read = reuse_read_text,
      .form = REUSE_TEXT_FORM, FIELD(run.reuse.text),
-     .help = "texts are cut after N rows, or passage[:N]"},
+     .help = "chunking of texts: N tokens at most, or passage[:N]"},
     {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 4096,
-     .fallback = "16", FIELD(run.max_tokens), .help = "of the answer that is compared"},
-    {ARG_TEXT, .name = "against", .value = "METHOD", FIELD(against),
-     .help = "print paired differences to this one, too"},
+     .fallback = "16", FIELD(run.max_tokens), .help = "longest answer that is compared"},
+    {ARG_TEXT, .name = "against", .value = "VARIANT", FIELD(against),
+     .help = "print paired differences to this variant, too"},
     {ARG_FLAG, .name = "calibrate", FIELD(calibrate),
-     .help = "methods with layers by each layer alone, too; of the first of them the best set of "
-             "layers is kept for --score-layers calibrated"},
+     .help = "run variants with an attention probe for each layer alone, too, and store the best "
+             "set of layers of the first one for --probe-layers calibrated"},
     CACHE_DIR_ARG(struct study_args, run.cache),
     {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(seed),
-     .help = "of the bootstrap and of random rows"},
+     .help = "seed of the bootstrap and of the variant random"},
     DOCUMENT_IMAGE_ARGS(struct study_args, run.document),
     CLI_COMPUTE_ARGS,
     {ARG_HEADING, .name = "Output"},
     {ARG_TEXT, .name = "out", .old = "json", .letter = 'o', .value = "FILE", FIELD(run.out),
-     .help = "keep every answer there, as vlqa eval --out does; a study that was stopped goes on"},
+     .help =
+         "write every answer there, as vlqa eval --out does; a study that was stopped is resumed"},
     CLI_LOG_ARGS,
 };
 
 const struct verb verb_study = {
     .name = "study",
-    .summary = "measure how near chunk reuse comes to full prefill",
-    .synopsis = "Usage: vlqa study FILE [--methods LIST] [--ratios LIST] [OPTION]...\n",
+    .summary = "measure how close chunk reuse comes to full prefill",
+    .synopsis = "Usage: vlqa study FILE [--variants LIST] [--ratios LIST] [OPTION]...\n",
     .notes = "A line of FILE is {\"question\": TEXT, \"image\": PATH or [PATH, ...],\n"
              "\"texts\": [TEXT, ...], \"answer\": TEXT or \"answers\": [TEXT, ...]}. Paths are\n"
-             "relative to the folder of FILE. It may also be a data set that vlqa eval takes.\n"
+             "relative to the folder of FILE. FILE may also be a data set of vlqa eval.\n"
              "\n"
-             "Each question is answered greedily by full prefill; every method is then led\n"
-             "along that answer and the step behind it, and the Kullback-Leibler divergence\n"
-             "of its next-token distributions is averaged over the steps, all rows of the\n"
-             "output matrix included. A table tells the share of the divergence without any\n"
-             "repair that a method removes, with its 95 % interval.\n"
+             "Full prefill answers each question greedily. Every variant is then teacher-\n"
+             "forced along that answer and one step further, and the Kullback-Leibler\n"
+             "divergence (KL) of its next-token distributions from those of full prefill is\n"
+             "averaged over the steps, over all rows of the output matrix. A table shows the\n"
+             "KL gap recovered, 1 - KL / KL without any recomputation, with its 95 % interval.\n"
              "\n"
-             "A method is full, none, infoflow, prophet, cacheblend, epic, vlcache, random,\n"
-             "kvshare, infoflow-vlm-release, infoflow-llm-release, or oracle, which asks a full\n"
-             "prefill first and is a bound, no saving. Behind infoflow, prophet and oracle\n"
-             "come, each after a slash, what is left out at will:\n"
-             "the rows that ask (suffix, question, last), the score (norm, mass, max, entropy,\n"
-             "vatp, combined; of infoflow alone) and the layers (all, 5, 4-6, 3+5-7,\n"
-             "calibrated).\n"
-             "Behind all but none, full and the releases: taper:T and dilate:N, behind\n"
-             "cacheblend and kvshare check:LIST, behind kvshare refresh:K:N, as options of ask.\n"
+             "A variant is full, none, infoflow, prophet, cacheblend, epic, vlcache, random,\n"
+             "kvshare, infoflow-vlm-release, infoflow-llm-release, or oracle, which runs a\n"
+             "full prefill first and is a bound, not a saving. Settings follow infoflow,\n"
+             "prophet and oracle, each after a slash and each optional: the query tokens\n"
+             "(suffix, question, last), the token score (norm, mass, max, entropy, vatp,\n"
+             "combined; for infoflow only) and the probe layers (all, 5, 4-6, 3+5-7,\n"
+             "calibrated). taper:T and closing:N follow all but none, full and the releases;\n"
+             "check:LIST follows cacheblend and kvshare; refresh:K:N follows kvshare. They\n"
+             "mean what the options of ask mean. halo:N follows all but the releases.\n"
              "\n"
-             "It is vlqa eval --kl answer --prompt plain --strict with chunks in RAM alone, and\n"
-             "the file of --out is what that verb writes and reads: --report, --curve and\n"
-             "--compare take it. Sets of layers that --calibrate tries are in FILE.more.\n"
+             "The verb is vlqa eval --kl answer --prompt plain --strict with chunks in RAM\n"
+             "only, and the file of --out is what that verb writes and reads: --report,\n"
+             "--curve and --compare accept it. Sets of layers that --calibrate tries are in\n"
+             "FILE.more.\n"
              "\n"
              "Example:\n"
-             "  vlqa study questions.jsonl --methods infoflow/last,epic --ratios 0.05,0.15\n",
+             "  vlqa study questions.jsonl --variants infoflow/last,epic --ratios 0.05,0.15\n",
     .arg = args,
     .n_args = (int)(sizeof args / sizeof *args),
     .run = run,

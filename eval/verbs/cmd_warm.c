@@ -11,7 +11,7 @@ struct warm_args {
     struct document_args document;
     struct reuse_args reuse; /* how chunks are cut; the rest stays zero */
     struct cache_args cache;
-    int max_rows;
+    int max_seq_len;
 };
 
 struct warm {
@@ -30,27 +30,28 @@ static int open_all(struct warm *w)
     document_options(&w->args.document, &options);
     cache_options(&w->args.cache, path, &options);
     if (!options.cache_dir)
-        return cli_fail(&w->cli, VLQA_EUSAGE, "nothing would be kept: give --cache-dir DIR");
+        return cli_fail(&w->cli, VLQA_EUSAGE, "nothing would be stored: give --cache-dir DIR");
     code = cli_open_engine(&w->cli, &options, &w->engine);
     if (code != CLI_OK) return code;
-    return cli_open_session(&w->cli, w->engine, w->args.max_rows,
+    return cli_open_session(&w->cli, w->engine, w->args.max_seq_len,
                             reuse_is_experimental(&w->args.reuse), &w->session);
 }
 
 static int print_json(struct warm *w, const struct vlqa_answer *a)
 {
     struct report r = report_begin();
-    report_counts(&r, "visual", a->visual_ram, a->visual_disk, a->visual_made);
-    report_counts(&r, "chunks", a->chunks_ram, a->chunks_disk, a->chunks_made);
-    report_int(&r, "rows", a->rows_context);
+    report_counts(&r, "visual", a->visual_ram, a->visual_disk, a->visual_computed);
+    report_counts(&r, "chunks", a->chunks_ram, a->chunks_disk, a->chunks_computed);
+    report_int(&r, "context_tokens", a->tokens_context);
     report_string(&r, "version", vlqa_version());
     return cli_write_report(&w->cli, &r);
 }
 
 static int print_text(const struct vlqa_answer *a)
 {
-    printf("images: %d found, %d made\nchunks: %d found, %d made\n", a->visual_ram + a->visual_disk,
-           a->visual_made, a->chunks_ram + a->chunks_disk, a->chunks_made);
+    printf("images: %d hit, %d computed\nchunks: %d hit, %d computed\n",
+           a->visual_ram + a->visual_disk, a->visual_computed, a->chunks_ram + a->chunks_disk,
+           a->chunks_computed);
     return cli_flush();
 }
 
@@ -98,9 +99,9 @@ static const struct arg args[] = {
     {ARG_HEADING, .name = "Model"},
     {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},
-    {ARG_INT, .name = "max-rows", .letter = 'c', .value = "ROWS", .min = 1, .max = 1 << 20,
-     .offset = offsetof(struct warm_args, max_rows),
-     .help = "room for the prompt [what the model allows, at most 32768]"},
+    {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
+     .max = 1 << 20, .offset = offsetof(struct warm_args, max_seq_len),
+     .help = "longest prompt [what the model allows, at most 32768]"},
     DOCUMENT_IMAGE_ARGS(struct warm_args, document),
     CACHE_ARGS(struct warm_args, cache),
     CLI_COMPUTE_ARGS,
@@ -110,13 +111,14 @@ static const struct arg args[] = {
 
 const struct verb verb_cache_warm = {
     .name = "cache warm",
-    .summary = "make and keep what questions about a document will need",
+    .summary = "compute and store what questions about a document will need",
     .synopsis = "Usage: vlqa cache warm [-m DIR] [--image FILE | --text FILE]... [OPTION]...\n",
-    .notes = "Questions find it when model, system text, images, --chunk, --chunk-text and the\n"
-             "options of images and computation are the same. Exits with 6 where something\n"
-             "could not be kept.\n"
+    .notes = "Later questions hit these records if model, system text, images, --chunk,\n"
+             "--chunk-text and the options of images and computation are the same. The exit\n"
+             "code is 6 if something could not be stored.\n"
              "\n"
-             "--json prints on one line: visual and chunks {ram, disk, made}, rows, version.\n"
+             "--json prints one line: visual and chunks {ram, disk, computed},\n"
+             "context_tokens, version.\n"
              "\n"
              "Example:\n"
              "  vlqa cache warm --image chart.png --chunk grid:2\n",

@@ -1,4 +1,4 @@
-/* ask.c - one question: the prompt on paper, rows through the decoder, tokens out. */
+/* ask.c - one question: the prompt on paper, tokens through the decoder, tokens out. */
 #include "fusion/ask/request.h"
 
 #include "fusion/ask/fetch.h"
@@ -22,7 +22,7 @@ static void begin(struct ask *a, struct vlqa_session *s, const char *question)
                                      .prompt_token = s->prompt_token,
                                      .visual_ram = s->visual_ram,
                                      .visual_disk = s->visual_disk,
-                                     .visual_made = s->visual_made,
+                                     .visual_computed = s->visual_computed,
                                      .image = s->placed_image,
                                      .chunk = s->placed_chunk,
                                      .evidence = s->evidence,
@@ -56,8 +56,8 @@ static vlqa_status keep_turns(struct ask *a)
 static void find_evidence(struct ask *a)
 {
     struct vlqa_session *s = a->s;
-    enum vlqa_method by = a->x.method;
-    int silent = by == VLQA_METHOD_EPIC || by == VLQA_METHOD_VLCACHE || by == VLQA_METHOD_RANDOM;
+    enum vlqa_variant by = a->x.variant;
+    int silent = by == VLQA_VARIANT_EPIC || by == VLQA_VARIANT_VLCACHE || by == VLQA_VARIANT_RANDOM;
     if (a->choice.score && !silent)
         a->answer.n_evidence = evidence_find(a->choice.score, a->prompt.n, s->placed_image,
                                              s->n_images, &s->scratch.host, s->evidence);
@@ -82,7 +82,7 @@ static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)
     a->answer.n_logits = a->s->engine->decoder.config.vocab;
     a->answer.ms_prefill = env_ms() - a->begin;
     mark = workspace_mark(&a->s->scratch);
-    status = generate(a); /* may repair more rows */
+    status = generate(a); /* may repair more tokens */
     workspace_rewind(&a->s->scratch, mark);
     find_evidence(a);
     TRY(status);
@@ -101,14 +101,14 @@ static void end_answer(struct ask *a)
     struct vlqa_answer *out = &a->answer;
     struct rusage usage;
     a->s->answer[out->text_bytes] = 0;
-    out->rows_total = p->n;
-    out->rows_prefix = p->prefix_end;
-    out->rows_context = p->context_end - p->prefix_end;
-    out->rows_question = p->n - p->context_end;
+    out->tokens_total = p->n;
+    out->tokens_prefix = p->prefix_end;
+    out->tokens_context = p->context_end - p->prefix_end;
+    out->tokens_question = p->n - p->context_end;
     out->n_images = p->n ? a->s->n_images : 0;
-    out->rows_selected = a->choice.n_selected;
-    out->row_selected = a->choice.selected;
-    out->row_score = a->choice.score;
+    out->tokens_selected = a->choice.n_selected;
+    out->token_selected = a->choice.selected;
+    out->token_score = a->choice.score;
     out->ms_total = env_ms() - a->begin;
     if (out->ms_first_token > 0) out->ms_decode = out->ms_total - out->ms_first_token;
     if (getrusage(RUSAGE_SELF, &usage) == 0) out->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;

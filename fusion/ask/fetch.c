@@ -13,7 +13,7 @@ static void cut_context(struct ask *a)
     uint8_t *passage = arena_push(&s->scratch.host, (size_t)a->prompt.n);
     struct chunker chunker = {.kind = a->o.chunker,
                               .k = a->o.chunk_k,
-                              .text_rows = a->o.chunk_text_rows,
+                              .text_tokens = a->o.chunk_text_tokens,
                               .order = a->x.order,
                               .halo = a->o.halo};
     if (a->o.text_chunker == VLQA_TEXT_PASSAGE) {
@@ -35,7 +35,7 @@ vlqa_status fetch_context(struct ask *a, struct chunk_list before)
     a->view.list = arena_push(&s->request.host, (size_t)l->n * sizeof *a->view.list);
     if (cached < l->prefix_end)
         TRY(cached_prefix_extend(&a->view.run, "prefix", cached, l->prefix_end, NULL));
-    s->n_held = l->prefix_end;
+    s->n_cached_prefix = l->prefix_end;
     TRY(chunk_fetch(&a->view, before));
     a->answer.ms_chunks += env_since(&mark);
     return VLQA_OK;

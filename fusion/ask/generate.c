@@ -25,11 +25,11 @@ static void begin_sampling(const struct ask *a, struct sampler *p)
 }
 
 /* Appends the token's text; nonzero: the caller has enough. */
-static int emit(struct writer *w, const char *piece, size_t bytes, int end)
+static int emit(struct writer *w, const char *delta, size_t bytes, int end)
 {
     struct ask *a = w->a;
     char *out = a->s->answer + a->answer.text_bytes;
-    size_t n = end ? utf8_stream_end(&w->utf8, out) : utf8_stream_push(&w->utf8, piece, bytes, out);
+    size_t n = end ? utf8_stream_end(&w->utf8, out) : utf8_stream_push(&w->utf8, delta, bytes, out);
     a->answer.text_bytes += n;
     return n && a->o.on_token && a->o.on_token(a->o.user, out, n);
 }
@@ -66,25 +66,25 @@ vlqa_status generate(struct ask *a)
     struct vlqa_engine *e = s->engine;
     struct vlqa_answer *out = &a->answer;
     struct writer w = {.a = a};
-    int known = tokenizer_count(e->tokenizer), room = s->max_rows - a->layout.n;
+    int known = tokenizer_count(e->tokenizer), room = s->max_seq_len - a->layout.n;
     begin_sampling(a, &w.sampler);
     for (out->stop = VLQA_STOP_LENGTH; out->n_tokens < a->o.max_tokens;) {
         size_t bytes;
         int32_t id = next_token(&w, known);
-        const char *piece = tokenizer_piece(e->tokenizer, id, &bytes);
+        const char *delta = tokenizer_token_bytes(e->tokenizer, id, &bytes);
         if (!out->n_tokens) out->ms_first_token = env_ms() - a->begin;
         if (engine_ends_turn(e, id) && !a->o.ignore_eos && out->n_tokens >= a->o.n_forced) {
             out->stop = VLQA_STOP_EOS;
             break;
         }
         s->answer_token[out->n_tokens++] = id;
-        if (emit(&w, piece, bytes, 0)) {
+        if (emit(&w, delta, bytes, 0)) {
             out->stop = VLQA_STOP_CALLER;
             return VLQA_OK;
         }
         if (out->n_tokens == a->o.max_tokens) break;
         if (out->n_tokens > room) {
-            out->stop = VLQA_STOP_ROWS;
+            out->stop = VLQA_STOP_SESSION_FULL;
             break;
         }
         TRY(env_progress(&s->env, "decode", out->n_tokens, a->o.max_tokens));

@@ -4,8 +4,8 @@
 
 #include "fusion/ask/request.h"
 
-/* From s->logits, until the model, the caller or a limit ends it. With KVShare rows are repaired on
- * the way. */
+/* From s->logits, until the model, the caller or a limit ends it. With KVShare tokens are repaired
+ * on the way. */
 vlqa_status generate(struct ask *a);
 
 #endif

@@ -27,9 +27,9 @@ static void fill_text(const struct vlqa_engine *e, struct vlqa_model_info *out)
     out->vocab = c->vocab;
     out->max_positions = c->max_positions;
     out->tied = c->tied;
-    out->kv_bytes_per_row =
+    out->kv_bytes_per_token =
         2 * (int64_t)c->layers * (int64_t)mat_bytes(c->kv, 1, c->kv_heads * c->head_dim);
-    out->chunk_bytes_per_row =
+    out->chunk_bytes_per_token =
         2 * (int64_t)c->layers * (int64_t)mat_bytes(e->chunk, 1, engine_chunk_cols(e));
 }
 
@@ -46,7 +46,7 @@ static void fill_vision(const struct vlqa_engine *e, struct vlqa_model_info *out
     memcpy(out->deepstack, c->deep, sizeof out->deepstack);
     out->min_pixels = c->min_pixels;
     out->max_pixels = c->max_pixels;
-    out->visual_bytes_per_row =
+    out->visual_bytes_per_token =
         (1 + (int64_t)c->n_deep) * c->out_hidden * (int64_t)dtype_size(c->compute);
 }
 
@@ -76,7 +76,7 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info
     out->weight_bytes = (int64_t)st_bytes(e->files);
     fill_text(e, out);
     fill_vision(e, out);
-    out->session_rows = session_default_rows(e);
+    out->session_seq_len = session_default_seq_len(e);
     out->session_bytes = (int64_t)session_bytes(e, &plain);
     abi_give(to, bytes, &all, sizeof all);
     return VLQA_OK;

@@ -9,42 +9,42 @@
 
 #include <string.h>
 
-#define SESSION_TEXT_BYTES ((size_t)1 << 16) /* at least, and 16 bytes a row */
+#define SESSION_TEXT_BYTES ((size_t)1 << 16) /* at least, and 16 bytes a token */
 
-int session_default_rows(const struct vlqa_engine *e)
+int session_default_seq_len(const struct vlqa_engine *e)
 {
     int most = e->decoder.config.max_positions;
-    return most < SESSION_DEFAULT_ROWS ? most : SESSION_DEFAULT_ROWS;
+    return most < SESSION_DEFAULT_SEQ_LEN ? most : SESSION_DEFAULT_SEQ_LEN;
 }
 
 /* What a question writes down before it computes: ids, turns, layout, chunks, a choice. */
-static void measure_request(const struct vlqa_engine *e, int max_rows, int experimental,
+static void measure_request(const struct vlqa_engine *e, int max_seq_len, int experimental,
                             struct workspace *dry)
 {
-    size_t rows = (size_t)max_rows;
+    size_t rows = (size_t)max_seq_len;
     struct prompt prompt;
-    prompt_layout(max_rows, &dry->host, &prompt);
+    prompt_layout(max_seq_len, &dry->host, &prompt);
     plan_measure(&dry->host);
-    layout_measure(max_rows, &dry->host);
+    layout_measure(max_seq_len, &dry->host);
     arena_push(&dry->host, rows * sizeof(int32_t));               /* view.list */
     arena_push(&dry->host, rows * sizeof(const struct record *)); /* view.chunk */
     arena_push(&dry->host, rows);                                 /* choice.depth */
-    scorer_measure(e, max_rows, experimental, dry);
+    scorer_measure(e, max_seq_len, experimental, dry);
 }
 
 /* Encoding the prompt, placing and comparing chunks, finding evidence, and running the decoder
  * while tokens are sampled come one after the other. */
-static void measure_scratch(const struct vlqa_engine *e, int max_rows, size_t text_cap,
+static void measure_scratch(const struct vlqa_engine *e, int max_seq_len, size_t text_cap,
                             struct workspace *dry)
 {
-    int rows = max_rows < SESSION_PASS_ROWS ? max_rows : SESSION_PASS_ROWS;
+    int rows = max_seq_len < SESSION_PASS_TOKENS ? max_seq_len : SESSION_PASS_TOKENS;
     struct workspace_used mark = workspace_mark(dry);
     prompt_measure(2 * text_cap, &dry->host);
-    evidence_measure(max_rows, &dry->host);
+    evidence_measure(max_seq_len, &dry->host);
     chunk_measure(e, rows, dry);
     score_deviation_measure(e, rows, dry);
     sampler_layout(e->decoder.config.vocab, &dry->host, &(struct sampler){0});
-    run_measure(e, max_rows, dry);
+    run_measure(e, max_seq_len, dry);
     workspace_rewind(dry, mark);
 }
 
@@ -63,31 +63,31 @@ static void layout_session(struct vlqa_session *s, struct workspace *mem)
 {
     const struct vlqa_engine *e = s->engine;
     const struct decoder_config *c = &e->decoder.config;
-    size_t rows = (size_t)s->max_rows, vocab = (size_t)c->vocab;
+    size_t rows = (size_t)s->max_seq_len, vocab = (size_t)c->vocab;
     struct workspace request = {0}, scratch = {0};
     struct arena *host = &mem->host;
     s->text_cap = SESSION_TEXT_BYTES + 16 * rows;
-    kv_layout(&s->kv, c->layers, c->kv_heads, c->head_dim, s->max_rows, c->kv, &mem->device);
-    s->visual = workspace_mat(mem, c->compute, s->max_rows, c->hidden);
+    kv_layout(&s->kv, c->layers, c->kv_heads, c->head_dim, s->max_seq_len, c->kv, &mem->device);
+    s->visual = workspace_mat(mem, c->compute, s->max_seq_len, c->hidden);
     for (int i = 0; i < e->vit.config.n_deep; i++)
-        s->deep[i] = workspace_mat(mem, c->compute, s->max_rows, c->hidden);
+        s->deep[i] = workspace_mat(mem, c->compute, s->max_seq_len, c->hidden);
     s->text = arena_push(host, s->text_cap);
     s->item = arena_push(host, (SESSION_MAX_ITEMS + 1) * sizeof *s->item);
     s->image = arena_push(host, SESSION_MAX_ITEMS * sizeof *s->image);
     s->item_order = arena_push(host, SESSION_MAX_ITEMS * sizeof *s->item_order);
-    s->answer = arena_push(host, 3 * rows * (size_t)(e->max_piece + 3) + 1);
+    s->answer = arena_push(host, 3 * rows * (size_t)(e->max_token_bytes + 3) + 1);
     s->answer_token = arena_push(host, rows * sizeof *s->answer_token);
     s->prompt_token = arena_push(host, rows * sizeof *s->prompt_token);
-    s->held = arena_push(host, rows * sizeof *s->held);
-    s->row_score = arena_push(host, rows * sizeof *s->row_score);
-    s->row_selected = arena_push(host, rows);
+    s->cached_prefix = arena_push(host, rows * sizeof *s->cached_prefix);
+    s->token_score = arena_push(host, rows * sizeof *s->token_score);
+    s->token_selected = arena_push(host, rows);
     s->placed_image = arena_push(host, SESSION_MAX_ITEMS * sizeof *s->placed_image);
     s->placed_chunk = arena_push(host, rows * sizeof *s->placed_chunk);
     s->evidence = arena_push(host, EVIDENCE_MAX * sizeof *s->evidence);
     s->logits = arena_push(host, vocab * sizeof *s->logits);
     s->first_logits = arena_push(host, vocab * sizeof *s->first_logits);
-    measure_request(e, s->max_rows, s->options.experimental, &request);
-    measure_scratch(e, s->max_rows, s->text_cap, &scratch);
+    measure_request(e, s->max_seq_len, s->options.experimental, &request);
+    measure_scratch(e, s->max_seq_len, s->text_cap, &scratch);
     s->request = push_workspace(&request, mem);
     s->scratch = push_workspace(&scratch, mem);
 }
@@ -97,7 +97,8 @@ static struct workspace measure_session(const struct vlqa_engine *e,
 {
     struct workspace dry = {0};
     struct vlqa_session s = {.engine = (struct vlqa_engine *)(uintptr_t)e,
-                             .max_rows = o->max_rows ? o->max_rows : session_default_rows(e),
+                             .max_seq_len =
+                                 o->max_seq_len ? o->max_seq_len : session_default_seq_len(e),
                              .options = *o};
     layout_session(&s, &dry);
     return dry;
@@ -121,14 +122,14 @@ static vlqa_status open_session(struct vlqa_session *s)
     struct env *env = &s->env;
     struct vlqa_engine *e = s->engine;
     struct workspace dry;
-    if (s->options.max_rows < 0 || s->options.max_rows > SESSION_MAX_ROWS)
-        return env_fail(env, VLQA_EUSAGE, "session options: max_rows is %d, expected 0..%d",
-                        s->options.max_rows, SESSION_MAX_ROWS);
-    s->max_rows = s->options.max_rows ? s->options.max_rows : session_default_rows(e);
-    if (s->max_rows > e->decoder.config.max_positions)
-        return env_fail(env, VLQA_ELIMIT, "session options: max_rows is %d, the model has %d",
-                        s->max_rows, e->decoder.config.max_positions);
-    s->pass_rows = SESSION_PASS_ROWS;
+    if (s->options.max_seq_len < 0 || s->options.max_seq_len > SESSION_MAX_SEQ_LEN)
+        return env_fail(env, VLQA_EUSAGE, "session options: max_seq_len is %d, expected 0..%d",
+                        s->options.max_seq_len, SESSION_MAX_SEQ_LEN);
+    s->max_seq_len = s->options.max_seq_len ? s->options.max_seq_len : session_default_seq_len(e);
+    if (s->max_seq_len > e->decoder.config.max_positions)
+        return env_fail(env, VLQA_ELIMIT, "session options: max_seq_len is %d, the model has %d",
+                        s->max_seq_len, e->decoder.config.max_positions);
+    s->pass_tokens = SESSION_PASS_TOKENS;
     TRY(queue_open(e->device, env, &s->queue));
     dry = measure_session(e, &s->options);
     TRY(device_room_open(env, e->device, "session", &dry, &s->memory));

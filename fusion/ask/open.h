@@ -6,6 +6,6 @@
 
 /* Bytes that a session with these options takes. */
 size_t session_bytes(const struct vlqa_engine *e, const struct vlqa_session_options *o);
-int session_default_rows(const struct vlqa_engine *e);
+int session_default_seq_len(const struct vlqa_engine *e);
 
 #endif

@@ -61,7 +61,7 @@ static vlqa_status check_layout(struct env *env, const struct vlqa_ask_options *
             (int)x->geometry, (int)x->reorder, VLQA_GEOMETRY_HLTP, VLQA_REORDER_DENSITY);
     if (x->geometry != VLQA_GEOMETRY_GLOBAL && o->adaptive > 0)
         return env_fail(env, VLQA_EUSAGE,
-                        "ask options: adaptive looks at repaired rows, which no geometry but the "
+                        "ask options: adaptive looks at repaired tokens, which no geometry but the "
                         "global one leaves in place");
     if ((unsigned)o->text_chunker > VLQA_TEXT_PASSAGE)
         return env_fail(env, VLQA_EUSAGE, "ask options: text_chunker is %d, expected 0..%d",
@@ -80,11 +80,11 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
     if (!(o->recompute_ratio >= 0 && o->recompute_ratio <= 1))
         return env_fail(env, VLQA_EUSAGE, "ask options: recompute_ratio is %g, expected 0..1",
                         (double)o->recompute_ratio);
-    if (o->chunk_k < 1 || o->chunk_k > 256 || o->chunk_text_rows < 1)
+    if (o->chunk_k < 1 || o->chunk_k > 256 || o->chunk_text_tokens < 1)
         return env_fail(
             env, VLQA_EUSAGE,
-            "ask options: chunk_k is %d, chunk_text_rows %d; expected 1..256, 1 or more",
-            o->chunk_k, o->chunk_text_rows);
+            "ask options: chunk_k is %d, chunk_text_tokens %d; expected 1..256, 1 or more",
+            o->chunk_k, o->chunk_text_tokens);
     if (!(o->adaptive >= 0 && o->adaptive <= 100))
         return env_fail(env, VLQA_EUSAGE, "ask options: adaptive is %g, expected 0..100",
                         (double)o->adaptive);
@@ -94,26 +94,28 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
 static vlqa_status check_experimental(struct env *env, const struct vlqa_ask_options *o,
                                       const struct vlqa_experimental *x, int layers)
 {
-    if ((unsigned)x->method > VLQA_METHOD_KVSHARE || (unsigned)x->budget_base > VLQA_BASE_ALL ||
-        (unsigned)x->score > VLQA_SCORE_COMBINED || (unsigned)x->score_query > VLQA_QUERY_LAST)
-        return env_fail(env, VLQA_EUSAGE,
-                        "ask options: method, budget_base, score or score_query is no value of its "
-                        "enum");
+    if ((unsigned)x->variant > VLQA_VARIANT_KVSHARE || (unsigned)x->budget_base > VLQA_BASE_ALL ||
+        (unsigned)x->score > VLQA_SCORE_COMBINED || (unsigned)x->query_tokens > VLQA_QUERY_LAST)
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "ask options: variant, budget_base, score or query_tokens is no value of its "
+            "enum");
     if (!(x->taper >= 0 && x->taper <= 1) || (x->taper > 0 && o->adaptive > 0))
         return env_fail(env, VLQA_EUSAGE,
                         "ask options: taper is %g, expected 0..1 and 0 with adaptive",
                         (double)x->taper);
-    if (x->score_draft < 0 || x->score_draft > 1024)
-        return env_fail(env, VLQA_EUSAGE, "ask options: score_draft is %d, expected 0..1024",
-                        x->score_draft);
-    if (x->dilate < 0 || x->dilate > 8)
-        return env_fail(env, VLQA_EUSAGE, "ask options: dilate is %d, expected 0..8", x->dilate);
-    if (x->refresh_every < 1 || x->refresh_rows < 0)
-        return env_fail(env, VLQA_EUSAGE,
-                        "ask options: refresh_every is %d, refresh_rows %d; expected 1 or more, 0 "
-                        "or more",
-                        x->refresh_every, x->refresh_rows);
-    TRY(check_layers(env, "score_layers", x->score_layers, layers));
+    if (x->query_draft < 0 || x->query_draft > 1024)
+        return env_fail(env, VLQA_EUSAGE, "ask options: query_draft is %d, expected 0..1024",
+                        x->query_draft);
+    if (x->closing < 0 || x->closing > 8)
+        return env_fail(env, VLQA_EUSAGE, "ask options: closing is %d, expected 0..8", x->closing);
+    if (x->refresh_every < 1 || x->refresh_tokens < 0)
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "ask options: refresh_every is %d, refresh_tokens %d; expected 1 or more, 0 "
+            "or more",
+            x->refresh_every, x->refresh_tokens);
+    TRY(check_layers(env, "probe_layers", x->probe_layers, layers));
     return check_layers(env, "check_layers", x->check_layers, layers);
 }
 
@@ -143,10 +145,10 @@ vlqa_status options_read(struct vlqa_session *s, const struct vlqa_ask_options *
     TRY(check_reuse(env, o));
     TRY(check_experimental(env, o, x, c->layers));
     TRY(check_layout(env, o, x));
-    if (x->method)
+    if (x->variant)
         o->reuse = VLQA_REUSE_ON;
     else if (o->reuse == VLQA_REUSE_ON)
-        x->method = VLQA_METHOD_INFOFLOW;
+        x->variant = VLQA_VARIANT_INFOFLOW;
     TRY(parity_options(env, o, x));
     return check_forced(env, o, c->vocab);
 }

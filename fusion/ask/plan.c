@@ -43,7 +43,7 @@ static void collect_turns(struct vlqa_session *s, const char *question, const in
             (struct prompt_item){from->text, from->bytes, 0, plan_is_context(from), from->document};
         if (from->image >= 0) {
             struct grid grid = s->image[from->image].grid;
-            item->rows = grid.h * grid.w;
+            item->tokens = grid.h * grid.w;
             item->id = from->image;
         }
         if (from->turn != last) out->turn[out->n++] = (struct prompt_turn){from->role, item, 0};
@@ -57,8 +57,8 @@ static vlqa_status check_question(struct vlqa_session *s, const char *question)
     size_t bytes = strlen(question), valid = utf8_valid(question, bytes);
     if (bytes > s->text_cap)
         return env_fail(&s->env, VLQA_ELIMIT,
-                        "the question has %zu bytes; a session of %d rows takes %zu", bytes,
-                        s->max_rows, s->text_cap);
+                        "the question has %zu bytes; a session of %d tokens takes %zu", bytes,
+                        s->max_seq_len, s->text_cap);
     if (valid < bytes)
         return env_fail(&s->env, VLQA_ETEXT, "the question is not UTF-8 at byte %zu", valid);
     return VLQA_OK;
@@ -71,12 +71,12 @@ vlqa_status plan_build(struct vlqa_session *s, const char *question, const int32
     struct turns t = push_turns((size_t)s->n_items + 1, &s->request.host);
     TRY(check_question(s, question));
     collect_turns(s, question, order, &t);
-    TRY(prompt_build(&s->env, e->tokenizer, &e->tokens, t.turn, t.n, s->max_rows, &s->request.host,
-                     &s->scratch.host, prompt));
+    TRY(prompt_build(&s->env, e->tokenizer, &e->tokens, t.turn, t.n, s->max_seq_len,
+                     &s->request.host, &s->scratch.host, prompt));
     memcpy(s->prompt_token, prompt->id, (size_t)prompt->n * sizeof *s->prompt_token);
     layout_build(prompt, s->image, &s->request.host, layout);
     for (int i = 0; i < prompt->n; i++)
-        if (prompt->cell[i] == 0) s->placed_image[prompt->image[i]].first_row = i;
+        if (prompt->cell[i] == 0) s->placed_image[prompt->image[i]].first_token = i;
     layout->question_end = prompt->n;
     while (prompt->id[--layout->question_end] != e->tokens.im_end)
         ; /* every turn ends with one */

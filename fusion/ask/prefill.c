@@ -1,4 +1,4 @@
-/* prefill.c - full prefill behind the cached prefix; or chunks, and some of their rows again. */
+/* prefill.c - full prefill behind the cached prefix; or chunks, and some of their tokens again. */
 #include "fusion/ask/prefill.h"
 
 #include "fusion/ask/fetch.h"
@@ -15,15 +15,15 @@
 static vlqa_status prefill_full(struct ask *a)
 {
     int n = a->layout.n, cached = cached_prefix_count(a->s, &a->layout);
-    if (cached == n) cached = n - 1; /* the last row's logits are wanted */
-    a->answer.rows_recomputed = n - cached;
+    if (cached == n) cached = n - 1; /* the last token's logits are wanted */
+    a->answer.tokens_recomputed = n - cached;
     a->answer.exact = 1;
     return cached_prefix_extend(&a->view.run, "prefill", cached, n, a->s->first_logits);
 }
 
 /* ---- when the answer depends on what is still stale ---- */
 
-/* KL(before || after) of the distributions of two rows of logits, in nats. */
+/* KL(before || after) of the distributions of two tokens of logits, in nats. */
 static double divergence(const float *before, const float *after, int n)
 {
     double max[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, kl = 0;
@@ -50,23 +50,23 @@ static vlqa_status repair_rest(struct ask *a, int round)
     struct choice *c = &a->choice;
     for (int row = 0; row < l->n; row++) {
         int slot = l->slot[row];
-        if (l->in_piece[slot] && !l->exact[slot] && !c->selected[row])
+        if (l->in_segment[slot] && !l->exact[slot] && !c->selected[row])
             c->selected[row] = (uint8_t)round, c->n_selected++;
     }
-    a->answer.rows_recomputed += l->n - l->prefix_end;
+    a->answer.tokens_recomputed += l->n - l->prefix_end;
     a->answer.exact = a->x.order == VLQA_ORDER_RASTER;
     return cached_prefix_extend(&a->view.run, "repair", l->prefix_end, l->n, a->s->first_logits);
 }
 
-/* Doubles the budget until a repair moves the first token no more; all rows in the end. Scoring by
- * attention tells what the token would be without the first repair. */
+/* Doubles the budget until a repair moves the first token no more; all tokens in the end. Scoring
+ * by attention tells what the token would be without the first repair. */
 static vlqa_status repair_adaptively(struct ask *a, double *mark)
 {
     struct vlqa_session *s = a->s;
     int vocab = s->engine->decoder.config.vocab, round = 1;
     for (float ratio = a->o.recompute_ratio; ratio < 1; ratio *= 2, round++) {
         int answered;
-        TRY(choose_rows(&a->view, round, &a->choice));
+        TRY(select_tokens(&a->view, round, &a->choice));
         answered = a->choice.answered;
         memcpy(s->logits, s->first_logits, (size_t)vocab * sizeof *s->logits);
         a->answer.ms_score += env_since(mark);
@@ -80,18 +80,18 @@ static vlqa_status repair_adaptively(struct ask *a, double *mark)
 
 static vlqa_status repair_once(struct ask *a, double *mark)
 {
-    TRY(choose_rows(&a->view, 1, &a->choice));
+    TRY(select_tokens(&a->view, 1, &a->choice));
     a->answer.ms_score += env_since(mark);
     TRY(repair_round(&a->view, 1, &a->choice));
     a->answer.ms_repair = env_since(mark);
     return VLQA_OK;
 }
 
-/* Rows between chunks are computed with every question: exact when all before them are. */
+/* Tokens between chunks are computed with every question: exact when all before them are. */
 static int leading_exact(const struct layout *l)
 {
     int n = l->prefix_end;
-    while (n < l->n && (l->exact[n] || !l->in_piece[n]))
+    while (n < l->n && (l->exact[n] || !l->in_segment[n]))
         n++;
     return n;
 }
@@ -114,18 +114,18 @@ static vlqa_status prefill_chunks(struct ask *a)
         TRY(repair_adaptively(a, &mark));
     else
         TRY(repair_once(a, &mark));
-    if (s->n_held < l->n) cached_prefix_set(s, l, leading_exact(l));
+    if (s->n_cached_prefix < l->n) cached_prefix_set(s, l, leading_exact(l));
     a->answer.exact |= repair_is_whole(&a->view, &a->choice);
     return VLQA_OK;
 }
 
-/* auto: exact where that costs no more, else as the best method does, until the answer stands. */
+/* auto: exact where that costs no more, else as the best variant does, until the answer stands. */
 static void settle(struct ask *a)
 {
     int cached = cached_prefix_count(a->s, &a->layout) >= a->layout.context_end;
     if (a->o.reuse != VLQA_REUSE_AUTO) return;
     a->o.reuse = cached || a->s->engine->options.no_cache ? VLQA_REUSE_OFF : VLQA_REUSE_ON;
-    a->x.method = VLQA_METHOD_INFOFLOW;
+    a->x.variant = VLQA_VARIANT_INFOFLOW;
     if (!(a->o.adaptive > 0) && !a->x.geometry && !a->x.reorder && !(a->x.taper > 0))
         a->o.adaptive = AUTO_ADAPTIVE;
 }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-struct evidence { /* of one item: rows that the first look chose, of how many */
+struct evidence { /* of one item: tokens that the first selection round chose, of how many */
     int chosen, rows;
 };
 
@@ -22,7 +22,7 @@ static int movable(const struct vlqa_session *s, int *first)
     return n;
 }
 
-/* Items stand in the prompt as in the conversation, each with one run of rows in chunks or, where
+/* Items stand in the prompt as in the conversation, each with one run of tokens in chunks or, where
  * it is empty, with none. */
 static void weigh(const struct ask *a, const uint8_t *selected, int first, int n,
                   struct evidence *out)
@@ -31,12 +31,13 @@ static void weigh(const struct ask *a, const uint8_t *selected, int first, int n
     memset(out, 0, (size_t)n * sizeof *out);
     for (int i = 0; i < n; i++) {
         const struct session_item *item = &a->s->item[first + i];
-        for (int p = 0; p < l->n_pieces; p++) {
-            const struct piece *piece = &l->piece[p];
-            if (piece->image != item->image || piece->text != item->document) continue;
-            out[i].rows += piece->rows;
-            for (int r = 0; r < piece->rows; r++)
-                out[i].chosen += selected[l->row[l->piece_slot[piece->begin + r]]] != 0;
+        for (int p = 0; p < l->n_segments; p++) {
+            const struct segment *segment = &l->segment[p];
+            if (segment->image != item->image || segment->text != item->document) continue;
+            out[i].rows += segment->tokens;
+            for (int r = 0; r < segment->tokens; r++)
+                out[i].chosen +=
+                    selected[l->prompt_index[l->segment_slot[segment->begin + r]]] != 0;
         }
     }
 }
@@ -64,23 +65,23 @@ static int sort_items(struct vlqa_session *s, int first, int n, const struct evi
     return moved;
 }
 
-/* The first round: any row of the context may be chosen, by keys behind the prefix and the question
- * in its place (HL-TP). */
+/* The first round: any token of the context may be chosen, by keys behind the prefix and the
+ * question in its place (HL-TP). */
 static vlqa_status choose_first(const struct ask *a, struct choice *first)
 {
     struct vlqa_ask_options o = a->o;
     struct vlqa_experimental x = a->x;
     struct view view = a->view;
-    if (x.method != VLQA_METHOD_PROPHET) x.method = VLQA_METHOD_INFOFLOW;
+    if (x.variant != VLQA_VARIANT_PROPHET) x.variant = VLQA_VARIANT_INFOFLOW;
     x.geometry = VLQA_GEOMETRY_HLTP;
     x.budget_base = VLQA_BASE_CONTEXT;
     o.adaptive = x.taper = 0;
-    x.dilate = 0;
+    x.closing = 0;
     view.o = &o;
     view.x = &x;
     view.exact_too = 1;
     *first = choose_begin(&view);
-    return choose_rows(&view, 1, first);
+    return select_tokens(&view, 1, first);
 }
 
 /* Takes the chunks off the answer's list; what they were when they were found is kept behind it,
@@ -89,8 +90,8 @@ static struct chunk_list take_chunks(struct ask *a)
 {
     struct vlqa_placed_chunk *list = a->s->placed_chunk;
     struct vlqa_answer *answer = &a->answer;
-    int n = answer->n_chunks, room = a->s->max_rows - n;
-    answer->n_chunks = answer->chunks_ram = answer->chunks_disk = answer->chunks_made = 0;
+    int n = answer->n_chunks, room = a->s->max_seq_len - n;
+    answer->n_chunks = answer->chunks_ram = answer->chunks_disk = answer->chunks_computed = 0;
     if (n > room) return (struct chunk_list){NULL, 0};
     memcpy(list + room, list, (size_t)n * sizeof *list);
     return (struct chunk_list){list + room, n};

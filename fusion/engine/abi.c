@@ -76,7 +76,7 @@ vlqa_status vlqa_ask_options_init(struct vlqa_ask_options *out, size_t bytes)
                                                      .repetition_penalty = 1.0f,
                                                      .recompute_ratio = 0.15f,
                                                      .chunk_k = 2,
-                                                     .chunk_text_rows = 256,
+                                                     .chunk_text_tokens = 256,
                                                      .halo = 4};
     return give_options(out, bytes, &defaults, sizeof defaults, ASK_OPTIONS_LEAST);
 }
@@ -84,7 +84,7 @@ vlqa_status vlqa_ask_options_init(struct vlqa_ask_options *out, size_t bytes)
 vlqa_status vlqa_experimental_init(struct vlqa_experimental *out, size_t bytes)
 {
     static const struct vlqa_experimental defaults = {
-        .score = VLQA_SCORE_MAX, .refresh_every = 1, .refresh_rows = 4};
+        .score = VLQA_SCORE_MAX, .refresh_every = 1, .refresh_tokens = 4};
     return give_options(out, bytes, &defaults, sizeof defaults, EXPERIMENTAL_LEAST);
 }
 

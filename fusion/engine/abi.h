@@ -27,7 +27,7 @@ vlqa_status abi_take(struct env *env, const char *name, const void *from, void *
 #define ENGINE_OPTIONS_LEAST ABI_UP_TO(struct vlqa_engine_options, cache_disk_bytes)
 #define SESSION_OPTIONS_LEAST ABI_UP_TO(struct vlqa_session_options, experimental)
 #define ASK_OPTIONS_LEAST ABI_UP_TO(struct vlqa_ask_options, experimental)
-#define EXPERIMENTAL_LEAST ABI_UP_TO(struct vlqa_experimental, dilate)
+#define EXPERIMENTAL_LEAST ABI_UP_TO(struct vlqa_experimental, closing)
 #define CACHE_OPTIONS_LEAST ABI_UP_TO(struct vlqa_cache_options, user)
 #define ANSWER_LEAST ABI_UP_TO(struct vlqa_answer, flops)
 #define PLACED_IMAGE_LEAST ABI_UP_TO(struct vlqa_placed_image, source)
@@ -36,6 +36,6 @@ vlqa_status abi_take(struct env *env, const char *name, const void *from, void *
 #define IMAGE_INFO_LEAST ABI_UP_TO(struct vlqa_image_info, ms_vision)
 #define PIXELS_LEAST ABI_UP_TO(struct vlqa_pixels, height)
 #define CACHE_STATS_LEAST ABI_UP_TO(struct vlqa_cache_stats, disk_problem)
-#define MODEL_INFO_LEAST ABI_UP_TO(struct vlqa_model_info, session_rows)
+#define MODEL_INFO_LEAST ABI_UP_TO(struct vlqa_model_info, session_seq_len)
 
 #endif

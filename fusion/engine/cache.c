@@ -76,7 +76,7 @@ static int tell_item(void *user, const struct store_item *item)
                                  .struct_bytes = (uint32_t)sizeof record,
                                  .key = key,
                                  .kind = kind_of(item->kind),
-                                 .rows = item->rows,
+                                 .tokens = item->rows,
                                  .grid_h = item->grid.h,
                                  .grid_w = item->grid.w,
                                  .bytes = item->bytes,

@@ -184,8 +184,8 @@ static vlqa_status load_tokenizer(struct vlqa_engine *e, int vocab)
     if (!ids->n_eos) ids->eos[ids->n_eos++] = e->tokens.im_end;
     for (int32_t id = 0; id < vocab; id++) {
         size_t bytes;
-        (void)tokenizer_piece(e->tokenizer, id, &bytes);
-        if ((int)bytes > e->max_piece) e->max_piece = (int)bytes;
+        (void)tokenizer_token_bytes(e->tokenizer, id, &bytes);
+        if ((int)bytes > e->max_token_bytes) e->max_token_bytes = (int)bytes;
     }
     return VLQA_OK;
 }

@@ -28,7 +28,7 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
     struct tokenizer *tokenizer;
     struct prompt_tokens tokens;
     struct model_ids ids;
-    int max_piece; /* bytes of the longest token */
+    int max_token_bytes; /* bytes of the longest token */
     struct key model_key;
     struct store *store;
     char salt[256];

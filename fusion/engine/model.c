@@ -133,7 +133,7 @@ vlqa_status model_check(struct env *env, const struct decoder_config *text,
                         "config.json: vision_config.out_hidden_size is %d, expected text_config."
                         "hidden_size = %d",
                         vision->out_hidden, text->hidden);
-    if (vision->n_deep > text->layers || vision->n_deep > ROWS_MAX_DEEP)
+    if (vision->n_deep > text->layers || vision->n_deep > DECODER_MAX_DEEP)
         return env_fail(env, VLQA_EMODEL,
                         "config.json: deepstack_visual_indexes has %d entries, the decoder has %d "
                         "layers",

@@ -1,4 +1,4 @@
-/* layout.c - slots count up, positions follow M-RoPE, spans are causal; the context in pieces. */
+/* layout.c - slots count up, positions follow M-RoPE, spans are causal; the context in segments. */
 #include "fusion/layout/layout.h"
 
 static void push_arrays(int n, struct arena *mem, struct layout *out)
@@ -7,18 +7,18 @@ static void push_arrays(int n, struct arena *mem, struct layout *out)
     out->token = arena_push(mem, rows * sizeof *out->token);
     out->visual_row = arena_push(mem, rows * sizeof *out->visual_row);
     out->slot = arena_push(mem, rows * sizeof *out->slot);
-    out->row = arena_push(mem, rows * sizeof *out->row);
+    out->prompt_index = arena_push(mem, rows * sizeof *out->prompt_index);
     out->pos = arena_push(mem, rows * sizeof *out->pos);
     out->span = arena_push(mem, rows * sizeof *out->span);
 }
 
-static void push_pieces(int n, struct arena *mem, struct layout *out)
+static void push_segments(int n, struct arena *mem, struct layout *out)
 {
     size_t rows = (size_t)n;
-    out->piece = arena_push(mem, rows * sizeof *out->piece);
-    out->piece_slot = arena_push(mem, rows * sizeof *out->piece_slot);
-    out->piece_own = arena_push(mem, rows * sizeof *out->piece_own);
-    out->in_piece = arena_push(mem, rows * sizeof *out->in_piece);
+    out->segment = arena_push(mem, rows * sizeof *out->segment);
+    out->segment_slot = arena_push(mem, rows * sizeof *out->segment_slot);
+    out->segment_own = arena_push(mem, rows * sizeof *out->segment_own);
+    out->in_segment = arena_push(mem, rows * sizeof *out->in_segment);
     out->exact = arena_push(mem, rows * sizeof *out->exact);
 }
 
@@ -36,7 +36,7 @@ void layout_measure(int n, struct arena *dry)
     struct layout l;
     struct made made;
     push_arrays(n, dry, &l);
-    push_pieces(n, dry, &l);
+    push_segments(n, dry, &l);
     push_made(n, dry, &made);
 }
 
@@ -52,11 +52,11 @@ void layout_build(const struct prompt *prompt, const struct layout_image *image,
         int picture = prompt->image[i];
         out->token[i] = picture < 0 ? prompt->id[i] : -1;
         out->visual_row[i] = picture < 0 ? -1 : image[picture].first + prompt->cell[i];
-        out->slot[i] = out->row[i] = i;
+        out->slot[i] = out->prompt_index[i] = i;
         out->span[i] = (struct span){0, 0, i + 1};
         if (picture < 0)
             position_text(&out->next, 1, &out->pos[i]);
-        else if (prompt->cell[i] == 0) /* its rows follow each other: all at once */
+        else if (prompt->cell[i] == 0) /* its tokens follow each other: all at once */
             position_image(&out->next, image[picture].grid, &out->pos[i]);
     }
 }
@@ -68,28 +68,28 @@ struct box layout_cell(struct grid grid, int k_rows, int k_cols, int index)
     return (struct box){y, x, (row + 1) * grid.h / k_rows - y, (col + 1) * grid.w / k_cols - x};
 }
 
-/* Where rows stand when chunks are made: right behind the prefix, whatever comes between in this
- * request. The first image or document stands there anyway. */
+/* Where tokens stand when chunks are computed: right behind the prefix, whatever comes between in
+ * this request. The first image or document stands there anyway. */
 static int32_t own_base(const struct layout *l)
 {
     return l->prefix_end ? l->pos[l->prefix_end - 1].t + 1 : 0;
 }
 
-static struct piece *begin_piece(struct layout *l, int *at, int image, int text, int item)
+static struct segment *begin_segment(struct layout *l, int *at, int image, int text, int item)
 {
-    struct piece *p = &l->piece[l->n_pieces];
-    *p = (struct piece){.begin = *at, .image = image, .text = text, .item = item};
-    if (l->n_pieces++ && p[-1].item == item) p->index = p[-1].index + 1;
+    struct segment *p = &l->segment[l->n_segments];
+    *p = (struct segment){.begin = *at, .image = image, .text = text, .item = item};
+    if (l->n_segments++ && p[-1].item == item) p->index = p[-1].index + 1;
     return p;
 }
 
-static void put_row(struct layout *l, struct piece *p, int *at, int slot, struct pos own)
+static void put_token(struct layout *l, struct segment *p, int *at, int slot, struct pos own)
 {
-    l->piece_slot[*at] = slot;
-    l->piece_own[*at] = own;
-    l->in_piece[slot] = 1;
+    l->segment_slot[*at] = slot;
+    l->segment_own[*at] = own;
+    l->in_segment[slot] = 1;
     (*at)++;
-    p->rows++;
+    p->tokens++;
 }
 
 static int at_most(int k, int most)
@@ -97,16 +97,16 @@ static int at_most(int k, int most)
     return k < 1 ? 1 : k < most ? k : most;
 }
 
-struct first { /* row of an image, before any of them moved */
-    int32_t row, visual_row;
+struct first { /* token of an image, before any of them moved */
+    int32_t prompt_index, visual_row;
     struct pos pos;
 };
 
 /* A cell of the image changes its slot; its position is its own. */
-static void move_row(struct layout *l, int to, const struct first *first, int cell, int y, int x)
+static void move_token(struct layout *l, int to, const struct first *first, int cell, int y, int x)
 {
-    l->row[to] = first->row + cell;
-    l->slot[first->row + cell] = to;
+    l->prompt_index[to] = first->prompt_index + cell;
+    l->slot[first->prompt_index + cell] = to;
     l->visual_row[to] = first->visual_row + cell;
     l->pos[to] = (struct pos){first->pos.t, first->pos.h + y, first->pos.w + x};
 }
@@ -117,31 +117,31 @@ static void cut_image(struct layout *l, int image, int slot, struct grid grid,
     int k_rows = c->kind == VLQA_CHUNK_IMAGE ? 1 : at_most(c->k, grid.h);
     int k_cols = c->kind == VLQA_CHUNK_GRID ? at_most(c->k, grid.w) : 1;
     int32_t base = own_base(l);
-    const struct first first = {l->row[slot], l->visual_row[slot], l->pos[slot]};
+    const struct first first = {l->prompt_index[slot], l->visual_row[slot], l->pos[slot]};
     int next = slot;
     for (int i = 0; i < k_rows * k_cols; i++) {
-        struct piece *p = begin_piece(l, at, image, -1, slot);
+        struct segment *p = begin_segment(l, at, image, -1, slot);
         struct box b = p->box = layout_cell(grid, k_rows, k_cols, i);
         for (int y = b.y; y < b.y + b.h; y++)
             for (int x = b.x; x < b.x + b.w; x++) {
                 int cell = y * grid.w + x, to = c->order == VLQA_ORDER_CHUNK ? next++ : slot + cell;
-                move_row(l, to, &first, cell, y, x);
-                put_row(l, p, at, to, (struct pos){base, base + y, base + x});
+                move_token(l, to, &first, cell, y, x);
+                put_token(l, p, at, to, (struct pos){base, base + y, base + x});
             }
     }
 }
 
-/* Rows [from, from + rows) of the document at `slot`, in as few and equal parts as may be. */
+/* Tokens [from, from + tokens) of the document at `slot`, in as few and equal parts as may be. */
 static void cut_passage(struct layout *l, int text, int slot, int from, int rows, int most, int *at)
 {
     int n = rows / most + (rows % most != 0);
     int32_t base = own_base(l);
     for (int i = 0; i < n; i++) {
-        struct piece *p = begin_piece(l, at, -1, text, slot);
+        struct segment *p = begin_segment(l, at, -1, text, slot);
         int end = from + (int)((int64_t)(i + 1) * rows / n);
         p->first = from + (int)((int64_t)i * rows / n);
         for (int row = p->first; row < end; row++)
-            put_row(l, p, at, slot + row, (struct pos){base + row, base + row, base + row});
+            put_token(l, p, at, slot + row, (struct pos){base + row, base + row, base + row});
     }
 }
 
@@ -151,11 +151,11 @@ static void cut_text(struct layout *l, int text, int slot, int rows, const struc
     for (int begin = 0, end; begin < rows; begin = end) {
         for (end = begin + 1; end < rows && !(c->passage && c->passage[slot + end]); end++)
             ;
-        cut_passage(l, text, slot, begin, end - begin, c->text_rows, at);
+        cut_passage(l, text, slot, begin, end - begin, c->text_tokens, at);
     }
 }
 
-/* ---- what a chunk's rows see when it is made ---- */
+/* ---- what a chunk's tokens see when it is made ---- */
 
 /* Outside of [begin, begin + n): how far. */
 static int outside(int at, int begin, int n)
@@ -163,27 +163,28 @@ static int outside(int at, int begin, int n)
     return at < begin ? begin - at : at >= begin + n ? at - (begin + n) + 1 : 0;
 }
 
-/* Of a slot of the piece's image, or of its document before the piece: in cells, or rows. */
-static int distance(const struct layout *l, const struct piece *p, int slot)
+/* Of a slot of the segment's image, or of its document before the segment: in cells, or tokens. */
+static int distance(const struct layout *l, const struct segment *p, int slot)
 {
     struct pos at = l->pos[slot];
     int lines, columns;
-    if (p->image < 0) return l->piece_slot[p->begin] - slot;
+    if (p->image < 0) return l->segment_slot[p->begin] - slot;
     lines = outside(at.h - at.t, p->box.y, p->box.h);
     columns = outside(at.w - at.t, p->box.x, p->box.w);
     return lines > columns ? lines : columns;
 }
 
-/* From where a row stands to where it stood when its chunk was made. */
-static int32_t moved(const struct layout *l, const struct piece *p)
+/* From where a token stands to where it stood when its chunk was computed. */
+static int32_t moved(const struct layout *l, const struct segment *p)
 {
-    return l->piece_own[p->begin].t - l->pos[l->piece_slot[p->begin]].t;
+    return l->segment_own[p->begin].t - l->pos[l->segment_slot[p->begin]].t;
 }
 
-void layout_made(const struct layout *l, const struct piece *p, struct arena *mem, struct made *out)
+void layout_made(const struct layout *l, const struct segment *p, struct arena *mem,
+                 struct made *out)
 {
-    const int32_t *mine = l->piece_slot + p->begin;
-    int first = mine[0], last = mine[p->rows - 1], from = l->halo ? p->item : first, own = 0;
+    const int32_t *mine = l->segment_slot + p->begin;
+    int first = mine[0], last = mine[p->tokens - 1], from = l->halo ? p->item : first, own = 0;
     int32_t by = moved(l, p);
     if (p->image < 0 && from < first - l->halo) from = first - l->halo;
     push_made(last + 1 - from, mem, out);
@@ -197,15 +198,15 @@ void layout_made(const struct layout *l, const struct piece *p, struct arena *me
     }
 }
 
-/* A chunk's row is exact where the chunk stands in its own place and all rows between it and the
- * prefix were there when it was made: nothing was hidden from it. */
+/* A chunk's token is exact where the chunk stands in its own place and all tokens between it and
+ * the prefix were there when it was made: nothing was hidden from it. */
 static void mark_exact(struct layout *l)
 {
-    for (int i = 0; i < l->n_pieces; i++) {
-        const struct piece *p = &l->piece[i];
-        const int32_t *mine = l->piece_slot + p->begin;
+    for (int i = 0; i < l->n_segments; i++) {
+        const struct segment *p = &l->segment[i];
+        const int32_t *mine = l->segment_slot + p->begin;
         if (p->item != l->prefix_end || moved(l, p)) continue;
-        for (int slot = p->item, own = 0; own < p->rows; slot++) {
+        for (int slot = p->item, own = 0; own < p->tokens; slot++) {
             if (slot == mine[own])
                 l->exact[mine[own++]] = 1;
             else if (distance(l, p, slot) > l->halo)
@@ -219,8 +220,8 @@ void layout_cut(struct layout *l, const struct prompt *prompt, const struct layo
 {
     int at = 0;
     l->halo = chunker->halo;
-    push_pieces(l->n, mem, l);
-    memset(l->in_piece, 0, (size_t)l->n);
+    push_segments(l->n, mem, l);
+    memset(l->in_segment, 0, (size_t)l->n);
     memset(l->exact, 0, (size_t)l->n);
     for (int slot = l->prefix_end, end; slot < l->context_end; slot = end) {
         int picture = prompt->image[slot], text = prompt->text[slot];

@@ -24,8 +24,8 @@ int budget_of(const struct vlqa_ask_options *o, const struct vlqa_experimental *
                                                      : n_candidates;
     int all = select_budget(ratio_at(o, x, layers, layer), base);
     if (all > n_candidates) all = n_candidates;
-    if (x->method == VLQA_METHOD_NONE) return 0;
-    if (x->method == VLQA_METHOD_FULL) return n_candidates;
+    if (x->variant == VLQA_VARIANT_NONE) return 0;
+    if (x->variant == VLQA_VARIANT_FULL) return n_candidates;
     if (o->adaptive > 0) return select_budget(ldexpf(o->recompute_ratio, round - 1), base);
     return all;
 }

@@ -1,4 +1,4 @@
-/* budget.h - how many context tokens are computed again. */
+/* budget.h - how many context tokens are recomputed. */
 #ifndef FUSION_BUDGET_H
 #define FUSION_BUDGET_H
 

@@ -1,4 +1,4 @@
-/* chunk.c - pieces of the context as stored chunks: found or made, then placed. */
+/* chunk.c - segments of the context as stored chunks: found or made, then placed. */
 #include "fusion/reuse/chunk.h"
 
 #include <string.h>
@@ -22,16 +22,16 @@ static struct key text_key(const struct layout *l, const struct made *made)
     return hash_end(&h);
 }
 
-/* Of an image: how wide; below zero in chunk order, where other rows come before. */
-static int32_t halo_key(const struct view *v, const struct piece *p, const struct made *made)
+/* Of an image: how wide; below zero in chunk order, where other tokens come before. */
+static int32_t halo_key(const struct view *v, const struct segment *p, const struct made *made)
 {
-    if (made->n == p->rows) return 0;
-    if (p->image < 0) return made->n - p->rows;
+    if (made->n == p->tokens) return 0;
+    if (p->image < 0) return made->n - p->tokens;
     return v->x->order == VLQA_ORDER_CHUNK && v->o->chunker == VLQA_CHUNK_GRID ? -v->o->halo
                                                                                : v->o->halo;
 }
 
-static struct key chunk_key(const struct view *v, const struct piece *p, const struct made *made,
+static struct key chunk_key(const struct view *v, const struct segment *p, const struct made *made,
                             struct key prefix)
 {
     struct key_parts parts;
@@ -63,11 +63,11 @@ static void block_of(const struct record *r, int begin, int n, struct kv_block *
     }
 }
 
-static struct record_shape chunk_shape(const struct vlqa_engine *e, const struct piece *p,
+static struct record_shape chunk_shape(const struct vlqa_engine *e, const struct segment *p,
                                        int cols[2 * KV_MAX_LAYERS])
 {
     struct record_shape shape = {.kind = RECORD_CHUNK,
-                                 .rows = p->rows,
+                                 .rows = p->tokens,
                                  .grid = {p->box.h, p->box.w},
                                  .n_mats = 2 * e->decoder.config.layers,
                                  .cols = cols,
@@ -101,7 +101,7 @@ static vlqa_status make(const struct view *v, const struct made *made, struct ke
     return VLQA_OK;
 }
 
-static enum vlqa_source source_before(struct chunk_list before, const struct piece *p)
+static enum vlqa_source source_before(struct chunk_list before, const struct segment *p)
 {
     for (int i = 0; i < before.n; i++)
         if (before.chunk[i].image == p->image && before.chunk[i].text == p->text)
@@ -109,7 +109,7 @@ static enum vlqa_source source_before(struct chunk_list before, const struct pie
     return VLQA_SOURCE_RAM;
 }
 
-static void note_chunk(const struct view *v, const struct piece *p, enum vlqa_source from)
+static void note_chunk(const struct view *v, const struct segment *p, enum vlqa_source from)
 {
     const struct layout *l = v->run.layout;
     struct vlqa_answer *answer = v->answer;
@@ -120,20 +120,20 @@ static void note_chunk(const struct view *v, const struct piece *p, enum vlqa_so
                                       .x = p->box.x,
                                       .h = p->box.h,
                                       .w = p->box.w,
-                                      .first_row = l->row[l->piece_slot[p->begin]],
-                                      .rows = p->rows,
+                                      .first_token = l->prompt_index[l->segment_slot[p->begin]],
+                                      .tokens = p->tokens,
                                       .source = from};
-    for (int i = 0; i < p->rows; i++)
-        out->rows_exact += l->exact[l->piece_slot[p->begin + i]];
+    for (int i = 0; i < p->tokens; i++)
+        out->tokens_exact += l->exact[l->segment_slot[p->begin + i]];
     answer->chunks_ram += from == VLQA_SOURCE_RAM;
     answer->chunks_disk += from == VLQA_SOURCE_DISK;
-    answer->chunks_made += from == VLQA_SOURCE_MADE;
+    answer->chunks_computed += from == VLQA_SOURCE_COMPUTED;
 }
 
-static vlqa_status fetch(const struct view *v, const struct piece *p, struct key prefix,
+static vlqa_status fetch(const struct view *v, const struct segment *p, struct key prefix,
                          struct chunk_list before, const struct record **out)
 {
-    static const enum vlqa_source source[] = {[STORE_MISS] = VLQA_SOURCE_MADE,
+    static const enum vlqa_source source[] = {[STORE_MISS] = VLQA_SOURCE_COMPUTED,
                                               [STORE_RAM] = VLQA_SOURCE_RAM,
                                               [STORE_DISK] = VLQA_SOURCE_DISK};
     struct vlqa_session *s = v->run.s;
@@ -156,9 +156,9 @@ vlqa_status chunk_fetch(struct view *v, struct chunk_list before)
 {
     const struct layout *l = v->run.layout;
     struct key prefix = prefix_key(l);
-    v->chunk = arena_push_zero(&v->run.s->request.host, (size_t)l->n_pieces * sizeof *v->chunk);
-    for (int i = 0; i < l->n_pieces; i++)
-        TRY(fetch(v, &l->piece[i], prefix, before, &v->chunk[i]));
+    v->chunk = arena_push_zero(&v->run.s->request.host, (size_t)l->n_segments * sizeof *v->chunk);
+    for (int i = 0; i < l->n_segments; i++)
+        TRY(fetch(v, &l->segment[i], prefix, before, &v->chunk[i]));
     return VLQA_OK;
 }
 
@@ -183,12 +183,12 @@ void chunk_measure(const struct vlqa_engine *e, int rows, struct workspace *dry)
     workspace_rewind(dry, mark);
 }
 
-void chunk_place_rows(const struct view *v, int piece, int begin, int n)
+void chunk_place_part(const struct view *v, int segment, int begin, int n)
 {
     const struct layout *l = v->run.layout;
     struct vlqa_session *s = v->run.s;
     const struct decoder_config *c = &s->engine->decoder.config;
-    const int32_t *slot = l->piece_slot + l->piece[piece].begin + begin;
+    const int32_t *slot = l->segment_slot + l->segment[segment].begin + begin;
     struct workspace_used mark = workspace_mark(&s->scratch);
     struct placement at = placement_layout(s->engine, n, &s->scratch);
     struct kv_block block;
@@ -201,7 +201,7 @@ void chunk_place_rows(const struct view *v, int piece, int begin, int n)
     }
     header_send(s->queue, &at.header);
     k_angles(s->queue, at.cos_sin, where, s->engine->decoder.rope_inverse);
-    block_of(v->chunk[piece], begin, n, &block);
+    block_of(v->chunk[segment], begin, n, &block);
     kv_place(s->queue, &s->kv, c->kv_heads, slots, &block, at.cos_sin, &s->scratch);
     workspace_rewind(&s->scratch, mark);
 }
@@ -209,16 +209,16 @@ void chunk_place_rows(const struct view *v, int piece, int begin, int n)
 void chunk_place(const struct view *v)
 {
     const struct layout *l = v->run.layout;
-    for (int i = 0; i < l->n_pieces; i++)
-        for (int begin = 0; begin < l->piece[i].rows; begin += SESSION_PASS_ROWS) {
-            int left = l->piece[i].rows - begin;
-            chunk_place_rows(v, i, begin, left < SESSION_PASS_ROWS ? left : SESSION_PASS_ROWS);
+    for (int i = 0; i < l->n_segments; i++)
+        for (int begin = 0; begin < l->segment[i].tokens; begin += SESSION_PASS_TOKENS) {
+            int left = l->segment[i].tokens - begin;
+            chunk_place_part(v, i, begin, left < SESSION_PASS_TOKENS ? left : SESSION_PASS_TOKENS);
         }
 }
 
 void chunk_release(struct view *v)
 {
-    for (int i = 0; v->chunk && i < v->run.layout->n_pieces; i++)
+    for (int i = 0; v->chunk && i < v->run.layout->n_segments; i++)
         if (v->chunk[i]) store_unpin(v->run.s->engine->store, v->chunk[i]);
     v->chunk = NULL;
 }

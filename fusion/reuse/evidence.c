@@ -1,4 +1,4 @@
-/* evidence.c - the rows of the highest scores, neighbours joined, as boxes of source pixels. */
+/* evidence.c - the tokens of the highest scores, neighbours joined, as boxes of source pixels. */
 #include "fusion/reuse/evidence.h"
 
 #include "fusion/reuse/select.h"
@@ -7,7 +7,7 @@
 #include <string.h>
 
 struct work {
-    uint8_t *candidate, *chosen; /* [n] rows */
+    uint8_t *candidate, *chosen; /* [n] tokens */
     int32_t *list;               /* [n] */
 };
 
@@ -35,9 +35,9 @@ struct region { /* cells of a grid, the ends not included */
 static struct region take_region(const struct vlqa_placed_image *im, const float *score,
                                  uint8_t *chosen, int cell, int32_t *list)
 {
-    struct region r = {im->grid_h, im->grid_w, 0, 0, score[im->first_row + cell]};
+    struct region r = {im->grid_h, im->grid_w, 0, 0, score[im->first_token + cell]};
     int n = 0;
-    chosen[im->first_row + cell] = 0;
+    chosen[im->first_token + cell] = 0;
     list[n++] = cell;
     while (n) {
         int at = list[--n], y = at / im->grid_w, x = at % im->grid_w;
@@ -46,13 +46,13 @@ static struct region take_region(const struct vlqa_placed_image *im, const float
         r.left = x < r.left ? x : r.left;
         r.bottom = y >= r.bottom ? y + 1 : r.bottom;
         r.right = x >= r.right ? x + 1 : r.right;
-        if (score[im->first_row + at] > r.score) r.score = score[im->first_row + at];
+        if (score[im->first_token + at] > r.score) r.score = score[im->first_token + at];
         for (int i = 0; i < 4; i++) {
             int to = next[i][0] * im->grid_w + next[i][1];
             if (next[i][0] < 0 || next[i][0] >= im->grid_h || next[i][1] < 0 ||
-                next[i][1] >= im->grid_w || !chosen[im->first_row + to])
+                next[i][1] >= im->grid_w || !chosen[im->first_token + to])
                 continue;
-            chosen[im->first_row + to] = 0;
+            chosen[im->first_token + to] = 0;
             list[n++] = to;
         }
     }
@@ -86,7 +86,7 @@ static int insert(struct vlqa_evidence *list, int n, struct vlqa_evidence e)
 static void mark_candidates(const float *score, const struct vlqa_placed_image *im,
                             uint8_t *candidate)
 {
-    for (int i = im->first_row; i < im->first_row + im->grid_h * im->grid_w; i++)
+    for (int i = im->first_token; i < im->first_token + im->grid_h * im->grid_w; i++)
         candidate[i] = isfinite(score[i]) && score[i] > 0;
 }
 
@@ -97,7 +97,7 @@ static int add_regions(const float *score, const struct vlqa_placed_image *im, i
     for (int cell = 0; cell < im->grid_h * im->grid_w; cell++) {
         struct vlqa_evidence e = {.image = image};
         struct region r;
-        if (!w->chosen[im->first_row + cell]) continue;
+        if (!w->chosen[im->first_token + cell]) continue;
         r = take_region(im, score, w->chosen, cell, w->list);
         pixels_of(r.left, r.right, im->grid_w, im->width, &e.x, &e.width);
         pixels_of(r.top, r.bottom, im->grid_h, im->height, &e.y, &e.height);

@@ -1,4 +1,4 @@
-/* evidence.h - scores of rows to boxes in the pixels of the source images. */
+/* evidence.h - scores of tokens to boxes in the pixels of the source images. */
 #ifndef FUSION_EVIDENCE_H
 #define FUSION_EVIDENCE_H
 
@@ -6,10 +6,10 @@
 #include "include/vlqa.h"
 
 #define EVIDENCE_MAX 16
-#define EVIDENCE_SHARE 0.05f /* of the rows of all images, those of the highest scores, count */
+#define EVIDENCE_SHARE 0.05f /* of the tokens of all images, those of the highest scores, count */
 
-/* score [n] of the rows of the prompt, of which placed images are parts; rows without a positive
- * score are no evidence. Returns the number of boxes. */
+/* score [n] of the tokens of the prompt, of which placed images are parts; tokens without a
+ * positive score are no evidence. Returns the number of boxes. */
 int evidence_find(const float *score, int n, const struct vlqa_placed_image *image, int n_images,
                   struct arena *scratch, struct vlqa_evidence out[EVIDENCE_MAX]);
 void evidence_measure(int n, struct arena *dry); /* what it takes of the scratch while it runs */

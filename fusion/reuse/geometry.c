@@ -6,21 +6,21 @@
 
 #include <string.h>
 
-/* Positions that a piece takes, standing alone. */
-static int32_t extent(const struct piece *p)
+/* Positions that a segment takes, standing alone. */
+static int32_t extent(const struct segment *p)
 {
-    if (p->image < 0) return p->rows;
+    if (p->image < 0) return p->tokens;
     return p->box.h > p->box.w ? p->box.h : p->box.w;
 }
 
-/* Rows of the piece from position `base` on, as if nothing else were there. */
-static void stand_alone(const struct layout *l, const struct piece *p, int32_t base,
+/* Tokens of the segment from position `base` on, as if nothing else were there. */
+static void stand_alone(const struct layout *l, const struct segment *p, int32_t base,
                         struct pos *out)
 {
-    struct pos first = l->piece_own[p->begin];
-    for (int r = 0; r < p->rows; r++) {
-        struct pos own = l->piece_own[p->begin + r];
-        out[l->piece_slot[p->begin + r]] =
+    struct pos first = l->segment_own[p->begin];
+    for (int r = 0; r < p->tokens; r++) {
+        struct pos own = l->segment_own[p->begin + r];
+        out[l->segment_slot[p->begin + r]] =
             (struct pos){base + own.t - first.t, base + own.h - first.h, base + own.w - first.w};
     }
 }
@@ -29,11 +29,11 @@ struct layout geometry_layout(const struct layout *l, enum vlqa_geometry g, stru
 {
     struct layout moved = *l;
     struct pos *to = moved.pos = arena_push(mem, (size_t)l->n * sizeof *to);
-    int32_t begin = l->piece_own[0].t, end = l->pos[l->context_end].t, longest = 0, by;
+    int32_t begin = l->segment_own[0].t, end = l->pos[l->context_end].t, longest = 0, by;
     memcpy(to, l->pos, (size_t)l->n * sizeof *to);
-    for (int i = 0; i < l->n_pieces; i++) {
-        int32_t takes = extent(&l->piece[i]);
-        stand_alone(l, &l->piece[i], g == VLQA_GEOMETRY_TLTP ? end - takes : begin, to);
+    for (int i = 0; i < l->n_segments; i++) {
+        int32_t takes = extent(&l->segment[i]);
+        stand_alone(l, &l->segment[i], g == VLQA_GEOMETRY_TLTP ? end - takes : begin, to);
         longest = takes > longest ? takes : longest;
     }
     by = g == VLQA_GEOMETRY_HLHP ? begin + longest - end : 0;

@@ -5,8 +5,8 @@
 #include "fusion/reuse/scorer.h"
 
 /* Those among the n tokens of a pass that ends with the question, and the layers that count, into
- * the tap and c->layer; what is counted is left to the caller. Returns where the last of the layers
- * ends. */
-int query_tap(const struct scorer *c, int n, struct tap *tap);
+ * the probe and c->layer; what is counted is left to the caller. Returns where the last of the
+ * layers ends. */
+int query_tap(const struct scorer *c, int n, struct probe *probe);
 
 #endif

@@ -1,4 +1,4 @@
-/* repair.c - one pass over chosen rows and those of no chunk, in ascending slots. */
+/* repair.c - one pass over chosen tokens and those of no chunk, in ascending slots. */
 #include "fusion/reuse/repair.h"
 
 vlqa_status repair_round(const struct view *v, int round, struct choice *c)
@@ -7,8 +7,8 @@ vlqa_status repair_round(const struct view *v, int round, struct choice *c)
     struct run_pass pass = {.slot = v->list, .depth = c->depth, .logits = v->run.s->first_logits};
     int n = 0;
     for (int i = l->prefix_end; i < l->n; i++)
-        if (!l->in_piece[i] || c->selected[l->row[i]] == round) v->list[n++] = i;
-    v->answer->rows_recomputed += n;
+        if (!l->in_segment[i] || c->selected[l->prompt_index[i]] == round) v->list[n++] = i;
+    v->answer->tokens_recomputed += n;
     TRY(run_pass(&v->run, "repair", n, &pass));
     c->answered = 1;
     return VLQA_OK;
@@ -19,7 +19,7 @@ int repair_is_whole(const struct view *v, const struct choice *c)
     const struct layout *l = v->run.layout;
     int stale = 0;
     for (int i = 0; i < l->n; i++)
-        stale += l->in_piece[i] && !l->exact[i] &&
-                 (c->selected[l->row[i]] != 1 || c->depth[i] < v->run.s->kv.layers);
+        stale += l->in_segment[i] && !l->exact[i] &&
+                 (c->selected[l->prompt_index[i]] != 1 || c->depth[i] < v->run.s->kv.layers);
     return !stale && v->x->order == VLQA_ORDER_RASTER;
 }

@@ -1,4 +1,4 @@
-/* score_attention.h - rows by what the question attends to: InfoFlow KV and ProphetKV. */
+/* score_attention.h - tokens by what the question attends to: InfoFlow KV and ProphetKV. */
 #ifndef FUSION_SCORE_ATTENTION_H
 #define FUSION_SCORE_ATTENTION_H
 

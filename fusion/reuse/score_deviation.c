@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-struct comparison {                          /* of n rows of a chunk, in one layer */
+struct comparison {                          /* of n tokens of a chunk, in one layer */
     struct header header;                    /* [n] their slots */
     struct mirror now_memory, before_memory; /* V as it is, and of the chunk, dequantised */
     struct host_mat now, before;             /* the same on the host */
@@ -42,13 +42,13 @@ static float deviation(struct host_mat now, struct host_mat before, int row)
     return (float)(sum / now.cols);
 }
 
-/* Rows [begin, begin + n) of a piece, those that are still candidates. */
-static vlqa_status measure_rows(const struct scorer *c, int layer, int piece, int begin, int n)
+/* Tokens [begin, begin + n) of a segment, those that are still candidates. */
+static vlqa_status measure_rows(const struct scorer *c, int layer, int segment, int begin, int n)
 {
     const struct layout *l = c->view.run.layout;
     struct vlqa_session *s = c->view.run.s;
-    const int32_t *slot = l->piece_slot + l->piece[piece].begin + begin;
-    struct host_mat kept = host_mat_rows(c->view.chunk[piece]->mat[2 * layer + 1], begin, n);
+    const int32_t *slot = l->segment_slot + l->segment[segment].begin + begin;
+    struct host_mat kept = host_mat_rows(c->view.chunk[segment]->mat[2 * layer + 1], begin, n);
     struct workspace_used mark = workspace_mark(&s->scratch);
     struct comparison m = comparison_layout(s->engine, n, &s->scratch);
     int cols = m.now.cols;
@@ -67,7 +67,8 @@ static vlqa_status measure_rows(const struct scorer *c, int layer, int piece, in
     }
     status = queue_sync(s->queue);
     for (int i = 0; i < n && status == VLQA_OK; i++)
-        if (c->candidate[l->row[slot[i]]]) c->score[l->row[slot[i]]] = deviation(m.now, kept, i);
+        if (c->candidate[l->prompt_index[slot[i]]])
+            c->score[l->prompt_index[slot[i]]] = deviation(m.now, kept, i);
     workspace_rewind(&s->scratch, mark);
     return status;
 }
@@ -75,11 +76,11 @@ static vlqa_status measure_rows(const struct scorer *c, int layer, int piece, in
 static vlqa_status measure(const struct scorer *c, int layer)
 {
     const struct layout *l = c->view.run.layout;
-    for (int p = 0; p < l->n_pieces; p++)
-        for (int begin = 0; begin < l->piece[p].rows; begin += SESSION_PASS_ROWS) {
-            int left = l->piece[p].rows - begin;
+    for (int p = 0; p < l->n_segments; p++)
+        for (int begin = 0; begin < l->segment[p].tokens; begin += SESSION_PASS_TOKENS) {
+            int left = l->segment[p].tokens - begin;
             TRY(measure_rows(c, layer, p, begin,
-                             left < SESSION_PASS_ROWS ? left : SESSION_PASS_ROWS));
+                             left < SESSION_PASS_TOKENS ? left : SESSION_PASS_TOKENS));
         }
     return VLQA_OK;
 }
@@ -93,7 +94,7 @@ static vlqa_status check(const struct scorer *c, int layer)
     struct run_pass pass = {.slot = list, .layer_end = layer + 1};
     int n = 0;
     for (int i = l->prefix_end; i < l->context_end; i++)
-        if (c->candidate[l->row[i]] || !l->in_piece[i]) list[n++] = i;
+        if (c->candidate[l->prompt_index[i]] || !l->in_segment[i]) list[n++] = i;
     TRY(run_pass(&c->view.run, "score", n, &pass));
     return measure(c, layer);
 }
@@ -107,8 +108,8 @@ static void narrow(const struct scorer *c)
     memcpy(c->candidate, c->chosen, (size_t)l->n);
 }
 
-/* After two layers over all rows (layer 0 cannot differ) layer 1 tells. With taper more layers may
- * be checked, each of the rows alone that go on behind the one before. */
+/* After two layers over all tokens (layer 0 cannot differ) layer 1 tells. With taper more layers
+ * may be checked, each of the tokens alone that go on behind the one before. */
 vlqa_status score_deviation(struct scorer *c)
 {
     const struct vlqa_experimental *x = c->view.x;

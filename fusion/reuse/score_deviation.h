@@ -1,4 +1,5 @@
-/* score_deviation.h - rows by what hidden context changes in their values: CacheBlend and KVShare.
+/* score_deviation.h - tokens by what hidden context changes in their values: CacheBlend and
+ * KVShare.
  */
 #ifndef FUSION_SCORE_DEVIATION_H
 #define FUSION_SCORE_DEVIATION_H

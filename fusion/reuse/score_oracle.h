@@ -1,4 +1,5 @@
-/* score_oracle.h - rows by what full prefill knows of them: a bound for studies, no way to save. */
+/* score_oracle.h - tokens by what full prefill knows of them: a bound for studies, no way to save.
+ */
 #ifndef FUSION_SCORE_ORACLE_H
 #define FUSION_SCORE_ORACLE_H
 

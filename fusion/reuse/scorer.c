@@ -3,7 +3,7 @@
 
 #include "fusion/reuse/budget.h"
 
-/* What attention to the last token needs; experimental: what any method needs. */
+/* What attention to the last token needs; experimental: what any variant needs. */
 static struct scorer push_scorer(const struct vlqa_engine *e, int slots, int experimental,
                                  struct workspace *ws)
 {
@@ -22,26 +22,27 @@ static struct scorer push_scorer(const struct vlqa_engine *e, int slots, int exp
         c.kept[i] = mirror_push(e->device, ws, kept);
     c.grid = arena_push(mem, SESSION_MAX_ITEMS * sizeof *c.grid);
     c.sum = arena_push(mem, SELECT_CLOSED_WORK(n) * sizeof *c.sum);
-    c.span = arena_push(mem, SESSION_PASS_ROWS * sizeof *c.span);
+    c.span = arena_push(mem, SESSION_PASS_TOKENS * sizeof *c.span);
     return c;
 }
 
-void scorer_measure(const struct vlqa_engine *e, int max_rows, int experimental,
+void scorer_measure(const struct vlqa_engine *e, int max_seq_len, int experimental,
                     struct workspace *dry)
 {
-    (void)push_scorer(e, max_rows, experimental, dry);
+    (void)push_scorer(e, max_seq_len, experimental, dry);
 }
 
 struct scorer scorer_begin(const struct view *v, float *score, const uint8_t *selected)
 {
     struct vlqa_session *s = v->run.s;
     const struct layout *l = v->run.layout;
-    struct scorer c = push_scorer(s->engine, s->max_rows, s->options.experimental, &s->request);
+    struct scorer c = push_scorer(s->engine, s->max_seq_len, s->options.experimental, &s->request);
     c.view = *v;
     c.score = score;
     for (int row = 0; row < l->n; row++) {
         int slot = l->slot[row];
-        c.candidate[row] = l->in_piece[slot] && (v->exact_too || !l->exact[slot]) && !selected[row];
+        c.candidate[row] =
+            l->in_segment[slot] && (v->exact_too || !l->exact[slot]) && !selected[row];
     }
     c.n_candidates = select_count(c.candidate, l->n);
     return c;
@@ -51,7 +52,7 @@ struct mat scorer_sum(const struct scorer *c, struct mirror sum, int rows)
 {
     struct vlqa_session *s = c->view.run.s;
     queue_clear(s->queue, sum.at, sum.bytes);
-    return mat_of(sum.at, DT_F32, rows, s->max_rows);
+    return mat_of(sum.at, DT_F32, rows, s->max_seq_len);
 }
 
 vlqa_status scorer_take(const struct scorer *c, int n)

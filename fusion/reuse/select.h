@@ -1,4 +1,4 @@
-/* select.h - scores and orders to chosen rows. Pure: no device, no model, no clock. */
+/* select.h - scores and orders to chosen tokens. Pure: no device, no model, no clock. */
 #ifndef FUSION_SELECT_H
 #define FUSION_SELECT_H
 
@@ -22,7 +22,7 @@ int select_closed(const float *score, const uint8_t *candidate, int n, int budge
                   const struct select_grid *grid, int n_grids, int radius, int32_t *order,
                   uint8_t *chosen, int32_t *work);
 #define SELECT_CLOSED_WORK(n) (3 * (n) + 1)
-/* Rows that may be chosen. */
+/* Tokens that may be chosen. */
 int select_count(const uint8_t *candidate, int n);
 /* floor(ratio * n), 0..n. */
 int select_budget(float ratio, int n);

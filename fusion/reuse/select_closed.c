@@ -71,7 +71,7 @@ int select_closed(const float *score, const uint8_t *candidate, int n, int budge
     int size = select_top(score, candidate, NULL, n, budget, order, chosen), low = 0, high = size,
         count;
     select_sort(score, NULL, order, size);
-    while (low < high) { /* the more seeds, the more rows once they are closed */
+    while (low < high) { /* the more seeds, the more tokens once they are closed */
         int k = (low + high + 1) / 2;
         if (close_first(order, k, candidate, n, grid, n_grids, radius, chosen, work) <= size)
             low = k;

@@ -1,14 +1,14 @@
-/* run.c - lists of slots become the decoder's rows; which batch they are in changes no bit. */
+/* run.c - lists of slots become the decoder's tokens; which batch they are in changes no bit. */
 #include "fusion/session/run.h"
 
 static void forward(const struct run *r, struct pass *pass, int no_deep)
 {
     struct vlqa_session *s = r->s;
     pass->kv = &s->kv;
-    pass->rows.visual = mat_rows(s->visual, 0, s->visual_rows);
-    pass->rows.n_deep = no_deep ? 0 : s->engine->vit.config.n_deep;
-    for (int i = 0; i < pass->rows.n_deep; i++)
-        pass->rows.deep[i] = mat_rows(s->deep[i], 0, s->visual_rows);
+    pass->tokens.visual = mat_rows(s->visual, 0, s->visual_tokens);
+    pass->tokens.n_deep = no_deep ? 0 : s->engine->vit.config.n_deep;
+    for (int i = 0; i < pass->tokens.n_deep; i++)
+        pass->tokens.deep[i] = mat_rows(s->deep[i], 0, s->visual_tokens);
     decoder_forward(s->queue, &s->engine->decoder, pass, &s->scratch);
 }
 
@@ -17,12 +17,12 @@ static int slot_at(const struct run_pass *p, int i)
     return p->slot ? p->slot[i] : p->begin + i;
 }
 
-/* A row's K and V of the last layer are all that others see of it there: only rows that ask, and
+/* A token's K and V of the last layer are all that others see of it there: only query tokens, and
  * the one whose logits are wanted, go through that layer whole. */
 static int depth_of(const struct run *r, const struct run_pass *p, int i, int n)
 {
     int end = p->layer_end ? p->layer_end : r->s->kv.layers;
-    int asks = p->tap && i >= p->tap->first && i < p->tap->first + p->tap->rows;
+    int asks = p->probe && i >= p->probe->first && i < p->probe->first + p->probe->n_query;
     if (p->depth && p->depth[slot_at(p, i)] < end) return p->depth[slot_at(p, i)] - 1;
     return asks || (p->logits && i == n - 1) ? end : end - 1;
 }
@@ -44,18 +44,18 @@ static struct batch push_batch(int n, struct arena *mem)
                           .span = arena_push(mem, rows * sizeof(struct span))};
 }
 
-void run_measure(const struct vlqa_engine *e, int max_rows, struct workspace *dry)
+void run_measure(const struct vlqa_engine *e, int max_seq_len, struct workspace *dry)
 {
     struct workspace_used mark = workspace_mark(dry);
-    int rows = max_rows < SESSION_PASS_ROWS ? max_rows : SESSION_PASS_ROWS;
+    int rows = max_seq_len < SESSION_PASS_TOKENS ? max_seq_len : SESSION_PASS_TOKENS;
     (void)push_batch(rows, &dry->host);
-    decoder_measure(e->device, &e->decoder.config, rows, rows, max_rows, dry);
+    decoder_measure(e->device, &e->decoder.config, rows, rows, max_seq_len, dry);
     workspace_rewind(dry, mark);
 }
 
 /* Tokens [begin, begin + n) of the pass, as the decoder takes them. */
-static struct rows rows_of(const struct run *r, const struct run_pass *p, int begin, int n,
-                           int total)
+static struct tokens tokens_of(const struct run *r, const struct run_pass *p, int begin, int n,
+                               int total)
 {
     const struct layout *l = r->layout;
     struct batch b = push_batch(n, &r->s->scratch.host);
@@ -68,20 +68,20 @@ static struct rows rows_of(const struct run *r, const struct run_pass *p, int be
         b.span[i] = (struct span){0, 0, p->see_end ? p->see_end : b.slot[i] + 1};
         b.depth[i] = depth_of(r, p, begin + i, total);
     }
-    return (struct rows){.n = n,
-                         .token = b.token,
-                         .visual_row = b.visual_row,
-                         .slot = b.slot,
-                         .pos = b.pos,
-                         .span = b.span,
-                         .depth = b.depth,
-                         .capture_row = p->capture ? p->capture_row + begin : NULL};
+    return (struct tokens){.n = n,
+                           .token = b.token,
+                           .visual_row = b.visual_row,
+                           .slot = b.slot,
+                           .pos = b.pos,
+                           .span = b.span,
+                           .depth = b.depth,
+                           .capture_row = p->capture ? p->capture_row + begin : NULL};
 }
 
 static void count_flops(const struct run *r, const struct pass *pass)
 {
     if (r->flops && !pass->capture)
-        *r->flops += decoder_flops(&r->s->engine->decoder.config, &pass->rows, pass->layer_end);
+        *r->flops += decoder_flops(&r->s->engine->decoder.config, &pass->tokens, pass->layer_end);
 }
 
 /* Tokens [begin, begin + n) of a pass of `total`. */
@@ -89,15 +89,15 @@ static void run_batch(const struct run *r, const struct run_pass *p, int begin, 
 {
     int last = begin + n == total;
     struct workspace_used mark = workspace_mark(&r->s->scratch);
-    struct tap tap;
-    struct pass pass = {.rows = rows_of(r, p, begin, n, total),
+    struct probe probe;
+    struct pass pass = {.tokens = tokens_of(r, p, begin, n, total),
                         .layer_end = p->layer_end,
                         .capture = p->capture,
                         .logits = last ? p->logits : NULL};
-    if (last && p->tap) {
-        tap = *p->tap;
-        tap.first -= begin; /* from here on */
-        pass.tap = &tap;
+    if (last && p->probe) {
+        probe = *p->probe;
+        probe.first -= begin; /* from here on */
+        pass.probe = &probe;
     }
     count_flops(r, &pass);
     forward(r, &pass, p->no_deep);
@@ -107,7 +107,7 @@ static void run_batch(const struct run *r, const struct run_pass *p, int begin, 
 vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct run_pass *pass)
 {
     struct env *env = &r->s->env;
-    int most = r->s->pass_rows,
+    int most = r->s->pass_tokens,
         first = (n - 1) % most + 1; /* so that the last batch is a whole one */
     if (n < 1) return VLQA_OK;
     for (int begin = 0, end = first; begin < n; begin = end, end += most) {
@@ -119,15 +119,15 @@ vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct
 }
 
 void run_token(const struct run *r, int32_t id, int32_t slot, int32_t position,
-               const struct tap *tap)
+               const struct probe *probe)
 {
     int32_t text = -1;
     struct span span = {0, 0, slot + 1};
     struct pos pos = {position, position, position};
     struct pass pass = {
-        .rows =
+        .tokens =
             {.n = 1, .token = &id, .visual_row = &text, .pos = &pos, .slot = &slot, .span = &span},
-        .tap = tap,
+        .probe = probe,
         .logits = r->s->logits};
     count_flops(r, &pass);
     forward(r, &pass, 0);

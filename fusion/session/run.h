@@ -17,22 +17,22 @@ struct run_pass {          /* what the layout does not say of the tokens of a pa
     int write_at;          /* 0: K and V go to their slots; else to write_at, write_at + 1, ... */
     int layer_end;         /* 0: all layers */
     int see_end;           /* 0: each sees what is before it; else all slots up to here */
-    int no_deep;           /* nonzero: visual tokens without their DeepStack rows */
+    int no_deep;           /* nonzero: visual tokens without their DeepStack features */
     const uint8_t *depth;  /* by slot of the layout: layers whose K and V are written; NULL: all */
     struct kv_block *capture;
     const int32_t *capture_row; /* [n] */
-    const struct tap *tap;      /* its rows are of all n, and in the last batch */
+    const struct probe *probe;  /* its tokens are of all n, and in the last batch */
     float *logits;              /* [vocab] of the last token, or NULL */
 };
 
 /* What a batch takes of the scratch while it runs, counted into the peaks of an empty workspace. */
-void run_measure(const struct vlqa_engine *e, int max_rows, struct workspace *dry);
-/* Runs n tokens in batches of s->pass_rows; the cuts change no bit. phase: for progress. What was
+void run_measure(const struct vlqa_engine *e, int max_seq_len, struct workspace *dry);
+/* Runs n tokens in batches of s->pass_tokens; the cuts change no bit. phase: for progress. What was
  * written may be read afterwards. */
 vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct run_pass *pass);
-/* One text token behind all others; its logits go to s->logits, to be read after queue_sync. tap
+/* One text token behind all others; its logits go to s->logits, to be read after queue_sync. probe
  * may be NULL. */
 void run_token(const struct run *r, int32_t id, int32_t slot, int32_t position,
-               const struct tap *tap);
+               const struct probe *probe);
 
 #endif

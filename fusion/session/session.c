@@ -35,11 +35,11 @@ vlqa_status session_leave(struct vlqa_session *s, vlqa_status status)
 vlqa_status vlqa_session_clear(struct vlqa_session *s)
 {
     TRY(session_enter(s));
-    s->n_items = s->n_images = s->n_documents = s->visual_rows = s->turn = 0;
+    s->n_items = s->n_images = s->n_documents = s->visual_tokens = s->turn = 0;
     s->text_used = 0;
     s->ms_decode_image = s->ms_vision = 0;
-    s->visual_ram = s->visual_disk = s->visual_made = 0;
-    s->n_held = 0;
+    s->visual_ram = s->visual_disk = s->visual_computed = 0;
+    s->n_cached_prefix = 0;
     memset(&s->last_image, 0, sizeof s->last_image);
     return session_leave(s, VLQA_OK);
 }
@@ -53,8 +53,8 @@ static vlqa_status copy_text(struct vlqa_session *s, const char *utf8, size_t by
     if (!utf8 && bytes) return env_fail(env, VLQA_EUSAGE, "the text is NULL");
     if (bytes > s->text_cap - s->text_used)
         return env_fail(env, VLQA_ELIMIT,
-                        "a text of %zu bytes; the session of %d rows has room for %zu", bytes,
-                        s->max_rows, s->text_cap - s->text_used);
+                        "a text of %zu bytes; the session of %d tokens has room for %zu", bytes,
+                        s->max_seq_len, s->text_cap - s->text_used);
     valid = utf8_valid(utf8, bytes);
     if (valid < bytes) return env_fail(env, VLQA_ETEXT, "the text is not UTF-8 at byte %zu", valid);
     if (bytes) memcpy(s->text + s->text_used, utf8, bytes);

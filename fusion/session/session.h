@@ -8,10 +8,10 @@
 
 #include <stdatomic.h>
 
-#define SESSION_MAX_ROWS (1 << 20)
-#define SESSION_DEFAULT_ROWS 32768
+#define SESSION_MAX_SEQ_LEN (1 << 20)
+#define SESSION_DEFAULT_SEQ_LEN 32768
 #define SESSION_MAX_ITEMS 4096
-#define SESSION_PASS_ROWS 512 /* rows that go through the decoder together; changes no result */
+#define SESSION_PASS_TOKENS 512 /* at once through the decoder; changes no result */
 
 struct session_item { /* part of a turn, in the order of the conversation */
     enum prompt_role role;
@@ -27,35 +27,35 @@ struct vlqa_session {
     struct vlqa_engine *engine;
     struct queue *queue;
     atomic_int busy;
-    int max_rows;
-    int pass_rows; /* that go through the decoder together: SESSION_PASS_ROWS; fewer in tests */
+    int max_seq_len;
+    int pass_tokens; /* that go through the decoder together: SESSION_PASS_TOKENS; fewer in tests */
 
     struct device_room memory; /* for everything below */
     struct kv kv;
-    struct mat visual, deep[ROWS_MAX_DEEP]; /* [max_rows, hidden] of all images, one by one */
-    char *text;                             /* every text of the conversation */
+    struct mat visual, deep[DECODER_MAX_DEEP]; /* [max_seq_len, hidden] of all images, one by one */
+    char *text;                                /* every text of the conversation */
     size_t text_cap, text_used;
     struct session_item *item;  /* [SESSION_MAX_ITEMS + 1]: room for the question */
     struct layout_image *image; /* [SESSION_MAX_ITEMS] */
     int32_t *item_order;        /* [SESSION_MAX_ITEMS] of a question that reorders them */
-    int n_items, n_images, n_documents, visual_rows, turn;
+    int n_items, n_images, n_documents, visual_tokens, turn;
     char *answer;                         /* UTF-8 of the last answer */
-    int32_t *answer_token, *prompt_token; /* [max_rows] */
+    int32_t *answer_token, *prompt_token; /* [max_seq_len] */
     float *logits, *first_logits;         /* [vocab] */
-    int32_t *held; /* [max_rows] token, or -1 - visual row, of the leading slots whose KV is what a
-                      full prefill would have left there */
-    int n_held;
-    float *row_score;                       /* [max_rows] of the last answer */
-    uint8_t *row_selected;                  /* [max_rows] */
+    int32_t *cached_prefix; /* [max_seq_len] token, or -1 - visual token, of the leading slots whose
+                      KV is what a full prefill would have left there */
+    int n_cached_prefix;
+    float *token_score;                     /* [max_seq_len] of the last answer */
+    uint8_t *token_selected;                /* [max_seq_len] */
     struct vlqa_placed_image *placed_image; /* [SESSION_MAX_ITEMS] */
-    struct vlqa_placed_chunk *placed_chunk; /* [max_rows] of the last answer */
+    struct vlqa_placed_chunk *placed_chunk; /* [max_seq_len] of the last answer */
     struct vlqa_evidence *evidence;         /* [EVIDENCE_MAX] */
     struct workspace request;               /* the paper of one question */
     struct workspace scratch;               /* of one call below */
 
     struct vlqa_image_info last_image;
     double ms_decode_image, ms_vision;
-    int visual_ram, visual_disk, visual_made;
+    int visual_ram, visual_disk, visual_computed;
 };
 
 /* VLQA_ESTATE when the session is in use or belongs to another process; else it is marked. */

@@ -1,4 +1,4 @@
-/* session_image.c - a picture of any form into the session's visual rows: recalled or encoded. */
+/* session_image.c - a picture of any form into the session's visual tokens: recalled or encoded. */
 #include "base/file.h"
 #include "base/heap.h"
 #include "fusion/session/session.h"
@@ -18,7 +18,7 @@ struct upright { /* pixels of somebody else */
 struct ready { /* a picture on its way: all but what a session adds */
     const char *name;
     struct vlqa_image_info info;
-    struct grid grid; /* in visual rows */
+    struct grid grid; /* in visual tokens */
     struct key key;
     struct upright from; /* until it is resized */
     uint8_t *rgb;        /* [resized_height, resized_width, 3]; NULL: not resized yet */
@@ -36,14 +36,14 @@ static vlqa_status encode(struct vlqa_session *s, const uint8_t *rgb, struct gri
     const struct vit *vit = &s->engine->vit;
     const struct vit_config *c = &vit->config;
     int rows = grid.h * grid.w / (c->patch.merge * c->patch.merge);
-    struct vit_out out = {.visual = mat_rows(s->visual, s->visual_rows, rows)};
+    struct vit_out out = {.visual = mat_rows(s->visual, s->visual_tokens, rows)};
     struct device_room room;
     vlqa_status status;
     struct workspace dry = {0};
     vit_measure(s->queue->device, c, grid, &dry);
     TRY(device_room_open(&s->env, s->queue->device, "vision tower", &dry, &room));
     for (int i = 0; i < c->n_deep; i++)
-        out.deep[i] = mat_rows(s->deep[i], s->visual_rows, rows);
+        out.deep[i] = mat_rows(s->deep[i], s->visual_tokens, rows);
     status = vit_encode(s->queue, vit, rgb, grid, &room.ws, &out);
     device_room_close(&room);
     return status;
@@ -63,7 +63,7 @@ static vlqa_status resize(struct env *env, const struct vlqa_engine *e, struct r
     return status;
 }
 
-/* Every pixel and everything that leads from pixels to visual rows. */
+/* Every pixel and everything that leads from pixels to visual tokens. */
 static struct key visual_key(const struct vlqa_engine *e, const struct upright *im,
                              const struct vlqa_image_info *info)
 {
@@ -84,7 +84,7 @@ static struct key visual_key(const struct vlqa_engine *e, const struct upright *
     return key_of(&parts);
 }
 
-/* To which size it goes, how many rows that is, and which pixels they are. */
+/* To which size it goes, how many tokens that is, and which pixels they are. */
 static vlqa_status plan(struct env *env, const struct vlqa_engine *e, struct ready *r)
 {
     const struct vit_config *c = &e->vit.config;
@@ -99,11 +99,11 @@ static vlqa_status plan(struct env *env, const struct vlqa_engine *e, struct rea
     info->grid_w = info->resized_width / c->patch.patch;
     r->grid = (struct grid){info->grid_h / merge, info->grid_w / merge};
     rows = (int64_t)r->grid.h * r->grid.w;
-    if (rows > SESSION_MAX_ROWS)
+    if (rows > SESSION_MAX_SEQ_LEN)
         return env_fail(
-            env, VLQA_ELIMIT, "%s: needs %lld rows at %d x %d, a session has at most %d", r->name,
-            (long long)rows, info->resized_width, info->resized_height, SESSION_MAX_ROWS);
-    info->rows = (int)rows;
+            env, VLQA_ELIMIT, "%s: needs %lld tokens at %d x %d, a session has at most %d", r->name,
+            (long long)rows, info->resized_width, info->resized_height, SESSION_MAX_SEQ_LEN);
+    info->tokens = (int)rows;
     r->key = visual_key(e, &r->from, info);
     return VLQA_OK;
 }
@@ -112,9 +112,9 @@ static vlqa_status plan(struct env *env, const struct vlqa_engine *e, struct rea
 static int visual_mats(const struct vlqa_session *s, int rows, struct mat *out)
 {
     int n = 0;
-    out[n++] = mat_rows(s->visual, s->visual_rows, rows);
+    out[n++] = mat_rows(s->visual, s->visual_tokens, rows);
     for (int i = 0; i < s->engine->vit.config.n_deep; i++)
-        out[n++] = mat_rows(s->deep[i], s->visual_rows, rows);
+        out[n++] = mat_rows(s->deep[i], s->visual_tokens, rows);
     return n;
 }
 
@@ -128,8 +128,8 @@ static struct record_shape visual_shape(struct grid grid, const struct mat *mat,
 static int recall(struct vlqa_session *s, struct key key, struct grid grid,
                   enum vlqa_source *source)
 {
-    struct mat to[1 + ROWS_MAX_DEEP];
-    int rows = grid.h * grid.w, n = visual_mats(s, rows, to), cols[1 + ROWS_MAX_DEEP];
+    struct mat to[1 + DECODER_MAX_DEEP];
+    int rows = grid.h * grid.w, n = visual_mats(s, rows, to), cols[1 + DECODER_MAX_DEEP];
     struct record_shape shape = visual_shape(grid, to, n, cols);
     enum store_where where;
     const struct record *r = store_get(s->engine->store, key, &shape, &where);
@@ -147,11 +147,11 @@ static int recall(struct vlqa_session *s, struct key key, struct grid grid,
 /* Keeping is an extra: without memory for it the image is there all the same. */
 static void keep(struct vlqa_session *s, struct key key, struct grid grid)
 {
-    struct mat from[1 + ROWS_MAX_DEEP];
-    int rows = grid.h * grid.w, n = visual_mats(s, rows, from), cols[1 + ROWS_MAX_DEEP];
+    struct mat from[1 + DECODER_MAX_DEEP];
+    int rows = grid.h * grid.w, n = visual_mats(s, rows, from), cols[1 + DECODER_MAX_DEEP];
     struct record_shape shape = visual_shape(grid, from, n, cols);
     struct record *r;
-    s->visual_made++;
+    s->visual_computed++;
     if (store_new(&s->env, s->engine->store, key, &shape, &r) != VLQA_OK) {
         env_log(&s->env, VLQA_LOG_WARN, "not kept: %s", s->env.message);
         return;
@@ -167,11 +167,12 @@ static void keep(struct vlqa_session *s, struct key key, struct grid grid)
     store_settle(&s->env, s->engine->store);
 }
 
-/* The next visual rows: recalled, or made, from pixels that are resized for that if need be. */
-static vlqa_status make_rows(struct vlqa_session *s, struct ready *r, enum vlqa_source *source)
+/* The next visual tokens: recalled, or made, from pixels that are resized for that if need be. */
+static vlqa_status make_visual_tokens(struct vlqa_session *s, struct ready *r,
+                                      enum vlqa_source *source)
 {
     double begin;
-    *source = VLQA_SOURCE_MADE;
+    *source = VLQA_SOURCE_COMPUTED;
     if (recall(s, r->key, r->grid, source)) return VLQA_OK;
     if (!r->rgb) TRY(resize(&s->env, s->engine, r));
     begin = env_ms();
@@ -185,26 +186,26 @@ static vlqa_status add_ready(struct vlqa_session *s, struct ready *r)
 {
     struct vlqa_image_info *info = &r->info;
     enum vlqa_source source;
-    if (info->rows > s->max_rows - s->visual_rows)
+    if (info->tokens > s->max_seq_len - s->visual_tokens)
         return env_fail(&s->env, VLQA_ELIMIT,
-                        "%s: needs %d rows at %d x %d, the session has %d of %d left (more "
-                        "session rows or a lower image_max_tokens would fit it)",
-                        r->name, info->rows, info->resized_width, info->resized_height,
-                        s->max_rows - s->visual_rows, s->max_rows);
-    TRY(make_rows(s, r, &source));
-    s->image[s->n_images] = (struct layout_image){r->grid, s->visual_rows, r->key};
+                        "%s: needs %d tokens at %d x %d, the session has %d of %d left (more "
+                        "session tokens or a lower image_max_tokens would fit it)",
+                        r->name, info->tokens, info->resized_width, info->resized_height,
+                        s->max_seq_len - s->visual_tokens, s->max_seq_len);
+    TRY(make_visual_tokens(s, r, &source));
+    s->image[s->n_images] = (struct layout_image){r->grid, s->visual_tokens, r->key};
     s->placed_image[s->n_images] = (struct vlqa_placed_image){.width = info->width,
                                                               .height = info->height,
                                                               .grid_h = r->grid.h,
                                                               .grid_w = r->grid.w,
                                                               .source = source};
     s->item[s->n_items++] = (struct session_item){PROMPT_USER, s->turn, NULL, 0, s->n_images++, -1};
-    s->visual_rows += info->rows;
+    s->visual_tokens += info->tokens;
     s->ms_decode_image += info->ms_decode;
     s->ms_vision += info->ms_vision;
     s->last_image = *info;
-    env_log(&s->env, VLQA_LOG_INFO, "%s: %d x %d to %d x %d, %d rows, %.1f ms", r->name,
-            info->width, info->height, info->resized_width, info->resized_height, info->rows,
+    env_log(&s->env, VLQA_LOG_INFO, "%s: %d x %d to %d x %d, %d tokens, %.1f ms", r->name,
+            info->width, info->height, info->resized_width, info->resized_height, info->tokens,
             info->ms_vision);
     return VLQA_OK;
 }

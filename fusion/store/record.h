@@ -7,7 +7,7 @@
 
 enum record_kind {
     RECORD_VISUAL = 1, /* what the tower made of an image: exact, small */
-    RECORD_CHUNK = 2   /* what the decoder made of a piece: K before RoPE, V, of every layer;
+    RECORD_CHUNK = 2   /* what the decoder made of a segment: K before RoPE, V, of every layer;
                           DT_ROW_INT8:   quantised */
 };
 
@@ -52,7 +52,7 @@ struct key_parts {
     int32_t resize, image_mode;      /* of preprocessing */
     int32_t width, height;           /* after resizing */
     struct grid grid;                /* of visual rows of the whole image */
-    int32_t chunker, k, index, halo; /* which piece of it */
+    int32_t chunker, k, index, halo; /* which segment of it */
     const char *salt;                /* tenant; NULL: none */
 };
 

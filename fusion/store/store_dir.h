@@ -47,12 +47,12 @@ struct store_batch { /* records of different keys that are published together */
     uint64_t evicted;   /* out: files that were removed */
 };
 
-/* Writes the records that are not there, each of them whole or not at all, with one look through
- * the directory: temporary files are written, then synced, then renamed, and then the directory is
- * synced. Removes others first, the least recently used, until all together have at most quota
- * bytes; the batch has no more than that, unless it is of one record, which then fails. One record
- * that fails fails alone: VLQA_EIO and its words when its name is taken by what is not ours to
- * touch, a record of another version, say. */
+/* Writes the records that are not there, each of them whole or not at all, with one selection round
+ * through the directory: temporary files are written, then synced, then renamed, and then the
+ * directory is synced. Removes others first, the least recently used, until all together have at
+ * most quota bytes; the batch has no more than that, unless it is of one record, which then fails.
+ * One record that fails fails alone: VLQA_EIO and its words when its name is taken by what is not
+ * ours to touch, a record of another version, say. */
 vlqa_status store_dir_publish(struct env *env, const struct store_dir *dir, uint64_t quota,
                               struct store_batch *batch);
 /* Now is when it was last used. */

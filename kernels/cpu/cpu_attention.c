@@ -120,7 +120,7 @@ static void load_values(const struct block *b, int first, int keys)
     struct mat v = mat_cols(b->a->v, b->kv_head * b->dim, b->dim);
     for (int i = 0; i < keys; i++) {
         int slot = visible_slot(b->visible, first + i);
-        piece_load(b->work->v + i * b->width, v.dtype, mat_at(v, slot, 0), b->dim);
+        block_load(b->work->v + i * b->width, v.dtype, mat_at(v, slot, 0), b->dim);
     }
 }
 
@@ -206,7 +206,7 @@ static void end_block(const struct block *b)
         float *sum = b->work->sum + pair * b->width, scale = 1.0f / b->work->weight[pair];
         for (int d = 0; d < b->dim; d++)
             sum[d] *= scale;
-        piece_store(b->a->out.dtype, mat_at(b->a->out, b->row + pair / b->group, pair_col(b, pair)),
+        block_store(b->a->out.dtype, mat_at(b->a->out, b->row + pair / b->group, pair_col(b, pair)),
                     sum, b->dim);
     }
 }

@@ -1,4 +1,4 @@
-/* cpu_math.h - lane-parallel pieces of the operations: functions of one value that a compiler can
+/* cpu_math.h - lane-parallel blocks of the operations: functions of one value that a compiler can
  * vectorise, sums in a fixed order, rows in and out of f32. */
 #ifndef KERNELS_CPU_CPU_MATH_H
 #define KERNELS_CPU_CPU_MATH_H
@@ -132,10 +132,10 @@ static inline int8_t code_of(float x, float divisor)
     return (int8_t)(bits_of_float(q + magic) - 0x4b400000u);
 }
 
-/* Values are worked on as f32 in pieces that stay in the first-level cache. */
-#define PIECE 256
+/* Values are worked on as f32 in blocks that stay in the first-level cache. */
+#define BLOCK 256
 
-static inline void piece_load(float *dst, enum dtype dtype, const void *src, int n)
+static inline void block_load(float *dst, enum dtype dtype, const void *src, int n)
 {
     const uint16_t *h = src;
     switch (dtype) {
@@ -155,7 +155,7 @@ static inline void piece_load(float *dst, enum dtype dtype, const void *src, int
     }
 }
 
-static inline void piece_store(enum dtype dtype, void *dst, const float *src, int n) /* not F16 */
+static inline void block_store(enum dtype dtype, void *dst, const float *src, int n) /* not F16 */
 {
     uint16_t *h = dst;
     if (dtype == DT_F32) {

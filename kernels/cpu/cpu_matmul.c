@@ -183,7 +183,7 @@ static void finish_row(enum dtype dtype, void *y, float *sum, const float *bias,
             sum[i] = gelu_erf_f32(sum[i]);
         break;
     }
-    piece_store(dtype, y, sum, n);
+    block_store(dtype, y, sum, n);
 }
 
 struct work {

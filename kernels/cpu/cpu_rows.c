@@ -15,16 +15,16 @@ static void for_rows(struct queue *q, int rows, int cols, pool_fn fn, void *arg)
 
 static void copy_row(struct mat dst, int dst_row, struct mat src, int src_row)
 {
-    float piece[PIECE];
+    float block[BLOCK];
     if (dst.dtype == src.dtype) {
         memcpy(mat_at(dst, dst_row, 0), mat_at(src, src_row, 0),
                (size_t)dst.cols * dtype_size(dst.dtype));
         return;
     }
-    for (int c = 0; c < dst.cols; c += PIECE) {
-        int n = min_int(PIECE, dst.cols - c);
-        piece_load(piece, src.dtype, mat_at(src, src_row, c), n);
-        piece_store(dst.dtype, mat_at(dst, dst_row, c), piece, n);
+    for (int c = 0; c < dst.cols; c += BLOCK) {
+        int n = min_int(BLOCK, dst.cols - c);
+        block_load(block, src.dtype, mat_at(src, src_row, c), n);
+        block_store(dst.dtype, mat_at(dst, dst_row, c), block, n);
     }
 }
 
@@ -68,12 +68,12 @@ void CPU(scatter)(struct queue *q, struct mat dst, struct ints index, struct mat
 
 static void add_row(float *dst, enum dtype dtype, const void *src, int n)
 {
-    float piece[PIECE];
-    for (int c = 0; c < n; c += PIECE) {
-        int m = min_int(PIECE, n - c);
-        piece_load(piece, dtype, (const char *)src + (size_t)c * dtype_size(dtype), m);
+    float block[BLOCK];
+    for (int c = 0; c < n; c += BLOCK) {
+        int m = min_int(BLOCK, n - c);
+        block_load(block, dtype, (const char *)src + (size_t)c * dtype_size(dtype), m);
         for (int i = 0; i < m; i++)
-            dst[c + i] += piece[i];
+            dst[c + i] += block[i];
     }
 }
 
@@ -132,18 +132,18 @@ static float sum_of_squares(const float *x, float mean, int n) /* of x - mean */
 static void norm_run(const struct norm *a, int row, int col)
 {
     const float *x = mat_at(a->x, row, col);
-    float piece[PIECE], n = (float)a->n;
+    float block[BLOCK], n = (float)a->n;
     float mean = a->b ? sum_of(x, a->n) / n : 0.0f;
     float scale = 1.0f / sqrtf(sum_of_squares(x, mean, a->n) / n + a->eps);
-    for (int c = 0; c < a->n; c += PIECE) {
-        int m = min_int(PIECE, a->n - c);
+    for (int c = 0; c < a->n; c += BLOCK) {
+        int m = min_int(BLOCK, a->n - c);
         if (a->b)
             for (int i = 0; i < m; i++)
-                piece[i] = madd((x[c + i] - mean) * scale, a->w[c + i], a->b[c + i]);
+                block[i] = madd((x[c + i] - mean) * scale, a->w[c + i], a->b[c + i]);
         else
             for (int i = 0; i < m; i++)
-                piece[i] = x[c + i] * scale * a->w[c + i];
-        piece_store(a->y.dtype, mat_at(a->y, row, col + c), piece, m);
+                block[i] = x[c + i] * scale * a->w[c + i];
+        block_store(a->y.dtype, mat_at(a->y, row, col + c), block, m);
     }
 }
 
@@ -178,17 +178,17 @@ static void rope_head(const struct rope *a, int row, int head)
 {
     int half = a->cos_sin.cols / 2, col = head * 2 * half;
     const float *cosine = mat_at(a->cos_sin, row, 0), *sine = cosine + half;
-    float u[PIECE], v[PIECE], lo[PIECE], hi[PIECE];
-    for (int c = 0; c < half; c += PIECE) {
-        int n = min_int(PIECE, half - c);
-        piece_load(u, a->x.dtype, mat_at(a->x, row, col + c), n);
-        piece_load(v, a->x.dtype, mat_at(a->x, row, col + c + half), n);
+    float u[BLOCK], v[BLOCK], lo[BLOCK], hi[BLOCK];
+    for (int c = 0; c < half; c += BLOCK) {
+        int n = min_int(BLOCK, half - c);
+        block_load(u, a->x.dtype, mat_at(a->x, row, col + c), n);
+        block_load(v, a->x.dtype, mat_at(a->x, row, col + c + half), n);
         for (int i = 0; i < n; i++) {
             lo[i] = madd(u[i], cosine[c + i], -(v[i] * sine[c + i]));
             hi[i] = madd(v[i], cosine[c + i], u[i] * sine[c + i]);
         }
-        piece_store(a->y.dtype, mat_at(a->y, row, col + c), lo, n);
-        piece_store(a->y.dtype, mat_at(a->y, row, col + c + half), hi, n);
+        block_store(a->y.dtype, mat_at(a->y, row, col + c), lo, n);
+        block_store(a->y.dtype, mat_at(a->y, row, col + c + half), hi, n);
     }
 }
 
@@ -211,15 +211,15 @@ static void swiglu_rows(void *arg, int begin, int end, int worker)
 {
     const struct copy *a = arg;
     int cols = a->dst.cols;
-    float piece[PIECE];
+    float block[BLOCK];
     (void)worker;
     for (int row = begin; row < end; row++) {
         const float *gate = mat_at(a->src, row, 0), *up = gate + cols;
-        for (int c = 0; c < cols; c += PIECE) {
-            int n = min_int(PIECE, cols - c);
+        for (int c = 0; c < cols; c += BLOCK) {
+            int n = min_int(BLOCK, cols - c);
             for (int i = 0; i < n; i++)
-                piece[i] = silu_f32(gate[c + i]) * up[c + i];
-            piece_store(a->dst.dtype, mat_at(a->dst, row, c), piece, n);
+                block[i] = silu_f32(gate[c + i]) * up[c + i];
+            block_store(a->dst.dtype, mat_at(a->dst, row, c), block, n);
         }
     }
 }
@@ -268,7 +268,7 @@ static void blend_rows(void *arg, int begin, int end, int worker)
 {
     const struct blend *a = arg;
     int parts = a->part.cols;
-    float piece[PIECE];
+    float block[BLOCK];
     (void)worker;
     for (int row = begin; row < end; row++) {
         const int32_t *index = a->index + (size_t)row * (size_t)parts;
@@ -276,11 +276,11 @@ static void blend_rows(void *arg, int begin, int end, int worker)
         float *dst = mat_at(a->dst, row, 0);
         memset(dst, 0, (size_t)a->dst.cols * sizeof *dst);
         for (int j = 0; j < parts; j++)
-            for (int c = 0; c < a->dst.cols; c += PIECE) {
-                int n = min_int(PIECE, a->dst.cols - c);
-                piece_load(piece, a->src.dtype, mat_at(a->src, index[j], c), n);
+            for (int c = 0; c < a->dst.cols; c += BLOCK) {
+                int n = min_int(BLOCK, a->dst.cols - c);
+                block_load(block, a->src.dtype, mat_at(a->src, index[j], c), n);
                 for (int i = 0; i < n; i++)
-                    dst[c + i] += part[j] * piece[i];
+                    dst[c + i] += part[j] * block[i];
             }
     }
 }
@@ -300,13 +300,13 @@ struct quantize {
 /* The largest magnitude of the run / 127, NaN where one is not finite. */
 static float run_scale(struct mat m, int row, int col, int n)
 {
-    float piece[PIECE];
+    float block[BLOCK];
     uint32_t most = 0;
-    for (int c = 0; c < n; c += PIECE) {
-        int k = min_int(PIECE, n - c);
-        piece_load(piece, m.dtype, mat_at(m, row, col + c), k);
+    for (int c = 0; c < n; c += BLOCK) {
+        int k = min_int(BLOCK, n - c);
+        block_load(block, m.dtype, mat_at(m, row, col + c), k);
         for (int i = 0; i < k; i++) { /* magnitudes are in the order of their bits */
-            uint32_t bits = bits_of_float(piece[i]) & 0x7fffffffu;
+            uint32_t bits = bits_of_float(block[i]) & 0x7fffffffu;
             most = bits > most ? bits : most;
         }
     }
@@ -316,14 +316,14 @@ static float run_scale(struct mat m, int row, int col, int n)
 static void quantize_run(const struct quantize *a, int row, int head)
 {
     int n = a->plain.cols / a->heads, col = head * n;
-    float piece[PIECE], scale = run_scale(a->plain, row, col, n);
+    float block[BLOCK], scale = run_scale(a->plain, row, col, n);
     float divisor = scale > 0 ? scale : INFINITY;
     int8_t *code = mat_at(a->quantized, row, col);
-    for (int c = 0; c < n; c += PIECE) {
-        int k = min_int(PIECE, n - c);
-        piece_load(piece, a->plain.dtype, mat_at(a->plain, row, col + c), k);
+    for (int c = 0; c < n; c += BLOCK) {
+        int k = min_int(BLOCK, n - c);
+        block_load(block, a->plain.dtype, mat_at(a->plain, row, col + c), k);
         for (int i = 0; i < k; i++)
-            code[c + i] = code_of(piece[i], divisor);
+            code[c + i] = code_of(block[i], divisor);
     }
     memcpy(mat_at(a->quantized, row, row_int8_cols(a->plain.cols, head)), &scale, sizeof scale);
 }
@@ -332,13 +332,13 @@ static void dequantize_run(const struct quantize *a, int row, int head)
 {
     int n = a->plain.cols / a->heads, col = head * n;
     const int8_t *code = mat_at(a->quantized, row, col);
-    float piece[PIECE], scale;
+    float block[BLOCK], scale;
     memcpy(&scale, mat_at(a->quantized, row, row_int8_cols(a->plain.cols, head)), sizeof scale);
-    for (int c = 0; c < n; c += PIECE) {
-        int k = min_int(PIECE, n - c);
+    for (int c = 0; c < n; c += BLOCK) {
+        int k = min_int(BLOCK, n - c);
         for (int i = 0; i < k; i++)
-            piece[i] = (float)code[c + i] * scale;
-        piece_store(a->plain.dtype, mat_at(a->plain, row, col + c), piece, k);
+            block[i] = (float)code[c + i] * scale;
+        block_store(a->plain.dtype, mat_at(a->plain, row, col + c), block, k);
     }
 }
 

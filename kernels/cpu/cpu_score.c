@@ -111,13 +111,13 @@ static void first_sweep(void *arg, int begin, int end, int worker)
 static void value_norms(const struct job *j, const struct block *b, float norm[TILE])
 {
     struct mat v = head_of(j, j->s->v, kv_head(j, b->head));
-    float piece[ATTN_MAX_DIM] = {0};
+    float block[ATTN_MAX_DIM] = {0};
     int width = (j->dim + PARTS - 1) / PARTS * PARTS;
     for (int i = 0; i < b->slots; i++) {
-        piece_load(piece, v.dtype, mat_at(v, b->slot + i, 0), j->dim);
+        block_load(block, v.dtype, mat_at(v, b->slot + i, 0), j->dim);
         for (int d = 0; d < width; d++)
-            piece[d] *= piece[d];
-        norm[i] = sqrtf(values_sum(piece, width));
+            block[d] *= block[d];
+        norm[i] = sqrtf(values_sum(block, width));
     }
 }
 

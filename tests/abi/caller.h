@@ -61,7 +61,7 @@ static int open_desk(void)
     eo.model = MODEL;
     eo.threads = 1;
     eo.cache_dir = mkdtemp(desk.dir);
-    so.max_rows = 320;
+    so.max_seq_len = 320;
     if (vlqa_engine_open(&eo, &desk.engine) != VLQA_OK ||
         vlqa_session_open(desk.engine, &so, &desk.session) != VLQA_OK ||
         vlqa_add_image_file(desk.session, CHART) != VLQA_OK ||
@@ -114,7 +114,7 @@ TEST(init_functions_stay_in_their_structs)
     CHECK_EQ(ao.it.max_tokens, 128);
     CHECK_EQ(ao.it.halo, 4);
     CHECK_EQ(x.it.score, VLQA_SCORE_MAX);
-    CHECK_EQ(x.it.refresh_rows, 4);
+    CHECK_EQ(x.it.refresh_tokens, 4);
 }
 
 TEST(an_answer_and_its_arrays_stay_in_theirs)
@@ -134,14 +134,14 @@ TEST(an_answer_and_its_arrays_stay_in_theirs)
         CHECK_MORE(image.it);
         CHECK(image.it.grid_h == 7 && image.it.grid_w == 10);
     }
-    for (int i = 0, next = a.it.rows_total; i < a.it.n_chunks; i++) {
+    for (int i = 0, next = a.it.tokens_total; i < a.it.n_chunks; i++) {
         FENCED(vlqa_placed_chunk, chunk);
         CHECK_EQ(vlqa_answer_chunk(&a.it, i, &chunk.it, sizeof chunk.it), VLQA_OK);
         CHECK_FENCE(chunk);
         CHECK_MORE(chunk.it);
         CHECK_EQ(chunk.it.image, i == 4 ? -1 : i > 4);
-        CHECK_EQ(chunk.it.rows, i == 4 ? chunk.it.rows : chunk.it.h * chunk.it.w);
-        CHECK(chunk.it.first_row < next);
+        CHECK_EQ(chunk.it.tokens, i == 4 ? chunk.it.tokens : chunk.it.h * chunk.it.w);
+        CHECK(chunk.it.first_token < next);
     }
     for (int i = 0; i < a.it.n_evidence; i++) {
         FENCED(vlqa_evidence, e);
@@ -182,11 +182,11 @@ TEST(facts_of_engine_image_and_cache_stay_in_theirs)
     CHECK_EQ(vlqa_engine_info(desk.engine, &model.it, sizeof model.it), VLQA_OK);
     CHECK_FENCE(model);
     CHECK_MORE(model.it);
-    CHECK(model.it.layers == 8 && model.it.session_rows > 0);
+    CHECK(model.it.layers == 8 && model.it.session_seq_len > 0);
     CHECK_EQ(vlqa_last_image(desk.session, &last.it, sizeof last.it), VLQA_OK);
     CHECK_FENCE(last);
     CHECK_MORE(last.it);
-    CHECK_EQ(last.it.rows, 70);
+    CHECK_EQ(last.it.tokens, 70);
     CHECK_EQ(vlqa_cache_read_stats(desk.engine, &stats.it, sizeof stats.it), VLQA_OK);
     CHECK_FENCE(stats);
     CHECK_MORE(stats.it);
@@ -221,7 +221,7 @@ TEST(pixels_stay_in_theirs)
     CHECK_EQ(vlqa_image_read_info(image, &info.it, sizeof info.it), VLQA_OK);
     CHECK_FENCE(info);
     CHECK_MORE(info.it);
-    CHECK_EQ(info.it.rows, 70);
+    CHECK_EQ(info.it.tokens, 70);
     vlqa_image_close(image);
 }
 

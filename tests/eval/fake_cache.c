@@ -55,7 +55,7 @@ vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_recor
         char key[65];
         struct vlqa_record r = {.key = key,
                                 .kind = i ? VLQA_RECORD_VISUAL : VLQA_RECORD_CHUNK,
-                                .rows = 70,
+                                .tokens = 70,
                                 .grid_h = i ? 7 : 0,
                                 .grid_w = i ? 10 : 0,
                                 .bytes = 2048,

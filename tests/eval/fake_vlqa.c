@@ -3,12 +3,12 @@
  *
  *   open, session, system, text, image, ask = STATUS   that call fails
  *   open_null = 1      a failing open gives no handle
- *   answer = A|B|C     pieces of the answer, one token each; \xHH is a byte
+ *   answer = A|B|C     deltas of the answer, one token each; \xHH is a byte
  *   stop = rows        why the answer ended, where it was not cut
- *   fail_at = N        with ask: fail after N pieces
+ *   fail_at = N        with ask: fail after N deltas
  *   load, vision, prefill = STATUS   that phase fails in its middle
  *   hold = N           waits at the N-th step until the file fake.go is there: the phases have five
- *                      steps each, a piece of the answer is one
+ *                      steps each, a delta of the answer is one
  *   stubborn = 1       callbacks cannot cancel
  *   an image that begins with "broken" cannot be opened; fake.images lists those that are
  *   log = TEXT         an info line and a warning when the engine opens
@@ -230,12 +230,12 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model
         .deepstack = {5, 11, 17},
         .min_pixels = 65536,
         .max_pixels = 16777216,
-        .kv_bytes_per_row = 147456,
-        .visual_bytes_per_row = 20480,
-        .chunk_bytes_per_row = 76032,
+        .kv_bytes_per_token = 147456,
+        .visual_bytes_per_token = 20480,
+        .chunk_bytes_per_token = 76032,
         .chunk_dtype = "int8",
         .session_bytes = 5637144576,
-        .session_rows = 32768,
+        .session_seq_len = 32768,
     };
     return VLQA_OK;
 }
@@ -249,7 +249,7 @@ vlqa_status vlqa_session_open(struct vlqa_engine *engine,
     *out = s;
     s->engine = engine;
     if (options) s->options = *options;
-    note_call("session rows=%d", s->options.max_rows);
+    note_call("session rows=%d", s->options.max_seq_len);
     return script_status("session", s->message);
 }
 
@@ -335,7 +335,7 @@ vlqa_status vlqa_image_read_info(const struct vlqa_image *image, struct vlqa_ima
 {
     (void)bytes;
     if (!image || image->is_broken) return image ? VLQA_ESTATE : VLQA_EUSAGE;
-    *out = (struct vlqa_image_info){.width = 64, .height = 64, .rows = 4, .ms_decode = 1};
+    *out = (struct vlqa_image_info){.width = 64, .height = 64, .tokens = 4, .ms_decode = 1};
     out->resized_width = out->resized_height = 64;
     return VLQA_OK;
 }
@@ -389,43 +389,43 @@ static void unescape(char *text, size_t *bytes)
     *bytes = (size_t)(to - text);
 }
 
-/* Appends a piece and tells it. */
+/* Appends a delta and tells it. */
 static vlqa_status emit(struct vlqa_session *s, const struct vlqa_ask_options *o,
-                        struct vlqa_answer *a, const char *piece, size_t bytes)
+                        struct vlqa_answer *a, const char *delta, size_t bytes)
 {
     int stubborn = script_number("stubborn");
-    memcpy(s->text + a->text_bytes, piece, bytes);
+    memcpy(s->text + a->text_bytes, delta, bytes);
     a->text_bytes += bytes;
     a->n_tokens++;
     count_step(&s->engine->step);
     if (s->options.progress &&
         s->options.progress(s->options.user, "decode", a->n_tokens, o->max_tokens) && !stubborn)
         return VLQA_ECANCELLED;
-    if (o->on_token && o->on_token(o->user, piece, bytes) && !stubborn) a->stop = VLQA_STOP_CALLER;
+    if (o->on_token && o->on_token(o->user, delta, bytes) && !stubborn) a->stop = VLQA_STOP_CALLER;
     return VLQA_OK;
 }
 
 static vlqa_status decode(struct vlqa_session *s, const struct vlqa_ask_options *o,
                           struct vlqa_answer *a)
 {
-    char pieces[4096], *piece = pieces;
+    char deltas[4096], *delta = deltas;
     vlqa_status failure = script_status("ask", s->message), status;
     int fail_at = script_number("fail_at");
-    script("answer", pieces, sizeof pieces);
+    script("answer", deltas, sizeof deltas);
     for (;;) {
-        size_t length = strcspn(piece, "|"), bytes;
-        int last = !piece[length];
+        size_t length = strcspn(delta, "|"), bytes;
+        int last = !delta[length];
         if (failure != VLQA_OK && a->n_tokens >= fail_at) return failure;
-        piece[length] = 0;
-        unescape(piece, &bytes);
-        status = emit(s, o, a, piece, bytes);
+        delta[length] = 0;
+        unescape(delta, &bytes);
+        status = emit(s, o, a, delta, bytes);
         if (status != VLQA_OK || a->stop == VLQA_STOP_CALLER) return status;
         if (a->n_tokens == o->max_tokens) {
             a->stop = VLQA_STOP_LENGTH;
             return VLQA_OK;
         }
         if (last && !o->ignore_eos) return VLQA_OK;
-        if (!last) piece += length + 1;
+        if (!last) delta += length + 1;
     }
 }
 
@@ -433,24 +433,24 @@ static void note_reuse(const struct vlqa_ask_options *o)
 {
     const struct vlqa_experimental x =
         o->experimental ? *o->experimental : vlqa_experimental_default();
-    int reuse = x.method                     ? (int)x.method
+    int reuse = x.variant                    ? (int)x.variant
                 : o->reuse == VLQA_REUSE_OFF ? 0
-                : o->reuse == VLQA_REUSE_ON  ? (int)VLQA_METHOD_INFOFLOW
-                                             : (int)VLQA_METHOD_KVSHARE + 1;
+                : o->reuse == VLQA_REUSE_ON  ? (int)VLQA_VARIANT_INFOFLOW
+                                             : (int)VLQA_VARIANT_KVSHARE + 1;
     note_call("reuse %d ratio=%g chunker=%d k=%d text=%d score=%d query=%d layers=%llx,%llx", reuse,
-              (double)o->recompute_ratio, (int)o->chunker, o->chunk_k, o->chunk_text_rows,
-              (int)x.score, (int)x.score_query, (unsigned long long)x.score_layers[1],
-              (unsigned long long)x.score_layers[0]);
+              (double)o->recompute_ratio, (int)o->chunker, o->chunk_k, o->chunk_text_tokens,
+              (int)x.score, (int)x.query_tokens, (unsigned long long)x.probe_layers[1],
+              (unsigned long long)x.probe_layers[0]);
     if (x.parity) note_call("parity %d", (int)x.parity);
     if (x.geometry || x.reorder)
         note_call("score geometry=%d reorder=%d", (int)x.geometry, (int)x.reorder);
     if (x.order || o->halo != 4 || o->text_chunker)
         note_call("layout order=%d halo=%d text=%d", (int)x.order, o->halo, (int)o->text_chunker);
     if (x.taper > 0 || x.check_layers[0] || x.check_layers[1] || x.refresh_every != 1 ||
-        x.refresh_rows != 4 || x.dilate)
-        note_call("method taper=%g dilate=%d check=%llx,%llx refresh=%d:%d", (double)x.taper,
-                  x.dilate, (unsigned long long)x.check_layers[1],
-                  (unsigned long long)x.check_layers[0], x.refresh_every, x.refresh_rows);
+        x.refresh_tokens != 4 || x.closing)
+        note_call("method taper=%g closing=%d check=%llx,%llx refresh=%d:%d", (double)x.taper,
+                  x.closing, (unsigned long long)x.check_layers[1],
+                  (unsigned long long)x.check_layers[0], x.refresh_every, x.refresh_tokens);
 }
 
 /* One image of 2 x 1 cells behind three rows of prefix, a chunk each. */
@@ -459,7 +459,7 @@ static void fill_reuse(struct vlqa_answer *a)
     static const struct vlqa_placed_image image[] = {{20, 10, 1, 2, 3, VLQA_SOURCE_DISK}};
     static const struct vlqa_placed_chunk chunk[] = {
         {0, -1, 0, 0, 1, 1, 3, 1, 1, VLQA_SOURCE_RAM},
-        {0, -1, 0, 1, 1, 1, 4, 1, 0, VLQA_SOURCE_MADE}};
+        {0, -1, 0, 1, 1, 1, 4, 1, 0, VLQA_SOURCE_COMPUTED}};
     static const struct vlqa_evidence evidence[] = {{0, 10, 0, 10, 10, 2.5f}};
     static const float score[64] = {0, 0, 0, 0.5f, 2.5f};
     static const uint8_t selected[64] = {0, 0, 0, 0, 1};
@@ -470,11 +470,11 @@ static void fill_reuse(struct vlqa_answer *a)
     a->n_chunks = 2;
     a->evidence = evidence;
     a->n_evidence = 1;
-    a->row_score = score;
-    a->row_selected = selected;
-    a->rows_selected = 1;
-    a->rows_recomputed = 12;
-    a->chunks_ram = a->chunks_made = a->visual_disk = 1;
+    a->token_score = score;
+    a->token_selected = selected;
+    a->tokens_selected = 1;
+    a->tokens_recomputed = 12;
+    a->chunks_ram = a->chunks_computed = a->visual_disk = 1;
     a->ms_chunks = 3;
     a->ms_assemble = 0.5;
     a->ms_score = 1.5;
@@ -488,7 +488,7 @@ vlqa_status vlqa_warm(struct vlqa_session *session, const struct vlqa_ask_option
     note_call("warm");
     note_reuse(options);
     memset(answer, 0, sizeof *answer);
-    answer->rows_context = 2;
+    answer->tokens_context = 2;
     fill_reuse(answer);
     return script_status("warm", session->message);
 }
@@ -513,17 +513,17 @@ vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
                        session->message);
     if (status != VLQA_OK) return status;
     script("stop", stop, sizeof stop);
-    answer->stop = strcmp(stop, "rows") == 0 ? VLQA_STOP_ROWS : VLQA_STOP_EOS;
+    answer->stop = strcmp(stop, "rows") == 0 ? VLQA_STOP_SESSION_FULL : VLQA_STOP_EOS;
     status = decode(session, &o, answer);
     session->text[answer->text_bytes] = 0;
     answer->text = session->text;
     answer->token = session->token;
     answer->logits = !script_number("drift") ? logits : o.reuse ? drifted : flat;
     answer->n_logits = 4;
-    answer->rows_prefix = 3;
-    answer->rows_context = session->image.rows;
-    answer->rows_question = (int)strlen(question) + 5;
-    answer->rows_total = 8 + answer->rows_context + (int)strlen(question);
+    answer->tokens_prefix = 3;
+    answer->tokens_context = session->image.tokens;
+    answer->tokens_question = (int)strlen(question) + 5;
+    answer->tokens_total = 8 + answer->tokens_context + (int)strlen(question);
     answer->ms_vision = 2.5;
     answer->ms_decode_image = 1.25;
     answer->ms_prefill = 10;

@@ -80,7 +80,7 @@ TEST(a_cut_answer_is_noted)
     CHECK_STR(r->err, "vlqa: the answer was cut at 2 tokens (--max-tokens)\n");
     r = run_script("answer=a\nstop=rows\n", ARGS(MODEL, "-p", "?"));
     CHECK_EQ(r->code, 0);
-    CHECK_HAS(r->err, "the session is full (--max-rows)");
+    CHECK_HAS(r->err, "the session is full (--max-seq-len)");
     r = run_script("answer=a|b|c\n", ARGS(MODEL, "-p", "?", "-n", "2", "--quiet"));
     CHECK_STR(r->err, "");
 }
@@ -179,9 +179,9 @@ TEST(file_names_are_bytes)
 
 TEST(json_of_ask_holds_every_field)
 {
-    static const char *const members[] = {"answer",     "tokens", "stop",   "strategy", "exact",
-                                          "rows",       "chunks", "visual", "ms",       "evidence",
-                                          "peak_bytes", "model",  "version"};
+    static const char *const members[] = {
+        "answer", "tokens", "stop",     "variant",    "exact", "prompt_tokens", "chunks",
+        "visual", "ms",     "evidence", "peak_bytes", "model", "version"};
     struct run *r = run_cli((struct setup){ANSWER}, ARGS(MODEL, "-p", "Is it?", "--json"));
     struct json_doc *doc = run_json(r);
     const struct json *member;
@@ -196,10 +196,10 @@ TEST(json_of_ask_holds_every_field)
     CHECK_STR(run_text(doc, "version"), VLQA_VERSION_TEXT);
     CHECK(run_number(doc, NULL, "tokens") == 3);
     CHECK(run_number(doc, NULL, "peak_bytes") == 5e9);
-    CHECK(run_number(doc, "rows", "total") == 14);
-    CHECK(run_number(doc, "rows", "prefix") == 3);
-    CHECK(run_number(doc, "rows", "context") == 0);
-    CHECK(run_number(doc, "rows", "question") == 11);
+    CHECK(run_number(doc, "prompt_tokens", "total") == 14);
+    CHECK(run_number(doc, "prompt_tokens", "prefix") == 3);
+    CHECK(run_number(doc, "prompt_tokens", "context") == 0);
+    CHECK(run_number(doc, "prompt_tokens", "question") == 11);
     CHECK(run_number(doc, "ms", "load") >= 0);
     CHECK(run_number(doc, "ms", "decode_image") == 1.25);
     CHECK(run_number(doc, "ms", "vision") == 2.5);
@@ -219,13 +219,13 @@ TEST(json_tells_of_reuse_and_evidence)
     const struct json *e;
     CHECK_EQ(r->code, 0);
     REQUIRE(doc);
-    CHECK_STR(run_text(doc, "strategy"), "prophet");
-    CHECK(run_number(doc, "rows", "selected") == 1);
-    CHECK(run_number(doc, "rows", "recomputed") == 12);
-    CHECK(run_number(doc, "rows", "exact") == 1);
+    CHECK_STR(run_text(doc, "variant"), "prophet");
+    CHECK(run_number(doc, "prompt_tokens", "selected") == 1);
+    CHECK(run_number(doc, "prompt_tokens", "recomputed") == 12);
+    CHECK(run_number(doc, "prompt_tokens", "exact") == 1);
     CHECK(run_number(doc, "chunks", "ram") == 1);
     CHECK(run_number(doc, "chunks", "disk") == 0);
-    CHECK(run_number(doc, "chunks", "made") == 1);
+    CHECK(run_number(doc, "chunks", "computed") == 1);
     CHECK(run_number(doc, "visual", "disk") == 1);
     CHECK(run_number(doc, "ms", "chunks") == 3);
     CHECK(run_number(doc, "ms", "assemble") == 0.5);
@@ -245,7 +245,8 @@ TEST(json_says_why_the_answer_ended)
 {
     static const struct {
         const char *script, *stop;
-    } table[] = {{"answer=a\n", "eos"}, {"answer=a|b\n", "length"}, {"stop=rows\n", "rows"}};
+    } table[] = {
+        {"answer=a\n", "eos"}, {"answer=a|b\n", "length"}, {"stop=rows\n", "session_full"}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         struct run *r =
             run_script(table[i].script, ARGS(MODEL, "-p", "?", "--json", "-n", i == 1 ? "1" : "9"));
@@ -298,7 +299,7 @@ TEST(options_of_reuse_reach_the_runtime)
     struct run *r =
         run_script("", ARGS(MODEL, "-p", "?", "--reuse", "infoflow", "--recompute-ratio", "0.25",
                             "--chunk", "grid:3", "--chunk-text", "64", "--score", "vatp",
-                            "--score-layers", "2-5,64", "--score-query", "last"));
+                            "--probe-layers", "2-5,64", "--query-tokens", "last"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->calls, "reuse 3 ratio=0.25 chunker=1 k=3 text=64 score=4 query=3 layers=1,3c\n");
     r = run_script("", ARGS(MODEL, "-p", "?", "--order", "chunk", "--halo", "3", "--chunk-text",
@@ -312,16 +313,16 @@ TEST(options_of_reuse_reach_the_runtime)
     r = run_script("", ARGS(MODEL, "-p", "?", "--reuse", "infoflow", "--parity",
                             "infoflow-vlm-release", "--json"));
     CHECK_HAS(r->calls, "parity 1\n");
-    CHECK_HAS(r->out, "\"strategy\":\"infoflow-vlm-release\"");
+    CHECK_HAS(r->out, "\"variant\":\"infoflow-vlm-release\"");
 }
 
 TEST(options_of_methods_reach_the_runtime)
 {
     struct run *r =
-        run_script("", ARGS(MODEL, "-p", "?", "--reuse", "kvshare", "--taper", "0.5", "--dilate",
+        run_script("", ARGS(MODEL, "-p", "?", "--reuse", "kvshare", "--taper", "0.5", "--closing",
                             "2", "--check-layers", "1-3,64", "--refresh", "2:8"));
     CHECK_EQ(r->code, 0);
-    CHECK_HAS(r->calls, "method taper=0.5 dilate=2 check=1,e refresh=2:8\n");
+    CHECK_HAS(r->calls, "method taper=0.5 closing=2 check=1,e refresh=2:8\n");
     CHECK(!strstr(run_script("", ARGS(MODEL, "-p", "?"))->calls, "method "));
 }
 
@@ -353,18 +354,18 @@ TEST(forms_of_reuse_are_checked)
         {"--chunk", "grid: 2", "--chunk is grid: 2"},
         {"--chunk", "grids:2", "--chunk is grids:2"},
         {"--chunk", "image:1", "--chunk is image:1"},
-        {"--score-layers", "5-2",
-         "--score-layers is 5-2, expected all, calibrated or a list of layers"},
-        {"--score-layers", "-1", "--score-layers is -1, expected"},
-        {"--score-layers", "calibrate", "--score-layers is calibrate, expected all, calibrated or"},
-        {"--score-layers", "1-", "--score-layers is 1-"},
-        {"--score-layers", "1-2-3", "--score-layers is 1-2-3"},
-        {"--score-layers", "1,", "--score-layers is 1,"},
-        {"--score-layers", "1,,2", "--score-layers is 1,,2"},
-        {"--score-layers", ",1", "--score-layers is ,1"},
-        {"--score-layers", "1,all", "--score-layers is 1,all"},
-        {"--score-layers", "128", "ranges from 0 to 127"},
-        {"--score-layers", "", "--score-layers is , expected"},
+        {"--probe-layers", "5-2",
+         "--probe-layers is 5-2, expected all, calibrated or a list of layers"},
+        {"--probe-layers", "-1", "--probe-layers is -1, expected"},
+        {"--probe-layers", "calibrate", "--probe-layers is calibrate, expected all, calibrated or"},
+        {"--probe-layers", "1-", "--probe-layers is 1-"},
+        {"--probe-layers", "1-2-3", "--probe-layers is 1-2-3"},
+        {"--probe-layers", "1,", "--probe-layers is 1,"},
+        {"--probe-layers", "1,,2", "--probe-layers is 1,,2"},
+        {"--probe-layers", ",1", "--probe-layers is ,1"},
+        {"--probe-layers", "1,all", "--probe-layers is 1,all"},
+        {"--probe-layers", "128", "ranges from 0 to 127"},
+        {"--probe-layers", "", "--probe-layers is , expected"},
         {"--check-layers", "all", "--check-layers is all, expected a list of layers"},
         {"--refresh", "4", "--refresh is 4, expected K:N"},
         {"--refresh", "0:4", "--refresh is 0:4, expected K:N"},
@@ -388,11 +389,11 @@ TEST(forms_of_reuse_are_checked)
         CHECK_EQ(r->code, 2);
         CHECK_HAS(r->err, bad[i].expected);
     }
-    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--score-layers", "7"))->calls,
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--probe-layers", "7"))->calls,
               "layers=0,80\n");
-    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--score-layers", "0+63+127"))->calls,
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--probe-layers", "0+63+127"))->calls,
               "layers=8000000000000000,8000000000000001\n");
-    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--score-layers", "all"))->calls,
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--probe-layers", "all"))->calls,
               "layers=0,0\n");
     CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--chunk", "strips:256"))->calls,
               "chunker=2 k=256");
@@ -464,13 +465,14 @@ TEST(the_cache_is_explained_line_by_line)
     CHECK_EQ(r->code, 0);
     CHECK_STR(r->out, "Yes\n");
     CHECK_STR(r->err,
-              "vlqa: image 1: 20 x 10 pixels, 2 x 1 rows, tower output found on disk; exact\n"
-              "vlqa: chunk 1: image 1, 1 x 1 cells from (0, 0): 1 rows, found in memory; exact, "
-              "nothing before it but the prefix\n"
-              "vlqa: chunk 2: image 1, 1 x 1 cells from (1, 0): 1 rows, not found, made; 0 exact, "
-              "1 approximate, 1 of them repaired\n");
+              "vlqa: image 1: 20 x 10 pixels, 2 x 1 tokens; output of the vision tower: hit on "
+              "disk, exact\n"
+              "vlqa: chunk 1: image 1, 1 x 1 cells from (0, 0): 1 tokens, hit in memory; exact, "
+              "because only the prefix is before it\n"
+              "vlqa: chunk 2: image 1, 1 x 1 cells from (1, 0): 1 tokens, miss, computed; 0 exact, "
+              "1 approximate, of which 1 recomputed\n");
     r = run_script("answer=Yes\n", ARGS(MODEL, "-p", "?", "--explain-cache"));
-    CHECK_HAS(r->err, "no chunks: ");
+    CHECK_HAS(r->err, "full prefill: ");
 }
 
 TEST(a_picture_is_written)

@@ -5,9 +5,9 @@
 
 TEST(bench_fills_the_prompt_and_decodes_on)
 {
-    struct run *r =
-        run_script("answer=a\n", ARGS("bench", "--shape", "4b", "--image", "64x96", "--rows", "20",
-                                      "--decode", "7", "--repeat", "3", "-s", "5"));
+    struct run *r = run_script("answer=a\n",
+                               ARGS("bench", "--shape", "4b", "--image", "64x96", "--prompt-tokens",
+                                    "20", "--decode", "7", "--repeat", "3", "-s", "5"));
     const char *first, *second;
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->calls, "open model=none shape=4b seed=5 ");
@@ -19,7 +19,7 @@ TEST(bench_fills_the_prompt_and_decodes_on)
     REQUIRE(first && second && strstr(second + 1, "image_rgb"));
     CHECK(strncmp(first, second, strcspn(first, "\n")) != 0); /* another image each time */
     CHECK_HAS(r->out, "machine    ");
-    CHECK_HAS(r->out, "64 x 96, resized to 64 x 96: 6 rows\n");
+    CHECK_HAS(r->out, "64 x 96, resized to 64 x 96: 6 tokens\n");
     CHECK_HAS(r->out, "      7 tokens         20.0 ms      300.0 tokens/s\n");
     CHECK_HAS(r->out, "memory     4.66 GiB at most\n");
     CHECK_HAS(r->out, "median of 3 runs\n");
@@ -27,8 +27,8 @@ TEST(bench_fills_the_prompt_and_decodes_on)
 
 TEST(bench_json_holds_every_number)
 {
-    struct run *r = run_script(
-        "answer=a\n", ARGS("bench", "--image", "64x96", "--rows", "20", "--decode", "7", "--json"));
+    struct run *r = run_script("answer=a\n", ARGS("bench", "--image", "64x96", "--prompt-tokens",
+                                                  "20", "--decode", "7", "--json"));
     struct json_doc *doc = run_json(r);
     CHECK_EQ(r->code, 0);
     REQUIRE(doc);
@@ -36,16 +36,17 @@ TEST(bench_json_holds_every_number)
     CHECK_STR(run_text(doc, "cpu"), "plain");
     CHECK(run_number(doc, NULL, "threads") == 3);
     CHECK(run_number(doc, "image", "patches") == 24);
-    CHECK(run_number(doc, "image", "rows") == 6);
-    CHECK(run_number(doc, NULL, "rows") == 6 + 14 + 8);
+    CHECK(run_number(doc, "image", "tokens") == 6);
+    CHECK(run_number(doc, NULL, "prompt_tokens") == 6 + 14 + 8);
     CHECK(run_number(doc, NULL, "tokens") == 7);
     CHECK(run_number(doc, "ms", "open") >= 0);
     CHECK(run_number(doc, "ms", "vision") == 2.5);
     CHECK(run_number(doc, "per_second", "patches") == 9600);
-    CHECK(run_number(doc, "per_second", "rows") == 2800);
+    CHECK(run_number(doc, "per_second", "prompt_tokens") == 2800);
     CHECK(run_number(doc, "per_second", "tokens") == 300);
     CHECK(run_number(doc, NULL, "peak_bytes") == 5e9);
-    CHECK_STR(run_text(doc, "command"), "vlqa bench --image 64x96 --rows 20 --decode 7 --json");
+    CHECK_STR(run_text(doc, "command"),
+              "vlqa bench --image 64x96 --prompt-tokens 20 --decode 7 --json");
     CHECK_HAS(run_text(doc, "machine"), " core");
     CHECK(strlen(run_text(doc, "build")) > 4);
     json_free(doc);
@@ -53,8 +54,8 @@ TEST(bench_json_holds_every_number)
 
 TEST(bench_without_an_image_says_so)
 {
-    struct run *r =
-        run_script("answer=a\n", ARGS("bench", "--image=0x0", "--rows=9", "--decode=1", "--json"));
+    struct run *r = run_script(
+        "answer=a\n", ARGS("bench", "--image=0x0", "--prompt-tokens=9", "--decode=1", "--json"));
     struct json_doc *doc = run_json(r);
     const struct json *root;
     REQUIRE(doc);

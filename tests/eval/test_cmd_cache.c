@@ -9,8 +9,8 @@ TEST(ls_prints_a_line_a_record)
     struct run *r = run_script("records=2\n", ARGS("cache", "ls", DIR));
     CHECK_EQ(r->code, 0);
     CHECK_STR(r->calls, "scan kept verify=0\n");
-    CHECK_STR(r->out, "chunk       70 rows                2.00 KiB      2 h  0000000000000000\n"
-                      "visual      70 rows     10 x 7     2.00 KiB      2 h  0000000000000000\n");
+    CHECK_STR(r->out, "chunk       70 tokens                2.00 KiB      2 h  0000000000000000\n"
+                      "visual      70 tokens     10 x 7     2.00 KiB      2 h  0000000000000000\n");
 }
 
 TEST(stat_counts_each_kind)
@@ -92,12 +92,12 @@ TEST(warm_adds_the_document_and_asks_nothing)
     CHECK_HAS(r->calls, "cache dir=kept ");
     CHECK_HAS(r->calls, "image_file a.png\ntext a note\nwarm\nreuse 0 ");
     CHECK_HAS(r->calls, " chunker=1 k=2 text=256 ");
-    CHECK_STR(r->out, "images: 1 found, 0 made\nchunks: 1 found, 1 made\n");
+    CHECK_STR(r->out, "images: 1 hit, 0 computed\nchunks: 1 hit, 1 computed\n");
     r = run_script("reuse=1\n",
                    ARGS("cache", "warm", "-m", "model", "--image", "a.png", DIR, "--json"));
     CHECK_STR(r->out,
-              "{\"visual\":{\"ram\":0,\"disk\":1,\"made\":0},\"chunks\":{\"ram\":1,\"disk\":"
-              "0,\"made\":1},\"rows\":2,\"version\":\"0.1.0\"}\n");
+              "{\"visual\":{\"ram\":0,\"disk\":1,\"computed\":0},\"chunks\":{\"ram\":1,\"disk\":"
+              "0,\"computed\":1},\"context_tokens\":2,\"version\":\"0.1.0\"}\n");
 }
 
 TEST(warm_fails_where_nothing_is_kept)
@@ -109,7 +109,7 @@ TEST(warm_fails_where_nothing_is_kept)
     CHECK_EQ(r->code, 6);
     r = run_script("", ARGS("cache", "warm", "-m", "model", "--image", "a.png", DIR, "--no-cache"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "nothing would be kept");
+    CHECK_HAS(r->err, "nothing would be stored");
     r = run_script("", ARGS("cache", "warm", "-m", "model", DIR));
     CHECK_EQ(r->code, 2);
     CHECK_STR(r->calls, "");

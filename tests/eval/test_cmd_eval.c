@@ -178,26 +178,27 @@ TEST(runs_are_compared_by_id)
     json_free(doc);
 }
 
-/* Rows by full, none and epic of three ratios and cuttings; epic:0.2 is right where full is not. */
-static void put_ways(const char *path)
+/* Rows by full, none and epic of three ratios and chunkings; epic:0.2 is right where full is not.
+ */
+static void put_variants(const char *path)
 {
     static const struct {
         const char *members;
         int right, period;
-    } way[] = {
-        {"\"method\": \"none\", \"chunk\": \"grid:2\"", 3, 10},
-        {"\"method\": \"full\"", 5, 10},
-        {"\"method\": \"none\", \"chunk\": \"grid:4\"", 1, 10},
-        {"\"method\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.1", 4, 10},
-        {"\"method\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.2", 8, 10},
-        {"\"method\": \"epic\", \"chunk\": \"grid:4\", \"ratio\": 0.2", 6, 10},
+    } variant[] = {
+        {"\"variant\": \"none\", \"chunk\": \"grid:2\"", 3, 10},
+        {"\"variant\": \"full\"", 5, 10},
+        {"\"variant\": \"none\", \"chunk\": \"grid:4\"", 1, 10},
+        {"\"variant\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.1", 4, 10},
+        {"\"variant\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.2", 8, 10},
+        {"\"variant\": \"epic\", \"chunk\": \"grid:4\", \"ratio\": 0.2", 6, 10},
     };
     static char rows[1 << 17];
     char *at = rows + sprintf(rows, "{\"vlqa_run\": 1}\n");
     for (int i = 0; i < 60; i++)
-        for (size_t w = 0; w < sizeof way / sizeof *way; w++)
+        for (size_t w = 0; w < sizeof variant / sizeof *variant; w++)
             at += sprintf(at, "{\"id\": %d, \"metric\": \"em\", \"score\": %d, %s}\n", i,
-                          i % way[w].period < way[w].right, way[w].members);
+                          i % variant[w].period < variant[w].right, variant[w].members);
     put_file(path, rows, (size_t)(at - rows));
 }
 
@@ -222,7 +223,7 @@ static struct run *compare(const char *const *args)
 TEST(one_file_holds_its_methods_against_full)
 {
     struct run *r;
-    put_ways("a:b.jsonl");
+    put_variants("a:b.jsonl");
     r = compare(ARGS("a:b.jsonl"));
     CHECK_EQ(r->code, 0);
     CHECK_STR(r->err, "");
@@ -231,43 +232,43 @@ TEST(one_file_holds_its_methods_against_full)
     CHECK_HAS(r->out, "A: full, B: none@grid:4\nem        60 questions: A 50.00, B 10.00");
     CHECK_HAS(r->out, "A: full, B: epic:0.2@grid:2\nem        60 questions: A 50.00, B 80.00");
     CHECK_EQ(count_lines(r->out), 10);
-    r = compare(ARGS("a:b.jsonl", "--methods", "none,epic:0.2"));
+    r = compare(ARGS("a:b.jsonl", "--variants", "none,epic:0.2"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->out,
               "A: none@grid:2, B: epic:0.2@grid:2\nem        60 questions: A 30.00, B 80.00");
     CHECK_HAS(r->out,
               "A: none@grid:4, B: epic:0.2@grid:4\nem        60 questions: A 10.00, B 60.00");
     CHECK_EQ(count_lines(r->out), 4);
-    r = compare(ARGS("a:b.jsonl", "--methods", "epic:0.2@grid:4,epic:0.2@grid:2"));
+    r = compare(ARGS("a:b.jsonl", "--variants", "epic:0.2@grid:4,epic:0.2@grid:2"));
     CHECK_HAS(r->out,
               "A: epic:0.2@grid:4, B: epic:0.2@grid:2\nem        60 questions: A 60.00, B 80");
     CHECK_EQ(count_lines(r->out), 2);
-    r = compare(ARGS("a:b.jsonl", "--methods", "epic")); /* the first against the others */
+    r = compare(ARGS("a:b.jsonl", "--variants", "epic")); /* the first against the others */
     CHECK_HAS(r->out, "A: epic:0.1@grid:2, B: epic:0.2@grid:2\n");
     CHECK_HAS(r->out, "A: epic:0.1@grid:2, B: epic:0.2@grid:4\n");
     CHECK_EQ(count_lines(r->out), 4);
-    r = compare(ARGS("a:b.jsonl", "--methods", "off,none@grid:4", "--json"));
-    CHECK_HAS(r->out, "{\"a_method\":\"full\",\"b_method\":\"none@grid:4\",\"metric\":\"em\",");
+    r = compare(ARGS("a:b.jsonl", "--variants", "off,none@grid:4", "--json"));
+    CHECK_HAS(r->out, "{\"a_variant\":\"full\",\"b_variant\":\"none@grid:4\",\"metric\":\"em\",");
 }
 
 TEST(two_files_hold_one_method_each_or_the_same)
 {
     struct run *r;
-    put_ways("a");
-    put_ways("b");
+    put_variants("a");
+    put_variants("b");
     put_run("plain", 60, 7, 10);
     r = compare(ARGS("a", "b"));
     CHECK_EQ(r->code, 0);
     CHECK_EQ(count_lines(r->out), 12);
     CHECK_HAS(r->out,
               "A: epic:0.2@grid:4, B: epic:0.2@grid:4\nem        60 questions: A 60.00, B 60");
-    r = compare(ARGS("a", "b", "--methods", "full,epic:0.2@grid:2"));
+    r = compare(ARGS("a", "b", "--variants", "full,epic:0.2@grid:2"));
     CHECK_HAS(r->out, "A: full, B: epic:0.2@grid:2\nem        60 questions: A 50.00, B 80.00");
     CHECK_EQ(count_lines(r->out), 2);
-    r = compare(ARGS("a", "b", "--methods", "none,epic:0.2"));
+    r = compare(ARGS("a", "b", "--variants", "none,epic:0.2"));
     CHECK_HAS(r->out, "A: none@grid:4, B: epic:0.2@grid:4\n");
     CHECK_EQ(count_lines(r->out), 4);
-    r = compare(ARGS("a", "b", "--methods", "none"));
+    r = compare(ARGS("a", "b", "--variants", "none"));
     CHECK_HAS(r->out, "A: none@grid:4, B: none@grid:4\n");
     CHECK_EQ(count_lines(r->out), 4);
 }
@@ -275,21 +276,21 @@ TEST(two_files_hold_one_method_each_or_the_same)
 TEST(names_that_are_missing_or_not_one_are_told_with_what_there_is)
 {
     static const struct {
-        const char *a, *b, *methods, *reason;
+        const char *a, *b, *variants, *reason;
     } bad[] = {
         {"a", NULL, "full,epic:0.3",
          "a: no row by epic:0.3; it has none@grid:2, full, none@grid:4, epic:0.1@grid:2, "
          "epic:0.2@grid:2, epic:0.2@grid:4\n"},
         {"a", NULL, "full@grid:2,none", "a: no row by full@grid:2; it has "},
         {"a", NULL, "epic,none", "a: epic:0.1@grid:2 or epic:0.2@grid:2? name one; it has "},
-        {"a", NULL, "full", "a: nothing to hold against each other; it has "},
-        {"plain", NULL, NULL, "plain: nothing to hold against each other; it has rows without a"},
-        {"empty", NULL, NULL, "empty: nothing to hold against each other; it has no row\n"},
-        {"a", "plain", NULL, "plain: no method and cutting that A has; name one of each by"},
-        {"a", "a", "full,none,epic", "--methods: of two files one name for both, or one for each"},
-        {"a", "plain", "full", "plain: no row by full; it has rows without a method\n"},
+        {"a", NULL, "full", "a: nothing to compare; it has "},
+        {"plain", NULL, NULL, "plain: nothing to compare; it has rows without a"},
+        {"empty", NULL, NULL, "empty: nothing to compare; it has no row\n"},
+        {"a", "plain", NULL, "plain: no variant and chunking that A has; name one of each by"},
+        {"a", "a", "full,none,epic", "--variants: of two files one name for both, or one for each"},
+        {"a", "plain", "full", "plain: no row by full; it has rows without a variant\n"},
     };
-    put_ways("a");
+    put_variants("a");
     put_run("plain", 60, 7, 10);
     put_file("empty", "", 0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -297,8 +298,8 @@ TEST(names_that_are_missing_or_not_one_are_told_with_what_there_is)
         int n = 1;
         struct run *r;
         if (bad[i].b) args[n++] = bad[i].b;
-        if (bad[i].methods) args[n++] = "--methods";
-        if (bad[i].methods) args[n++] = bad[i].methods;
+        if (bad[i].variants) args[n++] = "--variants";
+        if (bad[i].variants) args[n++] = bad[i].variants;
         args[n] = NULL;
         r = compare(args);
         CHECK_EQ(r->code, 2);
@@ -430,10 +431,10 @@ TEST(closed_output_is_an_error)
     CHECK_HAS(r->err, "standard output");
 }
 
-static struct run *export_tsv(const char *run, const char *to, const char *methods)
+static struct run *export_tsv(const char *run, const char *to, const char *variants)
 {
-    const char *args[] = {"eval", run, "--export-vlmevalkit", to, "--methods", methods, NULL};
-    if (!methods) args[4] = NULL;
+    const char *args[] = {"eval", run, "--export-vlmevalkit", to, "--variants", variants, NULL};
+    if (!variants) args[4] = NULL;
     return run_script("", args);
 }
 
@@ -441,18 +442,18 @@ TEST(predictions_are_exported_as_pandas_reads_them)
 {
     static const char rows[] =
         "{\"vlqa_run\": 1}\n"
-        "{\"id\": \"1\", \"method\": \"full\", \"prediction\": \"other\", \"answers\": [\"x\"]}\n"
-        "{\"id\": \"1\", \"method\": \"none\", \"chunk\": \"grid:2\", \"question\": "
+        "{\"id\": \"1\", \"variant\": \"full\", \"prediction\": \"other\", \"answers\": [\"x\"]}\n"
+        "{\"id\": \"1\", \"variant\": \"none\", \"chunk\": \"grid:2\", \"question\": "
         "\"a\\t\\\"b\\\"\\r\\n\","
         " \"prediction\": \"\\\\ \\u00e9\", \"answers\": [\"it's\", \"\\\\\\n\\\"\"], \"split\": "
         "\"s\"}\n"
-        "{\"id\": 2, \"method\": \"none\", \"chunk\": \"grid:2\", \"prediction\": \"B\", "
+        "{\"id\": 2, \"variant\": \"none\", \"chunk\": \"grid:2\", \"prediction\": \"B\", "
         "\"answer\": "
         "\"B\", \"options\": {\"D\": \"four\", \"B\": \"two\"}, \"cycle_category\": 3}\n"
-        "{\"id\": 3, \"method\": \"none\", \"chunk\": \"grid:2\", \"prediction\": \"\", "
+        "{\"id\": 3, \"variant\": \"none\", \"chunk\": \"grid:2\", \"prediction\": \"\", "
         "\"targets\": "
         "\"[1, 2]\"}\n"
-        "{\"id\": 4, \"method\": \"none\", \"chunk\": \"grid:2\", \"error\": \"e\", \"answers\": "
+        "{\"id\": 4, \"variant\": \"none\", \"chunk\": \"grid:2\", \"error\": \"e\", \"answers\": "
         "[\"[1\"]}\n";
     static const char tsv[] =
         "\"index\"\t\"question\"\t\"answer\"\t\"B\"\t\"D\"\t\"split\"\t\"cycle_category\"\t"
@@ -487,16 +488,16 @@ TEST(predictions_are_exported_as_pandas_reads_them)
 TEST(exports_of_what_is_not_clear_are_refused)
 {
     static const char rows[] =
-        "{\"id\": 1, \"method\": \"full\", \"prediction\": \"x\"}\n"
-        "{\"id\": 1, \"method\": \"none\", \"chunk\": \"a\", \"answers\": [7]}\n"
-        "{\"id\": 1, \"method\": \"epic\", \"prediction\": \"x\", \"answers\": "
+        "{\"id\": 1, \"variant\": \"full\", \"prediction\": \"x\"}\n"
+        "{\"id\": 1, \"variant\": \"none\", \"chunk\": \"a\", \"answers\": [7]}\n"
+        "{\"id\": 1, \"variant\": \"epic\", \"prediction\": \"x\", \"answers\": "
         "[\"x\", 7]}\n";
     static const struct {
-        const char *run, *to, *methods, *reason;
+        const char *run, *to, *variants, *reason;
         int code;
     } bad[] = {
-        {"run", "p.tsv", NULL, "run: name one method and cutting by --methods; it has full, none@a",
-         2},
+        {"run", "p.tsv", NULL,
+         "run: name one variant and chunking by --variants; it has full, none@a", 2},
         {"run", "p.tsv", "epic:0.1", "run: no row by epic:0.1; it has full, none@a, epic\n", 2},
         {"run", "p.tsv", "none", "run, line 2: prediction is missing, expected a text", 2},
         {"run", "p.tsv", "epic", "run, line 3: answers hold number, expected texts", 2},
@@ -509,7 +510,7 @@ TEST(exports_of_what_is_not_clear_are_refused)
     put_file("run", rows, sizeof rows - 1);
     remove("p.tsv");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-        struct run *r = export_tsv(bad[i].run, bad[i].to, bad[i].methods);
+        struct run *r = export_tsv(bad[i].run, bad[i].to, bad[i].variants);
         CHECK_EQ(r->code, bad[i].code);
         CHECK_HAS(r->err, bad[i].reason);
         CHECK_EQ(get_file("p.tsv", found, sizeof found), 0);

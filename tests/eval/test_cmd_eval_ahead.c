@@ -10,7 +10,7 @@
 #define MODEL "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", "1"
 #define CHARTS VLQA_SOURCE_DIR "/tests/charts/"
 #define EVAL "eval", "-m", "x"
-#define TWO "--methods", "full,none", "--chunk", "grid:2"
+#define TWO "--variants", "full,none", "--chunk", "grid:2"
 #define JOBS(n) "--jobs", n, "--out", "run.jsonl", "--no-cache"
 
 static char first[1 << 20], second[1 << 20];
@@ -76,7 +76,7 @@ TEST(rows_are_the_same_however_far_images_are_read_ahead)
         CHECK_STR(r->calls, one.calls);
         get_file("fake.images", second, sizeof second);
         CHECK(strncmp(second, "a0.png\nb0.png\na1.png\nb1.png\n", 28) == 0);
-        CHECK_EQ(strlen(second), 14 * 7); /* each once, whatever the methods */
+        CHECK_EQ(strlen(second), 14 * 7); /* each once, whatever the variants */
     }
     CHECK_HAS(one.calls, "clear\nimage a2.png pixels a2\nimage b2.png pixels b2\nask Why 2?\n");
 }
@@ -153,7 +153,7 @@ TEST(images_of_answers_that_are_kept_are_not_read)
     fresh("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS("3")));
     get_file("run.jsonl", first, sizeof first);
     cut = strstr(first, "\n{\"id\":\"q4\"");
-    cut = cut ? strchr(cut + 1, '\n') : NULL; /* one method has answered q4 */
+    cut = cut ? strchr(cut + 1, '\n') : NULL; /* one variant has answered q4 */
     REQUIRE(cut);
     put_file("run.jsonl", first, (size_t)(cut - first) + 1);
     unlink("fake.images");
@@ -229,7 +229,7 @@ TEST(a_bad_image_is_a_wrong_answer_in_its_place)
         CHECK(get_rows("run.jsonl", i ? second : first, sizeof first) > 1000);
         CHECK(!i || strcmp(second, first) == 0);
     }
-    CHECK_HAS(first, "\"id\":\"q4\",\"line\":5,\"metric\":\"em\",\"method\":\"none\",\"chunk\":"
+    CHECK_HAS(first, "\"id\":\"q4\",\"line\":5,\"metric\":\"em\",\"variant\":\"none\",\"chunk\":"
                      "\"grid:2\",\"prediction\":\"\",\"error\":\"b4.png: fake image is broken\","
                      "\"score\":0,\"answers\":[\"blue\"],\"question\":\"Why 4?\",\"image\":["
                      "\"a4.png\",\"b4.png\"],\"digests\":");
@@ -260,7 +260,7 @@ TEST(failed_answers_stay_as_they_are)
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->err, "0 of 14 rows that had a score have another now");
     CHECK_EQ(count(r->out, "\"score\": 0}"), 10);
-    r = run_script("answer=blue\n", ARGS(EVAL, "q.jsonl", "--methods", "full", "--json",
+    r = run_script("answer=blue\n", ARGS(EVAL, "q.jsonl", "--variants", "full", "--json",
                                          "--submission", "sub.json"));
     CHECK_EQ(r->code, 3);
     CHECK_HAS(r->out, "\"failed\":2,");
@@ -315,7 +315,7 @@ TEST(the_first_line_tells_command_build_and_machine)
     get_file("run.jsonl", line, sizeof line);
     line[strcspn(line, "\n")] = 0;
     CHECK_HAS(line,
-              "\"command\":\"vlqa eval -m x q.jsonl --methods full,none --chunk grid:2 --jobs "
+              "\"command\":\"vlqa eval -m x q.jsonl --variants full,none --chunk grid:2 --jobs "
               "3 --out run.jsonl --no-cache --system $'it\\\\'s \\\\x0a mine'\",");
     CHECK_HAS(line, ",\"build\":\"");
     CHECK_HAS(line, "\",\"machine\":\"");
@@ -424,7 +424,7 @@ TEST(memory_does_not_grow_with_the_questions)
     put_file("same.jsonl", first, (size_t)(at - first));
     unlink("run.jsonl");
     r = run_cli((struct setup){.program = VLQA},
-                ARGS("eval", "same.jsonl", MODEL, "--methods", "full", "-n", "1", JOBS("3")));
+                ARGS("eval", "same.jsonl", MODEL, "--variants", "full", "-n", "1", JOBS("3")));
     CHECK_EQ(r->code, 0);
     REQUIRE(get_file("run.jsonl.times", second, sizeof second));
     CHECK(peak(second, 9) > 1e6);

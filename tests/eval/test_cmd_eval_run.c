@@ -14,8 +14,8 @@
 #define MODEL "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", "1"
 #define EVAL "eval", "-m", "x"
 #define CHARTS VLQA_SOURCE_DIR "/../shared/data/charts/qa.jsonl"
-#define FOUR "--methods", "full,none,epic:0.2", "--chunk", "grid:2,strips:3"
-enum { ARMS = 5 };
+#define FOUR "--variants", "full,none,epic:0.2", "--chunk", "grid:2,strips:3"
+enum { VARIANTS = 5 };
 
 static char first[1 << 20], second[1 << 20];
 
@@ -40,7 +40,7 @@ static void put_questions(const char *path, int n)
 
 /* With this script every fourth answer is wrong, and one row of the image repaired. */
 #define BLUE "answer=bl|ue\nreuse=1\n"
-/* And methods other than full say log((e + 3) / 4) - 1 / 4 of its first token. */
+/* And variants other than full say log((e + 3) / 4) - 1 / 4 of its first token. */
 #define DRIFTED BLUE "drift=1\n"
 
 static struct run *fake(const char *const *args)
@@ -65,25 +65,25 @@ TEST(every_question_is_asked_by_every_arm_and_graded)
     CHECK_EQ(r->code, 0);
     CHECK_STR(r->err, "");
     get_file("run.jsonl", first, sizeof first);
-    CHECK_EQ(count(first, "\n"), 1 + 4 * ARMS);
-    CHECK_EQ(count(first, "\"prediction\":\"blue\",\"score\":1,"), 3 * ARMS);
-    CHECK_EQ(count(first, "\"prediction\":\"blue\",\"score\":0,"), ARMS);
-    CHECK_HAS(first, "\n{\"id\":\"q1\",\"line\":2,\"metric\":\"em\",\"method\":\"epic\",\"chunk\":"
+    CHECK_EQ(count(first, "\n"), 1 + 4 * VARIANTS);
+    CHECK_EQ(count(first, "\"prediction\":\"blue\",\"score\":1,"), 3 * VARIANTS);
+    CHECK_EQ(count(first, "\"prediction\":\"blue\",\"score\":0,"), VARIANTS);
+    CHECK_HAS(first, "\n{\"id\":\"q1\",\"line\":2,\"metric\":\"em\",\"variant\":\"epic\",\"chunk\":"
                      "\"strips:3\",\"ratio\":0.2,\"prediction\":\"blue\",\"score\":1,\"answers\":["
                      "\"blue\"],\"split\":\"odd\",\"question\":\"Why 1?\",\"image\":[\"i.png\"],"
-                     "\"rows\":{\"total\":");
+                     "\"prompt_tokens\":{\"total\":");
     CHECK_HAS(r->out, "em, 4 questions\n");
     CHECK_HAS(r->out, "\nfull                     -            75.00");
     CHECK_HAS(r->out, "\nepic:0.2                 strips:3     75.00");
     CHECK_HAS(r->out, "+0.00 [+0.00, +0.00] noise\n");
-    CHECK_HAS(r->out, "\nmethod                        full    grid:2  strips:3\n"
+    CHECK_HAS(r->out, "\nvariant                       full    grid:2  strips:3\n"
                       "none                         75.00     75.00     75.00\n");
     CHECK_HAS(r->calls, "clear\nimage i.png pixels\nask Why 0?\n"
                         "Answer the question using a single word or phrase. max=9 temp=0 ");
-    CHECK_EQ(count(r->calls, "reuse 0 "), 4); /* dense: once a question */
+    CHECK_EQ(count(r->calls, "reuse 0 "), 4); /* full prefill: once a question */
     CHECK_HAS(r->calls, "reuse 6 ratio=0.2 chunker=2 k=3 ");
     CHECK_EQ(get_file("run.jsonl.times", second, sizeof second) > 0, 1);
-    CHECK_EQ(count(second, "\"ms\":{"), 4 * ARMS);
+    CHECK_EQ(count(second, "\"ms\":{"), 4 * VARIANTS);
 }
 
 TEST(full_comes_first_and_the_others_tell_how_far_from_it_they_are)
@@ -91,17 +91,17 @@ TEST(full_comes_first_and_the_others_tell_how_far_from_it_they_are)
     struct run *r;
     put_questions("q.jsonl", 2);
     unlink("run.jsonl");
-    r = run_script(DRIFTED, ARGS(EVAL, "q.jsonl", "--methods", "none,full,epic:0.2", "--chunk",
+    r = run_script(DRIFTED, ARGS(EVAL, "q.jsonl", "--variants", "none,full,epic:0.2", "--chunk",
                                  "grid:2", "--out", "run.jsonl"));
     CHECK_EQ(r->code, 0);
     CHECK_EQ(count(r->calls, "ask "), 6);
     get_file("run.jsonl", first, sizeof first);
-    CHECK_HAS(first, "\n{\"id\":\"q0\",\"line\":1,\"metric\":\"em\",\"method\":\"full\",");
+    CHECK_HAS(first, "\n{\"id\":\"q0\",\"line\":1,\"metric\":\"em\",\"variant\":\"full\",");
     CHECK_EQ(count(first, "\"tokens\":2,\"kl\":0.107374"), 4);
     CHECK_EQ(count(first, "\"kl\""), 4);
     CHECK_HAS(r->out, "       ms       KL  points to full [95 %]\nfull ");
     CHECK_HAS(r->out, "      31.0    0.107  +0.00 [");
-    r = run_script(DRIFTED, ARGS(EVAL, "q.jsonl", "--methods", "none", "--chunk", "grid:2"));
+    r = run_script(DRIFTED, ARGS(EVAL, "q.jsonl", "--variants", "none", "--chunk", "grid:2"));
     CHECK(!strstr(r->out, "KL"));
 }
 
@@ -111,11 +111,11 @@ TEST(repaired_rows_are_kept_and_stay_with_new_grades)
     put_questions("q.jsonl", 1);
     unlink("run.jsonl");
     run_script("answer=blue\n",
-               ARGS(EVAL, "q.jsonl", "--methods", "epic:0.2", "--out", "run.jsonl", "--no-cache"));
+               ARGS(EVAL, "q.jsonl", "--variants", "epic:0.2", "--out", "run.jsonl", "--no-cache"));
     get_file("run.jsonl", first, sizeof first);
     CHECK(!strstr(first, "\"repaired\""));
     unlink("run.jsonl");
-    fake(ARGS(EVAL, "q.jsonl", "--methods", "epic:0.2", "--out", "run.jsonl", "--no-cache"));
+    fake(ARGS(EVAL, "q.jsonl", "--variants", "epic:0.2", "--out", "run.jsonl", "--no-cache"));
     get_file("run.jsonl", first, sizeof first);
     CHECK_HAS(first, "\"tokens\":2,\"repaired\":[\"1x2:4\"],\"digests\":");
     r = fake(ARGS(EVAL, "--regrade", "run.jsonl"));
@@ -148,7 +148,7 @@ TEST(a_run_goes_on_wherever_its_file_was_torn)
     run_script(DRIFTED, ARGS(EVAL, "q.jsonl", FOUR, "--out", "run.jsonl", "--no-cache"));
     bytes = get_file("run.jsonl", first, sizeof first);
     REQUIRE(bytes > 2000);
-    CHECK_EQ(count(first, "\"kl\":0.107374"), 3 * (ARMS - 1));
+    CHECK_EQ(count(first, "\"kl\":0.107374"), 3 * (VARIANTS - 1));
     for (size_t cut = 0; cut <= bytes; cut += bytes / 23) {
         struct run *r;
         put_file("run.jsonl", first, cut);
@@ -157,7 +157,7 @@ TEST(a_run_goes_on_wherever_its_file_was_torn)
         get_file("run.jsonl", second, sizeof second);
         CHECK_STR(second, first);
         get_file("run.jsonl.times", second, sizeof second);
-        CHECK_EQ(count(second, "\"row\":"), 3 * ARMS);
+        CHECK_EQ(count(second, "\"row\":"), 3 * VARIANTS);
     }
 }
 
@@ -187,7 +187,7 @@ TEST(fifty_kills_leave_the_file_of_an_undisturbed_run)
     whole_us = (end.tv_sec - begin.tv_sec) * 1000000 + (end.tv_nsec - begin.tv_nsec) / 1000;
     if (whole_us > 900000) whole_us = 900000;
     bytes = get_file("run.jsonl", first, sizeof first);
-    REQUIRE(count(first, "\n") == 1 + 40 * ARMS);
+    REQUIRE(count(first, "\n") == 1 + 40 * VARIANTS);
     unlink("run.jsonl");
     for (int i = 0; i < 50; i++) {
         size_t now;
@@ -217,18 +217,18 @@ TEST(another_command_is_refused_with_what_differs)
         {"--prompt", "qwen", "prompt was \"vlmevalkit\" and is \"qwen\" now"},
         {"--metric", "anls", "dataset_digest was \""},
         {"--halo", "0", "halo was 4 and is 0 now"},
-        {"--methods", "none,full", "methods was \"full,none\" and is \"none,full\" now"},
+        {"--variants", "none,full", "variants was \"full,none\" and is \"none,full\" now"},
         {"--chunk", "grid:3", "chunk was \"grid:2\" and is \"grid:3\" now"},
     };
     struct run *r;
     put_questions("q.jsonl", 3);
     unlink("run.jsonl");
-    fake(ARGS(EVAL, "q.jsonl", "--methods=full,none", "--chunk=grid:2", "--out", "run.jsonl"));
+    fake(ARGS(EVAL, "q.jsonl", "--variants=full,none", "--chunk=grid:2", "--out", "run.jsonl"));
     get_file("run.jsonl", first, sizeof first);
     for (size_t i = 0; i < sizeof other / sizeof *other; i++) {
-        const char *methods = i == 5 ? "-q" : "--methods=full,none";
+        const char *variants = i == 5 ? "-q" : "--variants=full,none";
         const char *chunk = i == 6 ? "-q" : "--chunk=grid:2";
-        r = fake(ARGS(EVAL, "q.jsonl", methods, chunk, "--out", "run.jsonl", other[i].option,
+        r = fake(ARGS(EVAL, "q.jsonl", variants, chunk, "--out", "run.jsonl", other[i].option,
                       other[i].value));
         CHECK_EQ(r->code, 2);
         CHECK_HAS(r->err, "run.jsonl was begun with another command: ");
@@ -250,13 +250,13 @@ TEST(a_changed_row_is_told)
     char *at;
     put_questions("q.jsonl", 2);
     unlink("run.jsonl");
-    fake(ARGS(EVAL, "q.jsonl", "--methods", "full,none", "--out", "run.jsonl"));
+    fake(ARGS(EVAL, "q.jsonl", "--variants", "full,none", "--out", "run.jsonl"));
     get_file("run.jsonl", first, sizeof first);
     at = strstr(first, "\"q1\"");
     REQUIRE(at);
     at[2] = '7';
     put_text("run.jsonl", first);
-    r = fake(ARGS(EVAL, "q.jsonl", "--methods", "full,none", "--out", "run.jsonl"));
+    r = fake(ARGS(EVAL, "q.jsonl", "--variants", "full,none", "--out", "run.jsonl"));
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "run.jsonl, line 4: expected the answer to q1 by full; the file was changed");
 }
@@ -267,12 +267,12 @@ TEST(a_row_too_many_is_told)
     size_t bytes;
     put_questions("q.jsonl", 2);
     unlink("run.jsonl");
-    fake(ARGS(EVAL, "q.jsonl", "--methods", "full", "--out", "run.jsonl"));
+    fake(ARGS(EVAL, "q.jsonl", "--variants", "full", "--out", "run.jsonl"));
     bytes = get_file("run.jsonl", first, sizeof first);
     put_file("run.jsonl", strcat(first, "{\"id\": \"q2\"}\n"), bytes + 13);
-    r = fake(ARGS(EVAL, "q.jsonl", "--methods", "full", "--out", "run.jsonl"));
+    r = fake(ARGS(EVAL, "q.jsonl", "--variants", "full", "--out", "run.jsonl"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "run.jsonl has 3 rows, the run 2");
+    CHECK_HAS(r->err, "run.jsonl has 3 answers, expected at most 2");
 }
 
 TEST(two_runs_do_not_write_one_file)
@@ -297,7 +297,7 @@ TEST(an_interrupted_run_says_how_to_go_on)
     put_questions("q.jsonl", 3);
     unlink("run.jsonl");
     pid = run_start((struct setup){.script = BLUE "hold=20\n"},
-                    ARGS(EVAL, "q.jsonl", "--methods", "full", "--out", "run.jsonl"));
+                    ARGS(EVAL, "q.jsonl", "--variants", "full", "--out", "run.jsonl"));
     CHECK(run_wait_for_call("held"));
     kill(pid, SIGINT);
     put_text("fake.go", "");
@@ -305,7 +305,7 @@ TEST(an_interrupted_run_says_how_to_go_on)
     CHECK_EQ(r->code, 130);
     CHECK_HAS(r->err, "interrupted\n");
     CHECK_HAS(r->err, "1 of 3 answers are in run.jsonl; the same command goes on\n");
-    r = fake(ARGS(EVAL, "q.jsonl", "--methods", "full", "--out", "run.jsonl"));
+    r = fake(ARGS(EVAL, "q.jsonl", "--variants", "full", "--out", "run.jsonl"));
     CHECK_EQ(r->code, 0);
     CHECK_EQ(count(r->calls, "ask "), 2);
 }
@@ -314,14 +314,14 @@ TEST(limits_may_draw_rows_at_random)
 {
     struct run *r;
     put_questions("q.jsonl", 40);
-    r = fake(ARGS(EVAL, "q.jsonl", "--methods", "full", "--limit", "5", "--shuffle-seed", "3"));
+    r = fake(ARGS(EVAL, "q.jsonl", "--variants", "full", "--limit", "5", "--shuffle-seed", "3"));
     CHECK_EQ(r->code, 0);
     CHECK_EQ(count(r->calls, "ask "), 5);
     CHECK(!strstr(r->calls, "ask Why 0?") || !strstr(r->calls, "ask Why 4?"));
     memcpy(first, r->calls, sizeof r->calls);
-    r = fake(ARGS(EVAL, "q.jsonl", "--methods", "full", "--limit", "5", "--shuffle-seed", "3"));
+    r = fake(ARGS(EVAL, "q.jsonl", "--variants", "full", "--limit", "5", "--shuffle-seed", "3"));
     CHECK_STR(r->calls, first);
-    r = fake(ARGS(EVAL, "q.jsonl", "--methods", "full", "--limit", "5", "--shuffle-seed", "4"));
+    r = fake(ARGS(EVAL, "q.jsonl", "--variants", "full", "--limit", "5", "--shuffle-seed", "4"));
     CHECK(strcmp(r->calls, first) != 0);
     CHECK_EQ(count(r->calls, "ask "), 5);
 }
@@ -332,12 +332,12 @@ TEST(documents_stand_behind_the_words_before_them)
     put_text("l.jsonl",
              "{\"input\": \"Who?\", \"context\": \"Passage 1\", \"answers\": [\"blue\"], "
              "\"dataset\": \"hotpotqa\", \"_id\": \"h\"}\n");
-    r = fake(ARGS(EVAL, "l.jsonl", "--methods", "full", "--system", "Be brief.", "--json"));
+    r = fake(ARGS(EVAL, "l.jsonl", "--variants", "full", "--system", "Be brief.", "--json"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->calls, "clear\nsystem Be brief.\ntext Answer the question based on the given ");
     CHECK_HAS(r->calls, "The following are given passages.\n\ntext Passage 1\nask \n\nAnswer the ");
     CHECK_HAS(r->out,
-              "{\"method\":\"full\",\"metric\":\"f1\",\"rows\":1,\"longbench\":{\"hotpotqa\":"
+              "{\"variant\":\"full\",\"metric\":\"f1\",\"rows\":1,\"longbench\":{\"hotpotqa\":"
               "100,\"Overall\":100},");
 }
 
@@ -352,16 +352,16 @@ TEST(a_submission_has_every_question)
     unlink("run.jsonl");
     for (int i = 0; i < 2; i++) { /* the second time from what is kept */
         unlink("sub.json");
-        r = run_script("answer=a\"b\n", ARGS(EVAL, "s.jsonl", "--methods", "full", "--out",
+        r = run_script("answer=a\"b\n", ARGS(EVAL, "s.jsonl", "--variants", "full", "--out",
                                              "run.jsonl", "--submission", "sub.json"));
         CHECK_EQ(r->code, 0);
         get_file("sub.json", second, sizeof second);
         CHECK_STR(second, "[{\"questionId\": 65718, \"answer\": \"a\\\"b\"},\n"
                           "{\"questionId\": \"x\\\"y\", \"answer\": \"a\\\"b\"}]\n");
     }
-    r = fake(ARGS(EVAL, "s.jsonl", "--methods", "full,none", "--submission", "sub.json"));
+    r = fake(ARGS(EVAL, "s.jsonl", "--variants", "full,none", "--submission", "sub.json"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "--submission takes one method");
+    CHECK_HAS(r->err, "--submission takes one variant");
 }
 
 TEST(what_is_kept_can_be_regraded_and_compared)
@@ -370,8 +370,8 @@ TEST(what_is_kept_can_be_regraded_and_compared)
     put_questions("q.jsonl", 8);
     unlink("a.jsonl");
     unlink("b.jsonl");
-    fake(ARGS(EVAL, "q.jsonl", "--methods", "full", "--out", "a.jsonl"));
-    run_script("answer=red\n", ARGS(EVAL, "q.jsonl", "--methods", "none", "--out", "b.jsonl"));
+    fake(ARGS(EVAL, "q.jsonl", "--variants", "full", "--out", "a.jsonl"));
+    run_script("answer=red\n", ARGS(EVAL, "q.jsonl", "--variants", "none", "--out", "b.jsonl"));
     r = fake(ARGS(EVAL, "--compare", "a.jsonl", "b.jsonl"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->out, "em        8 questions: A 75.00, B 25.00");
@@ -381,12 +381,12 @@ TEST(what_is_kept_can_be_regraded_and_compared)
     CHECK_HAS(r->err, "0 of 8 rows that had a score have another now");
 }
 
-/* Makes every n-th right answer of an arm wrong, in the file that is in `first`. */
-static void spoil(const char *arm, int n)
+/* Makes every n-th right answer of an variant wrong, in the file that is in `first`. */
+static void spoil(const char *variant, int n)
 {
     static const char right[] = "\"prediction\":\"blue\",\"score\":1";
     char *at = first;
-    for (int i = 1; (at = strstr(at, arm)); i++) {
+    for (int i = 1; (at = strstr(at, variant)); i++) {
         char *end = strchr(at, '\n'), *found = strstr(at, right);
         if (found && found < end && i % n == 0)
             memcpy(found, "\"prediction\":\"bluX\",\"score\":0", strlen(right));
@@ -395,9 +395,9 @@ static void spoil(const char *arm, int n)
 }
 
 /* "  -10.00 [-20.00, -2.50]" of the table that a run ends with as a report has it. */
-static void check_same(const char *table, const char *arm)
+static void check_same(const char *table, const char *variant)
 {
-    const char *at = strstr(table, arm), *end = at ? strchr(at, ']') : NULL;
+    const char *at = strstr(table, variant), *end = at ? strchr(at, ']') : NULL;
     char expected[200], *to = expected;
     REQUIRE(end);
     for (at = strchr(at, '[') - 1; at[-1] != ' ';)
@@ -421,9 +421,9 @@ TEST(a_report_has_the_intervals_of_the_table)
     unlink("run.jsonl");
     fake(ARGS(EVAL, "q.jsonl", FOUR, "--out", "run.jsonl", "--no-cache"));
     get_file("run.jsonl", first, sizeof first);
-    spoil("\"method\":\"none\",\"chunk\":\"grid:2\"", 5);
-    spoil("\"method\":\"none\",\"chunk\":\"strips:3\"", 3);
-    spoil("\"method\":\"epic\",\"chunk\":\"grid:2\"", 31);
+    spoil("\"variant\":\"none\",\"chunk\":\"grid:2\"", 5);
+    spoil("\"variant\":\"none\",\"chunk\":\"strips:3\"", 3);
+    spoil("\"variant\":\"epic\",\"chunk\":\"grid:2\"", 31);
     put_text("run.jsonl", first);
     r = fake(ARGS("eval", "--report", "run.md", "run.jsonl"));
     CHECK_STR(r->err, "");
@@ -448,13 +448,13 @@ TEST(wrong_lists_and_rows_are_told_before_the_model_is_loaded)
 {
     put_questions("q.jsonl", 2);
     check_wrong(2, "epic:1.5: the ratio is no number from 0 to 1",
-                ARGS(EVAL, "q.jsonl", "--methods", "epic:1.5"));
-    check_wrong(2, "none has no ratio", ARGS(EVAL, "q.jsonl", "--methods", "none:0.1"));
-    check_wrong(2, "magic is none of", ARGS(EVAL, "q.jsonl", "--methods", "magic"));
-    check_wrong(2, "--methods: none given", ARGS(EVAL, "q.jsonl", "--methods", ""));
-    check_wrong(2, "off is there twice", ARGS(EVAL, "q.jsonl", "--methods", "full,off"));
-    check_wrong(2, "epic is there twice",
-                ARGS(EVAL, "q.jsonl", "--methods", "epic:0.2,epic:0.3,epic:0.2"));
+                ARGS(EVAL, "q.jsonl", "--variants", "epic:1.5"));
+    check_wrong(2, "none has no ratio", ARGS(EVAL, "q.jsonl", "--variants", "none:0.1"));
+    check_wrong(2, "magic is none of", ARGS(EVAL, "q.jsonl", "--variants", "magic"));
+    check_wrong(2, "--variants: none given", ARGS(EVAL, "q.jsonl", "--variants", ""));
+    check_wrong(2, "off is given twice", ARGS(EVAL, "q.jsonl", "--variants", "full,off"));
+    check_wrong(2, "epic is given twice",
+                ARGS(EVAL, "q.jsonl", "--variants", "epic:0.2,epic:0.3,epic:0.2"));
     check_wrong(2, "--chunk: grid:0 is none of", ARGS(EVAL, "q.jsonl", "--chunk", "grid:0"));
     check_wrong(2, "--metric is bleu", ARGS(EVAL, "q.jsonl", "--metric", "bleu"));
     check_wrong(2, "options is missing", ARGS(EVAL, "q.jsonl", "--metric", "mcq"));
@@ -472,7 +472,7 @@ TEST(settings_with_colons_are_no_ratios)
 {
     struct run *r;
     put_questions("q.jsonl", 1);
-    r = fake(ARGS(EVAL, "q.jsonl", "--methods", "infoflow/taper:0.5,infoflow/taper:0.5:0.3",
+    r = fake(ARGS(EVAL, "q.jsonl", "--variants", "infoflow/taper:0.5,infoflow/taper:0.5:0.3",
                   "--recompute-ratio", "0.25", "--halo", "3"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->calls, "ratio=0.25 ");
@@ -486,7 +486,7 @@ TEST(progress_tells_the_score_on_a_terminal)
     struct run *r;
     put_questions("q.jsonl", 3);
     r = run_cli((struct setup){.script = BLUE, .terminal = 1},
-                ARGS(EVAL, "q.jsonl", "--methods", "full"));
+                ARGS(EVAL, "q.jsonl", "--variants", "full"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->err, "eval     [");
     CHECK_HAS(r->err, ", mean score ");
@@ -500,9 +500,9 @@ TEST(real_charts_go_through_the_default_model)
     struct run *r;
     if (access(CHARTS, F_OK) != 0) SKIP("no ../shared/data");
     r = run_cli((struct setup){.program = VLQA},
-                ARGS("eval", CHARTS, MODEL, "--limit", "2", "--methods", "full,epic:0.2", "--chunk",
-                     "grid:2", "-n", "4", "--image-max-tokens", "64", "--no-cache", "--out",
-                     "charts"));
+                ARGS("eval", CHARTS, MODEL, "--limit", "2", "--variants", "full,epic:0.2",
+                     "--chunk", "grid:2", "-n", "4", "--image-max-tokens", "64", "--no-cache",
+                     "--out", "charts"));
     CHECK_EQ(r->code, 0);
     CHECK_STR(r->err, "");
     CHECK_HAS(r->out, "mcq, 2 questions\n");

@@ -13,9 +13,9 @@ TEST(inspect_shows_shape_and_memory)
     CHECK_HAS(r->out, "36 layers, hidden 2560, inner 9728, vocabulary 151936 (tied)");
     CHECK_HAS(r->out, "after vision layer 5, 11, 17\n");
     CHECK_HAS(r->out, "8.27 GiB\n");
-    CHECK_HAS(r->out, "5.25 GiB for 32768 rows");
+    CHECK_HAS(r->out, "5.25 GiB for 32768 tokens");
     CHECK_HAS(r->out, "144.00 KiB KV, 20.00 KiB more");
-    CHECK_HAS(r->out, "74.25 KiB each row, in int8\n");
+    CHECK_HAS(r->out, "74.25 KiB a token, in int8\n");
 }
 
 TEST(inspect_tells_the_memory_of_another_size)
@@ -24,11 +24,11 @@ TEST(inspect_tells_the_memory_of_another_size)
     struct json_doc *doc = run_json(r);
     CHECK_EQ(r->code, 0);
     REQUIRE(doc);
-    CHECK(run_number(doc, "bytes", "session_rows") == 1024);
+    CHECK(run_number(doc, "bytes", "session_tokens") == 1024);
     CHECK(run_number(doc, "bytes", "session") ==
           5637144576.0 - (32768.0 - 1024.0) * (147456.0 + 20480.0));
     CHECK(run_number(doc, "bytes", "weights") == 8875631616.0);
-    CHECK(run_number(doc, "bytes", "chunk_per_row") == 76032.0);
+    CHECK(run_number(doc, "bytes", "chunk_per_token") == 76032.0);
     CHECK(run_number(doc, "bytes", "total") ==
           run_number(doc, "bytes", "weights") + run_number(doc, "bytes", "session"));
     CHECK(run_number(doc, "parameters", "total") == 4437815808.0);
@@ -43,7 +43,7 @@ TEST(inspect_refuses_more_rows_than_the_model_has)
 {
     struct run *r = run_script("", ARGS("inspect", "model", "-c", "262145"));
     CHECK_EQ(r->code, 5);
-    CHECK_STR(r->err, "vlqa: --max-rows is 262145, the model has 262144 positions\n");
+    CHECK_STR(r->err, "vlqa: --max-seq-len is 262145, the model has 262144 positions\n");
 }
 
 int main(int argc, char **argv)

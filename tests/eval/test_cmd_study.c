@@ -52,8 +52,8 @@ static char full_answer[256];
 /* Full prefill comes first of each question. */
 static void check_extremes(const struct json *line)
 {
-    const struct json *rows = json_get(line, "rows");
-    int full = strcmp(text(line, "method"), "full") == 0;
+    const struct json *rows = json_get(line, "prompt_tokens");
+    int full = strcmp(text(line, "variant"), "full") == 0;
     if (full && !json_get(line, "chunk")) {
         snprintf(full_answer, sizeof full_answer, "%.200s", text(line, "prediction"));
         full_score = number(line, "score");
@@ -68,7 +68,7 @@ static void check_extremes(const struct json *line)
         CHECK_STR(text(line, "prediction"), full_answer);
         CHECK(number(line, "score") == full_score);
     }
-    if (strcmp(text(line, "method"), "none") == 0) {
+    if (strcmp(text(line, "variant"), "none") == 0) {
         none_kl += number(line, "kl_answer");
         CHECK_EQ(number(rows, "selected"), 0);
     }
@@ -80,7 +80,7 @@ static void check_extremes(const struct json *line)
 
 TEST(full_repair_recovers_all_and_none_nothing)
 {
-    struct run *r = vlqa(ARGS(STUDY, ASKED, "--limit", "3", "--methods", "full,infoflow,random",
+    struct run *r = vlqa(ARGS(STUDY, ASKED, "--limit", "3", "--variants", "full,infoflow,random",
                               "--ratios", "0.1,1", "--chunk", "grid:2", "--out", "lines"));
     none_kl = 0;
     CHECK_EQ(r->code, 0);
@@ -106,8 +106,8 @@ TEST(runs_are_equal_on_any_number_of_threads)
     for (int i = 0; i < 2; i++) {
         struct run *r =
             vlqa(ARGS("study", "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", threads[i],
-                      ASKED, "--limit", "2", "--methods", "infoflow/last,random", "--ratios", "0.1",
-                      "--chunk", "strips:3,image", "-s", "9", "--out", lines_of[i]));
+                      ASKED, "--limit", "2", "--variants", "infoflow/last,random", "--ratios",
+                      "0.1", "--chunk", "strips:3,image", "-s", "9", "--out", lines_of[i]));
         CHECK_EQ(r->code, 0);
         if (i) CHECK_STR(r->out, out);
         memcpy(out, r->out, sizeof out);
@@ -119,7 +119,7 @@ TEST(runs_are_equal_on_any_number_of_threads)
 TEST(a_study_that_was_stopped_goes_on_and_tells_the_same)
 {
     static char first[1 << 16], second[1 << 16], out[32768];
-    const char *const *args = ARGS(STUDY, ASKED, "--limit", "2", "--methods", "infoflow,random",
+    const char *const *args = ARGS(STUDY, ASKED, "--limit", "2", "--variants", "infoflow,random",
                                    "--ratios", "0.1,0.3", "--chunk", "grid:2", "--calibrate",
                                    "--cache-dir", "stopped", "--out", "stopped.jsonl");
     struct run *r = vlqa(args);
@@ -127,7 +127,7 @@ TEST(a_study_that_was_stopped_goes_on_and_tells_the_same)
     memcpy(out, r->out, sizeof out);
     answers("stopped.jsonl", first, sizeof first);
     answers("stopped.jsonl.more", second, sizeof second); /* of sets of layers */
-    CHECK_HAS(second, "\"method\":\"infoflow/");
+    CHECK_HAS(second, "\"variant\":\"infoflow/");
     put_file("stopped.jsonl", first, strlen(first) / 2); /* within a line */
     r = vlqa(args);
     CHECK_EQ(r->code, 0);
@@ -139,11 +139,11 @@ TEST(a_study_that_was_stopped_goes_on_and_tells_the_same)
 TEST(a_study_is_a_run_whose_divergence_is_of_the_answer)
 {
     static char studied[1 << 16], asked[1 << 16];
-    struct run *r = vlqa(ARGS(STUDY, ASKED, "--limit", "2", "--methods", "infoflow", "--ratios",
+    struct run *r = vlqa(ARGS(STUDY, ASKED, "--limit", "2", "--variants", "infoflow", "--ratios",
                               "0.1", "--chunk", "grid:2", "-s", "4", "--out", "as-study.jsonl"));
     CHECK_EQ(r->code, 0);
     r = vlqa(ARGS("eval", "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", "1", ASKED,
-                  "--limit", "2", "--methods", "full,none,infoflow/max:0.1", "--chunk", "grid:2",
+                  "--limit", "2", "--variants", "full,none,infoflow/max:0.1", "--chunk", "grid:2",
                   "--prompt", "plain", "--kl", "answer", "-n", "16", "--halo", "0", "--no-cache",
                   "--out", "as-run.jsonl"));
     CHECK_EQ(r->code, 0);
@@ -160,16 +160,16 @@ TEST(a_study_is_a_run_whose_divergence_is_of_the_answer)
     r = vlqa(ARGS("eval", "--curve", "--json", "as-study.jsonl"));
     CHECK_HAS(r->out, "\"kl_answer\":");
     CHECK_HAS(r->out, "\"kl_gap_recovered\":0,");
-    r = vlqa(ARGS("eval", "--compare", "as-study.jsonl", "--methods", "none,infoflow:0.1"));
+    r = vlqa(ARGS("eval", "--compare", "as-study.jsonl", "--variants", "none,infoflow:0.1"));
     CHECK_HAS(r->out, "\nKL        2 questions: A ");
     r = vlqa(ARGS("eval", "--report", "study.md", "as-study.jsonl"));
     CHECK_EQ(r->code, 0);
     CHECK(get_file("study.md", studied, sizeof studied) > 0);
-    CHECK_HAS(studied, "| method | chunks | KL of the answer | KL gap recovered, % |");
-    r = vlqa(ARGS("eval", "-m", VLQA_SOURCE_DIR "/assets/default-model", ASKED, "--methods", "none",
-                  "--kl", "answer"));
+    CHECK_HAS(studied, "| variant | chunks | KL of the answer | KL gap recovered, % |");
+    r = vlqa(ARGS("eval", "-m", VLQA_SOURCE_DIR "/assets/default-model", ASKED, "--variants",
+                  "none", "--kl", "answer"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "--kl answer needs full among --methods");
+    CHECK_HAS(r->err, "--kl answer needs full among --variants");
 }
 
 static int order[8], n_order;
@@ -195,11 +195,11 @@ TEST(documents_are_counted_and_answers_are_graded)
              "\"answers\": [\"-\", \" %s\"]}",
              answer);
     put_text("mixed.jsonl", asked);
-    r = vlqa(ARGS(STUDY, "mixed.jsonl", "--methods", "none", "--chunk", "grid:2", "--out",
+    r = vlqa(ARGS(STUDY, "mixed.jsonl", "--variants", "none", "--chunk", "grid:2", "--out",
                   "mixed.lines"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->out, "\nquestions  3 about 2 documents\n");
-    CHECK_HAS(r->out, "1 questions that full prefill answers right");
+    CHECK_HAS(r->out, "1 questions: full prefill answers right");
     n_order = 0;
     CHECK_EQ(each_line("mixed.lines", note_order), 3 * 2);
     CHECK(order[0] == 1 && order[2] == 3 && order[4] == 4);
@@ -208,18 +208,18 @@ TEST(documents_are_counted_and_answers_are_graded)
 TEST(calibration_tells_each_layer)
 {
     struct run *r =
-        vlqa(ARGS(STUDY, ASKED, "--limit", "1", "--methods", "infoflow/last", "--ratios", "0.1",
+        vlqa(ARGS(STUDY, ASKED, "--limit", "1", "--variants", "infoflow/last", "--ratios", "0.1",
                   "--chunk", "grid:2", "--calibrate", "--against", "none", "--cache-dir", "one"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->out, "\ninfoflow/last   ");
     CHECK_HAS(r->out, "\ninfoflow/last/0 ");
     CHECK_HAS(r->out, "\ninfoflow/last/7 ");
     CHECK(!strstr(r->out, "infoflow/last/8"));
-    CHECK_HAS(r->out, "mean KL less that of none");
+    CHECK_HAS(r->out, "mean KL minus that of none");
     CHECK_HAS(r->out, "+0.000 [+0.000, +0.000]");
 }
 
-#define CALIBRATED "--reuse", "infoflow", "--chunk", "grid:2", "--score-layers", "calibrated"
+#define CALIBRATED "--reuse", "infoflow", "--chunk", "grid:2", "--probe-layers", "calibrated"
 #define ASK                                                                                     \
     "-m", VLQA_SOURCE_DIR "/assets/default-model", "-t", "1", "--image", CHARTS "february.png", \
         "-p", "What is the value of February?"
@@ -229,9 +229,9 @@ static char name[512], kept[2048];
 /* Where a study says that it kept the layers: relative to where it ran. */
 static void find_kept(const char *out)
 {
-    const char *at = strstr(out, "; kept in ");
+    const char *at = strstr(out, "; stored in ");
     REQUIRE(at);
-    snprintf(name, sizeof name, "%.*s", (int)strcspn(at + 10, "\n"), at + 10);
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(at + 12, "\n"), at + 12);
     CHECK(get_file(name, kept, sizeof kept) > 0);
 }
 
@@ -253,7 +253,7 @@ TEST(calibrated_layers_are_kept_for_their_model)
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "no layers are calibrated for this model: deep/kept/calibration-");
     CHECK_HAS(r->err, "vlqa study QUESTIONS --calibrate");
-    r = vlqa(ARGS(STUDY, ASKED, "--limit", "2", "--methods", "infoflow", "--ratios", "0.05",
+    r = vlqa(ARGS(STUDY, ASKED, "--limit", "2", "--variants", "infoflow", "--ratios", "0.05",
                   "--chunk", "grid:2", "--calibrate", "--cache-dir", "deep/kept"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->out, "\ncalibrated layers ");
@@ -262,7 +262,7 @@ TEST(calibrated_layers_are_kept_for_their_model)
     snprintf(answer, sizeof answer, "%.200s", ask_calibrated(NULL, 0, "\n")->out);
     r = vlqa(ARGS("cache", "verify", "--cache-dir", "deep/kept"));
     CHECK_EQ(r->code, 0); /* it is no record, and no damaged one */
-    r = vlqa(ARGS(STUDY, ASKED, "--limit", "1", "--methods", "infoflow/calibrated", "--ratios",
+    r = vlqa(ARGS(STUDY, ASKED, "--limit", "1", "--variants", "infoflow/calibrated", "--ratios",
                   "0.05", "--chunk", "grid:2", "--cache-dir", "deep/kept"));
     CHECK_EQ(r->code, 0);
     model = strstr(kept, "\"model\":\"");
@@ -293,15 +293,16 @@ static void check_wrong(int code, const char *part, const char *const *args)
 TEST(wrong_usage_is_told)
 {
     check_wrong(2, "no questions: ", ARGS(STUDY));
-    check_wrong(2, "epic does not take max", ARGS(STUDY, ASKED, "--methods", "epic/max"));
-    check_wrong(2, "layers 0 to 7", ARGS(STUDY, ASKED, "--methods", "infoflow/5-8"));
+    check_wrong(2, "epic does not take max", ARGS(STUDY, ASKED, "--variants", "epic/max"));
+    check_wrong(2, "layers 0 to 7", ARGS(STUDY, ASKED, "--variants", "infoflow/5-8"));
     check_wrong(2, "1.5 is no number", ARGS(STUDY, ASKED, "--ratios", "0.1,1.5"));
     check_wrong(2, "--ratios: none given", ARGS(STUDY, ASKED, "--ratios", ""));
     check_wrong(2, "--chunk: grid:0 is none", ARGS(STUDY, ASKED, "--chunk", "grid:2,grid:0"));
-    check_wrong(2, "none of --methods has layers",
-                ARGS(STUDY, ASKED, "--methods", "epic", "--calibrate", "--cache-dir", "one"));
-    check_wrong(2, "no home for the cache", ARGS(STUDY, ASKED, "--methods", "infoflow/calibrated"));
-    check_wrong(2, "no home for the cache", ARGS(STUDY, ASKED, "--calibrate"));
+    check_wrong(2, "none of --variants has an attention probe",
+                ARGS(STUDY, ASKED, "--variants", "epic", "--calibrate", "--cache-dir", "one"));
+    check_wrong(2, "names no cache directory",
+                ARGS(STUDY, ASKED, "--variants", "infoflow/calibrated"));
+    check_wrong(2, "names no cache directory", ARGS(STUDY, ASKED, "--calibrate"));
     check_wrong(2, "--against: x is none", ARGS(STUDY, ASKED, "--against", "x"));
     check_wrong(1, "none.jsonl", ARGS(STUDY, "none.jsonl"));
     check_wrong(1, "no/file", ARGS(STUDY, ASKED, "--out", "no/file"));

@@ -48,8 +48,8 @@ static const char *html(const char *rows)
     return report("out.html", ARGS("run.jsonl"));
 }
 
-/* Lines of one way with these scores, ids from 1. */
-static void add_way(char *rows, const char *members, const char *scores)
+/* Lines of one variant with these scores, ids from 1. */
+static void add_variant(char *rows, const char *members, const char *scores)
 {
     char *to = rows + strlen(rows);
     for (int i = 0; scores[i]; i++)
@@ -57,21 +57,22 @@ static void add_way(char *rows, const char *members, const char *scores)
                       scores[i], i % 2, members);
 }
 
-#define DENSE "\"dataset\": \"D\", \"method\": \"off\", \"chunk\": \"\""
-#define NONE                                                            \
-    "\"dataset\": \"D\", \"method\": \"none\", \"chunk\": \"grid:2\", " \
-    "\"rows\": {\"total\": 200, \"recomputed\": 20}"
-#define OURS                                                                                 \
-    "\"dataset\": \"D\", \"method\": \"infoflow\", \"chunk\": \"grid:4\", \"ratio\": 0.15, " \
-    "\"rows\": {\"total\": 200, \"recomputed\": 50}, \"ms\": {\"prefill\": 12, \"score\": 4}"
+#define FULL "\"dataset\": \"D\", \"variant\": \"off\", \"chunk\": \"\""
+#define NONE                                                             \
+    "\"dataset\": \"D\", \"variant\": \"none\", \"chunk\": \"grid:2\", " \
+    "\"prompt_tokens\": {\"total\": 200, \"recomputed\": 20}"
+#define OURS                                                                                  \
+    "\"dataset\": \"D\", \"variant\": \"infoflow\", \"chunk\": \"grid:4\", \"ratio\": 0.15, " \
+    "\"prompt_tokens\": {\"total\": 200, \"recomputed\": 50}, \"ms\": {\"prefill\": 12, "     \
+    "\"score\": 4}"
 
-static const char *three_ways(void)
+static const char *three_variants(void)
 {
     static char rows[8192];
     rows[0] = 0;
-    add_way(rows, DENSE, "1111111100"); /* 80 */
-    add_way(rows, NONE, "1100000000");  /* 20 */
-    add_way(rows, OURS, "1111111100");  /* 80 */
+    add_variant(rows, FULL, "1111111100"); /* 80 */
+    add_variant(rows, NONE, "1100000000"); /* 20 */
+    add_variant(rows, OURS, "1111111100"); /* 80 */
     return rows;
 }
 
@@ -83,7 +84,7 @@ TEST(numbers_are_those_computed_by_hand)
         "60.00 [\xe2\x88\x92"
         "90.00, \xe2\x88\x92"
         "30.00]</small></td>";
-    html(three_ways());
+    html(three_variants());
     CHECK_HAS(page, "<dd>D: 10 questions</dd>");
     CHECK_HAS(page, "<th scope=\"col\" class=\"n\">k = 0</th><th scope=\"col\" class=\"n\">k = 2"
                     "</th><th scope=\"col\" class=\"n\">k = 4</th>");
@@ -91,9 +92,9 @@ TEST(numbers_are_those_computed_by_hand)
     CHECK_HAS(page, row);
     CHECK_HAS(page, "<td class=\"n faint\"><bdi>80.00</bdi><small>0.00 [0.00, 0.00]</small>");
     CHECK_HAS(page, "<bdi>infoflow 15 %</bdi>");
-    CHECK_HAS(page, "<bdi>10.0 %</bdi>"); /* 20 of 200 rows */
+    CHECK_HAS(page, "<bdi>10.0 %</bdi>"); /* 20 of 200 tokens */
     CHECK_HAS(page, "<bdi>25.0 %</bdi>");
-    /* c0 has the ids 1, 3, 5, 7, 9: dense 4 of 5 right, none 1 of 5 */
+    /* c0 has the ids 1, 3, 5, 7, 9: full prefill 4 of 5 right, none 1 of 5 */
     CHECK_HAS(page, "<th scope=\"col\">category (questions)</th><th scope=\"col\" class=\"n\">full "
                     "prefill</th><th scope=\"col\" class=\"n\">none, k\xc2\xa0=\xc2\xa0"
                     "2</th><th scope=\"col\" class=\"n\">infoflow "
@@ -114,7 +115,7 @@ TEST(the_worst_are_those_that_lost_most_once_a_question)
 {
     const char *at;
     int n = 0;
-    html(three_ways());
+    html(three_variants());
     for (at = page; (at = strstr(at, "<article>")) != NULL; at++)
         n++;
     CHECK_EQ(n, 8); /* six lost by none, two wrong everywhere; two are right */
@@ -122,16 +123,16 @@ TEST(the_worst_are_those_that_lost_most_once_a_question)
     CHECK(at && strstr(at, "<h3>D: 8</h3>") && strstr(at, "<h3>D: 9</h3>"));
     CHECK(strstr(strstr(page, "<h3>D: 9</h3>"), "<h3>D: 8</h3>") == NULL);
     CHECK(strstr(page, "<h3>D: 1</h3>") == NULL);
-    /* 9 and 10 are wrong by all three: told of the one that computed most, and not the dense one */
+    /* 9 and 10 are wrong by all three: told of the one that computed most, and not full prefill */
     CHECK_HAS(strstr(page, "<h3>D: 9</h3>"), "<dt>answered by</dt><dd>infoflow 15 %, k = 4</dd>\n"
-                                             "<dt>work</dt><dd>50 of 200 rows computed</dd>");
+                                             "<dt>work</dt><dd>50 of 200 tokens computed</dd>");
 }
 
-/* none, ours, CacheBlend and EPIC at k = 0, 2 and 4, of two data sets that have their methods in
+/* none, ours, CacheBlend and EPIC at k = 0, 2 and 4, of two data sets that have their variants in
  * different orders. */
 TEST(the_published_table_comes_out)
 {
-    static const char *const methods[] = {"none", "infoflow", "cacheblend", "epic"};
+    static const char *const variants[] = {"none", "infoflow", "cacheblend", "epic"};
     static char rows[1 << 16];
     rows[0] = 0;
     for (int data = 0; data < 2; data++)
@@ -139,18 +140,18 @@ TEST(the_published_table_comes_out)
             int at = data ? 7 - i : i;
             char members[256];
             if (i < 0)
-                sprintf(members, "\"dataset\": \"D%d\", \"method\": \"full\"", data);
+                sprintf(members, "\"dataset\": \"D%d\", \"variant\": \"full\"", data);
             else
                 sprintf(members,
-                        "\"dataset\": \"D%d\", \"method\": \"%s\", \"chunk\": \"grid:%d\"%s", data,
-                        methods[at / 2], at % 2 ? 2 : 4, at / 2 ? ", \"ratio\": 0.15" : "");
-            add_way(rows, members, i < 0 ? "1111" : at == 3 + data ? "1110" : "1111");
+                        "\"dataset\": \"D%d\", \"variant\": \"%s\", \"chunk\": \"grid:%d\"%s", data,
+                        variants[at / 2], at % 2 ? 2 : 4, at / 2 ? ", \"ratio\": 0.15" : "");
+            add_variant(rows, members, i < 0 ? "1111" : at == 3 + data ? "1110" : "1111");
         }
     put_file("run.jsonl", rows, strlen(rows));
     report("out.md", ARGS("run.jsonl"));
     for (char *at = page; (at = strstr(at, " (0.00 \\[0.00, 0.00\\])"));)
         memmove(at, at + 22, strlen(at + 22) + 1);
-    CHECK_HAS(page, "### All data sets\n\n| chunks | method | D0 | D1 |\n"
+    CHECK_HAS(page, "### All data sets\n\n| chunks | variant | D0 | D1 |\n"
                     "| --- | --- | ---: | ---: |\n"
                     "| k = 0 | full prefill | 100.00 | 100.00 |\n"
                     "| k = 2 | none | _100.00_ | _100.00_ |\n"
@@ -162,15 +163,15 @@ TEST(the_published_table_comes_out)
                     "| k = 4 | cacheblend 15 % | _100.00_ | _75.00 (");
     CHECK_HAS(page, ")_ |\n| k = 4 | epic 15 % | _100.00_ | _100.00_ |\n\n");
     CHECK_HAS(page, "- data: D0: 4 questions\n- D1: 4 questions\n");
-    CHECK_HAS(page, "### D1\n\n| method | k = 0 | k = 2 | k = 4 |\n");
+    CHECK_HAS(page, "### D1\n\n| variant | k = 0 | k = 2 | k = 4 |\n");
 }
 
 TEST(the_same_in_markdown_and_as_a_curve)
 {
     struct run *r;
-    put_file("run.jsonl", three_ways(), strlen(three_ways()));
+    put_file("run.jsonl", three_variants(), strlen(three_variants()));
     report("out.md", ARGS("run.jsonl"));
-    CHECK_HAS(page, "| method | k = 0 | k = 2 | k = 4 |\n| --- | ---: | ---: | ---: |\n"
+    CHECK_HAS(page, "| variant | k = 0 | k = 2 | k = 4 |\n| --- | ---: | ---: | ---: |\n"
                     "| full prefill | 80.00 |  |  |\n"
                     "| none |  | 20.00 (\xe2\x88\x92"
                     "60.00 \\[\xe2\x88\x92"
@@ -179,7 +180,7 @@ TEST(the_same_in_markdown_and_as_a_curve)
     CHECK(strchr(page, '\x01') == NULL && strstr(page, "<svg") == NULL);
     r = run_cli((struct setup){.input = NULL}, ARGS("eval", "--curve", "run.jsonl"));
     CHECK_EQ(r->code, 0);
-    CHECK_HAS(r->out, "D\nmethod                   chunks ");
+    CHECK_HAS(r->out, "D\nvariant                  chunks ");
     CHECK_HAS(r->out, "\nfull prefill             k = 0           10        -  100.0 %        -   "
                       "80.00  -                              -\n");
     CHECK_HAS(r->out, "\nnone                     k = 2           10     20.0   10.0 %        -   "
@@ -194,15 +195,17 @@ static const char *diverging(void)
     static char rows[8192];
     char *to = rows;
     for (int i = 1; i <= 4; i++) {
-        to += sprintf(to, "{\"id\": %d, \"score\": 1, \"method\": \"full\", \"flops\": 8e9}\n", i);
-        to += sprintf(to,
-                      "{\"id\": %d, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", "
-                      "\"kl\": %d, \"flops\": %de9, \"rows\": {\"total\": 10, \"recomputed\": "
-                      "%d}}\n",
-                      i, i, i, i);
+        to += sprintf(to, "{\"id\": %d, \"score\": 1, \"variant\": \"full\", \"flops\": 8e9}\n", i);
+        to += sprintf(
+            to,
+            "{\"id\": %d, \"score\": 1, \"variant\": \"none\", \"chunk\": \"grid:2\", "
+            "\"kl\": %d, \"flops\": %de9, \"prompt_tokens\": {\"total\": 10, \"recomputed\": "
+            "%d}}\n",
+            i, i, i, i);
     }
-    sprintf(to, "{\"id\": 1, \"score\": 1, \"method\": \"epic\", \"chunk\": \"grid:2\", "
-                "\"ratio\": 0.1, \"kl\": 0, \"rows\": {\"total\": 10, \"recomputed\": 5}}\n");
+    sprintf(to,
+            "{\"id\": 1, \"score\": 1, \"variant\": \"epic\", \"chunk\": \"grid:2\", "
+            "\"ratio\": 0.1, \"kl\": 0, \"prompt_tokens\": {\"total\": 10, \"recomputed\": 5}}\n");
     return rows;
 }
 
@@ -218,9 +221,9 @@ TEST(curves_tell_divergence_and_work)
     r = run_cli((struct setup){.input = NULL}, ARGS("eval", "--curve", "run.jsonl", "--json"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->out,
-              "\n{\"dataset\":\"\",\"metric\":\"\",\"method\":\"none\",\"chunk\":\"grid:2\","
+              "\n{\"dataset\":\"\",\"metric\":\"\",\"variant\":\"none\",\"chunk\":\"grid:2\","
               "\"questions\":"
-              "4,\"rows_computed\":2.5,\"rows_share\":0.25,\"flops\":2500000000,\"score\":1,"
+              "4,\"tokens_computed\":2.5,\"tokens_share\":0.25,\"flops\":2500000000,\"score\":1,"
               "\"difference\":0,\"low\":0,\"high\":0,\"noise\":1,\"kl\":2.5,\"kl_low\":1.5,"
               "\"kl_high\":3.5}\n");
 }
@@ -228,14 +231,15 @@ TEST(curves_tell_divergence_and_work)
 /* 720 x 300: from x 56 to 700 and y 328 to 28. Marks of KL 0.01 and 1 of an axis from 0.01 to 1. */
 TEST(divergence_is_drawn_on_a_logarithmic_axis)
 {
-    html("{\"id\": 1, \"score\": 1, \"method\": \"full\"}\n"
-         "{\"id\": 1, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1, "
-         "\"flops\": 2e9, \"rows\": {\"total\": 10, \"recomputed\": 5}}\n"
-         "{\"id\": 1, \"score\": 1, \"method\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.1, "
-         "\"kl\": 0.01, \"rows\": {\"total\": 10, \"recomputed\": 10}}\n"
-         "{\"id\": 1, \"score\": 1, \"method\": \"random\", \"chunk\": \"grid:2\", \"ratio\": 0.1, "
-         "\"kl\": 0, \"rows\": {\"total\": 10, \"recomputed\": 10}}\n");
-    CHECK_HAS(page, "aria-label=\"divergence against rows computed\"");
+    html(
+        "{\"id\": 1, \"score\": 1, \"variant\": \"full\"}\n"
+        "{\"id\": 1, \"score\": 1, \"variant\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1, "
+        "\"flops\": 2e9, \"prompt_tokens\": {\"total\": 10, \"recomputed\": 5}}\n"
+        "{\"id\": 1, \"score\": 1, \"variant\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.1, "
+        "\"kl\": 0.01, \"prompt_tokens\": {\"total\": 10, \"recomputed\": 10}}\n"
+        "{\"id\": 1, \"score\": 1, \"variant\": \"random\", \"chunk\": \"grid:2\", \"ratio\": 0.1, "
+        "\"kl\": 0, \"prompt_tokens\": {\"total\": 10, \"recomputed\": 10}}\n");
+    CHECK_HAS(page, "aria-label=\"KL against tokens computed\"");
     CHECK_HAS(page, ">0.01</text>");
     CHECK_HAS(page, ">0.02</text>");
     CHECK_HAS(page, ">0.5</text>");
@@ -246,18 +250,19 @@ TEST(divergence_is_drawn_on_a_logarithmic_axis)
               "<td class=\"n\"><bdi>50.0 %</bdi><small>5.0</small></td><td class=\"n\"><bdi>2.000"
               "</bdi></td>");
     CHECK_HAS(page, "<bdi>0.01</bdi><small>[0.01, 0.01]</small>");
-    html("{\"id\": 1, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", "
-         "\"rows\": {\"total\": 10, \"recomputed\": 5}}\n");
+    html("{\"id\": 1, \"score\": 1, \"variant\": \"none\", \"chunk\": \"grid:2\", "
+         "\"prompt_tokens\": {\"total\": 10, \"recomputed\": 5}}\n");
     CHECK(!strstr(page, "aria-label=\"divergence"));
 }
 
 TEST(numbers_that_cannot_be_are_unknown)
 {
-    html("{\"id\": 1, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1e308, "
-         "\"flops\": 1e300, \"rows\": {\"total\": 0, \"recomputed\": 2}, \"ms\": {\"prefill\": "
+    html("{\"id\": 1, \"score\": 1, \"variant\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1e308, "
+         "\"flops\": 1e300, \"prompt_tokens\": {\"total\": 0, \"recomputed\": 2}, \"ms\": "
+         "{\"prefill\": "
          "1e308}}\n"
-         "{\"id\": 2, \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1e308, "
-         "\"flops\": -1, \"rows\": {\"total\": 1e-300, \"recomputed\": 1e300}, \"ms\": "
+         "{\"id\": 2, \"score\": 1, \"variant\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1e308, "
+         "\"flops\": -1, \"prompt_tokens\": {\"total\": 1e-300, \"recomputed\": 1e300}, \"ms\": "
          "{\"prefill\": "
          "1e308}}\n");
     CHECK(!strstr(page, "nan") && !strstr(page, "inf") && !strstr(page, "<svg"));
@@ -267,9 +272,9 @@ TEST(hostile_texts_stay_texts)
 {
     html("{\"id\": \"<b>'\\\"&\", \"score\": 0, \"question\": \"<script>alert(1)</script>\", "
          "\"prediction\": \"\\u0001\\u202e\\\"onload='x'\", \"answers\": [\"a|b\", \"</dd>\"], "
-         "\"dataset\": \"<img src=x>\", \"method\": \"</title>\", \"chunk\": \"</svg>\", "
+         "\"dataset\": \"<img src=x>\", \"variant\": \"</title>\", \"chunk\": \"</svg>\", "
          "\"category\": \"<i>\", \"image\": \"\\\"><script>\", "
-         "\"rows\": {\"total\": 1, \"recomputed\": 1}, \"ms\": {\"prefill\": 1}}\n");
+         "\"prompt_tokens\": {\"total\": 1, \"recomputed\": 1}, \"ms\": {\"prefill\": 1}}\n");
     CHECK(strstr(page, "<script") == NULL && strstr(page, "<img") == NULL);
     CHECK(strstr(page, "<i>") == NULL && strstr(page, "\x01") == NULL);
     CHECK_HAS(page, "&lt;script&gt;alert(1)&lt;/script&gt;");
@@ -445,7 +450,7 @@ TEST(empty_and_small_runs_have_reports)
     html("{\"id\": 1, \"score\": 0, \"category\": \"a\"}\n{\"id\": 2, \"score\": 0, \"category\": "
          "\"b\"}\n");
     CHECK(strstr(page, "<h2>Categories</h2>") && !strstr(page, "score of each category"));
-    html("{\"id\": \"q\", \"score\": 1, \"method\": \"none\", \"chunk\": \"grid:2\"}\n");
+    html("{\"id\": \"q\", \"score\": 1, \"variant\": \"none\", \"chunk\": \"grid:2\"}\n");
     CHECK(strstr(page, "nan") == NULL && strstr(page, "Worst") == NULL);
 }
 
@@ -501,8 +506,8 @@ TEST(a_header_names_the_data_and_times_the_line)
          "\"cpu\": \"avx2\", "
          "\"dataset\": \"Head\"}\n"
          "{\"id\": 1, \"prediction\": \"x\"}\n"
-         "{\"id\": 1, \"score\": 1, \"method\": \"full\"}\n"
-         "{\"id\": 1, \"score\": 0, \"method\": \"none\", \"chunk\": \"grid:2\", "
+         "{\"id\": 1, \"score\": 1, \"variant\": \"full\"}\n"
+         "{\"id\": 1, \"score\": 0, \"variant\": \"none\", \"chunk\": \"grid:2\", "
          "\"digests\": {\"model\": \"abc\"}}\n");
     remove("run.jsonl.times");
     CHECK_HAS(page, "<dt>model</dt><dd>m</dd>\n<dt>model digest</dt><dd>abc</dd>");

@@ -63,7 +63,7 @@ static void check_line(const char *line)
     REQUIRE(out);
     CHECK_STR(run_text(out, "answer"), json_text(json_get(row, "model_answer")));
     CHECK(run_number(out, NULL, "tokens") == json_count(json_get(row, "answer_ids")));
-    CHECK(run_number(out, "rows", "total") == json_count(json_get(row, "prompt_ids")));
+    CHECK(run_number(out, "prompt_tokens", "total") == json_count(json_get(row, "prompt_ids")));
     check_logits("logits", json_get(row, "first_logits_top8"));
     json_free(out);
     json_free(doc);
@@ -138,10 +138,10 @@ TEST(a_document_may_mix_images_and_texts)
     CHECK_EQ(r->code, 0);
     doc = run_json(r);
     REQUIRE(doc);
-    CHECK(run_number(doc, "rows", "context") > 150);
-    CHECK(run_number(doc, "rows", "total") == run_number(doc, "rows", "prefix") +
-                                                  run_number(doc, "rows", "context") +
-                                                  run_number(doc, "rows", "question"));
+    CHECK(run_number(doc, "prompt_tokens", "context") > 150);
+    CHECK(run_number(doc, "prompt_tokens", "total") ==
+          run_number(doc, "prompt_tokens", "prefix") + run_number(doc, "prompt_tokens", "context") +
+              run_number(doc, "prompt_tokens", "question"));
     json_free(doc);
 }
 
@@ -207,16 +207,17 @@ TEST(inspect_counts_the_parameters)
 
 TEST(bench_runs_what_it_was_told)
 {
-    struct run *r = vlqa(ARGS("bench", "--image", "128x96", "--rows", "300", "--decode", "5",
-                              "--repeat", "2", "--json"));
+    struct run *r = vlqa(ARGS("bench", "--image", "128x96", "--prompt-tokens", "300", "--decode",
+                              "5", "--repeat", "2", "--json"));
     struct json_doc *doc = run_json(r);
     CHECK_EQ(r->code, 0);
     REQUIRE(doc);
-    CHECK(run_number(doc, NULL, "rows") >= 300 && run_number(doc, NULL, "rows") < 340);
+    CHECK(run_number(doc, NULL, "prompt_tokens") >= 300 &&
+          run_number(doc, NULL, "prompt_tokens") < 340);
     CHECK(run_number(doc, NULL, "tokens") == 5);
-    CHECK(run_number(doc, "image", "rows") == 12);
+    CHECK(run_number(doc, "image", "tokens") == 12);
     CHECK(run_number(doc, "per_second", "patches") > 0);
-    CHECK(run_number(doc, "per_second", "rows") > 0);
+    CHECK(run_number(doc, "per_second", "prompt_tokens") > 0);
     CHECK(run_number(doc, "per_second", "tokens") > 0);
     CHECK(run_number(doc, NULL, "peak_bytes") > 1e6);
     json_free(doc);
@@ -230,9 +231,9 @@ TEST(the_example_of_the_documentation_answers)
     char *second;
     CHECK_EQ(r->code, 0);
     CHECK_STR(r->err, "");
-    second = strstr(r->out, " rows, ");
+    second = strstr(r->out, " tokens, ");
     REQUIRE(second);
-    CHECK_HAS(second + 1, " rows, ");
+    CHECK_HAS(second + 1, " tokens, ");
     r = run_cli((struct setup){.program = EXAMPLE},
                 ARGS(ASSETS "default-model", "none.png", CHART, "A note.", "Why?"));
     CHECK_EQ(r->code, 1);

@@ -71,19 +71,19 @@ TEST(a_second_run_finds_what_the_first_kept)
     struct run *r = vlqa(
         ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "two", "--json", "--logits", "cold"));
     CHECK_EQ(r->code, 0);
-    CHECK(number(r, "chunks", "made") == 4);
-    CHECK(number(r, "visual", "made") == 1);
+    CHECK(number(r, "chunks", "computed") == 4);
+    CHECK(number(r, "visual", "computed") == 1);
     r = vlqa(
         ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "two", "--json", "--logits", "warm"));
     CHECK_EQ(r->code, 0);
     CHECK(number(r, "chunks", "disk") == 4);
-    CHECK(number(r, "chunks", "made") == 0);
+    CHECK(number(r, "chunks", "computed") == 0);
     CHECK(number(r, "visual", "disk") == 1);
     CHECK(same_file("cold", "warm"));
     r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "two", "--explain-cache"));
     CHECK_STR(r->out, reused);
-    CHECK_HAS(r->err, "tower output found on disk; exact");
-    CHECK_HAS(r->err, "chunk 4: image 1, 5 x 4 cells from (5, 3): 20 rows, found on disk; 0 exact");
+    CHECK_HAS(r->err, "output of the vision tower: hit on disk, exact");
+    CHECK_HAS(r->err, "chunk 4: image 1, 5 x 4 cells from (5, 3): 20 tokens, hit on disk; 0 exact");
 }
 
 /* In eight bits, too; and what the first format kept is of no use to the second. */
@@ -94,9 +94,9 @@ TEST(a_second_run_in_eight_bits_finds_what_the_first_kept)
     r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "int8", "--json", "--kv-dtype",
                   "int8", "--logits", "cold8"));
     CHECK_EQ(r->code, 0);
-    CHECK(number(r, "chunks", "made") == 4);
+    CHECK(number(r, "chunks", "computed") == 4);
     CHECK(number(r, "visual", "disk") == 1);
-    CHECK(number(r, "rows", "exact") == 0);
+    CHECK(number(r, "prompt_tokens", "exact") == 0);
     r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "int8", "--json", "--kv-dtype",
                   "int8", "--logits", "warm8"));
     CHECK_EQ(r->code, 0);
@@ -124,7 +124,7 @@ TEST(a_fresh_home_gets_a_cache)
     CHECK_EQ(access(".cache/vlqa", F_OK), 0);
     r = run_cli(s, ARGS("cache", "ls"));
     CHECK_EQ(r->code, 0);
-    CHECK_HAS(r->out, "visual      70 rows     10 x 7");
+    CHECK_HAS(r->out, "visual      70 tokens     10 x 7");
 }
 
 TEST(a_cache_that_cannot_be_used_changes_no_answer)
@@ -251,8 +251,8 @@ TEST(salts_and_budgets_hold)
     vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "salty"));
     r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "salty", "--cache-salt", "other",
                   "--json"));
-    CHECK(number(r, "chunks", "made") == 4);
-    CHECK(number(r, "visual", "made") == 1);
+    CHECK(number(r, "chunks", "computed") == 4);
+    CHECK(number(r, "visual", "computed") == 1);
     r = vlqa(ARGS("cache", "stat", "--cache-dir", "salty"));
     CHECK_HAS(r->out, "all          10 records");
     for (int i = 0; i < 4; i++) { /* some 0.4 MiB each */
@@ -271,10 +271,10 @@ TEST(a_warmed_document_is_found)
     struct run *r =
         vlqa(ARGS("cache", "warm", MODEL, CHART, "--chunk", "grid:2", "--cache-dir", "warm-dir"));
     CHECK_EQ(r->code, 0);
-    CHECK_STR(r->out, "images: 0 found, 1 made\nchunks: 0 found, 4 made\n");
+    CHECK_STR(r->out, "images: 0 hit, 1 computed\nchunks: 0 hit, 4 computed\n");
     r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "warm-dir", "--json"));
     CHECK(number(r, "chunks", "disk") == 4);
-    CHECK(number(r, "chunks", "made") == 0);
+    CHECK(number(r, "chunks", "computed") == 0);
     r = vlqa(ARGS("cache", "rm", "--all", "--cache-dir", "warm-dir"));
     CHECK_STR(r->out, "5 records removed\n");
     CHECK_STR(vlqa(ARGS("cache", "ls", "--cache-dir", "warm-dir"))->out, "");
@@ -295,9 +295,9 @@ TEST(two_pictures_are_explained_side_by_side)
 
 TEST(layers_the_model_lacks_are_refused)
 {
-    struct run *r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--score-layers", "0-99"));
+    struct run *r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--probe-layers", "0-99"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "score_layers has layer 99, the model has 0 to 7");
+    CHECK_HAS(r->err, "probe_layers has layer 99, the model has 0 to 7");
 }
 
 int main(int argc, char **argv)

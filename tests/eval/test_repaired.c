@@ -10,11 +10,11 @@ static uint8_t selected[ROWS];
 /* The line of an answer about images of these grids, one after the other behind three rows. */
 static char *line_of(struct vlqa_placed_image *image, int n)
 {
-    struct vlqa_answer a = {.image = image, .n_images = n, .row_selected = selected};
+    struct vlqa_answer a = {.image = image, .n_images = n, .token_selected = selected};
     struct report r = report_begin();
     int row = 3;
     for (int i = 0; i < n; i++) {
-        image[i].first_row = row;
+        image[i].first_token = row;
         row += image[i].grid_h * image[i].grid_w;
     }
     CHECK(row <= ROWS);

@@ -39,7 +39,7 @@ TEST(lists_hold_objects)
     CHECK_EQ(json_count(list), 2);
     CHECK(json_number(json_get(json_next(json_first(list)), "n")) == 1);
     CHECK_EQ(json_kind(json_get(json_root(doc), "empty")), JSON_ARRAY);
-    CHECK(json_number(json_get(json_get(json_root(doc), "counts"), "made")) == 3);
+    CHECK(json_number(json_get(json_get(json_root(doc), "counts"), "computed")) == 3);
     json_free(doc);
 }
 

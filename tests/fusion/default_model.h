@@ -4,7 +4,9 @@
 
 #define MODEL VLQA_SOURCE_DIR "/assets/default-model"
 #define VOCAB 3072
-#define CHART(name) VLQA_SOURCE_DIR "/tests/charts/" name ".png" /* february: 7 x 10 rows */
-#define CHART_HALO 2 /* 4 cells are half of such a chart: hardly a row would be left to repair */
+#define CHART(name) VLQA_SOURCE_DIR "/tests/charts/" name ".png" /* february: 7 x 10 tokens */
+#define CHART_HALO                                                                \
+    2 /* 4 cells are half of such a chart: hardly a token would be left to repair \
+       */
 
 #endif

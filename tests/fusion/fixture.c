@@ -273,16 +273,16 @@ size_t run_prompt(const struct run *r, const struct vlqa_answer *a, char *out, s
 {
     const struct prompt_tokens *control = &r->engine->tokens;
     size_t used = 0;
-    for (int i = 0; i < a->rows_total; i++) {
+    for (int i = 0; i < a->tokens_total; i++) {
         size_t bytes;
         int32_t id = a->prompt_token[i];
-        const char *piece = tokenizer_piece(r->engine->tokenizer, id, &bytes);
+        const char *bytes_of = tokenizer_token_bytes(r->engine->tokenizer, id, &bytes);
         if (id == control->im_start || id == control->im_end) {
-            piece = id == control->im_end ? "<|im_end|>" : "<|im_start|>";
-            bytes = strlen(piece);
+            bytes_of = id == control->im_end ? "<|im_end|>" : "<|im_start|>";
+            bytes = strlen(bytes_of);
         }
         if (bytes >= cap - used) break;
-        if (bytes) memcpy(out + used, piece, bytes);
+        if (bytes) memcpy(out + used, bytes_of, bytes);
         used += bytes;
     }
     out[used] = 0;

@@ -56,8 +56,8 @@ int run_logits(struct vlqa_session *s, const char *question, float logits[FIXTUR
 const float *run_undisturbed(void);
 int run_is_undisturbed(struct vlqa_session *s);
 
-/* The rows of an answer's prompt as text: <|im_start|> and <|im_end|> by name, other control tokens
- * as nothing. Returns its bytes; out is cut at cap and ends with NUL. */
+/* The tokens of an answer's prompt as text: <|im_start|> and <|im_end|> by name, other control
+ * tokens as nothing. Returns its bytes; out is cut at cap and ends with NUL. */
 size_t run_prompt(const struct run *r, const struct vlqa_answer *a, char *out, size_t cap);
 
 /* Opens with one thread; the engine also when that failed, for its message. */

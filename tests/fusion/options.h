@@ -1,4 +1,4 @@
-/* options.h - options of a question as tests write them: reuse and method by one name, settings of
+/* options.h - options of a question as tests write them: reuse and variant by one name, settings of
  * research without a struct beside. */
 #ifndef TESTS_FUSION_OPTIONS_H
 #define TESTS_FUSION_OPTIONS_H
@@ -7,16 +7,16 @@
 
 enum reuse {
     REUSE_OFF = 0,
-    REUSE_FULL = VLQA_METHOD_FULL,
-    REUSE_NONE = VLQA_METHOD_NONE,
-    REUSE_INFOFLOW = VLQA_METHOD_INFOFLOW,
-    REUSE_PROPHET = VLQA_METHOD_PROPHET,
-    REUSE_CACHEBLEND = VLQA_METHOD_CACHEBLEND,
-    REUSE_EPIC = VLQA_METHOD_EPIC,
-    REUSE_VLCACHE = VLQA_METHOD_VLCACHE,
-    REUSE_RANDOM = VLQA_METHOD_RANDOM,
-    REUSE_ORACLE = VLQA_METHOD_ORACLE,
-    REUSE_KVSHARE = VLQA_METHOD_KVSHARE,
+    REUSE_FULL = VLQA_VARIANT_FULL,
+    REUSE_NONE = VLQA_VARIANT_NONE,
+    REUSE_INFOFLOW = VLQA_VARIANT_INFOFLOW,
+    REUSE_PROPHET = VLQA_VARIANT_PROPHET,
+    REUSE_CACHEBLEND = VLQA_VARIANT_CACHEBLEND,
+    REUSE_EPIC = VLQA_VARIANT_EPIC,
+    REUSE_VLCACHE = VLQA_VARIANT_VLCACHE,
+    REUSE_RANDOM = VLQA_VARIANT_RANDOM,
+    REUSE_ORACLE = VLQA_VARIANT_ORACLE,
+    REUSE_KVSHARE = VLQA_VARIANT_KVSHARE,
     REUSE_AUTO
 };
 
@@ -42,9 +42,9 @@ static inline struct vlqa_experimental *experimental(struct vlqa_ask_options *o)
 
 static inline void set_reuse(struct vlqa_ask_options *o, enum reuse reuse)
 {
-    int is_method = reuse != REUSE_OFF && reuse != REUSE_AUTO;
-    o->reuse = reuse == REUSE_OFF ? VLQA_REUSE_OFF : is_method ? VLQA_REUSE_ON : VLQA_REUSE_AUTO;
-    experimental(o)->method = is_method ? (enum vlqa_method)reuse : VLQA_METHOD_DEFAULT;
+    int is_variant = reuse != REUSE_OFF && reuse != REUSE_AUTO;
+    o->reuse = reuse == REUSE_OFF ? VLQA_REUSE_OFF : is_variant ? VLQA_REUSE_ON : VLQA_REUSE_AUTO;
+    experimental(o)->variant = is_variant ? (enum vlqa_variant)reuse : VLQA_VARIANT_DEFAULT;
 }
 
 #endif

@@ -6,7 +6,7 @@
 #include "tests/device_memory.h"
 #include "tests/fusion/sample_lab.h"
 
-#define GRID_H 7 /* of the chart february, right behind a prefix of 4 rows */
+#define GRID_H 7 /* of the chart february, right behind a prefix of 4 tokens */
 #define GRID_W 10
 #define PREFIX 4
 
@@ -38,7 +38,7 @@ static inline struct vlqa_ask_options plan(enum reuse reuse, enum vlqa_chunker c
     o.chunker = chunker;
     o.chunk_k = k;
     o.recompute_ratio = ratio;
-    o.chunk_text_rows = 8;
+    o.chunk_text_tokens = 8;
     return o;
 }
 

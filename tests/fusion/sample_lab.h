@@ -14,25 +14,25 @@ struct run {
     struct vlqa_session *session;
 };
 
-static inline struct vlqa_session *session_of(struct vlqa_engine *engine, int max_rows)
+static inline struct vlqa_session *session_of(struct vlqa_engine *engine, int max_seq_len)
 {
     struct vlqa_session_options so = session_options();
     struct vlqa_session *session;
-    so.max_rows = max_rows;
+    so.max_seq_len = max_seq_len;
     if (vlqa_session_open(engine, &so, &session) != VLQA_OK)
         CHECK_FAIL("session: %s", vlqa_message(session));
     return session;
 }
 
 /* An engine for MODEL with these options, and a session. */
-static inline int run_start(struct run *r, struct vlqa_engine_options eo, int max_rows)
+static inline int run_start(struct run *r, struct vlqa_engine_options eo, int max_seq_len)
 {
     eo.model = MODEL;
     r->session = NULL;
     if (vlqa_engine_open(&eo, &r->engine) != VLQA_OK)
         CHECK_FAIL("engine: %s", vlqa_engine_message(r->engine));
     else
-        r->session = session_of(r->engine, max_rows);
+        r->session = session_of(r->engine, max_seq_len);
     return !check_failures;
 }
 

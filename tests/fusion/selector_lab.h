@@ -1,5 +1,5 @@
 /* selector_lab.h - questions about charts by the default model, and what they leave in the
- * session, for tests of how rows are chosen. */
+ * session, for tests of how tokens are chosen. */
 #ifndef TESTS_FUSION_SELECTOR_LAB_H
 #define TESTS_FUSION_SELECTOR_LAB_H
 
@@ -16,7 +16,7 @@ static inline int run_open(struct run *r, enum vlqa_dtype dtype)
     return run_start(r, eo, 320);
 }
 
-/* A picture of 7 x 10 rows, and with `many` a text and a second one. */
+/* A picture of 7 x 10 tokens, and with `many` a text and a second one. */
 static inline void add(struct vlqa_session *s, int many)
 {
     static const char note[] = "A means Apples and B means Bananas, sold in the north.";
@@ -33,7 +33,7 @@ static inline struct vlqa_ask_options plan(enum reuse reuse, float ratio)
     set_reuse(&o, reuse);
     o.recompute_ratio = ratio;
     o.chunker = VLQA_CHUNK_GRID;
-    o.chunk_text_rows = 8;
+    o.chunk_text_tokens = 8;
     o.max_tokens = 1;
     o.ignore_eos = 1;
     return o;
@@ -49,7 +49,7 @@ static inline struct vlqa_answer ask(struct vlqa_session *s, const struct vlqa_a
 #define KV_ROWS 120
 #define KV_CELLS (KV_ROWS * 256)
 
-struct kv_copy { /* in f32, of the first rows */
+struct kv_copy { /* in f32, of the first tokens */
     float k[LAYERS][KV_CELLS], v[LAYERS][KV_CELLS];
 };
 

@@ -1,4 +1,5 @@
-/* test_answer.c - what an answer is: where it ends, its pieces, its rows, turns that are kept. */
+/* test_answer.c - what an answer is: where it ends, its segments, its tokens, turns that are kept.
+ */
 #include "fusion/session/session.h"
 
 #include "tests/check.h"
@@ -112,17 +113,17 @@ TEST(answer_ends_where_it_must)
     REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
     CHECK(answer.stop == VLQA_STOP_LENGTH);
     CHECK_EQ(answer.n_tokens, 7);
-    rows = answer.rows_total;
+    rows = answer.tokens_total;
     run_close(&r);
-    for (int room = 0; room < 3; room++) { /* the last token needs no row */
-        r.so.max_rows = rows + room;
+    for (int room = 0; room < 3; room++) { /* the last token needs no token */
+        r.so.max_seq_len = rows + room;
         REQUIRE(run_open(&r));
         REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
-        CHECK(answer.stop == VLQA_STOP_ROWS);
+        CHECK(answer.stop == VLQA_STOP_SESSION_FULL);
         CHECK_EQ(answer.n_tokens, room + 1);
         run_close(&r);
     }
-    r.so.max_rows = rows - 1;
+    r.so.max_seq_len = rows - 1;
     REQUIRE(run_open(&r));
     CHECK(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_ELIMIT);
     CHECK(answer.logits == NULL);
@@ -150,8 +151,8 @@ TEST(end_token_ends_the_answer)
 
 static void check_rows(const struct vlqa_answer *a)
 {
-    CHECK(a->rows_prefix > 0 && a->rows_context >= 0 && a->rows_question > 0);
-    CHECK_EQ(a->rows_prefix + a->rows_context + a->rows_question, a->rows_total);
+    CHECK(a->tokens_prefix > 0 && a->tokens_context >= 0 && a->tokens_question > 0);
+    CHECK_EQ(a->tokens_prefix + a->tokens_context + a->tokens_question, a->tokens_total);
 }
 
 #define TURN_SYSTEM "<|im_start|>system\nBe brief.<|im_end|>\n"
@@ -208,8 +209,8 @@ TEST(turns_are_kept_until_the_session_is_cleared)
     for (int i = 0; i < 5; i++) {
         REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
         check_rows(&answer);
-        CHECK(answer.rows_total > rows);
-        rows = answer.rows_total;
+        CHECK(answer.tokens_total > rows);
+        rows = answer.tokens_total;
     }
     CHECK(vlqa_session_clear(r.session) == VLQA_OK);
     CHECK(vlqa_last_image(r.session, &info, sizeof info) == VLQA_ESTATE);
@@ -241,7 +242,7 @@ TEST(extreme_but_legal_options_are_taken)
     struct vlqa_ask_options o = run_ask(INT32_MAX);
     struct vlqa_answer answer;
     struct run r = run_new();
-    r.so.max_rows = 64;
+    r.so.max_seq_len = 64;
     o.temperature = 100;
     o.top_k = INT32_MAX;
     o.top_p = 1e-30f;
@@ -251,8 +252,8 @@ TEST(extreme_but_legal_options_are_taken)
     o.seed = UINT64_MAX;
     REQUIRE(run_open(&r));
     REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
-    CHECK(answer.stop == VLQA_STOP_ROWS);
-    CHECK_EQ(answer.n_tokens, 64 - answer.rows_total + 1);
+    CHECK(answer.stop == VLQA_STOP_SESSION_FULL);
+    CHECK_EQ(answer.n_tokens, 64 - answer.tokens_total + 1);
     run_close(&r);
 }
 

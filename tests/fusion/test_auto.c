@@ -60,10 +60,10 @@ TEST(the_first_document_is_exact_and_found_again)
         add(&r, 0);
         a = ask(&r, question, REUSE_AUTO, 0, found);
         CHECK(same() && a.exact);
-        CHECK_EQ(a.rows_selected, 0);
-        CHECK_EQ(a.chunks_made, question == 0);
+        CHECK_EQ(a.tokens_selected, 0);
+        CHECK_EQ(a.chunks_computed, question == 0);
         CHECK_EQ(a.chunks_ram, question == 1);
-        CHECK(a.rows_recomputed <= a.rows_question + 1);
+        CHECK(a.tokens_recomputed <= a.tokens_question + 1);
     }
     run_close(&r);
 }
@@ -78,11 +78,11 @@ TEST(what_stands_behind_is_repaired_until_the_answer_stands)
     ask(&r, 0, REUSE_OFF, 0, full);
     add(&r, 1);
     a = ask(&r, 0, REUSE_AUTO, 100, found); /* whatever moves is little enough */
-    selected = a.rows_selected;
+    selected = a.tokens_selected;
     CHECK(selected > 0 && !a.exact && !same());
     add(&r, 1);
     a = ask(&r, 0, REUSE_AUTO, 1e-30f, found); /* nothing is */
-    CHECK(a.rows_selected > 6 * selected && a.exact && same());
+    CHECK(a.tokens_selected > 6 * selected && a.exact && same());
     run_close(&r);
 }
 
@@ -98,7 +98,7 @@ TEST(auto_has_a_bound_of_its_own)
     add(&r, 1);
     b = ask(&r, 0, REUSE_INFOFLOW, 0.03f, found);
     CHECK(memcmp(own, found, sizeof own) == 0);
-    CHECK_EQ(a.rows_selected, b.rows_selected);
+    CHECK_EQ(a.tokens_selected, b.tokens_selected);
     run_close(&r);
 }
 
@@ -110,14 +110,14 @@ TEST(answers_do_not_depend_on_what_was_kept)
     REQUIRE(run_open(&r, 0));
     add(&r, 1);
     a = ask(&r, 0, REUSE_AUTO, 0, cold);
-    CHECK(a.chunks_made > 0);
+    CHECK(a.chunks_computed > 0);
     add(&r, 1);
     a = ask(&r, 0, REUSE_AUTO, 0, found);
-    CHECK(a.chunks_made == 0 && memcmp(cold, found, sizeof cold) == 0);
+    CHECK(a.chunks_computed == 0 && memcmp(cold, found, sizeof cold) == 0);
     run_close(&r);
 }
 
-/* Rows that the session holds exactly are worth more than chunks. */
+/* Tokens that the session holds exactly are worth more than chunks. */
 TEST(a_context_that_is_held_stays_exact)
 {
     struct vlqa_answer a;
@@ -129,7 +129,7 @@ TEST(a_context_that_is_held_stays_exact)
     ask(&r, 0, REUSE_OFF, 0, found);
     a = ask(&r, 1, REUSE_AUTO, 0, found);
     CHECK(same() && a.exact && a.n_chunks == 0);
-    CHECK(a.rows_recomputed <= a.rows_question);
+    CHECK(a.tokens_recomputed <= a.tokens_question);
     run_close(&r);
 }
 

@@ -40,7 +40,7 @@ static struct vlqa_ask_options options_of(enum reuse reuse)
     o.ignore_eos = 1;
     set_reuse(&o, reuse);
     o.chunker = VLQA_CHUNK_GRID;
-    o.chunk_text_rows = 8;
+    o.chunk_text_tokens = 8;
     return o;
 }
 
@@ -225,16 +225,16 @@ TEST(a_warm_document_is_asked_without_making_anything)
     REQUIRE(run_open(&r, "cold", 0));
     add_many(r.session);
     ask(r.session, REUSE_OFF, exact);
-    made = ask(r.session, REUSE_INFOFLOW, cold).chunks_made;
+    made = ask(r.session, REUSE_INFOFLOW, cold).chunks_computed;
     run_close(&r);
     REQUIRE(run_open(&r, "warm", 0));
     add_many(r.session);
     REQUIRE(vlqa_warm(r.session, &o, &a, sizeof a) == VLQA_OK);
-    CHECK_EQ(a.chunks_made, made);
+    CHECK_EQ(a.chunks_computed, made);
     CHECK_EQ(a.n_chunks, made);
     CHECK_EQ(a.n_images, 2);
     CHECK_EQ(a.text_bytes, 0);
-    CHECK(a.rows_context > 100 && !a.logits && !a.row_score);
+    CHECK(a.tokens_context > 100 && !a.logits && !a.token_score);
     REQUIRE(vlqa_warm(r.session, &o, &a, sizeof a) == VLQA_OK);
     CHECK_EQ(a.chunks_ram, made);
     ask(r.session, REUSE_OFF, after);
@@ -274,28 +274,28 @@ TEST(chunks_cover_their_images)
     REQUIRE(run_open(&r, NULL, 0));
     add_many(r.session);
     a = ask(r.session, REUSE_NONE, logits);
-    CHECK_EQ(a.n_chunks, a.chunks_made + a.chunks_ram + a.chunks_disk);
+    CHECK_EQ(a.n_chunks, a.chunks_computed + a.chunks_ram + a.chunks_disk);
     for (int i = 0; i < a.n_chunks; i++) {
         const struct vlqa_placed_chunk one_c = vlqa_chunk_at(&a, i), *c = &one_c;
-        exact += c->rows_exact;
+        exact += c->tokens_exact;
         if (c->image < 0) {
             CHECK_EQ(c->text, 0);
-            text += c->rows;
+            text += c->tokens;
             continue;
         }
         REQUIRE(c->image < a.n_images);
-        CHECK_EQ(c->rows, c->h * c->w);
+        CHECK_EQ(c->tokens, c->h * c->w);
         CHECK(c->y + c->h <= vlqa_image_at(&a, c->image).grid_h &&
               c->x + c->w <= vlqa_image_at(&a, c->image).grid_w);
-        rows[c->image] += c->rows;
+        rows[c->image] += c->tokens;
     }
     for (int i = 0; i < 2; i++)
         CHECK_EQ(rows[i], vlqa_image_at(&a, i).grid_h * vlqa_image_at(&a, i).grid_w);
     CHECK(text > 8);
     CHECK(exact > 0 && exact < rows[0]); /* the first line of the first cell */
-    CHECK_EQ(vlqa_image_at(&a, 0).first_row, a.rows_prefix);
-    CHECK(vlqa_image_at(&a, 1).first_row > vlqa_image_at(&a, 0).first_row + rows[0] + text);
-    CHECK(vlqa_image_at(&a, 1).first_row + rows[1] < a.rows_prefix + a.rows_context);
+    CHECK_EQ(vlqa_image_at(&a, 0).first_token, a.tokens_prefix);
+    CHECK(vlqa_image_at(&a, 1).first_token > vlqa_image_at(&a, 0).first_token + rows[0] + text);
+    CHECK(vlqa_image_at(&a, 1).first_token + rows[1] < a.tokens_prefix + a.tokens_context);
     a = ask(r.session, REUSE_OFF, logits);
     CHECK_EQ(a.n_chunks, 0);
     CHECK_EQ(a.n_evidence, 0);
@@ -437,7 +437,7 @@ TEST(a_flipped_byte_is_found_and_made_good)
     REQUIRE(run_open(&r, NULL, 0));
     add_many(r.session);
     a = ask(r.session, REUSE_NONE, again);
-    CHECK_EQ(a.chunks_made + a.visual_made, 1);
+    CHECK_EQ(a.chunks_computed + a.visual_computed, 1);
     CHECK(memcmp(cold, again, sizeof cold) == 0);
     CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
     CHECK_EQ(info.rejected, 1);
@@ -463,7 +463,7 @@ TEST(salts_do_not_see_each_other)
     REQUIRE(run_open(&r, "another", 0));
     add_many(r.session);
     a = ask(r.session, REUSE_NONE, logits);
-    CHECK_EQ(a.chunks_made + a.visual_made, 0);
+    CHECK_EQ(a.chunks_computed + a.visual_computed, 0);
     run_close(&r);
 }
 
@@ -507,7 +507,7 @@ TEST(a_budget_below_one_record_is_told_and_does_no_harm)
     CHECK(memcmp(large, small, sizeof large) == 0);
     CHECK(vlqa_cache_flush(r.engine) == VLQA_OK);
     CHECK(vlqa_cache_read_stats(r.engine, &info, sizeof info) == VLQA_OK);
-    CHECK_EQ(info.write_failures, a.chunks_made + a.visual_made);
+    CHECK_EQ(info.write_failures, a.chunks_computed + a.visual_computed);
     CHECK_EQ(info.evicted_disk, 0);
     run_close(&r);
     CHECK(scan(dir, 1, 0, &after) == VLQA_OK);

@@ -226,7 +226,7 @@ static int thinks(const char *model)
         vlqa_session_open(engine, NULL, &session) == VLQA_OK &&
         vlqa_ask(session, "Hi", &o, &answer, sizeof answer) == VLQA_OK) {
         int32_t think = tokenizer_added(engine->tokenizer, "<think>");
-        found = think >= 0 && answer.prompt_token[answer.rows_total - 2] == think;
+        found = think >= 0 && answer.prompt_token[answer.tokens_total - 2] == think;
     }
     vlqa_session_close(session);
     vlqa_engine_close(engine);

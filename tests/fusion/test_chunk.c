@@ -65,7 +65,7 @@ static struct vlqa_answer ask(struct vlqa_session *s, enum vlqa_chunker chunker,
     set_reuse(&o, REUSE_NONE);
     o.chunker = chunker;
     o.chunk_k = k;
-    o.chunk_text_rows = rows;
+    o.chunk_text_tokens = rows;
     if (vlqa_ask(s, FIXTURE_QUESTION, &o, &a, sizeof a) != VLQA_OK)
         CHECK_FAIL("ask: %s", vlqa_message(s));
     return a;
@@ -75,13 +75,13 @@ static struct vlqa_answer ask(struct vlqa_session *s, enum vlqa_chunker chunker,
 static void check_hit(struct vlqa_answer a)
 {
     CHECK(a.chunks_ram + a.chunks_disk > 0);
-    CHECK_EQ(a.chunks_made, 0);
+    CHECK_EQ(a.chunks_computed, 0);
 }
 
 static void check_miss(struct vlqa_answer a, int n)
 {
     CHECK_EQ(a.chunks_ram + a.chunks_disk, 0);
-    CHECK_EQ(a.chunks_made, n);
+    CHECK_EQ(a.chunks_computed, n);
 }
 
 static const char note[] = "A means Apples, and B means Bananas, sold in the north in March.";
@@ -92,7 +92,7 @@ TEST(another_chunker_or_count_misses)
 {
     static const struct {
         enum vlqa_chunker kind;
-        int k, pieces;
+        int k, segments;
     } cuts[] = {{VLQA_CHUNK_IMAGE, 1, 1}, {VLQA_CHUNK_GRID, 1, 1}, {VLQA_CHUNK_STRIPS, 1, 1},
                 {VLQA_CHUNK_GRID, 2, 4},  {VLQA_CHUNK_GRID, 3, 6}, {VLQA_CHUNK_STRIPS, 2, 2},
                 {VLQA_CHUNK_STRIPS, 3, 3}};
@@ -100,7 +100,7 @@ TEST(another_chunker_or_count_misses)
     REQUIRE(desk_begin(&d) && desk_open(&d));
     CHECK(vlqa_add_image_file(d.session, FIXTURE_PICTURE) == VLQA_OK);
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++)
-        check_miss(ask(d.session, cuts[i].kind, cuts[i].k, 8), cuts[i].pieces);
+        check_miss(ask(d.session, cuts[i].kind, cuts[i].k, 8), cuts[i].segments);
     for (size_t i = 0; i < sizeof cuts / sizeof *cuts; i++)
         check_hit(ask(d.session, cuts[i].kind, cuts[i].k, 8));
     check_hit(ask(d.session, VLQA_CHUNK_IMAGE, 7, 8)); /* k is of no interest to it */
@@ -155,7 +155,7 @@ TEST(a_document_is_found_by_its_words_and_their_place_in_it)
     static const char *const picture[] = {FIXTURE_PICTURE, OTHER_PICTURE, OTHER_PICTURE};
     char shifted[sizeof note + 8] = "1, 2: ";
     struct desk d;
-    int pieces = 0;
+    int segments = 0;
     REQUIRE(desk_begin(&d) && desk_open(&d));
     strcat(shifted, note);
     for (int i = 0; i < 3; i++) {
@@ -164,11 +164,11 @@ TEST(a_document_is_found_by_its_words_and_their_place_in_it)
         CHECK(vlqa_add_image_file(d.session, picture[i]) == VLQA_OK);
         CHECK(run_text(d.session, text[i] ? text[i] : shifted) == VLQA_OK);
         a = ask(d.session, VLQA_CHUNK_IMAGE, 1, 8);
-        if (i == 0) pieces = a.chunks_made - 1;
-        CHECK_EQ(a.chunks_ram, i == 0 ? 0 : i == 1 ? pieces : 1);
+        if (i == 0) segments = a.chunks_computed - 1;
+        CHECK_EQ(a.chunks_ram, i == 0 ? 0 : i == 1 ? segments : 1);
         check_hit(ask(d.session, VLQA_CHUNK_IMAGE, 5, 8)); /* k is for images */
     }
-    CHECK(pieces > 2);
+    CHECK(segments > 2);
     desk_close(&d);
     desk_end(&d);
 }
@@ -216,7 +216,7 @@ TEST(other_pixels_or_another_shape_of_them_miss)
         CHECK(vlqa_session_clear(d.session) == VLQA_OK);
         CHECK(vlqa_add_image_rgb(d.session, rgb, w, h, 3 * (size_t)w) == VLQA_OK);
         a = ask(d.session, VLQA_CHUNK_GRID, 2, 8);
-        CHECK_EQ(a.visual_made, 1);
+        CHECK_EQ(a.visual_computed, 1);
         check_miss(a, 4);
     }
     desk_close(&d);
@@ -282,7 +282,7 @@ TEST(an_engine_that_would_compute_other_bytes_misses)
         change(&d.eo, i);
         a = ask_anew(&d);
         if (i == N_CHANGES - 1 && !device_has_cpu(VLQA_CPU_AVX2)) break; /* it is plain anyway */
-        CHECK_EQ(a.visual_made, 1);
+        CHECK_EQ(a.visual_computed, 1);
         CHECK_EQ(a.chunks_ram + a.chunks_disk, 0);
         check_hit(ask_anew(&d));
         d.eo = plain;
@@ -300,7 +300,7 @@ TEST(another_format_of_keys_and_values_misses_chunks_and_finds_pictures)
         struct vlqa_answer a;
         d.eo.kv_dtype = format[i % 3];
         a = ask_anew(&d);
-        CHECK_EQ(a.visual_made, i == 0);
+        CHECK_EQ(a.visual_computed, i == 0);
         if (i < 3)
             check_miss(a, 4);
         else
@@ -367,7 +367,7 @@ static int note_name(void *user, const struct store_item *item)
     return names->n == 16;
 }
 
-/* One record goes, another takes its name: of a different kind, number of rows, ... */
+/* One record goes, another takes its name: of a different kind, number of tokens, ... */
 static void forge(struct desk *d, struct key key, struct record_shape shape, int which)
 {
     struct env env = {0};
@@ -430,8 +430,8 @@ TEST(a_record_of_another_shape_is_removed_and_made_again)
             REQUIRE(shape.rows > 0);
             forge(&d, names.key[i], shape, which);
             a = ask_anew(&d);
-            CHECK_EQ(a.visual_made, names.kind[i] == RECORD_VISUAL);
-            CHECK_EQ(a.chunks_made, names.kind[i] == RECORD_CHUNK);
+            CHECK_EQ(a.visual_computed, names.kind[i] == RECORD_VISUAL);
+            CHECK_EQ(a.chunks_computed, names.kind[i] == RECORD_CHUNK);
             check_hit(ask_anew(&d));
         }
     desk_end(&d);

@@ -66,7 +66,7 @@ static void check_row(struct vlqa_session *session, const struct json *row, int 
         return;
     }
     check_ids("prompt ids", line, json_get(row, "prompt_ids"), answer.prompt_token,
-              answer.rows_total);
+              answer.tokens_total);
     check_ids("answer ids", line, json_get(row, "answer_ids"), answer.token, answer.n_tokens);
     CHECK_STR(answer.text, json_text(json_get(row, "model_answer")));
     check_logits(line, json_get(row, "first_logits_top8"), answer.logits);

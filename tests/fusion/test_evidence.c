@@ -40,7 +40,7 @@ static void check_box(const struct vlqa_evidence *e, int image, int x, int y, in
 }
 
 /* 4 x 5 cells of 64 pixels: two of the twenty count. */
-static const struct vlqa_placed_image even = {320, 256, 4, 5, 3, VLQA_SOURCE_MADE};
+static const struct vlqa_placed_image even = {320, 256, 4, 5, 3, VLQA_SOURCE_COMPUTED};
 
 TEST(neighbours_become_one_box)
 {
@@ -61,7 +61,7 @@ TEST(columns_join_and_ends_of_rows_do_not)
     CHECK_EQ(find(&even, 1, 24), 1);
     check_box(&found[0], 0, 256, 128, 64, 128, 2);
     begin();
-    score[3 + 0 * 5 + 4] = 2; /* the next row of the prompt is the next line of cells */
+    score[3 + 0 * 5 + 4] = 2; /* the next token of the prompt is the next line of cells */
     score[3 + 1 * 5 + 0] = 1;
     CHECK_EQ(find(&even, 1, 24), 2);
     check_box(&found[0], 0, 256, 0, 64, 64, 2);
@@ -80,7 +80,7 @@ TEST(corners_do_not_join)
 
 TEST(boxes_are_rounded_outwards)
 {
-    const struct vlqa_placed_image odd = {100, 50, 3, 7, 0, VLQA_SOURCE_MADE};
+    const struct vlqa_placed_image odd = {100, 50, 3, 7, 0, VLQA_SOURCE_COMPUTED};
     begin();
     score[0 * 7 + 1] = 2;
     score[2 * 7 + 6] = 1;
@@ -91,10 +91,11 @@ TEST(boxes_are_rounded_outwards)
 
 TEST(extreme_shapes_have_boxes_inside)
 {
-    static const struct vlqa_placed_image shapes[] = {{1, 199, 40, 2, 0, VLQA_SOURCE_MADE},
-                                                      {1000000, 1, 1, 1000, 0, VLQA_SOURCE_MADE},
-                                                      {1, 1, 8, 8, 0, VLQA_SOURCE_MADE},
-                                                      {1048576, 1048576, 64, 64, 0, 0}};
+    static const struct vlqa_placed_image shapes[] = {
+        {1, 199, 40, 2, 0, VLQA_SOURCE_COMPUTED},
+        {1000000, 1, 1, 1000, 0, VLQA_SOURCE_COMPUTED},
+        {1, 1, 8, 8, 0, VLQA_SOURCE_COMPUTED},
+        {1048576, 1048576, 64, 64, 0, 0}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         const struct vlqa_placed_image *im = &shapes[s];
         int last = im->grid_h * im->grid_w - 1;
@@ -109,7 +110,7 @@ TEST(extreme_shapes_have_boxes_inside)
 
 TEST(a_ring_is_its_bounding_box)
 {
-    const struct vlqa_placed_image im = {150, 150, 15, 15, 0, VLQA_SOURCE_MADE}; /* 12 of 225 */
+    const struct vlqa_placed_image im = {150, 150, 15, 15, 0, VLQA_SOURCE_COMPUTED}; /* 12 of 225 */
     begin();
     for (int i = 0; i < 3; i++)
         score[2 * 15 + 2 + i] = score[4 * 15 + 2 + i] = 1;
@@ -120,8 +121,8 @@ TEST(a_ring_is_its_bounding_box)
 
 TEST(images_share_the_ranking)
 {
-    const struct vlqa_placed_image two[] = {{20, 20, 2, 2, 1, VLQA_SOURCE_MADE},
-                                            {40, 20, 4, 5, 6, VLQA_SOURCE_MADE}};
+    const struct vlqa_placed_image two[] = {{20, 20, 2, 2, 1, VLQA_SOURCE_COMPUTED},
+                                            {40, 20, 4, 5, 6, VLQA_SOURCE_COMPUTED}};
     begin();
     score[1 + 3] = 1;
     score[6 + 19] = 3;
@@ -132,7 +133,8 @@ TEST(images_share_the_ranking)
 
 TEST(the_best_sixteen_are_kept_in_order)
 {
-    const struct vlqa_placed_image im = {400, 400, 40, 40, 0, VLQA_SOURCE_MADE}; /* 81 of 1600 */
+    const struct vlqa_placed_image im = {400, 400, 40,
+                                         40,  0,   VLQA_SOURCE_COMPUTED}; /* 81 of 1600 */
     begin();
     for (int i = 0; i < 81; i++)
         score[(i / 9) * 80 + (i % 9) * 2] = (float)(1 + (i * 37) % 81);

@@ -53,9 +53,9 @@ struct run { /* a case on a checkpoint, held against its file */
     const char *red_expected;
     const struct backend_ops *real;
     struct backend_ops faulty;
-    int patches, visual_rows; /* of the images before the current one */
-    int over;                 /* the prompt is through */
-    int seen[MAX_TENSORS];    /* rows of each golden tensor */
+    int patches, visual_tokens; /* of the images before the current one */
+    int over;                   /* the prompt is through */
+    int seen[MAX_TENSORS];      /* tokens of each golden tensor */
     const struct rung *first_red;
 };
 
@@ -126,11 +126,12 @@ static void compare(struct run *r, struct queue *q, const struct rung *rung, int
     bound = !r->f32 ? BF16_COSINE : rung->rel_l2 > 0 ? rung->rel_l2 : rung->max_abs;
     value = !r->f32 ? d.cosine : rung->rel_l2 > 0 ? d.rel_l2 : d.max_abs;
     if (r->f32 ? !(value <= bound) : !(value >= bound) || d.not_finite) {
-        snprintf(what, sizeof what,
-                 "max abs %.3g at row %ld column %ld (%g, expected %g), rel L2 %.3g, cosine %.6f, "
-                 "%ld not finite",
-                 d.max_abs, d.first_bad / found.cols, d.first_bad % found.cols,
-                 (double)f[d.first_bad], (double)e[d.first_bad], d.rel_l2, d.cosine, d.not_finite);
+        snprintf(
+            what, sizeof what,
+            "max abs %.3g at token %ld column %ld (%g, expected %g), rel L2 %.3g, cosine %.6f, "
+            "%ld not finite",
+            d.max_abs, d.first_bad / found.cols, d.first_bad % found.cols, (double)f[d.first_bad],
+            (double)e[d.first_bad], d.rel_l2, d.cosine, d.not_finite);
         red(r, rung, layer, what);
     }
     heap_free(f);
@@ -206,7 +207,7 @@ static void spoiled_matmul(struct queue *q, struct mat y, struct mat x, struct w
     r->real->matmul(q, y, x, w, bias, act);
 }
 
-/* Behind its K and V of the last layer only the row whose logits are wanted goes on. */
+/* Behind its K and V of the last layer only the token whose logits are wanted goes on. */
 static int leaves_early(const struct run *r, const char *name, int layer)
 {
     return layer == r->session->kv.layers - 1 &&
@@ -224,7 +225,7 @@ static void on_trace(void *user, struct queue *q, const char *name, int layer, s
     if (index >= 0 && rung) {
         struct host_mat golden = tensor_mat(st_at(r->golden, index));
         int late = leaves_early(r, name, layer) ? golden.rows - m.rows : 0;
-        int begin = visual ? r->visual_rows : strncmp(name, "vit.", 4) == 0 ? r->patches : late;
+        int begin = visual ? r->visual_tokens : strncmp(name, "vit.", 4) == 0 ? r->patches : late;
         r->seen[index] += late + m.rows;
         if (m.cols != golden.cols || begin + m.rows > golden.rows)
             red(r, rung, layer, "another shape");
@@ -233,13 +234,13 @@ static void on_trace(void *user, struct queue *q, const char *name, int layer, s
     }
     spoil_on_device(r, q, name, m);
     if (strcmp(name, "vit.merger") == 0) { /* the last result of an image */
-        r->visual_rows += m.rows;
+        r->visual_tokens += m.rows;
         r->patches += m.rows * 4;
     }
     if (strcmp(name, "logits") == 0) r->over = 1;
 }
 
-/* Every golden tensor of the ladder was met, with all its rows. */
+/* Every golden tensor of the ladder was met, with all its tokens. */
 static void check_coverage(const struct run *r)
 {
     int met = 0;
@@ -249,7 +250,7 @@ static void check_coverage(const struct run *r)
             strcmp(t->name, "logits") != 0)
             continue;
         if (r->seen[i] != tensor_mat(t).rows)
-            CHECK_FAIL("%s, %s: %s: %d of %d rows were computed", r->checkpoint, r->name, t->name,
+            CHECK_FAIL("%s, %s: %s: %d of %d tokens were computed", r->checkpoint, r->name, t->name,
                        r->seen[i], tensor_mat(t).rows);
         met++;
     }
@@ -270,7 +271,7 @@ static int run_open(struct run *r, const char *checkpoint, enum vlqa_cpu cpu, in
     eo.cpu = cpu;
     eo.dtype = f32 ? VLQA_DTYPE_F32 : VLQA_DTYPE_BF16;
     eo.threads = 1;
-    so.max_rows = 256;
+    so.max_seq_len = 256;
     r->checkpoint = checkpoint;
     r->f32 = f32;
     if (vlqa_engine_open(&eo, &r->engine) != VLQA_OK) {
@@ -303,7 +304,7 @@ static int run_begin(struct run *r, const struct json *row)
         CHECK_FAIL("%s: %s", path, env.message);
         return 0;
     }
-    r->patches = r->visual_rows = r->over = 0;
+    r->patches = r->visual_tokens = r->over = 0;
     r->first_red = NULL;
     memset(r->seen, 0, sizeof r->seen);
     r->real = q->op;
@@ -391,7 +392,7 @@ static double logprob(const float *x, int n, int id)
     return (double)x[id] - top - log(sum);
 }
 
-/* The row of token `id` behind a prompt of n rows that ends at position `next`. */
+/* The token of token `id` behind a prompt of n tokens that ends at position `next`. */
 static void forward_token(struct run *r, int32_t id, int step, int n, int next, float *logits)
 {
     struct vlqa_session *s = r->session;
@@ -399,7 +400,7 @@ static void forward_token(struct run *r, int32_t id, int step, int n, int next, 
     struct span span = {0, 0, slot + 1};
     struct pos pos = {next + step, next + step, next + step};
     struct pass pass = {
-        .rows =
+        .tokens =
             {.n = 1, .token = &id, .visual_row = &text, .pos = &pos, .slot = &slot, .span = &span},
         .kv = &s->kv,
         .logits = logits};
@@ -414,7 +415,7 @@ static void check_steps(struct run *r, const struct vlqa_answer *answer, int del
     struct host_mat logprobs = golden_mat(r, "greedy_logprob");
     static float logits[MAX_VOCAB];
     double error = 0;
-    int n = answer->rows_total;
+    int n = answer->tokens_total;
     REQUIRE(answer->n_logits <= MAX_VOCAB);
     memcpy(logits, answer->logits, (size_t)answer->n_logits * sizeof *logits);
     for (int i = 0; i < ids.cols; i++) {
@@ -455,7 +456,7 @@ static void check_case(struct run *r, const struct json *row)
     if (run_ask(r, row, r->f32 ? MAX_STEPS : 1, &answer)) {
         check_coverage(r);
         if (r->f32) {
-            check_ids(r, "input_ids", answer.prompt_token, answer.rows_total);
+            check_ids(r, "input_ids", answer.prompt_token, answer.tokens_total);
             check_ids(r, "greedy", answer.token, answer.n_tokens);
         }
         check_steps(r, &answer, delta_of(r));
@@ -463,7 +464,7 @@ static void check_case(struct run *r, const struct json *row)
     run_end(r);
 }
 
-/* The rows of cases.json of a checkpoint; fn is called with each. */
+/* The tokens of cases.json of a checkpoint; fn is called with each. */
 static int each_case(struct run *r, const char *only, void (*fn)(struct run *, const struct json *))
 {
     struct env env = {0};

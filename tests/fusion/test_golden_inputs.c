@@ -1,5 +1,5 @@
 /* test_golden_inputs.c - what goes into the model against transformers: sizes, resized pixels,
- * patches, and the positions of rows. */
+ * patches, and the positions of tokens. */
 #include "fusion/engine/model.h"
 #include "fusion/layout/layout.h"
 
@@ -42,7 +42,7 @@ static int image_of(const char *name, struct image *out)
     return 0;
 }
 
-/* fn is called with every row of cases.json. Returns their number. */
+/* fn is called with every token of cases.json. Returns their number. */
 static int each_case(void (*fn)(const struct json *row))
 {
     struct env env = {0};
@@ -181,7 +181,7 @@ TEST(patches_are_the_same_values_in_the_same_order)
     st_close(files);
 }
 
-/* The prompt of the reference as ours would be: which rows are which cells of which image. */
+/* The prompt of the reference as ours would be: which tokens are which cells of which image. */
 static int prompt_of(const struct st_files *files, int32_t image_pad, int32_t *id, int32_t *image,
                      int32_t *cell, struct prompt *out)
 {

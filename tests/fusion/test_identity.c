@@ -5,16 +5,16 @@
 #include "tests/check.h"
 #include "tests/fusion/default_model.h"
 
-#define PICTURE CHART("fish")                                 /* 48 rows */
-#define SMALL VLQA_SOURCE_DIR "/tests/golden/images/half.png" /* 6 rows */
+#define PICTURE CHART("fish")                                 /* 48 tokens */
+#define SMALL VLQA_SOURCE_DIR "/tests/golden/images/half.png" /* 6 tokens */
 
 static const enum vlqa_cpu cpus[] = {VLQA_CPU_PLAIN, VLQA_CPU_AVX2, VLQA_CPU_AVX512, VLQA_CPU_AMX};
 static const enum vlqa_dtype dtypes[] = {VLQA_DTYPE_F32, VLQA_DTYPE_BF16};
 #define N_CPUS (int)(sizeof cpus / sizeof *cpus)
 
-/* Rows between two cuts of a prompt: every place for the instruction set that people will use,
+/* Tokens between two cuts of a prompt: every place for the instruction set that people will use,
  * fewer for the others, and fewer again where sanitizers slow arithmetic down tenfold. Strides are
- * primes, so that they meet every phase of blocks of 4, 8 or 16 rows. */
+ * primes, so that they meet every phase of blocks of 4, 8 or 16 tokens. */
 static int cut_stride(enum vlqa_cpu cpu)
 {
     enum vlqa_cpu fastest = VLQA_CPU_PLAIN;
@@ -38,7 +38,7 @@ static int run_open(struct run *r, enum vlqa_cpu cpu, enum vlqa_dtype dtype, int
     eo.cpu = cpu;
     eo.dtype = dtype;
     eo.threads = threads;
-    so.max_rows = 512;
+    so.max_seq_len = 512;
     r->session = NULL;
     if (vlqa_engine_open(&eo, &r->engine) != VLQA_OK)
         CHECK_FAIL("engine: %s", vlqa_engine_message(r->engine));
@@ -53,7 +53,7 @@ static void run_close(struct run *r)
     vlqa_engine_close(r->engine);
 }
 
-/* Two pictures with a text between them and a system text: every kind of row. */
+/* Two pictures with a text between them and a system text: every kind of token. */
 static void add_context(struct run *r)
 {
     const char *system = "You read charts.", *note = "Note: figures in millions.";
@@ -113,36 +113,36 @@ static void paper_make(struct run *r, const char *question, struct paper *out)
         struct grid grid = from->image < 0 ? (struct grid){0, 0} : s->image[from->image].grid;
         item[i] = (struct prompt_item){.text = from->text,
                                        .bytes = from->bytes,
-                                       .rows = grid.h * grid.w,
+                                       .tokens = grid.h * grid.w,
                                        .context = i > 0,
                                        .id = from->image < 0 ? from->document : from->image};
     }
     item[s->n_items] = (struct prompt_item){.text = question, .bytes = strlen(question)};
     turn[1].n_items = s->n_items;
-    CHECK(prompt_build(&s->env, e->tokenizer, &e->tokens, turn, 2, s->max_rows, &out->mem,
+    CHECK(prompt_build(&s->env, e->tokenizer, &e->tokens, turn, 2, s->max_seq_len, &out->mem,
                        &s->scratch.host, &prompt) == VLQA_OK);
     layout_build(&prompt, s->image, &out->mem, &out->layout);
 }
 
-/* Rows [begin, begin + n), whose slots are those of the prompt. */
-static struct rows layout_rows(const struct layout *l, int begin, int n)
+/* Tokens [begin, begin + n), whose slots are those of the prompt. */
+static struct tokens layout_tokens(const struct layout *l, int begin, int n)
 {
-    return (struct rows){.n = n,
-                         .token = l->token + begin,
-                         .visual_row = l->visual_row + begin,
-                         .pos = l->pos + begin,
-                         .slot = l->slot + begin,
-                         .span = l->span + begin};
+    return (struct tokens){.n = n,
+                           .token = l->token + begin,
+                           .visual_row = l->visual_row + begin,
+                           .pos = l->pos + begin,
+                           .slot = l->slot + begin,
+                           .span = l->span + begin};
 }
 
 static void forward(struct run *r, const struct layout *l, int begin, int n, float *logits)
 {
     struct vlqa_session *s = r->session;
-    struct pass pass = {.rows = layout_rows(l, begin, n), .kv = &s->kv, .logits = logits};
-    pass.rows.visual = mat_rows(s->visual, 0, s->visual_rows);
-    pass.rows.n_deep = r->engine->vit.config.n_deep;
-    for (int i = 0; i < pass.rows.n_deep; i++)
-        pass.rows.deep[i] = mat_rows(s->deep[i], 0, s->visual_rows);
+    struct pass pass = {.tokens = layout_tokens(l, begin, n), .kv = &s->kv, .logits = logits};
+    pass.tokens.visual = mat_rows(s->visual, 0, s->visual_tokens);
+    pass.tokens.n_deep = r->engine->vit.config.n_deep;
+    for (int i = 0; i < pass.tokens.n_deep; i++)
+        pass.tokens.deep[i] = mat_rows(s->deep[i], 0, s->visual_tokens);
     decoder_forward(s->queue, &r->engine->decoder, &pass, &s->scratch);
     CHECK_EQ(queue_sync(s->queue), VLQA_OK);
 }
@@ -161,7 +161,7 @@ TEST(any_cut_into_two_passes_changes_no_bit)
         for (int at = 1; at < p.layout.n; at += cut_stride(cpus[i / 2])) {
             forward(&r, &p.layout, 0, at, NULL);
             forward(&r, &p.layout, at, p.layout.n - at, cut);
-            if (memcmp(whole, cut, sizeof cut) != 0) CHECK_FAIL("cut at row %d differs", at);
+            if (memcmp(whole, cut, sizeof cut) != 0) CHECK_FAIL("cut at token %d differs", at);
         }
         heap_free(p.block);
         run_close(&r);

@@ -106,7 +106,7 @@ static struct vlqa_ask_options chunked(enum reuse reuse)
     set_reuse(&o, reuse);
     o.chunker = VLQA_CHUNK_GRID;
     o.recompute_ratio = 0.5f;
-    o.chunk_text_rows = 8;
+    o.chunk_text_tokens = 8;
     return o;
 }
 
@@ -469,7 +469,7 @@ static vlqa_status whole_life(enum reuse reuse, const char *cache_dir)
     eo.threads = 1;
     eo.cache_dir = cache_dir;
     status = vlqa_engine_open(&eo, &r.engine);
-    r.so.max_rows = 64;
+    r.so.max_seq_len = 64;
     if (status == VLQA_OK) status = vlqa_session_open(r.engine, &r.so, &r.session);
     if (status == VLQA_OK) status = vlqa_add_image_file(r.session, PICTURE);
     if (status == VLQA_OK) status = vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer);

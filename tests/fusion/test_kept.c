@@ -27,22 +27,22 @@ struct left { /* what a question left behind */
     float logits[VOCAB];
     int rows, made, ram, disk;
     size_t bytes;
-    char kv[KV_BYTES]; /* of every layer, rows [0, rows) */
+    char kv[KV_BYTES]; /* of every layer, tokens [0, tokens) */
 };
 
 static void note_left(const struct vlqa_session *s, const struct vlqa_answer *a, struct left *out)
 {
     memcpy(out->logits, a->logits, sizeof out->logits);
-    out->rows = a->rows_total;
-    out->made = a->chunks_made;
+    out->rows = a->tokens_total;
+    out->made = a->chunks_computed;
     out->ram = a->chunks_ram;
     out->disk = a->chunks_disk;
     out->bytes = 0;
     for (int i = 0; i < 2 * s->kv.layers; i++) {
         struct mat m = i % 2 ? s->kv.v[i / 2] : s->kv.k[i / 2];
-        size_t bytes = mat_bytes(m.dtype, a->rows_total, m.cols);
+        size_t bytes = mat_bytes(m.dtype, a->tokens_total, m.cols);
         REQUIRE(bytes <= KV_BYTES - out->bytes);
-        CHECK_EQ(queue_read(s->queue, out->kv + out->bytes, mat_rows(m, 0, a->rows_total)),
+        CHECK_EQ(queue_read(s->queue, out->kv + out->bytes, mat_rows(m, 0, a->tokens_total)),
                  VLQA_OK);
         out->bytes += bytes;
     }
@@ -185,8 +185,8 @@ TEST(eight_bits_take_half_of_bf16)
         ask(r.session, REUSE_NONE, left);
         REQUIRE(vlqa_engine_info(r.engine, &info, sizeof info) == VLQA_OK);
         run_close(&r);
-        per_row[i] = info.chunk_bytes_per_row;
-        CHECK_EQ(info.kv_bytes_per_row, 8 * 2 * 2 * 64 * 2); /* layers, K and V, heads, bf16 */
+        per_row[i] = info.chunk_bytes_per_token;
+        CHECK_EQ(info.kv_bytes_per_token, 8 * 2 * 2 * 64 * 2); /* layers, K and V, heads, bf16 */
         o.dir = dir;
         o.user = &bytes[i];
         CHECK(vlqa_cache_scan(&o, add_chunk) == VLQA_OK);

@@ -1,4 +1,4 @@
-/* test_layout.c - a request on paper: slots, positions, and the context in pieces. */
+/* test_layout.c - a request on paper: slots, positions, and the context in segments. */
 #include "fusion/reuse/geometry.h"
 
 #include "base/heap.h"
@@ -11,7 +11,7 @@
 #define MAX_PARTS 16
 
 struct part {  /* of a prompt that needs no tokenizer */
-    char kind; /* 't': plain rows, 'd': a document, 'i': an image */
+    char kind; /* 't': plain tokens, 'd': a document, 'i': an image */
     int rows;  /* of t and d */
     struct grid grid;
 };
@@ -37,7 +37,7 @@ static int32_t *push_rows(struct arena *mem, int rows)
     return arena_push(mem, (size_t)rows * sizeof(int32_t));
 }
 
-static void put_row(struct prompt *p, int image, int cell, int text)
+static void put_token(struct prompt *p, int image, int cell, int text)
 {
     p->id[p->n] = 100 + p->n;
     p->image[p->n] = image;
@@ -45,7 +45,7 @@ static void put_row(struct prompt *p, int image, int cell, int text)
     p->text[p->n++] = text;
 }
 
-/* Plain rows in front of the first image or document are the prefix, those behind the last the
+/* Plain tokens in front of the first image or document are the prefix, those behind the last the
  * question. */
 static void page_open(struct page *page, const struct part *part, int n)
 {
@@ -66,9 +66,9 @@ static void page_open(struct page *page, const struct part *part, int n)
         if (part[i].kind != 't' && !context) p->prefix_end = p->n;
         if (part[i].kind != 't') context = 1;
         for (int row = 0; row < part[i].rows && part[i].kind != 'i'; row++)
-            put_row(p, -1, -1, part[i].kind == 'd' ? texts : -1);
+            put_token(p, -1, -1, part[i].kind == 'd' ? texts : -1);
         for (int cell = 0; part[i].kind == 'i' && cell < part[i].grid.h * part[i].grid.w; cell++)
-            put_row(p, images, cell, -1);
+            put_token(p, images, cell, -1);
         if (part[i].kind == 'i') {
             page->image[images++] = (struct layout_image){part[i].grid, visual, {{0}}};
             visual += part[i].grid.h * part[i].grid.w;
@@ -80,19 +80,19 @@ static void page_open(struct page *page, const struct part *part, int n)
     layout_build(p, page->image, &page->mem, &page->l);
 }
 
-static struct chunker cut_by(enum vlqa_chunker kind, int k, int text_rows)
+static struct chunker cut_by(enum vlqa_chunker kind, int k, int text_tokens)
 {
-    return (struct chunker){.kind = kind, .k = k, .text_rows = text_rows};
+    return (struct chunker){.kind = kind, .k = k, .text_tokens = text_tokens};
 }
 
 static struct chunker in_chunks(enum vlqa_chunker kind, int k)
 {
-    return (struct chunker){.kind = kind, .k = k, .text_rows = 4, .order = VLQA_ORDER_CHUNK};
+    return (struct chunker){.kind = kind, .k = k, .text_tokens = 4, .order = VLQA_ORDER_CHUNK};
 }
 
-static void page_cut(struct page *page, enum vlqa_chunker kind, int k, int text_rows)
+static void page_cut(struct page *page, enum vlqa_chunker kind, int k, int text_tokens)
 {
-    struct chunker c = cut_by(kind, k, text_rows);
+    struct chunker c = cut_by(kind, k, text_tokens);
     layout_cut(&page->l, &page->prompt, page->image, &c, &page->mem);
 }
 
@@ -144,7 +144,7 @@ TEST(a_chunker_asks_for_at_most_one_cell_a_row)
 {
     static const struct {
         enum vlqa_chunker kind;
-        int k, pieces; /* of a grid of 4 x 6 */
+        int k, segments; /* of a grid of 4 x 6 */
     } cases[] = {{VLQA_CHUNK_IMAGE, 9, 1},   {VLQA_CHUNK_GRID, 1, 1},   {VLQA_CHUNK_GRID, 3, 9},
                  {VLQA_CHUNK_GRID, 4, 16},   {VLQA_CHUNK_GRID, 5, 20},  {VLQA_CHUNK_GRID, 6, 24},
                  {VLQA_CHUNK_GRID, 256, 24}, {VLQA_CHUNK_STRIPS, 3, 3}, {VLQA_CHUNK_STRIPS, 4, 4},
@@ -153,16 +153,16 @@ TEST(a_chunker_asks_for_at_most_one_cell_a_row)
         struct page page;
         page_open(&page, story, 2);
         page_cut(&page, cases[i].kind, cases[i].k, 8);
-        CHECK_EQ(page.l.n_pieces, cases[i].pieces);
+        CHECK_EQ(page.l.n_segments, cases[i].segments);
         page_close(&page);
     }
 }
 
-/* Pieces. */
+/* Segments. */
 
 static const struct {
     enum vlqa_chunker kind;
-    int k, text_rows;
+    int k, text_tokens;
 } cuts[] = {{VLQA_CHUNK_IMAGE, 1, 4},
             {VLQA_CHUNK_GRID, 2, 1},
             {VLQA_CHUNK_GRID, 3, 100},
@@ -176,24 +176,24 @@ TEST(pieces_cover_images_and_documents_once_and_nothing_else)
         struct page page;
         int seen[MOST] = {0}, at = 0;
         page_open(&page, story, STORY_N);
-        page_cut(&page, cuts[c].kind, cuts[c].k, cuts[c].text_rows);
-        for (int i = 0; i < page.l.n_pieces; i++) {
-            const struct piece *p = &page.l.piece[i];
+        page_cut(&page, cuts[c].kind, cuts[c].k, cuts[c].text_tokens);
+        for (int i = 0; i < page.l.n_segments; i++) {
+            const struct segment *p = &page.l.segment[i];
             CHECK_EQ(p->begin, at);
-            CHECK(p->rows > 0 && (p->image < 0) != (p->text < 0));
-            for (int r = 0; r < p->rows; r++) {
-                int slot = page.l.piece_slot[p->begin + r];
-                CHECK(r == 0 || slot > page.l.piece_slot[p->begin + r - 1]);
+            CHECK(p->tokens > 0 && (p->image < 0) != (p->text < 0));
+            for (int r = 0; r < p->tokens; r++) {
+                int slot = page.l.segment_slot[p->begin + r];
+                CHECK(r == 0 || slot > page.l.segment_slot[p->begin + r - 1]);
                 CHECK_EQ(page.prompt.image[slot], p->image);
                 CHECK_EQ(page.prompt.text[slot], p->text);
                 seen[slot]++;
             }
-            at += p->rows;
+            at += p->tokens;
         }
         for (int row = 0; row < page.l.n; row++) {
             int wanted = page.prompt.image[row] >= 0 || page.prompt.text[row] >= 0;
             CHECK_EQ(seen[row], wanted);
-            CHECK_EQ(page.l.in_piece[row], wanted);
+            CHECK_EQ(page.l.in_segment[row], wanted);
             CHECK(!page.l.exact[row] || wanted);
         }
         page_close(&page);
@@ -205,18 +205,19 @@ TEST(rows_keep_raster_slots_and_places_whatever_the_chunker)
     for (int c = 0; c < N_CUTS; c++) {
         struct page page;
         page_open(&page, story, STORY_N);
-        page_cut(&page, cuts[c].kind, cuts[c].k, cuts[c].text_rows);
+        page_cut(&page, cuts[c].kind, cuts[c].k, cuts[c].text_tokens);
         for (int row = 0; row < page.l.n; row++) {
             CHECK_EQ(page.l.slot[row], row);
             CHECK(page.l.span[row].head_end == 0 && page.l.span[row].tail_begin == 0);
             CHECK_EQ(page.l.span[row].tail_end, row + 1);
             CHECK_EQ(page.l.token[row], page.prompt.image[row] < 0 ? 100 + row : -1);
         }
-        CHECK(is_pos(page.l.pos[4], 4, 4, 4));                     /* the prefix ends */
-        CHECK(is_pos(page.l.pos[5 + 6 * 2 + 3], 5, 5 + 2, 5 + 3)); /* first image, row 2 column 3 */
-        CHECK(is_pos(page.l.pos[29], 11, 11, 11));                 /* max(4, 6) behind 5 */
-        CHECK(is_pos(page.l.pos[31 + 2 * 2 + 1], 13, 15, 14));     /* second image, its last cell */
-        CHECK(is_pos(page.l.pos[37], 16, 16, 16));                 /* document */
+        CHECK(is_pos(page.l.pos[4], 4, 4, 4)); /* the prefix ends */
+        CHECK(
+            is_pos(page.l.pos[5 + 6 * 2 + 3], 5, 5 + 2, 5 + 3)); /* first image, token 2 column 3 */
+        CHECK(is_pos(page.l.pos[29], 11, 11, 11));               /* max(4, 6) behind 5 */
+        CHECK(is_pos(page.l.pos[31 + 2 * 2 + 1], 13, 15, 14));   /* second image, its last cell */
+        CHECK(is_pos(page.l.pos[37], 16, 16, 16));               /* document */
         CHECK(is_pos(page.l.pos[52], 31, 31, 31));
         CHECK_EQ(page.l.next, 32);
         CHECK_EQ(page.l.visual_row[5], 0);
@@ -226,11 +227,11 @@ TEST(rows_keep_raster_slots_and_places_whatever_the_chunker)
     }
 }
 
-/* A slot of the layout shows the row of the prompt that it says. */
+/* A slot of the layout shows the token of the prompt that it says. */
 static void check_row(const struct page *chunked, const struct page *raster, int slot)
 {
     const struct layout *l = &chunked->l, *r = &raster->l;
-    int row = l->row[slot];
+    int row = l->prompt_index[slot];
     CHECK_EQ(l->slot[row], slot);
     CHECK_EQ(l->token[slot], r->token[row]);
     CHECK_EQ(l->visual_row[slot], r->visual_row[row]);
@@ -250,13 +251,14 @@ TEST(chunk_order_moves_slots_and_no_position)
     for (int slot = 0; slot < raster.l.n; slot++)
         check_row(&chunked, &raster, slot);
     for (int i = 0; i < 24; i++) /* 4 x 6 in cells of 2 x 3 */
-        CHECK_EQ(chunked.l.row[5 + i], 5 + i / 12 * 12 + i / 3 % 2 * 6 + i / 6 % 2 * 3 + i % 3);
-    CHECK_EQ(chunked.l.row[31], second[0]);
-    CHECK_EQ(chunked.l.row[36], second[5]);
-    for (int i = 0; i < chunked.l.n_pieces; i++)
-        for (int r = 1; r < chunked.l.piece[i].rows; r++)
-            CHECK_EQ(chunked.l.piece_slot[chunked.l.piece[i].begin + r],
-                     chunked.l.piece_slot[chunked.l.piece[i].begin + r - 1] + 1);
+        CHECK_EQ(chunked.l.prompt_index[5 + i],
+                 5 + i / 12 * 12 + i / 3 % 2 * 6 + i / 6 % 2 * 3 + i % 3);
+    CHECK_EQ(chunked.l.prompt_index[31], second[0]);
+    CHECK_EQ(chunked.l.prompt_index[36], second[5]);
+    for (int i = 0; i < chunked.l.n_segments; i++)
+        for (int r = 1; r < chunked.l.segment[i].tokens; r++)
+            CHECK_EQ(chunked.l.segment_slot[chunked.l.segment[i].begin + r],
+                     chunked.l.segment_slot[chunked.l.segment[i].begin + r - 1] + 1);
     page_close(&raster);
     page_close(&chunked);
 }
@@ -267,10 +269,10 @@ TEST(own_positions_begin_right_behind_the_prefix)
     struct page page;
     page_open(&page, story, STORY_N);
     page_cut(&page, VLQA_CHUNK_GRID, 2, 4);
-    for (int i = 0; i < page.l.n_pieces; i++) {
-        const struct piece *p = &page.l.piece[i];
-        for (int r = 0; r < p->rows; r++) {
-            struct pos own = page.l.piece_own[p->begin + r];
+    for (int i = 0; i < page.l.n_segments; i++) {
+        const struct segment *p = &page.l.segment[i];
+        for (int r = 0; r < p->tokens; r++) {
+            struct pos own = page.l.segment_own[p->begin + r];
             int row = p->first + r;
             if (p->image >= 0)
                 CHECK(is_pos(own, 5, 5 + p->box.y + r / p->box.w, 5 + p->box.x + r % p->box.w));
@@ -289,15 +291,15 @@ TEST(the_same_image_is_cut_alike_wherever_it_stands)
     page_open(&second, story, STORY_N);
     page_cut(&first, VLQA_CHUNK_GRID, 2, 4);
     page_cut(&second, VLQA_CHUNK_GRID, 2, 4);
-    CHECK_EQ(first.l.n_pieces, 4);
+    CHECK_EQ(first.l.n_segments, 4);
     for (int i = 0; i < 4; i++) {
-        const struct piece *p = &first.l.piece[i], *q = &second.l.piece[4 + i];
+        const struct segment *p = &first.l.segment[i], *q = &second.l.segment[4 + i];
         CHECK_EQ(q->image, 1);
         CHECK_EQ(q->index, i);
-        CHECK_EQ(q->rows, p->rows);
+        CHECK_EQ(q->tokens, p->tokens);
         CHECK(memcmp(&p->box, &q->box, sizeof p->box) == 0);
-        for (int r = 0; r < p->rows; r++)
-            CHECK(memcmp(&first.l.piece_own[p->begin + r], &second.l.piece_own[q->begin + r],
+        for (int r = 0; r < p->tokens; r++)
+            CHECK(memcmp(&first.l.segment_own[p->begin + r], &second.l.segment_own[q->begin + r],
                          sizeof(struct pos)) == 0);
     }
     page_close(&first);
@@ -313,20 +315,21 @@ TEST(documents_are_cut_evenly)
             int n = (rows + most - 1) / most, at = 0;
             page_open(&page, parts, 3);
             page_cut(&page, VLQA_CHUNK_IMAGE, 1, most);
-            CHECK_EQ(page.l.n_pieces, n);
-            for (int i = 0; i < page.l.n_pieces; i++) {
-                const struct piece *p = &page.l.piece[i];
+            CHECK_EQ(page.l.n_segments, n);
+            for (int i = 0; i < page.l.n_segments; i++) {
+                const struct segment *p = &page.l.segment[i];
                 CHECK_EQ(p->first, at);
                 CHECK_EQ(p->index, i);
-                CHECK(p->rows >= rows / n && p->rows <= (rows + n - 1) / n && p->rows <= most);
-                at += p->rows;
+                CHECK(p->tokens >= rows / n && p->tokens <= (rows + n - 1) / n &&
+                      p->tokens <= most);
+                at += p->tokens;
             }
             CHECK_EQ(at, rows);
             page_close(&page);
         }
 }
 
-/* Each passage by itself: 5 rows, 9 in three parts of 3, 2. */
+/* Each passage by itself: 5 tokens, 9 in three parts of 3, 2. */
 TEST(passages_are_cut_evenly_where_they_are_long)
 {
     static const int firsts[] = {0, 5, 8, 11, 14};
@@ -338,19 +341,19 @@ TEST(passages_are_cut_evenly_where_they_are_long)
     passage[3 + 5] = passage[3 + 14] = passage[1] = passage[20] = 1;
     page_open(&page, parts, 3);
     layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
-    REQUIRE(page.l.n_pieces == 4);
+    REQUIRE(page.l.n_segments == 4);
     page_close(&page);
-    c.text_rows = 3;
+    c.text_tokens = 3;
     page_open(&page, parts, 3);
     layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
-    CHECK_EQ(page.l.n_pieces, 6);
+    CHECK_EQ(page.l.n_segments, 6);
     for (int i = 0; i < 4; i++)
-        CHECK_EQ(page.l.piece[i + 2].first, firsts[i + 1]);
-    for (int i = 0; i < page.l.n_pieces; i++) {
-        CHECK_EQ(page.l.piece[i].index, i);
-        CHECK(page.l.piece[i].rows <= 3);
-        CHECK(is_pos(page.l.piece_own[page.l.piece[i].begin], 3 + page.l.piece[i].first,
-                     3 + page.l.piece[i].first, 3 + page.l.piece[i].first));
+        CHECK_EQ(page.l.segment[i + 2].first, firsts[i + 1]);
+    for (int i = 0; i < page.l.n_segments; i++) {
+        CHECK_EQ(page.l.segment[i].index, i);
+        CHECK(page.l.segment[i].tokens <= 3);
+        CHECK(is_pos(page.l.segment_own[page.l.segment[i].begin], 3 + page.l.segment[i].first,
+                     3 + page.l.segment[i].first, 3 + page.l.segment[i].first));
     }
     page_close(&page);
 }
@@ -361,24 +364,24 @@ TEST(a_long_document_in_single_rows_or_one_piece)
     static const int rows = 70000;
     static const struct part parts[] = {{'d', 70000, {0, 0}}, {'t', 1, {0, 0}}};
     static const int most[] = {1, 2, 69999, 70000, INT_MAX};
-    static const int pieces[] = {70000, 35000, 2, 1, 1};
+    static const int segments[] = {70000, 35000, 2, 1, 1};
     for (int i = 0; i < 5; i++) {
         struct page page;
         int at = 0;
         page_open(&page, parts, 2);
         page_cut(&page, VLQA_CHUNK_IMAGE, 1, most[i]);
-        CHECK_EQ(page.l.n_pieces, pieces[i]);
-        for (int p = 0; p < page.l.n_pieces; p++) {
-            CHECK_EQ(page.l.piece[p].first, at);
-            CHECK_EQ(page.l.piece[p].rows, rows / pieces[i]);
-            at += page.l.piece[p].rows;
+        CHECK_EQ(page.l.n_segments, segments[i]);
+        for (int p = 0; p < page.l.n_segments; p++) {
+            CHECK_EQ(page.l.segment[p].first, at);
+            CHECK_EQ(page.l.segment[p].tokens, rows / segments[i]);
+            at += page.l.segment[p].tokens;
         }
         CHECK_EQ(at, rows);
         page_close(&page);
     }
 }
 
-/* Which rows a chunk gives exactly. */
+/* Which tokens a chunk gives exactly. */
 
 static int exact_rows(const struct page *page, int begin, int end)
 {
@@ -428,17 +431,17 @@ TEST(in_chunk_order_the_whole_first_cell_is_exact)
 
 static struct chunker with_halo(enum vlqa_chunker kind, int k, int halo, enum vlqa_order order)
 {
-    return (struct chunker){.kind = kind, .k = k, .text_rows = 4, .order = order, .halo = halo};
+    return (struct chunker){.kind = kind, .k = k, .text_tokens = 4, .order = order, .halo = halo};
 }
 
-/* Is the row at `slot` to be seen when piece p is made? From the rule, not from the code. */
-static int seen(const struct page *page, const struct piece *p, int halo, int slot)
+/* Is the token at `slot` to be seen when segment p is made? From the rule, not from the code. */
+static int seen(const struct page *page, const struct segment *p, int halo, int slot)
 {
     const struct layout *l = &page->l;
-    int last = l->piece_slot[p->begin + p->rows - 1], row = l->row[slot], width, near;
+    int last = l->segment_slot[p->begin + p->tokens - 1], row = l->prompt_index[slot], width, near;
     if (slot > last || page->prompt.image[row] != p->image || page->prompt.text[row] != p->text)
         return 0;
-    if (p->image < 0) return slot >= l->piece_slot[p->begin] - halo;
+    if (p->image < 0) return slot >= l->segment_slot[p->begin] - halo;
     width = page->image[p->image].grid.w;
     near = 0;
     for (int y = p->box.y; y < p->box.y + p->box.h; y++)
@@ -448,27 +451,28 @@ static int seen(const struct page *page, const struct piece *p, int halo, int sl
     return near;
 }
 
-static void check_made(struct page *page, const struct piece *p, int halo)
+static void check_made(struct page *page, const struct segment *p, int halo)
 {
     size_t mark = arena_mark(&page->mem);
-    const int32_t *mine = page->l.piece_slot + p->begin;
+    const int32_t *mine = page->l.segment_slot + p->begin;
     struct made made;
     int n = 0, own = 0;
     layout_made(&page->l, p, &page->mem, &made);
     for (int slot = 0; slot < page->l.n; slot++) {
-        int is_mine = own < p->rows && mine[own] == slot;
+        int is_mine = own < p->tokens && mine[own] == slot;
         if (!is_mine && !seen(page, p, halo, slot)) continue;
         REQUIRE(n < made.n);
         CHECK_EQ(made.slot[n], slot);
         CHECK_EQ(made.kept[n], is_mine ? own : -1);
         CHECK_EQ(made.pos[n].t - page->l.pos[slot].t, made.pos[0].t - page->l.pos[made.slot[0]].t);
         if (is_mine) /* where it stands among the others, the same as without a halo */
-            CHECK(memcmp(&made.pos[n], &page->l.piece_own[p->begin + own], sizeof *made.pos) == 0);
+            CHECK(memcmp(&made.pos[n], &page->l.segment_own[p->begin + own], sizeof *made.pos) ==
+                  0);
         own += is_mine;
         n++;
     }
     CHECK_EQ(n, made.n);
-    CHECK_EQ(own, p->rows);
+    CHECK_EQ(own, p->tokens);
     arena_rewind(&page->mem, mark);
 }
 
@@ -481,8 +485,8 @@ TEST(a_halo_is_of_the_item_before_the_last_row_and_near)
         struct page page;
         page_open(&page, story, STORY_N);
         layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
-        for (int p = 0; p < page.l.n_pieces; p++)
-            check_made(&page, &page.l.piece[p], halo);
+        for (int p = 0; p < page.l.n_segments; p++)
+            check_made(&page, &page.l.segment[p], halo);
         page_close(&page);
     }
 }
@@ -507,7 +511,7 @@ TEST(rows_are_exact_where_their_halo_is_all_that_comes_before)
 
 /* The story: prefix 0..4, image at 5 (4 x 6 cells, 6 positions), words 11 and 12, image at 13 (3 x
  * 2, 3 positions), a document at 16..25, the question at 26. Cells of 2 x 3 and 1 or 2 x 1, texts
- * of 5 rows. */
+ * of 5 tokens. */
 TEST(geometries_move_chunks_and_the_question)
 {
     static const struct {
@@ -543,10 +547,10 @@ TEST(without_context_nothing_is_cut)
     struct page page;
     page_open(&page, plain, 2);
     page_cut(&page, VLQA_CHUNK_GRID, 2, 4);
-    CHECK_EQ(page.l.n_pieces, 0);
+    CHECK_EQ(page.l.n_segments, 0);
     CHECK_EQ(exact_rows(&page, 0, page.l.n), 0);
     for (int row = 0; row < page.l.n; row++)
-        CHECK(!page.l.in_piece[row]);
+        CHECK(!page.l.in_segment[row]);
     page_close(&page);
 }
 
@@ -556,8 +560,8 @@ TEST(a_context_without_a_prefix_starts_at_0)
     struct page page;
     page_open(&page, bare, 2);
     page_cut(&page, VLQA_CHUNK_STRIPS, 2, 4);
-    CHECK(is_pos(page.l.piece_own[0], 0, 0, 0));
-    CHECK(is_pos(page.l.piece_own[5], 0, 1, 2));
+    CHECK(is_pos(page.l.segment_own[0], 0, 0, 0));
+    CHECK(is_pos(page.l.segment_own[5], 0, 1, 2));
     CHECK_EQ(exact_rows(&page, 0, page.l.n), 3);
     page_close(&page);
 }
@@ -569,10 +573,10 @@ TEST(two_equal_documents_side_by_side_are_two)
     struct page page;
     page_open(&page, twice, 4);
     page_cut(&page, VLQA_CHUNK_IMAGE, 1, 100);
-    CHECK_EQ(page.l.n_pieces, 2);
-    CHECK_EQ(page.l.piece[1].text, 1);
-    CHECK_EQ(page.l.piece[1].first, 0);
-    CHECK(is_pos(page.l.piece_own[3], 2, 2, 2));
+    CHECK_EQ(page.l.n_segments, 2);
+    CHECK_EQ(page.l.segment[1].text, 1);
+    CHECK_EQ(page.l.segment[1].first, 0);
+    CHECK(is_pos(page.l.segment_own[3], 2, 2, 2));
     CHECK_EQ(exact_rows(&page, 0, page.l.n), 3);
     page_close(&page);
 }

@@ -1,5 +1,5 @@
-/* test_parity.c - doing as released InfoFlow KV code does: rows ranked as an independent reading of
- * it ranks them (tests/golden/make_parity_golden.py), and its defects one by one.
+/* test_parity.c - doing as released InfoFlow KV code does: tokens ranked as an independent reading
+ * of it ranks them (tests/golden/make_parity_golden.py), and its defects one by one.
  *
  *   test_fusion_parity --write FILE    the tensors that the reading starts from */
 #include "base/heap.h"
@@ -10,7 +10,7 @@
 #define PICTURE CHART("february")
 #define FILE_NAME VLQA_SOURCE_DIR "/tests/golden/parity.safetensors"
 #define LAYERS 8
-#define MOST 640 /* rows */
+#define MOST 640 /* tokens */
 #define KV_COLS 128
 #define Q_COLS 256
 
@@ -33,7 +33,7 @@ static struct vlqa_ask_options plan(enum vlqa_parity parity)
     o.max_tokens = 1;
     set_reuse(&o, REUSE_INFOFLOW);
     o.chunker = VLQA_CHUNK_GRID;
-    o.chunk_text_rows = 16;
+    o.chunk_text_tokens = 16;
     experimental(&o)->parity = parity;
     return o;
 }
@@ -58,7 +58,7 @@ static struct vlqa_answer ask(struct vlqa_session *s, struct vlqa_ask_options o)
 
 struct pass_seen {
     int rows, deep;
-    float cos_sin[64]; /* of its first row */
+    float cos_sin[64]; /* of its first token */
 };
 
 struct watch {
@@ -89,7 +89,7 @@ static void look(void *user, struct queue *q, const char *name, int layer, struc
 
 static struct watch watched;
 
-/* Once to have the chunks and the prefix, then with a look at what scores. */
+/* Once to have the chunks and the prefix, then with a selection round at what scores. */
 static struct vlqa_answer ask_watched(struct vlqa_session *s, enum vlqa_parity parity)
 {
     struct vlqa_answer a;
@@ -98,7 +98,7 @@ static struct vlqa_answer ask_watched(struct vlqa_session *s, enum vlqa_parity p
     memset(&watched, 0, sizeof watched);
     watched.s = s;
     watched.wanted = parity == VLQA_PARITY_INFOFLOW_VLM; /* behind that of the question */
-    watched.keys = a.rows_total + 1;
+    watched.keys = a.tokens_total + 1;
     s->queue->trace = look;
     s->queue->trace_user = &watched;
     a = ask(s, plan(parity));
@@ -146,17 +146,17 @@ static void check_tensor(const struct st_files *files, const char *prefix, char 
     if (golden) CHECK(check_compare(value, golden, n).max_abs < 1e-2);
 }
 
-/* The row of the prompt that stands at each slot: chunks one after the other, line by line. */
+/* The token of the prompt that stands at each slot: chunks one after the other, line by line. */
 static void rows_by_slot(const struct vlqa_answer *a, int *row)
 {
-    int slot = a->rows_prefix;
-    for (int i = 0; i < a->rows_total; i++)
+    int slot = a->tokens_prefix;
+    for (int i = 0; i < a->tokens_total; i++)
         row[i] = i;
     for (int c = 0; c < a->n_chunks; c++) {
         const struct vlqa_placed_chunk one_chunk = vlqa_chunk_at(a, c), *chunk = &one_chunk;
-        for (int i = 0; chunk->image >= 0 && i < chunk->rows; i++)
+        for (int i = 0; chunk->image >= 0 && i < chunk->tokens; i++)
             row[slot++] =
-                chunk->first_row + i / chunk->w * vlqa_image_at(a, 0).grid_w + i % chunk->w;
+                chunk->first_token + i / chunk->w * vlqa_image_at(a, 0).grid_w + i % chunk->w;
     }
 }
 
@@ -172,7 +172,7 @@ static void check_ranking(enum vlqa_parity parity, const char *prefix, int first
     int rows, differ = 0, n = 0, row[MOST];
     REQUIRE(run_open(&r) && st_open_file(&env, FILE_NAME, &files) == VLQA_OK);
     a = ask_watched(r.session, parity);
-    rows = parity == VLQA_PARITY_INFOFLOW_VLM ? a.rows_total : a.rows_prefix + a.rows_context;
+    rows = parity == VLQA_PARITY_INFOFLOW_VLM ? a.tokens_total : a.tokens_prefix + a.tokens_context;
     for (int i = first_layer; i <= first_layer + 1; i++) {
         int keys = rows + (parity == VLQA_PARITY_INFOFLOW_VLM ? 1 : watched.q_rows[i]);
         check_tensor(files, prefix, 'q', i, watched.q[i], watched.q_rows[i] * Q_COLS);
@@ -182,17 +182,17 @@ static void check_ranking(enum vlqa_parity parity, const char *prefix, int first
     score = tensor(files, name, rows);
     snprintf(name, sizeof name, "%s.chosen", prefix);
     chosen = tensor(files, name, rows);
-    REQUIRE(score && chosen && a.row_score);
+    REQUIRE(score && chosen && a.token_score);
     rows_by_slot(&a, row);
     for (int i = 0; i < rows; i++)
-        found[i] = a.row_score[row[i]];
+        found[i] = a.token_score[row[i]];
     CHECK(spearman(found, score, rows) >= 0.99);
     for (int i = 0; i < rows; i++) {
         n += chosen[i] != 0;
-        differ += (chosen[i] != 0) != (a.row_selected[row[i]] != 0);
+        differ += (chosen[i] != 0) != (a.token_selected[row[i]] != 0);
     }
-    CHECK_EQ(a.rows_selected, n);
-    CHECK(differ <= 2); /* two rows may change places on another processor */
+    CHECK_EQ(a.tokens_selected, n);
+    CHECK(differ <= 2); /* two tokens may change places on another processor */
     st_close(files);
     run_close(&r);
 }
@@ -209,8 +209,8 @@ TEST(the_ranking_for_texts_is_that_of_another_reading)
 
 /* ---- the defects ---- */
 
-/* The question over stale chunks; one row at position T; the chosen rows without DeepStack; the
- * last row in its place again. */
+/* The question over stale chunks; one token at position T; the chosen tokens without DeepStack; the
+ * last token in its place again. */
 TEST(images_go_through_four_passes)
 {
     float table[64], inverse[3 * 32];
@@ -218,17 +218,17 @@ TEST(images_go_through_four_passes)
     struct run r;
     REQUIRE(run_open(&r));
     a = ask_watched(r.session, VLQA_PARITY_INFOFLOW_VLM);
-    CHECK_EQ(a.rows_selected, (int)(0.15 * a.rows_total));
+    CHECK_EQ(a.tokens_selected, (int)(0.15 * a.tokens_total));
     CHECK_EQ(watched.n, 4);
-    CHECK_EQ(watched.pass[0].rows, a.rows_question + 1); /* and the end of the image */
+    CHECK_EQ(watched.pass[0].rows, a.tokens_question + 1); /* and the end of the image */
     CHECK_EQ(watched.pass[1].rows, 1);
-    CHECK_EQ(watched.pass[2].rows, a.rows_selected);
+    CHECK_EQ(watched.pass[2].rows, a.tokens_selected);
     CHECK_EQ(watched.pass[2].deep, 0);
     CHECK_EQ(watched.pass[3].rows, 1);
     rope_inverse(&r.engine->decoder.config.rope, inverse);
     for (int i = 0; i < 32; i++) { /* t = h = w: whichever turns it */
         float turns = inverse[i] + inverse[32 + i] + inverse[64 + i];
-        float angle = (float)a.rows_total * turns;
+        float angle = (float)a.tokens_total * turns;
         table[i] = (float)cos((double)angle);
         table[32 + i] = (float)sin((double)angle);
     }
@@ -237,7 +237,7 @@ TEST(images_go_through_four_passes)
     run_close(&r);
 }
 
-/* Any row may be chosen, those of the template and the first chunk too; and all of them repaired
+/* Any token may be chosen, those of the template and the first chunk too; and all of them repaired
  * are not full prefill: neither DeepStack nor the question is there again. */
 TEST(all_rows_of_an_image_repaired_are_not_full_prefill)
 {
@@ -249,7 +249,7 @@ TEST(all_rows_of_an_image_repaired_are_not_full_prefill)
     add_document(r.session, experimental(&o)->parity);
     o.recompute_ratio = 1;
     a = ask(r.session, o);
-    CHECK_EQ(a.rows_selected, a.rows_total);
+    CHECK_EQ(a.tokens_selected, a.tokens_total);
     memcpy(full, a.logits, sizeof full);
     experimental(&o)->parity = VLQA_PARITY_OFF;
     experimental(&o)->order = VLQA_ORDER_CHUNK;
@@ -270,7 +270,7 @@ TEST(whole_images_are_not_repaired)
     add_document(r.session, experimental(&o)->parity);
     o.chunker = VLQA_CHUNK_IMAGE;
     a = ask(r.session, o);
-    CHECK(a.rows_selected == 0 && !a.row_score);
+    CHECK(a.tokens_selected == 0 && !a.token_score);
     memcpy(logits, a.logits, sizeof logits);
     experimental(&o)->parity = VLQA_PARITY_OFF;
     set_reuse(&o, REUSE_NONE);
@@ -279,7 +279,7 @@ TEST(whole_images_are_not_repaired)
     run_close(&r);
 }
 
-/* What texts do behind the choice is what everybody does: all rows are full prefill. */
+/* What texts do behind the choice is what everybody does: all tokens are full prefill. */
 TEST(all_rows_of_texts_repaired_are_full_prefill_and_the_first_chunk_is_none_of_them)
 {
     static float logits[VOCAB];
@@ -290,9 +290,9 @@ TEST(all_rows_of_texts_repaired_are_full_prefill_and_the_first_chunk_is_none_of_
     add_document(r.session, experimental(&o)->parity);
     o.recompute_ratio = 1;
     a = ask(r.session, o);
-    CHECK_EQ(a.rows_selected, a.rows_context - vlqa_chunk_at(&a, 0).rows);
-    for (int i = 0; i < vlqa_chunk_at(&a, 0).rows; i++)
-        CHECK_EQ(a.row_selected[vlqa_chunk_at(&a, 0).first_row + i], 0);
+    CHECK_EQ(a.tokens_selected, a.tokens_context - vlqa_chunk_at(&a, 0).tokens);
+    for (int i = 0; i < vlqa_chunk_at(&a, 0).tokens; i++)
+        CHECK_EQ(a.token_selected[vlqa_chunk_at(&a, 0).first_token + i], 0);
     memcpy(logits, a.logits, sizeof logits);
     experimental(&o)->parity = VLQA_PARITY_OFF;
     set_reuse(&o, REUSE_OFF);
@@ -300,8 +300,8 @@ TEST(all_rows_of_texts_repaired_are_full_prefill_and_the_first_chunk_is_none_of_
     CHECK(memcmp(logits, a.logits, sizeof logits) == 0);
     experimental(&o)->parity = VLQA_PARITY_INFOFLOW_LLM;
     set_reuse(&o, REUSE_INFOFLOW);
-    o.recompute_ratio = 0; /* one row, for all that */
-    CHECK_EQ(ask(r.session, o).rows_selected, 1);
+    o.recompute_ratio = 0; /* one token, for all that */
+    CHECK_EQ(ask(r.session, o).tokens_selected, 1);
     run_close(&r);
 }
 
@@ -332,7 +332,7 @@ TEST(options_that_released_code_has_not_are_refused)
         struct vlqa_ask_options o = plan(VLQA_PARITY_INFOFLOW_VLM);
         if (i == 0) set_reuse(&o, REUSE_OFF);
         if (i == 1) o.adaptive = 1;
-        if (i == 2) experimental(&o)->score_draft = 1;
+        if (i == 2) experimental(&o)->query_draft = 1;
         if (i == 3) experimental(&o)->geometry = VLQA_GEOMETRY_HLTP;
         if (i == 4) experimental(&o)->reorder = VLQA_REORDER_DENSITY;
         if (i == 5) experimental(&o)->parity = (enum vlqa_parity)3;
@@ -388,14 +388,14 @@ static int write_tensors(const char *path)
     for (int which = 0; which < 2; which++) {
         struct vlqa_answer a =
             ask_watched(r.session, which ? VLQA_PARITY_INFOFLOW_LLM : VLQA_PARITY_INFOFLOW_VLM);
-        int keys = a.rows_prefix + a.rows_context;
+        int keys = a.tokens_prefix + a.tokens_context;
         kept[which] = watched;
-        counts[0] = (float)a.rows_prefix;
-        counts[1] = (float)a.rows_context;
-        counts[2] = (float)vlqa_chunk_at(&a, 0).rows;
+        counts[0] = (float)a.tokens_prefix;
+        counts[1] = (float)a.tokens_context;
+        counts[2] = (float)vlqa_chunk_at(&a, 0).tokens;
         for (int i = which ? 5 : 6; i <= (which ? 6 : 7); i++) {
             struct part q = {"", watched.q_rows[i], Q_COLS, kept[which].q[i]};
-            struct part k = {"", which ? keys + watched.q_rows[i] : a.rows_total + 1, KV_COLS,
+            struct part k = {"", which ? keys + watched.q_rows[i] : a.tokens_total + 1, KV_COLS,
                              kept[which].k[i]};
             snprintf(q.name, sizeof q.name, "%s.q.%d", which ? "llm" : "vlm", i);
             snprintf(k.name, sizeof k.name, "%s.k.%d", which ? "llm" : "vlm", i);

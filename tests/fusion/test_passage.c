@@ -11,7 +11,7 @@ static struct env env;
 static int32_t ids[MOST], image[MOST], cell[MOST], text[MOST];
 static uint8_t begins[MOST];
 
-/* Appends a document, or with number -1 plain rows. */
+/* Appends a document, or with number -1 plain tokens. */
 static void put(const struct tokenizer *t, struct prompt *p, const char *utf8, int number)
 {
     size_t bytes = strlen(utf8), cap = tokenizer_scratch(bytes);
@@ -24,7 +24,7 @@ static void put(const struct tokenizer *t, struct prompt *p, const char *utf8, i
     heap_free(block);
 }
 
-/* The rows' text with a | in front of those that begin a passage. */
+/* The tokens' text with a | in front of those that begin a passage. */
 static const char *cut(const struct tokenizer *t, const struct prompt *p)
 {
     static char out[4096];
@@ -32,9 +32,9 @@ static const char *cut(const struct tokenizer *t, const struct prompt *p)
     passage_mark(t, p, begins);
     for (int i = 0; i < p->n; i++) {
         size_t bytes;
-        const char *piece = tokenizer_piece(t, p->id[i], &bytes);
+        const char *bytes_of = tokenizer_token_bytes(t, p->id[i], &bytes);
         if (begins[i]) out[used++] = '|';
-        memcpy(out + used, piece, bytes);
+        memcpy(out + used, bytes_of, bytes);
         used += bytes;
     }
     out[used] = 0;

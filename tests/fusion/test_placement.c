@@ -43,16 +43,16 @@ TEST(chunk_order_changes_nothing_where_chunks_are_lines)
     int selected;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     add_many(r.session);
-    selected = ask(r.session, o, raster).rows_selected;
+    selected = ask(r.session, o, raster).tokens_selected;
     experimental(&o)->order = VLQA_ORDER_CHUNK;
     a = ask(r.session, o, chunk);
     CHECK(same(raster, chunk));
-    CHECK_EQ(a.rows_selected, selected);
-    CHECK_EQ(a.chunks_made, 0);
+    CHECK_EQ(a.tokens_selected, selected);
+    CHECK_EQ(a.chunks_computed, 0);
     run_close(&r);
 }
 
-/* The second chunk, repaired alone and in part: its rows are told where they are in the image, as
+/* The second chunk, repaired alone and in part: its tokens are told where they are in the image, as
  * evidence and chunks are. */
 TEST(rows_of_an_answer_are_in_the_order_of_the_prompt)
 {
@@ -65,21 +65,21 @@ TEST(rows_of_an_answer_are_in_the_order_of_the_prompt)
     add_image(r.session, CHART("february"));
     experimental(&o)->order = VLQA_ORDER_CHUNK;
     a = ask(r.session, o, logits);
-    CHECK_EQ(vlqa_chunk_at(&a, 1).first_row, PREFIX + 5);
-    CHECK_EQ(vlqa_chunk_at(&a, 2).first_row, PREFIX + 3 * GRID_W);
-    CHECK_EQ(vlqa_chunk_at(&a, 0).rows_exact, vlqa_chunk_at(&a, 0).rows);
+    CHECK_EQ(vlqa_chunk_at(&a, 1).first_token, PREFIX + 5);
+    CHECK_EQ(vlqa_chunk_at(&a, 2).first_token, PREFIX + 3 * GRID_W);
+    CHECK_EQ(vlqa_chunk_at(&a, 0).tokens_exact, vlqa_chunk_at(&a, 0).tokens);
     for (int y = 0; y < GRID_H; y++)
         for (int x = 0; x < GRID_W; x++) {
-            int row = vlqa_image_at(&a, 0).first_row + y * GRID_W + x,
+            int row = vlqa_image_at(&a, 0).first_token + y * GRID_W + x,
                 chunk = (y >= 3) * 2 + (x >= 5);
             int of_chunk = (y - (y >= 3) * 3) * 5 + x % 5;
-            n[chunk] += a.row_selected[row];
-            /* the first rows of each chunk have the highest score: one less their share */
-            CHECK(a.row_score[row] ==
-                  1.0f - (float)of_chunk / (float)vlqa_chunk_at(&a, chunk).rows);
+            n[chunk] += a.token_selected[row];
+            /* the first tokens of each chunk have the highest score: one less their share */
+            CHECK(a.token_score[row] ==
+                  1.0f - (float)of_chunk / (float)vlqa_chunk_at(&a, chunk).tokens);
         }
     CHECK_EQ(n[0], 0);
-    CHECK(n[1] == 3 && n[2] == 4 && n[3] == 4); /* 11 of 55 rows */
+    CHECK(n[1] == 3 && n[2] == 4 && n[3] == 4); /* 11 of 55 tokens */
     run_close(&r);
 }
 
@@ -119,7 +119,7 @@ TEST(a_halo_over_all_that_comes_before_is_full_prefill)
         set_reuse(&o, REUSE_NONE);
         o.halo = GRID_W;
         a = ask(r.session, o, reused);
-        CHECK_EQ(a.rows_recomputed, a.rows_total - a.rows_prefix - GRID_H * GRID_W);
+        CHECK_EQ(a.tokens_recomputed, a.tokens_total - a.tokens_prefix - GRID_H * GRID_W);
         CHECK(same(full, reused));
         o.halo = 1;
         ask(r.session, o, reused);
@@ -140,7 +140,7 @@ TEST(a_halo_over_a_document_is_full_prefill)
     set_reuse(&o, REUSE_NONE);
     o.halo = 4096;
     a = ask(r.session, o, reused);
-    CHECK(a.chunks_made > 2);
+    CHECK(a.chunks_computed > 2);
     CHECK(same(full, reused));
     o.halo = 0;
     a = ask(r.session, o, reused);
@@ -148,7 +148,7 @@ TEST(a_halo_over_a_document_is_full_prefill)
     run_close(&r);
 }
 
-/* Rows of the image through the decoder in places of their own behind everything: each sees the
+/* Tokens of the image through the decoder in places of their own behind everything: each sees the
  * prefix and those of `cell` before it. */
 static void run_apart(struct vlqa_session *s, const int *cell, int n, int slot)
 {
@@ -156,16 +156,16 @@ static void run_apart(struct vlqa_session *s, const int *cell, int n, int slot)
     struct pos pos[GRID_H * GRID_W];
     struct span span[GRID_H * GRID_W];
     struct pass pass = {.kv = &s->kv,
-                        .rows = {.n = n,
-                                 .token = token,
-                                 .visual_row = visual,
-                                 .pos = pos,
-                                 .slot = to,
-                                 .span = span,
-                                 .visual = mat_rows(s->visual, 0, s->visual_rows),
-                                 .n_deep = s->engine->vit.config.n_deep}};
-    for (int i = 0; i < pass.rows.n_deep; i++)
-        pass.rows.deep[i] = mat_rows(s->deep[i], 0, s->visual_rows);
+                        .tokens = {.n = n,
+                                   .token = token,
+                                   .visual_row = visual,
+                                   .pos = pos,
+                                   .slot = to,
+                                   .span = span,
+                                   .visual = mat_rows(s->visual, 0, s->visual_tokens),
+                                   .n_deep = s->engine->vit.config.n_deep}};
+    for (int i = 0; i < pass.tokens.n_deep; i++)
+        pass.tokens.deep[i] = mat_rows(s->deep[i], 0, s->visual_tokens);
     for (int i = 0; i < n; i++) {
         token[i] = -1;
         visual[i] = cell[i];
@@ -223,9 +223,9 @@ TEST(placed_rows_equal_a_cold_pass_with_the_same_sight)
             int differ;
             run_apart(r.session, cell, n, slot);
             differ = rows_that_differ(r.session, cell, n, slot);
-            if (differ) CHECK_FAIL("%d rows differ in slots from %d on", differ, slot);
+            if (differ) CHECK_FAIL("%d tokens differ in slots from %d on", differ, slot);
         }
-        run_apart(r.session, cell + 1, n - 1, slot); /* one row less in sight shows */
+        run_apart(r.session, cell + 1, n - 1, slot); /* one token less in sight shows */
         CHECK(!same_rows(r.session, slot + n - 2, PREFIX + GRID_H * GRID_W - 1));
         run_close(&r);
     }
@@ -249,8 +249,8 @@ TEST(halos_have_chunks_of_their_own)
         o.halo = asked[i].halo;
         experimental(&o)->order = (enum vlqa_order)asked[i].order;
         a = ask(r.session, o, logits);
-        CHECK_EQ(a.chunks_made, asked[i].made);
-        CHECK_EQ(a.chunks_made + a.chunks_ram, 4);
+        CHECK_EQ(a.chunks_computed, asked[i].made);
+        CHECK_EQ(a.chunks_computed + a.chunks_ram, 4);
     }
     run_close(&r);
 }
@@ -263,17 +263,17 @@ TEST(the_words_of_a_halo_are_part_of_the_name)
     static float logits[VOCAB];
     struct vlqa_ask_options o = plan(REUSE_NONE, VLQA_CHUNK_IMAGE, 1, 0);
     struct run r;
-    o.chunk_text_rows = 6;
+    o.chunk_text_tokens = 6;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
-    for (o.halo = 0; o.halo <= 6; o.halo += 3) { /* of 6 rows: 3 reach not to the first */
+    for (o.halo = 0; o.halo <= 6; o.halo += 3) { /* of 6 tokens: 3 reach not to the first */
         int made[2];
         for (int i = 0; i < 2; i++) {
             CHECK(vlqa_session_clear(r.session) == VLQA_OK);
             CHECK(vlqa_add_text(r.session, texts[i], strlen(texts[i])) == VLQA_OK);
-            made[i] = ask(r.session, o, logits).chunks_made;
+            made[i] = ask(r.session, o, logits).chunks_computed;
         }
         CHECK_EQ(made[0] > 0, 1);
-        CHECK_EQ(made[1], o.halo == 3 ? 0 : 1); /* the first piece has no halo and is known */
+        CHECK_EQ(made[1], o.halo == 3 ? 0 : 1); /* the first segment has no halo and is known */
     }
     run_close(&r);
 }
@@ -305,7 +305,7 @@ TEST(passages_are_chunks)
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     CHECK(vlqa_add_text(r.session, text, sizeof text - 1) == VLQA_OK);
-    o.chunk_text_rows = 100;
+    o.chunk_text_tokens = 100;
     ask(r.session, o, full);
     set_reuse(&o, REUSE_FULL);
     CHECK_EQ(ask(r.session, o, reused).n_chunks, 1);
@@ -313,8 +313,8 @@ TEST(passages_are_chunks)
     a = ask(r.session, o, reused);
     CHECK(same(full, reused));
     CHECK_EQ(a.n_chunks, 3);
-    CHECK_EQ(vlqa_chunk_at(&a, 0).rows_exact, vlqa_chunk_at(&a, 0).rows);
-    CHECK_EQ(a.rows_selected, vlqa_chunk_at(&a, 1).rows + vlqa_chunk_at(&a, 2).rows);
+    CHECK_EQ(vlqa_chunk_at(&a, 0).tokens_exact, vlqa_chunk_at(&a, 0).tokens);
+    CHECK_EQ(a.tokens_selected, vlqa_chunk_at(&a, 1).tokens + vlqa_chunk_at(&a, 2).tokens);
     run_close(&r);
 }
 

@@ -28,27 +28,27 @@ TEST(keys_are_back_in_place_after_scoring)
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
     add_many(r.session);
     a = ask(r.session, o, logits);
-    REQUIRE(a.rows_total <= 256);
-    for (int i = a.rows_prefix; i < a.rows_prefix + a.rows_context; i++)
+    REQUIRE(a.tokens_total <= 256);
+    for (int i = a.tokens_prefix; i < a.tokens_prefix + a.tokens_context; i++)
         REQUIRE(copy_rows(r.session, i, kept[i]) <= sizeof now);
     set_reuse(&o, REUSE_INFOFLOW);
     for (int g = 0; g < 3; g++) {
         int wrong = 0, compared = 0;
         experimental(&o)->geometry = (enum vlqa_geometry)(VLQA_GEOMETRY_HLHP + g);
         a = ask(r.session, o, logits);
-        memcpy(score[g], a.row_score, (size_t)a.rows_total * sizeof(float));
+        memcpy(score[g], a.token_score, (size_t)a.tokens_total * sizeof(float));
         for (int c = 0; c < a.n_chunks; c++) {
             if (vlqa_chunk_at(&a, c).image >= 0) continue;
-            for (int i = vlqa_chunk_at(&a, c).first_row;
-                 i < vlqa_chunk_at(&a, c).first_row + vlqa_chunk_at(&a, c).rows; i++) {
+            for (int i = vlqa_chunk_at(&a, c).first_token;
+                 i < vlqa_chunk_at(&a, c).first_token + vlqa_chunk_at(&a, c).tokens; i++) {
                 size_t bytes = copy_rows(r.session, i, now);
-                compared += !a.row_selected[i];
-                wrong += !a.row_selected[i] && memcmp(now, kept[i], bytes) != 0;
+                compared += !a.token_selected[i];
+                wrong += !a.token_selected[i] && memcmp(now, kept[i], bytes) != 0;
             }
         }
         CHECK(compared > 0);
         CHECK_EQ(wrong, 0);
-        CHECK(a.rows_selected > 0);
+        CHECK(a.tokens_selected > 0);
     }
     for (int g = 0; g < 3; g++)
         CHECK(memcmp(score[g], score[(g + 1) % 3], sizeof score[0]) != 0);
@@ -85,7 +85,7 @@ static int items_of(const struct vlqa_answer *a, const int *asked, int n_asked, 
     return n;
 }
 
-/* Every chunk is of the item that it says, and the answer's rows are of the new prompt. */
+/* Every chunk is of the item that it says, and the answer's tokens are of the new prompt. */
 static void check_reordered(struct vlqa_session *s, const int *asked, int n)
 {
     static float logits[VOCAB], direct[VOCAB];
@@ -99,12 +99,12 @@ static void check_reordered(struct vlqa_session *s, const int *asked, int n)
     for (int i = 0; i < n; i++)
         moved += order[i] != asked[i];
     CHECK(moved > 0);
-    total = a.rows_total;
+    total = a.tokens_total;
     memcpy(tokens, a.prompt_token, (size_t)total * sizeof *tokens);
     experimental(&o)->reorder = VLQA_REORDER_OFF;
     add_items(s, order, n);
     a = ask(s, o, direct);
-    CHECK_EQ(a.rows_total, total);
+    CHECK_EQ(a.tokens_total, total);
     CHECK(memcmp(tokens, a.prompt_token, (size_t)total * sizeof *tokens) == 0);
     CHECK(same(logits, direct));
     set_reuse(&o, REUSE_OFF);
@@ -126,7 +126,8 @@ TEST(reordered_items_equal_items_added_in_that_order)
     run_close(&r);
 }
 
-/* Rows of an item that a first look with the same settings chose, in parts of 10000. */
+/* Tokens of an item that a first selection round with the same settings chose, in parts of 10000.
+ */
 static void densities(const struct vlqa_answer *a, int *out)
 {
     int rows[N_ITEMS] = {0}, chosen[N_ITEMS] = {0};
@@ -134,19 +135,19 @@ static void densities(const struct vlqa_answer *a, int *out)
         int n = vlqa_image_at(a, i).grid_h * vlqa_image_at(a, i).grid_w, item = i ? 3 : 1;
         rows[item] = n;
         for (int r = 0; r < n; r++)
-            chosen[item] += a->row_selected[vlqa_image_at(a, i).first_row + r];
+            chosen[item] += a->token_selected[vlqa_image_at(a, i).first_token + r];
     }
     for (int c = 0; c < a->n_chunks; c++) {
         if (vlqa_chunk_at(a, c).text != 1) continue;
-        rows[2] += vlqa_chunk_at(a, c).rows;
-        for (int r = 0; r < vlqa_chunk_at(a, c).rows; r++)
-            chosen[2] += a->row_selected[vlqa_chunk_at(a, c).first_row + r];
+        rows[2] += vlqa_chunk_at(a, c).tokens;
+        for (int r = 0; r < vlqa_chunk_at(a, c).tokens; r++)
+            chosen[2] += a->token_selected[vlqa_chunk_at(a, c).first_token + r];
     }
     for (int i = 1; i < N_ITEMS; i++)
         out[i] = 10000 * chosen[i] / rows[i];
 }
 
-/* Only x, which is one row and exact, is not counted by the look that can be asked for. */
+/* Only x, which is one token and exact, is not counted by the look that can be asked for. */
 TEST(the_densest_item_stands_next_to_the_question)
 {
     static const int asked[N_ITEMS] = {0, 1, 2, 3};
@@ -177,7 +178,7 @@ TEST(the_densest_item_stands_next_to_the_question)
     run_close(&r);
 }
 
-/* Cold, the chunks are made; made for the look, they are told as made, and warm as found. */
+/* Cold, the chunks are computed; made for the look, they are told as made, and warm as found. */
 TEST(chunks_of_a_reordered_question_are_told_once)
 {
     static const int asked[N_ITEMS] = {1, 2, 3, 0};
@@ -192,10 +193,10 @@ TEST(chunks_of_a_reordered_question_are_told_once)
         uint64_t before = heap_calls();
         a = ask(r.session, o, logits);
         if (warm) CHECK_EQ(heap_calls() - before, 0);
-        CHECK_EQ(a.chunks_made, warm ? 0 : a.n_chunks);
+        CHECK_EQ(a.chunks_computed, warm ? 0 : a.n_chunks);
         CHECK_EQ(a.chunks_ram, warm ? a.n_chunks : 0);
         for (int i = 0; i < a.n_chunks; i++)
-            CHECK_EQ(vlqa_chunk_at(&a, i).source, warm ? VLQA_SOURCE_RAM : VLQA_SOURCE_MADE);
+            CHECK_EQ(vlqa_chunk_at(&a, i).source, warm ? VLQA_SOURCE_RAM : VLQA_SOURCE_COMPUTED);
     }
     run_close(&r);
 }

@@ -25,7 +25,7 @@ static void add_one(struct vlqa_session *s)
 
 static const char note[] = "The note says: A means Apples and B means Bananas, sold in the north.";
 
-/* Three pictures, a document and plain rows between them. */
+/* Three pictures, a document and plain tokens between them. */
 static void add_many(struct vlqa_session *s)
 {
     CHECK(vlqa_set_system(s, "You read charts.", 16) == VLQA_OK);
@@ -53,7 +53,7 @@ static struct vlqa_answer ask_plan(struct vlqa_session *s, struct plan p, float 
     o.chunker = p.chunker;
     o.chunk_k = p.k;
     o.recompute_ratio = p.ratio;
-    o.chunk_text_rows = 8;
+    o.chunk_text_tokens = 8;
     if (vlqa_ask(s, QUESTION, &o, &answer, sizeof answer) != VLQA_OK)
         CHECK_FAIL("ask: %s", vlqa_message(s));
     else
@@ -72,7 +72,7 @@ static int rows_in_chunks(const struct vlqa_answer *a)
 {
     int n = 0;
     for (int i = 0; i < a->n_chunks; i++)
-        n += vlqa_chunk_at(a, i).rows;
+        n += vlqa_chunk_at(a, i).tokens;
     return n;
 }
 
@@ -94,8 +94,8 @@ TEST(repairing_every_row_equals_full_prefill)
         for (int c = 0; c < N_CUTS; c++) {
             struct vlqa_answer a = ask_plan(r.session, cuts[c], repaired);
             CHECK(memcmp(full, repaired, sizeof full) == 0);
-            CHECK(cuts[c].chunker == VLQA_CHUNK_IMAGE || a.rows_selected > 0);
-            if (kv[i / 2 % 3] == VLQA_DTYPE_INT8) CHECK_EQ(a.rows_selected, rows_in_chunks(&a));
+            CHECK(cuts[c].chunker == VLQA_CHUNK_IMAGE || a.tokens_selected > 0);
+            if (kv[i / 2 % 3] == VLQA_DTYPE_INT8) CHECK_EQ(a.tokens_selected, rows_in_chunks(&a));
         }
         run_close(&r);
     }
@@ -111,7 +111,7 @@ TEST(one_chunk_behind_the_prefix_is_exact_without_repair)
         REQUIRE(run_open(&r, i ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, NULL));
         add_one(r.session);
         ask_plan(r.session, off, full);
-        CHECK_EQ(ask_plan(r.session, none, reused).rows_selected, 0);
+        CHECK_EQ(ask_plan(r.session, none, reused).tokens_selected, 0);
         CHECK(memcmp(full, reused, sizeof full) == 0);
         run_close(&r);
     }
@@ -141,7 +141,7 @@ TEST(dropping_deepstack_from_the_repair_shows)
     REQUIRE(run_open(&r, VLQA_DTYPE_F32, NULL));
     add_one(r.session);
     ask_plan(r.session, off, full);
-    ask_plan(r.session, cuts[1], repaired); /* chunks are made with DeepStack */
+    ask_plan(r.session, cuts[1], repaired); /* chunks are computed with DeepStack */
     n_deep = r.engine->vit.config.n_deep;
     r.engine->vit.config.n_deep = 0;
     ask_plan(r.session, cuts[1], repaired);
@@ -167,11 +167,11 @@ static void check_warm(struct plan plan, enum vlqa_dtype kv, const char *dir)
     REQUIRE(run_open_kv(&fresh, VLQA_DTYPE_BF16, kv, NULL));
     add_many(fresh.session);
     a = ask_plan(fresh.session, plan, cold);
-    made = a.chunks_made;
+    made = a.chunks_computed;
     CHECK(made > 0 && a.chunks_ram == 0 && a.chunks_disk == 0);
     a = ask_plan(fresh.session, plan, warm);
     CHECK_EQ(a.chunks_ram, made);
-    CHECK_EQ(a.chunks_made, 0);
+    CHECK_EQ(a.chunks_computed, 0);
     CHECK(memcmp(cold, warm, sizeof cold) == 0);
     run_close(&fresh);
     for (int again = 0; again < 2; again++) {
@@ -207,18 +207,18 @@ TEST(a_chunk_is_found_wherever_it_stands)
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
     CHECK(vlqa_add_image_file(r.session, CHART("cows")) == VLQA_OK);
     a = ask_plan(r.session, none, logits);
-    CHECK_EQ(a.chunks_made, 4);
+    CHECK_EQ(a.chunks_computed, 4);
     CHECK(vlqa_session_clear(r.session) == VLQA_OK);
     CHECK(vlqa_add_image_file(r.session, CHART("february")) == VLQA_OK);
     CHECK(vlqa_add_image_file(r.session, CHART("cows")) == VLQA_OK);
     a = ask_plan(r.session, none, logits);
     CHECK_EQ(a.chunks_ram, 4);
-    CHECK_EQ(a.chunks_made, 4);
+    CHECK_EQ(a.chunks_computed, 4);
     CHECK_EQ(a.visual_ram, 1);
     run_close(&r);
 }
 
-/* K and V of every layer, rows [0, n). */
+/* K and V of every layer, tokens [0, n). */
 static size_t copy_kv(const struct vlqa_session *s, int n, char *out)
 {
     size_t bytes = 0;
@@ -247,11 +247,11 @@ TEST(a_placed_chunk_equals_rows_computed_in_place)
     ask_plan(r.session, off, logits);
     bytes = copy_kv(r.session, 34, direct);
     CHECK(bytes <= sizeof direct);
-    r.session->n_held = 0; /* the prefix, too, is to be run again */
+    r.session->n_cached_prefix = 0; /* the prefix, too, is to be run again */
     ask_plan(r.session, none, logits);
     CHECK_EQ(copy_kv(r.session, 34, placed), bytes);
     CHECK(memcmp(direct, placed, bytes) == 0);
-    (void)copy_kv(r.session, 35, placed); /* the next row did not see the first strip */
+    (void)copy_kv(r.session, 35, placed); /* the next token did not see the first strip */
     (void)ask_plan(r.session, off, logits);
     (void)copy_kv(r.session, 35, direct);
     CHECK(memcmp(direct, placed, sizeof direct) != 0);
@@ -269,7 +269,7 @@ TEST(other_words_before_the_picture_miss)
     CHECK(vlqa_session_clear(r.session) == VLQA_OK);
     CHECK(vlqa_set_system(r.session, "Be brief.", 9) == VLQA_OK);
     add_one(r.session);
-    CHECK_EQ(ask_plan(r.session, none, logits).chunks_made, 4);
+    CHECK_EQ(ask_plan(r.session, none, logits).chunks_computed, 4);
     run_close(&r);
 }
 
@@ -291,7 +291,7 @@ TEST(a_warm_question_makes_no_heap_call)
     }
 }
 
-/* The session's own exact rows: a second question runs only what is new, to the same bits. */
+/* The session's own exact tokens: a second question runs only what is new, to the same bits. */
 TEST(held_rows_are_not_run_again)
 {
     static float first[VOCAB], again[VOCAB];
@@ -300,13 +300,13 @@ TEST(held_rows_are_not_run_again)
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
     add_one(r.session);
     a = ask_plan(r.session, off, first);
-    CHECK_EQ(a.rows_recomputed, a.rows_total);
+    CHECK_EQ(a.tokens_recomputed, a.tokens_total);
     a = ask_plan(r.session, off, again);
-    CHECK_EQ(a.rows_recomputed, 1);
+    CHECK_EQ(a.tokens_recomputed, 1);
     CHECK(memcmp(first, again, sizeof first) == 0);
-    ask_plan(r.session, plans[1], again); /* leaves stale rows behind */
+    ask_plan(r.session, plans[1], again); /* leaves stale tokens behind */
     a = ask_plan(r.session, off, again);
-    CHECK(a.rows_recomputed > 1);
+    CHECK(a.tokens_recomputed > 1);
     CHECK(memcmp(first, again, sizeof first) == 0);
     run_close(&r);
 }
@@ -321,18 +321,18 @@ static double sum_scores(struct vlqa_session *s, int draft)
     set_reuse(&o, REUSE_INFOFLOW);
     o.chunker = VLQA_CHUNK_GRID;
     experimental(&o)->score = VLQA_SCORE_MASS;
-    experimental(&o)->score_draft = draft;
-    if (vlqa_ask(s, QUESTION, &o, &a, sizeof a) != VLQA_OK || !a.row_score) {
+    experimental(&o)->query_draft = draft;
+    if (vlqa_ask(s, QUESTION, &o, &a, sizeof a) != VLQA_OK || !a.token_score) {
         CHECK_FAIL("ask: %s", vlqa_message(s));
         return 0;
     }
-    for (int i = 0; i < a.rows_total; i++)
-        sum += (double)a.row_score[i];
+    for (int i = 0; i < a.tokens_total; i++)
+        sum += (double)a.token_score[i];
     return sum;
 }
 
-/* Each asking row spreads a weight of one in every layer and head; drafted ones keep some of it for
- * themselves, behind the prompt. What they leave there changes no later answer. */
+/* Each asking token spreads a weight of one in every layer and head; drafted ones keep some of it
+ * for themselves, behind the prompt. What they leave there changes no later answer. */
 TEST(drafted_rows_ask_beside_the_last)
 {
     static float before[VOCAB], after[VOCAB];
@@ -350,9 +350,9 @@ TEST(drafted_rows_ask_beside_the_last)
     run_close(&r);
 }
 
-/* A bound that nothing meets leads to all rows, and that is full prefill; one that everything meets
- * stops where there are two answers to compare: after the first repair where attention was scored
- * over the chunks as they are, after the second elsewhere. */
+/* A bound that nothing meets leads to all tokens, and that is full prefill; one that everything
+ * meets stops where there are two answers to compare: after the first repair where attention was
+ * scored over the chunks as they are, after the second elsewhere. */
 TEST(adaptive_ends_exact_or_early)
 {
     static float full[VOCAB], adapted[VOCAB];
@@ -362,7 +362,7 @@ TEST(adaptive_ends_exact_or_early)
     int candidates;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
     add_one(r.session);
-    candidates = ask_plan(r.session, cuts[1], adapted).rows_selected;
+    candidates = ask_plan(r.session, cuts[1], adapted).tokens_selected;
     ask_plan(r.session, off, full);
     o.halo = CHART_HALO;
     o.max_tokens = 1;
@@ -371,17 +371,17 @@ TEST(adaptive_ends_exact_or_early)
     o.adaptive = 1e-30f;
     REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a) == VLQA_OK);
     CHECK(memcmp(full, a.logits, sizeof full) == 0);
-    CHECK(a.rows_recomputed > a.rows_total);
+    CHECK(a.tokens_recomputed > a.tokens_total);
     CHECK(vlqa_session_clear(r.session) == VLQA_OK);
     add_one(r.session);
     o.adaptive = 100;
     REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a) == VLQA_OK);
     memcpy(adapted, a.logits, sizeof adapted);
-    CHECK_EQ(a.rows_selected, (int)(0.15 * candidates));
+    CHECK_EQ(a.tokens_selected, (int)(0.15 * candidates));
     CHECK(memcmp(full, adapted, sizeof full) != 0);
     set_reuse(&o, REUSE_EPIC);
     REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a) == VLQA_OK);
-    CHECK_EQ(a.rows_selected, (int)(0.3 * candidates)); /* 15 %, then 30 % */
+    CHECK_EQ(a.tokens_selected, (int)(0.3 * candidates)); /* 15 %, then 30 % */
     run_close(&r);
 }
 
@@ -394,23 +394,24 @@ TEST(budget_is_of_rows_that_miss_context)
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16, NULL));
     add_one(r.session);
     a = ask_plan(r.session, plans[1], logits);
-    for (int i = 0; i < a.rows_total; i++) {
-        selected += a.row_selected[i];
-        inside += a.row_selected[i] && i >= a.rows_prefix && i < a.rows_prefix + a.rows_context;
+    for (int i = 0; i < a.tokens_total; i++) {
+        selected += a.token_selected[i];
+        inside +=
+            a.token_selected[i] && i >= a.tokens_prefix && i < a.tokens_prefix + a.tokens_context;
     }
-    CHECK_EQ(selected, a.rows_selected);
+    CHECK_EQ(selected, a.tokens_selected);
     CHECK_EQ(inside, selected);
-    CHECK(selected > 0 && selected <= (int)(0.15 * a.rows_context));
+    CHECK(selected > 0 && selected <= (int)(0.15 * a.tokens_context));
     run_close(&r);
 }
 
 #define LAYERS 8
 #define HEADS 4
 
-/* Each of the rows that ask gives each layer and head a weight of 1, however many rows there are
+/* Each of the query tokens gives each layer and head a weight of 1, however many tokens there are
  * and however they are cut for the decoder. */
 static void check_mass(struct vlqa_session *s, int words, enum reuse reuse,
-                       enum vlqa_score_query query)
+                       enum vlqa_query_tokens query)
 {
     static char question[4096];
     struct vlqa_ask_options o = vlqa_ask_options_default();
@@ -425,16 +426,16 @@ static void check_mass(struct vlqa_session *s, int words, enum reuse reuse,
     set_reuse(&o, reuse);
     o.chunker = VLQA_CHUNK_GRID;
     experimental(&o)->score = VLQA_SCORE_MASS;
-    experimental(&o)->score_query = query;
+    experimental(&o)->query_tokens = query;
     if (vlqa_ask(s, question, &o, &a, sizeof a) != VLQA_OK) {
         CHECK_FAIL("%d words: %s", words, vlqa_message(s));
         return;
     }
-    rows = a.rows_question < SESSION_PASS_ROWS ? a.rows_question : SESSION_PASS_ROWS;
-    for (int i = 0; i < a.rows_total; i++)
-        sum += (double)a.row_score[i];
+    rows = a.tokens_question < SESSION_PASS_TOKENS ? a.tokens_question : SESSION_PASS_TOKENS;
+    for (int i = 0; i < a.tokens_total; i++)
+        sum += (double)a.token_score[i];
     if (query == VLQA_QUERY_LAST) rows = 1;
-    CHECK(a.rows_selected > 0);
+    CHECK(a.tokens_selected > 0);
     CHECK(fabs(sum / (LAYERS * HEADS * rows) - 1) < 1e-4);
 }
 

@@ -1,4 +1,4 @@
-/* test_scores.c - what each way to choose rows goes by, and how many it takes in which layer. */
+/* test_scores.c - what each way to choose tokens goes by, and how many it takes in which layer. */
 #include "fusion/reuse/select.h"
 #include "tests/fusion/selector_lab.h"
 
@@ -6,17 +6,17 @@
 
 #define ROWS 128
 
-static void scores(struct vlqa_session *s, enum vlqa_score score, float out[ROWS])
+static void scores(struct vlqa_session *s, enum vlqa_token_score score, float out[ROWS])
 {
     struct vlqa_ask_options o = plan(REUSE_INFOFLOW, 0.15f);
     struct vlqa_answer a;
     experimental(&o)->score = score;
-    experimental(&o)->score_query = VLQA_QUERY_SUFFIX;
+    experimental(&o)->query_tokens = VLQA_QUERY_SUFFIX;
     a = ask(s, &o);
-    if (a.row_score) memcpy(out, a.row_score, (size_t)a.rows_total * sizeof *out);
+    if (a.token_score) memcpy(out, a.token_score, (size_t)a.tokens_total * sizeof *out);
 }
 
-/* 0 for the lowest of the rows that may be chosen, 1 for the highest. */
+/* 0 for the lowest of the tokens that may be chosen, 1 for the highest. */
 static void normalise(const uint8_t *candidate, int n, float *x)
 {
     float low = INFINITY, high = -INFINITY;
@@ -39,9 +39,9 @@ TEST(the_combined_score_mixes_three)
     REQUIRE(run_open(&r, VLQA_DTYPE_F32));
     add(r.session, 0);
     a = ask(r.session, &full); /* chooses all that may be chosen */
-    n = a.rows_total;
+    n = a.tokens_total;
     REQUIRE(n <= ROWS);
-    memcpy(candidate, a.row_selected, (size_t)n);
+    memcpy(candidate, a.token_selected, (size_t)n);
     scores(r.session, VLQA_SCORE_COMBINED, mixed);
     scores(r.session, VLQA_SCORE_ENTROPY, entropy);
     scores(r.session, VLQA_SCORE_NORM, norm);
@@ -71,11 +71,11 @@ TEST(layers_of_a_set_are_counted_and_no_other)
     for (int i = 0; i < 3; i++) {
         struct vlqa_ask_options o = plan(REUSE_INFOFLOW, 0.15f);
         struct vlqa_answer a;
-        memcpy(experimental(&o)->score_layers, sets[i], sizeof experimental(&o)->score_layers);
+        memcpy(experimental(&o)->probe_layers, sets[i], sizeof experimental(&o)->probe_layers);
         a = ask(r.session, &o);
-        n = a.rows_total;
-        REQUIRE(a.row_score && n <= ROWS);
-        memcpy(score[i], a.row_score, (size_t)n * sizeof **score);
+        n = a.tokens_total;
+        REQUIRE(a.token_score && n <= ROWS);
+        memcpy(score[i], a.token_score, (size_t)n * sizeof **score);
     }
     for (int i = 0; i < n; i++) {
         CHECK(fabsf(score[0][i] + score[1][i] - score[2][i]) < 1e-5f);
@@ -98,7 +98,7 @@ static float row_off(const struct kv_copy *a, const struct kv_copy *b, int layer
 }
 
 /* What is left of a score without the difference is attention: a share of 1 in each of 4 heads. And
- * the full prefill that the oracle asks leaves nothing behind in rows that are not chosen. */
+ * the full prefill that the oracle asks leaves nothing behind in tokens that are not chosen. */
 TEST(the_oracle_weighs_true_differences_by_attention)
 {
     static struct kv_copy none, full, left;
@@ -110,37 +110,37 @@ TEST(the_oracle_weighs_true_differences_by_attention)
     REQUIRE(run_open(&r, VLQA_DTYPE_F32));
     add(r.session, 0);
     a = ask(r.session, &o);
-    context = a.rows_prefix + a.rows_context;
+    context = a.tokens_prefix + a.tokens_context;
     cols = r.session->kv.k[0].cols;
     kv_copy(r.session, context, &none);
     o = plan(REUSE_OFF, 0);
     ask(r.session, &o);
     kv_copy(r.session, context, &full);
     o = plan(REUSE_ORACLE, 0.1f);
-    experimental(&o)->score_layers[0] = 1 << 3;
+    experimental(&o)->probe_layers[0] = 1 << 3;
     a = ask(r.session, &o);
     kv_copy(r.session, context, &left);
-    REQUIRE(a.row_score && a.rows_selected > 2);
-    for (int row = a.rows_prefix; row < context - 1; row++) { /* the last ends the picture */
+    REQUIRE(a.token_score && a.tokens_selected > 2);
+    for (int row = a.tokens_prefix; row < context - 1; row++) { /* the last ends the picture */
         float off = row_off(&none, &full, 3, row, cols), share;
-        CHECK_EQ(off > 0, a.row_score[row] > 0);
-        share = off > 0 ? a.row_score[row] / off : 0;
+        CHECK_EQ(off > 0, a.token_score[row] > 0);
+        share = off > 0 ? a.token_score[row] / off : 0;
         attention += (double)share;
         for (int l = 0; l < LAYERS; l++)
-            CHECK(same_row(&none, &left, l, row, cols) || (l && a.row_selected[row]));
+            CHECK(same_row(&none, &left, l, row, cols) || (l && a.token_selected[row]));
     }
     CHECK(attention > 0.1 && attention < 4);
-    experimental(&o)->score_layers[0] = 1; /* of layer 0 nothing is hidden */
+    experimental(&o)->probe_layers[0] = 1; /* of layer 0 nothing is hidden */
     a = ask(r.session, &o);
-    for (int row = 0; row < a.rows_total; row++)
-        CHECK(a.row_score[row] == 0);
+    for (int row = 0; row < a.tokens_total; row++)
+        CHECK(a.token_score[row] == 0);
     run_close(&r);
 }
 
-/* ---- fewer rows in later layers ---- */
+/* ---- fewer tokens in later layers ---- */
 
-/* The rows whose keys and values change in a layer are as many as its share says, those of a layer
- * among those of the one before. */
+/* The tokens whose keys and values change in a layer are as many as its share says, those of a
+ * layer among those of the one before. */
 TEST(taper_repairs_a_share_of_each_layer)
 {
     static struct kv_copy none, repaired;
@@ -152,9 +152,9 @@ TEST(taper_repairs_a_share_of_each_layer)
         struct vlqa_ask_options o = plan(REUSE_FULL, 0);
         struct vlqa_answer a = ask(r.session, &o);
         uint8_t before[KV_ROWS], candidate[KV_ROWS];
-        int candidates = a.rows_selected, total = 0;
-        int cols = r.session->kv.k[0].cols, context = a.rows_prefix + a.rows_context;
-        memcpy(candidate, a.row_selected, (size_t)context);
+        int candidates = a.tokens_selected, total = 0;
+        int cols = r.session->kv.k[0].cols, context = a.tokens_prefix + a.tokens_context;
+        memcpy(candidate, a.token_selected, (size_t)context);
         o = plan(REUSE_NONE, 0);
         ask(r.session, &o);
         kv_copy(r.session, context, &none);
@@ -162,8 +162,8 @@ TEST(taper_repairs_a_share_of_each_layer)
         experimental(&o)->taper = tapers[i];
         a = ask(r.session, &o);
         kv_copy(r.session, context, &repaired);
-        CHECK_EQ(a.rows_selected, (int)(0.25f * (1 + tapers[i]) * (float)candidates));
-        memcpy(before, a.row_selected, (size_t)context);
+        CHECK_EQ(a.tokens_selected, (int)(0.25f * (1 + tapers[i]) * (float)candidates));
+        memcpy(before, a.token_selected, (size_t)context);
         for (int l = 1; l < LAYERS; l++) {
             float share = 0.25f + tapers[i] * 0.25f * (1 - 2 * (float)l / (LAYERS - 1));
             int changed = 0;
@@ -181,7 +181,7 @@ TEST(taper_repairs_a_share_of_each_layer)
     run_close(&r);
 }
 
-/* All rows are chosen, but not all go through all layers. */
+/* All tokens are chosen, but not all go through all layers. */
 TEST(all_rows_in_some_layers_are_not_exact)
 {
     static const enum reuse by[] = {REUSE_INFOFLOW, REUSE_AUTO};
@@ -191,21 +191,21 @@ TEST(all_rows_in_some_layers_are_not_exact)
     for (int i = 0; i < 2; i++) {
         struct vlqa_ask_options o = plan(REUSE_FULL, 0);
         struct vlqa_answer a = ask(r.session, &o);
-        int candidates = a.rows_selected;
+        int candidates = a.tokens_selected;
         CHECK(a.exact && candidates > 0);
-        r.session->n_held = 0; /* auto uses what is held */
+        r.session->n_cached_prefix = 0; /* auto uses what is held */
         set_reuse(&o, by[i]);
         o.recompute_ratio = 0.5f;
         experimental(&o)->taper = 1;
         a = ask(r.session, &o);
-        CHECK_EQ(a.rows_selected, candidates);
+        CHECK_EQ(a.tokens_selected, candidates);
         CHECK(!a.exact);
     }
     run_close(&r);
 }
 
-/* The gradual filter: every row goes up to the first checked layer; from there on the share falls,
- * and who drops out stays out. */
+/* The gradual filter: every token goes up to the first checked layer; from there on the share
+ * falls, and who drops out stays out. */
 TEST(checked_layers_filter_step_by_step)
 {
     static struct kv_copy none, repaired;
@@ -217,9 +217,9 @@ TEST(checked_layers_filter_step_by_step)
     REQUIRE(run_open(&r, VLQA_DTYPE_F32));
     add(r.session, 0);
     a = ask(r.session, &o);
-    candidates = a.rows_selected;
-    context = a.rows_prefix + a.rows_context;
-    memcpy(before, a.row_selected, (size_t)context);
+    candidates = a.tokens_selected;
+    context = a.tokens_prefix + a.tokens_context;
+    memcpy(before, a.token_selected, (size_t)context);
     o = plan(REUSE_NONE, 0);
     ask(r.session, &o);
     cols = r.session->kv.k[0].cols;
@@ -238,12 +238,12 @@ TEST(checked_layers_filter_step_by_step)
             changed += before[row];
         }
         CHECK_EQ(changed, from < 0 ? candidates : (int)(share * (float)candidates));
-        if (l == 4) CHECK_EQ(changed, a.rows_selected);
+        if (l == 4) CHECK_EQ(changed, a.tokens_selected);
     }
     run_close(&r);
 }
 
-/* ---- repair while the answer is made ---- */
+/* ---- repair while the answer is generated ---- */
 
 TEST(kvshare_repairs_more_rows_behind_every_token)
 {
@@ -261,31 +261,31 @@ TEST(kvshare_repairs_more_rows_behind_every_token)
     o.on_logits = keep_step;
     o.user = &blend;
     a = ask(r.session, &o);
-    first = a.rows_selected;
-    context = a.rows_prefix + a.rows_context;
+    first = a.tokens_selected;
+    context = a.tokens_prefix + a.tokens_context;
     kv_copy(r.session, context, &before);
     set_reuse(&o, REUSE_KVSHARE);
-    experimental(&o)->refresh_rows = 0;
+    experimental(&o)->refresh_tokens = 0;
     o.user = &share;
-    CHECK_EQ(ask(r.session, &o).rows_selected, first);
+    CHECK_EQ(ask(r.session, &o).tokens_selected, first);
     CHECK(memcmp(&blend, &share, sizeof blend) == 0);
-    experimental(&o)->refresh_rows =
-        3; /* behind the first three tokens: the last one's row is not run */
+    experimental(&o)->refresh_tokens =
+        3; /* behind the first three tokens: the last one's token is not run */
     a = ask(r.session, &o);
     kv_copy(r.session, context, &after);
-    CHECK_EQ(a.rows_selected, first + 9);
+    CHECK_EQ(a.tokens_selected, first + 9);
     for (int row = 0; row < context; row++) {
-        REQUIRE(a.row_selected[row] < 5);
-        looks[a.row_selected[row]]++;
-        CHECK_EQ(a.row_selected[row] > 1,
+        REQUIRE(a.token_selected[row] < 5);
+        looks[a.token_selected[row]]++;
+        CHECK_EQ(a.token_selected[row] > 1,
                  !same_row(&before, &after, LAYERS - 1, row, r.session->kv.k[0].cols));
     }
     CHECK(looks[1] == first && looks[2] == 3 && looks[3] == 3 && looks[4] == 3);
-    for (int step = 0; step < 4; step++) /* a token's row is run before rows are repaired */
+    for (int step = 0; step < 4; step++) /* a token's token is run before tokens are repaired */
         CHECK_EQ(memcmp(blend.logits[step], share.logits[step], sizeof *share.logits) == 0,
                  step < 2);
     experimental(&o)->refresh_every = 3;
-    CHECK_EQ(ask(r.session, &o).rows_selected, first + 3);
+    CHECK_EQ(ask(r.session, &o).tokens_selected, first + 3);
     run_close(&r);
 }
 
@@ -307,18 +307,19 @@ TEST(gaps_are_closed_in_the_image_not_in_the_slots)
         int n;
         experimental(&o)->order = orders[i];
         a = ask(r.session, &o);
-        n = a.rows_total;
+        n = a.tokens_total;
         REQUIRE(n <= ROWS && a.n_images == 1);
-        memcpy(candidate, a.row_selected, (size_t)n);
+        memcpy(candidate, a.token_selected, (size_t)n);
         set_reuse(&o, REUSE_INFOFLOW);
         o.recompute_ratio = 0.3f;
-        experimental(&o)->dilate = 1;
+        experimental(&o)->closing = 1;
         a = ask(r.session, &o);
-        grid = (struct select_grid){vlqa_image_at(&a, 0).first_row, vlqa_image_at(&a, 0).grid_h,
+        grid = (struct select_grid){vlqa_image_at(&a, 0).first_token, vlqa_image_at(&a, 0).grid_h,
                                     vlqa_image_at(&a, 0).grid_w};
-        select_closed(a.row_score, candidate, n, a.rows_selected, &grid, 1, 1, list, chosen, work);
-        CHECK(memcmp(chosen, a.row_selected, (size_t)n) == 0);
-        select_top(a.row_score, candidate, NULL, n, a.rows_selected, list, plain);
+        select_closed(a.token_score, candidate, n, a.tokens_selected, &grid, 1, 1, list, chosen,
+                      work);
+        CHECK(memcmp(chosen, a.token_selected, (size_t)n) == 0);
+        select_top(a.token_score, candidate, NULL, n, a.tokens_selected, list, plain);
         CHECK(memcmp(plain, chosen, (size_t)n) != 0);
     }
     run_close(&r);
@@ -338,10 +339,10 @@ static void check_refused(const struct vlqa_ask_options *o, const char *part)
 TEST(layers_that_the_model_lacks_are_refused)
 {
     struct vlqa_ask_options o = plan(REUSE_INFOFLOW, 0.15f);
-    experimental(&o)->score_layers[0] = 0x101;
-    check_refused(&o, "score_layers has layer 8, the model has 0 to 7");
-    experimental(&o)->score_layers[1] = (uint64_t)1 << 63;
-    check_refused(&o, "score_layers has layer 127, the model has 0 to 7");
+    experimental(&o)->probe_layers[0] = 0x101;
+    check_refused(&o, "probe_layers has layer 8, the model has 0 to 7");
+    experimental(&o)->probe_layers[1] = (uint64_t)1 << 63;
+    check_refused(&o, "probe_layers has layer 127, the model has 0 to 7");
 }
 
 TEST(wrong_settings_are_refused)
@@ -354,13 +355,13 @@ TEST(wrong_settings_are_refused)
     check_refused(&o, "taper is 0.5, expected 0..1 and 0 with adaptive");
     o = plan(REUSE_KVSHARE, 0.15f);
     experimental(&o)->refresh_every = 0;
-    check_refused(&o, "refresh_every is 0, refresh_rows 4; expected 1 or more");
+    check_refused(&o, "refresh_every is 0, refresh_tokens 4; expected 1 or more");
     o = plan(REUSE_CACHEBLEND, 0.15f);
     experimental(&o)->check_layers[0] = 0x200;
     check_refused(&o, "check_layers has layer 9, the model has 0 to 7");
     o = plan(REUSE_INFOFLOW, 0.15f);
-    experimental(&o)->dilate = 9;
-    check_refused(&o, "dilate is 9, expected 0..8");
+    experimental(&o)->closing = 9;
+    check_refused(&o, "closing is 9, expected 0..8");
 }
 
 int main(int argc, char **argv)

@@ -1,4 +1,4 @@
-/* test_select.c - the rows of the highest score, against sorting them all. */
+/* test_select.c - the tokens of the highest score, against sorting them all. */
 #include "fusion/reuse/select.h"
 
 #include "tests/check.h"
@@ -7,7 +7,7 @@
 
 static const float *compared; /* by sort_order: qsort hands nothing on */
 
-/* Higher score first, then the lower row; NaN behind everything. */
+/* Higher score first, then the lower token; NaN behind everything. */
 static int sort_order(const void *a, const void *b)
 {
     int32_t i = *(const int32_t *)a, j = *(const int32_t *)b;
@@ -150,7 +150,7 @@ TEST(a_budget_is_rounded_down_and_never_more_than_there_is)
 
 /* ---- closing ---- */
 
-/* A picture of 7 x 5 cells behind two rows and before one, as it is drawn: digits are scores, '.'
+/* A picture of 7 x 5 cells behind two tokens and before one, as it is drawn: digits are scores, '.'
  * is 0, '#' may not be chosen. Draws what was chosen: 'x', and '-' for the rest. */
 struct drawing {
     const char *cells;

@@ -1,21 +1,21 @@
-/* test_selectors.c - every way to choose rows: what must hold of all of them. */
+/* test_selectors.c - every way to choose tokens: what must hold of all of them. */
 #include "base/heap.h"
 #include "tests/fusion/selector_lab.h"
 
 struct selector {
     enum reuse reuse;
-    enum vlqa_score score;
+    enum vlqa_token_score score;
     uint64_t layers, check;
     float taper;
-    int dilate, draft;
+    int closing, draft;
     enum vlqa_budget_base base;
-    enum vlqa_score_query query;
+    enum vlqa_query_tokens query;
 };
 
 static const struct selector selectors[] = {
     {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_NORM},
     {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_MASS, .layers = 0x2a},
-    {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_MAX, .dilate = 1},
+    {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_MAX, .closing = 1},
     {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_ENTROPY, .base = VLQA_BASE_CONTEXT},
     {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_VATP, .taper = 0.5f},
     {.reuse = REUSE_INFOFLOW, .score = VLQA_SCORE_COMBINED, .layers = 0x38},
@@ -26,9 +26,9 @@ static const struct selector selectors[] = {
     {.reuse = REUSE_EPIC, .taper = 1},
     {.reuse = REUSE_VLCACHE, .base = VLQA_BASE_ALL},
     {.reuse = REUSE_VLCACHE, .taper = 1},
-    {.reuse = REUSE_RANDOM, .dilate = 2},
+    {.reuse = REUSE_RANDOM, .closing = 2},
     {.reuse = REUSE_ORACLE},
-    {.reuse = REUSE_ORACLE, .layers = 0xf0, .dilate = 1},
+    {.reuse = REUSE_ORACLE, .layers = 0xf0, .closing = 1},
     {.reuse = REUSE_KVSHARE},
     {.reuse = REUSE_KVSHARE, .check = 0x6, .taper = 0.5f},
 };
@@ -42,12 +42,12 @@ static struct vlqa_answer select_rows(struct vlqa_session *s, const struct selec
 {
     struct vlqa_ask_options o = plan(by->reuse, ratio);
     experimental(&o)->score = by->score;
-    experimental(&o)->score_query = by->query;
-    experimental(&o)->score_layers[0] = by->layers;
+    experimental(&o)->query_tokens = by->query;
+    experimental(&o)->probe_layers[0] = by->layers;
     experimental(&o)->check_layers[0] = by->check;
     experimental(&o)->taper = by->taper;
-    experimental(&o)->dilate = by->dilate;
-    experimental(&o)->score_draft = by->draft;
+    experimental(&o)->closing = by->closing;
+    experimental(&o)->query_draft = by->draft;
     experimental(&o)->budget_base = by->base;
     o.max_tokens = o.n_forced = 3;
     o.forced = forced;
@@ -71,18 +71,18 @@ TEST(ratio_1_is_full_prefill_and_ratio_0_no_repair)
         CHECK(memcmp(&full, &stale, sizeof full) != 0);
         for (int k = 0; k < N_SELECTORS; k++) {
             struct vlqa_answer a = select_rows(r.session, &selectors[k], 1, &all);
-            CHECK(a.rows_selected > 60);
+            CHECK(a.tokens_selected > 60);
             CHECK_EQ(memcmp(&full, &all, sizeof full), 0);
             a = select_rows(r.session, &selectors[k], 0, &nothing);
-            CHECK_EQ(a.rows_selected, 0);
+            CHECK_EQ(a.tokens_selected, 0);
             CHECK_EQ(memcmp(&stale, &nothing, sizeof stale), 0);
         }
         run_close(&r);
     }
 }
 
-/* In between something is chosen, the answer is neither, and I7: rows that miss nothing keep their
- * keys and values in all layers, all rows of chunks in layer 0. */
+/* In between something is chosen, the answer is neither, and I7: tokens that miss nothing keep
+ * their keys and values in all layers, all tokens of chunks in layer 0. */
 TEST(a_part_is_neither_and_leaves_exact_rows_alone)
 {
     static struct steps full, stale, part;
@@ -95,12 +95,12 @@ TEST(a_part_is_neither_and_leaves_exact_rows_alone)
     REQUIRE(run_open(&r, VLQA_DTYPE_F32));
     add(r.session, 0);
     a = ask(r.session, &o);
-    context = a.rows_prefix + a.rows_context;
-    candidates = a.rows_selected;
+    context = a.tokens_prefix + a.tokens_context;
+    candidates = a.tokens_selected;
     for (int i = 0; i < a.n_chunks; i++)
-        missing += vlqa_chunk_at(&a, i).rows - vlqa_chunk_at(&a, i).rows_exact;
+        missing += vlqa_chunk_at(&a, i).tokens - vlqa_chunk_at(&a, i).tokens_exact;
     CHECK_EQ(candidates, missing);
-    memcpy(candidate, a.row_selected, (size_t)context);
+    memcpy(candidate, a.token_selected, (size_t)context);
     select_rows(r.session, &off, 0, &full);
     select_rows(r.session, &none, 0, &stale);
     cols = r.session->kv.k[0].cols;
@@ -109,20 +109,20 @@ TEST(a_part_is_neither_and_leaves_exact_rows_alone)
         int exact = 0;
         a = select_rows(r.session, &selectors[k], 0.2f, &part);
         kv_copy(r.session, context, &after);
-        CHECK(a.rows_selected > 0 && a.rows_selected < candidates);
+        CHECK(a.tokens_selected > 0 && a.tokens_selected < candidates);
         CHECK(memcmp(&full, &part, sizeof full) != 0 && memcmp(&stale, &part, sizeof full) != 0);
         for (int row = 0; row < context - 1; row++) { /* the last ends the picture */
             CHECK(same_row(&before, &after, 0, row, cols));
             for (int l = 1; l < LAYERS && !candidate[row]; l++)
                 exact += same_row(&before, &after, l, row, cols);
-            CHECK(candidate[row] || !a.row_selected[row]);
+            CHECK(candidate[row] || !a.token_selected[row]);
         }
         CHECK_EQ(exact, (context - 1 - candidates) * (LAYERS - 1));
     }
     run_close(&r);
 }
 
-/* I4: the rows of a pass ascend, and each sees what earlier ones have left; where the list is cut
+/* I4: the tokens of a pass ascend, and each sees what earlier ones have left; where the list is cut
  * changes no bit, nor what is chosen. */
 TEST(where_a_repair_is_cut_changes_nothing)
 {
@@ -136,13 +136,13 @@ TEST(where_a_repair_is_cut_changes_nothing)
         for (int i = -1; i < (k % 4 ? 2 : 5); i++) {
             struct selector by = selectors[k];
             struct vlqa_answer a;
-            r.session->pass_rows = i < 0 ? SESSION_PASS_ROWS : cuts[i];
-            by.query = VLQA_QUERY_LAST; /* rows that ask are of one batch */
+            r.session->pass_tokens = i < 0 ? SESSION_PASS_TOKENS : cuts[i];
+            by.query = VLQA_QUERY_LAST; /* query tokens are of one batch */
             a = select_rows(r.session, &by, 0.2f, i < 0 ? &whole : &cut);
-            REQUIRE(a.rows_total <= (int)sizeof chosen);
-            if (i < 0) memcpy(chosen, a.row_selected, (size_t)a.rows_total);
+            REQUIRE(a.tokens_total <= (int)sizeof chosen);
+            if (i < 0) memcpy(chosen, a.token_selected, (size_t)a.tokens_total);
             CHECK(i < 0 || memcmp(&whole, &cut, sizeof whole) == 0);
-            CHECK(memcmp(chosen, a.row_selected, (size_t)a.rows_total) == 0);
+            CHECK(memcmp(chosen, a.token_selected, (size_t)a.tokens_total) == 0);
         }
     run_close(&r);
 }
@@ -168,11 +168,11 @@ TEST(the_order_in_which_chunks_were_made_changes_nothing)
     add(kept.session, 1);
     for (int k = 0; k < N_SELECTORS; k++) {
         struct vlqa_answer a = select_rows(fresh.session, &selectors[k], 0.2f, &first);
-        REQUIRE(a.rows_total <= (int)sizeof chosen);
-        memcpy(chosen, a.row_selected, (size_t)a.rows_total);
+        REQUIRE(a.tokens_total <= (int)sizeof chosen);
+        memcpy(chosen, a.token_selected, (size_t)a.tokens_total);
         a = select_rows(kept.session, &selectors[k], 0.2f, &second);
         CHECK(memcmp(&first, &second, sizeof first) == 0);
-        CHECK(memcmp(chosen, a.row_selected, (size_t)a.rows_total) == 0);
+        CHECK(memcmp(chosen, a.token_selected, (size_t)a.tokens_total) == 0);
     }
     run_close(&fresh);
     run_close(&kept);

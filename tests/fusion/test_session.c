@@ -118,7 +118,7 @@ TEST(shorter_options_get_defaults_for_the_rest)
     memset(&ao, 0xee, sizeof ao);
     eo.version = so.version = ao.version = VLQA_OPTIONS_VERSION;
     eo.struct_bytes = offsetof(struct vlqa_engine_options, random_seed);
-    so.struct_bytes = offsetof(struct vlqa_session_options, max_rows);
+    so.struct_bytes = offsetof(struct vlqa_session_options, max_seq_len);
     ao.struct_bytes = offsetof(struct vlqa_ask_options, temperature);
     eo.model = FIXTURE_TIED;
     eo.random_shape = NULL;
@@ -172,9 +172,9 @@ TEST(absurd_session_options_are_refused)
     for (int i = 0; i < 5; i++) {
         struct vlqa_session_options o = vlqa_session_options_default();
         struct vlqa_session *s;
-        o.max_rows = i < 4 ? rows[i] : 4097; /* more than the model has */
+        o.max_seq_len = i < 4 ? rows[i] : 4097; /* more than the model has */
         CHECK(vlqa_session_open(r.engine, &o, &s) == (i < 4 ? VLQA_EUSAGE : VLQA_ELIMIT));
-        CHECK_HAS(vlqa_message(s), "max_rows");
+        CHECK_HAS(vlqa_message(s), "max_seq_len");
         CHECK(vlqa_session_clear(s) == VLQA_ESTATE); /* only its message is of use */
         vlqa_session_close(s);
     }
@@ -191,7 +191,7 @@ static void check_ask_option(struct run *r, struct vlqa_ask_options o, const cha
     CHECK_STR(answer.text, "");
 }
 
-/* Methods of research take more memory than a session has that was not opened for them. */
+/* Variants of research take more memory than a session has that was not opened for them. */
 TEST(experimental_settings_need_a_session_for_them)
 {
     struct run r = run_new();
@@ -288,17 +288,17 @@ TEST(stride_may_be_wider_than_a_row)
 TEST(image_of_too_many_rows_changes_nothing)
 {
     struct run r = run_new();
-    r.so.max_rows = 30; /* 25 of the prompt; PICTURE has 6 */
+    r.so.max_seq_len = 30; /* 25 of the prompt; PICTURE has 6 */
     REQUIRE(run_open(&r));
     CHECK(vlqa_add_image_file(r.session, PICTURE) == VLQA_OK);
     for (int i = 0; i < 4; i++) {
         static const uint8_t rgb[128 * 64 * 3];
         CHECK(vlqa_add_image_rgb(r.session, rgb, 128, 64, 384) == (i < 3 ? VLQA_OK : VLQA_ELIMIT));
     }
-    CHECK_HAS(vlqa_message(r.session), "needs 8 rows");
+    CHECK_HAS(vlqa_message(r.session), "needs 8 tokens");
     CHECK_HAS(vlqa_message(r.session), "0 of 30 left");
     run_close(&r);
-    r.so.max_rows = 28;
+    r.so.max_seq_len = 28;
     REQUIRE(run_open(&r));
     CHECK(vlqa_add_image_file(r.session, PICTURE) == VLQA_OK);
     for (int i = 0; i < 3; i++)
@@ -307,7 +307,7 @@ TEST(image_of_too_many_rows_changes_nothing)
     run_close(&r);
 }
 
-/* Rows that no int counts: a limit like any other. */
+/* Tokens that no int counts: a limit like any other. */
 TEST(image_enlarged_beyond_all_bounds_is_refused)
 {
     static const uint8_t rgb[3];
@@ -331,7 +331,7 @@ TEST(prompt_of_too_many_rows_changes_nothing)
     REQUIRE(text);
     memset(text, 'a', large);
     text[large] = 0;
-    r.so.max_rows = 64;
+    r.so.max_seq_len = 64;
     REQUIRE(run_open(&r));
     CHECK(vlqa_add_image_file(r.session, PICTURE) == VLQA_OK);
     CHECK(vlqa_ask(r.session, text, NULL, &answer, sizeof answer) == VLQA_ELIMIT);
@@ -359,7 +359,7 @@ TEST(five_hundred_images_are_answered)
             CHECK_FAIL("image %d: %s", i, vlqa_message(r.session));
     }
     REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
-    CHECK(answer.rows_context > 500 * 4);
+    CHECK(answer.tokens_context > 500 * 4);
     run_close(&r);
 }
 
@@ -368,7 +368,7 @@ TEST(hundred_images_in_a_small_session_are_a_limit)
     static const uint8_t rgb[32 * 32 * 3];
     struct vlqa_answer answer;
     struct run r = run_new();
-    r.so.max_rows = 300;
+    r.so.max_seq_len = 300;
     REQUIRE(run_open(&r));
     for (int i = 0; i < 50; i++)
         CHECK(vlqa_add_image_rgb(r.session, rgb, 32, 32, 96) == VLQA_OK);
@@ -426,7 +426,7 @@ TEST(text_that_is_not_utf8_is_refused_with_the_place)
 static int count_token(const struct vlqa_answer *a, int32_t id)
 {
     int n = 0;
-    for (int i = 0; i < a->rows_total; i++)
+    for (int i = 0; i < a->tokens_total; i++)
         n += a->prompt_token[i] == id;
     return n;
 }
@@ -526,11 +526,12 @@ TEST(same_bytes_give_the_same_rows)
     CHECK(vlqa_add_image_bytes(s, data, bytes, "a.png") == VLQA_OK);
     CHECK(vlqa_add_image_bytes(s, data, bytes, NULL) == VLQA_OK);
     REQUIRE(vlqa_last_image(s, &info, sizeof info) == VLQA_OK);
-    CHECK_EQ(s->visual_rows, 2 * info.rows);
+    CHECK_EQ(s->visual_tokens, 2 * info.tokens);
     for (int i = -1; i < r.engine->vit.config.n_deep; i++) {
         struct mat m = i < 0 ? s->visual : s->deep[i];
-        struct mat first = mat_rows(m, 0, info.rows), second = mat_rows(m, info.rows, info.rows);
-        void *copy = heap_alloc(mat_bytes(m.dtype, info.rows, m.cols));
+        struct mat first = mat_rows(m, 0, info.tokens),
+                   second = mat_rows(m, info.tokens, info.tokens);
+        void *copy = heap_alloc(mat_bytes(m.dtype, info.tokens, m.cols));
         CHECK_EQ(queue_read(s->queue, copy, second), VLQA_OK);
         CHECK(device_same(s->queue, first, copy));
         heap_free(copy);

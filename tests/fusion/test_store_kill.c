@@ -12,7 +12,7 @@ static uint32_t next_random(uint32_t *seed)
     return *seed >> 8;
 }
 
-static int rows_of(int number)
+static int tokens_of(int number)
 {
     return number % 3 ? LAB_ROWS : LARGEST;
 }
@@ -28,7 +28,7 @@ static void write_until_killed(int first, size_t disk_bytes, int say)
     if (write(say, &first, sizeof first) != sizeof first) _exit(1);
     for (int number = first + 1, n = 1;; number += n, n = n % 5 + 1) {
         for (int i = 0; i < n; i++) {
-            const struct record *r = lab_put(&env, store, number + i, RECORD_CHUNK, rows_of(i));
+            const struct record *r = lab_put(&env, store, number + i, RECORD_CHUNK, tokens_of(i));
             if (!r) _exit(1);
             store_unpin(store, r);
         }

@@ -56,7 +56,7 @@ static int books_open(struct books *b, int threads, const char *dir)
         eo.cache_dir = dir;
         eo.image_max_tokens = ROWS;
         eo.cache_ram_bytes = i == DISK; /* a byte: nothing stays but what is pinned */
-        so.max_rows = 512;
+        so.max_seq_len = 512;
         b->session[i] = NULL;
         if (vlqa_engine_open(&eo, &b->engine[i]) != VLQA_OK ||
             vlqa_session_open(b->engine[i], &so, &b->session[i]) != VLQA_OK) {
@@ -116,7 +116,7 @@ static void ask_all(struct books *b, int picture, int question, int first, struc
             CHECK_FAIL("picture %d, question %d, source %d: \"%s\", expected \"%s\"", picture,
                        question, i, said.text, expected->text);
         CHECK(memcmp(said.logits, expected->logits, sizeof said.logits) == 0);
-        CHECK_EQ(a.chunks_made, i == COLD || (i == RAM && first && question == 0) ? 4 : 0);
+        CHECK_EQ(a.chunks_computed, i == COLD || (i == RAM && first && question == 0) ? 4 : 0);
         CHECK_EQ(a.chunks_disk, i == DISK || (i == RAM && !first && question == 0) ? 4 : 0);
     }
 }

@@ -21,8 +21,8 @@ static void check_pieces(const struct tokenizer *t, const char *text, size_t byt
     int fits = nfc_compose(text, bytes, scratch, &nfc, &nfc_bytes);
     assert(fits);
     for (int i = 0; i < n; i++) {
-        const char *piece = tokenizer_piece(t, id[i], &length);
-        assert(piece && at + length <= nfc_bytes && memcmp(piece, nfc + at, length) == 0);
+        const char *bytes_of = tokenizer_token_bytes(t, id[i], &length);
+        assert(bytes_of && at + length <= nfc_bytes && memcmp(bytes_of, nfc + at, length) == 0);
         at += length;
     }
     assert(at == nfc_bytes);

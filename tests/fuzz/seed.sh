@@ -42,9 +42,9 @@ END
 for reader in 0 1 2 3 4 5 6 7; do # the first byte of a run file says by which it is read
     cat >"$seeds/run/$reader" <<END
 $reader{"vlqa_run":1,"version":"0.1.0","model":"m","dataset":"d"}
-{"id":"a","metric":"em","method":"full","prediction":"x","score":1,"answers":["x"],"flops":5}
-{"id":"a","metric":"em","method":"none","chunk":"grid:2","prediction":"","score":0,"answers":["x",
-"y"],"split":"s","rows":{"total":9,"recomputed":2},"flops":3,"kl":0.5}
+{"id":"a","metric":"em","variant":"full","prediction":"x","score":1,"answers":["x"],"flops":5}
+{"id":"a","metric":"em","variant":"none","chunk":"grid:2","prediction":"","score":0,"answers":["x",
+"y"],"split":"s","prompt_tokens":{"total":9,"recomputed":2},"flops":3,"kl":0.5}
 {"id":"a","metric":"em","method":"epic","chunk":"grid:2","ratio":0.1,"prediction":"x","score":1,
 "answer":"['x']","category":"c","rows":{"total":9,"recomputed":3},"flops":4,"kl":1e-3}
 END

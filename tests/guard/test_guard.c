@@ -22,7 +22,7 @@ static int run_open(struct run *r)
     memset(r, 0, sizeof *r);
     eo.model = VLQA_SOURCE_DIR "/tests/golden/tied64";
     eo.threads = 1; /* so that a child may ask, too */
-    so.max_rows = 512;
+    so.max_seq_len = 512;
     return vlqa_engine_open(&eo, &r->engine) == VLQA_OK &&
            vlqa_session_open(r->engine, &so, &r->session) == VLQA_OK;
 }

@@ -38,7 +38,7 @@ class SessionOptions(c.Structure):
     _fields_ = [
         ("version", c.c_uint32),
         ("struct_bytes", c.c_uint32),
-        ("max_rows", c.c_int),
+        ("max_seq_len", c.c_int),
         ("log", c.c_void_p),
         ("progress", c.c_void_p),
         ("user", c.c_void_p),
@@ -136,7 +136,7 @@ def main(library, model, image, question):
     status = lib.vlqa_engine_open(c.byref(engine_options), c.byref(engine))
     check(status, lib.vlqa_engine_message(engine))
     session_options = options(lib, SessionOptions, "session_options")
-    session_options.max_rows = 2048
+    session_options.max_seq_len = 2048
     status = lib.vlqa_session_open(engine, c.byref(session_options), c.byref(session))
     check(status, lib.vlqa_message(session))
     for _ in range(2):  # of the second one, not all rows are exact: a question scores them

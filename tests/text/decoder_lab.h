@@ -1,4 +1,4 @@
-/* decoder_lab.h - what tests of the decoder share: random weights, rows of a pass, a sequence. */
+/* decoder_lab.h - what tests of the decoder share: random weights, tokens of a pass, a sequence. */
 #ifndef TESTS_TEXT_DECODER_LAB_H
 #define TESTS_TEXT_DECODER_LAB_H
 
@@ -6,8 +6,8 @@
 #include "tests/check.h"
 #include "text/decoder.h"
 
-#define N 13     /* rows of a pass */
-#define VISUAL 4 /* of them, from row 2 on */
+#define N 13     /* tokens of a pass */
+#define VISUAL 4 /* of them, from token 2 on */
 #define SLOTS 40
 #define LAYERS 4
 #define HEADS 6
@@ -100,7 +100,7 @@ static inline void lab_close(struct lab *lab)
     heap_free(lab->rows);
 }
 
-struct state { /* a sequence, and a block of N rows; filled with bytes that no row writes */
+struct state { /* a sequence, and a block of N tokens; filled with bytes that no token writes */
     struct kv kv;
     struct kv_block block;
     void *memory;
@@ -170,7 +170,7 @@ static inline int same_layer(const struct state *a, const struct state *b, int l
     return 1;
 }
 
-struct page { /* rows of a pass: words around a picture, in slots that are not in order */
+struct page { /* tokens of a pass: words around a picture, in slots that are not in order */
     int32_t token[N], visual_row[N], slot[N];
     struct pos pos[N];
     struct span span[N];
@@ -191,19 +191,19 @@ static inline void page_fill(struct page *p, int first, int step)
 static inline struct pass pass_of(struct lab *lab, const struct page *p, struct state *s)
 {
     struct pass pass = {.kv = &s->kv};
-    pass.rows = (struct rows){.n = N,
-                              .token = p->token,
-                              .visual_row = p->visual_row,
-                              .visual = lab->visual,
-                              .deep = {lab->deep[0], lab->deep[1]},
-                              .n_deep = 2,
-                              .pos = p->pos,
-                              .slot = p->slot,
-                              .span = p->span};
+    pass.tokens = (struct tokens){.n = N,
+                                  .token = p->token,
+                                  .visual_row = p->visual_row,
+                                  .visual = lab->visual,
+                                  .deep = {lab->deep[0], lab->deep[1]},
+                                  .n_deep = 2,
+                                  .pos = p->pos,
+                                  .slot = p->slot,
+                                  .span = p->span};
     return pass;
 }
 
-/* Rows in slots 0, 1, ... seeing all before them. */
+/* Tokens in slots 0, 1, ... seeing all before them. */
 static inline void page_fill_causal(struct page *p)
 {
     page_fill(p, 0, 1);

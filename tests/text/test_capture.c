@@ -29,7 +29,7 @@ TEST(placing_what_a_pass_captured_writes_what_the_pass_wrote)
         page_fill_causal(&p);
         pass = pass_of(&lab, &p, &a);
         pass.capture = &a.block;
-        pass.rows.capture_row = in_order;
+        pass.tokens.capture_row = in_order;
         run(&lab, &pass);
         place(&lab, &b, &a.block, &p);
         for (int layer = 0; layer < LAYERS; layer++)
@@ -40,8 +40,8 @@ TEST(placing_what_a_pass_captured_writes_what_the_pass_wrote)
     }
 }
 
-/* Rows that see themselves alone do not depend on their place: only the rotation of K does. So what
- * was captured at one place gives every layer's bits at any other, in slots of any order. */
+/* Tokens that see themselves alone do not depend on their place: only the rotation of K does. So
+ * what was captured at one place gives every layer's bits at any other, in slots of any order. */
 TEST(a_captured_row_fits_any_other_position_and_slot)
 {
     static const struct {
@@ -61,7 +61,7 @@ TEST(a_captured_row_fits_any_other_position_and_slot)
             page_fill(&q, places[at].first, places[at].step);
             pass = pass_of(&lab, &p, &made);
             pass.capture = &made.block;
-            pass.rows.capture_row = in_order;
+            pass.tokens.capture_row = in_order;
             run(&lab, &pass);
             pass = pass_of(&lab, &q, &direct);
             run(&lab, &pass);
@@ -78,7 +78,7 @@ TEST(a_captured_row_fits_any_other_position_and_slot)
         }
 }
 
-/* Rows that are not kept are seen all the same: what is kept of the others does not change. */
+/* Tokens that are not kept are seen all the same: what is kept of the others does not change. */
 TEST(a_capture_takes_the_rows_it_names)
 {
     static const int32_t to[N] = {3, -1, 0, 1, -1, -1, 5, 4, -1, 2, 6, -1, -1};
@@ -93,11 +93,11 @@ TEST(a_capture_takes_the_rows_it_names)
         page_fill_causal(&p);
         pass = pass_of(&lab, &p, &a);
         pass.capture = &a.block;
-        pass.rows.capture_row = in_order;
+        pass.tokens.capture_row = in_order;
         run(&lab, &pass);
         pass.kv = &b.kv;
         pass.capture = &b.block;
-        pass.rows.capture_row = to;
+        pass.tokens.capture_row = to;
         run(&lab, &pass);
         for (int layer = 0; layer < LAYERS; layer++) {
             CHECK(same_layer(&a, &b, layer));
@@ -150,7 +150,7 @@ static void read_by_hand(struct host_mat code, struct host_mat value)
         }
 }
 
-/* The largest distance between a and b, relative to the largest magnitude of the row and head. */
+/* The largest distance between a and b, relative to the largest magnitude of the token and head. */
 static double farthest(const struct mat a, const struct mat b)
 {
     double worst = 0;
@@ -182,7 +182,7 @@ TEST(a_packed_capture_is_placed_as_what_its_codes_read_as)
         page_fill_causal(&p);
         pass = pass_of(&lab, &p, &made);
         pass.capture = &b.block;
-        pass.rows.capture_row = in_order;
+        pass.tokens.capture_row = in_order;
         run(&lab, &pass);
         for (int layer = 0; layer < LAYERS; layer++) {
             read_by_hand(b.block.k[layer], b.values.k[layer]);
@@ -221,7 +221,7 @@ TEST(capturing_changes_nothing_else)
     pass.kv = &b.kv;
     for (int i = 0; i < 2; i++) {
         pass.capture = i ? &packed.block : &b.block;
-        pass.rows.capture_row = in_order;
+        pass.tokens.capture_row = in_order;
         run(&lab, &pass);
         for (int layer = 0; layer < LAYERS; layer++)
             CHECK(same_layer(&a, &b, layer));

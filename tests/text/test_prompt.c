@@ -101,7 +101,7 @@ static struct prompt_item text(const char *s)
 
 static struct prompt_item image(int rows)
 {
-    return (struct prompt_item){.rows = rows};
+    return (struct prompt_item){.tokens = rows};
 }
 
 static struct prompt_item context(struct prompt_item item)
@@ -131,7 +131,7 @@ static void check_rows(const struct prompt *p, const int32_t *expected, int n)
     CHECK_EQ(p->n, n);
     for (int i = 0; i < n && i < p->n; i++)
         if (p->id[i] != expected[i])
-            CHECK_FAIL("row %d is %d, expected %d", i, p->id[i], expected[i]);
+            CHECK_FAIL("token %d is %d, expected %d", i, p->id[i], expected[i]);
 }
 
 #define CHECK_ROWS(p, ...)                        \
@@ -179,7 +179,7 @@ static size_t render(const struct prompt_turn *turn, int n_turns, char *out)
             const struct prompt_item *item = &turn[i].item[j];
             if (item->text) p += sprintf(p, "%s", item->text);
             if (!item->text) p += sprintf(p, "<|vision_start|>");
-            for (int k = 0; !item->text && k < item->rows; k++)
+            for (int k = 0; !item->text && k < item->tokens; k++)
                 p += sprintf(p, "<|image_pad|>");
             if (!item->text) p += sprintf(p, "<|vision_end|>");
         }
@@ -273,7 +273,7 @@ TEST(prompts_of_the_starter_model)
     fclose(f);
 }
 
-/* ---- rows and ends; every byte is a row ---- */
+/* ---- tokens and ends; every byte is a token ---- */
 
 TEST(tokens_of_images_and_documents_carry_their_ids)
 {
@@ -320,7 +320,7 @@ static void check_ends(struct desk *d, const struct prompt_turn *turn, int n_tur
         prefix_end, context_end)
 #define USER(...) TURN(PROMPT_USER, __VA_ARGS__)
 
-/* <|im_start|>user\n takes 6 rows, <|im_start|>system\nS<|im_end|>\n 11. */
+/* <|im_start|>user\n takes 6 tokens, <|im_start|>system\nS<|im_end|>\n 11. */
 TEST(ends_of_prefix_and_context)
 {
     struct desk d = desk_open(byte_tokens());
@@ -373,7 +373,7 @@ TEST(prompt_that_is_too_long_is_refused_with_its_rows)
     for (int cap = 0; cap < 124; cap++) {
         CHECK_EQ(build(&d, turn, 1, cap), VLQA_ELIMIT);
         char expected[80];
-        snprintf(expected, sizeof expected, "prompt needs 124 rows, the session holds %d", cap);
+        snprintf(expected, sizeof expected, "prompt needs 124 tokens, the session holds %d", cap);
         CHECK_STR(env.message, expected);
     }
     CHECK_EQ(build(&d, turn, 1, 124), VLQA_OK);

@@ -38,11 +38,11 @@ TEST(small_file_is_loaded)
     CHECK_EQ(tokenizer_added(t, "<thin"), -1);
     CHECK_EQ(tokenizer_is_special(t, 300), 1);
     CHECK_EQ(tokenizer_is_special(t, 301), 0);
-    CHECK(memcmp(tokenizer_piece(t, 257, &bytes), " a", 2) == 0 && bytes == 2);
-    CHECK(memcmp(tokenizer_piece(t, 301, &bytes), "<think>", 7) == 0 && bytes == 7);
-    CHECK(!tokenizer_piece(t, 300, &bytes) && bytes == 0); /* control */
-    CHECK(!tokenizer_piece(t, 280, &bytes) && bytes == 0); /* no such token */
-    CHECK(!tokenizer_piece(t, -1, &bytes) && !tokenizer_piece(t, 302, &bytes));
+    CHECK(memcmp(tokenizer_token_bytes(t, 257, &bytes), " a", 2) == 0 && bytes == 2);
+    CHECK(memcmp(tokenizer_token_bytes(t, 301, &bytes), "<think>", 7) == 0 && bytes == 7);
+    CHECK(!tokenizer_token_bytes(t, 300, &bytes) && bytes == 0); /* control */
+    CHECK(!tokenizer_token_bytes(t, 280, &bytes) && bytes == 0); /* no such token */
+    CHECK(!tokenizer_token_bytes(t, -1, &bytes) && !tokenizer_token_bytes(t, 302, &bytes));
     tokenizer_free(t);
 }
 

@@ -140,10 +140,10 @@ static void check_decoded(const struct tokenizer *t, const char *text, size_t by
     REQUIRE(nfc_compose(text, bytes, &scratch, &nfc, &nfc_bytes));
     for (int i = 0; i < found.n; i++) {
         size_t length;
-        const char *piece = tokenizer_piece(t, found.id[i], &length);
+        const char *bytes_of = tokenizer_token_bytes(t, found.id[i], &length);
         CHECK(!tokenizer_is_special(t, found.id[i]));
         if (t->token[found.id[i]].kind == TOKEN_ADDED) goto done;
-        CHECK(piece && at + length <= nfc_bytes && memcmp(piece, nfc + at, length) == 0);
+        CHECK(bytes_of && at + length <= nfc_bytes && memcmp(bytes_of, nfc + at, length) == 0);
         at += length;
     }
     CHECK_EQ(at, nfc_bytes);

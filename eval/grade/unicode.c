@@ -1,5 +1,5 @@
-/* codes.c - code points: decoding, blanks, words, searching. */
-#include "eval/grade/codes.h"
+/* points.c - code points: decoding, blanks, words, searching. */
+#include "eval/grade/unicode.h"
 
 #include <string.h>
 #include <utf8proc.h>
@@ -13,48 +13,48 @@ struct text text_of(const char *terminated)
 
 int text_is_utf8(struct text text)
 {
-    int32_t code;
+    int32_t point;
     for (size_t i = 0; i < text.bytes;) {
         utf8proc_ssize_t bytes = utf8proc_iterate((const uint8_t *)text.at + i,
-                                                  (utf8proc_ssize_t)(text.bytes - i), &code);
+                                                  (utf8proc_ssize_t)(text.bytes - i), &point);
         if (bytes <= 0) return 0;
         i += (size_t)bytes;
     }
     return 1;
 }
 
-struct codes codes_decode(struct text text, struct arena *arena)
+struct unicode unicode_decode(struct text text, struct arena *arena)
 {
     int32_t *out = arena_push(arena, text.bytes * sizeof *out);
     const uint8_t *at = (const uint8_t *)text.at;
     size_t n = 0;
     for (size_t i = 0; i < text.bytes;) {
-        int32_t code;
+        int32_t point;
         utf8proc_ssize_t bytes =
-            utf8proc_iterate(at + i, (utf8proc_ssize_t)(text.bytes - i), &code);
-        out[n++] = bytes > 0 ? code : REPLACEMENT;
+            utf8proc_iterate(at + i, (utf8proc_ssize_t)(text.bytes - i), &point);
+        out[n++] = bytes > 0 ? point : REPLACEMENT;
         i += bytes > 0 ? (size_t)bytes : 1;
     }
-    return (struct codes){out, n};
+    return (struct unicode){out, n};
 }
 
-struct text codes_encode(struct codes codes, struct arena *arena)
+struct text unicode_encode(struct unicode points, struct arena *arena)
 {
-    uint8_t *out = arena_push(arena, codes.n * 4);
+    uint8_t *out = arena_push(arena, points.n * 4);
     size_t bytes = 0;
-    for (size_t i = 0; i < codes.n; i++)
-        bytes += (size_t)utf8proc_encode_char(codes.at[i], out + bytes);
+    for (size_t i = 0; i < points.n; i++)
+        bytes += (size_t)utf8proc_encode_char(points.at[i], out + bytes);
     return (struct text){(const char *)out, bytes};
 }
 
-int code_is_space(int32_t c)
+int unicode_is_space(int32_t c)
 {
     return (c >= 0x09 && c <= 0x0D) || (c >= 0x1C && c <= 0x20) || c == 0x85 || c == 0xA0 ||
            c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 ||
            c == 0x202F || c == 0x205F || c == 0x3000;
 }
 
-int code_is_word(int32_t c)
+int unicode_is_word(int32_t c)
 {
     switch (utf8proc_category(c)) {
     case UTF8PROC_CATEGORY_LU:
@@ -77,7 +77,7 @@ static int is_digit(int32_t c)
 }
 
 /* Digits stand in runs from zero to nine, one behind another where there are several. */
-int code_digit(int32_t c)
+int unicode_digit(int32_t c)
 {
     int32_t zero = c;
     if (!is_digit(c)) return -1;
@@ -86,33 +86,33 @@ int code_digit(int32_t c)
     return (c - zero) % 10;
 }
 
-struct codes codes_strip(struct codes c)
+struct unicode unicode_strip(struct unicode c)
 {
-    while (c.n && code_is_space(c.at[0])) {
+    while (c.n && unicode_is_space(c.at[0])) {
         c.at++;
         c.n--;
     }
-    while (c.n && code_is_space(c.at[c.n - 1]))
+    while (c.n && unicode_is_space(c.at[c.n - 1]))
         c.n--;
     return c;
 }
 
-int codes_word(struct codes *rest, struct codes *word)
+int unicode_word(struct unicode *rest, struct unicode *word)
 {
     size_t i = 0;
-    while (rest->n && code_is_space(rest->at[0])) {
+    while (rest->n && unicode_is_space(rest->at[0])) {
         rest->at++;
         rest->n--;
     }
-    while (i < rest->n && !code_is_space(rest->at[i]))
+    while (i < rest->n && !unicode_is_space(rest->at[i]))
         i++;
-    *word = (struct codes){rest->at, i};
+    *word = (struct unicode){rest->at, i};
     rest->at += i;
     rest->n -= i;
     return i > 0;
 }
 
-int codes_equal(struct codes a, struct codes b)
+int unicode_equal(struct unicode a, struct unicode b)
 {
     return a.n == b.n && (a.n == 0 || memcmp(a.at, b.at, a.n * sizeof *a.at) == 0);
 }
@@ -123,19 +123,19 @@ static int contains(struct text hay, struct text needle)
 }
 
 /* In UTF-8, where memmem is linear; no sequence begins inside another. */
-int codes_contain(struct codes hay, struct codes needle, struct arena *scratch)
+int unicode_contain(struct unicode hay, struct unicode needle, struct arena *scratch)
 {
     size_t mark = arena_mark(scratch);
-    int found =
-        needle.n <= hay.n && contains(codes_encode(hay, scratch), codes_encode(needle, scratch));
+    int found = needle.n <= hay.n &&
+                contains(unicode_encode(hay, scratch), unicode_encode(needle, scratch));
     arena_rewind(scratch, mark);
     return found;
 }
 
-int codes_contain_text(struct codes hay, const char *needle, struct arena *scratch)
+int unicode_contain_text(struct unicode hay, const char *needle, struct arena *scratch)
 {
     size_t mark = arena_mark(scratch);
-    int found = contains(codes_encode(hay, scratch), text_of(needle));
+    int found = contains(unicode_encode(hay, scratch), text_of(needle));
     arena_rewind(scratch, mark);
     return found;
 }

@@ -1,4 +1,4 @@
-/* run_rows.c - answers to lines and sums, and lines back to sums. */
+/* run_lines.c - answers to lines and sums, and lines back to sums. */
 #include "base/hash.h"
 #include "base/heap.h"
 #include "eval/data/dataset_list.h"
@@ -15,11 +15,11 @@ enum metric runner_metric(const struct runner *r)
 
 /* ---- lines ---- */
 
-static void report_arm(struct report *out, const struct arm *arm)
+static void report_variant(struct report *out, const struct run_variant *variant)
 {
-    report_string(out, "method", arm->name);
-    if (arm->cut[0]) report_string(out, "chunk", arm->cut);
-    if (!isnan(arm->ratio)) report_number(out, "ratio", arm->ratio);
+    report_string(out, "variant", variant->name);
+    if (variant->chunking[0]) report_string(out, "chunk", variant->chunking);
+    if (!isnan(variant->ratio)) report_number(out, "ratio", variant->ratio);
 }
 
 static void report_digests(struct report *out, const struct runner *r)
@@ -45,10 +45,10 @@ static void report_grade(struct report *out, enum metric metric, const struct me
 
 static void report_cost(struct report *out, const struct vlqa_answer *answer)
 {
-    report_open(out, "rows");
-    report_int(out, "total", answer->rows_total);
-    report_int(out, "selected", answer->rows_selected);
-    report_int(out, "recomputed", answer->rows_recomputed);
+    report_open(out, "prompt_tokens");
+    report_int(out, "total", answer->tokens_total);
+    report_int(out, "selected", answer->tokens_selected);
+    report_int(out, "recomputed", answer->tokens_recomputed);
     report_close(out);
     report_number(out, "flops", answer->flops);
     report_int(out, "exact", answer->exact);
@@ -60,21 +60,21 @@ static void report_divergence(struct report *out, const struct runner *r)
     if (!isnan(r->kl.kl_first)) report_number(out, "kl", r->kl.kl_first);
     if (isnan(r->kl.kl)) return;
     report_number(out, "kl_answer", r->kl.kl);
-    report_int(out, "steps", r->dense.steps);
+    report_int(out, "steps", r->full.steps);
     report_number(out, "top1", r->kl.top1);
     report_number(out, "cosine", r->kl.cosine);
 }
 
-/* What is the same whenever the question is asked. arm NULL: only what grading needs.
+/* What is the same whenever the question is asked. variant NULL: only what grading needs.
  * grade NULL: not yet graded. */
-char *runner_line(const struct runner *r, const struct arm *arm, const struct vlqa_answer *answer,
-                  const struct metric_grade *grade)
+char *runner_line(const struct runner *r, const struct run_variant *variant,
+                  const struct vlqa_answer *answer, const struct metric_grade *grade)
 {
     struct report out = report_begin();
     report_string(&out, "id", r->item->id);
     report_int(&out, "line", r->item->line);
     report_string(&out, "metric", metric_names[runner_metric(r)]);
-    if (arm) report_arm(&out, arm);
+    if (variant) report_variant(&out, variant);
     report_text(&out, "prediction", answer->text, answer->text_bytes);
     if (*r->error) report_string(&out, "error", r->error);
     if (grade) report_grade(&out, runner_metric(r), grade);
@@ -83,7 +83,7 @@ char *runner_line(const struct runner *r, const struct arm *arm, const struct vl
         report_open_list(&out, "answers");
         report_close(&out);
     }
-    if (arm) {
+    if (variant) {
         report_string(&out, "question", r->item->question);
         dataset_report_images(&out, r->item);
         if (!*r->error) {
@@ -113,8 +113,8 @@ static char *times_line(int row, const struct vlqa_answer *answer)
     report_real(&r, "decode", answer->ms_decode);
     report_real(&r, "total", answer->ms_total);
     report_close(&r);
-    report_counts(&r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_made);
-    report_counts(&r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_made);
+    report_counts(&r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_computed);
+    report_counts(&r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_computed);
     report_int(&r, "peak_bytes", (int64_t)answer->peak_bytes);
     return report_end(&r);
 }
@@ -129,13 +129,13 @@ vlqa_status runner_grade(struct runner *r, const char *name, const char *line, s
     return row_grade(env, name, runner_metric(r), bytes, &r->room, row, out);
 }
 
-static vlqa_status add_score(struct runner *r, int arm, const struct row *row,
+static vlqa_status add_score(struct runner *r, int variant, const struct row *row,
                              const struct metric_grade *grade)
 {
     struct env *env = &r->run.cli->env;
     enum metric metric = runner_metric(r);
-    struct tally **tally = &r->run.arm[arm].tally[metric];
-    struct run_outcome *out = run_outcome(&r->run, r->question, arm);
+    struct tally **tally = &r->run.variant[variant].tally[metric];
+    struct run_outcome *out = run_outcome(&r->run, r->question, variant);
     const struct json *root = json_root(row->doc);
     const char *prediction = json_text(json_get(root, "prediction"));
     if (!*tally) {
@@ -145,7 +145,8 @@ static vlqa_status add_score(struct runner *r, int arm, const struct row *row,
     }
     r->run.metric[r->question] = (signed char)metric;
     out->score = grade->score;
-    out->rows = json_number(json_get(json_get(root, "rows"), "recomputed"));
+    out->tokens =
+        json_number(json_get(json_get_renamed(root, "prompt_tokens", "rows"), "recomputed"));
     out->flops = json_number(json_get(root, "flops"));
     out->kl = json_number(json_get(root, "kl"));
     out->kl_answer = json_number(json_get(root, "kl_answer"));
@@ -188,7 +189,7 @@ static void submit(struct runner *r, const char *prediction)
 
 void runner_show(struct runner *r)
 {
-    int64_t total = (int64_t)r->run.n_questions * r->run.n_arms;
+    int64_t total = (int64_t)r->run.n_questions * r->run.n_variants;
     double seconds = (env_ms() - r->start_ms) / 1e3;
     snprintf(r->bar.note, sizeof r->bar.note, ", mean score %.1f, %.0f s left",
              100 * r->score / (double)r->done,
@@ -204,22 +205,22 @@ static int is_text(const struct json *root, const char *name, const char *text)
     return strcmp(found ? found : "", text) == 0;
 }
 
-static vlqa_status check_kept(struct runner *r, const char *name, const struct arm *arm,
+static vlqa_status check_kept(struct runner *r, const char *name, const struct run_variant *variant,
                               const struct json *root)
 {
     double ratio = json_number(json_get(root, "ratio"));
     char label[RUN_LABEL];
-    if (is_text(root, "id", r->item->id) && is_text(root, "method", arm->name) &&
-        is_text(root, "chunk", arm->cut) && !(fabs(ratio - arm->ratio) > 0))
+    if (is_text(root, "id", r->item->id) && is_text(root, "variant", variant->name) &&
+        is_text(root, "chunk", variant->chunking) && !(fabs(ratio - variant->ratio) > 0))
         return VLQA_OK;
-    run_arm_label(arm, label);
+    run_variant_label(variant, label);
     return env_fail(&r->run.cli->env, VLQA_EUSAGE,
                     "%s: expected the answer to %.60s by %s%s%s; the file was changed", name,
-                    r->item->id, label, arm->cut[0] ? ", " : "", arm->cut);
+                    r->item->id, label, variant->chunking[0] ? ", " : "", variant->chunking);
 }
 
 /* *found: the row was in the file. */
-vlqa_status runner_take(struct runner *r, int arm, int *found)
+vlqa_status runner_take(struct runner *r, int variant, int *found)
 {
     struct env *env = &r->run.cli->env;
     struct metric_grade grade;
@@ -235,8 +236,9 @@ vlqa_status runner_take(struct runner *r, int arm, int *found)
     *found = 1;
     lines_name(&r->file.lines, name);
     status = runner_grade(r, name, line, bytes, &row, &grade);
-    if (status == VLQA_OK) status = check_kept(r, name, &r->run.arm[arm], json_root(row.doc));
-    if (status == VLQA_OK) status = add_score(r, arm, &row, &grade);
+    if (status == VLQA_OK)
+        status = check_kept(r, name, &r->run.variant[variant], json_root(row.doc));
+    if (status == VLQA_OK) status = add_score(r, variant, &row, &grade);
     if (status == VLQA_OK) submit(r, json_text(json_get(json_root(row.doc), "prediction")));
     row_free(&row);
     return status;
@@ -248,7 +250,7 @@ vlqa_status runner_take_times(struct runner *r)
     struct env *env = &r->run.cli->env;
     const char *line;
     size_t bytes;
-    int n = r->run.n_arms - r->run.first;
+    int n = r->run.n_variants - r->run.first;
     for (;;) {
         struct json_doc *doc = NULL;
         double row = -1, ms = (double)NAN;
@@ -274,25 +276,25 @@ static vlqa_status append(struct runner *r, struct run_file *file, char *line)
 }
 
 /* Graded, kept, counted. */
-vlqa_status runner_keep(struct runner *r, int arm, const struct vlqa_answer *answer)
+vlqa_status runner_keep(struct runner *r, int variant, const struct vlqa_answer *answer)
 {
     struct metric_grade grade;
     struct row row = {.doc = NULL};
     char *line;
-    int place = r->question * (r->run.n_arms - r->run.first) + arm - r->run.first;
+    int place = r->question * (r->run.n_variants - r->run.first) + variant - r->run.first;
     vlqa_status status;
-    runner_compare_first(r, arm, answer);
-    line = runner_line(r, &r->run.arm[arm], answer, NULL);
+    runner_compare_first(r, variant, answer);
+    line = runner_line(r, &r->run.variant[variant], answer, NULL);
     if (!line) return env_no_memory(&r->run.cli->env, "row", 0);
     status = runner_grade(r, r->item->id, line, strlen(line), &row, &grade);
     heap_free(line);
     if (status == VLQA_OK)
-        status = append(r, &r->file, runner_line(r, &r->run.arm[arm], answer, &grade));
+        status = append(r, &r->file, runner_line(r, &r->run.variant[variant], answer, &grade));
     if (status == VLQA_OK && !*r->error) status = append(r, &r->times, times_line(place, answer));
-    if (status == VLQA_OK) status = add_score(r, arm, &row, &grade);
+    if (status == VLQA_OK) status = add_score(r, variant, &row, &grade);
     row_free(&row);
     submit(r, answer->text);
-    run_outcome(&r->run, r->question, arm)->ms = *r->error ? (double)NAN : answer->ms_total;
+    run_outcome(&r->run, r->question, variant)->ms = *r->error ? (double)NAN : answer->ms_total;
     r->asked++;
     return status;
 }

@@ -1,6 +1,6 @@
-/* codes_case.c - str.lower() and the length of str.upper(): utf8proc maps one code point to one,
+/* unicode_case.c - str.lower() and the length of str.upper(): utf8proc maps one code point to one,
  * Python by SpecialCasing.txt of Unicode, which is here where it matters. */
-#include "eval/grade/codes.h"
+#include "eval/grade/unicode.h"
 
 #include <utf8proc.h>
 
@@ -64,7 +64,7 @@ static int is_cased(int32_t c)
 }
 
 /* The sigma ends a word: something cased is before it and nothing cased behind. */
-static int is_final(struct codes c, size_t sigma)
+static int is_final(struct unicode c, size_t sigma)
 {
     size_t before = sigma, behind = sigma + 1;
     while (before > 0 && is_ignorable(c.at[before - 1]))
@@ -76,7 +76,7 @@ static int is_final(struct codes c, size_t sigma)
 }
 
 /* U+0130 has two bytes in UTF-8: a decoded text of n bytes has room for both. */
-struct codes codes_lower(struct codes c, struct arena *arena)
+struct unicode unicode_lower(struct unicode c, struct arena *arena)
 {
     size_t n = 0, dots = 0;
     int32_t *out;
@@ -93,7 +93,7 @@ struct codes codes_lower(struct codes c, struct arena *arena)
             out[n++] = utf8proc_tolower(c.at[i]);
         }
     }
-    return (struct codes){out, n};
+    return (struct unicode){out, n};
 }
 
 /* ---- the length of the upper case ---- */
@@ -109,7 +109,7 @@ static const struct range three_above[] = {
     {0x1FB7, 0x1FB7}, {0x1FC7, 0x1FC7}, {0x1FD2, 0x1FD3}, {0x1FD7, 0x1FD7}, {0x1FE2, 0x1FE3},
     {0x1FE7, 0x1FE7}, {0x1FF7, 0x1FF7}, {0xFB03, 0xFB04}};
 
-size_t codes_upper_length(struct codes c)
+size_t unicode_upper_length(struct unicode c)
 {
     size_t n = c.n;
     for (size_t i = 0; i < c.n; i++)

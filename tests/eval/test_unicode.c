@@ -1,35 +1,35 @@
-/* test_codes.c - what Python's str, float and list literals say, of texts chosen by hand. */
+/* test_unicode.c - what Python's str, float and list literals say, of texts chosen by hand. */
 #include "eval/data/pylist.h"
 #include "tests/check.h"
 
 static _Alignas(64) char memory[1 << 16];
 static struct arena arena;
 
-static struct codes codes(const char *text)
+static struct unicode points(const char *text)
 {
     arena = arena_over(memory, sizeof memory);
-    return codes_decode(text_of(text), &arena);
+    return unicode_decode(text_of(text), &arena);
 }
 
-static const char *utf8(struct codes c)
+static const char *utf8(struct unicode c)
 {
     static char out[256];
-    struct text text = codes_encode(c, &arena);
+    struct text text = unicode_encode(c, &arena);
     snprintf(out, sizeof out, "%.*s", (int)text.bytes, text.at);
     return out;
 }
 
 static const char *lower(const char *text)
 {
-    return utf8(codes_lower(codes(text), &arena));
+    return utf8(unicode_lower(points(text), &arena));
 }
 
 TEST(ill_formed_bytes_become_replacements)
 {
-    CHECK_STR(utf8(codes("a\xff\xc3z")), "a\xef\xbf\xbd\xef\xbf\xbdz");
-    CHECK_EQ(codes("\xed\xa0\x80").n, 3); /* a surrogate is no code point of a text */
-    CHECK_EQ(codes("\xf0\x9f\x98\x80").n, 1);
-    CHECK_EQ(codes("").n, 0);
+    CHECK_STR(utf8(points("a\xff\xc3z")), "a\xef\xbf\xbd\xef\xbf\xbdz");
+    CHECK_EQ(points("\xed\xa0\x80").n, 3); /* a surrogate is no code point of a text */
+    CHECK_EQ(points("\xf0\x9f\x98\x80").n, 1);
+    CHECK_EQ(points("").n, 0);
 }
 
 TEST(lower_case_is_that_of_python)
@@ -48,30 +48,31 @@ TEST(lower_case_is_that_of_python)
 
 TEST(upper_case_has_the_length_of_python)
 {
-    CHECK_EQ(codes_upper_length(codes("abc")), 3);
-    CHECK_EQ(codes_upper_length(codes("\xc3\x9f")), 2);
-    CHECK_EQ(codes_upper_length(codes("\xef\xac\x81")), 2); /* fi */
-    CHECK_EQ(codes_upper_length(codes("\xef\xac\x83")), 3); /* ffi */
+    CHECK_EQ(unicode_upper_length(points("abc")), 3);
+    CHECK_EQ(unicode_upper_length(points("\xc3\x9f")), 2);
+    CHECK_EQ(unicode_upper_length(points("\xef\xac\x81")), 2); /* fi */
+    CHECK_EQ(unicode_upper_length(points("\xef\xac\x83")), 3); /* ffi */
 }
 
 TEST(blanks_and_words_are_those_of_python)
 {
-    struct codes word, rest = codes("\x1c\xc2\xa0 a\xe2\x80\x8b b\xe3\x80\x80");
-    CHECK_EQ(codes_strip(rest).n, 4);
-    CHECK(codes_word(&rest, &word) && word.n == 2); /* U+200B is no blank */
-    CHECK(codes_word(&rest, &word) && word.n == 1);
-    CHECK(!codes_word(&rest, &word));
-    CHECK(code_is_word('_') && code_is_word(0xE9) && code_is_word(0xBD) && !code_is_word(0x301));
-    CHECK(code_digit('7') == 7 && code_digit(0x663) == 3 && code_digit(0xB2) == -1);
-    CHECK_EQ(code_digit(0x1D7F8), 2); /* of five runs of digits one behind another */
+    struct unicode word, rest = points("\x1c\xc2\xa0 a\xe2\x80\x8b b\xe3\x80\x80");
+    CHECK_EQ(unicode_strip(rest).n, 4);
+    CHECK(unicode_word(&rest, &word) && word.n == 2); /* U+200B is no blank */
+    CHECK(unicode_word(&rest, &word) && word.n == 1);
+    CHECK(!unicode_word(&rest, &word));
+    CHECK(unicode_is_word('_') && unicode_is_word(0xE9) && unicode_is_word(0xBD) &&
+          !unicode_is_word(0x301));
+    CHECK(unicode_digit('7') == 7 && unicode_digit(0x663) == 3 && unicode_digit(0xB2) == -1);
+    CHECK_EQ(unicode_digit(0x1D7F8), 2); /* of five runs of digits one behind another */
 }
 
 TEST(texts_are_found_whole)
 {
-    struct codes hay = codes("x\xc3\xa9y"), none = {NULL, 0};
-    CHECK(codes_contain_text(hay, "\xc3\xa9y", &arena));
-    CHECK(!codes_contain_text(hay, "yx", &arena));
-    CHECK(codes_contain(hay, none, &arena) && !codes_contain(none, hay, &arena));
+    struct unicode hay = points("x\xc3\xa9y"), none = {NULL, 0};
+    CHECK(unicode_contain_text(hay, "\xc3\xa9y", &arena));
+    CHECK(!unicode_contain_text(hay, "yx", &arena));
+    CHECK(unicode_contain(hay, none, &arena) && !unicode_contain(none, hay, &arena));
 }
 
 TEST(numbers_are_those_of_float)
@@ -103,11 +104,12 @@ TEST(numbers_are_those_of_float)
                                       "--5"};
     double x = 0;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
-        if (!codes_number(codes(good[i]), &arena, &x)) CHECK_FAIL("%s is no number", good[i]);
+        if (!unicode_number(points(good[i]), &arena, &x)) CHECK_FAIL("%s is no number", good[i]);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        if (codes_number(codes(bad[i]), &arena, &x)) CHECK_FAIL("%s is the number %g", bad[i], x);
-    CHECK(codes_number(codes("1_0.5e1"), &arena, &x) && x > 104.9 && x < 105.1);
-    CHECK(codes_number(codes("-\xd9\xa3.\xd9\xa5"), &arena, &x) && x > -3.51 && x < -3.49);
+        if (unicode_number(points(bad[i]), &arena, &x))
+            CHECK_FAIL("%s is the number %g", bad[i], x);
+    CHECK(unicode_number(points("1_0.5e1"), &arena, &x) && x > 104.9 && x < 105.1);
+    CHECK(unicode_number(points("-\xd9\xa3.\xd9\xa5"), &arena, &x) && x > -3.51 && x < -3.49);
 }
 
 /* The elements with '|' between, or "none". */

@@ -1,5 +1,5 @@
-/* codes_number.c - float(): which texts are numbers, and which number. */
-#include "eval/grade/codes.h"
+/* unicode_number.c - float(): which texts are numbers, and which number. */
+#include "eval/grade/unicode.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -10,15 +10,15 @@
 /* Blanks around a number: of ASCII those of C, unlike str.strip(). */
 static int is_blank(int32_t c)
 {
-    return (c >= '\t' && c <= '\r') || c == ' ' || (c > 127 && code_is_space(c));
+    return (c >= '\t' && c <= '\r') || c == ' ' || (c > 127 && unicode_is_space(c));
 }
 
 /* ASCII, with decimal digits of any script as digits and all else as '?'. */
-static char *ascii_of(struct codes c, struct arena *scratch)
+static char *ascii_of(struct unicode c, struct arena *scratch)
 {
     char *out = arena_push(scratch, c.n + 1);
     for (size_t i = 0; i < c.n; i++) {
-        int digit = code_digit(c.at[i]);
+        int digit = unicode_digit(c.at[i]);
         out[i] = digit >= 0                     ? (char)('0' + digit)
                  : c.at[i] > 0 && c.at[i] < 127 ? (char)c.at[i]
                                                 : '?';
@@ -80,7 +80,7 @@ static int read_number(const char *text, double *out)
     return 1;
 }
 
-int codes_number(struct codes c, struct arena *scratch, double *out)
+int unicode_number(struct unicode c, struct arena *scratch, double *out)
 {
     size_t mark = arena_mark(scratch);
     char *text;

@@ -1,5 +1,5 @@
-/* method.c - names to selectors and their settings. */
-#include "eval/options/method.h"
+/* variant.c - names to selectors and their settings. */
+#include "eval/options/variant.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -12,14 +12,15 @@ static int find(const char *const *names, const char *word)
     return -1;
 }
 
-/* "taper:0.5" and the like: of every method that chooses, of those that measure, of KVShare. */
-static int parse_named(const char *word, struct method *out)
+/* "taper:0.5" and the like: of every variant that chooses, of those that measure, of KVShare. */
+static int parse_named(const char *word, struct variant *out)
 {
     int kvshare = out->reuse == REUSE_KVSHARE;
     const char *rest;
     char *end;
-    if (strncmp(word, "dilate:", 7) == 0)
-        return args_number(word + 7, 0, 8, &rest, &out->args.dilate) && !*rest;
+    int closing = strncmp(word, "closing:", 8) == 0;
+    if (closing || strncmp(word, "dilate:", 7) == 0) /* its former name */
+        return args_number(word + (closing ? 8 : 7), 0, 8, &rest, &out->args.closing) && !*rest;
     if ((kvshare || out->reuse == REUSE_CACHEBLEND) && strncmp(word, "check:", 6) == 0)
         return reuse_read_list(word + 6, &out->args.check);
     if (kvshare && strncmp(word, "refresh:", 8) == 0)
@@ -30,49 +31,51 @@ static int parse_named(const char *word, struct method *out)
 }
 
 static vlqa_status parse_setting(struct env *env, const char *option, const char *word,
-                                 struct method *out)
+                                 struct variant *out)
 {
     int score = find(reuse_scores, word);
     const char *end;
     if (strncmp(word, "halo:", 5) == 0 && !out->args.parity &&
         args_number(word + 5, 0, 4096, &end, &out->args.halo) && !*end)
         return VLQA_OK;
-    if (method_has_ratio(out) && !out->args.parity && parse_named(word, out)) return VLQA_OK;
-    if (!method_has_layers(out) || (score >= 0 && out->reuse != REUSE_INFOFLOW))
+    if (variant_has_ratio(out) && !out->args.parity && parse_named(word, out)) return VLQA_OK;
+    if (!variant_has_layers(out) || (score >= 0 && out->reuse != REUSE_INFOFLOW))
         return env_fail(env, VLQA_EUSAGE, "%s: %s: %s does not take %s", option, out->name,
-                        reuse_strategy(&out->args), word);
+                        reuse_variant(&out->args), word);
     if (score >= 0)
         out->args.score = score;
     else if (reuse_read_query(word, &out->args.query))
         return VLQA_OK;
     else if (!reuse_read_layers(word, &out->args.layers))
-        return env_fail(env, VLQA_EUSAGE,
-                        "%s: %s: %s is none of suffix, question, last, draft:N; norm, mass, max, "
-                        "entropy, vatp, combined, eq7; layers as all, 5, 4-6, 3+5-7 or calibrated",
-                        option, out->name, word);
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "%s: %s: %s is none of suffix, question, last, draft:N; norm, mass, max, entropy, "
+            "vatp, combined, eq7; layers such as all, 5, 4-6, 3+5-7 or calibrated",
+            option, out->name, word);
     return VLQA_OK;
 }
 
-vlqa_status method_parse(struct env *env, const char *option, const char *text, struct method *out)
+vlqa_status variant_parse(struct env *env, const char *option, const char *text,
+                          struct variant *out)
 {
     const struct reuse_args defaults = {.score = find(reuse_scores, "max"), .refresh = {1, 4}};
-    return method_parse_over(env, option, text, &defaults, out);
+    return variant_parse_over(env, option, text, &defaults, out);
 }
 
-vlqa_status method_parse_over(struct env *env, const char *option, const char *text,
-                              const struct reuse_args *base, struct method *out)
+vlqa_status variant_parse_over(struct env *env, const char *option, const char *text,
+                               const struct reuse_args *base, struct variant *out)
 {
     char words[sizeof out->name], *word, *slash = NULL;
-    *out = (struct method){.reuse = REUSE_OFF, .args = *base};
+    *out = (struct variant){.reuse = REUSE_OFF, .args = *base};
     if (strlen(text) < sizeof words) {
         memcpy(out->name, text, strlen(text));
         memcpy(words, out->name, sizeof words);
         if ((slash = strchr(words, '/'))) *slash = 0;
-        out->args.strategy = find(reuse_names, words);
-        if (out->args.strategy >= 0) out->reuse = (enum reuse_strategy)out->args.strategy;
+        out->args.variant = find(reuse_names, words);
+        if (out->args.variant >= 0) out->reuse = (enum reuse_variant)out->args.variant;
         out->args.parity = find(reuse_parities, words);
         if (out->args.parity > 0) { /* not "off" */
-            out->args.strategy = find(reuse_names, "infoflow");
+            out->args.variant = find(reuse_names, "infoflow");
             out->reuse = REUSE_INFOFLOW;
         } else
             out->args.parity = 0;
@@ -91,12 +94,12 @@ vlqa_status method_parse_over(struct env *env, const char *option, const char *t
     return VLQA_OK;
 }
 
-int method_has_ratio(const struct method *m)
+int variant_has_ratio(const struct variant *m)
 {
     return m->reuse == REUSE_AUTO || m->reuse > REUSE_NONE;
 }
 
-int method_has_layers(const struct method *m)
+int variant_has_layers(const struct variant *m)
 {
     if (m->args.parity) return 0;
     return m->reuse == REUSE_INFOFLOW || m->reuse == REUSE_PROPHET || m->reuse == REUSE_ORACLE;

@@ -1,11 +1,11 @@
-/* codes.h - texts as arrays of code points, with what Python's str does to them.
+/* points.h - texts as arrays of code points, with what Python's str does to them.
  *
  * Metrics are defined by Python programs: blanks are those of str.isspace, cases those of str.lower
  * and str.upper (full mappings), words those of re's \w, numbers what float() takes. Everything
  * is made in an arena; a text of n bytes has at most n code points, of 4 bytes each, also in lower
  * case. Compared with Python 3.11 over all code points; utf8proc 2.8 knows some newer letters. */
-#ifndef EVAL_CODES_H
-#define EVAL_CODES_H
+#ifndef EVAL_UNICODE_H
+#define EVAL_UNICODE_H
 
 #include "base/arena.h"
 
@@ -14,7 +14,7 @@ struct text { /* UTF-8, not terminated, may hold NUL */
     size_t bytes;
 };
 
-struct codes {
+struct unicode {
     const int32_t *at;
     size_t n;
 };
@@ -23,26 +23,26 @@ struct text text_of(const char *terminated);
 int text_is_utf8(struct text text);
 
 /* A byte that begins no well-formed sequence becomes U+FFFD. */
-struct codes codes_decode(struct text text, struct arena *arena);
-struct text codes_encode(struct codes codes, struct arena *arena);
+struct unicode unicode_decode(struct text text, struct arena *arena);
+struct text unicode_encode(struct unicode points, struct arena *arena);
 
-int code_is_space(int32_t code);
-int code_is_word(int32_t code); /* letters, numbers and '_' */
-int code_digit(int32_t code);   /* of any script's decimal digits; -1: it is none */
+int unicode_is_space(int32_t point);
+int unicode_is_word(int32_t point); /* letters, numbers and '_' */
+int unicode_digit(int32_t point);   /* of any script's decimal digits; -1: it is none */
 
 /* str.lower(): U+0130 becomes two, a capital sigma at the end of a word the final one. */
-struct codes codes_lower(struct codes codes, struct arena *arena);
+struct unicode unicode_lower(struct unicode points, struct arena *arena);
 /* len(str.upper()), the text itself is never needed */
-size_t codes_upper_length(struct codes codes);
+size_t unicode_upper_length(struct unicode points);
 
-struct codes codes_strip(struct codes codes);
+struct unicode unicode_strip(struct unicode points);
 /* str.split(): takes the next word off *rest; 0 when there is none. */
-int codes_word(struct codes *rest, struct codes *word);
-int codes_equal(struct codes a, struct codes b);
+int unicode_word(struct unicode *rest, struct unicode *word);
+int unicode_equal(struct unicode a, struct unicode b);
 /* needle in hay */
-int codes_contain(struct codes hay, struct codes needle, struct arena *scratch);
-int codes_contain_text(struct codes hay, const char *needle, struct arena *scratch);
+int unicode_contain(struct unicode hay, struct unicode needle, struct arena *scratch);
+int unicode_contain_text(struct unicode hay, const char *needle, struct arena *scratch);
 /* float(): 0 when it raises. Beyond the range of a double numbers are infinite or zero. */
-int codes_number(struct codes codes, struct arena *scratch, double *out);
+int unicode_number(struct unicode points, struct arena *scratch, double *out);
 
 #endif

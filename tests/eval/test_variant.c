@@ -1,5 +1,5 @@
-/* test_method.c - methods as they are written. */
-#include "eval/options/method.h"
+/* test_variant.c - variants as they are written. */
+#include "eval/options/variant.h"
 
 #include "tests/check.h"
 
@@ -9,12 +9,12 @@ TEST(settings_come_in_any_order)
 {
     static const char *const texts[] = {"infoflow/last/max/4-6", "infoflow/4-6/last/max",
                                         "infoflow/max/4-6/last"};
-    struct method m;
+    struct variant m;
     for (int i = 0; i < 3; i++) {
-        REQUIRE(method_parse(&env, "--methods", texts[i], &m) == VLQA_OK);
+        REQUIRE(variant_parse(&env, "--variants", texts[i], &m) == VLQA_OK);
         CHECK_STR(m.name, texts[i]);
         CHECK_EQ(m.reuse, REUSE_INFOFLOW);
-        CHECK_EQ(m.args.query.rows, VLQA_QUERY_LAST);
+        CHECK_EQ(m.args.query.tokens, VLQA_QUERY_LAST);
         CHECK_EQ(m.args.score, VLQA_SCORE_MAX);
         CHECK(m.args.layers.set[0] == 0x70 && m.args.layers.set[1] == 0);
     }
@@ -22,61 +22,61 @@ TEST(settings_come_in_any_order)
 
 TEST(what_is_left_out_is_the_default)
 {
-    struct method m;
-    REQUIRE(method_parse(&env, "--methods", "prophet", &m) == VLQA_OK);
+    struct variant m;
+    REQUIRE(variant_parse(&env, "--variants", "prophet", &m) == VLQA_OK);
     CHECK_EQ(m.reuse, REUSE_PROPHET);
-    CHECK_EQ(m.args.query.rows, VLQA_QUERY_AUTO);
+    CHECK_EQ(m.args.query.tokens, VLQA_QUERY_AUTO);
     CHECK(m.args.layers.set[0] == 0 && m.args.layers.set[1] == 0);
-    CHECK(method_has_layers(&m) && method_has_ratio(&m));
-    REQUIRE(method_parse(&env, "--methods", "none", &m) == VLQA_OK);
-    CHECK(!method_has_layers(&m) && !method_has_ratio(&m));
+    CHECK(variant_has_layers(&m) && variant_has_ratio(&m));
+    REQUIRE(variant_parse(&env, "--variants", "none", &m) == VLQA_OK);
+    CHECK(!variant_has_layers(&m) && !variant_has_ratio(&m));
 }
 
 TEST(a_list_of_layers_has_no_commas)
 {
-    struct method m;
-    REQUIRE(method_parse(&env, "--methods", "prophet/3+5-7", &m) == VLQA_OK);
+    struct variant m;
+    REQUIRE(variant_parse(&env, "--variants", "prophet/3+5-7", &m) == VLQA_OK);
     CHECK(m.args.layers.set[0] == 0xe8 && m.args.layers.set[1] == 0);
     CHECK(reuse_has_layer(&m.args.layers, 3) && !reuse_has_layer(&m.args.layers, 4));
     CHECK_EQ(reuse_layers_end(&m.args.layers), 8);
-    CHECK_EQ(method_parse(&env, "--methods", "prophet/3+", &m), VLQA_EUSAGE);
+    CHECK_EQ(variant_parse(&env, "--variants", "prophet/3+", &m), VLQA_EUSAGE);
     CHECK_HAS(env.message, "3+ is none of");
 }
 
 TEST(released_code_is_a_method_without_settings)
 {
-    struct method m;
-    REQUIRE(method_parse(&env, "--methods", "infoflow-vlm-release", &m) == VLQA_OK);
+    struct variant m;
+    REQUIRE(variant_parse(&env, "--variants", "infoflow-vlm-release", &m) == VLQA_OK);
     CHECK_EQ(m.reuse, REUSE_INFOFLOW);
     CHECK_EQ(m.args.parity, VLQA_PARITY_INFOFLOW_VLM);
-    CHECK(!method_has_layers(&m) && method_has_ratio(&m));
-    REQUIRE(method_parse(&env, "--methods", "infoflow-llm-release", &m) == VLQA_OK);
+    CHECK(!variant_has_layers(&m) && variant_has_ratio(&m));
+    REQUIRE(variant_parse(&env, "--variants", "infoflow-llm-release", &m) == VLQA_OK);
     CHECK_EQ(m.args.parity, VLQA_PARITY_INFOFLOW_LLM);
-    REQUIRE(method_parse(&env, "--methods", "infoflow", &m) == VLQA_OK);
+    REQUIRE(variant_parse(&env, "--variants", "infoflow", &m) == VLQA_OK);
     CHECK_EQ(m.args.parity, VLQA_PARITY_OFF);
 }
 
 TEST(any_method_takes_a_halo)
 {
-    struct method m;
-    REQUIRE(method_parse(&env, "--methods", "infoflow/halo:3/last", &m) == VLQA_OK);
-    CHECK(m.args.halo == 3 && m.args.query.rows == VLQA_QUERY_LAST);
-    REQUIRE(method_parse(&env, "--methods", "none/halo:4096", &m) == VLQA_OK);
+    struct variant m;
+    REQUIRE(variant_parse(&env, "--variants", "infoflow/halo:3/last", &m) == VLQA_OK);
+    CHECK(m.args.halo == 3 && m.args.query.tokens == VLQA_QUERY_LAST);
+    REQUIRE(variant_parse(&env, "--variants", "none/halo:4096", &m) == VLQA_OK);
     CHECK(m.args.halo == 4096 && m.reuse == REUSE_NONE);
-    REQUIRE(method_parse(&env, "--methods", "auto", &m) == VLQA_OK);
+    REQUIRE(variant_parse(&env, "--variants", "auto", &m) == VLQA_OK);
     CHECK(m.args.halo == 0 && m.reuse == REUSE_AUTO);
 }
 
 TEST(named_settings_go_with_every_method_that_chooses)
 {
-    struct method m;
-    REQUIRE(method_parse(&env, "--methods", "vlcache/taper:0.5", &m) == VLQA_OK);
+    struct variant m;
+    REQUIRE(variant_parse(&env, "--variants", "vlcache/taper:0.5", &m) == VLQA_OK);
     CHECK(m.reuse == REUSE_VLCACHE && fabs(m.args.taper - 0.5) < 1e-9);
-    REQUIRE(method_parse(&env, "--methods", "infoflow/last/taper:1/3/dilate:2", &m) == VLQA_OK);
-    CHECK_EQ(m.args.dilate, 2);
+    REQUIRE(variant_parse(&env, "--variants", "infoflow/last/taper:1/3/closing:2", &m) == VLQA_OK);
+    CHECK_EQ(m.args.closing, 2);
     CHECK(fabs(m.args.taper - 1) < 1e-9 && m.args.layers.set[0] == 8);
-    REQUIRE(method_parse(&env, "--methods", "kvshare/check:1+2/refresh:4:8", &m) == VLQA_OK);
-    CHECK(m.args.check.set[0] == 6 && m.args.refresh.every == 4 && m.args.refresh.rows == 8);
+    REQUIRE(variant_parse(&env, "--variants", "kvshare/check:1+2/refresh:4:8", &m) == VLQA_OK);
+    CHECK(m.args.check.set[0] == 6 && m.args.refresh.every == 4 && m.args.refresh.tokens == 8);
 }
 
 TEST(wrong_methods_are_refused_with_what_is_expected)
@@ -99,7 +99,7 @@ TEST(wrong_methods_are_refused_with_what_is_expected)
         {"infoflow-vlm-release/halo:2", "infoflow-vlm-release does not take halo:2"},
         {"prophet/norm", "prophet does not take norm"},
         {"none/taper:1", "none does not take taper:1"},
-        {"epic/dilate:9", "epic does not take dilate:9"},
+        {"epic/closing:9", "epic does not take closing:9"},
         {"epic/check:1", "epic does not take check:1"},
         {"cacheblend/refresh:1:1", "cacheblend does not take refresh:1:1"},
         {"kvshare/refresh:1", "kvshare does not take refresh:1"},
@@ -107,10 +107,10 @@ TEST(wrong_methods_are_refused_with_what_is_expected)
         {"epic/taper:", "epic does not take taper:"},
         {"epic/taper:1x", "epic does not take taper:1x"},
     };
-    struct method m;
+    struct variant m;
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
-        CHECK_EQ(method_parse(&env, "--methods", wrong[i][0], &m), VLQA_EUSAGE);
-        CHECK_HAS(env.message, "--methods: ");
+        CHECK_EQ(variant_parse(&env, "--variants", wrong[i][0], &m), VLQA_EUSAGE);
+        CHECK_HAS(env.message, "--variants: ");
         CHECK_HAS(env.message, wrong[i][1]);
     }
 }
@@ -118,11 +118,11 @@ TEST(wrong_methods_are_refused_with_what_is_expected)
 TEST(an_endless_name_is_refused)
 {
     char text[500];
-    struct method m;
+    struct variant m;
     memset(text, '/', sizeof text);
     memcpy(text, "infoflow", 8);
     text[sizeof text - 1] = 0;
-    CHECK_EQ(method_parse(&env, "--methods", text, &m), VLQA_EUSAGE);
+    CHECK_EQ(variant_parse(&env, "--variants", text, &m), VLQA_EUSAGE);
 }
 
 int main(int argc, char **argv)
