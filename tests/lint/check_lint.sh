@@ -17,6 +17,8 @@ mkdir "$tree/text/a" "$tree/text/b" "$tree/text/c"
 echo '#include "text/b/b.h"' >"$tree/text/a/a.h"
 echo '#include "text/c/c.h"' >"$tree/text/b/b.h"
 echo '#include "text/a/a.h"' >"$tree/text/c/c.c"
+mkdir "$tree/include"
+echo '/* --max-rows: the visual rows of a session */ struct { int max_rows; };' >"$tree/include/old.h"
 yes '' | head -n 601 >"$tree/eval/long.c"
 
 found() { # CLAIM SCRIPT: the script calls that claim broken in the planted tree
@@ -32,6 +34,9 @@ found only_args_reads_the_environment check_layers.sh
 found only_heap_allocates check_layers.sh
 found nothing_exits_on_input check_layers.sh
 found files_are_short check_layers.sh
+found options_have_their_new_names check_words.sh
+found names_are_those_of_the_field check_words.sh
+found words_are_those_of_the_glossary check_words.sh
 found headers_stand_alone_gcc check_headers.sh
 if "$here/check_format.sh" "$tree" | grep -q '^skip'; then
     skip offence_is_found_files_are_formatted 'no clang-format 14'
