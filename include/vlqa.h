@@ -104,7 +104,7 @@ typedef void (*vlqa_log_fn)(void *user, enum vlqa_log_level level, const char *l
  * "score", "repair"; 0 <= done <= total. Nonzero cancels at the next
  * boundary with VLQA_ECANCELLED; the session stays usable. */
 typedef int (*vlqa_progress_fn)(void *user, const char *phase, int64_t done, int64_t total);
-/* The next segment of the answer: whole UTF-8 code points, bytes long, not terminated by NUL.
+/* The next delta of the answer: whole UTF-8 code points, bytes long, not terminated by NUL.
  * Nonzero ends the answer there (stop = VLQA_STOP_CALLER); that is no error. */
 typedef int (*vlqa_token_fn)(void *user, const char *utf8, size_t bytes);
 /* The logits [n] that step 0, 1, ... of the answer is sampled from; valid during the call. */
@@ -116,7 +116,7 @@ enum vlqa_dtype {
     VLQA_DTYPE_AUTO, /* bf16 for BF16 checkpoints, else f32 */
     VLQA_DTYPE_BF16, /* matrix inputs and KV in bf16, sums and residual stream in f32 */
     VLQA_DTYPE_F32,  /* everything in f32, weights widened: for parity work */
-    VLQA_DTYPE_INT8  /* kv_dtype only: K and V of chunks that are kept, see there */
+    VLQA_DTYPE_INT8  /* kv_dtype only: K and V of stored chunks, see there */
 };
 
 enum vlqa_cpu { VLQA_CPU_AUTO, VLQA_CPU_PLAIN, VLQA_CPU_AVX2, VLQA_CPU_AVX512, VLQA_CPU_AMX };
@@ -222,7 +222,7 @@ struct vlqa_image_info { /* the image that was added last */
     int width, height;   /* in the file, after EXIF orientation */
     int resized_width, resized_height;
     int grid_h, grid_w; /* in patches */
-    int tokens;         /* decoder tokens */
+    int tokens;         /* visual tokens */
     double ms_decode, ms_vision;
 };
 
@@ -242,15 +242,15 @@ VLQA_API vlqa_status vlqa_add_image_bytes(struct vlqa_session *session, const vo
 /* stride: bytes from one line of pixels to the next, at least 3 * width; the pixels are copied. */
 VLQA_API vlqa_status vlqa_add_image_rgb(struct vlqa_session *session, const uint8_t *rgb, int width,
                                         int height, size_t stride);
-/* An image made ready by vlqa_image_open, as often as wanted. */
+/* An image that vlqa_image_open prepared, as often as wanted. */
 VLQA_API vlqa_status vlqa_add_image(struct vlqa_session *session, const struct vlqa_image *image);
 /* VLQA_ESTATE: there is none. */
 VLQA_API vlqa_status vlqa_last_image(const struct vlqa_session *session,
                                      struct vlqa_image_info *out, size_t bytes);
 
 /* An encoded file in memory, decoded and resized on the calling thread alone: ahead of the question
- * that needs it, while sessions of the engine work on other threads. Nothing of data is kept; what
- * is held is resized_width * resized_height * 3 bytes. Adding it gives the same bits as
+ * that needs it, while sessions of the engine work on other threads. Nothing of data is kept; the
+ * image takes resized_width * resized_height * 3 bytes. Adding it gives the same bits as
  * vlqa_add_image_bytes. On failure *out may still be a handle that holds the message: close it all
  * the same, and all images before their engine. */
 VLQA_API vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data,
@@ -274,16 +274,16 @@ enum vlqa_reuse {
     VLQA_REUSE_OFF, /* no chunks: everything in one causal prefill, exact */
     VLQA_REUSE_ON,  /* chunks, and the tokens that the question attends to most are recomputed
                      * (InfoFlow KV, arXiv 2603.05353, section 3) */
-    VLQA_REUSE_AUTO /* exact where that costs nothing: tokens that the session holds, the first
-                     * image or document; what stands behind is placed, repaired as with ON,
-                     * further and further while adaptive (0: 0.03) is not met, in the end
-                     * fully. OFF in an engine that keeps nothing */
+    VLQA_REUSE_AUTO /* exact where that costs nothing: for the cached prefix and the first image or
+                       document. Chunks of later ones are placed, and tokens are recomputed as with
+                       ON, more and more while adaptive (0: 0.03) is not met, in the end all. OFF in
+                       an engine without a cache */
 };
 
-/* How images are cut: whole, k x k cells, k horizontal strips. */
+/* The chunking of images: whole, k x k cells, k horizontal strips. */
 enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
 
-/* How documents are cut: evenly, or behind blank lines and in front of lines that begin with
+/* The chunking of documents: evenly, or behind blank lines and in front of lines that begin with
  * "Passage ", and what is longer than chunk_text_tokens evenly again. */
 enum vlqa_text_chunker { VLQA_TEXT_FIXED, VLQA_TEXT_PASSAGE };
 
@@ -309,17 +309,17 @@ struct vlqa_ask_options {
     /* reuse of chunks */
     enum vlqa_reuse reuse;
     float recompute_ratio; /* 0..1 of the tokens that miss context; 0: chunks as they are */
-    /* above 0: the share doubles until a repair moves the first token's distribution by less than
-     * this (KL, nats); in the end all tokens, exactly */
+    /* above 0: the ratio doubles until a recomputation moves the first token's distribution by less
+     * than this (KL, nats); in the end all tokens, exactly */
     float adaptive;
     /* chunking */
     enum vlqa_chunker chunker;
-    int chunk_k; /* grid: k x k cells; strips: k; made smaller where an image has fewer rows */
+    int chunk_k; /* grid: k x k cells; strips: k; smaller where an image has fewer grid lines */
     enum vlqa_text_chunker text_chunker;
     int chunk_text_tokens; /* documents, or their passages, are cut after so many tokens at most */
-    int halo; /* a chunk is computed in sight of its surroundings, which are not kept with it: rows
-               * of the same image or text that come before its last row, as many cells away at most
-               * (the larger of lines and columns), or rows; 0..4096 */
+    int halo; /* a chunk is computed in sight of its surroundings, which are not stored with it:
+                 tokens of the same image or text before its last one, so many grid cells (the
+                 larger of lines and columns) or text tokens away at most; 0..4096 */
     const struct vlqa_experimental *experimental; /* NULL: none; vlqa_experimental.h. Needs a
                                                    * session that was opened for it */
 };
@@ -333,11 +333,15 @@ enum vlqa_stop {
     VLQA_STOP_CALLER        /* on_token asked to stop */
 };
 
-enum vlqa_source { VLQA_SOURCE_COMPUTED, VLQA_SOURCE_RAM, VLQA_SOURCE_DISK };
+/* Computed for this question, or a hit in memory or on disk. */ enum vlqa_source {
+    VLQA_SOURCE_COMPUTED,
+    VLQA_SOURCE_RAM,
+    VLQA_SOURCE_DISK
+};
 
 struct vlqa_placed_image { /* an image of the conversation, in the order they were added */
     int width, height;     /* of the source as decoded upright, EXIF orientation applied */
-    int grid_h, grid_w;    /* in tokens of the decoder */
+    int grid_h, grid_w;    /* in visual tokens */
     int first_token;       /* of the prompt; the others follow in raster order */
     enum vlqa_source source;
 };
@@ -348,8 +352,8 @@ struct vlqa_placed_chunk { /* tokens that were computed together, seeing prefix,
     int text;              /* the number of the document, from 0, or -1 */
     int y, x, h, w;        /* of an image: its cells of the grid */
     int first_token;       /* of the prompt; a text's others follow */
-    int tokens, tokens_exact; /* of them as a full prefill in this order gives them: not repaired;
-                               * int8: 0 */
+    int tokens, tokens_exact; /* exact: as a full prefill in this order gives them without
+                                 recomputation; int8: 0 */
     enum vlqa_source source;
 };
 
@@ -373,27 +377,27 @@ struct vlqa_answer {
     int tokens_total;            /* prefix + context + question */
     int tokens_prefix, tokens_context, tokens_question;
     int exact;             /* nonzero: every token is as a full prefill of the prompt gives it */
-    int tokens_selected;   /* context tokens recomputed */
+    int tokens_selected;   /* context tokens that were recomputed */
     int tokens_recomputed; /* with the question's and those between chunks */
     int chunks_ram, chunks_disk, chunks_computed; /* where the chunks of this question came from */
     int visual_ram, visual_disk, visual_computed; /* and the tower's output */
-    const float *token_score; /* [tokens_total] what selection went by; NULL: nothing was scored */
-    /* [tokens_total] the look at which a token was chosen (1; more with adaptive, 255 at most), or
-     * 0; NULL with reuse off */
+    const float *token_score; /* [tokens_total] the score of selection; NULL: nothing was scored */
+    /* [tokens_total] the selection round in which a token was selected (1; more with adaptive, 255
+     * at most), or 0; NULL with reuse off */
     const uint8_t *token_selected;
     const void *image; /* struct vlqa_placed_image of the library: read with vlqa_answer_image */
     int n_images;
     const void *chunk;    /* likewise, vlqa_answer_chunk; in the order of the prompt */
     int n_chunks;         /* 0 with reuse off */
     const void *evidence; /* likewise, vlqa_answer_evidence; the highest score first */
-    int n_evidence;       /* at most 16; 0: nothing was scored that tells */
+    int n_evidence;       /* at most 16; 0: no token has a score that is evidence */
     double ms_chunks, ms_assemble, ms_score, ms_repair; /* parts of ms_prefill */
     double ms_vision;       /* tower, all images of this prompt, when they were added */
     double ms_decode_image; /* reading and resizing them */
     double ms_prefill, ms_first_token, ms_decode, ms_total; /* first_token counts from the call */
     uint64_t peak_bytes;                                    /* of the process, so far */
-    double flops; /* in the decoder's layers, of the prompt: prefill or scoring and repair, without
-                   * the making of chunks, which are kept */
+    double flops; /* in the decoder's layers, of the prompt: prefill, or probe and recomputation;
+                     computing chunks, which are stored, is not counted */
 };
 
 VLQA_API vlqa_status vlqa_ask_options_init(struct vlqa_ask_options *out, size_t bytes);
@@ -402,9 +406,9 @@ VLQA_API vlqa_status vlqa_ask_options_init(struct vlqa_ask_options *out, size_t 
 VLQA_API vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
                               const struct vlqa_ask_options *options, struct vlqa_answer *answer,
                               size_t bytes);
-/* Finds or makes all that a question with these options would need of the conversation: the tower's
- * output, kept when an image is added, and, whatever options->reuse is, the chunks. options NULL:
- * defaults. answer may be NULL, with any size; its text is empty. */
+/* Looks up or computes all that a question with these options would need of the conversation: the
+ * output of the tower, which is stored when an image is added, and, whatever options->reuse is, the
+ * chunks. options NULL: defaults. answer may be NULL, with any size; its text is empty. */
 VLQA_API vlqa_status vlqa_warm(struct vlqa_session *session, const struct vlqa_ask_options *options,
                                struct vlqa_answer *answer, size_t bytes);
 /* Copies element index of an answer's array. VLQA_EUSAGE, and *out is zeroed: there is none. */
@@ -421,14 +425,14 @@ struct vlqa_cache_stats { /* of an engine, since it was opened */
     uint64_t ram_records, ram_bytes;
     uint64_t disk_records, disk_bytes; /* of the directory now, whoever wrote them */
     uint64_t hits_ram, hits_disk, misses, evicted_ram, evicted_disk;
-    uint64_t rejected;       /* damaged files: removed, and made again */
+    uint64_t rejected;       /* damaged files: removed, and computed again */
     uint64_t write_failures; /* records that are not on disk */
     char disk_problem[512];  /* why there is a directory that is not used, or "" */
 };
 
 enum vlqa_record_kind {
     VLQA_RECORD_UNKNOWN, /* its header is damaged or of another version */
-    VLQA_RECORD_VISUAL,  /* what the vision tower made of an image: exact */
+    VLQA_RECORD_VISUAL,  /* output of the vision tower for an image: exact */
     VLQA_RECORD_CHUNK    /* keys and values of a chunk of a document */
 };
 

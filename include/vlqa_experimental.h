@@ -25,16 +25,16 @@ extern "C" {
  * reuse is. */
 enum vlqa_variant {
     VLQA_VARIANT_DEFAULT,    /* what reuse of vlqa_ask_options says */
-    VLQA_VARIANT_FULL,       /* all tokens: as exact, through chunks (for tests and studies) */
-    VLQA_VARIANT_NONE,       /* no token */
+    VLQA_VARIANT_FULL,       /* all tokens: equal to full prefill, through chunks (for tests) */
+    VLQA_VARIANT_NONE,       /* no token: chunks as they are */
     VLQA_VARIANT_INFOFLOW,   /* tokens that the question attends to most (InfoFlow KV) */
     VLQA_VARIANT_PROPHET,    /* the same over context keys only, heads summed (ProphetKV) */
     VLQA_VARIANT_CACHEBLEND, /* tokens whose layer-1 values deviate most (CacheBlend) */
     VLQA_VARIANT_EPIC,       /* the first tokens of every chunk (EPIC, LegoLink) */
     VLQA_VARIANT_VLCACHE,    /* the first tokens of the context (VLCache) */
-    VLQA_VARIANT_RANDOM,     /* seeded */
-    /* For studies: a full prefill tells how much each token's keys and values are off, and what is
-     * asked then: attention x |KV - KV of the chunk|, summed over layers. Dearer than exact */
+    VLQA_VARIANT_RANDOM,     /* tokens at random, seeded */
+    /* For studies: full prefill runs first and gives attention x |KV - KV of the chunk|, summed
+       over layers. It costs more than full prefill */
     VLQA_VARIANT_ORACLE,
     /* CacheBlend's tokens, and others while the answer is generated (after KVShare, arXiv
      * 2503.16525, whose thresholds are not known to us): see refresh_tokens */
@@ -48,7 +48,7 @@ enum vlqa_budget_base {
     VLQA_BASE_ALL         /* tokens of the prompt */
 };
 
-/* In which order the tokens of a cut image see each other. */
+/* The order in which the tokens of a chunked image see each other. */
 enum vlqa_order {
     VLQA_ORDER_RASTER, /* as the model was trained: line by line, whatever the chunks */
     VLQA_ORDER_CHUNK   /* chunk by chunk, each line by line: not the model's order, even with all
@@ -62,11 +62,11 @@ enum vlqa_token_score {
     VLQA_SCORE_MAX,     /* the largest head, query tokens summed (default) */
     VLQA_SCORE_ENTROPY, /* -a ln a summed */
     VLQA_SCORE_VATP,    /* a |v| summed */
-    VLQA_SCORE_COMBINED /* 0.4 entropy + 0.4 norm + 0.2 vatp, each from 0 to 1 over the tokens that
-                         * may be chosen: the mixture of InfoFlow KV's code for images */
+    VLQA_SCORE_COMBINED /* 0.4 entropy + 0.4 norm + 0.2 vatp, each from 0 to 1 over the candidates:
+                           the mixture of InfoFlow KV's code for images */
 };
 
-/* Whose attention counts. */
+/* The tokens whose attention is probed. */
 enum vlqa_query_tokens {
     VLQA_QUERY_AUTO, /* the variant's own: the last token for InfoFlow, the suffix for ProphetKV */
     VLQA_QUERY_SUFFIX,   /* all tokens behind the context */
@@ -74,8 +74,8 @@ enum vlqa_query_tokens {
     VLQA_QUERY_LAST      /* the last token of the prompt */
 };
 
-/* Where keys of chunks stand while attention is scored (InfoFlow KV, arXiv 2603.05353); repair and
- * answer have them in their own places. */
+/* The positions of keys of chunks during the attention probe (InfoFlow KV, arXiv 2603.05353);
+ * recomputation and answer use their own positions. */
 enum vlqa_geometry {
     VLQA_GEOMETRY_GLOBAL, /* in their own places */
     VLQA_GEOMETRY_HLHP,   /* each chunk right behind the prefix, the question behind the longest */
@@ -86,25 +86,26 @@ enum vlqa_geometry {
 /* The order of images and documents in the prompt: for those that do not build on each other. */
 enum vlqa_reorder {
     VLQA_REORDER_OFF,    /* as they were added */
-    VLQA_REORDER_DENSITY /* a first selection (HLTP) chooses recompute_ratio of the context's
-                          * tokens; images and documents of the first user turn are put in ascending
-                          * order of the share of their tokens that was chosen, each whole, and
-                          * scored again; the answer's tokens are of that prompt */
+    VLQA_REORDER_DENSITY /* a first selection round (HLTP) selects recompute_ratio of the context's
+                            tokens; images and documents of the first user turn are placed in
+                            ascending order of the share of their tokens that was selected, each
+                            whole, and a second round follows; the answer's tokens are of that
+                            prompt */
 };
 
-/* Doing as released code of InfoFlow KV does, defects included, to compare with: the query tokens,
- * how they are scored, and the base of recompute_ratio (at least one token) are then not those
- * above; chunks have no halo. Needs the variant INFOFLOW. */
+/* Reproduces the released code of InfoFlow KV with its defects, to compare with: the query tokens,
+ * the token score, and the base of recompute_ratio (at least one token) are then not those above;
+ * chunks have no halo. Needs the variant INFOFLOW. */
 enum vlqa_parity {
     VLQA_PARITY_OFF,
-    /* images: chunk order; the question is computed before the repair and stays so, but for its
-     * last token; a copy of that token at a wrong position asks, in the last two layers, heads by
-     * their L2 norm; any token of the prompt may be chosen; repaired tokens lose their DeepStack
-     * features; nothing is repaired where images are whole */
+    /* images: chunk order; the question is computed before the recomputation and stays so, but for
+       its last token; a copy of that token at a wrong position is the query, in the last two
+       layers, heads by their L2 norm; any token of the prompt may be selected; recomputed tokens
+       lose their DeepStack features; nothing is recomputed where images are whole */
     VLQA_PARITY_INFOFLOW_VLM,
-    /* texts: the question's tokens ask, seeing each other, in layers at 0.61 to 0.69 of the depth,
-     * heads summed, tokens by their L2 norm; any token of the context may be chosen but those of
-     * the first chunk; the share is of all tokens up to its end */
+    /* texts: the question's tokens are the query, seeing each other, in layers at 0.61 to 0.69 of
+       the depth, heads summed, tokens by their L2 norm; any token of the context may be selected
+       but those of the first chunk; the ratio is of all tokens up to its end */
     VLQA_PARITY_INFOFLOW_LLM
 };
 
@@ -117,15 +118,15 @@ struct vlqa_experimental {
     /* scores */
     enum vlqa_token_score score;
     enum vlqa_query_tokens query_tokens;
-    int query_draft; /* tokens drafted on the chunks as they are, whose tokens ask, too; 0: none */
-    uint64_t
-        probe_layers[2]; /* bit i % 64 of [i / 64]: attention in layer i counts; none: all do */
+    int query_draft; /* tokens drafted on the chunks as they are, which are query tokens, too; 0:
+                        none */
+    uint64_t probe_layers[2];    /* bit i % 64 of [i / 64]: layer i is probed; none: all are */
     enum vlqa_geometry geometry; /* not with adaptive */
     enum vlqa_reorder reorder;
     enum vlqa_parity parity;
-    /* which layers a token is repaired in */
-    /* 0..1. Of L layers, layer l repairs the share r + taper min(r, 1 - r) (1 - 2 l / (L - 1)) of
-     * the tokens, r = recompute_ratio on the average: those of the highest score, so that tokens
+    /* the layers in which a token is recomputed */
+    /* 0..1. Of L layers, layer l recomputes the share r + taper min(r, 1 - r) (1 - 2 l / (L - 1))
+     * of the tokens, r = recompute_ratio on the average: those of the highest score, so that tokens
      * drop out on the way. Not with adaptive. A schedule of our own for what VLCache (arXiv
      * 2512.12977) profiles for each layer and CacheBlend's gradual filter does (arXiv 2405.16444);
      * both papers' values are not known to us */
@@ -134,12 +135,13 @@ struct vlqa_experimental {
      * tokens that the share of the layers behind the one before left (taper; without it in the last
      * of them alone). As probe_layers, but none: in layer 1 */
     uint64_t check_layers[2];
-    /* KVSHARE: after every refresh_every tokens of the answer the refresh_tokens unrepaired tokens
-     * of the highest attention (of the last token, all heads and layers summed) x deviation are
-     * repaired; token_selected has them by rounds from 2 on. 0 tokens: never */
+    /* KVSHARE: after every refresh_every tokens of the answer the refresh_tokens tokens that were
+     * not recomputed yet and have the highest attention (of the last token, all heads and layers
+     * summed) x deviation are recomputed; token_selected has them in rounds from 2 on. 0 tokens:
+     * never */
     int refresh_every, refresh_tokens;
-    /* 0..8: gaps of up to 2 closing cells between chosen tokens of an image are chosen, too, and
-     * fewer by score, so that the number stays */
+    /* 0..8: gaps of up to 2 closing cells between selected tokens of an image are selected, too,
+     * and fewer by score, so that their number stays */
     int closing;
 };
 

@@ -23,7 +23,7 @@ struct host_mat { /* row-major without gaps; host memory */
 };
 
 struct grid {
-    int h, w; /* cells: patches in vision, visual rows in text */
+    int h, w; /* cells: patches in vision, visual tokens in text */
 };
 
 /* The slots a row sees: [0, head_end) and [tail_begin, tail_end), head_end <= tail_begin unless the

@@ -1,4 +1,4 @@
-/* bpe.c - a table of pairs and two ways to merge by it: a scan and a queue. */
+/* bpe.c - a table of pairs and two algorithms that merge by it: a scan and a queue. */
 #include "text/bpe.h"
 
 #include "base/heap.h"

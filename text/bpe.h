@@ -1,4 +1,4 @@
-/* bpe.h - byte-pair merging: the bytes of one piece to ids, lowest rank first. */
+/* bpe.h - byte-pair merging: the bytes of one pre-token to ids, lowest rank first. */
 #ifndef TEXT_BPE_H
 #define TEXT_BPE_H
 
@@ -36,9 +36,9 @@ int bpe_encode(const struct bpe *b, const char *text, size_t bytes, struct arena
 size_t bpe_scratch(size_t bytes);
 void bpe_out_put(struct bpe_out *out, int32_t id);
 
-/* The two ways of bpe_encode, equal in what they give: by looking at all pairs before each merge
- * (at most BPE_SHORT bytes), and by a priority queue. id has room for a whole piece of n bytes;
- * they return how many ids it became. */
+/* The two algorithms of bpe_encode, which give the same ids: by a scan of all pairs before each
+ * merge (at most BPE_SHORT bytes), and by a priority queue. id has room for a whole pre-token of n
+ * bytes; they return how many ids it became. */
 int bpe_merge_scan(const struct bpe *b, const uint8_t *text, int n, int32_t *id);
 int bpe_merge_queue(const struct bpe *b, const uint8_t *text, int n, struct arena *scratch,
                     int32_t *id);

@@ -1,4 +1,4 @@
-/* tokenizer.c - text to ids: added tokens, NFC, pieces, merges; and ids back to bytes. */
+/* tokenizer.c - text to ids: added tokens, NFC, pre-tokens, merges; and ids back to bytes. */
 #include "text/tokenizer.h"
 
 #include "text/nfc.h"
@@ -51,7 +51,7 @@ static vlqa_status split_begin(struct encoding *e)
     return VLQA_OK;
 }
 
-/* Pieces of normalised text between added tokens; each is merged on its own. */
+/* The parts of a normalised text between added tokens; each is merged on its own. */
 static vlqa_status encode_pieces(struct encoding *e, const char *text, size_t bytes)
 {
     const uint32_t how = PCRE2_ANCHORED | PCRE2_NO_UTF_CHECK;

@@ -29,7 +29,7 @@ struct tokenizer {
     int n_added, count;
     uint8_t starts[256]; /* some added token begins with this byte */
     int nfc;             /* text is normalised first */
-    pcre2_code *split;   /* one piece of text a match */
+    pcre2_code *split;   /* each match is a pre-token */
     struct key digest;   /* of all that decides ids */
 };
 

@@ -119,17 +119,17 @@ static const char *id_of(const struct json *root, char out[40])
     return out;
 }
 
-/* ---- ways ---- */
+/* ---- variants ---- */
 
 static int same_number(double a, double b)
 {
     return (isnan(a) && isnan(b)) || !(a < b || a > b || isnan(a) || isnan(b));
 }
 
-static int is_full_by_name(const char *method, const char *chunk)
+static int is_full_by_name(const char *name, const char *chunk)
 {
-    return !*method || strcmp(method, "off") == 0 || strcmp(method, "dense") == 0 ||
-           (strcmp(method, "full") == 0 && !*chunk);
+    return !*name || strcmp(name, "off") == 0 || strcmp(name, "dense") == 0 ||
+           (strcmp(name, "full") == 0 && !*chunk);
 }
 
 /* dataset: of lines that name none. */

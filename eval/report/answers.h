@@ -62,7 +62,7 @@ struct answer_set {
 
 /* One file more; its path is borrowed. VLQA_EUSAGE for lines that are wrong. */
 vlqa_status answers_read(struct env *env, const char *path, struct answer_set *set);
-/* After the last file: sorts, refuses one id twice in one variant. */
+/* After the last file: sorts, refuses one id twice of one variant. */
 vlqa_status answers_close(struct env *env, struct answer_set *set);
 void answers_free(struct answer_set *set); /* zeroed is fine */
 

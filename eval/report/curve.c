@@ -1,4 +1,4 @@
-/* curve.c - ways as lines of numbers. */
+/* curve.c - the variants of runs as lines of numbers. */
 #include "eval/report/curve.h"
 
 #include <math.h>

@@ -198,10 +198,10 @@ static vlqa_status read_rows(struct export *e)
 
 /* ---- the whole ---- */
 
-static vlqa_status choose(struct export *e, const char *method)
+static vlqa_status choose(struct export *e, const char *variant)
 {
     TRY(read_rows(e));
-    TRY(variants_add(e->env, &e->pick, method));
+    TRY(variants_add(e->env, &e->pick, variant));
     if (e->pick.n == 1) return VLQA_OK;
     return variants_fail(e->env, &e->pick, "name one variant and chunking by --variants");
 }
@@ -221,7 +221,7 @@ static vlqa_status write_rows(struct export *e, const char *to)
     return status;
 }
 
-int export_vlmevalkit(struct cli *cli, const char *run, const char *to, const char *method)
+int export_vlmevalkit(struct cli *cli, const char *run, const char *to, const char *variant)
 {
     const char *dot = strrchr(to, '.');
     struct export *e;
@@ -236,7 +236,7 @@ int export_vlmevalkit(struct cli *cli, const char *run, const char *to, const ch
     e->env = &cli->env;
     e->path = e->pick.path = run;
     e->pick.of = &e->variants;
-    status = choose(e, method);
+    status = choose(e, variant);
     if (status == VLQA_OK) status = write_rows(e, to);
     if (status != VLQA_OK) code = cli_fail(cli, status, cli->env.message);
     heap_free(e->room);

@@ -84,7 +84,7 @@ static const char *tick_text(const struct scale *s, int i, char out[40])
     return out;
 }
 
-/* ---- pieces ---- */
+/* ---- parts ---- */
 
 static void begin(struct page *p, const char *what, double height)
 {

@@ -11,7 +11,7 @@
 enum {
     MAX_COLUMNS = 12,    /* chunkings side by side */
     MAX_CATEGORIES = 40, /* in a table, and in a drawing */
-    MAX_BARS = 6         /* ways in a drawing of bars */
+    MAX_BARS = 6         /* variants in a drawing of bars */
 };
 
 int report_is_first(const struct answer_set *set, int variant)
@@ -47,7 +47,8 @@ static int chunk_order(const struct answer_variant *variant)
     return !*variant->chunk ? 0 : report_grid(variant) > 0 ? report_grid(variant) : 1 << 20;
 }
 
-/* The ways of the data set of `way` that are the first with their chunking or their variant. */
+/* The variants of the data set of `variant` that are the first with their chunking or their name.
+ */
 static int distinct(const struct answer_set *set, int variant,
                     int (*same)(const struct answer_variant *, const struct answer_variant *),
                     int *out, int cap)
@@ -76,11 +77,11 @@ static void sort_chunks(const struct answer_set *set, int *variant, int n)
 }
 
 static int find_cell(const struct answer_set *set, const struct answer_variant *data,
-                     const struct answer_variant *method, const struct answer_variant *chunk)
+                     const struct answer_variant *like, const struct answer_variant *chunk)
 {
     for (int i = 0; i < set->n_variants; i++) {
         const struct answer_variant *w = &set->variant[i];
-        if (answers_same_data(w, data) && same_variant_name(w, method) && same_chunk(w, chunk))
+        if (answers_same_data(w, data) && same_variant_name(w, like) && same_chunk(w, chunk))
             return i;
     }
     return -1;
@@ -99,8 +100,8 @@ static void score_cell(struct eval_report *r, int variant)
 static void score_table(struct eval_report *r, int variant)
 {
     const struct answer_set *set = &r->set;
-    int method[ANSWER_MAX_VARIANTS], chunk[MAX_COLUMNS];
-    int rows = distinct(set, variant, same_variant_name, method, ANSWER_MAX_VARIANTS);
+    int like[ANSWER_MAX_VARIANTS], chunk[MAX_COLUMNS];
+    int rows = distinct(set, variant, same_variant_name, like, ANSWER_MAX_VARIANTS);
     int columns = distinct(set, variant, same_chunk, chunk, MAX_COLUMNS);
     const char *head[MAX_COLUMNS + 1] = {"variant"};
     enum page_cell kind[MAX_COLUMNS + 1] = {PAGE_NAME};
@@ -114,7 +115,7 @@ static void score_table(struct eval_report *r, int variant)
     page_table_begin(&r->page, NULL, head, kind, columns + 1);
     for (int off = 1; off >= 0; off--) /* full prefill first */
         for (int i = 0; i < rows; i++) {
-            const struct answer_variant *m = &set->variant[method[i]];
+            const struct answer_variant *m = &set->variant[like[i]];
             if (m->is_full_by_name != off) continue;
             page_row_begin(&r->page);
             page_cell(&r->page, PAGE_NAME, report_variant_name(m, REPORT_ROOM), NULL, 0);
@@ -309,7 +310,7 @@ struct work_room { /* of a curve's series */
     char name[ANSWER_MAX_VARIANTS][96];
 };
 
-/* Points of the ways, a series for each variant and chunking, into a curve that is named; how many
+/* Points of the variants, a series for each name and chunking, into a curve that is named; how many
  * series there are. */
 static int work_series(const struct eval_report *r, int variant, struct plot_curve *c,
                        struct plot_point (*of)(const struct answer_sum *), struct work_room *room)
@@ -385,7 +386,7 @@ void report_work(struct eval_report *r)
 
 /* ---- categories ---- */
 
-/* The ways of a data set, full prefill first; at most cap. */
+/* The variants of a data set, full prefill first; at most cap. */
 static int variants_of(const struct answer_set *set, int variant, int *out, int cap)
 {
     int n = 0, base = answers_base(set, variant);

@@ -202,7 +202,8 @@ static vlqa_status ask_full_prefill(struct runner *r, int full, struct vlqa_answ
     return status;
 }
 
-/* Led along full prefill's answer; where it would go another way, what it says by itself, too. */
+/* Teacher-forced along full prefill's answer; where it would go another way, what it says by
+ * itself, too. */
 static vlqa_status ask_along(struct runner *r, int variant, struct vlqa_answer *answer)
 {
     TRY(ask(r, &r->run.variant[variant], runner_follow_dense, answer));

@@ -56,7 +56,7 @@ void run_variant_label(const struct run_variant *variant, char out[RUN_LABEL]);
 
 struct run_outcome {             /* of a question by an variant */
     double score, tokens, flops; /* rows, flops: computed again */
-    double kl;        /* of the first token, to full prefill; NaN: full prefill was not asked */
+    double kl;                   /* of the first token, to full prefill; NaN: it was not asked */
     double kl_answer; /* mean over the tokens of full prefill's answer; NaN: not with --kl first */
     double ms;        /* NaN: it was asked before, and the file of times has it not */
     uint64_t prediction; /* its checksum: equal where two answers are the same */

@@ -184,7 +184,7 @@ static const struct tally *find(const struct run *r, const char *label, const ch
     return NULL;
 }
 
-/* Methods x chunkings, as the papers print it. */
+/* Variants x chunkings, as the papers print it. */
 static void print_grid(const struct run *r, int metric, int full)
 {
     printf("\n%-24s %9s", "variant", full >= 0 ? r->variant[full].name : "");

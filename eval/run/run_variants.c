@@ -75,7 +75,7 @@ vlqa_status run_add(struct run *run, const struct run_variant *variant)
         void *grown = run->variant
                           ? heap_resize(run->variant, run->arms_cap * sizeof *variant, bytes)
                           : heap_alloc(bytes);
-        if (!grown) return env_no_memory(env, "methods", bytes);
+        if (!grown) return env_no_memory(env, "variants", bytes);
         run->variant = grown;
         run->arms_cap = cap;
     }

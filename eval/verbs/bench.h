@@ -1,4 +1,4 @@
-/* bench.h - what the ways to measure share. */
+/* bench.h - what the two measurements of bench share. */
 #ifndef EVAL_BENCH_H
 #define EVAL_BENCH_H
 

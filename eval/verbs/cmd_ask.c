@@ -267,7 +267,7 @@ static int answer_question(struct ask *a)
     status = vlqa_ask(a->session, a->args.question, &options, &answer, sizeof answer);
     progress_clear(&a->cli.bar);
     if (status == VLQA_OK) return finish(a, &answer);
-    if (a->last && a->last != '\n') write_delta(a, "\n", 1); /* pieces were streamed */
+    if (a->last && a->last != '\n') write_delta(a, "\n", 1); /* deltas were streamed */
     return cli_fail(&a->cli, status, vlqa_message(a->session));
 }
 

@@ -36,7 +36,7 @@ __attribute__((format(printf, 2, 3))) static void line(const char *label, const 
 
 static void print_shape(const struct vlqa_model_info *m)
 {
-    int cell = m->vision_patch * m->vision_merge; /* pixels of a decoder row, each variant */
+    int cell = m->vision_patch * m->vision_merge; /* pixels of a token, on each side */
     line("text", "%d layers, hidden %d, inner %d, vocabulary %d%s", m->layers, m->hidden, m->inner,
          m->vocab, m->tied ? " (tied)" : "");
     line("", "%d heads, %d KV heads, head size %d, %d positions", m->heads, m->kv_heads,

@@ -14,13 +14,13 @@ enum record_kind {
 #define RECORD_MAX_MATS 512
 
 /* Made by the store: one block with the matrices' table and, unless they are mapped from a file,
- * the matrices, each 64-byte aligned. VISUAL: visual rows, then the DeepStack rows. CHUNK: k and v
- * of layer 0, of layer 1, ... */
+ * the matrices, each 64-byte aligned. VISUAL: visual tokens, then their DeepStack features. CHUNK:
+ * k and v of layer 0, of layer 1, ... */
 struct record {
     struct key key;
     enum record_kind kind;
     int rows;
-    struct grid grid; /* of visual rows; {0, 0} for text */
+    struct grid grid; /* of visual tokens; {0, 0} for text */
     int n_mats;
     struct host_mat
         *mat;     /* [n_mats], each [rows, its own cols], no padding between rows; one dtype */
@@ -45,13 +45,13 @@ struct key_parts {
     enum record_kind kind;
     struct key model;   /* weights, configuration, tokenizer */
     struct key content; /* pixels after decoding with their size, or token ids */
-    struct key prefix;  /* the rows in front of a chunk; zero for VISUAL */
+    struct key prefix;  /* the tokens before a chunk; zero for VISUAL */
     int32_t arithmetic; /* version of the code's roundings */
     int32_t cpu;        /* instruction set: sums differ in the last bits */
     enum dtype compute, stored;
     int32_t resize, image_mode;      /* of preprocessing */
     int32_t width, height;           /* after resizing */
-    struct grid grid;                /* of visual rows of the whole image */
+    struct grid grid;                /* of visual tokens of the whole image */
     int32_t chunker, k, index, halo; /* which segment of it */
     const char *salt;                /* tenant; NULL: none */
 };

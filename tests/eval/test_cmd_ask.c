@@ -50,7 +50,7 @@ TEST(a_stream_is_the_same_answer)
     CHECK_STR(r->out, "Yes, it is.\n");
 }
 
-/* The phases load and prefill take ten steps before the first piece. */
+/* The phases load and prefill take ten steps before the first delta. */
 TEST(pieces_are_streamed_before_the_answer_ends)
 {
     char seen[64] = "";

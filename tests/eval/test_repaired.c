@@ -34,7 +34,7 @@ static void select_rows(const int *row, int n)
 {
     memset(selected, 0, sizeof selected);
     for (int i = 0; i < n; i++)
-        selected[row[i]] = (uint8_t)(1 + i); /* the look at which it was chosen */
+        selected[row[i]] = (uint8_t)(1 + i); /* the selection round */
 }
 
 TEST(rows_are_bits_of_their_image)

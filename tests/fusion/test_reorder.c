@@ -147,7 +147,8 @@ static void densities(const struct vlqa_answer *a, int *out)
         out[i] = 10000 * chosen[i] / rows[i];
 }
 
-/* Only x, which is one token and exact, is not counted by the look that can be asked for. */
+/* Only x, which is one token and exact, is not counted by the selection round that an option asks
+ * for. */
 TEST(the_densest_item_stands_next_to_the_question)
 {
     static const int asked[N_ITEMS] = {0, 1, 2, 3};
@@ -178,7 +179,8 @@ TEST(the_densest_item_stands_next_to_the_question)
     run_close(&r);
 }
 
-/* Cold, the chunks are computed; made for the look, they are told as made, and warm as found. */
+/* Cold, chunks that were computed for the first selection round are reported as computed, and warm
+ * as hits. */
 TEST(chunks_of_a_reordered_question_are_told_once)
 {
     static const int asked[N_ITEMS] = {1, 2, 3, 0};

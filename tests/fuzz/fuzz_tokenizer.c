@@ -1,4 +1,4 @@
-/* fuzz_tokenizer.c - any bytes as text, as a stream of pieces, and as an edit of tokenizer.json. */
+/* fuzz_tokenizer.c - any bytes as text, as a stream of deltas, and as an edit of tokenizer.json. */
 #include "base/heap.h"
 #include "tests/text/small_tokenizer.h"
 #include "text/nfc.h"
@@ -12,7 +12,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static struct env env;
 
-/* The pieces of the ids are the text in NFC. */
+/* The bytes of the ids are the text in NFC. */
 static void check_pieces(const struct tokenizer *t, const char *text, size_t bytes,
                          const int32_t *id, int n, struct arena *scratch)
 {

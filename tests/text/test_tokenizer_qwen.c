@@ -129,7 +129,7 @@ static void check_records(struct reader *r, int check)
     }
 }
 
-/* The pieces of the ids are the text in NFC, where no added token keeps a part from it. */
+/* The bytes of the ids are the text in NFC, where no added token keeps a part from it. */
 static void check_decoded(const struct tokenizer *t, const char *text, size_t bytes)
 {
     struct ids found = encode(t, text, bytes, 0);
