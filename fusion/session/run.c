@@ -109,12 +109,15 @@ vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct
     struct env *env = &r->s->env;
     int most = r->s->pass_tokens,
         first = (n - 1) % most + 1; /* so that the last batch is a whole one */
+    vlqa_status status = VLQA_OK, synced;
     if (n < 1) return VLQA_OK;
     for (int begin = 0, end = first; begin < n; begin = end, end += most) {
-        TRY(env_progress(env, phase, begin, n));
+        status = env_progress(env, phase, begin, n);
+        if (status != VLQA_OK) break;
         run_batch(r, pass, begin, end - begin, n);
     }
-    TRY(queue_sync(r->s->queue));
+    synced = queue_sync(r->s->queue); /* cancelled, too: what a pass writes may be freed now */
+    TRY(status == VLQA_OK ? synced : status);
     return env_progress(env, phase, n, n);
 }
 

@@ -196,6 +196,11 @@ static vlqa_status guard_queue_open(struct queue *q)
     return status;
 }
 
+size_t guard_waiting(const struct queue *q)
+{
+    return ((const struct waiting *)q->impl)->n;
+}
+
 static void forget(struct waiting *w)
 {
     for (size_t i = 0; i < w->n; i++)

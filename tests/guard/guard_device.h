@@ -16,6 +16,7 @@
  * nothing. GUARD_SOUND: no mistake. */
 enum guard_fault { GUARD_SOUND, GUARD_NO_SYNC, GUARD_NO_UPLOAD, GUARD_NO_DOWNLOAD };
 void guard_plant(enum guard_fault fault, int countdown);
-int guard_planted(void); /* nonzero: it has not happened yet */
+int guard_planted(void);                     /* nonzero: it has not happened yet */
+size_t guard_waiting(const struct queue *q); /* calls that are enqueued and have not run */
 
 #endif

@@ -125,6 +125,26 @@ TEST(what_is_downloaded_is_poison_until_the_sync)
     device_close(d);
 }
 
+static int stop_between_batches(void *user, const char *phase, int64_t done, int64_t total)
+{
+    (void)user;
+    return strcmp(phase, "chunks") == 0 && done > 0 && done < total;
+}
+
+/* The memory that a cancelled chunk's downloads go to is freed with its record. */
+TEST(nothing_waits_after_a_cancelled_chunk)
+{
+    static float logits[STEPS * VOCAB];
+    struct run r;
+    REQUIRE(run_open(&r));
+    r.session->pass_tokens = 4;
+    r.session->env.progress = stop_between_batches;
+    CHECK_EQ(ask(&r, logits), -1);
+    CHECK_HAS(vlqa_message(r.session), "cancelled during chunks");
+    CHECK_EQ(guard_waiting(r.session->queue), 0);
+    run_close(&r);
+}
+
 enum end { SAME, OTHER, NOT_THERE, FAILED };
 
 /* In a process of its own, as a mistake may be the end of it: the answer with the i-th call of a
