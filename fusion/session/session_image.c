@@ -144,27 +144,31 @@ static int recall(struct vlqa_session *s, struct key key, struct grid grid,
     return 1;
 }
 
-/* Keeping is an extra: without memory for it the image is there all the same. */
-static void keep(struct vlqa_session *s, struct key key, struct grid grid)
+/* Keeping is an extra: without memory for it the image is there all the same. A failed device has
+ * lost the image, too. */
+static vlqa_status keep(struct vlqa_session *s, struct key key, struct grid grid)
 {
     struct mat from[1 + DECODER_MAX_DEEP];
     int rows = grid.h * grid.w, n = visual_mats(s, rows, from), cols[1 + DECODER_MAX_DEEP];
     struct record_shape shape = visual_shape(grid, from, n, cols);
     struct record *r;
+    vlqa_status status;
     s->visual_computed++;
     if (store_new(&s->env, s->engine->store, key, &shape, &r) != VLQA_OK) {
         env_log(&s->env, VLQA_LOG_WARN, "not kept: %s", s->env.message);
-        return;
+        return VLQA_OK;
     }
     for (int i = 0; i < n; i++)
         queue_download(s->queue, r->mat[i].data, from[i].data,
                        mat_bytes(from[i].dtype, rows, from[i].cols));
-    if (queue_sync(s->queue) != VLQA_OK) {
+    status = queue_sync(s->queue);
+    if (status != VLQA_OK) {
         store_drop(s->engine->store, r);
-        return;
+        return status;
     }
     store_unpin(s->engine->store, store_put(&s->env, s->engine->store, r));
     store_settle(&s->env, s->engine->store);
+    return VLQA_OK;
 }
 
 /* The next visual tokens: recalled, or made, from pixels that are resized for that if need be. */
@@ -178,8 +182,7 @@ static vlqa_status make_visual_tokens(struct vlqa_session *s, struct ready *r,
     begin = env_ms();
     TRY(encode(s, r->rgb, (struct grid){r->info.grid_h, r->info.grid_w}));
     r->info.ms_vision = env_ms() - begin;
-    keep(s, r->key, r->grid);
-    return VLQA_OK;
+    return keep(s, r->key, r->grid);
 }
 
 static vlqa_status add_ready(struct vlqa_session *s, struct ready *r)

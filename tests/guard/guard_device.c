@@ -68,6 +68,7 @@ struct waiting { /* impl of a queue */
     struct queue real;
     struct call *call;
     size_t n, room;
+    int failed; /* for good */
 };
 
 static struct {
@@ -309,7 +310,8 @@ static vlqa_status guard_sync(struct queue *q)
     if (w->n) protect(g, PROT_NONE);
     pthread_mutex_unlock(&g->lock);
     forget(w);
-    return status;
+    w->failed |= is_planted(GUARD_SYNC_FAILS);
+    return w->failed ? env_fail(q->env, VLQA_EDEVICE, "the device failed") : status;
 }
 
 /* ---- what is enqueued ---- */

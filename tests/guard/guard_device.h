@@ -13,8 +13,15 @@
 #define GUARD_POISON 0xa5 /* each byte; as f32 and as bf16 it is a small negative number */
 
 /* A mistake of the program, made on purpose: the countdown-th call of that kind from now on does
- * nothing. GUARD_SOUND: no mistake. */
-enum guard_fault { GUARD_SOUND, GUARD_NO_SYNC, GUARD_NO_UPLOAD, GUARD_NO_DOWNLOAD };
+ * nothing. GUARD_SOUND: no mistake. GUARD_SYNC_FAILS is one of the device: that sync and all behind
+ * it return VLQA_EDEVICE. */
+enum guard_fault {
+    GUARD_SOUND,
+    GUARD_NO_SYNC,
+    GUARD_NO_UPLOAD,
+    GUARD_NO_DOWNLOAD,
+    GUARD_SYNC_FAILS
+};
 void guard_plant(enum guard_fault fault, int countdown);
 int guard_planted(void);                     /* nonzero: it has not happened yet */
 size_t guard_waiting(const struct queue *q); /* calls that are enqueued and have not run */

@@ -145,6 +145,25 @@ TEST(nothing_waits_after_a_cancelled_chunk)
     run_close(&r);
 }
 
+/* An image or an answer that a device has failed in is no success, whichever sync it was. */
+TEST(sync_that_fails_is_never_passed_over)
+{
+    static float logits[STEPS * VOCAB];
+    int n = 0;
+    for (int planted = 0; !planted; n++) {
+        struct vlqa_image_info info;
+        struct run r;
+        REQUIRE(run_open(&r));
+        guard_plant(GUARD_SYNC_FAILS, n + 1);
+        (void)vlqa_add_image_file(r.session, VLQA_SOURCE_DIR "/tests/charts/cows.png");
+        if (!guard_planted()) CHECK_EQ(vlqa_last_image(r.session, &info, sizeof info), VLQA_ESTATE);
+        CHECK_EQ(ask(&r, logits), guard_planted() ? STEPS : -1);
+        planted = guard_planted();
+        run_close(&r);
+    }
+    CHECK(n > 8);
+}
+
 enum end { SAME, OTHER, NOT_THERE, FAILED };
 
 /* In a process of its own, as a mistake may be the end of it: the answer with the i-th call of a
