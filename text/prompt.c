@@ -228,13 +228,6 @@ void prompt_measure(size_t bytes, struct arena *dry)
     arena_rewind(dry, mark);
 }
 
-size_t prompt_scratch(const struct prompt_turn *turn, int n_turns)
-{
-    struct arena dry = {0};
-    prompt_measure(text_bytes(turn, n_turns), &dry);
-    return dry.peak;
-}
-
 vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struct prompt_tokens *pt,
                          const struct prompt_turn *turn, int n_turns, int cap, struct arena *mem,
                          struct arena *scratch, struct prompt *out)

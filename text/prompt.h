@@ -42,7 +42,7 @@ vlqa_status prompt_tokens_find(struct env *env, const struct tokenizer *t, const
                                struct prompt_tokens *out);
 /* Renders turns and the opening of the assistant's answer. A system turn may only be the first.
  * ids are pushed on mem (4 * cap int32_t); VLQA_ELIMIT "prompt needs N tokens, the session holds
- * CAP", or when scratch cannot hold the work (about prompt_scratch). No heap calls. */
+ * CAP", or when scratch cannot hold the work (prompt_measure). No heap calls. */
 vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struct prompt_tokens *pt,
                          const struct prompt_turn *turn, int n_turns, int cap, struct arena *mem,
                          struct arena *scratch, struct prompt *out);
@@ -50,7 +50,5 @@ vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struc
 void prompt_layout(int cap, struct arena *mem, struct prompt *out);
 /* Scratch that is enough for turns of so many bytes, rendered. */
 void prompt_measure(size_t bytes, struct arena *dry);
-/* The same for these turns. */
-size_t prompt_scratch(const struct prompt_turn *turn, int n_turns);
 
 #endif

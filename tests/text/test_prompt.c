@@ -39,7 +39,21 @@ static void desk_close(struct desk *d)
     heap_free(d->memory);
 }
 
-/* With exactly prompt_scratch. */
+/* What rendering these turns takes: their texts and, for each, what the template adds at most. */
+static size_t prompt_scratch(const struct prompt_turn *turn, int n_turns)
+{
+    struct arena dry = {0};
+    size_t bytes = 32;
+    for (int i = 0; i < n_turns; i++) {
+        bytes += 32;
+        for (int j = 0; j < turn[i].n_items; j++)
+            bytes += turn[i].item[j].text ? turn[i].item[j].bytes : 0;
+    }
+    prompt_measure(bytes, &dry);
+    return dry.peak;
+}
+
+/* With exactly that. */
 static vlqa_status build(struct desk *d, const struct prompt_turn *turn, int n_turns, int cap)
 {
     size_t bytes = prompt_scratch(turn, n_turns);
