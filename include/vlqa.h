@@ -427,6 +427,7 @@ struct vlqa_cache_stats { /* of an engine, since it was opened */
     uint64_t hits_ram, hits_disk, misses, evicted_ram, evicted_disk;
     uint64_t rejected;       /* damaged files: removed, and computed again */
     uint64_t write_failures; /* records that are not on disk */
+    uint64_t unwritten;      /* records that are on their way there */
     char disk_problem[512];  /* why there is a directory that is not used, or "" */
 };
 

@@ -8,22 +8,9 @@ vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *e, struct vlqa_cache
                                   size_t bytes)
 {
     struct vlqa_cache_stats all;
-    struct store_stats s;
     if (!e || !out || bytes < CACHE_STATS_LEAST || !e->usable) return VLQA_EUSAGE;
     if (getpid() != e->process) return VLQA_ESTATE;
-    store_stats(e->store, &s);
-    all = (struct vlqa_cache_stats){.ram_records = s.ram_records,
-                                    .ram_bytes = s.ram_bytes,
-                                    .disk_records = s.disk_records,
-                                    .disk_bytes = s.disk_bytes,
-                                    .hits_ram = s.hits_ram,
-                                    .hits_disk = s.hits_disk,
-                                    .misses = s.misses,
-                                    .evicted_ram = s.evicted_ram,
-                                    .evicted_disk = s.evicted_disk,
-                                    .rejected = s.rejected,
-                                    .write_failures = s.write_failures};
-    snprintf(all.disk_problem, sizeof all.disk_problem, "%s", store_disk_message(e->store));
+    store_stats(e->store, &all);
     abi_give(out, bytes, &all, sizeof all);
     return VLQA_OK;
 }

@@ -35,10 +35,9 @@ struct store {
     struct store_writer *writer; /* to dir; NULL: no dir */
     size_t ram_cap;
     pid_t process; /* threads do not survive a fork */
-    char disk_message[sizeof((struct env *)0)->message];
     /* under the lock */
     pthread_mutex_t lock;
-    struct store_stats stats;
+    struct vlqa_cache_stats stats;
     struct lru chunks, visuals;
     struct entry *bucket[BUCKETS];
 };
@@ -235,7 +234,8 @@ static vlqa_status open_disk(struct env *env, const struct store_options *option
     if (wo.patience_ms <= 0) wo.patience_ms = PATIENCE_MS;
     if (status == VLQA_OK) return store_writer_create(env, &wo, &s->writer);
     if (status != VLQA_EIO) return status;
-    memcpy(s->disk_message, env->message, sizeof s->disk_message);
+    _Static_assert(sizeof s->stats.disk_problem == sizeof env->message, "it holds any message");
+    memcpy(s->stats.disk_problem, env->message, sizeof s->stats.disk_problem);
     env_log(env, VLQA_LOG_WARN, "records are kept in memory only: %s", env->message);
     env->message[0] = 0;
     return VLQA_OK;
@@ -367,7 +367,7 @@ vlqa_status store_flush(struct env *env, struct store *s)
     return s->writer ? store_writer_flush(env, s->writer) : VLQA_OK;
 }
 
-void store_stats(struct store *s, struct store_stats *out)
+void store_stats(struct store *s, struct vlqa_cache_stats *out)
 {
     struct store_dir_list list = {0};
     struct store_writer_stats writer = {0};
@@ -383,11 +383,6 @@ void store_stats(struct store *s, struct store_stats *out)
     out->write_failures = writer.failures;
     out->unwritten = writer.waiting;
     heap_free(list.file);
-}
-
-const char *store_disk_message(struct store *s)
-{
-    return s->disk_message;
 }
 
 /* A directory without a store. */

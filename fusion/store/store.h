@@ -18,7 +18,8 @@ struct store_options {
 enum store_where { STORE_MISS, STORE_RAM, STORE_DISK };
 
 /* A directory that cannot be used (read-only, not ours and open to everybody, no directory) is a
- * warning in the log and RAM only, never an error; store_disk_message says why. VLQA_EMEMORY. */
+ * warning in the log and RAM only, never an error; disk_problem of store_stats says why.
+ * VLQA_EMEMORY. */
 vlqa_status store_open(struct env *env, const struct store_options *options, struct store **out);
 /* Waits until all records are written, or says in the log which were not: it does not wait for ever
  * for a disk that does not answer. No record may be pinned; NULL is fine. A child process that
@@ -46,13 +47,9 @@ void store_unpin(struct store *store, const struct record *record);
 void store_settle(struct env *env, struct store *store);
 vlqa_status store_flush(struct env *env, struct store *store);
 
-struct store_stats { /* of disk: what the directory has now, whoever wrote it */
-    uint64_t ram_records, ram_bytes, disk_records, disk_bytes;
-    uint64_t hits_ram, hits_disk, misses, rejected, evicted_ram, evicted_disk, write_failures;
-    uint64_t unwritten; /* on their way to disk */
-};
-void store_stats(struct store *store, struct store_stats *out);
-const char *store_disk_message(struct store *store); /* "" when the disk tier works */
+/* disk_problem is "" when the disk tier works. Of disk: what the directory has now, whoever wrote
+ * it. */
+void store_stats(struct store *store, struct vlqa_cache_stats *out);
 
 /* A directory without an engine, for `vlqa cache`. */
 struct store_item {

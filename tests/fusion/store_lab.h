@@ -183,9 +183,9 @@ static inline struct store *lab_open(struct env *env, const char *dir, size_t ra
     return store;
 }
 
-static inline struct store_stats lab_stats(struct store *store)
+static inline struct vlqa_cache_stats lab_stats(struct store *store)
 {
-    struct store_stats stats;
+    struct vlqa_cache_stats stats;
     store_stats(store, &stats);
     return stats;
 }

@@ -130,7 +130,7 @@ static vlqa_status ask_chunked(struct vlqa_session *s, enum reuse reuse, float *
 /* Without a cache a record is there while it is pinned, and no longer. */
 static uint64_t pinned(const struct run *r)
 {
-    struct store_stats stats;
+    struct vlqa_cache_stats stats;
     store_stats(r->engine->store, &stats);
     return stats.ram_records;
 }

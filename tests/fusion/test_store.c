@@ -33,7 +33,7 @@ TEST(what_was_put_is_found_and_what_was_not_is_missed)
     CHECK_EQ(lab_stats(store).hits_ram, 1);
     CHECK_EQ(lab_stats(store).misses, 2);
     CHECK_EQ(lab_stats(store).disk_records, 0);
-    CHECK_STR(store_disk_message(store), "");
+    CHECK_STR(lab_stats(store).disk_problem, "");
     store_close(&env, store);
 }
 
@@ -218,7 +218,7 @@ static void share(const char *dir, size_t ram, size_t disk)
     struct env env = {0};
     struct store *store = lab_open(&env, dir, ram, disk);
     struct worker worker[4];
-    struct store_stats stats;
+    struct vlqa_cache_stats stats;
     for (int i = 0; i < 4; i++) {
         worker[i] = (struct worker){.store = store, .seed = (unsigned)i};
         REQUIRE(pthread_create(&worker[i].thread, NULL, run_worker, &worker[i]) == 0);

@@ -11,7 +11,7 @@ static void check_ram_only(const char *dir, const char *why)
     CHECK_EQ(log.lines, 1);
     CHECK_HAS(log.last, "records are kept in memory only");
     CHECK_HAS(log.last, why);
-    CHECK_HAS(store_disk_message(store), why);
+    CHECK_HAS(lab_stats(store).disk_problem, why);
     CHECK_STR(env.message, "");
     lab_keep(&env, store, 1, RECORD_CHUNK);
     CHECK_EQ(lab_find(store, 1), STORE_RAM);
@@ -73,7 +73,7 @@ TEST(files_in_a_directory_that_is_open_to_all_are_not)
     mode_t before = umask(0);
     REQUIRE(chmod(lab_dir(), 0777) == 0);
     store = lab_open(&env, lab_dir(), 0, LAB_LARGE);
-    CHECK_STR(store_disk_message(store), "");
+    CHECK_STR(lab_stats(store).disk_problem, "");
     lab_keep(&env, store, 1, RECORD_CHUNK);
     store_close(&env, store);
     (void)umask(before);
@@ -303,7 +303,7 @@ TEST(lock_that_is_held_costs_the_write_and_ends_with_its_process)
     child = start_locker();
     REQUIRE(child > 0);
     store = lab_open(&env, lab_dir(), LAB_LARGE, LAB_LARGE);
-    CHECK_STR(store_disk_message(store), "");
+    CHECK_STR(lab_stats(store).disk_problem, "");
     CHECK_EQ(lab_find(store, 0), STORE_DISK); /* reading needs no lock */
     lab_keep(&env, store, 1, RECORD_CHUNK);
     CHECK_HAS(log.last, "is locked by another process");

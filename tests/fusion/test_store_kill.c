@@ -243,7 +243,7 @@ static int share(uint32_t seed)
 {
     struct env env = {0};
     struct store_options options = {lab_dir(), 2048, QUOTA, 0};
-    struct store_stats stats;
+    struct vlqa_cache_stats stats;
     struct store *store;
     int wrong = 0;
     if (store_open(&env, &options, &store) != VLQA_OK) return 1;
