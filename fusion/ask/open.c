@@ -153,7 +153,9 @@ vlqa_status vlqa_session_open(struct vlqa_engine *engine,
     s->engine = engine;
     s->options = vlqa_session_options_default();
     s->env.pool = engine->pool;
-    if (options) TRY(abi_take(&s->env, "session", options, &s->options, sizeof s->options));
+    if (options)
+        TRY(abi_take(&s->env, "session", options, &s->options, sizeof s->options,
+                     SESSION_OPTIONS_LEAST));
     s->env.log = s->options.log;
     s->env.progress = s->options.progress;
     s->env.user = s->options.user;

@@ -126,13 +126,13 @@ static vlqa_status take(struct vlqa_session *s, const struct vlqa_ask_options *f
     struct env *env = &s->env;
     *o = vlqa_ask_options_default();
     *x = vlqa_experimental_default();
-    if (from) TRY(abi_take(env, "ask", from, o, sizeof *o));
+    if (from) TRY(abi_take(env, "ask", from, o, sizeof *o, ASK_OPTIONS_LEAST));
     if (!o->experimental) return VLQA_OK;
     if (!s->options.experimental)
         return env_fail(env, VLQA_EUSAGE,
                         "ask options: experimental is set, but the session has no memory for it: "
                         "open it with experimental = 1 in its options");
-    return abi_take(env, "experimental", o->experimental, x, sizeof *x);
+    return abi_take(env, "experimental", o->experimental, x, sizeof *x, EXPERIMENTAL_LEAST);
 }
 
 vlqa_status options_read(struct vlqa_session *s, const struct vlqa_ask_options *from,

@@ -19,7 +19,8 @@ void abi_give(void *to, size_t to_bytes, const void *from, size_t from_bytes)
     memset((char *)to + known, 0, to_bytes - known);
 }
 
-vlqa_status abi_take(struct env *env, const char *name, const void *from, void *to, size_t to_bytes)
+vlqa_status abi_take(struct env *env, const char *name, const void *from, void *to, size_t to_bytes,
+                     size_t least)
 {
     const unsigned char *bytes = from;
     uint32_t head[2]; /* version, struct_bytes */
@@ -28,7 +29,7 @@ vlqa_status abi_take(struct env *env, const char *name, const void *from, void *
         return env_fail(env, VLQA_EUSAGE,
                         "%s options: version is %u, expected %u; start from the init function",
                         name, head[0], VLQA_OPTIONS_VERSION);
-    if (head[1] < sizeof head || head[1] > ABI_MOST)
+    if (head[1] < least || head[1] > ABI_MOST)
         return env_fail(
             env, VLQA_EUSAGE,
             "%s options: struct_bytes is %u, expected %zu as this library has it; start "

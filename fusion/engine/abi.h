@@ -19,9 +19,10 @@ void abi_give(void *to, size_t to_bytes, const void *from, size_t from_bytes);
 /* Copies a caller's options over the defaults in `to`: fields that an older header lacks keep their
  * default. Fields that a newer header has and the library lacks must be 0, as they are after the
  * init function: the rule of Linux' extensible system calls (copy_struct_from_user). Checks version
- * and struct_bytes, the first two fields of all options; VLQA_EUSAGE. */
-vlqa_status abi_take(struct env *env, const char *name, const void *from, void *to,
-                     size_t to_bytes);
+ * and struct_bytes, the first two fields of all options: a size below the first version's would end
+ * anywhere, within a pointer, say. VLQA_EUSAGE. */
+vlqa_status abi_take(struct env *env, const char *name, const void *from, void *to, size_t to_bytes,
+                     size_t least);
 #define ABI_MOST 2048 /* bytes of options; more is no size, and would be read to the end */
 
 #define ENGINE_OPTIONS_LEAST ABI_UP_TO(struct vlqa_engine_options, cache_disk_bytes)

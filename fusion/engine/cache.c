@@ -31,7 +31,7 @@ static vlqa_status copy_options(struct env *env, const struct vlqa_cache_options
                                 struct vlqa_cache_options *to)
 {
     *to = vlqa_cache_options_default();
-    TRY(abi_take(env, "cache", from, to, sizeof *to));
+    TRY(abi_take(env, "cache", from, to, sizeof *to, CACHE_OPTIONS_LEAST));
     env->log = to->log;
     env->user = to->user;
     return to->dir ? VLQA_OK : env_fail(env, VLQA_EUSAGE, "cache options: dir is NULL");

@@ -241,7 +241,7 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
     *out = e;
     e->process = getpid();
     e->options = vlqa_engine_options_default();
-    TRY(abi_take(&e->env, "engine", options, &e->options, sizeof e->options));
+    TRY(abi_take(&e->env, "engine", options, &e->options, sizeof e->options, ENGINE_OPTIONS_LEAST));
     e->env.log = e->options.log;
     e->env.progress = e->options.progress;
     e->env.user = e->options.user;
