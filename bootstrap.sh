@@ -1,18 +1,19 @@
 #!/bin/sh
-# bootstrap.sh - from a fresh Debian 12 to an answer, or to green tests.
+# bootstrap.sh - takes a fresh Debian 12 to an answer, or to green tests.
 #
-#   ./bootstrap.sh demo    install what is missing, build, ask about a sample chart
-#   ./bootstrap.sh test    install what is missing, build, run every test
-#   ./bootstrap.sh build   install what is missing, build: the program is build/vlqa
+#   ./bootstrap.sh demo    installs missing packages, builds, asks about sample charts
+#   ./bootstrap.sh test    installs missing packages, builds, runs every test
+#   ./bootstrap.sh build   installs missing packages and builds the program build/vlqa
 set -eu
 cd "$(dirname "$0")"
 
-# Every Debian package there is need of. Without the second list tests skip, and say so.
+# All Debian packages that are needed. Tests whose packages (the second list) are missing are skipped
+# and say so.
 build_packages='build-essential cmake ninja-build pkg-config libcjson-dev libpcre2-dev libsodium-dev
     libstb-dev libturbojpeg0-dev libutf8proc-dev libwebp-dev libxxhash-dev'
 test_packages='clang clang-format libclang-rt-14-dev xz-utils'
 
-# The compiler and libraries of those packages, whatever else the caller's PATH has in front.
+# The compiler and the libraries are those of these packages, whatever the caller's PATH puts first.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:${PATH:-}
 export PATH
 
@@ -20,7 +21,7 @@ say() {
     printf 'bootstrap: %s\n' "$*"
 }
 
-# missing PACKAGE...: those that are not installed
+# missing PACKAGE...: prints those that are not installed
 missing() {
     for package; do
         status=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null) || status=absent
@@ -36,7 +37,7 @@ as_root() {
     fi
 }
 
-# install PACKAGE...: fails, naming what is missing, where it cannot
+# install PACKAGE...: fails and names the packages that it cannot install
 install() {
     if ! command -v dpkg-query >/dev/null; then
         say "no Debian: not checking for $*"
@@ -74,7 +75,7 @@ demo() {
     ask 'What is the title?' --image assets/samples/031.png
     ask 'What is the value of Sep?' --image assets/samples/031.png
     ask 'Which month is blue?' --image assets/samples/035.png
-    # its numbers lie in three of four tiles that were read apart from each other
+    # The numbers of this chart lie in three of four chunks that are computed without each other.
     ask 'What is the largest number?' --reuse infoflow --chunk grid:2 --image assets/samples/021.png
     ask 'In which image is FRUKUKRAND higher?' --image assets/samples/026a.png --image assets/samples/026b.png
     ask 'Give the value of Civum.' --image assets/samples/017.png --text assets/samples/017.txt
@@ -82,7 +83,7 @@ demo() {
 
 run_tests() {
     # shellcheck disable=SC2086
-    install $test_packages || say 'going on without them: some tests will skip'
+    install $test_packages || say 'continuing without them: some tests will be skipped'
     build
     tests/run.sh build
 }

@@ -15,10 +15,11 @@
  * Contents: status and callbacks; engine; session; images and texts; question; answer; cache;
  * conveniences for C and C++.
  *
- * Words: a row is a token of the prompt, of text or of an image: where an image stands there is one
- * visual token for each cell of its grid. The KV cache of a document is kept in chunks, which are
- * cells of images and parts of texts; a chunk is a hit in RAM or on disk, or computed. A question
- * recomputes (repairs) the rows of chunks that matter most to it. Full prefill computes all rows.
+ * Words (docs/GLOSSARY.md has all): a prompt is a sequence of tokens, text tokens and visual
+ * tokens; an image has one visual token for each cell of its grid. The keys and values of documents
+ * are stored in chunks, which are cells of images and parts of texts; a chunk is a hit in RAM or on
+ * disk, or is computed. A question recomputes (repairs) the tokens of chunks that matter most to
+ * it. Full prefill computes all tokens and uses no chunks.
  *
  * Sizes: structs may grow at their ends, so none is passed without its size. A function that fills
  * a struct takes the size of the caller's: vlqa_ask(session, question, &options, &answer,

@@ -143,7 +143,7 @@ static void pack_captured(const struct tokens *tokens, int layers, const struct 
     }
 }
 
-static void pack_tap(const struct probe *probe, const struct order *o, struct work *w)
+static void pack_probe(const struct probe *probe, const struct order *o, struct work *w)
 {
     struct span *span;
     while (o->from[w->first_query] != probe->first)
@@ -174,7 +174,7 @@ static void pack(struct queue *q, const struct pass *pass, int layers, const str
         span[i] = tokens->span[from];
     }
     if (pass->capture) pack_captured(tokens, layers, o, w);
-    if (pass->probe) pack_tap(pass->probe, o, w);
+    if (pass->probe) pack_probe(pass->probe, o, w);
     header_send(q, &w->header);
 }
 

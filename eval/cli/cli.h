@@ -29,28 +29,29 @@ extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[]
 
 #define CLI_FIELD(member) .offset = offsetof(struct cli_args, member)
 
-#define CLI_COMPUTE_ARGS                                                                     \
-    {ARG_HEADING, .name = "Computation"},                                                    \
-        {ARG_INT,                                                                            \
-         .name = "threads",                                                                  \
-         .letter = 't',                                                                      \
-         .value = "N",                                                                       \
-         .min = 1,                                                                           \
-         .max = 1024,                                                                        \
-         .help = "threads [one per core]",                                                   \
-         CLI_FIELD(threads)},                                                                \
-        {ARG_CHOICE,           .name = "dtype",         .value = "TYPE", .fallback = "auto", \
-         .choice = cli_dtypes, .help = "number format", CLI_FIELD(dtype)},                   \
-        {ARG_CHOICE,                                                                         \
-         .name = "kv-dtype",                                                                 \
-         .value = "TYPE",                                                                    \
-         .fallback = "auto",                                                                 \
-         .choice = cli_kv_dtypes,                                                            \
-         .help = "of keys and values; auto is as --dtype, int8 for kept chunks",             \
-         CLI_FIELD(kv_dtype)},                                                               \
-    {                                                                                        \
-        ARG_CHOICE, .name = "cpu", .value = "SET", .fallback = "auto", .choice = cli_cpus,   \
-                    .help = "highest instruction set to use", CLI_FIELD(cpu)                 \
+#define CLI_COMPUTE_ARGS                                                                          \
+    {ARG_HEADING, .name = "Computation"},                                                         \
+        {ARG_INT,                                                                                 \
+         .name = "threads",                                                                       \
+         .letter = 't',                                                                           \
+         .value = "N",                                                                            \
+         .min = 1,                                                                                \
+         .max = 1024,                                                                             \
+         .help = "threads [one per core]",                                                        \
+         CLI_FIELD(threads)},                                                                     \
+        {ARG_CHOICE,           .name = "dtype",         .value = "TYPE", .fallback = "auto",      \
+         .choice = cli_dtypes, .help = "number format", CLI_FIELD(dtype)},                        \
+        {ARG_CHOICE,                                                                              \
+         .name = "kv-dtype",                                                                      \
+         .value = "TYPE",                                                                         \
+         .fallback = "auto",                                                                      \
+         .choice = cli_kv_dtypes,                                                                 \
+         .help =                                                                                  \
+             "number format of keys and values; auto follows --dtype, int8 is for stored chunks", \
+         CLI_FIELD(kv_dtype)},                                                                    \
+    {                                                                                             \
+        ARG_CHOICE, .name = "cpu", .value = "SET", .fallback = "auto", .choice = cli_cpus,        \
+                    .help = "highest instruction set to use", CLI_FIELD(cpu)                      \
     }
 
 #define CLI_LOG_ARGS                                                                    \

@@ -23,7 +23,7 @@ static vlqa_status prefill_full(struct ask *a)
 
 /* ---- when the answer depends on what is still stale ---- */
 
-/* KL(before || after) of the distributions of two tokens of logits, in nats. */
+/* KL(before || after) of the distributions of two rows of logits, in nats. */
 static double divergence(const float *before, const float *after, int n)
 {
     double max[2] = {-INFINITY, -INFINITY}, sum[2] = {0, 0}, kl = 0;

@@ -22,7 +22,7 @@ static void push_segments(int n, struct arena *mem, struct layout *out)
     out->exact = arena_push(mem, rows * sizeof *out->exact);
 }
 
-static void push_made(int n, struct arena *mem, struct made *out)
+static void push_chunk_input(int n, struct arena *mem, struct chunk_input *out)
 {
     size_t rows = (size_t)n;
     out->n = 0;
@@ -34,10 +34,10 @@ static void push_made(int n, struct arena *mem, struct made *out)
 void layout_measure(int n, struct arena *dry)
 {
     struct layout l;
-    struct made made;
+    struct chunk_input input;
     push_arrays(n, dry, &l);
     push_segments(n, dry, &l);
-    push_made(n, dry, &made);
+    push_chunk_input(n, dry, &input);
 }
 
 void layout_build(const struct prompt *prompt, const struct layout_image *image, struct arena *mem,
@@ -155,7 +155,7 @@ static void cut_text(struct layout *l, int text, int slot, int rows, const struc
     }
 }
 
-/* ---- what a chunk's tokens see when it is made ---- */
+/* ---- what a chunk's tokens see while it is computed ---- */
 
 /* Outside of [begin, begin + n): how far. */
 static int outside(int at, int begin, int n)
@@ -180,14 +180,14 @@ static int32_t moved(const struct layout *l, const struct segment *p)
     return l->segment_own[p->begin].t - l->pos[l->segment_slot[p->begin]].t;
 }
 
-void layout_made(const struct layout *l, const struct segment *p, struct arena *mem,
-                 struct made *out)
+void layout_chunk_input(const struct layout *l, const struct segment *p, struct arena *mem,
+                        struct chunk_input *out)
 {
     const int32_t *mine = l->segment_slot + p->begin;
     int first = mine[0], last = mine[p->tokens - 1], from = l->halo ? p->item : first, own = 0;
     int32_t by = moved(l, p);
     if (p->image < 0 && from < first - l->halo) from = first - l->halo;
-    push_made(last + 1 - from, mem, out);
+    push_chunk_input(last + 1 - from, mem, out);
     for (int slot = from; slot <= last; slot++) {
         struct pos at = l->pos[slot];
         int halo = slot != mine[own];
@@ -199,7 +199,7 @@ void layout_made(const struct layout *l, const struct segment *p, struct arena *
 }
 
 /* A chunk's token is exact where the chunk stands in its own place and all tokens between it and
- * the prefix were there when it was made: nothing was hidden from it. */
+ * the prefix were there when it was computed: nothing was hidden from it. */
 static void mark_exact(struct layout *l)
 {
     for (int i = 0; i < l->n_segments; i++) {

@@ -1,4 +1,4 @@
-/* layout.h - one request on paper: for every token its token or pixels, slot, position and span,
+/* layout.h - one request on paper: for every token its id or pixels, slot, position and span,
  * and which tokens are computed together as a chunk. */
 #ifndef FUSION_LAYOUT_H
 #define FUSION_LAYOUT_H
@@ -27,7 +27,7 @@ struct chunker {
 };
 
 struct segment {       /* tokens computed together, seeing the prefix, their halo and each other */
-    int begin, tokens; /* in piece_slot and piece_own */
+    int begin, tokens; /* in segment_slot and segment_own */
     int image, text;   /* of the conversation; one of them is negative */
     int index;         /* which segment of it, raster order */
     int item;          /* the first slot of that image or document */
@@ -56,24 +56,25 @@ struct layout {
     uint8_t *exact;      /* [n] in a segment, and the chunk's token is what a full prefill gives */
 };
 
-struct made { /* what is computed to make a segment: ascending slots, positions as in piece_own */
+struct chunk_input { /* what goes through the decoder for a chunk: ascending slots, positions of
+                        segment_own */
     int n;
     int32_t *slot;
     struct pos *pos;
     int32_t *kept; /* [n] token of the segment; negative: of the halo, seen and not kept */
 };
 
-/* Arrays are pushed on mem: at most what layout_measure(n) takes, one struct made included. */
+/* Arrays are pushed on mem: at most what layout_measure(n) takes, with one struct chunk_input. */
 void layout_build(const struct prompt *prompt, const struct layout_image *image, struct arena *mem,
                   struct layout *out);
 /* Cuts the context into segments; to be called once, after layout_build. */
 void layout_cut(struct layout *l, const struct prompt *prompt, const struct layout_image *image,
                 const struct chunker *chunker, struct arena *mem);
-/* A segment's rows and its halo: rows of the same image or document that stand before the last of
- * them and no further away than l->halo, in cells (the larger of lines and columns) or in rows of a
- * text. */
-void layout_made(const struct layout *l, const struct segment *p, struct arena *mem,
-                 struct made *out);
+/* A segment's tokens and its halo: tokens of the same image or document that come before its last
+ * one and are no further away than l->halo, in cells (the larger of lines and columns) or in tokens
+ * of a text. */
+void layout_chunk_input(const struct layout *l, const struct segment *p, struct arena *mem,
+                        struct chunk_input *out);
 void layout_measure(int n, struct arena *dry);
 /* Segment `index` of a grid of k x k cells (rows != 0: strips, k x 1), balanced, never empty. */
 struct box layout_cell(struct grid grid, int k_rows, int k_cols, int index);

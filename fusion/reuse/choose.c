@@ -10,7 +10,7 @@
 
 /* ---- order and chance ---- */
 
-/* EPIC: the first tokens of every chunk, which stood as sinks when it was made. */
+/* EPIC: the first tokens of every chunk, which were attention sinks when it was computed. */
 static void score_heads(const struct scorer *c)
 {
     const struct layout *l = c->view.run.layout;

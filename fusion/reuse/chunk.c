@@ -1,4 +1,4 @@
-/* chunk.c - segments of the context as stored chunks: found or made, then placed. */
+/* chunk.c - segments of the context as chunks: hit or computed, then placed. */
 #include "fusion/reuse/chunk.h"
 
 #include <string.h>
@@ -13,32 +13,33 @@ static struct key prefix_key(const struct layout *l)
 }
 
 /* The words of the halo are content, too. */
-static struct key text_key(const struct layout *l, const struct made *made)
+static struct key text_key(const struct layout *l, const struct chunk_input *input)
 {
     struct hash h;
     hash_begin(&h, "vlqa text");
-    for (int i = 0; i < made->n; i++)
-        hash_u64(&h, (uint64_t)(int64_t)l->token[made->slot[i]]);
+    for (int i = 0; i < input->n; i++)
+        hash_u64(&h, (uint64_t)(int64_t)l->token[input->slot[i]]);
     return hash_end(&h);
 }
 
 /* Of an image: how wide; below zero in chunk order, where other tokens come before. */
-static int32_t halo_key(const struct view *v, const struct segment *p, const struct made *made)
+static int32_t halo_key(const struct view *v, const struct segment *p,
+                        const struct chunk_input *input)
 {
-    if (made->n == p->tokens) return 0;
-    if (p->image < 0) return made->n - p->tokens;
+    if (input->n == p->tokens) return 0;
+    if (p->image < 0) return input->n - p->tokens;
     return v->x->order == VLQA_ORDER_CHUNK && v->o->chunker == VLQA_CHUNK_GRID ? -v->o->halo
                                                                                : v->o->halo;
 }
 
-static struct key chunk_key(const struct view *v, const struct segment *p, const struct made *made,
-                            struct key prefix)
+static struct key chunk_key(const struct view *v, const struct segment *p,
+                            const struct chunk_input *input, struct key prefix)
 {
     struct key_parts parts;
     engine_key_parts(v->run.s->engine, &parts);
     parts.kind = RECORD_CHUNK;
     parts.prefix = prefix;
-    parts.halo = halo_key(v, p, made);
+    parts.halo = halo_key(v, p, input);
     if (p->image >= 0) {
         parts.content = v->run.s->image[p->image].key;
         parts.grid = v->run.s->image[p->image].grid;
@@ -46,7 +47,7 @@ static struct key chunk_key(const struct view *v, const struct segment *p, const
         parts.k = v->o->chunker == VLQA_CHUNK_IMAGE ? 1 : v->o->chunk_k;
         parts.index = p->index;
     } else { /* where it stands in its document decides its rotation among the prefix */
-        parts.content = text_key(v->run.layout, made);
+        parts.content = text_key(v->run.layout, input);
         parts.chunker = -1;
         parts.index = p->first;
     }
@@ -78,21 +79,21 @@ static struct record_shape chunk_shape(const struct vlqa_engine *e, const struct
 }
 
 /* Right behind the prefix, in slots that are overwritten when all chunks are placed. */
-static vlqa_status make(const struct view *v, const struct made *made, struct key key,
+static vlqa_status make(const struct view *v, const struct chunk_input *input, struct key key,
                         const struct record_shape *shape, const struct record **out)
 {
     struct vlqa_session *s = v->run.s;
     struct record *r;
     struct kv_block block;
     vlqa_status status;
-    struct run_pass pass = {.slot = made->slot,
-                            .pos = made->pos,
+    struct run_pass pass = {.slot = input->slot,
+                            .pos = input->pos,
                             .write_at = v->run.layout->prefix_end,
                             .capture = &block,
-                            .capture_row = made->kept};
+                            .capture_row = input->kept};
     TRY(store_new(&s->env, s->engine->store, key, shape, &r));
     block_of(r, 0, shape->rows, &block);
-    status = run_pass(&v->run, "chunks", made->n, &pass);
+    status = run_pass(&v->run, "chunks", input->n, &pass);
     if (status != VLQA_OK) {
         store_drop(s->engine->store, r);
         return status;
@@ -139,14 +140,14 @@ static vlqa_status fetch(const struct view *v, const struct segment *p, struct k
     struct vlqa_session *s = v->run.s;
     struct workspace_used mark = workspace_mark(&s->request);
     enum store_where where;
-    struct made made;
+    struct chunk_input input;
     struct key key;
     int cols[2 * KV_MAX_LAYERS];
     struct record_shape shape = chunk_shape(s->engine, p, cols);
-    layout_made(v->run.layout, p, &s->request.host, &made);
-    key = chunk_key(v, p, &made, prefix);
+    layout_chunk_input(v->run.layout, p, &s->request.host, &input);
+    key = chunk_key(v, p, &input, prefix);
     *out = store_get(s->engine->store, key, &shape, &where);
-    if (!*out) TRY(make(v, &made, key, &shape, out));
+    if (!*out) TRY(make(v, &input, key, &shape, out));
     note_chunk(v, p, where == STORE_RAM ? source_before(before, p) : source[where]);
     workspace_rewind(&s->request, mark);
     return VLQA_OK;

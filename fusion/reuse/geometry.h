@@ -4,8 +4,8 @@
 
 #include "fusion/reuse/scorer.h"
 
-/* The layout with other positions, pushed on mem, no more than a struct made takes: chunks right
- * behind the prefix (head) or right before the question (tail), the question right behind the
+/* The layout with other positions, pushed on mem, no more than a struct chunk_input takes: chunks
+ * right behind the prefix (head) or right before the question (tail), the question right behind the
  * longest of them (head prompt) or where it is (tail prompt). Tokens between chunks stay. g is not
  * the global one. */
 struct layout geometry_layout(const struct layout *l, enum vlqa_geometry g, struct arena *mem);

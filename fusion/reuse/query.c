@@ -21,7 +21,7 @@ static void query_rows(const struct view *v, int n, int *first, int *rows)
     *rows = end - begin;
 }
 
-int query_tap(const struct scorer *c, int n, struct probe *probe)
+int query_probe(const struct scorer *c, int n, struct probe *probe)
 {
     const uint64_t *set = c->view.x->probe_layers;
     int layers = c->view.run.s->kv.layers, end = layer_set_end(set);

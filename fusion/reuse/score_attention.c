@@ -110,7 +110,7 @@ vlqa_status score_attention(struct scorer *c)
     for (int i = l->prefix_end; i < l->n; i++)
         if (!l->in_segment[i]) list[n++] = i;
     set_counts(c, &probe);
-    pass.layer_end = query_tap(c, n, &probe);
+    pass.layer_end = query_probe(c, n, &probe);
     if (x->variant == VLQA_VARIANT_PROPHET) { /* softmax over the context alone */
         for (int i = 0; i < probe.n_query; i++)
             c->span[i] = (struct span){0, 0, l->context_end};

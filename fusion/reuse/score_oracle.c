@@ -84,7 +84,7 @@ vlqa_status score_oracle(struct scorer *c)
     struct probe probe = {.n = 1, .count = {{.sum = scorer_sum(c, c->by_layer, s->kv.layers)}}};
     struct run_pass pass = {.begin = l->prefix_end, .probe = &probe};
     int n = l->n - l->prefix_end;
-    (void)query_tap(c, n, &probe);
+    (void)query_probe(c, n, &probe);
     TRY(run_pass(&c->view.run, "score", n, &pass));
     mirror_fetch(s->queue, c->by_layer);
     TRY(queue_sync(s->queue));

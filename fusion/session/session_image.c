@@ -171,7 +171,7 @@ static vlqa_status keep(struct vlqa_session *s, struct key key, struct grid grid
     return VLQA_OK;
 }
 
-/* The next visual tokens: recalled, or made, from pixels that are resized for that if need be. */
+/* The next visual tokens: hit, or computed from pixels that are resized for that if need be. */
 static vlqa_status make_visual_tokens(struct vlqa_session *s, struct ready *r,
                                       enum vlqa_source *source)
 {

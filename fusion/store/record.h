@@ -6,8 +6,8 @@
 #include "kernels/tensor.h"
 
 enum record_kind {
-    RECORD_VISUAL = 1, /* what the tower made of an image: exact, small */
-    RECORD_CHUNK = 2   /* what the decoder made of a segment: K before RoPE, V, of every layer;
+    RECORD_VISUAL = 1, /* output of the tower for an image: exact, small */
+    RECORD_CHUNK = 2   /* a segment in the decoder: K before RoPE, V, of every layer;
                           DT_ROW_INT8:   quantised */
 };
 

@@ -451,27 +451,28 @@ static int seen(const struct page *page, const struct segment *p, int halo, int 
     return near;
 }
 
-static void check_made(struct page *page, const struct segment *p, int halo)
+static void check_chunk_input(struct page *page, const struct segment *p, int halo)
 {
     size_t mark = arena_mark(&page->mem);
     const int32_t *mine = page->l.segment_slot + p->begin;
-    struct made made;
+    struct chunk_input input;
     int n = 0, own = 0;
-    layout_made(&page->l, p, &page->mem, &made);
+    layout_chunk_input(&page->l, p, &page->mem, &input);
     for (int slot = 0; slot < page->l.n; slot++) {
         int is_mine = own < p->tokens && mine[own] == slot;
         if (!is_mine && !seen(page, p, halo, slot)) continue;
-        REQUIRE(n < made.n);
-        CHECK_EQ(made.slot[n], slot);
-        CHECK_EQ(made.kept[n], is_mine ? own : -1);
-        CHECK_EQ(made.pos[n].t - page->l.pos[slot].t, made.pos[0].t - page->l.pos[made.slot[0]].t);
+        REQUIRE(n < input.n);
+        CHECK_EQ(input.slot[n], slot);
+        CHECK_EQ(input.kept[n], is_mine ? own : -1);
+        CHECK_EQ(input.pos[n].t - page->l.pos[slot].t,
+                 input.pos[0].t - page->l.pos[input.slot[0]].t);
         if (is_mine) /* where it stands among the others, the same as without a halo */
-            CHECK(memcmp(&made.pos[n], &page->l.segment_own[p->begin + own], sizeof *made.pos) ==
+            CHECK(memcmp(&input.pos[n], &page->l.segment_own[p->begin + own], sizeof *input.pos) ==
                   0);
         own += is_mine;
         n++;
     }
-    CHECK_EQ(n, made.n);
+    CHECK_EQ(n, input.n);
     CHECK_EQ(own, p->tokens);
     arena_rewind(&page->mem, mark);
 }
@@ -486,7 +487,7 @@ TEST(a_halo_is_of_the_item_before_the_last_row_and_near)
         page_open(&page, story, STORY_N);
         layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
         for (int p = 0; p < page.l.n_segments; p++)
-            check_made(&page, &page.l.segment[p], halo);
+            check_chunk_input(&page, &page.l.segment[p], halo);
         page_close(&page);
     }
 }
