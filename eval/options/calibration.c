@@ -21,7 +21,7 @@ static vlqa_status path_of(struct env *env, const struct cache_args *cache, cons
         return env_fail(
             env, VLQA_EUSAGE,
             cache->off
-                ? "calibrated layers are stored in the cache, so --calibrate excludes --no-cache"
+                ? "calibrated layers are stored in the cache and cannot be used with --no-cache"
                 : "the environment names no cache directory: give --cache-dir DIR");
     if (snprintf(path, CACHE_PATH, "%s/calibration-%.16s.json", dir, digest) >= CACHE_PATH)
         return env_fail(env, VLQA_EIO, "%s: the path is too long", dir);

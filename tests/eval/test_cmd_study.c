@@ -279,7 +279,7 @@ TEST(calibrated_layers_are_kept_for_their_model)
     ask_calibrated(kept, 0, answer);
     r = vlqa(ARGS(ASK, CALIBRATED, "--no-cache"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "not with --no-cache");
+    CHECK_HAS(r->err, "cannot be used with --no-cache");
 }
 
 static void check_wrong(int code, const char *part, const char *const *args)
