@@ -47,8 +47,8 @@ struct store_batch { /* records of different keys that are published together */
     uint64_t evicted;   /* out: files that were removed */
 };
 
-/* Writes the records that are not there, each of them whole or not at all, with one selection round
- * through the directory: temporary files are written, then synced, then renamed, and then the
+/* Writes the records that are not there, each of them whole or not at all, with one scan
+ * of the directory: temporary files are written, then synced, then renamed, and then the
  * directory is synced. Removes others first, the least recently used, until all together have at
  * most quota bytes; the batch has no more than that, unless it is of one record, which then fails.
  * One record that fails fails alone: VLQA_EIO and its words when its name is taken by what is not

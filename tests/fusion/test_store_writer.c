@@ -17,9 +17,9 @@
 static struct disk {
     pthread_mutex_t lock;
     pthread_cond_t changed;
-    int cached_prefix, waiting; /* syncs stand still; how many do */
-    int error;                  /* of the next syncs; 0: they work */
-    int syncs, scans;           /* on any thread */
+    int held, waiting; /* syncs stand still; how many do */
+    int error;         /* of the next syncs; 0: they work */
+    int syncs, scans;  /* on any thread */
     pthread_t asking;
     int by_asking; /* of them on this thread */
 } disk = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, 0, 0, 0, 0, 0, 0};
@@ -32,7 +32,7 @@ int fsync(int fd)
     disk.by_asking += pthread_equal(pthread_self(), disk.asking) != 0;
     disk.waiting++;
     pthread_cond_broadcast(&disk.changed);
-    while (disk.cached_prefix)
+    while (disk.held)
         pthread_cond_wait(&disk.changed, &disk.lock);
     disk.waiting--;
     error = disk.error;
@@ -59,10 +59,10 @@ DIR *opendir(const char *path)
     return dir;
 }
 
-static void disk_set(int cached_prefix, int error)
+static void disk_set(int held, int error)
 {
     pthread_mutex_lock(&disk.lock);
-    disk.cached_prefix = cached_prefix;
+    disk.held = held;
     disk.error = error;
     disk.syncs = disk.scans = disk.by_asking = 0;
     disk.asking = pthread_self();
