@@ -12,7 +12,7 @@ enum { MAX_MATS = 8, SHAPE = 4 + MAX_MATS, MAX_FILE = STORE_FILE_MAX_HEAD + MAX_
 
 static void try_file(const uint8_t *data, size_t bytes)
 {
-    static struct mat mat[RECORD_MAX_MATS];
+    static struct host_mat mat[RECORD_MAX_MATS];
     struct store_file file = {data, bytes};
     struct record r;
     size_t total = 0, at = 0, size;
@@ -36,7 +36,7 @@ static size_t make_file(const uint8_t data[SHAPE], uint8_t file[MAX_FILE])
 {
     static uint8_t payload[MAX_MATS * 512] __attribute__((aligned(64)));
     enum dtype dtype = (enum dtype)(data[0] % 4);
-    struct mat mat[MAX_MATS];
+    struct host_mat mat[MAX_MATS];
     struct record r = {.kind = data[1] % 2 ? RECORD_CHUNK : RECORD_VISUAL,
                        .rows = 1 + data[2] % 8,
                        .n_mats = 1 + data[3] % MAX_MATS,
@@ -44,7 +44,7 @@ static size_t make_file(const uint8_t data[SHAPE], uint8_t file[MAX_FILE])
     size_t at = 0, size, head;
     for (int i = 0; i < r.n_mats; i++) {
         int cols = 1 + data[4 + i] % 16;
-        mat[i] = mat_of(payload + at, dtype, r.rows, cols);
+        mat[i] = host_mat_of(payload + at, dtype, r.rows, cols);
         (void)record_step(&at, r.rows, cols, dtype, &size);
     }
     head = store_file_head(&r, file);
