@@ -21,14 +21,14 @@
  * disk, or is computed. A question recomputes (repairs) the tokens of chunks that matter most to
  * it. Full prefill computes all tokens and uses no chunks.
  *
- * Sizes: structs may grow at their ends, so none is passed without its size. A function that fills
- * a struct takes the size of the caller's: vlqa_ask(session, question, &options, &answer,
- * sizeof answer), vlqa_ask_options_init(&options, sizeof options). The library writes no more than
- * that; fields that a newer header has and the library lacks become 0. Options carry the size that
- * their init function was given: fields that an older header lacks have their defaults, fields that
- * the library lacks must be 0, or VLQA_EUSAGE is returned. 0 and other sizes below those of the
- * first version are VLQA_EUSAGE, too. Structs handed to callbacks are the library's and begin with
- * its size: what is behind it is not there.
+ * Sizes: structs may grow at their ends, so none ends in padding or is passed without its size. A
+ * function that fills a struct takes the size of the caller's: vlqa_ask(session, question,
+ * &options, &answer, sizeof answer), vlqa_ask_options_init(&options, sizeof options). The library
+ * writes no more than that; fields that a newer header has and the library lacks become 0. Options
+ * carry the size that their init function was given: fields that an older header lacks have their
+ * defaults, fields that the library lacks must be 0, or VLQA_EUSAGE is returned. 0 and other sizes
+ * below those of the first version are VLQA_EUSAGE, too. Structs handed to callbacks are the
+ * library's and begin with its size: what is behind it is not there.
  *
  * Threads: an engine may be shared by any number of threads. A session belongs to one thread at a
  * time; two sessions may run on two threads. Callbacks run on the calling thread, between passes,
@@ -176,11 +176,11 @@ struct vlqa_model_info {
     int hidden, inner, layers, heads, kv_heads, head_dim, vocab, max_positions, tied;
     int vision_hidden, vision_inner, vision_depth, vision_heads, vision_patch, vision_merge;
     int n_deepstack, deepstack[8];
+    int session_seq_len; /* the default max_seq_len */
     int64_t min_pixels, max_pixels;
     int64_t kv_bytes_per_token, visual_bytes_per_token;
     int64_t chunk_bytes_per_token; /* of kept keys and values */
     int64_t session_bytes;         /* what a session with default options takes at most */
-    int session_seq_len;           /* the default max_seq_len */
 };
 
 /* Sets all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the
@@ -200,11 +200,11 @@ VLQA_API vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct v
 struct vlqa_session_options {
     uint32_t version;
     uint32_t struct_bytes;
-    int max_seq_len; /* prompt plus answer; 0: what the model allows, at most 32768 */
+    int max_seq_len;  /* prompt plus answer; 0: what the model allows, at most 32768 */
+    int experimental; /* nonzero: memory for what vlqa_experimental.h asks for, too */
     vlqa_log_fn log;
     vlqa_progress_fn progress;
     void *user;
-    int experimental; /* nonzero: memory for what vlqa_experimental.h asks for, too */
 };
 
 VLQA_API vlqa_status vlqa_session_options_init(struct vlqa_session_options *out, size_t bytes);
@@ -453,9 +453,9 @@ struct vlqa_record {
     const char *key;       /* 64 hexadecimal digits */
     enum vlqa_record_kind kind;
     int tokens, grid_h, grid_w; /* 0 where unknown; a text has no grid */
+    int intact;                 /* the header is; with verify: every byte */
     uint64_t bytes;             /* of its file */
     int64_t mtime;              /* seconds since 1970; the last use, roughly */
-    int intact;                 /* the header is; with verify: every byte */
 };
 
 /* The record is valid during the call. Nonzero ends the scan; that is no error. */

@@ -131,6 +131,9 @@ struct vlqa_experimental {
      * 2512.12977) profiles for each layer and CacheBlend's gradual filter does (arXiv 2405.16444);
      * both papers' values are not known to us */
     float taper;
+    /* 0..8: gaps of up to 2 closing cells between selected tokens of an image are selected, too,
+     * and fewer by score, so that their number stays */
+    int closing;
     /* CACHEBLEND and KVSHARE measure deviation in these layers, one after the other, among the
      * tokens that the share of the layers behind the one before left (taper; without it in the last
      * of them alone). As probe_layers, but none: in layer 1 */
@@ -140,9 +143,6 @@ struct vlqa_experimental {
      * summed) x deviation are recomputed; token_selected has them in rounds from 2 on. 0 tokens:
      * never */
     int refresh_every, refresh_tokens;
-    /* 0..8: gaps of up to 2 closing cells between selected tokens of an image are selected, too,
-     * and fewer by score, so that their number stays */
-    int closing;
 };
 
 /* Sets all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the

@@ -26,9 +26,9 @@ vlqa_status abi_take(struct env *env, const char *name, const void *from, void *
 #define ABI_MOST 2048 /* bytes of options; more is no size, and would be read to the end */
 
 #define ENGINE_OPTIONS_LEAST ABI_UP_TO(struct vlqa_engine_options, cache_disk_bytes)
-#define SESSION_OPTIONS_LEAST ABI_UP_TO(struct vlqa_session_options, experimental)
+#define SESSION_OPTIONS_LEAST ABI_UP_TO(struct vlqa_session_options, user)
 #define ASK_OPTIONS_LEAST ABI_UP_TO(struct vlqa_ask_options, experimental)
-#define EXPERIMENTAL_LEAST ABI_UP_TO(struct vlqa_experimental, closing)
+#define EXPERIMENTAL_LEAST ABI_UP_TO(struct vlqa_experimental, refresh_tokens)
 #define CACHE_OPTIONS_LEAST ABI_UP_TO(struct vlqa_cache_options, user)
 #define ANSWER_LEAST ABI_UP_TO(struct vlqa_answer, flops)
 #define PLACED_IMAGE_LEAST ABI_UP_TO(struct vlqa_placed_image, source)
@@ -37,6 +37,6 @@ vlqa_status abi_take(struct env *env, const char *name, const void *from, void *
 #define IMAGE_INFO_LEAST ABI_UP_TO(struct vlqa_image_info, ms_vision)
 #define PIXELS_LEAST ABI_UP_TO(struct vlqa_pixels, height)
 #define CACHE_STATS_LEAST ABI_UP_TO(struct vlqa_cache_stats, disk_problem)
-#define MODEL_INFO_LEAST ABI_UP_TO(struct vlqa_model_info, session_seq_len)
+#define MODEL_INFO_LEAST ABI_UP_TO(struct vlqa_model_info, session_bytes)
 
 #endif

@@ -39,10 +39,10 @@ class SessionOptions(c.Structure):
         ("version", c.c_uint32),
         ("struct_bytes", c.c_uint32),
         ("max_seq_len", c.c_int),
+        ("experimental", c.c_int),
         ("log", c.c_void_p),
         ("progress", c.c_void_p),
         ("user", c.c_void_p),
-        ("experimental", c.c_int),
     ]
 
 

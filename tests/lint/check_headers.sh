@@ -20,6 +20,24 @@ alone() { # COMPILER OPTIONS HEADER...
     done
 }
 
+# A field that is appended later must lie behind the struct of an older caller, not in its padding.
+ends() { # HEADER...: an assertion for each public struct
+    awk '/^struct vlqa_[a-z_]+ \{/ { inside = 1; name = $2 }
+         inside && /;/ && !/^\}/ { last = $0 }
+         /^\};/ && inside {
+             sub(/;.*/, "", last); sub(/\[.*/, "", last); n = split(last, word, /[ ,*]+/)
+             printf "_Static_assert(offsetof(struct %s, %s) + sizeof ((struct %s *)0)->%s == sizeof(struct %s),"\
+                    " \"struct %s ends in padding\");\n", name, word[n], name, word[n], name, name
+             inside = 0
+         }' "$@"
+}
+
+padded() { # HEADER...
+    { echo '#include <stddef.h>'; printf '#include "%s"\n' "$@"; ends "$@"; } >"$asserts"
+    grep -q _Static_assert "$asserts" || echo 'no public struct was found'
+    gcc -std=c11 -x c -I. -fsyntax-only "$asserts" 2>&1 | grep -E 'error' # a line each
+}
+
 check() { # NAME COMPILER OPTIONS HEADER...
     name=$1
     shift
@@ -30,6 +48,8 @@ check() { # NAME COMPILER OPTIONS HEADER...
     fi
 }
 
+asserts=$(mktemp)
+trap 'rm -f "$asserts"' EXIT
 every=$(sources -name '*.h' | grep -v '^tests/')
 low=$(echo "$every" | grep -E '^(include|base|kernels)/[^/]*$')
 # shellcheck disable=SC2086
@@ -38,5 +58,6 @@ low=$(echo "$every" | grep -E '^(include|base|kernels)/[^/]*$')
     check headers_stand_alone_clang clang "$c" $every
     check low_headers_are_cxx_gcc g++ "$cxx" $low
     check low_headers_are_cxx_clang clang++ "$cxx" $low
+    claim public_structs_do_not_end_in_padding "$(padded $(echo "$every" | grep ^include/))"
 }
 finish

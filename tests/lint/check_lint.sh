@@ -19,6 +19,7 @@ echo '#include "text/c/c.h"' >"$tree/text/b/b.h"
 echo '#include "text/a/a.h"' >"$tree/text/c/c.c"
 mkdir "$tree/include"
 echo '/* --max-rows: the visual rows of a session */ struct { int max_rows; };' >"$tree/include/old.h"
+echo 'struct vlqa_padded { long a; int b; };' | sed 's/[{;] /&\n/g' >"$tree/include/padded.h"
 yes '' | head -n 601 >"$tree/eval/long.c"
 
 found() { # CLAIM SCRIPT: the script calls that claim broken in the planted tree
@@ -38,6 +39,7 @@ found options_have_their_new_names check_words.sh
 found names_are_those_of_the_field check_words.sh
 found words_are_those_of_the_glossary check_words.sh
 found headers_stand_alone_gcc check_headers.sh
+found public_structs_do_not_end_in_padding check_headers.sh
 if "$here/check_format.sh" "$tree" | grep -q '^skip'; then
     skip offence_is_found_files_are_formatted 'no clang-format 14'
 else
