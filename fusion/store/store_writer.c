@@ -76,6 +76,7 @@ static struct store_write *give_up(struct store_writer *w)
     w->added -= n;
     (void)env_fail(&env, VLQA_EIO, "%s does not answer", w->o.dir->path);
     note_failures(w, n, env.message);
+    (void)pthread_cond_broadcast(&w->changed); /* others wait for these records, too */
     return list;
 }
 
@@ -90,6 +91,11 @@ static struct timespec time_in(double ms)
     return t;
 }
 
+static int is_awaited(const struct store_writer *w, uint64_t number)
+{
+    return w->done < number && w->done < w->added;
+}
+
 /* Waits until so many records are done. 0: no sign of life for patience_ms. */
 static int await(struct store_writer *w, uint64_t number, double patience_ms)
 {
@@ -97,9 +103,9 @@ static int await(struct store_writer *w, uint64_t number, double patience_ms)
         unsigned seen = atomic_load(&w->steps);
         struct timespec until = time_in(patience_ms);
         int error = 0;
-        while (!error && w->done < number && w->done < w->added)
+        while (!error && is_awaited(w, number))
             error = pthread_cond_timedwait(&w->changed, &w->lock, &until);
-        if (!error) return 1;
+        if (!is_awaited(w, number)) return 1; /* even where time was up in the same moment */
         if (atomic_load(&w->steps) == seen) return 0;
     }
 }
