@@ -153,7 +153,6 @@ static vlqa_status keep(struct vlqa_session *s, struct key key, struct grid grid
     struct record_shape shape = visual_shape(grid, from, n, cols);
     struct record *r;
     vlqa_status status;
-    s->visual_computed++;
     if (store_new(&s->env, s->engine->store, key, &shape, &r) != VLQA_OK) {
         env_log(&s->env, VLQA_LOG_WARN, "not kept: %s", s->env.message);
         return VLQA_OK;
@@ -182,7 +181,9 @@ static vlqa_status make_visual_tokens(struct vlqa_session *s, struct ready *r,
     begin = env_ms();
     TRY(encode(s, r->rgb, (struct grid){r->info.grid_h, r->info.grid_w}));
     r->info.ms_vision = env_ms() - begin;
-    return keep(s, r->key, r->grid);
+    TRY(keep(s, r->key, r->grid));
+    s->visual_computed++;
+    return VLQA_OK;
 }
 
 static vlqa_status add_ready(struct vlqa_session *s, struct ready *r)
