@@ -187,7 +187,7 @@ static void embed(struct queue *q, const struct decoder *m, const struct tokens 
     if (tokens->visual.rows) k_gather(q, w->x, tokens->visual, w->visual_row);
 }
 
-/* What tapped tokens attend to in this layer, added to what they did before. */
+/* What the query tokens attend to in this layer, added to what they did before. */
 static void count_attention(struct queue *q, const struct probe *probe, int layer,
                             const struct attn *a, const struct work *w)
 {

@@ -1,4 +1,4 @@
-/* score_attention.c - a pass of the question over the chunks as they are, its attention tapped. */
+/* score_attention.c - an attention probe: a pass of the question over the chunks as they are. */
 #include "fusion/reuse/score_attention.h"
 
 #include "fusion/reuse/query.h"
