@@ -2,6 +2,7 @@
 #include "base/arena.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "base/placeholder.h"
 #include "base/st_files.h"
 
 #include <limits.h>
@@ -227,6 +228,7 @@ vlqa_status st_part_read(struct env *env, struct st_part *part, const uint8_t *f
     char title[sizeof part->name + 8];
     vlqa_status status;
     uint64_t header;
+    TRY(placeholder_check(env, VLQA_EMODEL, part->path ? part->path : part->name, file, bytes));
     if (bytes < sizeof header)
         return env_fail(env, VLQA_EMODEL, "%s has %zu bytes, expected a safetensors file",
                         part->name, bytes);

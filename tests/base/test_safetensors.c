@@ -146,6 +146,25 @@ TEST(header_over_100_mb_is_refused_even_where_it_fits)
     unlink(path);
 }
 
+/* Its first bytes were taken for the length of a header. */
+TEST(a_git_lfs_pointer_is_not_taken_for_a_header)
+{
+    static const char *const pointer[][2] = {
+        {"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1100804\n",
+         "model.safetensors is a Git LFS pointer, not the file of 1100804 bytes itself"},
+        {"<!DOCTYPE html><html>", "model.safetensors is a web page"},
+        {"/annex/objects/MD5E-s7--ab.safetensors\n", "model.safetensors is a git-annex pointer"},
+    };
+    for (size_t i = 0; i < sizeof pointer / sizeof *pointer; i++) {
+        struct env env = {0};
+        struct st_files *files;
+        CHECK_EQ(st_open_memory(&env, "d/model.safetensors", pointer[i][0], strlen(pointer[i][0]),
+                                &files),
+                 VLQA_EMODEL);
+        CHECK_HAS(env.message, pointer[i][1]);
+    }
+}
+
 TEST(headers_that_are_no_object_are_refused)
 {
     check_refused("[]", 0, "model.safetensors: the header does not begin with '{'");
