@@ -1,10 +1,12 @@
 /* json.c - checked reading over cJSON. */
 #include "base/json.h"
 
+#include "base/bom.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/heap.h"
 #include "base/json_scan.h"
+#include "base/placeholder.h"
 
 #include <assert.h>
 #include <cjson/cJSON.h>
@@ -181,10 +183,24 @@ static vlqa_status check_tree(struct env *env, const struct json_doc *doc)
     return status;
 }
 
+/* Why the text is no JSON: a file of another kind by its name, else the place where it stops. */
+static vlqa_status fail_scan(struct env *env, const char *name, const char *text, size_t bytes,
+                             const char *problem, size_t offset)
+{
+    const char *encoding = bom_foreign(text, bytes);
+    TRY(placeholder_check(env, VLQA_EMODEL, name, text, bytes));
+    if (encoding)
+        return env_fail(env, VLQA_EMODEL,
+                        "%s is %s text, expected UTF-8: save it as UTF-8, or convert it with "
+                        "\"iconv -f %s -t UTF-8\"",
+                        name, encoding, encoding);
+    return env_fail(env, VLQA_EMODEL, "%s: %s at byte %zu, expected JSON", name, problem, offset);
+}
+
 vlqa_status json_parse(struct env *env, const char *name, const char *text, size_t bytes,
                        size_t max_bytes, struct json_doc **out)
 {
-    size_t offset, size = sizeof(struct json_doc) + strlen(name) + 1;
+    size_t offset, mark = bom_bytes(text, bytes), size = sizeof(struct json_doc) + strlen(name) + 1;
     const char *problem;
     struct json_doc *doc;
     vlqa_status status;
@@ -192,16 +208,14 @@ vlqa_status json_parse(struct env *env, const char *name, const char *text, size
     if (bytes > max_bytes)
         return env_fail(env, VLQA_ELIMIT, "%s has %zu bytes, expected at most %zu", name, bytes,
                         max_bytes);
-    problem = json_scan(text, bytes, &offset);
-    if (problem)
-        return env_fail(env, VLQA_EMODEL, "%s: %s at byte %zu, expected JSON", name, problem,
-                        offset);
+    problem = json_scan(text + mark, bytes - mark, &offset);
+    if (problem) return fail_scan(env, name, text, bytes, problem, mark + offset);
     doc = heap_alloc(size);
     if (!doc) return env_no_memory(env, name, size);
     memcpy(doc->name, name, strlen(name) + 1);
     json_set_hooks();
     pthread_mutex_lock(&parse_lock);
-    doc->root = cJSON_ParseWithLengthOpts(text, bytes, NULL, 0);
+    doc->root = cJSON_ParseWithLengthOpts(text + mark, bytes - mark, NULL, 0);
     pthread_mutex_unlock(&parse_lock);
     status = doc->root ? check_tree(env, doc) : env_no_memory(env, name, bytes);
     if (status != VLQA_OK) {

@@ -14,7 +14,8 @@ struct json;     /* a value inside; valid while the document lives */
 
 /* name is used in messages ("config.json"). VLQA_ELIMIT for more than max_bytes; VLQA_EMODEL for
  * all that is not exactly JSON (with the byte where it stops), nesting beyond JSON_MAX_DEPTH, a
- * member name twice in one object, ill-formed UTF-8, NUL in a string, bytes after the value. */
+ * member name twice in one object, ill-formed UTF-8, NUL in a string, bytes after the value. A
+ * UTF-8 byte order mark is skipped; UTF-16 and placeholders (placeholder.h) are refused by name. */
 vlqa_status json_parse(struct env *env, const char *name, const char *text, size_t bytes,
                        size_t max_bytes, struct json_doc **out);
 vlqa_status json_read(struct env *env, const char *path, size_t max_bytes, struct json_doc **out);

@@ -1,7 +1,9 @@
 /* tokenizer_load.c - the files of a tokenizer, checked, to its tables. */
+#include "base/bom.h"
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/json.h"
+#include "base/placeholder.h"
 #include "text/tokenizer_build.h"
 
 #include <assert.h>
@@ -118,7 +120,11 @@ static vlqa_status read_merges(struct tokenizer_build *b, const struct json *mer
 /* merges.txt: a line a merge, after a line with the version. */
 static vlqa_status read_merge_lines(struct tokenizer_build *b, const char *text, size_t bytes)
 {
-    const char *end = text + bytes, *next;
+    const char *end = text + bytes, *next, *encoding = bom_foreign(text, bytes);
+    TRY(placeholder_check(b->env, VLQA_EMODEL, b->name, text, bytes));
+    if (encoding)
+        return env_fail(b->env, VLQA_EMODEL, "%s is %s text, expected UTF-8", b->name, encoding);
+    text += bom_bytes(text, bytes);
     for (const char *line = text; line < end; line = next) {
         const char *stop = memchr(line, '\n', (size_t)(end - line));
         size_t length;

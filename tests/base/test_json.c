@@ -211,9 +211,51 @@ TEST(texts_that_are_no_json_are_refused_with_the_place)
     check_refused("{} x", "config.json: bytes behind the value at byte 3, expected JSON");
     check_refused("nul", "config.json: no value at byte 0, expected JSON");
     check_refused("truefalse", "config.json: bytes behind the value at byte 4, expected JSON");
-    check_refused("\xef\xbb\xbf{}", "config.json: no value at byte 0, expected JSON");
     check_refused("'a'", "config.json: no value at byte 0, expected JSON");
     check_refused("\v1", "config.json: no value at byte 0, expected JSON");
+}
+
+TEST(a_byte_order_mark_is_skipped)
+{
+    check_accepted("\xef\xbb\xbf{}");
+    check_accepted("\xef\xbb\xbf\r\n[1]");
+    check_refused("\xef\xbb\xbf{} x",
+                  "config.json: bytes behind the value at byte 6, expected JSON");
+    check_refused("\xef\xbb\xbf", "config.json: the end of the text at byte 3, expected JSON");
+    check_refused("\xef\xbb\xbf\xef\xbb\xbf{}", "config.json: no value at byte 3, expected JSON");
+    check_refused("{\xef\xbb\xbf}", "config.json: no member name at byte 1, expected JSON");
+}
+
+TEST(other_encodings_are_refused_by_name)
+{
+    static const struct {
+        const char *text;
+        size_t bytes;
+        const char *encoding;
+    } file[] = {{"\xff\xfe{\0}\0", 6, "UTF-16"},
+                {"\xfe\xff\0{\0}", 6, "UTF-16"},
+                {"{\0}\0", 4, "UTF-16"},
+                {"\0{\0}", 4, "UTF-16"},
+                {"\xff\xfe\0\0{\0\0\0", 8, "UTF-32"}};
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
+        struct env env = {0};
+        struct json_doc *doc;
+        char expected[200];
+        CHECK_EQ(parse_bytes(&env, file[i].text, file[i].bytes, &doc), VLQA_EMODEL);
+        (void)snprintf(expected, sizeof expected,
+                       "config.json is %s text, expected UTF-8: save it as UTF-8, or convert it "
+                       "with \"iconv -f %s -t UTF-8\"",
+                       file[i].encoding, file[i].encoding);
+        CHECK_STR(env.message, expected);
+    }
+}
+
+TEST(a_pointer_in_the_place_of_a_json_file_is_named)
+{
+    check_refused(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 11\n",
+        "config.json is a Git LFS pointer, not the file of 11 bytes itself: run \"git lfs "
+        "install && git lfs pull\" in its repository, or download the file again");
 }
 
 TEST(numbers_that_are_none_are_refused)

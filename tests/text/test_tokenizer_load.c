@@ -213,6 +213,38 @@ TEST(vocab_and_merges_are_the_same_tokenizer)
     tokenizer_free(three);
 }
 
+TEST(byte_order_marks_are_skipped)
+{
+    struct tokenizer *plain = NULL, *marked = NULL;
+    char text[8192];
+    REQUIRE(load_three(merges_txt, config_json, &plain) == VLQA_OK);
+    snprintf(text, sizeof text, "\xef\xbb\xbf%s", merges_txt);
+    if (load_three(text, config_json, &marked) != VLQA_OK) CHECK_FAIL("%s", env.message);
+    REQUIRE(marked);
+    CHECK(key_equal(plain->digest, marked->digest));
+    tokenizer_free(marked);
+    snprintf(text, sizeof text, "\xef\xbb\xbf%s", config_json);
+    if (load_three(merges_txt, text, &marked) != VLQA_OK) CHECK_FAIL("%s", env.message);
+    REQUIRE(marked);
+    CHECK(key_equal(plain->digest, marked->digest));
+    tokenizer_free(marked);
+    tokenizer_free(plain);
+}
+
+TEST(pointers_in_the_place_of_files_are_named)
+{
+    static const char lfs[] = "version https://git-lfs.github.com/spec/v1\nsize 1671853\n";
+    struct tokenizer *t = NULL;
+    CHECK_EQ(load_text(lfs, 302, &t), VLQA_EMODEL);
+    CHECK_HAS(env.message, "tokenizer.json is a Git LFS pointer, not the file of 1671853 bytes");
+    CHECK_EQ(load_three(lfs, config_json, &t), VLQA_EMODEL);
+    CHECK_HAS(env.message, "merges.txt is a Git LFS pointer");
+    CHECK_EQ(load_three(merges_txt, lfs, &t), VLQA_EMODEL);
+    CHECK_HAS(env.message, "tokenizer_config.json is a Git LFS pointer");
+    CHECK_EQ(load_three("\xff\xfe#", config_json, &t), VLQA_EMODEL);
+    CHECK_HAS(env.message, "merges.txt is UTF-16 text, expected UTF-8");
+}
+
 TEST(damage_in_vocab_and_merges_is_refused)
 {
     struct tokenizer *t = NULL;
