@@ -3,7 +3,7 @@
 #
 #   ./bootstrap.sh demo    installs missing packages, builds, asks about sample charts
 #   ./bootstrap.sh test    installs missing packages, builds, runs every test
-#   ./bootstrap.sh build   installs missing packages and builds the program build/vlqa
+#   ./bootstrap.sh build   installs missing packages and builds what cmake --install needs
 set -eu
 cd "$(dirname "$0")"
 
@@ -56,11 +56,11 @@ install() {
             $wanted
 }
 
-build() {
+build() { # [TARGET...]
     # shellcheck disable=SC2086
     install $build_packages
     cmake -S . -B build -G Ninja --log-level=WARNING
-    cmake --build build --parallel "$(nproc)"
+    cmake --build build --parallel "$(nproc)" ${1:+--target "$@"}
 }
 
 ask() { # QUESTION OPTION...
@@ -71,7 +71,7 @@ ask() { # QUESTION OPTION...
 }
 
 demo() {
-    build
+    build vlqa
     ask 'What is the title?' --image assets/samples/031.png
     ask 'What is the value of Sep?' --image assets/samples/031.png
     ask 'Which month is blue?' --image assets/samples/035.png
@@ -89,7 +89,7 @@ run_tests() {
 }
 
 case ${1:-} in
-build) build ;;
+build) build vlqa vlqa_shared vlqa_static vlqa_printed ;;
 demo) demo ;;
 test) run_tests ;;
 *)

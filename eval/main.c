@@ -1,12 +1,9 @@
 /* main.c - the program vlqa: picks the verb. */
 #include "eval/cli/cli.h"
+#include "eval/cli/help.h"
 #include "eval/verbs/verbs.h"
 
 #include <string.h>
-
-static const struct verb *const verbs[] = {&verb_ask,  &verb_bench,   &verb_cache,
-                                           &verb_eval, &verb_inspect, &verb_study};
-enum { N_VERBS = sizeof verbs / sizeof *verbs };
 
 static int print_overview(void)
 {
@@ -14,7 +11,7 @@ static int print_overview(void)
          "Usage: vlqa [ask] [-m DIR] --image FILE -p TEXT [OPTION]...\n"
          "       vlqa VERB [OPTION]...\n\n"
          "Verbs:");
-    for (int i = 0; i < N_VERBS; i++)
+    for (int i = 0; i < n_verbs; i++)
         printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
     puts("\n'vlqa VERB --help' lists the options of a verb; 'vlqa --version' the version.\n"
          "The environment variable VLQA_SOME_NAME gives the default of --some-name.\n"
@@ -22,25 +19,18 @@ static int print_overview(void)
          "Example:\n"
          "  vlqa --image chart.png -p \"Which year was best?\"\n"
          "\n"
-         "Exit codes:\n"
-         "  0    all is well\n"
-         "  1    a failure while running\n"
-         "  2    wrong usage, or a text that is not UTF-8\n"
-         "  3    an image was rejected, or a question of eval could not be asked\n"
-         "  4    a model was rejected\n"
-         "  5    out of memory, or over a limit\n"
-         "  6    the cache had a problem (--cache-strict, cache verify)\n"
-         "  130  interrupted");
+         "Exit codes:");
+    fputs(help_exit_codes, stdout);
     return cli_flush();
 }
 
 static int unknown_verb(const char *word)
 {
     struct env env = {0};
-    const char *names[N_VERBS], *nearest;
-    for (int i = 0; i < N_VERBS; i++)
+    const char *names[MAX_VERBS], *nearest;
+    for (int i = 0; i < n_verbs; i++)
         names[i] = verbs[i]->name;
-    nearest = args_nearest(word, names, N_VERBS);
+    nearest = args_nearest(word, names, n_verbs);
     (void)env_fail(&env, VLQA_EUSAGE, "unknown verb %s%s%s%s", word,
                    nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     fprintf(stderr, "vlqa: %s\nTry 'vlqa --help'.\n", env.message);
@@ -59,7 +49,7 @@ static int dispatch(int argc, char **argv)
         return cli_flush();
     }
     if (argv[1][0] == '-') return verb_ask.run(&verb_ask, argc - 1, argv + 1);
-    for (int i = 0; i < N_VERBS; i++)
+    for (int i = 0; i < n_verbs; i++)
         if (strcmp(argv[1], verbs[i]->name) == 0)
             return verbs[i]->run(verbs[i], argc - 2, argv + 2);
     return unknown_verb(argv[1]);

@@ -18,7 +18,7 @@ struct parser {
     unsigned char by_old_name[MAX_ARGS];
 };
 
-static int takes_value(const struct arg *arg)
+int args_takes_value(const struct arg *arg)
 {
     return arg->kind != ARG_FLAG;
 }
@@ -87,8 +87,7 @@ static int text_choice(const char *text, const char *const *choice, int *out)
     return 0;
 }
 
-/* "auto, bf16 or f32" */
-static void choice_list(const char *const *choice, char *out, size_t cap)
+void args_choice_list(const char *const *choice, char *out, size_t cap)
 {
     size_t used = 0;
     out[0] = 0;
@@ -115,7 +114,7 @@ static void expected(const struct arg *arg, char *out, size_t cap)
         snprintf(out, cap, "a number from %g to %g", arg->min, arg->max);
         return;
     case ARG_CHOICE:
-        choice_list(arg->choice, out, cap);
+        args_choice_list(arg->choice, out, cap);
         return;
     case ARG_SIZE:
         snprintf(out, cap, "%s, each from %.0f to %.0f", arg->value, arg->min, arg->max);
@@ -370,7 +369,7 @@ static vlqa_status parse_option(struct parser *p, int argc, char **argv, int *at
     arg = &p->verb->arg[index];
     p->by_old_name[index] |= word[1] == '-' && is_name(arg->old, word + 2, strcspn(word + 2, "="));
     snprintf(shown, sizeof shown, "--%s", arg->name);
-    if (!takes_value(arg)) {
+    if (!args_takes_value(arg)) {
         if (value) return env_fail(p->env, VLQA_EUSAGE, "%s takes no value", shown);
         return set(p, index, shown, "1");
     }
@@ -419,67 +418,4 @@ vlqa_status args_parse(struct env *env, const struct verb *verb, int argc, char 
                     "--%s is now called --%s; the next version will not accept the old name",
                     verb->arg[i].old, verb->arg[i].name);
     return VLQA_OK;
-}
-
-/* ---- help ---- */
-
-enum { HELP_COLUMN = 30, HELP_WIDTH = 80 };
-
-/* Words of text from HELP_COLUMN on; column is where the cursor stands. */
-static void print_wrapped(FILE *to, const char *text, int column)
-{
-    while (*text) {
-        int bytes = (int)strcspn(text, " ");
-        if (column < HELP_COLUMN || column + 1 + bytes > HELP_WIDTH) {
-            if (column >= HELP_COLUMN) {
-                fputc('\n', to);
-                column = 0;
-            }
-            column += fprintf(to, "%*s", HELP_COLUMN - column, "");
-        } else {
-            column += fprintf(to, " ");
-        }
-        fwrite(text, 1, (size_t)bytes, to);
-        column += bytes;
-        text += bytes;
-        text += strspn(text, " ");
-    }
-    fputc('\n', to);
-}
-
-static void print_arg(FILE *to, const struct arg *arg)
-{
-    char text[512], list[160];
-    int column, used;
-    if (arg->letter)
-        column = fprintf(to, "  -%c, --%s", arg->letter, arg->name);
-    else
-        column = fprintf(to, "      --%s", arg->name);
-    if (takes_value(arg)) column += fprintf(to, " %s", arg->value);
-    if (column > HELP_COLUMN - 2) { /* no room: the text begins on the next line */
-        fputc('\n', to);
-        column = 0;
-    }
-    used = snprintf(text, sizeof text, "%s", arg->help);
-    if (arg->kind == ARG_CHOICE) {
-        choice_list(arg->choice, list, sizeof list);
-        used += snprintf(text + used, sizeof text - (size_t)used, ": %s", list);
-    }
-    if (arg->fallback)
-        used += snprintf(text + used, sizeof text - (size_t)used, " [%s]", arg->fallback);
-    if (arg->also) snprintf(text + used, sizeof text - (size_t)used, "; also --%s", arg->also);
-    print_wrapped(to, text, column);
-}
-
-void args_help(FILE *to, const struct verb *verb)
-{
-    fprintf(to, "vlqa %s - %s\n\n%sDefaults are in brackets.\n", verb->name, verb->summary,
-            verb->synopsis);
-    for (int i = 0; i < verb->n_args; i++) {
-        if (verb->arg[i].kind == ARG_HEADING)
-            fprintf(to, "\n%s:\n", verb->arg[i].name);
-        else
-            print_arg(to, &verb->arg[i]);
-    }
-    fprintf(to, "\n%s%s", verb->notes, verb->after ? verb->after : "");
 }

@@ -34,7 +34,7 @@ struct arg {
     const char *old;      /* a former name, which is accepted for one more version; or NULL */
     char letter;          /* or 0 */
     const char *value;    /* what the help calls the value */
-    const char *help;     /* one sentence, wrapped by args_help */
+    const char *help;     /* one sentence; what is before a semicolon is the brief help */
     const char *fallback; /* the default, written as a user would; NULL: the field stays zero */
     double min, max;
     const char *const *choice; /* ends with NULL */
@@ -63,6 +63,10 @@ struct verb {
     const char *synopsis; /* lines of usage, without "vlqa" */
     const char *notes;    /* behind the options in the help text: details, examples */
     const char *after;    /* where one string literal cannot hold them; or NULL */
+    const char *brief;    /* "name name": options that --help shows, in this order; NULL: all */
+    const char *example;  /* behind the brief help: one command line */
+    const struct verb *const *sub; /* [n_sub] of a verb that has only verbs of its own */
+    int n_sub;
     const struct arg *arg;
     int n_args;
     /* The arguments behind the verb; returns an exit code. */
@@ -79,8 +83,9 @@ int args_number(const char *text, int min, int max, const char **end, int *out);
 int args_next_word(const char **list, char word[128]);
 /* The user's cache home: $XDG_CACHE_HOME or else $HOME/.cache; 0: neither is an absolute path. */
 int args_cache_home(char *path, size_t cap);
-/* Help of one verb, at most 80 columns wide. */
-void args_help(FILE *to, const struct verb *verb);
+int args_takes_value(const struct arg *arg);
+/* "auto, bf16 or f32" */
+void args_choice_list(const char *const *choice, char *out, size_t cap);
 /* The name that was probably meant, or NULL; names is an array of n. */
 const char *args_nearest(const char *typed, const char *const *names, int n);
 

@@ -2,6 +2,7 @@
 #include "eval/cli/cli.h"
 
 #include "base/heap.h"
+#include "eval/cli/help.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -78,8 +79,8 @@ int cli_begin(struct cli *cli, const struct verb *verb, int argc, char **argv,
     status = args_parse(&cli->env, verb, argc, argv, args);
     cli->env.log = NULL;
     if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);
-    if (args->help) {
-        args_help(stdout, verb);
+    if (args->help || args->help_all) {
+        help_print(stdout, verb, args->help_all);
         return cli_flush();
     }
     if (args->quiet && args->verbose)

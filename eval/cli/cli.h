@@ -22,7 +22,7 @@ enum {
 struct cli_args {
     const char *model;
     int threads, dtype, kv_dtype, cpu;
-    int json, quiet, verbose, help;
+    int json, quiet, verbose, help, help_all;
 };
 
 extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[];
@@ -54,14 +54,18 @@ extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[]
                     .help = "highest instruction set to use", CLI_FIELD(cpu)                      \
     }
 
+#define CLI_HELP_ARGS                                                                        \
+    {ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)},         \
+    {                                                                                        \
+        ARG_FLAG, .name = "help-all", .help = "all options and formats", CLI_FIELD(help_all) \
+    }
+
 #define CLI_LOG_ARGS                                                                    \
     {ARG_FLAG, .name = "quiet", .letter = 'q', .help = "print results and errors only", \
      CLI_FIELD(quiet)},                                                                 \
         {ARG_FLAG, .name = "verbose", .letter = 'v',                                    \
          .help = "print log lines of the runtime, too", CLI_FIELD(verbose)},            \
-    {                                                                                   \
-        ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)   \
-    }
+        CLI_HELP_ARGS
 
 #define CLI_OUTPUT_ARGS \
     {ARG_FLAG, .name = "json", .help = "print one JSON object", CLI_FIELD(json)}, CLI_LOG_ARGS

@@ -330,10 +330,10 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "logits", .value = "FILE", FIELD(logits),
      .help = "write the logits of the first answer token: float32, little-endian"},
     {ARG_TEXT, .name = "explain", .value = "FILE", FIELD(explain),
-     .help = "write a PNG file: the images with token scores, recomputed tokens, chunks and "
-             "evidence drawn over them"},
+     .help = "write a PNG file with evidence drawn on the images; token scores, recomputed tokens "
+             "and chunks are drawn, too"},
     {ARG_FLAG, .name = "explain-cache", FIELD(explain_cache),
-     .help = "say for every image and chunk whether it was a hit or computed"},
+     .help = "say what was a hit and what was computed; image by image, chunk by chunk"},
     CLI_OUTPUT_ARGS,
 };
 
@@ -359,6 +359,9 @@ const struct verb verb_ask = {
              "\n"
              "Example:\n"
              "  vlqa --image chart.png -p \"Which year was best?\"\n",
+    .brief = "image text question system model max-tokens temp stream json explain "
+             "explain-cache reuse no-cache threads quiet help help-all",
+    .example = "vlqa --image chart.png -p \"Which year was best?\"",
     .arg = args,
     .n_args = (int)(sizeof args / sizeof *args),
     .run = run,

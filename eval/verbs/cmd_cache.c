@@ -217,55 +217,65 @@ static const struct arg rm_table[] = {
 
 #define TABLE(table) .arg = table, .n_args = (int)(sizeof table / sizeof *table)
 
-static const struct verb cache_verbs[] = {
-    {.name = "cache ls",
-     .summary = "list the records, the least recently used first",
-     .synopsis = "Usage: vlqa cache ls [--cache-dir DIR]\n",
-     .notes = "A line is: kind (visual: the tower's output; chunk: keys and values), rows,\n"
-              "cells of the image, size, time since the last use, beginning of the key.\n",
-     TABLE(look_table),
-     .run = run_ls},
-    {.name = "cache rm",
-     .summary = "remove records",
-     .synopsis = "Usage: vlqa cache rm KEY | --all\n",
-     .notes = "Running programs compute again what they miss.\n",
-     TABLE(rm_table),
-     .run = run_rm},
-    {.name = "cache stat",
-     .summary = "count the records of each kind",
-     .synopsis = "Usage: vlqa cache stat [--cache-dir DIR]\n",
-     .notes = "Only headers are read.\n",
-     TABLE(stat_table),
-     .run = run_stat},
-    {.name = "cache verify",
-     .summary = "read every byte of every record",
-     .synopsis = "Usage: vlqa cache verify [--cache-dir DIR]\n",
-     .notes = "Lists damaged records and those of another version and exits with 6 where there\n"
-              "are any. ask does not use them and computes them again.\n",
-     TABLE(look_table),
-     .run = run_verify},
+static const struct verb verb_ls = {
+    .name = "cache ls",
+    .summary = "list the records, the least recently used first",
+    .synopsis = "Usage: vlqa cache ls [--cache-dir DIR]\n",
+    .notes = "A line is: kind (visual: the tower's output; chunk: keys and values), rows,\n"
+             "cells of the image, size, time since the last use, beginning of the key.\n",
+    TABLE(look_table),
+    .run = run_ls,
 };
+
+static const struct verb verb_rm = {
+    .name = "cache rm",
+    .summary = "remove records",
+    .synopsis = "Usage: vlqa cache rm KEY | --all\n",
+    .notes = "Running programs compute again what they miss.\n",
+    TABLE(rm_table),
+    .run = run_rm,
+};
+
+static const struct verb verb_stat = {
+    .name = "cache stat",
+    .summary = "count the records of each kind",
+    .synopsis = "Usage: vlqa cache stat [--cache-dir DIR]\n",
+    .notes = "Only headers are read.\n",
+    TABLE(stat_table),
+    .run = run_stat,
+};
+
+static const struct verb verb_verify = {
+    .name = "cache verify",
+    .summary = "read every byte of every record",
+    .synopsis = "Usage: vlqa cache verify [--cache-dir DIR]\n",
+    .notes = "Lists damaged records and those of another version and exits with 6 where there\n"
+             "are any. ask does not use them and computes them again.\n",
+    TABLE(look_table),
+    .run = run_verify,
+};
+
+static const struct verb *const cache_verbs[] = {&verb_ls, &verb_rm, &verb_stat, &verb_verify,
+                                                 &verb_cache_warm};
 enum { N_CACHE_VERBS = sizeof cache_verbs / sizeof *cache_verbs };
 
 static int print_overview(const struct verb *verb)
 {
     printf("vlqa cache - %s\n\n%s\n", verb->summary, verb->synopsis);
     for (int i = 0; i < N_CACHE_VERBS; i++)
-        printf("  %-8s %s\n", cache_verbs[i].name + 6, cache_verbs[i].summary);
-    printf("  %-8s %s\n\n%s", verb_cache_warm.name + 6, verb_cache_warm.summary, verb->notes);
+        printf("  %-8s %s\n", cache_verbs[i]->name + 6, cache_verbs[i]->summary);
+    printf("\n%s", verb->notes);
     return cli_flush();
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
 {
-    const char *names[N_CACHE_VERBS + 1], *nearest, *word = argc ? argv[0] : "";
+    const char *names[N_CACHE_VERBS], *nearest, *word = argc ? argv[0] : "";
     if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) return print_overview(verb);
     for (int i = 0; i < N_CACHE_VERBS; i++)
-        if (strcmp(word, names[i] = cache_verbs[i].name + 6) == 0)
-            return cache_verbs[i].run(&cache_verbs[i], argc - 1, argv + 1);
-    if (strcmp(word, names[N_CACHE_VERBS] = verb_cache_warm.name + 6) == 0)
-        return verb_cache_warm.run(&verb_cache_warm, argc - 1, argv + 1);
-    nearest = args_nearest(word, names, N_CACHE_VERBS + 1);
+        if (strcmp(word, names[i] = cache_verbs[i]->name + 6) == 0)
+            return cache_verbs[i]->run(cache_verbs[i], argc - 1, argv + 1);
+    nearest = args_nearest(word, names, N_CACHE_VERBS);
     fprintf(stderr, "vlqa: cache: expected ls, rm, stat, verify or warm%s%s%s\n",
             nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     fputs("Try 'vlqa cache --help'.\n", stderr);
@@ -277,5 +287,7 @@ const struct verb verb_cache = {
     .summary = "list, verify, fill and empty the cache on disk",
     .synopsis = "Usage: vlqa cache ls | rm | stat | verify | warm [OPTION]...\n",
     .notes = "'vlqa cache VERB --help' tells more.\n",
+    .sub = cache_verbs,
+    .n_sub = N_CACHE_VERBS,
     .run = run,
 };

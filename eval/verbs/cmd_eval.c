@@ -137,17 +137,16 @@ static const struct arg args[] = {
     {ARG_HEADING, .name = "Grading without a model"},
     {ARG_FORM, .name = "score", .value = "METRIC", FIELD(score), .read = read_metric,
      .form = METRICS,
-     .help = "grade the rows of FILE: chartqa, anls, ocrbench, mcq, f1, em, "
+     .help = "grade the rows of FILE; chartqa, anls, ocrbench, mcq, f1, em, "
              "em-answer"},
     {ARG_TEXT, .name = "regrade", .value = "FILE", FIELD(regrade),
-     .help = "grade rows again, each by the metric that it names"},
+     .help = "grade rows again; each by the metric that it names"},
     {ARG_TEXT, .name = "compare", .value = "FILE", FIELD(compare),
-     .help = "test whether the variants of graded rows differ, or two files"},
+     .help = "test whether variants of graded rows differ; or two files"},
     {ARG_TEXT, .name = "report", .value = "OUT", FIELD(report),
-     .help = "write a report on FILE and the files behind it: a self-contained .html page, or .md"},
+     .help = "write a report: an .html page or .md; it holds FILE and the files behind it"},
     {ARG_FLAG, .name = "curve", FIELD(curve),
-     .help =
-         "print score and KL against recomputed tokens and FLOPs of FILE and the files behind it"},
+     .help = "print score and KL against recomputed tokens; of FILE and the files behind it"},
     {ARG_TEXT, .name = "export-vlmevalkit", .value = "OUT.tsv", FIELD(vlmevalkit),
      .help = "write the predictions of one of --variants in FILE as VLMEvalKit reads them"},
     {ARG_REST, .name = "more", .value = "FILE", FIELD(more),
@@ -155,7 +154,7 @@ static const struct arg args[] = {
     REUSE_ARGS_WITH(struct eval_args, run.reuse, "row-score",
                     {ARG_TEXT, .name = "chunk", .value = "LIST", .fallback = "auto",
                      FIELD(run.chunks),
-                     .help = "one or several chunkings of images: image (auto means that today), "
+                     .help = "one or several chunkings of images; image (auto means that today), "
                              "grid:K (K x K cells) or strips:K"}),
     DOCUMENT_IMAGE_ARGS(struct eval_args, run.document),
     CACHE_ARGS(struct eval_args, run.cache),
@@ -278,6 +277,9 @@ const struct verb verb_eval = {
         "  vlqa eval run.jsonl --export-vlmevalkit qwen.tsv --variants full\n"
         "  vlqa eval --list \"ChartQA Dataset\" --split val > questions.jsonl\n"
         "  vlqa eval --regrade answered.jsonl > scored.jsonl\n",
+    .brief = "model variants out limit chunk score regrade compare report "
+             "curve max-tokens json quiet help help-all",
+    .example = "vlqa eval questions.jsonl --out run.jsonl --variants full,infoflow:0.15",
     .arg = args,
     .n_args = (int)(sizeof args / sizeof *args),
     .run = run,

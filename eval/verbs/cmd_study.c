@@ -231,6 +231,9 @@ const struct verb verb_study = {
              "\n"
              "Example:\n"
              "  vlqa study questions.jsonl --variants infoflow/last,epic --ratios 0.05,0.15\n",
+    .brief = "questions model limit variants ratios chunk max-tokens against out quiet help "
+             "help-all",
+    .example = "vlqa study questions.jsonl --variants infoflow/last,epic --ratios 0.05,0.15",
     .arg = args,
     .n_args = (int)(sizeof args / sizeof *args),
     .run = run,

@@ -1,6 +1,5 @@
 /* test_args.c - tables of options: parsing, ranges, environment, suggestions, help. */
-#include "eval/cli/args.h"
-
+#include "eval/cli/help.h"
 #include "tests/check.h"
 
 static const char *const colours[] = {"red", "green", "blue", NULL};
@@ -359,7 +358,7 @@ TEST(help_fits_and_names_every_option)
     char text[8192];
     FILE *f = fmemopen(text, sizeof text, "w");
     REQUIRE(f);
-    args_help(f, &verb);
+    help_print(f, &verb, 1);
     fclose(f);
     for (size_t i = 1; i < sizeof table / sizeof *table; i++)
         CHECK_HAS(text, table[i].name);

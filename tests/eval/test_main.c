@@ -45,7 +45,7 @@ TEST(usage_errors_point_to_the_help)
 TEST(help_goes_to_standard_output)
 {
     static const char *const args[][3] = {
-        {"--help"}, {"-h"}, {"ask", "--help"}, {"inspect", "-h"}, {"bench", "--help"}};
+        {"--help"}, {"-h"}, {"ask", "--help-all"}, {"inspect", "-h"}, {"bench", "--help"}};
     for (size_t i = 0; i < sizeof args / sizeof *args; i++) {
         struct run *r = run_script("", args[i]);
         CHECK_EQ(r->code, 0);
@@ -56,6 +56,31 @@ TEST(help_goes_to_standard_output)
             if (strlen(line) > 80) CHECK_FAIL("over 80 columns: %s", line);
     }
     CHECK_HAS(run_script("", ARGS("--help"))->out, "130  interrupted");
+}
+
+/* A user sees the options that most use, a line each; --help-all has the rest. */
+TEST(help_is_brief_and_help_all_has_every_option)
+{
+    static const struct {
+        const char *verb;
+        int lines;
+    } table[] = {{"ask", 25}, {"eval", 32}, {"study", 25}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        char brief[sizeof((struct run *)0)->out];
+        int lines = 0, options = 0;
+        snprintf(brief, sizeof brief, "%s", run_script("", ARGS(table[i].verb, "--help"))->out);
+        CHECK(!strstr(brief, " is no option"));
+        CHECK_HAS(brief, "      --help-all ");
+        for (const char *c = brief; *c; c = strchr(c, '\n') + 1) {
+            int is_option = strncmp(c, "  -", 3) == 0 || strncmp(c, "      --", 8) == 0;
+            if (strncmp(c, "        ", 8) == 0) CHECK_FAIL("an option takes two lines: %.80s", c);
+            options += is_option;
+            lines++;
+        }
+        CHECK(options >= 10);
+        CHECK(lines <= table[i].lines);
+        CHECK(strlen(run_script("", ARGS(table[i].verb, "--help-all"))->out) > 3 * strlen(brief));
+    }
 }
 
 TEST(version_is_one_line)
@@ -70,7 +95,7 @@ TEST(no_verb_has_two_options_of_one_name)
 {
     static const char *const verbs[] = {"ask", "bench", "eval", "inspect", "study"};
     for (size_t v = 0; v < sizeof verbs / sizeof *verbs; v++) {
-        char *text = run_script("", ARGS(verbs[v], "--help"))->out, name[128][40];
+        char *text = run_script("", ARGS(verbs[v], "--help-all"))->out, name[128][40];
         int n = 0;
         for (char *line = strtok(text, "\n"); line && n < 128; line = strtok(NULL, "\n")) {
             if (strncmp(line, "  ", 2) != 0 || strlen(line) < 9 || strncmp(line + 6, "--", 2) != 0)

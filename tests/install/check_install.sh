@@ -35,6 +35,11 @@ claim the_whole_api_is_exported "$(
 claim soname_has_a_version \
     "$(readelf -d "$lib/libvlqa.so" | grep -q 'soname: \[libvlqa\.so\.0\]' || echo 'it has none')"
 
+claim manual_and_completion_are_installed "$(
+    for file in man/man1/vlqa.1 bash-completion/completions/vlqa zsh/site-functions/_vlqa; do
+        [ -s "$root/share/$file" ] || echo "$file is missing"
+    done
+)"
 claim pkg_config_builds_shared "$(compile "$root/shared" '' '')"
 claim pkg_config_shared_runs "$(opens "$root/shared")"
 claim pkg_config_builds_static "$(compile "$root/static" --static 's/-lvlqa/-l:libvlqa.a/')"
