@@ -160,6 +160,9 @@ struct vlqa_engine_options {
     const char *cache_dir;  /* NULL: in memory only */
     const char *cache_salt; /* records of other salts are never seen; NULL: none */
     int64_t cache_ram_bytes, cache_disk_bytes; /* 0: 1 GiB, 4 GiB */
+    /* A file with a chat template in Jinja's language, or "qwen3vl": that of Qwen3-VL Instruct.
+     * NULL: the model's own. */
+    const char *chat_template;
 };
 
 struct vlqa_model_info {

@@ -25,6 +25,9 @@ static vlqa_status check_options(struct env *env, const struct vlqa_engine_optio
     if (!o->model == !o->random_shape)
         return env_fail(env, VLQA_EUSAGE,
                         "engine options: give model or random_shape, one of them");
+    if (o->chat_template)
+        return env_fail(env, VLQA_EUSAGE,
+                        "engine options: chat_template is not read by this version, expected NULL");
     if (o->threads < 0 || o->threads > POOL_MAX_THREADS)
         return env_fail(env, VLQA_EUSAGE, "engine options: threads is %d, expected 0..%d",
                         o->threads, POOL_MAX_THREADS);
@@ -250,6 +253,7 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
     e->usable = status == VLQA_OK;
     e->options.model = e->options.random_shape = NULL;
     e->options.cache_dir = e->options.cache_salt = NULL; /* the caller's, and only until here */
+    e->options.chat_template = NULL;
     return status;
 }
 
