@@ -250,6 +250,54 @@ const struct json *json_root(const struct json_doc *doc)
     return json_of(doc->root);
 }
 
+/* ---- numbers as they are written ---- */
+
+static int is_in_number(char c)
+{
+    return (c >= '0' && c <= '9') || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E';
+}
+
+/* The next number of a text that is JSON, outside of its strings; NULL: there is none. */
+static const char *next_number(const char *at, const char *end, size_t *bytes)
+{
+    for (int is_string = 0; at < end; at++) {
+        if (is_string && *at == '\\')
+            at++;
+        else if (*at == '"')
+            is_string = !is_string;
+        else if (!is_string && (*at == '-' || (*at >= '0' && *at <= '9')))
+            break;
+    }
+    for (*bytes = 0; at + *bytes < end && is_in_number(at[*bytes]);)
+        ++*bytes;
+    return at < end ? at : NULL;
+}
+
+vlqa_status json_keep_numbers(struct env *env, struct json_doc *doc, const char *text, size_t bytes)
+{
+    struct walk w = walk_from(doc);
+    const char *at = text, *end = text + bytes;
+    do {
+        cJSON *here = (cJSON *)(uintptr_t)walk_here(&w);
+        size_t n;
+        if (!cJSON_IsNumber(here) || here->valuestring) continue;
+        at = next_number(at, end, &n);
+        assert(at);
+        here->valuestring = heap_malloc_hook(n + 1); /* cJSON_Delete frees it */
+        if (!here->valuestring) return env_no_memory(env, doc->name, n + 1);
+        memcpy(here->valuestring, at, n);
+        here->valuestring[n] = 0;
+        at += n;
+    } while (walk_next(&w));
+    return VLQA_OK;
+}
+
+const char *json_written(const struct json *value)
+{
+    if (!cJSON_IsNumber(item_of(value))) return json_text(value);
+    return item_of(value)->valuestring;
+}
+
 /* ---- walking by hand ---- */
 
 enum json_kind json_kind(const struct json *value)

@@ -41,6 +41,13 @@ const char *json_text(const struct json *string); /* NULL when it is no string *
 double json_number(const struct json *number);    /* NaN when it is no number */
 int json_is_true(const struct json *value);
 
+/* Keeps how each number of doc is written ("7910.0", "1e3"), for json_written; text is what doc was
+ * parsed from. Once, right after parsing. VLQA_EMEMORY */
+vlqa_status json_keep_numbers(struct env *env, struct json_doc *doc, const char *text,
+                              size_t bytes);
+/* A string, or after json_keep_numbers a number as it is written; NULL: neither. */
+const char *json_written(const struct json *value);
+
 /* Checked members. want: must be there. opt: *out is left alone when absent or null. The message
  * says document, name, expected, found. Integers must be whole, in [min, max] and within
  * 2^53. */

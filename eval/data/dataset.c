@@ -1,9 +1,12 @@
 /* dataset.c - which layout a path has, and what its readers share. */
 #include "eval/data/dataset.h"
 
+#include "base/bom.h"
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/placeholder.h"
 #include "eval/data/dataset_reader.h"
+#include "eval/data/json_row.h"
 #include "eval/data/lines.h"
 #include "eval/data/pylist.h"
 
@@ -13,9 +16,10 @@
 #include <strings.h>
 #include <sys/stat.h>
 
-static const struct dataset_reader *const readers[] = {&dataset_chartqa, &dataset_vqa, &dataset_tsv,
-                                                       &dataset_jsonl, &dataset_longbench};
-const char *const dataset_formats[] = {"chartqa", "vqa", "tsv", "jsonl", "longbench", NULL};
+static const struct dataset_reader *const readers[] = {&dataset_chartqa, &dataset_vqa,
+                                                       &dataset_tsv,     &dataset_jsonl,
+                                                       &dataset_json,    &dataset_longbench};
+const char *const dataset_formats[] = {"chartqa", "vqa", "tsv", "jsonl", "json", "longbench", NULL};
 
 /* ---- for readers ---- */
 
@@ -60,13 +64,7 @@ const char *dataset_copy(struct dataset *d, struct text text)
 const char *dataset_beside(struct dataset *d, const char *file, const char *folder,
                            const char *name)
 {
-    const char *slash = strrchr(file, '/');
-    int parent = slash && folder[0] != '/' && name[0] != '/' ? (int)(slash - file) + 1 : 0;
-    size_t cap = (size_t)parent + strlen(folder) + strlen(name) + 2;
-    char *out = arena_push(&d->arena, cap);
-    snprintf(out, cap, "%.*s%s%s%s", parent, file, name[0] == '/' ? "" : folder,
-             *folder && name[0] != '/' ? "/" : "", name);
-    return out;
+    return json_row_beside(&d->arena, file, folder, name);
 }
 
 const char *dataset_member(struct dataset *d, const struct json *row, const char *name)
@@ -96,10 +94,10 @@ vlqa_status dataset_answers(struct env *env, struct dataset *d, const struct jso
     struct text *answer = arena_push(&d->arena, (size_t)n * sizeof *answer);
     const struct json *i = is_list ? json_first(value) : value;
     for (int k = 0; k < n; k++, i = json_next(i)) {
-        if (!json_text(i))
+        if (!json_written(i))
             return dataset_fail(env, d, "%s holds %s, expected a text or a list of texts", name,
                                 json_kind_name(i));
-        answer[k] = text_of(json_text(i));
+        answer[k] = text_of(json_written(i));
     }
     d->item.answer = answer;
     d->item.n_answers = n;
@@ -172,6 +170,42 @@ static enum dataset_kind kind_of(const char *path)
     return DATASET_OTHER;
 }
 
+#define BEGINNING 1024
+
+/* The first bytes of a file, ending with NUL; none of what is no regular file. */
+static size_t read_beginning(const char *path, char out[BEGINNING])
+{
+    struct stat st;
+    FILE *f = stat(path, &st) == 0 && S_ISREG(st.st_mode) ? fopen(path, "rb") : NULL;
+    size_t n = f ? fread(out, 1, BEGINNING - 1, f) : 0;
+    if (f) fclose(f);
+    out[n] = 0;
+    return n;
+}
+
+/* What is there instead of a data set, and texts that are not UTF-8. */
+static vlqa_status check_beginning(struct env *env, const char *path)
+{
+    char begin[BEGINNING];
+    size_t n = read_beginning(path, begin);
+    const char *encoding = bom_foreign(begin, n);
+    TRY(placeholder_check(env, VLQA_EUSAGE, path, begin, n));
+    if (!encoding) return VLQA_OK;
+    return env_fail(env, VLQA_EUSAGE,
+                    "%.200s is %s text, expected UTF-8: save it as UTF-8, or convert it with "
+                    "\"iconv -f %s -t UTF-8\"",
+                    path, encoding, encoding);
+}
+
+/* A JSON file is an array of rows, or what InfographicVQA and DocVQA have. */
+static const struct dataset_reader *look_at_json(const char *path)
+{
+    char begin[BEGINNING], *at = begin;
+    at += bom_bytes(begin, read_beginning(path, begin));
+    at += strspn(at, " \t\r\n");
+    return *at == '[' ? &dataset_json : &dataset_vqa;
+}
+
 /* JSON lines are LongBench's when the first has a context. */
 static const struct dataset_reader *look_inside(struct env *env, const char *path)
 {
@@ -198,7 +232,7 @@ static vlqa_status find_reader(struct env *env, struct dataset *d)
             if (strcmp(d->options.format, dataset_formats[i]) == 0) d->reader = readers[i];
         if (d->reader) return VLQA_OK;
         return env_fail(env, VLQA_EUSAGE,
-                        "format %s is none of chartqa, vqa, tsv, jsonl, longbench",
+                        "format %s is none of chartqa, vqa, tsv, jsonl, json, longbench",
                         d->options.format);
     }
     if (stat(d->path, &st) == 0 && S_ISDIR(st.st_mode))
@@ -206,7 +240,7 @@ static vlqa_status find_reader(struct env *env, struct dataset *d)
     else if (ends_with(d->path, ".tsv"))
         d->reader = &dataset_tsv;
     else if (ends_with(d->path, ".json"))
-        d->reader = &dataset_vqa;
+        d->reader = look_at_json(d->path);
     else if (ends_with(d->path, ".jsonl"))
         d->reader = look_inside(env, d->path);
     else
@@ -229,6 +263,7 @@ vlqa_status dataset_open(struct env *env, const char *path, const struct dataset
     if (options) d->options = *options;
     d->kind = kind_of(path);
     status = find_reader(env, d);
+    if (status == VLQA_OK) status = check_beginning(env, path);
     if (status == VLQA_OK) status = d->reader->open(env, d);
     if (status == VLQA_OK)
         *out = d;

@@ -5,17 +5,18 @@
  *   vqa        InfographicVQA's and DocVQA's official JSON beside a folder of images
  *   tsv        VLMEvalKit's: pandas quoting, images in base64, as the index of another row, or as
  *              a Python list of base64; columns by name
- *   jsonl      one object a line: question, image (path or list), texts (list), answers (text or
- *              list) or answer, options, metric, id, hint, category, split, cycle_category, dataset
+ *   jsonl      one object a line: question and images under any key of json_row.h, texts (list),
+ *              answers (text or list), answer or label, options or choices, metric, id, hint,
+ *              category, split, cycle_category, dataset; numbers in answers are texts as written
+ *   json       the same objects in an array
  *   longbench  one object a line: input, context, answers, dataset, _id
  *
  * JSON lines are read one at a time; a TSV is mapped and only its rows' places are kept. */
 #ifndef EVAL_DATASET_H
 #define EVAL_DATASET_H
 
+#include "eval/data/dataset_image.h"
 #include "eval/grade/metric.h"
-
-#define DATASET_IMAGES 64
 
 enum dataset_kind { /* whose prompts and metric a row takes */
                     DATASET_CHARTQA,
@@ -27,12 +28,6 @@ enum dataset_kind { /* whose prompts and metric a row takes */
                     DATASET_CHOICE, /* other rows with options */
                     DATASET_LONGBENCH,
                     DATASET_OTHER
-};
-
-struct dataset_image {
-    const char *path;    /* of a file; NULL: it is here: */
-    const uint8_t *data; /* a whole encoded image */
-    size_t bytes;
 };
 
 /* Texts end with NUL. All is valid until the next row is read. */

@@ -1,16 +1,22 @@
-/* dataset_jsonl.c - data sets of one JSON object a line: our own form, and LongBench's. */
+/* dataset_jsonl.c - data sets of one JSON object a line, or in an array: our own form, what Hugging
+ * Face, LLaVA and OpenAI write, and LongBench's. */
+#include "base/file.h"
 #include "base/heap.h"
 #include "eval/data/dataset_reader.h"
+#include "eval/data/json_row.h"
 #include "eval/data/lines.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #define MAX_LINE ((size_t)256 << 20)
+#define MAX_FILE ((size_t)1 << 30)
 
 struct state {
     struct lines lines;
-    struct json_doc *doc; /* of the row */
+    struct json_doc *doc;   /* of the row; of an array: of all */
+    const struct json *row; /* of an array: the one to come */
+    size_t bytes;           /* of an array, which are those of its longest row at most */
 };
 
 static vlqa_status open_lines(struct env *env, struct dataset *d)
@@ -18,6 +24,24 @@ static vlqa_status open_lines(struct env *env, struct dataset *d)
     struct state *s = d->state = heap_alloc_zero(sizeof *s);
     if (!s) return env_no_memory(env, "data set", sizeof *s);
     return lines_open(env, d->path, &s->lines);
+}
+
+static vlqa_status open_array(struct env *env, struct dataset *d)
+{
+    struct state *s = d->state = heap_alloc_zero(sizeof *s);
+    void *text;
+    vlqa_status status;
+    if (!s) return env_no_memory(env, "data set", sizeof *s);
+    TRY(file_read(env, d->path, MAX_FILE, &text, &s->bytes));
+    status = json_parse(env, d->path, text, s->bytes, MAX_FILE, &s->doc);
+    if (status == VLQA_OK) status = json_keep_numbers(env, s->doc, text, s->bytes);
+    heap_free(text);
+    TRY(status);
+    if (json_kind(json_root(s->doc)) != JSON_ARRAY)
+        return env_fail(env, VLQA_EUSAGE, "%.200s: is %s, expected an array of rows", d->path,
+                        json_kind_name(json_root(s->doc)));
+    s->row = json_first(json_root(s->doc));
+    return VLQA_OK;
 }
 
 static void close_lines(struct dataset *d)
@@ -29,26 +53,54 @@ static void close_lines(struct dataset *d)
     heap_free(s);
 }
 
+static vlqa_status next_line(struct env *env, struct dataset *d, const struct json **out,
+                             size_t *bytes)
+{
+    struct state *s = d->state;
+    const char *line;
+    char name[256];
+    json_free(s->doc);
+    s->doc = NULL;
+    TRY(lines_next_full(env, &s->lines, &line, bytes));
+    d->item.file = s->lines.path;
+    d->item.line = s->lines.number;
+    *out = NULL;
+    if (!line) return VLQA_OK;
+    lines_name(&s->lines, name);
+    TRY(json_parse(env, name, line, *bytes, MAX_LINE, &s->doc));
+    *out = json_root(s->doc);
+    return json_keep_numbers(env, s->doc, line, *bytes);
+}
+
+/* Bytes that the texts of a value have. */
+static size_t text_bytes(const struct json *value)
+{
+    size_t n = json_written(value) ? strlen(json_written(value)) : 0;
+    if (!value || n || (json_kind(value) != JSON_ARRAY && json_kind(value) != JSON_OBJECT))
+        return n + 8;
+    for (const struct json *i = json_first(value); i; i = json_next(i))
+        n += text_bytes(i);
+    return n + 8;
+}
+
 /* The next object; NULL behind the last. Its arena has room for what the row says. */
 static vlqa_status next_object(struct env *env, struct dataset *d, const struct json **out)
 {
     struct state *s = d->state;
-    const char *line;
-    size_t bytes;
-    char name[256];
-    *out = NULL;
-    json_free(s->doc);
-    s->doc = NULL;
-    TRY(lines_next_full(env, &s->lines, &line, &bytes));
-    d->item.file = s->lines.path;
-    d->item.line = s->lines.number;
-    if (!line) return VLQA_OK;
-    lines_name(&s->lines, name);
-    TRY(json_parse(env, name, line, bytes, MAX_LINE, &s->doc));
-    if (json_kind(json_root(s->doc)) != JSON_OBJECT)
-        return dataset_fail(env, d, "is %s, expected an object", json_kind_name(json_root(s->doc)));
-    *out = json_root(s->doc);
-    return dataset_arena(env, d, dataset_room(bytes) + DATASET_IMAGES * (strlen(d->path) + 256));
+    struct json_row_file file = {.path = d->path, .images = d->options.images};
+    size_t bytes = 0;
+    if (d->reader == &dataset_json) {
+        *out = s->row;
+        bytes = text_bytes(s->row);
+        s->row = json_next(s->row);
+        d->item.line++;
+    } else {
+        TRY(next_line(env, d, out, &bytes));
+    }
+    if (!*out) return VLQA_OK;
+    if (json_kind(*out) != JSON_OBJECT)
+        return dataset_fail(env, d, "is %s, expected an object", json_kind_name(*out));
+    return dataset_arena(env, d, dataset_room(bytes) + json_row_room(bytes, &file));
 }
 
 static void number_as_id(struct dataset *d)
@@ -81,18 +133,22 @@ static vlqa_status read_texts(struct env *env, struct dataset *d, const struct j
 
 static vlqa_status read_options(struct env *env, struct dataset *d, const struct json *row)
 {
-    const struct json *options = json_get(row, "options");
+    const struct json *options = json_get_renamed(row, "options", "choices");
+    int is_list = options && json_kind(options) == JSON_ARRAY;
     if (!options || json_kind(options) == JSON_NULL) return VLQA_OK;
-    if (json_kind(options) != JSON_OBJECT || json_count(options) > 26)
-        return dataset_fail(env, d, "options is %s, expected an object of at most 26 texts",
+    if ((!is_list && json_kind(options) != JSON_OBJECT) || json_count(options) > 26)
+        return dataset_fail(env, d,
+                            "options is %s, expected an object {\"A\": TEXT, ...} or a list, of at "
+                            "most 26 texts",
                             json_kind_name(options));
     for (const struct json *i = json_first(options); i; i = json_next(i)) {
-        const char *letter = json_name(i);
-        if (letter[0] < 'A' || letter[0] > 'Z' || letter[1] || !json_text(i))
+        char next[2] = {(char)('A' + d->item.n_options), 0};
+        const char *letter = is_list ? next : json_name(i);
+        if (letter[0] < 'A' || letter[0] > 'Z' || letter[1] || !json_written(i))
             return dataset_fail(env, d, "options: %s is %s, expected A to Z with a text", letter,
                                 json_kind_name(i));
         d->item.option[d->item.n_options++] =
-            (struct metric_option){letter[0], text_of(json_text(i))};
+            (struct metric_option){letter[0], text_of(json_written(i))};
     }
     return VLQA_OK;
 }
@@ -119,33 +175,68 @@ static vlqa_status read_metric(struct env *env, struct dataset *d, const char *n
     return VLQA_OK;
 }
 
+/* What is right: answers, answer, or ChartQA's label; else what the model says in messages. */
+static vlqa_status read_answers(struct env *env, struct dataset *d, const struct json *row,
+                                const char *said)
+{
+    static const char *const names[] = {"answers", "answer", "label"};
+    const char *letter = json_text(json_get(row, "answer"));
+    struct text *one;
+    if (d->item.n_options && letter && letter[0] >= 'A' && letter[0] <= 'Z' && !letter[1])
+        d->item.letter = letter[0];
+    for (int i = 0; i < 3; i++)
+        if (json_get(row, names[i]))
+            return dataset_answers(env, d, json_get(row, names[i]), names[i]);
+    if (!said) return VLQA_OK;
+    one = arena_push(&d->arena, sizeof *one);
+    *one = text_of(said);
+    d->item.answer = one;
+    d->item.n_answers = 1;
+    return VLQA_OK;
+}
+
+static void read_names(struct dataset *d, const struct json *row)
+{
+    d->item.id = dataset_member(d, row, "id");
+    number_as_id(d);
+    d->item.hint = dataset_member(d, row, "hint");
+    d->item.category = dataset_member(d, row, "category");
+    d->item.split = dataset_member(d, row, "split");
+    d->item.cycle = dataset_member(d, row, "cycle_category");
+    d->item.dataset = dataset_member(d, row, "dataset");
+}
+
+/* Question and images, and no key that seems to be meant for one of ours. */
+static vlqa_status read_question(struct env *env, struct dataset *d, const struct json *row,
+                                 struct json_row *out)
+{
+    static const char *const known[] = {"answer", "answers", "options",        "texts",
+                                        "metric", "id",      "hint",           "category",
+                                        "split",  "dataset", "cycle_category", NULL};
+    struct json_row_file file = {.path = d->path, .images = d->options.images};
+    char name[256];
+    snprintf(name, sizeof name, "%.200s, %s %d", d->item.file, d->reader->unit, d->item.line);
+    file.name = name;
+    TRY(json_row_read(env, &file, row, &d->arena, out));
+    TRY(json_row_check_keys(env, &file, row, out, known));
+    return out->question ? VLQA_OK : dataset_want(env, d, row, "question", &out->question);
+}
+
 static vlqa_status next_row(struct env *env, struct dataset *d, int *found)
 {
     struct dataset_item *item = &d->item;
     const struct json *row;
-    const char *image[DATASET_IMAGES], *letter;
+    struct json_row asked;
     TRY(next_object(env, d, &row));
     if (!row) return VLQA_OK;
-    TRY(dataset_want(env, d, row, "question", &item->question));
-    TRY(read_texts(env, d, row, "image", image, &item->n_images));
-    for (int i = 0; i < item->n_images; i++)
-        item->image[i] = (struct dataset_image){.path = dataset_beside(d, d->path, "", image[i])};
+    TRY(read_question(env, d, row, &asked));
+    item->question = asked.question;
+    item->n_images = asked.n_images;
+    memcpy(item->image, asked.image, sizeof item->image);
     TRY(read_texts(env, d, row, "texts", item->text, &item->n_texts));
     TRY(read_options(env, d, row));
-    letter = json_text(json_get(row, "answer"));
-    if (item->n_options && letter && letter[0] >= 'A' && letter[0] <= 'Z' && !letter[1])
-        item->letter = letter[0];
-    if (json_get(row, "answers"))
-        TRY(dataset_answers(env, d, json_get(row, "answers"), "answers"));
-    else
-        TRY(dataset_answers(env, d, json_get(row, "answer"), "answer"));
-    item->id = dataset_member(d, row, "id");
-    number_as_id(d);
-    item->hint = dataset_member(d, row, "hint");
-    item->category = dataset_member(d, row, "category");
-    item->split = dataset_member(d, row, "split");
-    item->cycle = dataset_member(d, row, "cycle_category");
-    item->dataset = dataset_member(d, row, "dataset");
+    TRY(read_answers(env, d, row, asked.answer));
+    read_names(d, row);
     TRY(read_metric(env, d, json_text(json_get(row, "metric"))));
     *found = 1;
     return VLQA_OK;
@@ -153,6 +244,8 @@ static vlqa_status next_row(struct env *env, struct dataset *d, int *found)
 
 const struct dataset_reader dataset_jsonl = {
     .format = "jsonl", .unit = "line", .open = open_lines, .next = next_row, .close = close_lines};
+const struct dataset_reader dataset_json = {
+    .format = "json", .unit = "row", .open = open_array, .next = next_row, .close = close_lines};
 
 /* ---- LongBench ---- */
 

@@ -7,15 +7,17 @@
 
 void dataset_report_images(struct report *r, const struct dataset_item *item)
 {
-    int inside = item->n_images && !item->image[0].path;
-    if (!item->n_images) return;
-    report_open_list(r, inside ? "image_bytes" : "image");
+    int inside = 0;
     for (int i = 0; i < item->n_images; i++)
-        if (inside)
-            report_int(r, NULL, (int64_t)item->image[i].bytes);
-        else
-            report_string(r, NULL, item->image[i].path);
-    report_close(r);
+        inside += !item->image[i].path;
+    if (inside < item->n_images) report_open_list(r, "image");
+    for (int i = 0; i < item->n_images; i++)
+        if (item->image[i].path) report_string(r, NULL, item->image[i].path);
+    if (inside < item->n_images) report_close(r);
+    if (inside) report_open_list(r, "image_bytes");
+    for (int i = 0; i < item->n_images; i++)
+        if (!item->image[i].path) report_int(r, NULL, (int64_t)item->image[i].bytes);
+    if (inside) report_close(r);
 }
 
 static void report_optional(struct report *r, const char *name, const char *text)

@@ -15,7 +15,7 @@ struct dataset_reader {
 };
 
 extern const struct dataset_reader dataset_chartqa, dataset_vqa, dataset_tsv, dataset_jsonl,
-    dataset_longbench;
+    dataset_json, dataset_longbench;
 
 struct dataset {
     const struct dataset_reader *reader;

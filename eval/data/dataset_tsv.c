@@ -1,5 +1,6 @@
 /* dataset_tsv.c - VLMEvalKit's TSV: one pass at open finds every row and what is wrong with it, so
  * that a run of hours does not end there; images are decoded when their row comes. */
+#include "base/bom.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/heap.h"
@@ -222,7 +223,7 @@ static vlqa_status open_tsv(struct env *env, struct dataset *d)
     TRY(file_map_open(env, d->path, &s->map));
     at = (const char *)s->map.data;
     s->end = at + s->map.size;
-    if (s->map.size >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0) at += 3;
+    at += bom_bytes(at, s->map.size);
     d->item.line = 1;
     TRY(read_header(env, d, &at, &line));
     while (at < s->end) {

@@ -1,6 +1,7 @@
 /* lines.c - a buffer that grows to the longest line. */
 #include "eval/data/lines.h"
 
+#include "base/bom.h"
 #include "base/heap.h"
 
 #include <errno.h>
@@ -81,9 +82,10 @@ vlqa_status lines_next(struct env *env, struct lines *l, const char **line, size
 vlqa_status lines_next_full(struct env *env, struct lines *l, const char **line, size_t *bytes)
 {
     for (;;) {
-        size_t i = 0;
+        size_t i;
         TRY(lines_next(env, l, line, bytes));
         if (!*line) return VLQA_OK;
+        i = bom_bytes(*line, *bytes);
         while (i < *bytes && ((*line)[i] == ' ' || (*line)[i] == '\t' || (*line)[i] == '\r'))
             i++;
         if (i < *bytes) return VLQA_OK;

@@ -258,6 +258,27 @@ TEST(a_pointer_in_the_place_of_a_json_file_is_named)
         "install && git lfs pull\" in its repository, or download the file again");
 }
 
+TEST(numbers_are_kept_as_they_are_written)
+{
+    static const char text[] = "\xef\xbb\xbf{\"a 1\": [7910.0, \"2 \\\" 3\", -0.50, [1e+3]], "
+                               "\"\\\\\": 4E-2, \"t\": true}";
+    struct env env = {0};
+    struct json_doc *doc;
+    const struct json *i;
+    REQUIRE(parse(&env, text, &doc) == VLQA_OK);
+    i = json_first(json_get(json_root(doc), "a 1"));
+    CHECK(!json_written(i));
+    REQUIRE(json_keep_numbers(&env, doc, text, sizeof text - 1) == VLQA_OK);
+    CHECK_STR(json_written(i), "7910.0");
+    CHECK_STR(json_written(i = json_next(i)), "2 \" 3");
+    CHECK_STR(json_written(i = json_next(i)), "-0.50");
+    CHECK_STR(json_written(json_first(json_next(i))), "1e+3");
+    CHECK_STR(json_written(json_get(json_root(doc), "\\")), "4E-2");
+    CHECK(!json_written(json_get(json_root(doc), "t")) && !json_written(NULL));
+    CHECK(json_number(i) + 0.5 == 0);
+    json_free(doc);
+}
+
 TEST(numbers_that_are_none_are_refused)
 {
     static const char *const bad[] = {"-",    "+1",  "01",   "1.",    ".5",       "1e",  "1e+",

@@ -395,7 +395,7 @@ TEST(official_json_finds_its_images)
              "5:q:%s/images/documents/1.png|x|y;6:r:%s/images/documents/2.png;", scratch, scratch);
     CHECK_STR(read_all(file, NULL), expected);
     CHECK_HAS(read_all(put_text("v.json", "{\"data\": [{]}"), NULL), "/v.json: ");
-    CHECK_HAS(read_all(put_text("v.json", "[]"), NULL), "ChartQA is read by its folder");
+    CHECK_STR(read_all(put_text("v.json", "[]"), NULL), "");
     CHECK_HAS(read_all(put_text("v.json", "{\"data\": [7]}"), NULL), "row 1: is number");
 }
 
@@ -419,6 +419,67 @@ TEST(json_lines_are_read_one_by_one)
         snprintf(text, sizeof text, "{\"question\": \"q\"}\n%s", bad[i][0]);
         CHECK_HAS(read_all(put_text("bad.jsonl", text), NULL), bad[i][1]);
     }
+}
+
+TEST(json_arrays_have_the_rows_of_json_lines)
+{
+    CHECK_STR(read_all(put_text("a.json", "\xef\xbb\xbf [{\"question\": \"q\", \"images\": "
+                                          "[\"/a.png\"], \"answer\": 7910.0},\n"
+                                          "{\"query\": \"r\", \"imgname\": \"/b.png\", "
+                                          "\"label\": [\"x\", 8]}]"),
+                       NULL),
+              "1:q:/a.png|7910.0;2:r:/b.png|x|8;");
+    CHECK_HAS(read_all(put_text("a.json", "[{\"question\": \"q\"}, {\"question\": 7}]"), NULL),
+              "/a.json, row 2: question is number");
+    CHECK_HAS(read_all(put_text("a.json", "[7]"), NULL), "row 1: is number, expected an object");
+}
+
+TEST(numeric_answers_are_texts_as_they_are_written)
+{
+    CHECK_STR(read_all(put_text("n.jsonl", "{\"question\": \"-1\", \"answer\": 8900}\n"
+                                           "{\"question\": \"q\", \"answer\": 7910.0, \"n\": "
+                                           "[1, {\"m\": -2}]}\n"
+                                           "{\"question\": \"q\\\" 5\", \"n\": 1, "
+                                           "\"answers\": [1e3, \"x 2\", -0.50]}\n"),
+                       NULL),
+              "1:-1:|8900;2:q:|7910.0;3:q\" 5:|1e3|x 2|-0.50;");
+    CHECK_HAS(read_all(put_text("n.jsonl", "{\"question\": \"q\", \"answer\": true}"), NULL),
+              "line 1: answer holds bool");
+}
+
+TEST(options_may_be_a_list)
+{
+    struct dataset *d;
+    const struct dataset_item *item;
+    REQUIRE(dataset_open(&env,
+                         put_text("o.jsonl", "{\"question\": \"q\", \"choices\": [\"x\", 2], "
+                                             "\"answer\": \"B\"}"),
+                         NULL, &d) == VLQA_OK);
+    REQUIRE(dataset_next(&env, d, &item) == VLQA_OK && item && item->n_options == 2);
+    CHECK(item->option[1].letter == 'B' && item->option[1].text.at[0] == '2');
+    CHECK_EQ(item->letter, 'B');
+    CHECK_EQ(item->metric, METRIC_MCQ);
+    dataset_close(d);
+}
+
+TEST(a_byte_order_mark_is_skipped_and_utf_16_is_named)
+{
+    CHECK_STR(read_all(put_text("b.jsonl", "\xef\xbb\xbf{\"question\": \"q\"}\n\xef\xbb\xbf"
+                                           "{\"question\": \"r\"}\n\xef\xbb\xbf"),
+                       NULL),
+              "1:q:;2:r:;");
+    CHECK_HAS(read_all(put("b.jsonl", "\xff\xfe{\0\"\0q\0", 8), NULL), "is UTF-16");
+    CHECK_HAS(read_all(put("b.jsonl", "{\0\"\0q\0", 6), NULL), "is UTF-16");
+    CHECK_HAS(read_all(put("b.tsv", "\xff\xfeq\0u\0e\0", 8), NULL), "is UTF-16");
+    CHECK_HAS(read_all(put("b.json", "\xfe\xff\0[", 4), NULL), "is UTF-16");
+}
+
+TEST(a_pointer_of_git_lfs_is_named_and_not_read_as_data)
+{
+#define POINTER "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 11\n"
+    static const char *const names[] = {"p.jsonl", "p.tsv", "p.json"};
+    for (int i = 0; i < 3; i++)
+        CHECK_HAS(read_all(put_text(names[i], POINTER), NULL), " is a Git LFS pointer, not ");
 }
 
 TEST(longbench_has_its_own_words)
