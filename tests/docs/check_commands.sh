@@ -1,0 +1,132 @@
+#!/usr/bin/env bash
+# check_commands.sh PROGRAM - every command block of README and docs, run and compared with what is
+# shown.
+#
+# A block says behind its ``` what it is:
+#   console       "$ COMMAND" lines, each followed by what it prints: run and compared
+#   sh            commands: run, or, where a test cannot run them, checked to exist
+#   sh measured   commands of a measurement with data that is not here: every option must exist
+#   c             every vlqa_ name must be one of the headers
+#   text          no commands
+# Numbers under "ms" are not compared; others with a decimal point may differ by 2 %, because
+# instruction sets round differently.
+set -u
+here=$(cd "$(dirname "$0")" && pwd)
+. "$here/../check.sh"
+program=$1
+root=$(cd "$here/../.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# A working directory as in a clone, where commands may write.
+mkdir -p "$work/clone/docs" "$work/clone/build" "$work/blocks" "$work/home"
+ln -s "$root/assets" "$root/tests" "$root/include" "$root/bootstrap.sh" "$root/.ci" "$work/clone"
+ln -s "$program" "$work/clone/build/vlqa"
+ln -s "$program" "$work/vlqa"
+export HOME="$work/home" XDG_CACHE_HOME="$work/home/cache" PATH="$work:$PATH"
+unset MAKEFLAGS
+
+# blocks FILE: NAME:LINE.info and NAME:LINE.body of each block
+blocks() {
+    awk -v out="$work/blocks/$(echo "$1" | tr / _)" '
+        /^ *```/ && !inside { inside = 1; file = out ":" NR; print substr($0, index($0, "```") + 3) > (file ".info"); printf "" > (file ".body"); next }
+        /^ *```/ { inside = 0; close(file ".body"); next }
+        inside { print > (file ".body") }' "$root/$1"
+}
+
+# same SHOWN FOUND: the differences
+same() {
+    awk '
+        function is_number(x) { return x ~ /^[-+]?[0-9,]+(\.[0-9]+)?$/ }
+        function close_to(x, y) {
+            return x ~ /\./ && y ~ /\./ && (x - y) ^ 2 <= (0.02 * x) ^ 2
+        }
+        FNR == NR { shown[FNR] = $0; lines = FNR; next }
+        {
+            ms_next = ms
+            n = split(shown[FNR], s); m = split($0, f)
+            bad = n != m
+            for (i = 1; i <= m; i++) if (f[i] == "ms") ms_next = i
+            for (i = 1; i <= n && !bad; i++)
+                if (s[i] != f[i])
+                    bad = !(is_number(s[i]) && is_number(f[i]) && (i == ms || close_to(s[i], f[i])))
+            if (bad) print "shown: " shown[FNR] "\nfound: " $0
+            ms = ms_next
+            found = FNR
+        }
+        END { for (i = found + 1; i <= lines; i++) print "shown: " shown[i] "\nfound: nothing" }' "$1" "$2"
+}
+
+# console BODY: runs each "$ " command in turn
+console() {
+    rm -f "$work"/step.*
+    awk -v out="$work/step" '
+        /^\$ / { n++; in_command = 1; printf "" > (out "." n ".shown"); $0 = substr($0, 3) }
+        in_command { print > (out "." n ".command"); in_command = /\\$/; next }
+        { print > (out "." n ".shown") }' "$1"
+    for command in $(find "$work" -maxdepth 1 -name 'step.*.command' | sort -V); do
+        shown=${command%.command}.shown
+        (cd "$work/clone" && bash "$command" </dev/null >"$work/found" 2>&1) ||
+            echo "$(head -n 1 "$command"): exit code $?"
+        same "$shown" "$work/found"
+    done
+}
+
+known=$(
+    for verb in ask eval study bench inspect 'cache ls' 'cache rm' 'cache stat' 'cache verify' 'cache warm'; do
+        # shellcheck disable=SC2086
+        { "$program" $verb --help-all 2>/dev/null || "$program" $verb --help; }
+    done | grep -oE -- '--[a-z][a-z-]+'
+)
+
+# options BODY: those of vlqa that do not exist
+options() {
+    tr '\n' ' ' <"$1" | sed 's/\\ / /g' | grep -oE 'vlqa [^|;&]*' | grep -oE -- ' --[a-z][a-z-]+' | sort -u |
+        while read -r option; do
+            echo "$known" | grep -qxFe "$option" || echo "$option is no option of vlqa"
+        done
+}
+
+# commands BODY: what CI runs itself must be there, the rest is run
+commands() {
+    while read -r line; do
+        set -- $line
+        case ${1:-} in
+        '' | '#'*) ;;
+        ./bootstrap.sh | .ci/run | tests/run.sh | tests/fuzz/*.sh)
+            [ -x "$root/$1" ] || echo "$1 is no program"
+            ;;
+        build/tests/*)
+            [ -e "$root/tests/$(echo "${1#build/tests/test_}" | sed 's,_,/test_,').c" ] || echo "$1: no such test"
+            ;;
+        *) (cd "$work/clone" && bash -c "$line" </dev/null >"$work/found" 2>&1) || { echo "$line"; cat "$work/found"; } ;;
+        esac
+    done <"$1"
+}
+
+names() {
+    grep -oE '\bvlqa_[a-z_]+' "$1" | sort -u | while read -r name; do
+        grep -qrE "\b$name\b" "$root/include" || echo "$name is in no header"
+    done
+}
+
+for file in README.md docs/CLI.md docs/CONTRIBUTING.md docs/DESIGN.md docs/EVALUATION.md docs/GLOSSARY.md \
+    docs/MODEL.md docs/RESULTS.md assets/default-model/MODEL_CARD.md assets/train/README.md; do
+    blocks "$file"
+done
+found=0
+for info in $(find "$work/blocks" -name '*.info' | sort -V); do
+    body=${info%.info}.body
+    name=$(basename "$body" .body)
+    found=$((found + 1))
+    case $(cat "$info") in
+    console) claim "$name" "$(console "$body")" ;;
+    sh) claim "$name" "$(commands "$body")" ;;
+    'sh measured') claim "$name" "$(options "$body")" ;;
+    c) claim "$name" "$(names "$body")" ;;
+    text) ;;
+    *) claim "$name" 'says not what it is: console, sh, sh measured, c or text' ;;
+    esac
+done
+claim blocks_are_found "$([ "$found" -ge 20 ] || echo "only $found")"
+finish
