@@ -6,7 +6,7 @@ cd "$(dirname "$0")/../.."
 seeds=$1/seeds # BUILD is absolute or begins at the root
 rm -rf "$seeds"
 mkdir -p "$seeds/dataset" "$seeds/image" "$seeds/json" "$seeds/metric" "$seeds/run" \
-    "$seeds/safetensors" "$seeds/tokenizer"
+    "$seeds/safetensors" "$seeds/template" "$seeds/tokenizer"
 
 seed() { # NAME FILE...: a name with the folders in it, as the golden folders repeat names
     into=$seeds/$1
@@ -19,6 +19,7 @@ seed() { # NAME FILE...: a name with the folders in it, as the golden folders re
 seed image tests/golden/images/*.png tests/charts/cows.png
 seed json tests/golden/*/*.json tests/golden/cases.json assets/default-model/*_config.json
 seed safetensors tests/golden/cases/*-bf16.safetensors
+seed template tests/golden/templates/*.jinja
 # the first byte of a data set says which: 0 vqa, 1 tsv, 2 jsonl, 3 longbench; here as digits
 cat >"$seeds/dataset/vqa" <<'END'
 0{"dataset_name": "docvqa", "data": [{"questionId": 1, "question": "q", "image": "a.png",
