@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <sodium.h>
 #include <string.h>
+#define XXH_STATIC_LINKING_ONLY /* the size of its state */
 #include <xxhash.h>
 
 _Static_assert(sizeof(crypto_generichash_state) <= sizeof((struct hash *)0)->state, "state fits");
@@ -65,4 +66,21 @@ int key_equal(struct key a, struct key b)
 uint64_t checksum64(const void *data, size_t bytes)
 {
     return XXH3_64bits(data, bytes);
+}
+
+_Static_assert(sizeof(XXH3_state_t) <= sizeof(struct checksum), "the state fits");
+
+void checksum_begin(struct checksum *c)
+{
+    (void)XXH3_64bits_reset((XXH3_state_t *)(void *)c->state);
+}
+
+void checksum_bytes(struct checksum *c, const void *data, size_t bytes)
+{
+    (void)XXH3_64bits_update((XXH3_state_t *)(void *)c->state, data, bytes);
+}
+
+uint64_t checksum_end(const struct checksum *c)
+{
+    return XXH3_64bits_digest((const XXH3_state_t *)(const void *)c->state);
 }

@@ -23,4 +23,12 @@ void key_hex(struct key key, char out[65]);
 int key_equal(struct key a, struct key b);
 uint64_t checksum64(const void *data, size_t bytes); /* XXH3 */
 
+struct checksum { /* checksum64 in progress; sized and aligned for xxHash's state */
+    uint8_t state[576] __attribute__((aligned(64)));
+};
+
+void checksum_begin(struct checksum *c);
+void checksum_bytes(struct checksum *c, const void *data, size_t bytes);
+uint64_t checksum_end(const struct checksum *c);
+
 #endif

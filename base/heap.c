@@ -48,6 +48,18 @@ void *heap_alloc_zero(size_t bytes)
     return block;
 }
 
+void heap_populate(void *block, size_t bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), front = -(uintptr_t)block & (page - 1);
+    uint8_t *first = (uint8_t *)block + front;
+    if (bytes < 1024 * page) return;
+    bytes = (bytes - front) & ~(page - 1);
+    (void)madvise(first, bytes, MADV_HUGEPAGE);
+#ifdef MADV_POPULATE_WRITE
+    (void)madvise(first, bytes, MADV_POPULATE_WRITE);
+#endif
+}
+
 void *heap_resize(void *block, size_t old_bytes, size_t bytes)
 {
     void *grown = heap_alloc(bytes);

@@ -10,6 +10,9 @@
 void *heap_alloc(size_t bytes);
 /* All zero; pages of large blocks take no memory until they are touched. */
 void *heap_alloc_zero(size_t bytes);
+/* For a block that is about to be written from end to end: the kernel gives the pages of a large
+ * one together, in large pages where it has some. Its contents stay. */
+void heap_populate(void *block, size_t bytes);
 /* Grows or shrinks a block of old_bytes; NULL leaves the old block alone. */
 void *heap_resize(void *block, size_t old_bytes, size_t bytes);
 void heap_free(void *block);
