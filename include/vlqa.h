@@ -436,7 +436,7 @@ struct vlqa_cache_stats { /* of an engine, since it was opened */
 };
 
 enum vlqa_record_kind {
-    VLQA_RECORD_UNKNOWN, /* its header is damaged or of another version */
+    VLQA_RECORD_UNKNOWN, /* damaged, of another version, or no record: see problem */
     VLQA_RECORD_VISUAL,  /* output of the vision tower for an image: exact */
     VLQA_RECORD_CHUNK    /* keys and values of a chunk of a document */
 };
@@ -459,6 +459,7 @@ struct vlqa_record {
     int intact;                 /* the header is; with verify: every byte */
     uint64_t bytes;             /* of its file */
     int64_t mtime;              /* seconds since 1970; the last use, roughly */
+    const char *problem;        /* "" where it is intact; else how its file goes on: "is a FIFO" */
 };
 
 /* The record is valid during the call. Nonzero ends the scan; that is no error. */
@@ -474,11 +475,14 @@ VLQA_API vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine,
  * engine. */
 VLQA_API vlqa_status vlqa_cache_flush(const struct vlqa_engine *engine);
 VLQA_API vlqa_status vlqa_cache_options_init(struct vlqa_cache_options *out, size_t bytes);
-/* The records of a directory, least recently used first. Safe while others use it. VLQA_EIO: there
- * is no such directory, or it cannot be read. */
+/* The records of a directory, least recently used first, and what else has the name of one: links,
+ * FIFOs, directories, files of other users. Safe while others use it. VLQA_EIO: there is no such
+ * directory, it cannot be read, or it is another user's. */
 VLQA_API vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_record_fn fn);
 /* Removes the records whose key begins with these 1 to 64 hexadecimal digits; NULL: all, and what
- * crashed writers left. *removed counts them. */
+ * crashed writers left. *removed counts them. Links, FIFOs and sockets of this user that have the
+ * name of a record go, too; directories and what belongs to others stay, and the log names each.
+ * VLQA_EIO also where one cannot be removed. */
 VLQA_API vlqa_status vlqa_cache_remove(const struct vlqa_cache_options *options, const char *key,
                                        int *removed);
 

@@ -64,13 +64,22 @@ static int scan(struct look *l, int verify, vlqa_record_fn fn)
 
 /* ---- ls ---- */
 
-static void age_text(int64_t seconds, char out[32])
+#define FUTURE_S 3600 /* clocks of file systems may be ahead, but not by more */
+
+/* "future": the time says nothing of the last use. */
+static void age_text(int64_t now, int64_t then, char out[32])
 {
     static const struct {
         int64_t seconds;
         const char *name;
     } units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
+    int64_t seconds;
     int i = 0;
+    if (__builtin_sub_overflow(now, then, &seconds)) seconds = then < now ? INT64_MAX : -INT64_MAX;
+    if (seconds < -FUTURE_S) {
+        snprintf(out, 32, "future");
+        return;
+    }
     if (seconds < 0) seconds = 0;
     while (i < 3 && seconds < units[i].seconds)
         i++;
@@ -82,9 +91,10 @@ static void print_record(const struct look *l, const struct vlqa_record *r)
     char grid[32] = "", size[32], age[32];
     if (r->grid_h) snprintf(grid, sizeof grid, "%d x %d", r->grid_w, r->grid_h);
     report_bytes((int64_t)r->bytes, size);
-    age_text(l->now - r->mtime, age);
+    age_text(l->now, r->mtime, age);
     printf("%-8s %5d tokens %10s %12s %8s  %.16s\n", r->intact ? kind_name(r->kind) : "damaged",
            r->tokens, grid, size, age, r->key);
+    if (!r->intact) printf("         %s.vlqa %s\n", r->key, r->problem);
 }
 
 static int on_ls(void *user, const struct vlqa_record *r)
@@ -222,7 +232,8 @@ static const struct verb verb_ls = {
     .summary = "list the records, the least recently used first",
     .synopsis = "Usage: vlqa cache ls [--cache-dir DIR]\n",
     .notes = "A line is: kind (visual: the tower's output; chunk: keys and values), rows,\n"
-             "cells of the image, size, time since the last use, beginning of the key.\n",
+             "cells of the image, size, time since the last use (future: the clock was\n"
+             "wrong), beginning of the key. Behind what is no good record stands why.\n",
     TABLE(look_table),
     .run = run_ls,
 };
@@ -231,7 +242,8 @@ static const struct verb verb_rm = {
     .name = "cache rm",
     .summary = "remove records",
     .synopsis = "Usage: vlqa cache rm KEY | --all\n",
-    .notes = "Running programs compute again what they miss.\n",
+    .notes = "Running programs compute again what they miss. Links and FIFOs under the name of a\n"
+             "record go, too; directories and files of other users stay, and are named.\n",
     TABLE(rm_table),
     .run = run_rm,
 };
@@ -249,8 +261,9 @@ static const struct verb verb_verify = {
     .name = "cache verify",
     .summary = "read every byte of every record",
     .synopsis = "Usage: vlqa cache verify [--cache-dir DIR]\n",
-    .notes = "Lists damaged records and those of another version and exits with 6 where there\n"
-             "are any. ask does not use them and computes them again.\n",
+    .notes = "Lists damaged records, those of another version and what only has the name of one\n"
+             "(links, FIFOs, directories, files of others), and exits with 6 where there are\n"
+             "any. ask does not use them and computes them again.\n",
     TABLE(look_table),
     .run = run_verify,
 };

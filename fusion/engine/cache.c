@@ -68,7 +68,8 @@ static int tell_item(void *user, const struct store_item *item)
                                  .grid_w = item->grid.w,
                                  .bytes = item->bytes,
                                  .mtime = item->mtime,
-                                 .intact = item->intact};
+                                 .intact = !item->problem,
+                                 .problem = item->problem ? item->problem : ""};
     key_hex(item->key, key);
     return scan->fn(scan->user, &record);
 }
@@ -87,26 +88,29 @@ vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_recor
 }
 
 struct removal {
+    struct env *env;
     const char *dir, *key;
     int removed;
+    vlqa_status status; /* the first that is not VLQA_OK */
 };
 
 static int remove_item(void *user, const struct store_item *item)
 {
     struct removal *r = user;
-    struct env quiet = {0};
     char key[65];
     int removed = 0;
+    vlqa_status status = VLQA_OK;
     key_hex(item->key, key);
-    if (strncmp(key, r->key, strlen(r->key)) == 0 &&
-        store_remove(&quiet, r->dir, &item->key, &removed) == VLQA_OK)
-        r->removed += removed;
+    if (strncmp(key, r->key, strlen(r->key)) == 0)
+        status = store_remove(r->env, r->dir, &item->key, &removed);
+    if (r->status == VLQA_OK) r->status = status;
+    r->removed += removed;
     return 0;
 }
 
 static vlqa_status remove_records(struct env *env, const char *dir, const char *key, int *removed)
 {
-    struct removal r = {dir, key, 0};
+    struct removal r = {env, dir, key, 0, VLQA_OK};
     size_t digits;
     vlqa_status status;
     if (!key) return store_remove(env, dir, NULL, removed);
@@ -115,7 +119,7 @@ static vlqa_status remove_records(struct env *env, const char *dir, const char *
         return env_fail(env, VLQA_EUSAGE, "the key is %s, expected 1 to 64 of 0-9 and a-f", key);
     status = store_scan(env, dir, 0, remove_item, &r);
     *removed = r.removed;
-    return status;
+    return status == VLQA_OK ? r.status : status;
 }
 
 vlqa_status vlqa_cache_remove(const struct vlqa_cache_options *options, const char *key,

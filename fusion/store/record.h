@@ -13,9 +13,9 @@ enum record_kind {
 
 #define RECORD_MAX_MATS 512
 
-/* Made by the store: one block with the matrices' table and, unless they are mapped from a file,
- * the matrices, each 64-byte aligned. VISUAL: visual tokens, then their DeepStack features. CHUNK:
- * k and v of layer 0, of layer 1, ... */
+/* Made by the store: one block with the matrices' table and the matrices, each 64-byte aligned.
+ * VISUAL: visual tokens, then their DeepStack features. CHUNK: k and v of layer 0, of layer 1, ...
+ */
 struct record {
     struct key key;
     enum record_kind kind;
@@ -24,7 +24,7 @@ struct record {
     int n_mats;
     struct host_mat
         *mat;     /* [n_mats], each [rows, its own cols], no padding between rows; one dtype */
-    size_t bytes; /* of the block and of what is mapped */
+    size_t bytes; /* of the block */
 };
 
 struct record_shape { /* all that decides the size of a record */

@@ -16,7 +16,6 @@
 
 struct entry {
     struct record record;        /* first: the address of a record is that of its entry */
-    struct store_file file;      /* mapped for the matrices; no bytes: they are in this block */
     struct store_write write;    /* while it is on its way to disk; has a pin then */
     struct entry *next;          /* in the bucket, or among the dead */
     struct entry *older, *newer; /* among the unpinned */
@@ -62,17 +61,46 @@ static struct entry *entry_create(int n_mats, size_t payload)
     return e;
 }
 
+static uint8_t *entry_payload(struct entry *e, size_t payload)
+{
+    return (uint8_t *)e + e->record.bytes - payload;
+}
+
 static void entries_free(struct entry *dead)
 {
     while (dead) {
         struct entry *next = dead->next;
-        store_file_unmap(&dead->file);
         heap_free(dead);
         dead = next;
     }
 }
 
-/* From disk: checked to the last byte here and never again. NULL: *state says why, GOOD: memory. */
+static void entry_free(struct entry *e)
+{
+    if (!e) return;
+    e->next = NULL;
+    entries_free(e);
+}
+
+/* Room for what an open file holds; that of a shape that is not wanted is never touched. */
+static struct entry *entry_for(const struct store_file *file, struct record header,
+                               const struct record_shape *shape, enum store_file_state *state)
+{
+    size_t payload = store_file_payload_bytes(file);
+    struct entry *e = entry_create(header.n_mats, payload);
+    if (!e) {
+        *state = STORE_FILE_FAILED;
+        return NULL;
+    }
+    header.mat = e->record.mat;
+    header.bytes = e->record.bytes;
+    e->record = header;
+    store_file_mats(file, &e->record, entry_payload(e, payload));
+    if (shape && !record_fits(&e->record, shape)) *state = STORE_FILE_DAMAGED; /* well signed */
+    return e;
+}
+
+/* From disk: a copy, checked to the last byte here and never again. NULL: *state says why. */
 static struct entry *entry_load(const struct store_dir *dir, struct key key,
                                 const struct record_shape *shape, enum store_file_state *state)
 {
@@ -81,25 +109,17 @@ static struct entry *entry_load(const struct store_dir *dir, struct key key,
     struct entry *e = NULL;
     char path[PATH_MAX];
     store_dir_path(dir, key, path);
-    *state = store_file_map(path, &file);
-    if (*state == STORE_FILE_GOOD) *state = store_file_header(file, &header);
-    if (*state == STORE_FILE_GOOD &&
-        (!key_equal(header.key, key) || !store_file_intact(file, &header)))
-        *state = STORE_FILE_DAMAGED;
-    if (*state == STORE_FILE_GOOD) e = entry_create(header.n_mats, 0);
-    if (!e) {
-        store_file_unmap(&file);
-        return NULL;
+    *state = store_file_open(path, &file, &header);
+    if (*state != STORE_FILE_GOOD) return NULL;
+    if (!key_equal(header.key, key)) *state = STORE_FILE_DAMAGED;
+    if (*state == STORE_FILE_GOOD) e = entry_for(&file, header, shape, state);
+    if (*state == STORE_FILE_GOOD) {
+        heap_populate(e, e->record.bytes);
+        *state = store_file_read(&file, &e->record);
     }
-    header.mat = e->record.mat;
-    header.bytes = e->record.bytes + file.bytes;
-    e->record = header;
-    e->file = file;
-    store_file_mats(file, &e->record);
-    if (!shape || record_fits(&e->record, shape)) return e;
-    e->next = NULL;
-    entries_free(e);
-    *state = STORE_FILE_DAMAGED; /* by whoever made the checksums */
+    store_file_close(&file);
+    if (*state == STORE_FILE_GOOD) return e;
+    entry_free(e);
     return NULL;
 }
 
@@ -196,10 +216,8 @@ static void store_free(void *store)
 {
     struct store *s = store;
     struct entry *e;
-    while ((e = ram_pop(s)) != NULL) {
-        e->next = NULL;
-        entries_free(e);
-    }
+    while ((e = ram_pop(s)) != NULL)
+        entry_free(e);
     assert(s->stats.ram_records == 0); /* else one is pinned */
     (void)pthread_mutex_destroy(&s->lock);
     heap_free(s);
@@ -306,7 +324,7 @@ vlqa_status store_new(struct env *env, struct store *s, struct key key,
 {
     size_t payload = 0, bytes;
     struct entry *e;
-    char *data;
+    uint8_t *data;
     (void)s;
     assert(shape->n_mats > 0 && shape->n_mats <= RECORD_MAX_MATS && shape->rows > 0);
     for (int i = 0; i < shape->n_mats; i++)
@@ -314,7 +332,7 @@ vlqa_status store_new(struct env *env, struct store *s, struct key key,
             return env_no_memory(env, "record", SIZE_MAX);
     e = entry_create(shape->n_mats, payload);
     if (!e) return env_no_memory(env, "record", payload);
-    data = (char *)e + e->record.bytes - payload;
+    data = entry_payload(e, payload);
     e->record.key = key;
     e->record.kind = shape->kind;
     e->record.rows = shape->rows;
@@ -373,7 +391,7 @@ void store_stats(struct store *s, struct vlqa_cache_stats *out)
     struct store_writer_stats writer = {0};
     struct env quiet = {0};
     if (s->writer) store_writer_stats(s->writer, &writer);
-    if (s->writer && store_dir_list(&quiet, &s->dir, &list) != VLQA_OK) list.n = 0;
+    if (s->writer && store_dir_list(&quiet, &s->dir, 0, &list) != VLQA_OK) list.n = 0;
     (void)pthread_mutex_lock(&s->lock);
     *out = s->stats;
     (void)pthread_mutex_unlock(&s->lock);
@@ -387,28 +405,41 @@ void store_stats(struct store *s, struct vlqa_cache_stats *out)
 
 /* A directory without a store. */
 
+static void see_record(struct store_item *item, const struct store_file *file,
+                       const struct record *header, int verify)
+{
+    item->kind = header->kind;
+    item->rows = header->rows;
+    item->grid = header->grid;
+    if (!key_equal(header->key, item->key))
+        item->problem = "has the name of another record";
+    else if (verify && store_file_verify(file, header) != STORE_FILE_GOOD)
+        item->problem = "has bytes that are not as they were written";
+}
+
 static int scan_file(const struct store_dir *dir, const struct store_dir_file *found, int verify,
                      store_item_fn fn, void *user)
 {
+    static const char *const problem[] = {[STORE_FILE_DAMAGED] = "has a header that is damaged",
+                                          [STORE_FILE_FOREIGN] =
+                                              "is of another version of this program",
+                                          [STORE_FILE_FAILED] = "cannot be read"};
     char path[PATH_MAX], name[STORE_DIR_NAME];
     struct store_item item = {.key = found->key, .bytes = found->bytes, .file = name};
+    enum store_file_state state = STORE_FILE_NONE;
     struct store_file file;
     struct record header;
-    int stop;
     store_dir_name(found->key, name);
     store_dir_path(dir, found->key, path);
-    item.mtime = found->mtime_ns / 1000000000;
-    if (store_file_map(path, &file) != STORE_FILE_GOOD) return 0; /* gone meanwhile */
-    if (store_file_header(file, &header) == STORE_FILE_GOOD) {
-        item.kind = header.kind;
-        item.rows = header.rows;
-        item.grid = header.grid;
-        item.intact =
-            key_equal(header.key, found->key) && (!verify || store_file_intact(file, &header));
+    item.mtime = (int64_t)found->used.tv_sec;
+    if (found->is_file) state = store_file_open(path, &file, &header);
+    if (state == STORE_FILE_NONE && !found->stray) return 0; /* gone meanwhile */
+    item.problem = state == STORE_FILE_NONE ? found->stray : problem[state];
+    if (state == STORE_FILE_GOOD) {
+        see_record(&item, &file, &header, verify);
+        store_file_close(&file);
     }
-    stop = fn(user, &item);
-    store_file_unmap(&file);
-    return stop;
+    return fn(user, &item);
 }
 
 vlqa_status store_scan(struct env *env, const char *path, int verify, store_item_fn fn, void *user)
@@ -416,7 +447,7 @@ vlqa_status store_scan(struct env *env, const char *path, int verify, store_item
     struct store_dir dir;
     struct store_dir_list list;
     TRY(store_dir_find(env, path, &dir));
-    TRY(store_dir_list(env, &dir, &list));
+    TRY(store_dir_list(env, &dir, 1, &list));
     for (size_t i = 0; i < list.n; i++)
         if (scan_file(&dir, &list.file[i], verify, fn, user)) break;
     heap_free(list.file);
@@ -429,6 +460,5 @@ vlqa_status store_remove(struct env *env, const char *path, const struct key *ke
     *removed = 0;
     TRY(store_dir_find(env, path, &dir));
     if (!key) return store_dir_clear(env, &dir, removed);
-    *removed = store_dir_remove(&dir, *key);
-    return VLQA_OK;
+    return store_dir_drop(env, &dir, *key, removed);
 }

@@ -58,15 +58,18 @@ struct store_item {
     int rows;
     struct grid grid;
     uint64_t bytes;
-    int64_t mtime;    /* seconds; the last use, roughly */
-    int intact;       /* the header is; with verify: every byte of it */
-    const char *file; /* name in the directory; valid during the call */
+    int64_t mtime;       /* seconds; the last use, roughly */
+    const char *problem; /* with its header, with verify with any byte: "has ...", "is a FIFO", ...;
+                            NULL: none */
+    const char *file;    /* name in the directory; valid during the call */
 };
 typedef int (*store_item_fn)(void *user, const struct store_item *item); /* nonzero ends the scan */
-/* Least recently used first. VLQA_EIO: no directory, or one that cannot be read. */
+/* Whatever has the name of a record, least recently used first. VLQA_EIO: no directory, or one that
+ * cannot be read. */
 vlqa_status store_scan(struct env *env, const char *dir, int verify, store_item_fn fn, void *user);
 /* One record by key, or all with key NULL, and then what crashed writers left behind, too; *removed
- * counts the records. */
+ * counts the records. Links and FIFOs of ours that have such a name go, too; what is not ours, and
+ * directories, stay, and the log names them. VLQA_EIO also where one cannot be removed. */
 vlqa_status store_remove(struct env *env, const char *dir, const struct key *key, int *removed);
 
 #endif

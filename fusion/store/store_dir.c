@@ -5,13 +5,14 @@
  * Nothing else is ever touched. The lock is held from making room to the rename, so that the quota
  * holds at every moment, and a temporary file that a holder of the lock finds was left by a crash.
  * A batch is published under one lock. The lock itself ends with the process that holds it. Files
- * are only renamed into place and removed, never changed: what a reader has mapped stays as it is.
+ * are only renamed into place and removed, never changed; and readers copy what they use.
  */
 #include "fusion/store/store_dir.h"
 
 #include "base/file.h"
 #include "base/heap.h"
 #include "fusion/store/store_file.h"
+#include "fusion/store/store_lock.h"
 
 #include <assert.h>
 #include <dirent.h>
@@ -19,13 +20,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-#define LOCK_NAME "vlqa.lock"
-#define LOCK_WAIT_MS 5000 /* a writer of one batch is done by then */
+#define FUTURE_S 3600 /* clocks of file systems differ from ours, but not by more */
 
 enum name_kind { NAME_OTHER, NAME_RECORD, NAME_TEMPORARY };
 
@@ -76,6 +75,22 @@ static vlqa_status fail_errno(struct env *env, const char *path, const char *wha
     return env_fail(env, VLQA_EIO, "%s: cannot %s: %s", path, what, strerror(errno));
 }
 
+/* Nothing in a directory is trusted for its name, so one of our own may be open to others: records
+ * and lock are files of ours that only we can write. */
+static vlqa_status check_owner(struct env *env, const char *path, const struct stat *st)
+{
+    if (st->st_uid == geteuid()) return VLQA_OK;
+    if (st->st_mode & S_IWOTH)
+        return env_fail(env, VLQA_EIO,
+                        "%s may be written by everybody and is not ours: use a directory of your "
+                        "own in it",
+                        path);
+    if (st->st_uid != 0 && geteuid() != 0)
+        return env_fail(env, VLQA_EIO, "%s belongs to user %u: use a directory of your own", path,
+                        (unsigned)st->st_uid);
+    return VLQA_OK;
+}
+
 vlqa_status store_dir_find(struct env *env, const char *path, struct store_dir *out)
 {
     struct stat st;
@@ -85,42 +100,20 @@ vlqa_status store_dir_find(struct env *env, const char *path, struct store_dir *
         return env_fail(env, VLQA_EIO, "%s is a file, expected a directory", path);
     if (strlen(out->path) + 1 + STORE_DIR_NAME > sizeof out->path)
         return env_fail(env, VLQA_EIO, "%s has a path that is too long", path);
-    if ((st.st_mode & S_IWOTH) && st.st_uid != geteuid())
-        return env_fail(env, VLQA_EIO, "%s may be written by everybody and is not ours", path);
-    return VLQA_OK;
+    return check_owner(env, path, &st);
 }
 
-static vlqa_status lock_open(struct env *env, const struct store_dir *dir, int flags, int *fd)
+vlqa_status store_dir_open(struct env *env, const char *path, struct store_dir *out)
 {
-    char path[PATH_MAX + sizeof "/" LOCK_NAME];
-    (void)snprintf(path, sizeof path, "%s/" LOCK_NAME, dir->path);
-    *fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | flags, 0600);
-    return *fd < 0 ? fail_errno(env, path, "open") : VLQA_OK;
-}
-
-/* Returns whether it is ours now. */
-static int lock_take(int fd, double wait_ms)
-{
-    double end = env_ms() + wait_ms;
-    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if ((errno != EWOULDBLOCK && errno != EINTR) || env_ms() >= end) return 0;
-        nanosleep(&(struct timespec){0, 500000}, NULL);
+    struct stat st;
+    if (mkdir(path, 0700) != 0 && errno != EEXIST) {
+        int error = errno; /* a read-only file system says that first */
+        if (stat(path, &st) != 0) {
+            errno = error;
+            return fail_errno(env, path, "create");
+        }
     }
-    return 1;
-}
-
-static void lock_drop(int fd)
-{
-    (void)flock(fd, LOCK_UN); /* for a child that was forked meanwhile and has the descriptor */
-    close(fd);
-}
-
-static vlqa_status lock(struct env *env, const struct store_dir *dir, int *fd)
-{
-    TRY(lock_open(env, dir, O_CREAT, fd));
-    if (lock_take(*fd, LOCK_WAIT_MS)) return VLQA_OK;
-    close(*fd);
-    return env_fail(env, VLQA_EIO, "%s is locked by another process", dir->path);
+    return store_dir_find(env, path, out);
 }
 
 static int is_ours(const struct stat *st)
@@ -128,19 +121,38 @@ static int is_ours(const struct stat *st)
     return S_ISREG(st->st_mode) && st->st_uid == geteuid();
 }
 
-/* One name of the directory into the list; with sweep, temporary files go. */
-static vlqa_status list_name(struct env *env, int fd, const char *name, int sweep,
-                             struct store_dir_list *list)
+/* What else has the name of a record. */
+static const char *stray_name(const struct stat *st)
 {
-    struct key key;
-    struct stat st;
-    enum name_kind kind = name_parse(name, &key);
-    if (kind == NAME_OTHER || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0 || !is_ours(&st))
-        return VLQA_OK;
-    if (kind == NAME_TEMPORARY) {
-        if (sweep) (void)unlinkat(fd, name, 0);
-        return VLQA_OK;
+    switch (st->st_mode & S_IFMT) {
+    case S_IFREG:
+        return st->st_uid == geteuid() ? NULL : "is a file of another user";
+    case S_IFDIR:
+        return "is a directory";
+    case S_IFLNK:
+        return "is a symbolic link";
+    case S_IFIFO:
+        return "is a FIFO";
+    case S_IFSOCK:
+        return "is a socket";
     }
+    return "is a device";
+}
+
+enum list_mode { LIST_RECORDS, LIST_STRAYS, LIST_SWEEP };
+
+/* Temporary files go. A time in the future says nothing of the last use: from now on the record
+ * grows older, as others do. */
+static void sweep_name(int fd, const char *name, enum name_kind kind, const struct stat *st)
+{
+    if (kind == NAME_TEMPORARY) (void)unlinkat(fd, name, 0);
+    if (kind == NAME_RECORD && st->st_mtim.tv_sec > time(NULL) + FUTURE_S)
+        (void)utimensat(fd, name, NULL, AT_SYMLINK_NOFOLLOW);
+}
+
+static vlqa_status list_push(struct env *env, struct store_dir_list *list,
+                             struct store_dir_file file)
+{
     if (list->n == list->cap) {
         size_t cap = list->cap ? 2 * list->cap : 64, old = list->n * sizeof *list->file;
         void *grown = heap_resize(list->file, old, cap * sizeof *list->file);
@@ -148,20 +160,37 @@ static vlqa_status list_name(struct env *env, int fd, const char *name, int swee
         list->file = grown;
         list->cap = cap;
     }
-    list->bytes += (uint64_t)st.st_size;
-    list->file[list->n++] = (struct store_dir_file){
-        key, (uint64_t)st.st_size, (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec};
+    list->bytes += file.bytes;
+    list->file[list->n++] = file;
     return VLQA_OK;
+}
+
+/* One name of the directory into the list. */
+static vlqa_status list_name(struct env *env, int fd, const char *name, enum list_mode mode,
+                             struct store_dir_list *list)
+{
+    struct store_dir_file file = {.bytes = 0};
+    struct stat st;
+    enum name_kind kind = name_parse(name, &file.key);
+    if (kind == NAME_OTHER || fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0) return VLQA_OK;
+    file.stray = stray_name(&st);
+    if (mode == LIST_SWEEP && !file.stray) sweep_name(fd, name, kind, &st);
+    if (kind == NAME_TEMPORARY || (file.stray && mode != LIST_STRAYS)) return VLQA_OK;
+    file.is_file = S_ISREG(st.st_mode);
+    file.bytes = file.stray ? 0 : (uint64_t)st.st_size;
+    file.used = st.st_mtim;
+    return list_push(env, list, file);
 }
 
 static int by_age(const void *a, const void *b)
 {
     const struct store_dir_file *x = a, *y = b;
-    if (x->mtime_ns != y->mtime_ns) return x->mtime_ns < y->mtime_ns ? -1 : 1;
+    if (x->used.tv_sec != y->used.tv_sec) return x->used.tv_sec < y->used.tv_sec ? -1 : 1;
+    if (x->used.tv_nsec != y->used.tv_nsec) return x->used.tv_nsec < y->used.tv_nsec ? -1 : 1;
     return memcmp(x->key.b, y->key.b, sizeof x->key.b);
 }
 
-static vlqa_status list_all(struct env *env, const struct store_dir *dir, int sweep,
+static vlqa_status list_all(struct env *env, const struct store_dir *dir, enum list_mode mode,
                             struct store_dir_list *out)
 {
     DIR *stream = opendir(dir->path);
@@ -174,7 +203,7 @@ static vlqa_status list_all(struct env *env, const struct store_dir *dir, int sw
         entry = readdir(stream);
         if (!entry && errno) status = fail_errno(env, dir->path, "list");
         if (!entry) break;
-        status = list_name(env, dirfd(stream), entry->d_name, sweep, out);
+        status = list_name(env, dirfd(stream), entry->d_name, mode, out);
     }
     closedir(stream);
     if (status != VLQA_OK) {
@@ -186,21 +215,10 @@ static vlqa_status list_all(struct env *env, const struct store_dir *dir, int sw
     return VLQA_OK;
 }
 
-vlqa_status store_dir_list(struct env *env, const struct store_dir *dir, struct store_dir_list *out)
+vlqa_status store_dir_list(struct env *env, const struct store_dir *dir, int with_strays,
+                           struct store_dir_list *out)
 {
-    return list_all(env, dir, 0, out);
-}
-
-vlqa_status store_dir_open(struct env *env, const char *path, struct store_dir *out)
-{
-    int fd;
-    if (mkdir(path, 0700) != 0 && errno != EEXIST) return fail_errno(env, path, "create");
-    TRY(store_dir_find(env, path, out));
-    if (faccessat(AT_FDCWD, out->path, R_OK | W_OK | X_OK, AT_EACCESS) != 0)
-        return fail_errno(env, path, "write to");
-    TRY(lock_open(env, out, O_CREAT, &fd));
-    close(fd);
-    return VLQA_OK;
+    return list_all(env, dir, with_strays ? LIST_STRAYS : LIST_RECORDS, out);
 }
 
 int store_dir_remove(const struct store_dir *dir, struct key key)
@@ -209,6 +227,30 @@ int store_dir_remove(const struct store_dir *dir, struct key key)
     struct stat st;
     store_dir_path(dir, key, path);
     return lstat(path, &st) == 0 && is_ours(&st) && unlink(path) == 0;
+}
+
+/* Nothing goes with it but its name. */
+static int is_one_name(mode_t mode)
+{
+    return S_ISLNK(mode) || S_ISFIFO(mode) || S_ISSOCK(mode);
+}
+
+vlqa_status store_dir_drop(struct env *env, const struct store_dir *dir, struct key key,
+                           int *removed)
+{
+    char path[PATH_MAX];
+    struct stat st;
+    const char *stray;
+    store_dir_path(dir, key, path);
+    if (lstat(path, &st) != 0) return VLQA_OK; /* gone meanwhile */
+    stray = stray_name(&st);
+    if (!stray || (st.st_uid == geteuid() && is_one_name(st.st_mode))) {
+        if (unlink(path) != 0) return errno == ENOENT ? VLQA_OK : fail_errno(env, path, "remove");
+        ++*removed;
+        return VLQA_OK;
+    }
+    env_log(env, VLQA_LOG_WARN, "%s %s and stays", path, stray);
+    return VLQA_OK;
 }
 
 void store_dir_touch(const struct store_dir *dir, struct key key)
@@ -223,7 +265,7 @@ static vlqa_status make_room(struct env *env, const struct store_dir *dir, uint6
                              uint64_t *evicted)
 {
     struct store_dir_list list;
-    TRY(list_all(env, dir, 1, &list));
+    TRY(list_all(env, dir, LIST_SWEEP, &list));
     for (size_t i = 0; i < list.n && list.bytes > most; i++) {
         if (!store_dir_remove(dir, list.file[i].key)) continue;
         list.bytes -= list.file[i].bytes;
@@ -242,18 +284,23 @@ static vlqa_status see_name(struct env *env, const char *path, int *is_free)
     struct store_file file;
     struct record header;
     struct stat st;
-    enum store_file_state state;
     *is_free = lstat(path, &st) != 0;
     if (*is_free) return VLQA_OK;
-    state = store_file_map(path, &file);
-    if (state == STORE_FILE_GOOD) state = store_file_header(file, &header);
-    store_file_unmap(&file);
-    *is_free = state == STORE_FILE_DAMAGED;
-    if (state == STORE_FILE_FOREIGN)
+    switch (store_file_open(path, &file, &header)) {
+    case STORE_FILE_GOOD:
+        store_file_close(&file);
+        return VLQA_OK;
+    case STORE_FILE_DAMAGED:
+        *is_free = 1;
+        return VLQA_OK;
+    case STORE_FILE_FOREIGN:
         return env_fail(env, VLQA_EIO, "%s is of another version of this program and stays", path);
-    if (state == STORE_FILE_NONE)
-        return env_fail(env, VLQA_EIO, "%s is no file of ours and stays", path);
-    return VLQA_OK;
+    case STORE_FILE_FAILED:
+        return env_fail(env, VLQA_EIO, "%s cannot be read", path);
+    case STORE_FILE_NONE:
+        break;
+    }
+    return env_fail(env, VLQA_EIO, "%s is no file of ours and stays", path);
 }
 
 /* ---- a batch ---- */
@@ -345,8 +392,8 @@ static enum draft_state draft_rename(struct env *env, const struct store_dir *di
 
 /* Each step for all of them before the next: what the first sync brings to the disk, the others
  * find there. */
-static vlqa_status publish_drafts(struct env *env, const struct store_dir *dir, int dir_fd,
-                                  struct draft *draft, const struct store_batch *batch)
+static void publish_drafts(struct env *env, const struct store_dir *dir, int dir_fd,
+                           struct draft *draft, const struct store_batch *batch)
 {
     static enum draft_state (*const step[])(struct env *, const struct store_dir *, int,
                                             struct draft *) = {
@@ -357,61 +404,72 @@ static vlqa_status publish_drafts(struct env *env, const struct store_dir *dir, 
             draft[i].state = step[state](env, dir, dir_fd, &draft[i]);
             atomic_fetch_add(batch->steps, 1);
         }
-    /* EINVAL: no such thing there */
-    if (fsync(dir_fd) != 0 && errno != EINVAL) return fail_errno(env, dir->path, "sync");
-    return VLQA_OK;
+    /* They are there now, whatever becomes of this: a power cut may lose them, which is a miss. */
+    (void)fsync(dir_fd);
 }
 
-/* Under the lock. */
-static vlqa_status publish(struct env *env, const struct store_dir *dir, uint64_t quota,
-                           struct store_batch *batch)
+/* Returns the bytes of those that are to be written. */
+static uint64_t begin_drafts(struct env *env, const struct store_dir *dir, uint64_t quota,
+                             const struct store_batch *batch, struct draft *draft)
 {
-    struct draft draft[STORE_BATCH];
     uint64_t bytes = 0;
-    vlqa_status status;
-    int fd;
     for (int i = 0; i < batch->n; i++) {
         draft[i].record = batch->record[i];
         draft[i].state = draft_begin(env, dir, quota, &draft[i], &bytes);
     }
-    if (bytes) {
-        assert(bytes <= quota);
-        TRY(make_room(env, dir, quota - bytes, &batch->evicted));
-        fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0) return fail_errno(env, dir->path, "open");
-        status = publish_drafts(env, dir, fd, draft, batch);
-        close(fd);
-        TRY(status);
-    }
-    batch->failed = 0;
-    for (int i = 0; i < batch->n; i++)
-        batch->failed += draft[i].state != DRAFT_THERE;
+    return bytes;
+}
+
+/* Under the lock. */
+static vlqa_status publish(struct env *env, const struct store_dir *dir, uint64_t quota,
+                           struct store_batch *batch, struct draft *draft)
+{
+    uint64_t bytes = begin_drafts(env, dir, quota, batch, draft); /* others wrote meanwhile */
+    int fd;
+    if (!bytes) return VLQA_OK;
+    assert(bytes <= quota);
+    TRY(make_room(env, dir, quota - bytes, &batch->evicted));
+    fd = open(dir->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) return fail_errno(env, dir->path, "open");
+    publish_drafts(env, dir, fd, draft, batch);
+    close(fd);
     return VLQA_OK;
 }
 
 vlqa_status store_dir_publish(struct env *env, const struct store_dir *dir, uint64_t quota,
                               struct store_batch *batch)
 {
-    vlqa_status status;
+    struct draft draft[STORE_BATCH];
+    vlqa_status status = VLQA_OK;
     int fd;
-    batch->failed = batch->n;
+    batch->failed = batch->is_locked = 0;
     batch->evicted = 0;
-    TRY(lock(env, dir, &fd));
-    status = publish(env, dir, quota, batch);
-    lock_drop(fd);
+    if (begin_drafts(env, dir, quota, batch, draft)) {
+        status = store_lock_take(env, dir->path, batch->lock_ms, &fd, &batch->is_locked);
+        if (status == VLQA_OK) {
+            status = publish(env, dir, quota, batch, draft);
+            store_lock_drop(fd);
+        }
+    }
+    for (int i = 0; i < batch->n; i++)
+        batch->failed += draft[i].state != DRAFT_THERE;
     return status == VLQA_OK && batch->failed ? VLQA_EIO : status;
 }
 
 vlqa_status store_dir_clear(struct env *env, const struct store_dir *dir, int *removed)
 {
     struct store_dir_list list;
-    vlqa_status status;
-    int fd;
-    TRY(lock(env, dir, &fd));
-    status = list_all(env, dir, 1, &list);
-    for (size_t i = 0; i < list.n; i++)
-        *removed += store_dir_remove(dir, list.file[i].key);
-    lock_drop(fd);
+    vlqa_status status, dropped;
+    int fd, is_held;
+    TRY(store_lock_take(env, dir->path, STORE_LOCK_WAIT_MS, &fd, &is_held));
+    status = list_all(env, dir, LIST_SWEEP, &list); /* what crashed writers left */
+    heap_free(list.file);
+    if (status == VLQA_OK) status = list_all(env, dir, LIST_STRAYS, &list);
+    for (size_t i = 0; i < list.n; i++) {
+        dropped = store_dir_drop(env, dir, list.file[i].key, removed);
+        if (status == VLQA_OK) status = dropped;
+    }
+    store_lock_drop(fd);
     heap_free(list.file);
     return status;
 }

@@ -8,6 +8,7 @@
 
 #include <limits.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #define STORE_DIR_NAME 70 /* of a record file, with its NUL */
 
@@ -15,10 +16,12 @@ struct store_dir {
     char path[PATH_MAX]; /* without links, so that it survives a chdir */
 };
 
-struct store_dir_file {
+struct store_dir_file { /* what has the name of a record */
     struct key key;
-    uint64_t bytes;
-    int64_t mtime_ns;
+    uint64_t bytes;       /* 0 where it is not ours */
+    struct timespec used; /* last, roughly */
+    const char *stray;    /* NULL: a file of ours; else what it is: "is a FIFO", say */
+    int is_file;          /* a regular one, whosever it is */
 };
 
 struct store_dir_list {
@@ -27,12 +30,16 @@ struct store_dir_list {
     uint64_t bytes; /* of all */
 };
 
-/* A directory that is there. VLQA_EIO. */
+/* A directory that is there, and is ours, or the superuser's if not everybody may write to it: what
+ * is in it is ours alone (docs/DESIGN.md, section 8). The superuser may use those of others, too.
+ * VLQA_EIO; the message says what to do. */
 vlqa_status store_dir_find(struct env *env, const char *path, struct store_dir *out);
-/* Makes it if need be and sees that it can be written to, by us and not by everybody. VLQA_EIO. */
+/* Makes it before, if need be. Whether it can be written to shows when a record is written: one
+ * that cannot is read all the same. */
 vlqa_status store_dir_open(struct env *env, const char *path, struct store_dir *out);
 
-vlqa_status store_dir_list(struct env *env, const struct store_dir *dir,
+/* The records, and with_strays what else has the name of one. */
+vlqa_status store_dir_list(struct env *env, const struct store_dir *dir, int with_strays,
                            struct store_dir_list *out);
 void store_dir_name(struct key key, char name[STORE_DIR_NAME]);
 void store_dir_path(const struct store_dir *dir, struct key key, char path[PATH_MAX]);
@@ -43,6 +50,8 @@ struct store_batch { /* records of different keys that are published together */
     const struct record *record[STORE_BATCH];
     int n;
     atomic_uint *steps; /* counts signs of life while it is written */
+    double lock_ms;     /* how long the lock is waited for */
+    int is_locked;      /* out: another process kept the lock */
     int failed;         /* out: records that are not there now */
     uint64_t evicted;   /* out: files that were removed */
 };
@@ -57,8 +66,14 @@ vlqa_status store_dir_publish(struct env *env, const struct store_dir *dir, uint
                               struct store_batch *batch);
 /* Now is when it was last used. */
 void store_dir_touch(const struct store_dir *dir, struct key key);
-int store_dir_remove(const struct store_dir *dir, struct key key); /* was it there? */
-/* All records and what crashed writers left. */
+/* A file of ours; whether it was there. */
+int store_dir_remove(const struct store_dir *dir, struct key key);
+/* Whatever of ours has the name of a record and holds nothing but it: a file, a link, a FIFO, a
+ * socket. Counts it. What else has the name stays, and the log says so. VLQA_EIO: one that is ours
+ * cannot be removed. */
+vlqa_status store_dir_drop(struct env *env, const struct store_dir *dir, struct key key,
+                           int *removed);
+/* All of these and what crashed writers left. */
 vlqa_status store_dir_clear(struct env *env, const struct store_dir *dir, int *removed);
 
 #endif

@@ -1,4 +1,5 @@
-/* store_file.c - the bytes of a record file, written once and checked whenever they are read.
+/* store_file.c - the bytes of a record file, written once and checked whenever they are read,
+ * in memory that nobody else can change.
  *
  * All numbers are little-endian. Every version keeps magic, version and header checksum in place.
  *
@@ -22,15 +23,18 @@
 #include "fusion/store/store_file.h"
 
 #include "base/arena.h"
+#include "base/heap.h"
 
+#include <errno.h>
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum { AT_VERSION = 8, AT_KIND = 12, AT_ROWS = 16, AT_GRID = 20, AT_N_MATS = 28, AT_DTYPE = 32 };
 enum { AT_ZERO = 36, AT_PAYLOAD = 40, AT_TABLE_SUM = 48, AT_SUM = 56, AT_KEY = 64, AT_TABLE = 96 };
 enum { ROW_COLS = 0, ROW_OFFSET = 8, ROW_BYTES = 16, ROW_SUM = 24, ROW_SIZE = 32 };
+
+#define BLOCK_BYTES ((size_t)256 << 10) /* is read at once */
 
 static const char magic[] = "vlqa-rec";
 
@@ -109,35 +113,6 @@ size_t store_file_head(const struct record *r, uint8_t head[STORE_FILE_MAX_HEAD]
     return total;
 }
 
-enum store_file_state store_file_map(const char *path, struct store_file *out)
-{
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
-    struct stat st;
-    void *data;
-    *out = (struct store_file){0};
-    if (fd < 0) return STORE_FILE_NONE;
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || st.st_uid != geteuid()) {
-        close(fd);
-        return STORE_FILE_NONE;
-    }
-    if (st.st_size == 0) {
-        close(fd);
-        return STORE_FILE_GOOD; /* of no bytes, which its header will miss */
-    }
-    /* A mapping needs no descriptor: records by the thousand would run out of them. */
-    data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-    close(fd);
-    if (data == MAP_FAILED) return STORE_FILE_NONE;
-    *out = (struct store_file){data, (size_t)st.st_size};
-    return STORE_FILE_GOOD;
-}
-
-void store_file_unmap(struct store_file *file)
-{
-    if (file->bytes) munmap((void *)(uintptr_t)file->data, file->bytes);
-    *file = (struct store_file){0};
-}
-
 /* A 32-bit number of the header that is an int between min and max. */
 static int get_int(const uint8_t *at, uint32_t min, uint32_t max, int *out)
 {
@@ -147,26 +122,27 @@ static int get_int(const uint8_t *at, uint32_t min, uint32_t max, int *out)
 }
 
 /* Sections lie where a writer puts them, and the file ends behind the last. */
-static int table_fits(struct store_file file, const struct record *r, enum dtype dtype)
+static int table_fits(const uint8_t *head, uint64_t file_bytes, const struct record *r,
+                      enum dtype dtype)
 {
     size_t at = head_bytes(r->n_mats), end, bytes;
-    if (!size_add(&end, at, get(file.data + AT_PAYLOAD, 8)) || end != file.bytes) return 0;
+    if (!size_add(&end, at, get(head + AT_PAYLOAD, 8)) || end != file_bytes) return 0;
     for (int i = 0; i < r->n_mats; i++) {
-        const uint8_t *row = file.data + AT_TABLE + table_bytes(i);
+        const uint8_t *row = head + AT_TABLE + table_bytes(i);
         uint64_t cols = get(row + ROW_COLS, 8), offset = at;
         if (cols < 1 || cols > INT32_MAX) return 0;
         if (!record_step(&at, r->rows, (int)cols, dtype, &bytes)) return 0;
         if (get(row + ROW_OFFSET, 8) != offset || get(row + ROW_BYTES, 8) != bytes) return 0;
     }
-    return at == file.bytes;
+    return at == file_bytes;
 }
 
-enum store_file_state store_file_header(struct store_file file, struct record *out)
+enum store_file_state store_file_header(const uint8_t *f, size_t n, uint64_t file_bytes,
+                                        struct record *out)
 {
-    const uint8_t *f = file.data;
     int kind, dtype, zero;
-    *out = (struct record){.bytes = file.bytes};
-    if (file.bytes < AT_TABLE || memcmp(f, magic, 8) != 0) return STORE_FILE_DAMAGED;
+    *out = (struct record){.bytes = 0};
+    if (n < AT_TABLE || memcmp(f, magic, 8) != 0) return STORE_FILE_DAMAGED;
     if (get(f + AT_SUM, 8) != checksum64(f, AT_SUM)) return STORE_FILE_DAMAGED;
     if (get(f + AT_VERSION, 4) != STORE_FILE_VERSION) return STORE_FILE_FOREIGN;
     if (!get_int(f + AT_KIND, RECORD_VISUAL, RECORD_CHUNK, &kind) ||
@@ -176,32 +152,128 @@ enum store_file_state store_file_header(struct store_file file, struct record *o
         !get_int(f + AT_N_MATS, 1, RECORD_MAX_MATS, &out->n_mats) ||
         !get_int(f + AT_DTYPE, DT_F32, DT_ROW_INT8, &dtype) || !get_int(f + AT_ZERO, 0, 0, &zero))
         return STORE_FILE_DAMAGED;
-    if (file.bytes < head_bytes(out->n_mats) ||
+    if (n < head_bytes(out->n_mats) ||
         get(f + AT_TABLE_SUM, 8) !=
             checksum64(f + AT_KEY, AT_TABLE - AT_KEY + table_bytes(out->n_mats)) ||
-        !table_fits(file, out, (enum dtype)dtype))
+        !table_fits(f, file_bytes, out, (enum dtype)dtype))
         return STORE_FILE_DAMAGED;
     out->kind = (enum record_kind)kind;
     memcpy(out->key.b, f + AT_KEY, sizeof out->key.b);
     return STORE_FILE_GOOD;
 }
 
-int store_file_intact(struct store_file file, const struct record *header)
+/* ---- reading ---- */
+
+/* Bytes that were read, fewer at the end of the file; -1: an error. */
+static ssize_t read_at(int fd, uint8_t *to, size_t bytes, uint64_t offset)
 {
-    for (int i = 0; i < header->n_mats; i++) {
-        const uint8_t *row = file.data + AT_TABLE + table_bytes(i);
-        const uint8_t *section = file.data + get(row + ROW_OFFSET, 8);
-        if (checksum64(section, get(row + ROW_BYTES, 8)) != get(row + ROW_SUM, 8)) return 0;
+    size_t used = 0;
+    while (used < bytes) {
+        ssize_t got = pread(fd, to + used, bytes - used, (off_t)(offset + used));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return -1;
+        if (got == 0) break;
+        used += (size_t)got;
     }
-    return 1;
+    return (ssize_t)used;
 }
 
-void store_file_mats(struct store_file file, struct record *record)
+static enum store_file_state read_head(struct store_file *file, uint64_t file_bytes,
+                                       struct record *header)
 {
-    enum dtype dtype = (enum dtype)get(file.data + AT_DTYPE, 4);
+    size_t most = file_bytes < STORE_FILE_MAX_HEAD ? (size_t)file_bytes : STORE_FILE_MAX_HEAD;
+    ssize_t got;
+    file->head = heap_alloc(STORE_FILE_MAX_HEAD);
+    if (!file->head) return STORE_FILE_FAILED;
+    got = read_at(file->fd, file->head, most, 0);
+    if (got < 0) return STORE_FILE_FAILED;
+    return store_file_header(file->head, (size_t)got, file_bytes, header);
+}
+
+static int may_read(const struct stat *st)
+{
+    if (!S_ISREG(st->st_mode)) return 0;
+    return st->st_uid == geteuid() || (st->st_uid == 0 && !(st->st_mode & (S_IWGRP | S_IWOTH)));
+}
+
+enum store_file_state store_file_take(int fd, struct store_file *file, struct record *header)
+{
+    struct stat st;
+    enum store_file_state state = STORE_FILE_NONE;
+    *file = (struct store_file){fd, NULL};
+    if (fstat(fd, &st) == 0 && may_read(&st)) state = read_head(file, (uint64_t)st.st_size, header);
+    if (state != STORE_FILE_GOOD) store_file_close(file);
+    return state;
+}
+
+enum store_file_state store_file_open(const char *path, struct store_file *file,
+                                      struct record *header)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW | O_NOCTTY);
+    *file = (struct store_file){-1, NULL};
+    if (fd >= 0) return store_file_take(fd, file, header);
+    return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? STORE_FILE_FAILED
+                                                                 : STORE_FILE_NONE;
+}
+
+void store_file_close(struct store_file *file)
+{
+    if (file->fd >= 0) close(file->fd);
+    heap_free(file->head);
+    *file = (struct store_file){-1, NULL};
+}
+
+size_t store_file_payload_bytes(const struct store_file *file)
+{
+    return get(file->head + AT_PAYLOAD, 8);
+}
+
+void store_file_mats(const struct store_file *file, struct record *record, void *payload)
+{
+    enum dtype dtype = (enum dtype)get(file->head + AT_DTYPE, 4);
+    size_t head = head_bytes(record->n_mats);
     for (int i = 0; i < record->n_mats; i++) {
-        const uint8_t *row = file.data + AT_TABLE + table_bytes(i);
-        void *data = (void *)(uintptr_t)(file.data + get(row + ROW_OFFSET, 8));
+        const uint8_t *row = file->head + AT_TABLE + table_bytes(i);
+        uint8_t *data = (uint8_t *)payload + (get(row + ROW_OFFSET, 8) - head);
         record->mat[i] = host_mat_of(data, dtype, record->rows, (int)get(row + ROW_COLS, 8));
     }
+}
+
+/* A section to `to`, or with keep 0 each block over the one before; its checksum is computed while
+ * a block is in the processor's cache. */
+static enum store_file_state read_section(const struct store_file *file, int i, uint8_t *to,
+                                          int keep)
+{
+    const uint8_t *row = file->head + AT_TABLE + table_bytes(i);
+    uint64_t offset = get(row + ROW_OFFSET, 8), bytes = get(row + ROW_BYTES, 8);
+    struct checksum sum;
+    checksum_begin(&sum);
+    for (uint64_t at = 0; at < bytes; at += BLOCK_BYTES) {
+        size_t n = bytes - at < BLOCK_BYTES ? (size_t)(bytes - at) : BLOCK_BYTES;
+        uint8_t *block = keep ? to + at : to;
+        ssize_t got = read_at(file->fd, block, n, offset + at);
+        if (got < 0) return STORE_FILE_FAILED;
+        if ((size_t)got < n) return STORE_FILE_DAMAGED;
+        checksum_bytes(&sum, block, n);
+    }
+    return checksum_end(&sum) == get(row + ROW_SUM, 8) ? STORE_FILE_GOOD : STORE_FILE_DAMAGED;
+}
+
+enum store_file_state store_file_read(const struct store_file *file, struct record *record)
+{
+    enum store_file_state state = STORE_FILE_GOOD;
+    for (int i = 0; i < record->n_mats && state == STORE_FILE_GOOD; i++)
+        state = read_section(file, i, record->mat[i].data, 1);
+    return state;
+}
+
+enum store_file_state store_file_verify(const struct store_file *file, const struct record *header)
+{
+    enum store_file_state state = STORE_FILE_GOOD;
+    uint8_t *block = heap_alloc(BLOCK_BYTES);
+    if (!block) return STORE_FILE_FAILED;
+    for (int i = 0; i < header->n_mats && state == STORE_FILE_GOOD; i++)
+        state = read_section(file, i, block, 0);
+    heap_free(block);
+    return state;
 }

@@ -6,6 +6,7 @@
 
 #include "base/heap.h"
 #include "fusion/store/store_file.h"
+#include "fusion/store/store_lock.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -29,7 +30,9 @@ struct store_writer {
     uint64_t added, done;             /* records so far */
     size_t bytes;                     /* in memory, of those that are not done */
     int started, stop, orphan;
-    int stuck; /* somebody lost patience, and no batch has ended since */
+    int is_locked; /* another process kept the lock for a whole wait: nobody waits again until it is
+                      found free */
+    int stuck;     /* somebody lost patience, and no batch has ended since */
     uint64_t failures, evicted;
     int told;
     char message[sizeof((struct env *)0)->message]; /* of the first failure */
@@ -49,7 +52,8 @@ static struct store_write *take_batch(struct store_writer *w, struct store_batch
     uint64_t quarter = w->o.quota / 4, bytes = 0; /* room that is made and not used yet */
     uint64_t most = quarter < BATCH_BYTES ? quarter : BATCH_BYTES;
     struct store_write *list = w->first, **end = &w->first;
-    *batch = (struct store_batch){.steps = &w->steps};
+    *batch =
+        (struct store_batch){.steps = &w->steps, .lock_ms = w->is_locked ? 0 : STORE_LOCK_WAIT_MS};
     while (*end && batch->n < STORE_BATCH) {
         bytes += store_file_bytes((*end)->record);
         if (batch->n && bytes > most) break;
@@ -129,6 +133,7 @@ static void note_batch(struct store_writer *w, const struct store_batch *batch, 
     w->evicted += batch->evicted;
     w->done += (uint64_t)batch->n;
     w->bytes -= bytes;
+    w->is_locked = batch->is_locked;
     w->stuck = 0;
     (void)pthread_cond_broadcast(&w->changed);
 }

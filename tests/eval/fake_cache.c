@@ -60,7 +60,8 @@ vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_recor
                                 .grid_w = i ? 10 : 0,
                                 .bytes = 2048,
                                 .mtime = time(NULL) - 7200,
-                                .intact = i >= damaged};
+                                .intact = i >= damaged,
+                                .problem = i >= damaged ? "" : "is a fake"};
         snprintf(key, sizeof key, "%064d", i);
         if (fn(options->user, &r)) break;
     }

@@ -33,6 +33,7 @@ TEST(verify_exits_with_6_for_damage)
     r = run_script("records=3\ndamaged=1\n", ARGS("cache", "verify", DIR));
     CHECK_EQ(r->code, 6);
     CHECK_HAS(r->out, "damaged ");
+    CHECK_HAS(r->out, "000.vlqa is a fake\n");
     CHECK_HAS(r->out, "\n3 records, 1 damaged\n");
 }
 

@@ -5,6 +5,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -172,6 +173,95 @@ TEST(a_file_that_may_not_grow_changes_no_answer)
     REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
     check_not_kept("tight", "4096", "grid:2", "4", "File too large");
     CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+/* A process that was stopped while it wrote, say. */
+TEST(a_lock_that_is_held_changes_no_answer_and_is_told_once)
+{
+    struct run *r = vlqa(ARGS(MODEL, CHART, QUESTION, "--cache-dir", "held"));
+    int fd = open("held/vlqa.lock", O_RDWR | O_CLOEXEC);
+    const char *word;
+    REQUIRE(fd >= 0 && flock(fd, LOCK_EX) == 0);
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, "--reuse", "infoflow", "--chunk", "grid:7", "--cache-dir",
+                  "held", "--cache-strict"));
+    CHECK_EQ(r->code, 6);
+    word = strstr(r->err, "is locked by another process");
+    CHECK(word && !strstr(word + 1, "is locked by another process"));
+    CHECK_HAS(r->err, "0 damaged records, 49 not written");
+    close(fd);
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, "--reuse", "infoflow", "--chunk", "grid:7", "--cache-dir",
+                  "held", "--cache-strict"));
+    CHECK_EQ(r->code, 0);
+}
+
+TEST(a_complete_cache_without_write_permission_is_used)
+{
+    struct run *r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "complete"));
+    CHECK_STR(r->out, reused);
+    if (mount("complete", "complete", NULL, MS_BIND, NULL) != 0 ||
+        mount(NULL, "complete", NULL, MS_BIND | MS_REMOUNT | MS_RDONLY, NULL) != 0)
+        SKIP("only root can mount a directory read-only");
+    r = vlqa(
+        ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "complete", "--cache-strict", "--json"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    CHECK(number(r, "chunks", "disk") == 4);
+    CHECK(number(r, "visual", "disk") == 1);
+    r = vlqa(ARGS(MODEL, CHART, "-p", "What?", "--reuse", "infoflow", "--chunk", "grid:3",
+                  "--cache-dir", "complete", "--cache-strict"));
+    CHECK_EQ(r->code, 6);
+    CHECK_HAS(r->err, "Read-only file system");
+    r = vlqa(ARGS("cache", "rm", "--all", "--cache-dir", "complete"));
+    CHECK_EQ(r->code, 1);
+    CHECK_HAS(r->err, "Read-only file system");
+    CHECK_EQ(vlqa(ARGS("cache", "verify", "--cache-dir", "complete"))->code, 0);
+    CHECK(umount2("complete", MNT_DETACH) == 0);
+}
+
+TEST(what_only_has_the_name_of_a_record_is_named_by_verify_and_removed_where_it_is_ours)
+{
+    struct run *r = vlqa(ARGS(MODEL, CHART, QUESTION, "--cache-dir", "strays"));
+    char name[300];
+    for (int i = 0; i < 3; i++) {
+        (void)snprintf(name, sizeof name, "strays/%064d.vlqa", i);
+        CHECK((i == 0   ? mkfifo(name, 0600)
+               : i == 1 ? symlink("/dev/zero", name)
+                        : mkdir(name, 0700)) == 0);
+    }
+    r = vlqa(ARGS("cache", "verify", "--cache-dir", "strays"));
+    CHECK_EQ(r->code, 6);
+    CHECK_HAS(r->out, "000.vlqa is a FIFO\n");
+    CHECK_HAS(r->out, "001.vlqa is a symbolic link\n");
+    CHECK_HAS(r->out, "002.vlqa is a directory\n");
+    CHECK_HAS(r->out, "5 records, 3 damaged\n");
+    r = vlqa(ARGS("cache", "rm", "--all", "--cache-dir", "strays"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->out, "4 records removed\n");
+    CHECK_HAS(r->err, "002.vlqa is a directory and stays");
+    CHECK_EQ(vlqa(ARGS("cache", "verify", "--cache-dir", "strays"))->code, 6);
+    CHECK(rmdir(name) == 0);
+    CHECK_EQ(vlqa(ARGS("cache", "verify", "--cache-dir", "strays"))->code, 0);
+}
+
+TEST(ls_says_that_a_time_is_in_the_future)
+{
+    static const int64_t when[] = {9000000000, 400000000000, INT64_MAX / 2, INT64_MIN / 2};
+    struct run *r = vlqa(ARGS(MODEL, CHART, QUESTION, "--cache-dir", "future"));
+    char path[512] = "";
+    DIR *d = opendir("future");
+    struct dirent *e;
+    REQUIRE(d);
+    while ((e = readdir(d)) != NULL)
+        if (strstr(e->d_name, ".vlqa")) (void)snprintf(path, sizeof path, "future/%s", e->d_name);
+    closedir(d);
+    for (int i = 0; i < 4; i++) {
+        struct timespec times[2] = {{when[i], 0}, {when[i], 0}};
+        struct stat st;
+        if (utimensat(AT_FDCWD, path, times, 0) != 0 || stat(path, &st) != 0) continue;
+        r = vlqa(ARGS("cache", "ls", "--cache-dir", "future"));
+        CHECK_EQ(r->code, 0);
+        CHECK_HAS(r->out, st.st_mtim.tv_sec > 4000000000 ? "  future  " : " d  ");
+    }
 }
 
 TEST(a_full_disk_changes_no_answer)

@@ -3,6 +3,9 @@
 #include "fusion/store/store_file.h"
 #include "tests/check.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 /* No two fields alike, so that swapping any two would show. */
 static struct key_parts some_parts(void)
 {
@@ -225,28 +228,39 @@ TEST(writer_makes_the_committed_bytes)
             fprintf(stderr, "0x%02x,%s", file[i], i % 16 == 15 ? "\n" : " ");
 }
 
+/* A file of these bytes; the caller's until it is taken. */
+static int file_of(const uint8_t *bytes, size_t n)
+{
+    int fd = memfd_create("record", MFD_CLOEXEC);
+    CHECK(fd >= 0 && write(fd, bytes, n) == (ssize_t)n);
+    return fd;
+}
+
 TEST(committed_bytes_are_read)
 {
-    struct store_file file = {committed, sizeof committed};
     struct host_mat expected_mat[2], mat[2];
     uint16_t first[6], second[2];
+    uint8_t payload[128] __attribute__((aligned(64)));
     struct record expected, r;
+    struct store_file file;
     fill(&expected, expected_mat, first, second);
-    REQUIRE(store_file_header(file, &r) == STORE_FILE_GOOD);
-    CHECK(store_file_intact(file, &r));
+    REQUIRE(store_file_take(file_of(committed, sizeof committed), &file, &r) == STORE_FILE_GOOD);
+    CHECK_EQ(store_file_verify(&file, &r), STORE_FILE_GOOD);
     CHECK(key_equal(r.key, expected.key));
     CHECK_EQ(r.kind, RECORD_VISUAL);
     CHECK_EQ(r.rows, 2);
     CHECK(r.grid.h == 1 && r.grid.w == 2);
-    REQUIRE(r.n_mats == 2);
+    REQUIRE(r.n_mats == 2 && store_file_payload_bytes(&file) == sizeof payload);
     r.mat = mat;
-    store_file_mats(file, &r);
+    store_file_mats(&file, &r, payload);
+    CHECK_EQ(store_file_read(&file, &r), STORE_FILE_GOOD);
     for (int i = 0; i < 2; i++) {
         CHECK(mat[i].dtype == DT_BF16 && mat[i].rows == 2);
         REQUIRE(mat[i].cols == expected_mat[i].cols);
         CHECK(memcmp(mat[i].data, expected_mat[i].data, mat_bytes(DT_BF16, 2, mat[i].cols)) == 0);
-        CHECK_EQ(((const uint8_t *)mat[i].data - committed) % 64, 0);
+        CHECK_EQ((const uint8_t *)mat[i].data - payload, 64 * i);
     }
+    store_file_close(&file);
 }
 
 /* Of key and table, of the header. */
@@ -266,7 +280,7 @@ static enum store_file_state state_of(size_t file_bytes, int at, int bytes, uint
     memcpy(copy, committed, sizeof committed);
     memcpy(copy + at, &value, (size_t)bytes);
     put_sums(copy);
-    return store_file_header((struct store_file){copy, file_bytes}, &r);
+    return store_file_header(copy, file_bytes, file_bytes, &r);
 }
 
 static enum store_file_state state_with(int at, int bytes, uint64_t value)
@@ -331,12 +345,12 @@ TEST(a_file_in_the_other_order_of_bytes_is_not_taken)
         turn(copy + at, 8);
     for (size_t at = 192; at < sizeof copy; at += 2)
         turn(copy + at, 2);
-    CHECK_EQ(store_file_header((struct store_file){copy, sizeof copy}, &r), STORE_FILE_DAMAGED);
+    CHECK_EQ(store_file_header(copy, sizeof copy, sizeof copy, &r), STORE_FILE_DAMAGED);
     put_sums(copy);
-    CHECK_EQ(store_file_header((struct store_file){copy, sizeof copy}, &r), STORE_FILE_FOREIGN);
+    CHECK_EQ(store_file_header(copy, sizeof copy, sizeof copy, &r), STORE_FILE_FOREIGN);
     copy[8] = 1, copy[11] = 0; /* even if only its version were in ours */
     put_sums(copy);
-    CHECK_EQ(store_file_header((struct store_file){copy, sizeof copy}, &r), STORE_FILE_DAMAGED);
+    CHECK_EQ(store_file_header(copy, sizeof copy, sizeof copy, &r), STORE_FILE_DAMAGED);
 }
 
 TEST(every_prefix_of_a_file_is_damaged)
@@ -346,7 +360,7 @@ TEST(every_prefix_of_a_file_is_damaged)
         uint8_t *block = malloc(n ? n : 1); /* of that size: the sanitizer sees reads behind it */
         REQUIRE(block);
         memcpy(block, committed, n);
-        CHECK_EQ(store_file_header((struct store_file){block, n}, &r), STORE_FILE_DAMAGED);
+        CHECK_EQ(store_file_header(block, n, n, &r), STORE_FILE_DAMAGED);
         free(block);
     }
 }

@@ -64,7 +64,7 @@ static int count(void *user, const struct store_item *item)
 {
     struct census *census = user;
     census->records++;
-    census->intact += item->intact;
+    census->intact += !item->problem;
     census->bytes += item->bytes;
     return 0;
 }

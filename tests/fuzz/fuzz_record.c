@@ -4,6 +4,8 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -13,22 +15,37 @@ enum { MAX_MATS = 8, SHAPE = 4 + MAX_MATS, MAX_FILE = STORE_FILE_MAX_HEAD + MAX_
 static void try_file(const uint8_t *data, size_t bytes)
 {
     static struct host_mat mat[RECORD_MAX_MATS];
-    struct store_file file = {data, bytes};
+    static uint8_t piece[1 << 16];
+    static int fd = -1;
+    struct store_file file;
     struct record r;
+    uint8_t *payload;
     size_t total = 0, at = 0, size;
-    if (store_file_header(file, &r) != STORE_FILE_GOOD) return;
-    assert(r.rows > 0 && r.n_mats > 0 && r.n_mats <= RECORD_MAX_MATS && r.bytes == bytes);
-    (void)store_file_intact(file, &r);
+    if (store_file_header(data, bytes, bytes, &r) != STORE_FILE_GOOD) return;
+    assert(r.rows > 0 && r.n_mats > 0 && r.n_mats <= RECORD_MAX_MATS);
+    if (fd < 0) fd = memfd_create("record", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, 0) != 0 || pwrite(fd, data, bytes, 0) != (ssize_t)bytes) return;
+    if (store_file_take(dup(fd), &file, &r) != STORE_FILE_GOOD) abort();
+    size = store_file_payload_bytes(&file);
+    payload = size <= sizeof piece ? piece : malloc(size);
     r.mat = mat;
-    store_file_mats(file, &r);
-    for (int i = 0; i < r.n_mats; i++) {
+    if (payload) {
+        store_file_mats(&file, &r, payload);
+        (void)store_file_read(&file, &r);
+        (void)store_file_verify(&file, &r);
+    }
+    for (int i = 0; payload && i < r.n_mats; i++) {
         const uint8_t *begin = mat[i].data;
-        assert(record_step(&at, mat[i].rows, mat[i].cols, mat[i].dtype, &size));
-        assert(begin >= data && size <= (size_t)(data + bytes - begin));
-        for (size_t b = 0; b < size; b++)
+        size_t n;
+        assert(begin == payload + at);
+        assert(record_step(&at, mat[i].rows, mat[i].cols, mat[i].dtype, &n));
+        assert(at <= size && size <= bytes);
+        for (size_t b = 0; b < n; b++)
             total += begin[b];
     }
-    assert(total <= 255 * bytes && at == store_file_payload(&r));
+    assert(total <= 255 * bytes && (!payload || at == store_file_payload(&r)));
+    if (payload != piece) free(payload);
+    store_file_close(&file);
 }
 
 /* A valid file whose shape is in data; returns its bytes. */
