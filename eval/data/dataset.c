@@ -252,6 +252,48 @@ static vlqa_status find_reader(struct env *env, struct dataset *d)
 
 /* ---- rows ---- */
 
+/* The next row of the file, whatever it has. */
+static vlqa_status read_row(struct env *env, struct dataset *d, int *found)
+{
+    vlqa_status status;
+    *found = 0;
+    d->item = (struct dataset_item){
+        .kind = d->kind, .file = d->item.file, .unit = d->reader->unit, .line = d->item.line};
+    status = d->reader->next(env, d, found);
+    return status == VLQA_EMODEL ? VLQA_EUSAGE : status; /* it is no model's file */
+}
+
+static vlqa_status open_reader(struct env *env, struct dataset *d)
+{
+    vlqa_status status = d->reader->open(env, d);
+    return status == VLQA_EMODEL ? VLQA_EUSAGE : status;
+}
+
+static vlqa_status rewind_reader(struct env *env, struct dataset *d)
+{
+    d->item = (struct dataset_item){.file = d->path};
+    if (d->reader->rewind) {
+        d->reader->rewind(d);
+        return VLQA_OK;
+    }
+    d->reader->close(d);
+    d->state = NULL;
+    return open_reader(env, d);
+}
+
+/* Reads up to the first row that has an image, and begins anew. */
+static vlqa_status look_for_images(struct env *env, struct dataset *d)
+{
+    vlqa_status status = VLQA_OK;
+    int found = d->reader != &dataset_longbench, n = 0;
+    while (status == VLQA_OK && found && !d->has_images) {
+        status = read_row(env, d, &found);
+        d->has_images = d->item.n_images > 0;
+        n++;
+    }
+    return status == VLQA_OK && n ? rewind_reader(env, d) : status;
+}
+
 vlqa_status dataset_open(struct env *env, const char *path, const struct dataset_options *options,
                          struct dataset **out)
 {
@@ -264,22 +306,41 @@ vlqa_status dataset_open(struct env *env, const char *path, const struct dataset
     d->kind = kind_of(path);
     status = find_reader(env, d);
     if (status == VLQA_OK) status = check_beginning(env, path);
-    if (status == VLQA_OK) status = d->reader->open(env, d);
+    if (status == VLQA_OK) status = open_reader(env, d);
+    if (status == VLQA_OK) status = look_for_images(env, d);
     if (status == VLQA_OK)
         *out = d;
     else
         dataset_close(d);
-    return status == VLQA_EMODEL ? VLQA_EUSAGE : status; /* it is no model's file */
+    return status;
 }
 
 vlqa_status dataset_next(struct env *env, struct dataset *d, const struct dataset_item **out)
 {
-    int found = 0;
-    vlqa_status status;
-    d->item = (struct dataset_item){.kind = d->kind, .file = d->item.file, .line = d->item.line};
-    status = d->reader->next(env, d, &found);
-    *out = status == VLQA_OK && found ? &d->item : NULL;
-    return status == VLQA_EMODEL ? VLQA_EUSAGE : status;
+    int found, is_blind;
+    *out = NULL;
+    do {
+        TRY(read_row(env, d, &found));
+        is_blind = found && d->has_images && !d->item.n_images && !d->item.n_texts;
+        d->blind += is_blind;
+    } while (is_blind && !d->options.keep_blind);
+    *out = found ? &d->item : NULL;
+    return VLQA_OK;
+}
+
+const char *dataset_format(const struct dataset *d)
+{
+    return d->reader->format;
+}
+
+int dataset_has_images(const struct dataset *d)
+{
+    return d->has_images;
+}
+
+int64_t dataset_blind_rows(const struct dataset *d)
+{
+    return d->blind;
 }
 
 void dataset_close(struct dataset *d)

@@ -47,7 +47,8 @@ struct dataset_item {
     int n_options;
     char letter;      /* the option that is right, or 0 */
     const char *file; /* where it is, for messages */
-    int line;         /* there, from 1; of a JSON array: the row */
+    const char *unit; /* what `line` counts from 1 there: "line", or "row" of a JSON array */
+    int line;
 };
 
 struct dataset;
@@ -55,17 +56,25 @@ struct dataset;
 struct dataset_options {
     const char *format; /* a name from above; NULL: by what is there */
     const char *split;  /* chartqa: train, val or test; NULL: test */
-    const char *images; /* vqa: the folder of images; NULL: the usual names beside the file */
+    const char
+        *images;    /* the folder of images; NULL: beside the file, of vqa in the usual folders */
+    int keep_blind; /* rows without an image are given, too, also where others have one */
 };
 
 extern const char *const dataset_formats[]; /* ends with NULL */
 
 /* VLQA_EUSAGE with file, line and reason for what is no such file. path and options are borrowed.
- */
+ * Rows that have neither an image nor a text to look at are left out, as VLMEvalKit does
+ * (skip_noimg), unless no row has an image: then it is a data set of texts. */
 vlqa_status dataset_open(struct env *env, const char *path, const struct dataset_options *options,
                          struct dataset **out);
 /* The next row, NULL behind the last. */
 vlqa_status dataset_next(struct env *env, struct dataset *d, const struct dataset_item **out);
+/* "jsonl", "tsv", ...: the name of its layout. */
+const char *dataset_format(const struct dataset *d);
+int dataset_has_images(const struct dataset *d);
+/* Rows up to here that have nothing to look at, in a data set of images. */
+int64_t dataset_blind_rows(const struct dataset *d);
 void dataset_close(struct dataset *d); /* NULL is fine */
 /* A copy that stays when the next row is read, in a block for heap_free; without the bytes of
  * images. */

@@ -244,8 +244,19 @@ static vlqa_status next_row(struct env *env, struct dataset *d, int *found)
 
 const struct dataset_reader dataset_jsonl = {
     .format = "jsonl", .unit = "line", .open = open_lines, .next = next_row, .close = close_lines};
-const struct dataset_reader dataset_json = {
-    .format = "json", .unit = "row", .open = open_array, .next = next_row, .close = close_lines};
+
+static void rewind_array(struct dataset *d)
+{
+    struct state *s = d->state;
+    s->row = json_first(json_root(s->doc));
+}
+
+const struct dataset_reader dataset_json = {.format = "json",
+                                            .unit = "row",
+                                            .open = open_array,
+                                            .next = next_row,
+                                            .rewind = rewind_array,
+                                            .close = close_lines};
 
 /* ---- LongBench ---- */
 

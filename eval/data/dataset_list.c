@@ -3,6 +3,7 @@
 
 #include "base/heap.h"
 #include "eval/cli/report.h"
+#include "eval/data/id_set.h"
 #include "eval/data/prompt_form.h"
 
 void dataset_report_images(struct report *r, const struct dataset_item *item)
@@ -86,13 +87,17 @@ static vlqa_status list_items(struct env *env, struct dataset *d, struct prompt_
                               int limit)
 {
     const struct dataset_item *item;
-    for (int i = 0; !limit || i < limit; i++) {
-        TRY(dataset_next(env, d, &item));
-        if (!item || ferror(stdout)) break; /* cli_flush says why */
-        if (cli_interrupted()) return VLQA_ECANCELLED;
-        TRY(list_item(env, form, item));
+    struct id_set ids = {.n = 0};
+    vlqa_status status = VLQA_OK;
+    for (int i = 0; status == VLQA_OK && (!limit || i < limit); i++) {
+        status = dataset_next(env, d, &item);
+        if (status != VLQA_OK || !item || ferror(stdout)) break; /* cli_flush says why */
+        if (cli_interrupted()) status = VLQA_ECANCELLED;
+        if (status == VLQA_OK) status = id_set_add(env, &ids, item);
+        if (status == VLQA_OK) status = list_item(env, form, item);
     }
-    return VLQA_OK;
+    id_set_free(&ids);
+    return status;
 }
 
 int dataset_list(struct cli *cli, const char *path, const struct dataset_options *options,
@@ -100,11 +105,16 @@ int dataset_list(struct cli *cli, const char *path, const struct dataset_options
 {
     struct prompt_form *form = NULL;
     struct dataset *d = NULL;
-    vlqa_status status = prompt_form_open(&cli->env, prompt, &form);
+    vlqa_status status = dataset_open(&cli->env, path, options, &d);
     int code;
-    if (status == VLQA_OK) status = dataset_open(&cli->env, path, options, &d);
+    if (status == VLQA_OK && !prompt) prompt = prompt_form_default(dataset_format(d));
+    if (status == VLQA_OK) status = prompt_form_open(&cli->env, prompt, &form);
     if (status == VLQA_OK) status = list_items(&cli->env, d, form, limit);
     code = cli_flush();
+    if (status == VLQA_OK && dataset_blind_rows(d) && !cli->args->quiet)
+        cli_note(cli, "%lld rows have no image; %s", (long long)dataset_blind_rows(d),
+                 options->keep_blind ? "listed without one"
+                                     : "left out (--without-image ask lists them)");
     if (status != VLQA_OK) code = cli_fail(cli, status, cli->env.message);
     dataset_close(d);
     prompt_form_close(form);

@@ -6,8 +6,8 @@
 #include "eval/data/dataset.h"
 
 /* Writes each row to standard output: id, prompt, image (paths) or image_bytes (sizes of images
- * that are inside the file), texts, answers, options, metric and what groups it. limit 0: all. An
- * exit code. */
+ * that are inside the file), texts, answers, options, metric and what groups it. limit 0: all.
+ * prompt NULL: prompt_form_default. An exit code. */
 int dataset_list(struct cli *cli, const char *path, const struct dataset_options *options,
                  const char *prompt, int limit);
 

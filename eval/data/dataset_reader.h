@@ -11,7 +11,8 @@ struct dataset_reader {
     vlqa_status (*open)(struct env *env, struct dataset *d);
     /* Fills d->item, which is zeroed but for kind, file and line; *found: 0 behind the last. */
     vlqa_status (*next)(struct env *env, struct dataset *d, int *found);
-    void (*close)(struct dataset *d); /* also after a failed open */
+    void (*rewind)(struct dataset *d); /* to the first row; NULL: it is closed and opened */
+    void (*close)(struct dataset *d);  /* also after a failed open */
 };
 
 extern const struct dataset_reader dataset_chartqa, dataset_vqa, dataset_tsv, dataset_jsonl,
@@ -22,6 +23,8 @@ struct dataset {
     const char *path;
     struct dataset_options options;
     enum dataset_kind kind; /* of rows that do not say */
+    int has_images;         /* some row has one */
+    int64_t blind;          /* rows without, so far */
     struct dataset_item item;
     void *memory; /* of the item's arena */
     size_t cap;

@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "eval/data/base64.h"
 #include "eval/data/dataset_reader.h"
+#include "eval/data/near_key.h"
 #include "eval/data/pylist.h"
 
 #include <stdio.h>
@@ -30,9 +31,11 @@ enum column {
 };
 
 static const char *const column_names[] = {
-    [COLUMN_INDEX] = "index",       [COLUMN_IMAGE] = "image",   [COLUMN_IMAGE_PATH] = "image_path",
-    [COLUMN_QUESTION] = "question", [COLUMN_ANSWER] = "answer", [COLUMN_HINT] = "hint",
-    [COLUMN_CATEGORY] = "category", [COLUMN_SPLIT] = "split",   [COLUMN_CYCLE] = "cycle_category"};
+    [COLUMN_INDEX] = "index",           [COLUMN_IMAGE] = "image",
+    [COLUMN_IMAGE_PATH] = "image_path", [COLUMN_QUESTION] = "question",
+    [COLUMN_ANSWER] = "answer",         [COLUMN_HINT] = "hint",
+    [COLUMN_CATEGORY] = "category",     [COLUMN_SPLIT] = "split",
+    [COLUMN_CYCLE] = "cycle_category",  [N_COLUMNS] = NULL};
 
 struct cell { /* in the map */
     const char *at;
@@ -147,10 +150,48 @@ static int find_column(const char *name, size_t bytes)
     return -1;
 }
 
+/* A column that is meant for one of ours, or for the image where there is none, is no column to
+ * pass over. */
+static vlqa_status check_name(struct env *env, struct dataset *d, struct cell cell, int has_image)
+{
+    char name[64];
+    const char *near;
+    if (cell.bytes == 0 || cell.bytes >= sizeof name || cell.at[0] == '_') return VLQA_OK;
+    snprintf(name, sizeof name, "%.*s", (int)cell.bytes, cell.at);
+    near = near_key_find(name, column_names + COLUMN_INDEX);
+    if (cell.bytes == 1 && name[0] >= 'a' && name[0] <= 'z')
+        return dataset_fail(env, d,
+                            "unknown column %s; write %c if the option is meant, or else _%s", name,
+                            name[0] - 'a' + 'A', name);
+    if (near)
+        return dataset_fail(env, d, "unknown column %s; write %s if it is meant, or else _%s", name,
+                            near, name);
+    if (!has_image && near_key_is_image(name))
+        return dataset_fail(env, d,
+                            "unknown column %s, and none is image or image_path; write image if it "
+                            "is meant, or else _%s",
+                            name, name);
+    return VLQA_OK;
+}
+
+static vlqa_status check_names(struct env *env, struct dataset *d, const char *at, int has_image)
+{
+    struct state *s = d->state;
+    int lines = 0;
+    s->line_end = NULL;
+    for (int i = 0; i < s->n_columns; i++, at++) {
+        struct cell cell;
+        TRY(read_cell(env, d, &at, &lines, &cell));
+        if (s->column[i] < 0) TRY(check_name(env, d, cell, has_image));
+    }
+    return VLQA_OK;
+}
+
 static vlqa_status read_header(struct env *env, struct dataset *d, const char **at, int *lines)
 {
     struct state *s = d->state;
     int has[N_COLUMNS] = {0};
+    const char *begin = *at;
     for (;; ++*at) {
         struct cell cell;
         int column;
@@ -163,6 +204,8 @@ static vlqa_status read_header(struct env *env, struct dataset *d, const char **
         s->column[s->n_columns++] = column;
         if (*at == s->end || **at == '\n') break;
     }
+    TRY(check_names(env, d, begin, has[COLUMN_IMAGE] || has[COLUMN_IMAGE_PATH]));
+    s->line_end = NULL;
     ++*lines;
     *at += *at < s->end;
     if (!has[COLUMN_QUESTION]) return dataset_fail(env, d, "the header has no column question");
@@ -306,8 +349,19 @@ static vlqa_status read_paths(struct env *env, struct dataset *d, struct text ce
     if (n > DATASET_IMAGES) return dataset_fail(env, d, "more than %d images", DATASET_IMAGES);
     for (int i = 0; i < n; i++)
         d->item.image[d->item.n_images++].path =
-            dataset_beside(d, d->path, "", dataset_copy(d, list[i]));
+            dataset_beside(d, d->options.images ? "" : d->path,
+                           d->options.images ? d->options.images : "", dataset_copy(d, list[i]));
     return VLQA_OK;
+}
+
+/* What pandas reads as no value, so that VLMEvalKit sees no image. */
+static int is_nothing(struct cell cell)
+{
+    static const char *const words[] = {"nan",  "NaN",  "-nan", "-NaN", "NA",   "N/A", "n/a",
+                                        "<NA>", "null", "NULL", "None", "#N/A", "#NA"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(words[i]) == cell.bytes && memcmp(words[i], cell.at, cell.bytes) == 0) return 1;
+    return cell.bytes == 0;
 }
 
 /* The image cell of the row, or of the one that it names. */
@@ -316,6 +370,7 @@ static vlqa_status find_image(struct env *env, struct dataset *d, struct cell *o
     struct state *s = d->state;
     const struct place *row;
     *out = s->cell[COLUMN_IMAGE];
+    if (is_nothing(*out)) out->bytes = 0;
     if (out->bytes == 0 || out->bytes > MAX_REFERENCE) return VLQA_OK;
     row = find_row(s, (struct text){out->at, out->bytes});
     if (!row || row->image.bytes <= MAX_REFERENCE)
@@ -377,7 +432,7 @@ static size_t room_for(const struct dataset *d, const struct cell *image, size_t
     size_t own = s->cell[COLUMN_IMAGE].bytes, of_image = 2 * image->bytes;
     if (image->bytes && image->at[0] == '[') of_image = 24 * image->bytes;
     return dataset_room(row_bytes - own) + of_image + DATASET_IMAGES * 256 +
-           DATASET_IMAGES * strlen(d->path);
+           DATASET_IMAGES * (strlen(d->path) + (d->options.images ? strlen(d->options.images) : 0));
 }
 
 static vlqa_status next_tsv(struct env *env, struct dataset *d, int *found)
@@ -397,6 +452,7 @@ static vlqa_status next_tsv(struct env *env, struct dataset *d, int *found)
     TRY(find_image(env, d, &image));
     TRY(dataset_arena(env, d, room_for(d, &image, (size_t)(at - row->at))));
     TRY(read_texts(env, d));
+    if (is_nothing(s->cell[COLUMN_IMAGE_PATH])) s->cell[COLUMN_IMAGE_PATH].bytes = 0;
     TRY(text_cell(env, d, COLUMN_IMAGE_PATH, &path));
     if (image.bytes)
         TRY(decode_images(env, d, text_in(d, image)));
@@ -407,5 +463,14 @@ static vlqa_status next_tsv(struct env *env, struct dataset *d, int *found)
     return VLQA_OK;
 }
 
-const struct dataset_reader dataset_tsv = {
-    .format = "tsv", .unit = "line", .open = open_tsv, .next = next_tsv, .close = close_tsv};
+static void rewind_tsv(struct dataset *d)
+{
+    ((struct state *)d->state)->next = 0;
+}
+
+const struct dataset_reader dataset_tsv = {.format = "tsv",
+                                           .unit = "line",
+                                           .open = open_tsv,
+                                           .next = next_tsv,
+                                           .rewind = rewind_tsv,
+                                           .close = close_tsv};

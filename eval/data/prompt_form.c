@@ -1,6 +1,7 @@
 /* prompt_form.c - prompts by tables. */
 #include "eval/data/prompt_form.h"
 
+#include "base/bom.h"
 #include "base/file.h"
 #include "base/heap.h"
 
@@ -10,12 +11,15 @@
 #define WORD_OR_PHRASE "{question}\nAnswer the question using a single word or phrase."
 #define CONCISELY "{question}\nPlease answer concisely with short words or phrases when possible."
 #define CHOOSE "{hint}Question: {question}\nOptions:\n{options}\n"
+#define QUESTION_OPTIONS "{question}\n{options}"
+#define LETTER QUESTION_OPTIONS "\nAnswer with the option's letter from the given choices directly."
 #define N_KINDS (DATASET_OTHER + 1)
 
 struct prompt_form {
     int style;  /* of styles[], or -1: the template */
-    char *text; /* the template */
-    char *out;  /* of the last item */
+    char *file; /* of the template */
+    const char *text;
+    char *out; /* of the last item */
     size_t cap;
 };
 
@@ -23,7 +27,7 @@ struct prompt_form {
  * question without outer blanks. */
 static const struct style {
     const char *name;
-    const char *prompt[N_KINDS]; /* NULL: the reference has none */
+    const char *prompt[N_KINDS];
     const char *without_options; /* of the kinds with options, for a row that has none */
     int stripped[N_KINDS];
 } styles[] = {
@@ -46,7 +50,11 @@ static const struct style {
                 [DATASET_INFOVQA] = WORD_OR_PHRASE,
                 [DATASET_DOCVQA] = WORD_OR_PHRASE,
                 [DATASET_OCRBENCH] = "{question}",
-                [DATASET_HRBENCH] = "{question}\n{options}\nAnswer the option letter directly."},
+                [DATASET_REALWORLDQA] = LETTER,
+                [DATASET_HRBENCH] = "{question}\n{options}\nAnswer the option letter directly.",
+                [DATASET_CHOICE] = LETTER,
+                [DATASET_LONGBENCH] = "{question}",
+                [DATASET_OTHER] = WORD_OR_PHRASE},
      .without_options = "{question}",
      .stripped = {[DATASET_OCRBENCH] = 1, [DATASET_REALWORLDQA] = 1}},
     {.name = "qwen",
@@ -57,33 +65,33 @@ static const struct style {
                 [DATASET_REALWORLDQA] = CHOOSE "Answer with the option letter only.",
                 [DATASET_HRBENCH] = CHOOSE "Answer with the option letter only.",
                 [DATASET_CHOICE] = CHOOSE "Answer with the option letter only.",
+                [DATASET_LONGBENCH] = "{question}",
                 [DATASET_OTHER] = CONCISELY},
      .without_options = "{hint}Question: {question}"},
-    {.name = "plain", /* ours: the question alone */
+    {.name = "plain", /* ours: the question alone, but for options that it is about */
      .prompt = {[DATASET_CHARTQA] = "{question}",
                 [DATASET_INFOVQA] = "{question}",
                 [DATASET_DOCVQA] = "{question}",
                 [DATASET_OCRBENCH] = "{question}",
-                [DATASET_REALWORLDQA] = "{question}",
-                [DATASET_HRBENCH] = "{question}",
-                [DATASET_CHOICE] = "{question}",
+                [DATASET_REALWORLDQA] = QUESTION_OPTIONS,
+                [DATASET_HRBENCH] = QUESTION_OPTIONS,
+                [DATASET_CHOICE] = QUESTION_OPTIONS,
                 [DATASET_LONGBENCH] = "{question}",
                 [DATASET_OTHER] = "{question}"},
      .without_options = "{question}"},
     {.name = "infoflow",
      .prompt = {[DATASET_CHARTQA] = "{question}\nAnswer with a short phrase or number.",
+                [DATASET_INFOVQA] = "{question}",
                 [DATASET_DOCVQA] = "{question}\nAnswer briefly based on the document.",
                 [DATASET_OCRBENCH] = "{question}",
-                [DATASET_REALWORLDQA] = "{question}"}},
+                [DATASET_REALWORLDQA] = QUESTION_OPTIONS,
+                [DATASET_HRBENCH] = QUESTION_OPTIONS,
+                [DATASET_CHOICE] = QUESTION_OPTIONS,
+                [DATASET_LONGBENCH] = "{question}",
+                [DATASET_OTHER] = "{question}"},
+     .without_options = "{question}"},
 };
 enum { N_STYLES = sizeof styles / sizeof *styles };
-
-static const char *const kind_names[N_KINDS] = {
-    [DATASET_CHARTQA] = "ChartQA",         [DATASET_INFOVQA] = "InfographicVQA",
-    [DATASET_DOCVQA] = "DocVQA",           [DATASET_OCRBENCH] = "OCRBench",
-    [DATASET_REALWORLDQA] = "RealWorldQA", [DATASET_HRBENCH] = "HRBench",
-    [DATASET_CHOICE] = "multiple choice",  [DATASET_LONGBENCH] = "LongBench",
-    [DATASET_OTHER] = "other data"};
 
 /* ---- LongBench: its words by data set, around the documents, whatever the style ---- */
 
@@ -222,10 +230,6 @@ vlqa_status prompt_form_make(struct env *env, struct prompt_form *form,
     const char *text = form_of(form, item);
     int stripped = form->style >= 0 && styles[form->style].stripped[item->kind];
     struct writer w = {.to = NULL};
-    if (!text)
-        return env_fail(env, VLQA_EUSAGE, "%s has no prompt for rows of %s%s",
-                        styles[form->style].name, kind_names[item->kind],
-                        item->n_options ? " with options" : "");
     fill(&w, text, item, form->style >= 0, stripped);
     if (w.bytes > form->cap) {
         heap_free(form->out);
@@ -246,13 +250,33 @@ static vlqa_status read_template(struct env *env, const char *path, struct promp
 {
     void *data;
     size_t bytes;
+    const char *encoding;
+    if (!file_exists(path))
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "--prompt: %.200s is neither plain, vlmevalkit, lmms-eval, qwen nor infoflow, "
+            "and no file",
+            path);
     TRY(file_read(env, path, MAX_TEMPLATE, &data, &bytes));
+    form->file = data;
     form->text = data;
+    encoding = bom_foreign(data, bytes);
+    if (encoding)
+        return env_fail(env, VLQA_EUSAGE,
+                        "%.200s is %s text, expected UTF-8: save it as UTF-8, or convert it with "
+                        "\"iconv -f %s -t UTF-8\"",
+                        path, encoding, encoding);
     if (memchr(data, 0, bytes) || !text_is_utf8((struct text){data, bytes}))
         return env_fail(env, VLQA_EUSAGE, "%.200s: no text in UTF-8", path);
+    form->text += bom_bytes(data, bytes);
     if (!strstr(data, "{question}"))
         return env_fail(env, VLQA_EUSAGE, "%.200s: no {question} in it", path);
     return VLQA_OK;
+}
+
+const char *prompt_form_default(const char *format)
+{
+    return strcmp(format, "jsonl") == 0 || strcmp(format, "json") == 0 ? "plain" : "vlmevalkit";
 }
 
 vlqa_status prompt_form_open(struct env *env, const char *name, struct prompt_form **out)
@@ -275,7 +299,7 @@ vlqa_status prompt_form_open(struct env *env, const char *name, struct prompt_fo
 void prompt_form_close(struct prompt_form *form)
 {
     if (!form) return;
-    heap_free(form->text);
+    heap_free(form->file);
     heap_free(form->out);
     heap_free(form);
 }

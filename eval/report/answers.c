@@ -6,6 +6,7 @@
 #include "base/heap.h"
 #include "eval/data/lines.h"
 #include "eval/run/row.h"
+#include "eval/run/run_file.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -191,6 +192,23 @@ static void read_fact(struct keeper *k, const char **fact, const char *text)
     *fact = keep_most(k, all, sizeof all);
 }
 
+static const struct answer_facts no_facts = {"", "", "", "", "", "", "", "", "", ""};
+
+/* "plain (by default)"; "3 rows, left out" */
+static void read_conditions(struct keeper *k, const struct json *root)
+{
+    struct answer_facts *f = &k->set->facts;
+    const char *prompt = text_at(root, "prompt"), *by = text_at(root, "prompt_by");
+    double blind = json_number(json_get(root, "rows_without_image"));
+    char text[200];
+    snprintf(text, sizeof text, *by ? "%.120s (by %.20s)" : "%.120s", prompt, by);
+    read_fact(k, &f->prompt, text);
+    if (!(blind > 0 && blind < INT32_MAX)) return;
+    snprintf(text, sizeof text, "%.0f row%s, %s", blind, blind > 1 ? "s" : "",
+             strcmp(text_at(root, "without_image"), "ask") == 0 ? "asked without one" : "left out");
+    read_fact(k, &f->blind, text);
+}
+
 static void read_facts(struct keeper *k, const struct json *root)
 {
     struct answer_facts *f = &k->set->facts;
@@ -204,6 +222,7 @@ static void read_facts(struct keeper *k, const struct json *root)
     read_fact(k, &f->model, text_at(root, "model"));
     read_fact(k, &f->digest, text_at(json_get(root, "digests"), "model"));
     read_fact(k, &f->digest, text_at(root, "model_digest"));
+    if (run_file_is_header(root)) read_conditions(k, root);
 }
 
 /* What no count, time or divergence exceeds: means of it are finite. */
@@ -360,7 +379,7 @@ static vlqa_status read_lines(struct env *env, const char *path, struct answer_s
 
 vlqa_status answers_read(struct env *env, const char *path, struct answer_set *set)
 {
-    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", "", "", "", "", ""};
+    if (!set->facts.command) set->facts = no_facts;
     if (set->n_files == ANSWER_MAX_FILES)
         return env_fail(env, VLQA_ELIMIT, "more than %d run files", ANSWER_MAX_FILES);
     set->file[set->n_files++] = path;
@@ -390,7 +409,7 @@ static vlqa_status read_times_of(struct env *env, struct answer_set *set, const 
 
 vlqa_status answers_close(struct env *env, struct answer_set *set)
 {
-    if (!set->facts.command) set->facts = (struct answer_facts){"", "", "", "", "", "", "", ""};
+    if (!set->facts.command) set->facts = no_facts;
     if (set->n > 1) qsort(set->row, (size_t)set->n, sizeof *set->row, by_variant);
     for (int i = 1; i < set->n; i++) {
         const struct answer_row *a = &set->row[i - 1], *b = &set->row[i];

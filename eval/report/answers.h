@@ -47,7 +47,8 @@ struct answer_row { /* texts are never NULL */
 };
 
 struct answer_facts { /* "": unknown; a line for each that differs */
-    const char *command, *commit, *version, *build, *machine, *cpu, *model, *digest;
+    const char *command, *commit, *version, *build, *machine, *cpu, *model, *digest, *prompt,
+        *blind;
 };
 
 struct answer_set {

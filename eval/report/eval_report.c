@@ -48,6 +48,8 @@ static void facts(struct eval_report *r, const char *const *run, int n)
     char text[96];
     page_facts_begin(p);
     data_facts(r);
+    if (*f->prompt) page_fact(p, "prompt", f->prompt);
+    if (*f->blind) page_fact(p, "without image", f->blind);
     needed_fact(p, "command", f->command);
     needed_fact(p, "commit", f->commit);
     page_fact(p, "version", f->version);

@@ -74,8 +74,8 @@ vlqa_status feed_fail(struct env *env, const struct dataset_item *item, vlqa_sta
 {
     char copy[sizeof env->message];
     snprintf(copy, sizeof copy, "%s", reason);
-    return env_fail(env, status, "%.150s, line %d (%.60s): %s", item->file, item->line, item->id,
-                    copy);
+    return env_fail(env, status, "%.150s, %s %d (%.60s): %s", item->file, item->unit, item->line,
+                    item->id, copy);
 }
 
 static void digest_image(const void *data, size_t bytes, char out[65])

@@ -1,5 +1,6 @@
 /* run.c - every question by every variant. */
 #include "base/heap.h"
+#include "eval/data/id_set.h"
 #include "eval/options/calibration.h"
 #include "eval/run/runner.h"
 
@@ -40,8 +41,8 @@ static vlqa_status check_item(struct runner *r)
     char name[256], *line = runner_line(r, NULL, &nothing, NULL);
     vlqa_status status;
     if (!line) return env_no_memory(&r->run.cli->env, "row", 0);
-    snprintf(name, sizeof name, "%.150s, line %d (%.60s)", r->item->file, r->item->line,
-             r->item->id);
+    snprintf(name, sizeof name, "%.150s, %s %d (%.60s)", r->item->file, r->item->unit,
+             r->item->line, r->item->id);
     status = runner_grade(r, name, line, strlen(line), &row, &grade);
     row_free(&row);
     heap_free(line);
@@ -75,17 +76,37 @@ static void hash_item(struct runner *r, struct hash *h)
 static vlqa_status survey_rows(struct runner *r, struct feed_rows *rows, struct hash *h)
 {
     struct env *env = &r->run.cli->env;
-    for (;;) {
-        TRY(feed_rows_next(env, rows, &r->item));
-        if (!r->item) break;
-        if (cli_interrupted()) return VLQA_ECANCELLED;
-        TRY(prompt_form_make(env, r->form, r->item, &r->prompt));
-        TRY(check_item(r));
+    struct id_set ids = {.n = 0};
+    vlqa_status status = VLQA_OK;
+    while (status == VLQA_OK) {
+        status = feed_rows_next(env, rows, &r->item);
+        if (status != VLQA_OK || !r->item) break;
+        if (cli_interrupted()) status = VLQA_ECANCELLED;
+        if (status == VLQA_OK) status = id_set_add(env, &ids, r->item);
+        if (status == VLQA_OK) status = prompt_form_make(env, r->form, r->item, &r->prompt);
+        if (status == VLQA_OK) status = check_item(r);
+        if (status != VLQA_OK) break;
         hash_item(r, h);
+        r->texts_only += !r->item->n_images && !r->item->n_texts;
         r->run.n_questions++;
     }
-    if (r->run.n_questions) return VLQA_OK;
+    id_set_free(&ids);
+    if (r->run.n_questions || status != VLQA_OK) return status;
     return env_fail(env, VLQA_EUSAGE, "%s: no question in it", r->run.args->dataset);
+}
+
+/* What is not asked, or asked blind, is told before anything is. */
+static void tell_blind(struct runner *r, const struct dataset *d)
+{
+    const struct run_args *a = r->run.args;
+    char blind[RUN_BLIND];
+    r->run.blind = dataset_blind_rows(d);
+    run_tell_blind(&r->run, blind);
+    if (r->run.cli->args->quiet) return;
+    if (*blind) cli_note(r->run.cli, "%s", blind);
+    if (!dataset_has_images(d) && r->texts_only)
+        cli_note(r->run.cli, "no row of %.200s has an image: its questions are asked as texts",
+                 a->dataset);
 }
 
 static vlqa_status survey(struct runner *r, int64_t *rows, struct key *digest)
@@ -98,8 +119,11 @@ static vlqa_status survey(struct runner *r, int64_t *rows, struct key *digest)
     *rows = INT32_MAX;
     if (a->shuffle) TRY(count_rows(env, a, rows));
     TRY(feed_rows_open(env, a, *rows, &asked));
+    r->run.prompt = a->prompt ? a->prompt : prompt_form_default(dataset_format(asked.d));
     hash_begin(&h, "data set");
-    status = survey_rows(r, &asked, &h);
+    status = prompt_form_open(env, r->run.prompt, &r->form);
+    if (status == VLQA_OK) status = survey_rows(r, &asked, &h);
+    if (status == VLQA_OK) tell_blind(r, asked.d);
     *digest = hash_end(&h);
     feed_rows_close(&asked);
     return status;
@@ -412,7 +436,6 @@ int run_open(struct run *run)
 {
     struct runner *r = (struct runner *)run;
     vlqa_status status = check_args(r);
-    if (status == VLQA_OK) status = prompt_form_open(&run->cli->env, run->args->prompt, &r->form);
     if (status == VLQA_OK) status = survey(r, &r->rows, &r->digest);
     return status == VLQA_OK ? open_model(r) : failed(r, status);
 }

@@ -23,11 +23,14 @@ enum run_kl { /* --kl: of which tokens the divergence from full prefill is taken
               RUN_KL_FIRST,
               RUN_KL_ANSWER /* of each that full prefill answers, and the one behind it */
 };
-extern const char *const run_kls[]; /* ends with NULL */
+extern const char *const run_kls[];    /* ends with NULL */
+extern const char *const run_blinds[]; /* --without-image: "skip", "ask", NULL */
 
 struct run_args {
-    const char *dataset, *prompt, *variants, *chunks, *out, *submission;
-    const char *ratios; /* of variants that name none, for the header; NULL: one */
+    const char *dataset, *variants, *chunks, *out, *submission;
+    const char *prompt;    /* NULL: prompt_form_default of the layout */
+    const char *prompt_by; /* who chose it, for the header: "choice", "default", "study" */
+    const char *ratios;    /* of variants that name none, for the header; NULL: one */
     struct dataset_options data;
     struct document_args document; /* no items */
     struct cache_args cache;
@@ -36,6 +39,7 @@ struct run_args {
     int max_tokens, max_seq_len;
     int kl;         /* an enum run_kl */
     int unanswered; /* take questions without answers, too; no answer to them is right */
+    int calibrate;  /* of a study: noted in the header, because it adds variants */
     int strict;     /* stop at a question that cannot be asked, and keep no line for it */
     int jobs;       /* questions at work at once: the one that is asked, and those read ahead */
     uint64_t shuffle, seed; /* shuffle 0: the first rows */
@@ -75,6 +79,8 @@ struct run {
     struct run_outcome *outcome; /* [n_arms, n_questions] */
     size_t outcome_bytes;
     struct vlqa_model_info info;
+    const char *prompt;   /* its name */
+    int64_t blind;        /* rows without an image, in a data set of images: left out or asked */
     char calibrated[400]; /* the layers that stand for this word, or "" */
 };
 
@@ -92,6 +98,10 @@ int run_print(struct run *r);
 /* What decides about the answers, and where the first of them come from (origin.h), as the first
  * line of a file of answers. heap_free; NULL: no memory. */
 char *run_header(const struct run *r, struct key dataset);
+
+/* "3 rows without an image are left out, ...", or "". */
+#define RUN_BLIND 128
+void run_tell_blind(const struct run *r, char out[RUN_BLIND]);
 
 /* The divergence that --kl asks for. */
 static inline double run_kl(const struct run *r, int question, int variant)

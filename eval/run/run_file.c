@@ -45,31 +45,38 @@ static int is_same(const struct json *a, const struct json *b)
            json_kind(a) == JSON_NUMBER && json_kind(b) == JSON_NUMBER;
 }
 
-static int count_deciding(const struct json *root)
+/* Who chose the prompt decides nothing, what it is does. */
+static int is_note(const char *member)
 {
-    int n = 0;
-    for (const struct json *i = json_first(root); i; i = json_next(i))
-        n += !origin_is_member(json_name(i));
-    return n;
+    return origin_is_member(member) || strcmp(member, "prompt_by") == 0;
 }
 
-/* Which member of `wanted` is another in `found`. */
+static vlqa_status fail_other(struct env *env, const char *path, const char *member,
+                              const struct json *found, const struct json *wanted)
+{
+    char a[200], b[200];
+    value_text(found, a);
+    value_text(wanted, b);
+    return env_fail(
+        env, VLQA_EUSAGE,
+        "%.150s was begun with another command%s: %s was %.100s and is %.100s now; go on "
+        "as it was begun, or give another --out",
+        path, wanted ? "" : " or version of this program", member, a, b);
+}
+
+/* Which member of one is another in the other, or not there. */
 static vlqa_status compare_headers(struct env *env, const char *path, const struct json *found,
                                    const struct json *wanted)
 {
     for (const struct json *i = json_first(wanted); i; i = json_next(i)) {
         const struct json *other = json_get(found, json_name(i));
-        char a[200], b[200];
-        if (origin_is_member(json_name(i)) || (other && is_same(other, i))) continue;
-        value_text(other, a);
-        value_text(i, b);
-        return env_fail(env, VLQA_EUSAGE,
-                        "%.150s was begun with another command: %s was %.100s and is %.100s now; "
-                        "go on as it was begun, or give another --out",
-                        path, json_name(i), a, b);
+        if (is_note(json_name(i)) || (other && is_same(other, i))) continue;
+        return fail_other(env, path, json_name(i), other, i);
     }
-    if (count_deciding(found) == count_deciding(wanted)) return VLQA_OK;
-    return env_fail(env, VLQA_EUSAGE, "%.200s was begun by another version of this program", path);
+    for (const struct json *i = json_first(found); i; i = json_next(i))
+        if (!is_note(json_name(i)) && !json_get(wanted, json_name(i)))
+            return fail_other(env, path, json_name(i), i, NULL);
+    return VLQA_OK;
 }
 
 static vlqa_status not_ours(struct env *env, const char *path)

@@ -22,7 +22,9 @@ static void report_data(struct report *r, const struct run *run, struct key data
     char hex[65];
     key_hex(dataset, hex);
     report_string(r, "dataset", slash && slash[1] ? slash + 1 : run->args->dataset);
-    report_string(r, "prompt", run->args->prompt);
+    report_string(r, "prompt", run->prompt);
+    if (run->blind) report_int(r, "rows_without_image", run->blind);
+    if (run->blind) report_string(r, "without_image", run_blinds[run->args->data.keep_blind]);
     report_int(r, "questions", run->n_questions);
     report_string(r, "dataset_digest", hex); /* behind what it follows from */
 }
@@ -79,6 +81,7 @@ char *run_header(const struct run *run, struct key dataset)
     report_string(&r, "chunk", a->chunks);
     report_int(&r, "max_tokens", a->max_tokens);
     if (a->ratios) report_string(&r, "ratios", a->ratios);
+    if (a->calibrate) report_int(&r, "calibrate", 1);
     if (a->kl != RUN_KL_FIRST) report_string(&r, "kl", run_kls[a->kl]);
     snprintf(seed, sizeof seed, "%" PRIu64, a->seed);
     report_string(&r, "seed", seed);
@@ -86,6 +89,7 @@ char *run_header(const struct run *run, struct key dataset)
     report_image_options(&r, &a->document);
     report_reuse(&r, &a->reuse);
     report_string(&r, "calibrated_layers", run->calibrated);
+    report_string(&r, "prompt_by", a->prompt_by);
     origin_report(&r, run->cli->verb->name, run->cli->argc, run->cli->argv);
     return report_end(&r);
 }

@@ -77,6 +77,18 @@ static struct run_outcome mean(const struct run *r, int variant, int metric)
         .tokens = m.tokens / n, .flops = m.flops / n, .kl = m.kl / n_kl, .ms = m.ms / n_ms};
 }
 
+void run_tell_blind(const struct run *r, char out[RUN_BLIND])
+{
+    const char *rows = r->blind == 1 ? "row has" : "rows have";
+    out[0] = 0;
+    if (!r->blind) return;
+    if (r->args->data.keep_blind)
+        snprintf(out, RUN_BLIND, "%lld %s no image; asked without one", (long long)r->blind, rows);
+    else
+        snprintf(out, RUN_BLIND, "%lld %s no image; left out (--without-image ask asks them)",
+                 (long long)r->blind, rows);
+}
+
 /* ---- JSON ---- */
 
 static int print_json(struct run *r, int variant, int metric, int full, struct pairs *p)
@@ -88,6 +100,10 @@ static int print_json(struct run *r, int variant, int metric, int full, struct p
     if (!isnan(r->variant[variant].ratio)) report_number(&out, "ratio", r->variant[variant].ratio);
     tally_report(r->variant[variant].tally[metric], &out);
     report_int(&out, "failed", failures(r, variant, metric));
+    report_string(&out, "prompt", r->prompt);
+    report_string(&out, "prompt_by", r->args->prompt_by);
+    if (r->blind) report_int(&out, "rows_without_image", r->blind);
+    if (r->blind) report_string(&out, "without_image", run_blinds[r->args->data.keep_blind]);
     report_number(&out, "tokens_computed", m.tokens);
     report_number(&out, "flops", m.flops);
     report_real(&out, "ms", m.ms);
@@ -231,6 +247,15 @@ static int print_metric(struct run *r, int metric, int full, struct pairs *p)
     return CLI_OK;
 }
 
+/* What decides about all of these numbers. */
+static void print_conditions(const struct run *r)
+{
+    char blind[RUN_BLIND];
+    run_tell_blind(r, blind);
+    printf("prompt: %s (by %s)\n", r->prompt, r->args->prompt_by);
+    if (*blind) printf("%s\n", blind);
+}
+
 int run_print(struct run *r)
 {
     size_t doubles = 3 * (size_t)r->n_questions + STATS_RESAMPLES;
@@ -243,6 +268,7 @@ int run_print(struct run *r)
     p.work = p.b + r->n_questions;
     for (int metric = 0; metric < N_METRICS && code == CLI_OK; metric++)
         if (r->variant[0].tally[metric]) code = print_metric(r, metric, full, &p);
+    if (!r->cli->args->json) print_conditions(r);
     heap_free(p.a);
     return code == CLI_OK ? cli_flush() : code;
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 const char *const run_kls[] = {"first", "answer", NULL};
+const char *const run_blinds[] = {"skip", "ask", NULL};
 
 vlqa_status run_parse_cuts(struct env *env, const char *list,
                            struct run_cut chunking[RUN_CHUNKINGS], int *n)

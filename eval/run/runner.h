@@ -8,6 +8,7 @@
 struct runner {
     struct run run; /* first: what run_new gives is both */
     int64_t rows;   /* of the data set, where some are chosen at random */
+    int texts_only; /* questions that have neither an image nor a text */
     struct key digest;
     char path[CACHE_PATH], times_path[CACHE_PATH];
     struct prompt_form *form;

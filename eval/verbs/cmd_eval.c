@@ -63,6 +63,7 @@ static int evaluate(struct cli *cli, struct eval_args *a)
         return usage(cli,
                      "nothing to do: give a data set, --score, --regrade, --compare or --list");
     a->run.dataset = a->file;
+    a->run.prompt_by = a->run.prompt ? "choice" : "default";
     return run_dataset(cli, &a->run);
 }
 
@@ -129,9 +130,12 @@ static const struct arg args[] = {
      .help = "of a ChartQA folder: train, val or test [test]"},
     {ARG_TEXT, .name = "images", .value = "DIR", FIELD(run.data.images),
      .help = "where the images of an official JSON are [beside it]"},
-    {ARG_TEXT, .name = "prompt", .value = "NAME", .fallback = "vlmevalkit", FIELD(run.prompt),
-     .help = "vlmevalkit, lmms-eval, qwen, infoflow, plain (the question alone), or a file with "
-             "{question} in it"},
+    {ARG_TEXT, .name = "prompt", .value = "NAME|FILE", FIELD(run.prompt),
+     .help = "plain (the question, with its options), vlmevalkit, lmms-eval, qwen, infoflow, or a "
+             "file with {question} in it [plain for JSON rows, else vlmevalkit]"},
+    {ARG_CHOICE, .name = "without-image", .value = "DO", .fallback = "skip", .choice = run_blinds,
+     FIELD(run.data.keep_blind),
+     .help = "rows without an image where others have one: skip (as VLMEvalKit does) or ask"},
     {ARG_INT, .name = "limit", .value = "N", .min = 0, .max = 1 << 30, .fallback = "0",
      FIELD(run.limit), .help = "use the first N rows only; 0 uses all"},
     {ARG_HEADING, .name = "Grading without a model"},

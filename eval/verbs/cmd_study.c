@@ -91,7 +91,8 @@ static vlqa_status add_run_variants(struct study *s)
 static int ask(struct study *s)
 {
     vlqa_status status = add_run_variants(s);
-    return status == VLQA_OK ? run_ask(s->run) : failed_here(s, status);
+    if (status != VLQA_OK) return failed_here(s, status);
+    return s->run->first < s->run->n_variants ? run_ask(s->run) : CLI_OK; /* one layer: no sets */
 }
 
 /* Sets of layers are known when each was tried alone. */
@@ -134,6 +135,8 @@ static void set_run(struct study *s)
     struct run_args *run = &s->args.run;
     run->kl = RUN_KL_ANSWER;
     run->prompt = "plain";
+    run->prompt_by = "study";
+    run->calibrate = s->args.calibrate;
     run->strict = run->unanswered = 1;
     run->jobs = 3;
     run->seed = s->args.seed + 1; /* of the first question, as of line 1 */

@@ -136,8 +136,8 @@ TEST(a_listed_row_needs_only_its_prediction)
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->out, "\"score\": 1, \"extracted\": \"B\"}\n");
     r = run_script("", ARGS("eval", "--list", "q.tsv", "--limit", "1", "--prompt", "infoflow"));
-    CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "infoflow has no prompt for rows of multiple choice");
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "\"prompt\":\"Which?\\nA. red\\nB. blue\",");
     r = run_script("", ARGS("eval", "--list", "nowhere.tsv"));
     CHECK_EQ(r->code, 1);
     CHECK_HAS(r->err, "nowhere.tsv: cannot open");

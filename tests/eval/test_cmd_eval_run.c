@@ -78,8 +78,7 @@ TEST(every_question_is_asked_by_every_arm_and_graded)
     CHECK_HAS(r->out, "+0.00 [+0.00, +0.00] noise\n");
     CHECK_HAS(r->out, "\nvariant                       full    grid:2  strips:3\n"
                       "none                         75.00     75.00     75.00\n");
-    CHECK_HAS(r->calls, "clear\nimage i.png pixels\nask Why 0?\n"
-                        "Answer the question using a single word or phrase. max=9 temp=0 ");
+    CHECK_HAS(r->calls, "clear\nimage i.png pixels\nask Why 0? max=9 temp=0 ");
     CHECK_EQ(count(r->calls, "reuse 0 "), 4); /* full prefill: once a question */
     CHECK_HAS(r->calls, "reuse 6 ratio=0.2 chunker=2 k=3 ");
     CHECK_EQ(get_file("run.jsonl.times", second, sizeof second) > 0, 1);
@@ -214,7 +213,7 @@ TEST(another_command_is_refused_with_what_differs)
     } other[] = {
         {"--max-tokens", "7", "max_tokens was 128 and is 7 now"},
         {"--limit", "2", "questions was 3 and is 2 now"},
-        {"--prompt", "qwen", "prompt was \"vlmevalkit\" and is \"qwen\" now"},
+        {"--prompt", "qwen", "prompt was \"plain\" and is \"qwen\" now"},
         {"--metric", "anls", "dataset_digest was \""},
         {"--halo", "0", "halo was 4 and is 0 now"},
         {"--variants", "none,full", "variants was \"full,none\" and is \"none,full\" now"},
@@ -345,10 +344,11 @@ TEST(a_submission_has_every_question)
 {
     struct run *r;
     put_text("i.png", "pixels");
-    put_text("s.jsonl",
-             "{\"id\": \"65718\", \"image\": \"i.png\", \"question\": \"a\", \"answers\": "
-             "[\"x\"]}\n{\"id\": \"x\\\"y\", \"question\": \"b\", \"answers\": "
-             "[\"x\"]}\n");
+    put_text(
+        "s.jsonl",
+        "{\"id\": \"65718\", \"image\": \"i.png\", \"question\": \"a\", \"answers\": "
+        "[\"x\"]}\n{\"id\": \"x\\\"y\", \"image\": \"i.png\", \"question\": \"b\", \"answers\": "
+        "[\"x\"]}\n");
     unlink("run.jsonl");
     for (int i = 0; i < 2; i++) { /* the second time from what is kept */
         unlink("sub.json");

@@ -8,31 +8,12 @@
 #include "eval/data/lines.h"
 #include "eval/data/prompt_form.h"
 #include "eval/data/pylist.h"
-#include "tests/check.h"
+#include "tests/eval/read_dataset.h"
 
 #include <sodium.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #define FORMATS VLQA_SOURCE_DIR "/../shared/data/formats/"
-
-static struct env env;
-static char scratch[] = "/tmp/vlqa-dataset-XXXXXX";
-
-static const char *put(const char *name, const char *data, size_t bytes)
-{
-    static char path[256];
-    FILE *f;
-    snprintf(path, sizeof path, "%s/%s", scratch, name);
-    f = fopen(path, "wb");
-    if (!f || fwrite(data, 1, bytes, f) != bytes || fclose(f) != 0) abort();
-    return path;
-}
-
-static const char *put_text(const char *name, const char *text)
-{
-    return put(name, text, strlen(text));
-}
 
 static void make_dir(const char *name)
 {
@@ -231,41 +212,6 @@ TEST(generic_rows_name_their_metric)
 
 /* ---- samples by hand ---- */
 
-/* Opens and reads all; the rows as "id:question:images|answers;" or the message. */
-static const char *read_all(const char *path, const struct dataset_options *options)
-{
-    static char out[4096];
-    struct dataset *d;
-    const struct dataset_item *item = NULL;
-    vlqa_status status = dataset_open(&env, path, options, &d);
-    size_t used = 0;
-    out[0] = 0;
-    for (; status == VLQA_OK; used += (size_t)snprintf(out + used, sizeof out - used, ";")) {
-        status = dataset_next(&env, d, &item);
-        if (status != VLQA_OK || !item) break;
-        used += (size_t)snprintf(out + used, sizeof out - used, "%s:%s:", item->id, item->question);
-        for (int i = 0; i < item->n_images; i++)
-            used += (size_t)snprintf(out + used, sizeof out - used, "%s%.*s", i ? "," : "",
-                                     item->image[i].path ? 200 : (int)item->image[i].bytes,
-                                     item->image[i].path ? item->image[i].path
-                                                         : (const char *)item->image[i].data);
-        for (int i = 0; i < item->n_answers; i++)
-            used += (size_t)snprintf(out + used, sizeof out - used, "|%.*s",
-                                     (int)item->answer[i].bytes, item->answer[i].at);
-    }
-    dataset_close(d);
-    if (status != VLQA_OK) {
-        CHECK_EQ(status, VLQA_EUSAGE);
-        snprintf(out, sizeof out, "%s", env.message);
-    }
-    return out;
-}
-
-/* 66 bytes in base64: 88 characters, no reference. */
-#define LONG_IMAGE \
-    "YWJjZGVmZ2hpamtsbW5vcGFiY2RlZmdoaWprbG1ub3BhYmNkZWZnaGlqa2xtbm9wYWJjZGVmZ2hpamtsbW5vcFhZ"
-#define LONG_TEXT "abcdefghijklmnopabcdefghijklmnopabcdefghijklmnopabcdefghijklmnopXY"
-
 TEST(tsv_cells_are_unquoted_and_images_referred_to)
 {
     CHECK_STR(
@@ -414,72 +360,11 @@ TEST(json_lines_are_read_one_by_one)
                                            "[\"/a.png\", \"/b.png\"], \"answers\": \"x\"}\n\n"
                                            "{\"question\": \"r\", \"answer\": \"y\"}\n"),
                        NULL),
-              "1.5:q:/a.png,/b.png|x;3:r:|y;");
+              "1.5:q:/a.png,/b.png|x;");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         snprintf(text, sizeof text, "{\"question\": \"q\"}\n%s", bad[i][0]);
         CHECK_HAS(read_all(put_text("bad.jsonl", text), NULL), bad[i][1]);
     }
-}
-
-TEST(json_arrays_have_the_rows_of_json_lines)
-{
-    CHECK_STR(read_all(put_text("a.json", "\xef\xbb\xbf [{\"question\": \"q\", \"images\": "
-                                          "[\"/a.png\"], \"answer\": 7910.0},\n"
-                                          "{\"query\": \"r\", \"imgname\": \"/b.png\", "
-                                          "\"label\": [\"x\", 8]}]"),
-                       NULL),
-              "1:q:/a.png|7910.0;2:r:/b.png|x|8;");
-    CHECK_HAS(read_all(put_text("a.json", "[{\"question\": \"q\"}, {\"question\": 7}]"), NULL),
-              "/a.json, row 2: question is number");
-    CHECK_HAS(read_all(put_text("a.json", "[7]"), NULL), "row 1: is number, expected an object");
-}
-
-TEST(numeric_answers_are_texts_as_they_are_written)
-{
-    CHECK_STR(read_all(put_text("n.jsonl", "{\"question\": \"-1\", \"answer\": 8900}\n"
-                                           "{\"question\": \"q\", \"answer\": 7910.0, \"n\": "
-                                           "[1, {\"m\": -2}]}\n"
-                                           "{\"question\": \"q\\\" 5\", \"n\": 1, "
-                                           "\"answers\": [1e3, \"x 2\", -0.50]}\n"),
-                       NULL),
-              "1:-1:|8900;2:q:|7910.0;3:q\" 5:|1e3|x 2|-0.50;");
-    CHECK_HAS(read_all(put_text("n.jsonl", "{\"question\": \"q\", \"answer\": true}"), NULL),
-              "line 1: answer holds bool");
-}
-
-TEST(options_may_be_a_list)
-{
-    struct dataset *d;
-    const struct dataset_item *item;
-    REQUIRE(dataset_open(&env,
-                         put_text("o.jsonl", "{\"question\": \"q\", \"choices\": [\"x\", 2], "
-                                             "\"answer\": \"B\"}"),
-                         NULL, &d) == VLQA_OK);
-    REQUIRE(dataset_next(&env, d, &item) == VLQA_OK && item && item->n_options == 2);
-    CHECK(item->option[1].letter == 'B' && item->option[1].text.at[0] == '2');
-    CHECK_EQ(item->letter, 'B');
-    CHECK_EQ(item->metric, METRIC_MCQ);
-    dataset_close(d);
-}
-
-TEST(a_byte_order_mark_is_skipped_and_utf_16_is_named)
-{
-    CHECK_STR(read_all(put_text("b.jsonl", "\xef\xbb\xbf{\"question\": \"q\"}\n\xef\xbb\xbf"
-                                           "{\"question\": \"r\"}\n\xef\xbb\xbf"),
-                       NULL),
-              "1:q:;2:r:;");
-    CHECK_HAS(read_all(put("b.jsonl", "\xff\xfe{\0\"\0q\0", 8), NULL), "is UTF-16");
-    CHECK_HAS(read_all(put("b.jsonl", "{\0\"\0q\0", 6), NULL), "is UTF-16");
-    CHECK_HAS(read_all(put("b.tsv", "\xff\xfeq\0u\0e\0", 8), NULL), "is UTF-16");
-    CHECK_HAS(read_all(put("b.json", "\xfe\xff\0[", 4), NULL), "is UTF-16");
-}
-
-TEST(a_pointer_of_git_lfs_is_named_and_not_read_as_data)
-{
-#define POINTER "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 11\n"
-    static const char *const names[] = {"p.jsonl", "p.tsv", "p.json"};
-    for (int i = 0; i < 3; i++)
-        CHECK_HAS(read_all(put_text(names[i], POINTER), NULL), " is a Git LFS pointer, not ");
 }
 
 TEST(longbench_has_its_own_words)
@@ -513,12 +398,29 @@ TEST(prompts_come_from_files_too)
     CHECK_STR(prompt_of("vlmevalkit", &item),
               "Hint: h\nQuestion:  q \nOptions:\nA. x\nC. y\n"
               "Please select the correct answer from the options above. \n");
-    CHECK_HAS(prompt_of("lmms-eval", &item), "lmms-eval has no prompt for rows of RealWorldQA");
+    CHECK_STR(prompt_of("lmms-eval", &item),
+              "q\nA. x\nC. y\nAnswer with the option's letter from the given choices directly.");
     CHECK_HAS(prompt_of(put_text("p", "question"), &item), "no {question} in it");
-    CHECK_HAS(prompt_of("nowhere", &item), "nowhere: cannot open");
+    CHECK_HAS(prompt_of("nowhere", &item), "nowhere is neither plain, vlmevalkit, ");
+    CHECK_STR(prompt_of(put_text("p", "\xef\xbb\xbf{question}!"), &item), " q !");
+    CHECK_HAS(prompt_of(put("p", "\xff\xfe{\0q\0", 6), &item), "/p is UTF-16 text, ");
     item.n_options = 0;
     CHECK_STR(prompt_of("lmms-eval", &item), "q");
     CHECK_STR(prompt_of("vlmevalkit", &item), "Hint: h\nQuestion:  q \n");
+}
+
+TEST(every_prompt_has_words_for_rows_of_every_layout_and_none_loses_options)
+{
+    static const char *const styles[] = {"plain", "vlmevalkit", "lmms-eval", "qwen", "infoflow"};
+    for (int kind = 0; kind <= DATASET_OTHER; kind++)
+        for (int i = 0; i < 5; i++) {
+            struct dataset_item item = {.question = "Q?", .kind = (enum dataset_kind)kind};
+            CHECK_HAS(prompt_of(styles[i], &item), "Q?");
+            if (kind != DATASET_CHOICE && kind != DATASET_HRBENCH) continue;
+            item.option[0] = (struct metric_option){'A', text_of("first")};
+            item.n_options = 1;
+            CHECK_HAS(prompt_of(styles[i], &item), "A. first");
+        }
 }
 
 TEST(base64_is_all_or_nothing)
@@ -543,10 +445,5 @@ TEST(unknown_files_are_refused)
 
 int main(int argc, char **argv)
 {
-    char command[64];
-    int code;
-    if (!mkdtemp(scratch)) return 1;
-    code = check_main(argc, argv);
-    snprintf(command, sizeof command, "rm -rf %s", scratch);
-    return system(command) != 0 || code;
+    return run_in_scratch(argc, argv);
 }
