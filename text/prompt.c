@@ -1,50 +1,16 @@
-/* prompt.c - turns to ids in one pass. Text between two control tokens is encoded as one string,
- * but a document that is to be read stays by itself: its tokens are then the same in every prompt.
+/* prompt.c - turns to ids in one pass over what the template writes. Text between two control
+ * tokens is encoded as one string, but a document that is to be read stays by itself: its tokens
+ * are then the same in every prompt.
  */
 #include "text/prompt.h"
 
-#include "base/file.h"
-#include "base/heap.h"
 #include "text/utf8.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#define TEMPLATE_MAX ((size_t)16 << 20)
+#define HELP "; another template is taken with --chat-template FILE, or qwen3vl"
 
-/* ---- control tokens and the checkpoint's own template ---- */
-
-/* The generation prompt opens with <think>; the line feed before it is one character, or escaped
- * for Jinja, or escaped for Jinja and then for JSON. */
-static int opens_thinking(const char *text, size_t bytes)
-{
-    static const char *const spelling[] = {"<|im_start|>assistant\n<think>",
-                                           "<|im_start|>assistant\\n<think>",
-                                           "<|im_start|>assistant\\\\n<think>"};
-    for (size_t i = 0; i < sizeof spelling / sizeof *spelling; i++)
-        if (memmem(text, bytes, spelling[i], strlen(spelling[i]))) return 1;
-    return 0;
-}
-
-/* The first file there is decides, in the order in which transformers looks. */
-static vlqa_status find_thinking(struct env *env, const char *dir, int *think)
-{
-    static const char *const file[] = {"chat_template.jinja", "chat_template.json",
-                                       "tokenizer_config.json"};
-    *think = 0;
-    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
-        char path[4096];
-        void *text;
-        size_t bytes;
-        int n = snprintf(path, sizeof path, "%s/%s", dir, file[i]);
-        if (n < 0 || (size_t)n >= sizeof path || !file_exists(path)) continue;
-        TRY(file_read(env, path, TEMPLATE_MAX, &text, &bytes));
-        *think = opens_thinking(text, bytes);
-        heap_free(text);
-        break;
-    }
-    return VLQA_OK;
-}
+/* ---- control tokens ---- */
 
 static vlqa_status find_control(struct env *env, const struct tokenizer *t, const char *text,
                                 int32_t *id)
@@ -55,18 +21,71 @@ static vlqa_status find_control(struct env *env, const struct tokenizer *t, cons
 }
 
 vlqa_status prompt_tokens_find(struct env *env, const struct tokenizer *t, const char *dir,
-                               struct prompt_tokens *out)
+                               const char *choice, struct prompt_tokens *out)
 {
+    memset(out, 0, sizeof *out);
     TRY(find_control(env, t, "<|im_start|>", &out->im_start));
     TRY(find_control(env, t, "<|im_end|>", &out->im_end));
     TRY(find_control(env, t, "<|vision_start|>", &out->vision_start));
     TRY(find_control(env, t, "<|vision_end|>", &out->vision_end));
     TRY(find_control(env, t, "<|image_pad|>", &out->image_pad));
-    out->think = 0;
-    return dir ? find_thinking(env, dir, &out->think) : VLQA_OK;
+    TRY(chat_open(env, dir, choice, &out->chat));
+    out->think = out->chat->think;
+    return VLQA_OK;
 }
 
-/* ---- rendering ---- */
+void prompt_tokens_free(struct prompt_tokens *pt)
+{
+    chat_free(pt->chat);
+    pt->chat = NULL;
+}
+
+/* ---- a conversation as the template takes it ---- */
+
+struct source { /* an item, and whose it is */
+    const struct prompt_item *item;
+    int turn;
+    enum prompt_role role;
+    int seen; /* something of it was written */
+};
+
+struct script {                       /* of all turns, item by item */
+    struct template_message *message; /* [turns] */
+    struct template_item *item;       /* [items] */
+    struct source *source;            /* [items] */
+    int n_items;
+};
+
+static struct script push_script(int turns, int items, struct arena *scratch)
+{
+    struct script s = {.n_items = items};
+    s.message = arena_push(scratch, (size_t)turns * sizeof *s.message);
+    s.item = arena_push(scratch, (size_t)items * sizeof *s.item);
+    s.source = arena_push(scratch, (size_t)items * sizeof *s.source);
+    return s;
+}
+
+static void fill_script(const struct prompt_tokens *pt, const struct prompt_turn *turn, int n_turns,
+                        struct script *out)
+{
+    int at = 0;
+    for (int i = 0; i < n_turns; i++) {
+        enum chat_role role = (enum chat_role)turn[i].role;
+        out->message[i] = (struct template_message){chat_role_name(role), &out->item[at],
+                                                    turn[i].n_items, pt->chat->as_string[role]};
+        for (int j = 0; j < turn[i].n_items; j++, at++) {
+            const struct prompt_item *item = &turn[i].item[j];
+            out->item[at] = (struct template_item){item->text, item->bytes};
+            out->source[at] = (struct source){item, i, turn[i].role, 0};
+        }
+    }
+}
+
+_Static_assert((int)PROMPT_SYSTEM == CHAT_SYSTEM && (int)PROMPT_USER == CHAT_USER &&
+                   (int)PROMPT_ASSISTANT == CHAT_ASSISTANT,
+               "roles");
+
+/* ---- what it writes, as tokens ---- */
 
 struct render {
     struct env *env;
@@ -74,12 +93,18 @@ struct render {
     const struct prompt_tokens *pt;
     struct arena *scratch;
     struct prompt *p;
-    int64_t n; /* tokens so far; those beyond cap are counted, not written */
+    struct script script;
+    struct template_text text;
+    size_t from; /* of the text: what is before it is tokens */
+    int64_t n;   /* tokens so far; those beyond cap are counted, not written */
     int cap;
     int any_context; /* some item is context */
     int begun;       /* the prefix is behind us */
-    char *text;      /* since the last control token or document */
-    size_t n_text;
+    int turn_begin;  /* tokens up to the last control token that is none of an image */
+    int image;       /* the item that the next image is looked for from */
+    int n_images, n_pads;
+    int after_image; /* of the context; nothing was written since */
+    int asked;       /* the last item is behind us, and no control token since */
 };
 
 static void put_token(struct render *r, int32_t id, int image, int cell)
@@ -93,91 +118,155 @@ static void put_token(struct render *r, int32_t id, int image, int cell)
     r->n++;
 }
 
-static void put_text(struct render *r, const char *text, size_t bytes)
-{
-    if (bytes) memcpy(r->text + r->n_text, text, bytes);
-    r->n_text += bytes;
-}
-
-/* Encodes the pending text into tokens of document `text`, or of none: -1. */
-static vlqa_status flush(struct render *r, int text)
+/* Encodes the text up to `end` into tokens of document `text`, or of none: -1. */
+static vlqa_status flush(struct render *r, size_t end, int text)
 {
     int at = r->n < r->cap ? (int)r->n : r->cap, n;
-    TRY(tokenizer_encode(r->env, r->t, r->text, r->n_text, r->scratch, r->p->id + at, r->cap - at,
-                         &n));
+    TRY(tokenizer_encode(r->env, r->t, r->text.text + r->from, end - r->from, r->scratch,
+                         r->p->id + at, r->cap - at, &n));
     for (int i = at; i < r->cap && i < at + n; i++) {
         r->p->image[i] = r->p->cell[i] = -1;
         r->p->text[i] = text;
     }
     r->n += n;
-    r->n_text = 0;
+    r->from = end;
     return VLQA_OK;
 }
 
-static vlqa_status put_control(struct render *r, int32_t id)
+static void end_prefix(struct render *r, int64_t n)
 {
-    TRY(flush(r, -1));
-    put_token(r, id, -1, -1);
-    return VLQA_OK;
-}
-
-static void end_prefix(struct render *r)
-{
-    if (!r->begun) r->p->prefix_end = r->p->context_end = (int)r->n;
+    if (!r->begun) r->p->prefix_end = r->p->context_end = (int)n;
     r->begun = 1;
 }
 
-static vlqa_status put_image(struct render *r, const struct prompt_item *item)
+static void end_question(struct render *r)
 {
-    TRY(put_control(r, r->pt->vision_start));
-    if (item->context) end_prefix(r);
+    if (r->asked) r->p->question_end = (int)r->n;
+    r->asked = 0;
+}
+
+/* The k-th of the template's placeholders is the k-th image. */
+static vlqa_status put_image(struct render *r)
+{
+    struct source *source = r->script.source;
+    const struct prompt_item *item;
+    r->n_pads++;
+    while (r->image < r->script.n_items && source[r->image].item->text)
+        r->image++;
+    if (r->image == r->script.n_items) return VLQA_OK; /* told at the end, when all are counted */
+    item = source[r->image].item;
+    if (item->context) end_prefix(r, r->n);
+    if (!r->any_context) end_prefix(r, r->turn_begin);
     for (int cell = 0; cell < item->tokens; cell++)
         put_token(r, r->pt->image_pad, item->id, cell);
-    put_token(r, r->pt->vision_end, -1, -1);
     if (item->context) r->p->context_end = (int)r->n;
+    r->after_image = item->context;
+    source[r->image].seen = 1;
+    r->asked |= r->image == r->script.n_items - 1;
+    r->image++;
     return VLQA_OK;
 }
 
-static vlqa_status put_document(struct render *r, const struct prompt_item *item)
+static vlqa_status put_control(struct render *r, int32_t id, size_t at, size_t bytes)
 {
-    TRY(flush(r, -1));
-    end_prefix(r);
-    put_text(r, item->text, item->bytes);
-    TRY(flush(r, item->id));
-    r->p->context_end = (int)r->n;
+    int closes = id == r->pt->vision_end && r->from == at && r->after_image;
+    TRY(flush(r, at, -1));
+    end_question(r);
+    r->after_image = 0;
+    r->from = at + bytes;
+    if (id == r->pt->image_pad) return put_image(r);
+    put_token(r, id, -1, -1);
+    if (closes) r->p->context_end = (int)r->n;
+    if (id != r->pt->vision_start && id != r->pt->vision_end) r->turn_begin = (int)r->n;
     return VLQA_OK;
 }
 
-static vlqa_status put_turn(struct render *r, const struct prompt_turn *turn)
+/* The template's own bytes: control tokens are looked for here, and nowhere else. */
+static vlqa_status put_own(struct render *r, const struct template_run *run)
 {
-    static const char *const role[] = {"system\n", "user\n", "assistant\n"};
-    TRY(put_control(r, r->pt->im_start));
-    if (turn->role == PROMPT_USER && !r->any_context) end_prefix(r);
-    put_text(r, role[turn->role], strlen(role[turn->role]));
-    for (int i = 0; i < turn->n_items; i++) {
-        const struct prompt_item *item = &turn->item[i];
-        if (!item->text)
-            TRY(put_image(r, item));
-        else if (item->context)
-            TRY(put_document(r, item));
+    for (size_t at = run->begin, bytes; at < run->end; at += bytes) {
+        int32_t id = tokenizer_control_at(r->t, r->text.text + at, run->end - at, &bytes);
+        if (id >= 0)
+            TRY(put_control(r, id, at, bytes));
         else
-            put_text(r, item->text, item->bytes);
+            bytes = 1;
     }
-    TRY(put_control(r, r->pt->im_end));
-    put_text(r, "\n", 1);
+    return VLQA_OK;
+}
+
+static vlqa_status put_item(struct render *r, const struct template_run *run)
+{
+    struct source *source = &r->script.source[run->source];
+    const struct prompt_item *item = source->item;
+    r->after_image = 0;
+    if (item->context && !source->seen) {
+        TRY(flush(r, run->begin, -1));
+        end_prefix(r, r->n);
+        TRY(flush(r, run->end, item->id));
+        r->p->context_end = (int)r->n;
+    } else if (!r->any_context && source->role == PROMPT_USER) {
+        end_prefix(r, r->turn_begin);
+    }
+    source->seen |= item->context || run->end > run->begin;
+    r->asked |= run->source == r->script.n_items - 1;
+    return VLQA_OK;
+}
+
+static vlqa_status put_text(struct render *r)
+{
+    for (int i = 0; i < r->text.n_runs; i++) {
+        const struct template_run *run = &r->text.run[i];
+        TRY(run->source == TEMPLATE_OWN ? put_own(r, run) : put_item(r, run));
+    }
+    TRY(flush(r, r->text.bytes, -1));
+    end_question(r);
+    end_prefix(r, r->turn_begin);
+    if (r->p->question_end < r->p->context_end) r->p->question_end = r->p->context_end;
+    return VLQA_OK;
+}
+
+/* ---- what must have been written ---- */
+
+static int is_blank(const struct prompt_item *item)
+{
+    for (size_t i = 0; i < item->bytes; i++)
+        if (!strchr(" \t\r\n\v\f", item->text[i]) || !item->text[i]) return 0;
+    return 1;
+}
+
+/* Nothing that was asked or shown is lost without a word; earlier answers may be shortened, as
+ * templates of thinking models do. */
+static vlqa_status check_written(const struct render *r)
+{
+    const char *name = r->pt->chat->name;
+    if (r->n_pads != r->n_images)
+        return env_fail(r->env, VLQA_EMODEL,
+                        "%s: %d images are in the conversation, the chat template writes "
+                        "<|image_pad|> %d times" HELP,
+                        name, r->n_images, r->n_pads);
+    for (int i = 0; i < r->script.n_items; i++) {
+        const struct source *source = &r->script.source[i];
+        if (source->seen || source->role == PROMPT_ASSISTANT || is_blank(source->item)) continue;
+        return env_fail(r->env, VLQA_EMODEL,
+                        "%s: the chat template does not write a text of the %s (turn %d)" HELP,
+                        name, chat_role_name((enum chat_role)source->role), source->turn);
+    }
+    if (r->n <= r->p->context_end)
+        return env_fail(r->env, VLQA_EMODEL,
+                        "%s: the chat template writes nothing behind the images and documents" HELP,
+                        name);
     return VLQA_OK;
 }
 
 static vlqa_status render(struct render *r, const struct prompt_turn *turn, int n_turns)
 {
-    for (int i = 0; i < n_turns; i++)
-        TRY(put_turn(r, &turn[i]));
-    TRY(flush(r, -1));
-    end_prefix(r);
-    TRY(put_control(r, r->pt->im_start));
-    put_text(r, "assistant\n", 10);
-    if (r->pt->think) put_text(r, "<think>\n", 8);
-    return flush(r, -1);
+    const struct chat *chat = r->pt->chat;
+    const struct template_input in = {r->script.message, n_turns, 1, chat->variable,
+                                      chat->n_variables};
+    fill_script(r->pt, turn, n_turns, &r->script);
+    TRY(template_render(r->env, chat->template, &in, r->scratch, &r->text));
+    TRY(put_text(r));
+    return check_written(r);
 }
 
 static vlqa_status check_turn(struct env *env, const struct prompt_turn *turn, int index)
@@ -198,18 +287,6 @@ static vlqa_status check_turn(struct env *env, const struct prompt_turn *turn, i
     return VLQA_OK;
 }
 
-/* Bytes of all texts, headers included. */
-static size_t text_bytes(const struct prompt_turn *turn, int n_turns)
-{
-    size_t sum = 32;
-    for (int i = 0; i < n_turns; i++) {
-        sum += 32;
-        for (int j = 0; j < turn[i].n_items; j++)
-            sum += turn[i].item[j].text ? turn[i].item[j].bytes : 0;
-    }
-    return sum;
-}
-
 void prompt_layout(int cap, struct arena *mem, struct prompt *out)
 {
     size_t rows = (size_t)cap;
@@ -220,10 +297,13 @@ void prompt_layout(int cap, struct arena *mem, struct prompt *out)
     out->text = arena_push(mem, rows * sizeof *out->text);
 }
 
-void prompt_measure(size_t bytes, struct arena *dry)
+void prompt_measure(size_t bytes, int items, struct arena *dry)
 {
-    size_t mark = arena_mark(dry);
-    arena_push(dry, bytes); /* a turn, rendered */
+    size_t mark = arena_mark(dry), runs = 2 * (size_t)items + 1;
+    push_script(items, items, dry);
+    arena_push(dry, template_room(bytes, items));
+    arena_push(dry, runs * sizeof(struct template_run));
+    arena_push(dry, bytes + 64 * (size_t)items); /* all turns; an image is written by 44 bytes */
     arena_push(dry, tokenizer_scratch(bytes));
     arena_rewind(dry, mark);
 }
@@ -233,18 +313,24 @@ vlqa_status prompt_build(struct env *env, const struct tokenizer *t, const struc
                          struct arena *scratch, struct prompt *out)
 {
     struct render r = {.env = env, .t = t, .pt = pt, .scratch = scratch, .p = out, .cap = cap};
-    size_t mark = arena_mark(scratch), bytes = text_bytes(turn, n_turns);
+    size_t mark = arena_mark(scratch), bytes;
+    int items = 0;
     vlqa_status status;
     for (int i = 0; i < n_turns; i++) {
         TRY(check_turn(env, &turn[i], i));
-        for (int j = 0; j < turn[i].n_items; j++)
+        items += turn[i].n_items;
+        for (int j = 0; j < turn[i].n_items; j++) {
             r.any_context |= turn[i].item[j].context;
+            r.n_images += !turn[i].item[j].text;
+        }
     }
+    bytes = (size_t)n_turns * sizeof *r.script.message +
+            (size_t)items * (sizeof *r.script.item + sizeof *r.script.source) + 4 * ARENA_ALIGN;
     if (!arena_fits(scratch, bytes))
-        return env_fail(env, VLQA_ELIMIT, "prompt has %zu bytes of text, scratch has %zu", bytes,
+        return env_fail(env, VLQA_ELIMIT, "prompt has %d items, scratch has %zu bytes", items,
                         arena_left(scratch));
     prompt_layout(cap, mem, out);
-    r.text = arena_push(scratch, bytes);
+    r.script = push_script(n_turns, items, scratch);
     status = render(&r, turn, n_turns);
     arena_rewind(scratch, mark);
     if (status == VLQA_OK && r.n > cap)

@@ -60,11 +60,11 @@ struct template_text {
 /* Pushes the text and its runs on mem, where they stay; nothing is read from the heap. Errors say
  * the template's name and line. VLQA_EMODEL: the template does what cannot be done, or runs for too
  * long. VLQA_EUSAGE: it refuses the conversation by raise_exception. VLQA_ELIMIT: it needs more
- * than template_room(bytes) of memory, or mem lacks it; bytes are those of all items. */
+ * than template_room(bytes, items) of memory, or mem lacks it; bytes are those of all items. */
 vlqa_status template_render(struct env *env, const struct template *t,
                             const struct template_input *in, struct arena *mem,
                             struct template_text *out);
-/* Room on mem that is enough to render items of so many bytes, besides the text itself. */
-size_t template_room(size_t bytes);
+/* Room on mem that is enough to render so many items of so many bytes, besides the text itself. */
+size_t template_room(size_t bytes, int items);
 
 #endif

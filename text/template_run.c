@@ -3,7 +3,8 @@
 
 #include <string.h>
 
-#define RENDER_BYTES ((size_t)4 << 20)
+#define RENDER_BYTES ((size_t)2 << 20)
+#define RENDER_ITEM_BYTES 4096 /* templates of thinking models take about half of it */
 #define RENDER_STEPS 4000000
 
 static vlqa_status run_if(struct machine *m, const struct node *node)
@@ -295,32 +296,40 @@ static vlqa_status set_names(struct machine *m, const struct template_input *in)
 
 /* ---- the text ---- */
 
+static int is_joined(const struct str *s, int i)
+{
+    return i > 0 && s->parts->at[i].source == TEMPLATE_OWN &&
+           s->parts->at[i - 1].source == TEMPLATE_OWN;
+}
+
 static vlqa_status give_text(struct machine *m, const struct str *from, struct arena *mem,
                              struct template_text *out)
 {
-    size_t runs_bytes = ((size_t)from->n + 1) * sizeof *out->run, at = 0;
-    if (!arena_fits(mem, runs_bytes + from->bytes + 2 * ARENA_ALIGN))
+    size_t at = 0, runs = 0;
+    for (int i = 0; i < from->n; i++)
+        runs += !is_joined(from, i);
+    if (!arena_fits(mem, runs * sizeof *out->run + from->bytes + 2 * ARENA_ALIGN))
         return env_fail(m->env, VLQA_ELIMIT, "prompt has %zu bytes of text, scratch has %zu",
                         from->bytes, arena_left(mem));
     *out = (struct template_text){.bytes = from->bytes};
-    out->run = arena_push(mem, runs_bytes);
+    out->run = arena_push(mem, runs * sizeof *out->run);
     out->text = arena_push(mem, from->bytes);
     for (int i = 0; i < from->n; i++) {
         const struct part *part = &from->parts->at[i];
-        struct template_run *last = out->n_runs ? &out->run[out->n_runs - 1] : NULL;
+        struct template_run run = {at, at + part->bytes, part->source};
         if (part->bytes) memcpy(out->text + at, part->at, part->bytes);
-        if (last && last->source == TEMPLATE_OWN && part->source == TEMPLATE_OWN)
-            last->end += part->bytes;
-        else
-            out->run[out->n_runs++] = (struct template_run){at, at + part->bytes, part->source};
         at += part->bytes;
+        if (is_joined(from, i))
+            out->run[out->n_runs - 1].end = at;
+        else
+            out->run[out->n_runs++] = run;
     }
     return VLQA_OK;
 }
 
-size_t template_room(size_t bytes)
+size_t template_room(size_t bytes, int items)
 {
-    return RENDER_BYTES + 4 * bytes;
+    return RENDER_BYTES + 4 * bytes + RENDER_ITEM_BYTES * (size_t)items;
 }
 
 vlqa_status template_render(struct env *env, const struct template *t,
@@ -331,10 +340,11 @@ vlqa_status template_render(struct env *env, const struct template *t,
     struct str written = {NULL, 0, 0};
     struct machine m = {.env = env, .t = t, .steps = RENDER_STEPS, .line = 1};
     size_t bytes = 0;
-    for (int i = 0; i < in->n_messages; i++)
+    int items = 0;
+    for (int i = 0; i < in->n_messages; items += in->message[i++].n_items)
         for (int j = 0; j < in->message[i].n_items; j++)
             bytes += in->message[i].item[j].text ? in->message[i].item[j].bytes : 0;
-    m.cap = template_room(bytes);
+    m.cap = template_room(bytes, items);
     m.steps += (int64_t)(4 * bytes);
     if (!arena_fits(mem, m.cap))
         return env_fail(env, VLQA_ELIMIT, "prompt has %zu bytes of text, scratch has %zu", bytes,

@@ -96,6 +96,15 @@ static int32_t added_at(const struct tokenizer *t, const char *text, size_t byte
     return -1;
 }
 
+int32_t tokenizer_control_at(const struct tokenizer *t, const char *utf8, size_t bytes,
+                             size_t *length)
+{
+    int32_t id = bytes ? added_at(t, utf8, bytes, 1) : -1;
+    if (id < 0 || t->token[id].kind != TOKEN_CONTROL) return -1;
+    *length = t->token[id].bytes;
+    return id;
+}
+
 static vlqa_status encode_text(struct encoding *e, const char *text, size_t bytes, int control)
 {
     size_t begin = 0, at = 0;

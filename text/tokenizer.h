@@ -29,6 +29,9 @@ size_t tokenizer_scratch(size_t bytes);
 vlqa_status tokenizer_encode_special(struct env *env, const struct tokenizer *t, const char *utf8,
                                      size_t bytes, struct arena *scratch, int32_t *ids, int cap,
                                      int *n);
+/* The control token that text begins with, and its bytes; the longest, or -1. */
+int32_t tokenizer_control_at(const struct tokenizer *t, const char *utf8, size_t bytes,
+                             size_t *length);
 /* Bytes of an id (not necessarily whole code points); control tokens and unknown ids have none. The
  * pointer lives as long as the tokenizer. */
 const char *tokenizer_token_bytes(const struct tokenizer *t, int32_t id, size_t *bytes);

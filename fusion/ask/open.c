@@ -39,7 +39,7 @@ static void measure_scratch(const struct vlqa_engine *e, int max_seq_len, size_t
 {
     int rows = max_seq_len < SESSION_PASS_TOKENS ? max_seq_len : SESSION_PASS_TOKENS;
     struct workspace_used mark = workspace_mark(dry);
-    prompt_measure(2 * text_cap, &dry->host);
+    prompt_measure(2 * text_cap, SESSION_MAX_ITEMS + 1, &dry->host);
     evidence_measure(max_seq_len, &dry->host);
     chunk_measure(e, rows, dry);
     score_deviation_measure(e, rows, dry);

@@ -77,8 +77,6 @@ vlqa_status plan_build(struct vlqa_session *s, const char *question, const int32
     layout_build(prompt, s->image, &s->request.host, layout);
     for (int i = 0; i < prompt->n; i++)
         if (prompt->cell[i] == 0) s->placed_image[prompt->image[i]].first_token = i;
-    layout->question_end = prompt->n;
-    while (prompt->id[--layout->question_end] != e->tokens.im_end)
-        ; /* every turn ends with one */
+    layout->question_end = prompt->question_end;
     return VLQA_OK;
 }

@@ -25,9 +25,6 @@ static vlqa_status check_options(struct env *env, const struct vlqa_engine_optio
     if (!o->model == !o->random_shape)
         return env_fail(env, VLQA_EUSAGE,
                         "engine options: give model or random_shape, one of them");
-    if (o->chat_template)
-        return env_fail(env, VLQA_EUSAGE,
-                        "engine options: chat_template is not read by this version, expected NULL");
     if (o->threads < 0 || o->threads > POOL_MAX_THREADS)
         return env_fail(env, VLQA_EUSAGE, "engine options: threads is %d, expected 0..%d",
                         o->threads, POOL_MAX_THREADS);
@@ -180,7 +177,7 @@ static vlqa_status load_tokenizer(struct vlqa_engine *e, int vocab)
         TRY(tokenizer_load(env, dir, vocab, &e->tokenizer));
     else
         TRY(tokenizer_bytes(env, vocab, &e->tokenizer));
-    TRY(prompt_tokens_find(env, e->tokenizer, dir, &e->tokens));
+    TRY(prompt_tokens_find(env, e->tokenizer, dir, e->options.chat_template, &e->tokens));
     TRY(same_id(env, "image_token_id", ids->image, e->tokens.image_pad));
     TRY(same_id(env, "vision_start_token_id", ids->vision_start, e->tokens.vision_start));
     TRY(same_id(env, "vision_end_token_id", ids->vision_end, e->tokens.vision_end));
@@ -261,6 +258,7 @@ void vlqa_engine_close(struct vlqa_engine *e)
 {
     if (!e) return;
     store_close(&e->env, e->store);
+    prompt_tokens_free(&e->tokens);
     tokenizer_free(e->tokenizer);
     st_close(e->files);
     if (e->device) device_release(e->device, e->weights);

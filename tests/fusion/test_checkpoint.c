@@ -235,9 +235,10 @@ static int thinks(const char *model)
 
 TEST(template_that_opens_thoughts_is_followed)
 {
-    static const char jinja[] = "{{- '<|im_start|>assistant\\n<think>\\n' }}";
-    static const char json[] =
-        "{\"chat_template\": \"{{- '<|im_start|>assistant\\\\n<think>\\\\n' }}\"}";
+    static const char jinja[] = "{{- messages[0].content[0].text }}"
+                                "{{- '<|im_start|>assistant\\n<think>\\n' }}";
+    static const char json[] = "{\"chat_template\": \"{{- messages[0].content[0].text }}"
+                               "{{- '<|im_start|>assistant\\\\n<think>\\\\n' }}\"}";
     struct fixture f;
     REQUIRE(fixture_open(&f, TIED));
     CHECK_EQ(thinks(f.dir), 0);
@@ -250,14 +251,79 @@ TEST(template_that_opens_thoughts_is_followed)
     fixture_close(&f);
 }
 
-/* Templates are looked at, never run. */
-TEST(hostile_template_is_harmless)
+/* Tokens of a question about a sample's image, by the shipped model with another template; -1, and
+ * why not. */
+static int tokens_with(const char *template, const char *choice, char *why, size_t cap)
 {
-    static const char loop[] = "{% for a in range(10**9) %}{{ a.__class__.__mro__ }}{% endfor %}";
+    struct fixture f;
+    struct vlqa_engine *engine = NULL;
+    struct vlqa_session *session = NULL;
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer answer;
+    int tokens = -1;
+    if (!fixture_open(&f, VLQA_SOURCE_DIR "/assets/default-model")) return -2;
+    fixture_remove(&f, "chat_template.json");
+    if (template) fixture_write(&f, "chat_template.jinja", template, strlen(template));
+    eo.model = f.dir;
+    eo.chat_template = choice;
+    o.max_tokens = 1;
+    *why = 0;
+    if (vlqa_engine_open(&eo, &engine) != VLQA_OK)
+        snprintf(why, cap, "%s", vlqa_engine_message(engine));
+    else if (vlqa_session_open(engine, NULL, &session) == VLQA_OK &&
+             vlqa_add_image_file(session, VLQA_SOURCE_DIR "/assets/samples/031.png") == VLQA_OK &&
+             vlqa_ask(session, "What is the value of Sep?", &o, &answer, sizeof answer) == VLQA_OK)
+        tokens = answer.tokens_total;
+    else
+        snprintf(why, cap, "%s", vlqa_message(session));
+    vlqa_session_close(session);
+    vlqa_engine_close(engine);
+    fixture_close(&f);
+    return tokens;
+}
+
+/* A default system text, and a line feed behind the image: transformers 5.24 makes 149 tokens. They
+ * were the 126 of the built-in template, without a word. */
+TEST(template_of_the_model_gives_as_many_tokens_as_in_transformers)
+{
+    static const char jinja[] =
+        "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are a helpful assistant."
+        "<|im_end|>\n{% endif %}{% for m in messages %}<|im_start|>{{ m.role }}\n"
+        "{% if m.content is string %}{{ m.content }}{% else %}{% for c in m.content %}"
+        "{% if c.type == 'image' %}<|vision_start|><|image_pad|><|vision_end|>\n"
+        "{% elif 'text' in c %}{{ c.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n"
+        "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    char why[512];
+    CHECK_EQ(tokens_with(jinja, NULL, why, sizeof why), 149);
+    CHECK_EQ(tokens_with(jinja, "qwen3vl", why, sizeof why), 126);
+    CHECK_EQ(tokens_with(NULL, NULL, why, sizeof why), 126);
+    CHECK_EQ(tokens_with(NULL, FIXTURE_TIED "/chat_template.jinja", why, sizeof why), 126);
+    CHECK_EQ(tokens_with(NULL, "/nowhere/chat.jinja", why, sizeof why), -1);
+    CHECK(strstr(why, "/nowhere/chat.jinja"));
+    CHECK_EQ(tokens_with("{{ messages[0].content[-1].text }}!", NULL, why, sizeof why), -1);
+    CHECK(
+        strstr(why, "1 images are in the conversation, the chat template writes <|image_pad|> 0"));
+    CHECK_EQ(tokens_with("{{ x | wordwrap }}", NULL, why, sizeof why), -1);
+    CHECK(strstr(why, "chat_template.jinja, line 1: the filter \"wordwrap\" is not known"));
+}
+
+/* It is run, within bounds of time and memory, and reaches nothing but the conversation. */
+TEST(hostile_template_is_refused)
+{
+    static const char *const hostile[] = {
+        "{% for a in range(10**9) %}{{ a.__class__.__mro__ }}{% endfor %}",
+        "{{ ''.__class__.__mro__ }}", "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
+        "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}"};
     struct fixture f;
     REQUIRE(fixture_open(&f, TIED));
-    fixture_write(&f, "chat_template.jinja", loop, strlen(loop));
-    CHECK_EQ(thinks(f.dir), 0);
+    for (size_t i = 0; i < sizeof hostile / sizeof *hostile; i++) {
+        struct vlqa_engine *engine;
+        fixture_write(&f, "chat_template.jinja", hostile[i], strlen(hostile[i]));
+        CHECK(fixture_engine(f.dir, VLQA_DTYPE_AUTO, &engine) != VLQA_OK);
+        CHECK(strstr(vlqa_engine_message(engine), "chat_template.jinja, line 1"));
+        vlqa_engine_close(engine);
+    }
     fixture_close(&f);
 }
 

@@ -33,7 +33,7 @@ static void check_text(const struct template_text *text, int marked)
     for (int i = 0; i < text->n_runs; i++) {
         const struct template_run *run = &text->run[i];
         assert(run->begin == at && run->end >= at && run->end <= text->bytes);
-        assert(run->source >= TEMPLATE_OWN && run->source < 6 && run->source != 1);
+        assert(run->source >= TEMPLATE_OWN && run->source < 6);
         at = run->end;
         if (run->source == TEMPLATE_OWN && !marked)
             assert(!memchr(text->text + run->begin, MARK, run->end - run->begin));

@@ -4,8 +4,8 @@
 
 transformers and jinja2 are needed, torch is not. Each template is rendered with content as lists of
 items and as strings (all texts of a message behind each other; only conversations without images):
-the text, or null where transformers or the template refuses. `ids` are those of tied64's tokenizer, one
-<|image_pad|> an image, where the text is that of lists."""
+the text, or null where transformers or the template refuses. `ids` (of lists) and `string_ids` are those
+of tied64's tokenizer, with one <|image_pad|> an image."""
 
 import json
 import pathlib
@@ -79,9 +79,11 @@ def cases():
             # A list that is printed as Python prints it is no prompt: this runtime refuses it.
             if listed and ("[{'type'" in listed or '[{"type"' in listed):
                 listed = None
-            ids = tokenizer.encode(listed, add_special_tokens=False).ids if listed else None
-            yield {"template": path.stem, "conversation": name, "list": listed,
-                   "string": render(template, as_strings(messages)), "ids": ids}
+            string = render(template, as_strings(messages))
+            ids, string_ids = (tokenizer.encode(t, add_special_tokens=False).ids if t else None
+                               for t in (listed, string))
+            yield {"template": path.stem, "conversation": name, "list": listed, "string": string,
+                   "ids": ids, "string_ids": None if string == listed else string_ids}
 
 
 made = {"transformers": transformers.__version__, "conversations": CONVERSATIONS, "names": NAMES,

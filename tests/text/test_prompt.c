@@ -1,156 +1,7 @@
 /* test_prompt.c - the chat template against its specification, the starter model and itself. */
-#include "base/heap.h"
-#include "base/json.h"
-#include "tests/check.h"
-#include "text/prompt.h"
-
-#include <sys/stat.h>
-
-#define SHARED VLQA_SOURCE_DIR "/../shared"
-#define STARTER SHARED "/starter-model"
 #define WORK VLQA_BINARY_DIR "/test_prompt"
-#define CAP 1024
 
-static struct env env;
-static struct tokenizer *bytes_tokenizer;
-
-/* A tokenizer, its control tokens and memory for one prompt at a time. */
-struct desk {
-    const struct tokenizer *t;
-    struct prompt_tokens pt;
-    void *memory, *work;
-    struct arena mem, scratch;
-    struct prompt p;
-};
-
-static struct desk desk_open(const struct tokenizer *t)
-{
-    struct desk d = {.t = t};
-    size_t mem_bytes = 4 * (CAP * sizeof(int32_t) + 256);
-    if (prompt_tokens_find(&env, t, NULL, &d.pt) != VLQA_OK) CHECK_FAIL("%s", env.message);
-    d.memory = heap_alloc(mem_bytes);
-    d.mem = arena_over(d.memory, mem_bytes);
-    return d;
-}
-
-static void desk_close(struct desk *d)
-{
-    arena_rewind(&d->mem, 0);
-    heap_free(d->memory);
-}
-
-/* What rendering these turns takes: their texts and, for each, what the template adds at most. */
-static size_t prompt_scratch(const struct prompt_turn *turn, int n_turns)
-{
-    struct arena dry = {0};
-    size_t bytes = 32;
-    for (int i = 0; i < n_turns; i++) {
-        bytes += 32;
-        for (int j = 0; j < turn[i].n_items; j++)
-            bytes += turn[i].item[j].text ? turn[i].item[j].bytes : 0;
-    }
-    prompt_measure(bytes, &dry);
-    return dry.peak;
-}
-
-/* With exactly that. */
-static vlqa_status build(struct desk *d, const struct prompt_turn *turn, int n_turns, int cap)
-{
-    size_t bytes = prompt_scratch(turn, n_turns);
-    void *memory = heap_alloc(bytes);
-    struct arena scratch = arena_over(memory, bytes);
-    vlqa_status status;
-    arena_rewind(&d->mem, 0);
-    status = prompt_build(&env, d->t, &d->pt, turn, n_turns, cap, &d->mem, &scratch, &d->p);
-    CHECK_EQ(scratch.used, 0);
-    arena_rewind(&scratch, 0);
-    heap_free(memory);
-    return status;
-}
-
-static const struct tokenizer *byte_tokens(void)
-{
-    if (!bytes_tokenizer && tokenizer_bytes(&env, 300, &bytes_tokenizer) != VLQA_OK)
-        CHECK_FAIL("%s", env.message);
-    return bytes_tokenizer;
-}
-
-static long file_bytes(const char *path)
-{
-    struct stat st;
-    return stat(path, &st) == 0 ? (long)st.st_size : -1;
-}
-
-/* Qwen3's own with its file edited by a sed script, or NULL. */
-static struct tokenizer *load_qwen(const char *script)
-{
-    struct tokenizer *t = NULL;
-    char command[1024];
-    mkdir(WORK, 0777);
-    snprintf(command, sizeof command, "xz -dc '%s' 2>/dev/null | sed '%s' > '%s'",
-             SHARED "/tokenizer/qwen3-tokenizer.json.xz", script, WORK "/tokenizer.json");
-    if (system(command) == 0 && file_bytes(WORK "/tokenizer.json") > 0 &&
-        tokenizer_load(&env, WORK, 151936, &t) != VLQA_OK)
-        CHECK_FAIL("%s", env.message);
-    remove(WORK "/tokenizer.json");
-    return t;
-}
-
-/* Loaded once, left to the end of the process. */
-static const struct tokenizer *qwen(void)
-{
-    static struct tokenizer *t;
-    static int tried;
-    if (!tried++) t = load_qwen("");
-    return t;
-}
-
-#define REQUIRE_QWEN() \
-    if (!qwen()) SKIP("no ../shared/tokenizer, or no xz")
-
-static struct prompt_item text(const char *s)
-{
-    return (struct prompt_item){.text = s, .bytes = strlen(s)};
-}
-
-static struct prompt_item image(int rows)
-{
-    return (struct prompt_item){.tokens = rows};
-}
-
-static struct prompt_item context(struct prompt_item item)
-{
-    item.context = 1;
-    return item;
-}
-
-static struct prompt_item with_id(struct prompt_item item, int id)
-{
-    item.id = id;
-    return item;
-}
-
-#define ITEMS(...)               \
-    (const struct prompt_item[]) \
-    {                            \
-        __VA_ARGS__              \
-    }
-#define TURN(role, ...)                                                                          \
-    {                                                                                            \
-        role, ITEMS(__VA_ARGS__), (int)(sizeof(ITEMS(__VA_ARGS__)) / sizeof(struct prompt_item)) \
-    }
-
-static void check_rows(const struct prompt *p, const int32_t *expected, int n)
-{
-    CHECK_EQ(p->n, n);
-    for (int i = 0; i < n && i < p->n; i++)
-        if (p->id[i] != expected[i])
-            CHECK_FAIL("token %d is %d, expected %d", i, p->id[i], expected[i]);
-}
-
-#define CHECK_ROWS(p, ...)                        \
-    check_rows(p, (const int32_t[]){__VA_ARGS__}, \
-               (int)(sizeof((const int32_t[]){__VA_ARGS__}) / sizeof(int32_t)))
+#include "tests/text/prompt_lab.h"
 
 /* ---- against others ---- */
 
@@ -332,7 +183,6 @@ static void check_ends(struct desk *d, const struct prompt_turn *turn, int n_tur
         d, (const struct prompt_turn[]){__VA_ARGS__},                                          \
         (int)(sizeof((const struct prompt_turn[]){__VA_ARGS__}) / sizeof(struct prompt_turn)), \
         prefix_end, context_end)
-#define USER(...) TURN(PROMPT_USER, __VA_ARGS__)
 
 /* <|im_start|>user\n takes 6 tokens, <|im_start|>system\nS<|im_end|>\n 11. */
 TEST(ends_of_prefix_and_context)
@@ -443,60 +293,19 @@ TEST(building_makes_no_heap_call)
     heap_free(memory);
 }
 
-static int think_with(const char *file, const char *content)
-{
-    struct prompt_tokens pt;
-    char path[512];
-    FILE *out;
-    snprintf(path, sizeof path, WORK "/%s", file);
-    out = fopen(path, "w");
-    if (!out) return -1;
-    fputs(content, out);
-    fclose(out);
-    if (prompt_tokens_find(&env, byte_tokens(), WORK, &pt) != VLQA_OK)
-        CHECK_FAIL("%s", env.message);
-    return pt.think;
-}
-
-TEST(thinking_is_read_from_the_template_of_the_checkpoint)
-{
-    const struct prompt_turn turn[] = {USER(text("Q"))};
-    struct desk d = desk_open(byte_tokens());
-    mkdir(WORK, 0777);
-    CHECK_EQ(think_with("tokenizer_config.json",
-                        "{\"chat_template\": \"{{ '<|im_start|>assistant\\\\n<think>\\\\n' }}\"}"),
-             1);
-    CHECK_EQ(
-        think_with("tokenizer_config.json", "{\"chat_template\": \"<|im_start|>assistant\\n\"}"),
-        0);
-    CHECK_EQ(think_with("tokenizer_config.json",
-                        "{\"chat_template\": \"<|im_start|>assistant\\n<think>\"}"),
-             1);
-    CHECK_EQ(think_with("chat_template.json", "{}"), 0);
-    CHECK_EQ(think_with("chat_template.jinja", "{{- '<|im_start|>assistant\\n<think>\\n' }}"), 1);
-    CHECK_EQ(think_with("chat_template.jinja", "<|im_start|>assistant\n<think>"), 1);
-    CHECK_EQ(think_with("chat_template.jinja", "<|im_start|>assistant\n'<think>"), 0);
-    remove(WORK "/tokenizer_config.json");
-    remove(WORK "/chat_template.json");
-    remove(WORK "/chat_template.jinja");
-    d.pt.think = 1;
-    REQUIRE(build(&d, turn, 1, CAP) == VLQA_OK);
-    CHECK(d.p.n > 8 && d.p.id[d.p.n - 9] == '\n' && d.p.id[d.p.n - 8] == '<');
-    desk_close(&d);
-}
-
 TEST(missing_control_tokens_are_named)
 {
     struct prompt_tokens pt;
     struct tokenizer *t;
-    CHECK_EQ(prompt_tokens_find(&env, byte_tokens(), WORK "/nowhere", &pt), VLQA_OK);
+    CHECK_EQ(prompt_tokens_find(&env, byte_tokens(), WORK "/nowhere", NULL, &pt), VLQA_OK);
     CHECK_EQ(pt.im_start, 257);
     CHECK_EQ(pt.image_pad, 261);
     CHECK_EQ(pt.think, 0);
+    prompt_tokens_free(&pt);
     REQUIRE_QWEN();
     t = load_qwen("s/<|vision_end|>/<|vision_out|>/");
     REQUIRE(t);
-    CHECK_EQ(prompt_tokens_find(&env, t, NULL, &pt), VLQA_EMODEL);
+    CHECK_EQ(prompt_tokens_find(&env, t, NULL, NULL, &pt), VLQA_EMODEL);
     CHECK_STR(env.message, "tokenizer: control token <|vision_end|> is missing");
     tokenizer_free(t);
 }
