@@ -222,6 +222,7 @@ int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct
         if (code != CLI_OK) return code;
         options->model = found;
     }
+    options->chat_template = cli->args->chat_template;
     options->threads = cli->args->threads;
     options->dtype = (enum vlqa_dtype)cli->args->dtype;
     options->kv_dtype = (enum vlqa_dtype)cli->args->kv_dtype;

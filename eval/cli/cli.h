@@ -20,7 +20,7 @@ enum {
 
 /* Options of every verb: the first member of each verb's own struct. */
 struct cli_args {
-    const char *model;
+    const char *model, *chat_template;
     int threads, dtype, kv_dtype, cpu;
     int json, quiet, verbose, help, help_all;
 };
@@ -28,6 +28,15 @@ struct cli_args {
 extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[];
 
 #define CLI_FIELD(member) .offset = offsetof(struct cli_args, member)
+
+/* Behind the model. */
+#define CLI_TEMPLATE_ARG                                                            \
+    {                                                                               \
+        ARG_TEXT, .name = "chat-template", .value = "FILE|qwen3vl",                 \
+                  .help = "chat template in Jinja's language, or that of Qwen3-VL " \
+                          "Instruct [the model's]",                                 \
+                  CLI_FIELD(chat_template)                                          \
+    }
 
 #define CLI_COMPUTE_ARGS                                                                          \
     {ARG_HEADING, .name = "Computation"},                                                         \

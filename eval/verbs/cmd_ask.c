@@ -319,6 +319,7 @@ static const struct arg args[] = {
     {ARG_HEADING, .name = "Model"},
     {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},
+    CLI_TEMPLATE_ARG,
     {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
      .max = 1 << 20, FIELD(max_seq_len),
      .help = "longest sequence of prompt and answer [what the model allows, at most 32768]"},

@@ -91,6 +91,7 @@ static const struct arg args[] = {
      .help = "data set to ask, or with --score the rows to grade; - is standard input"},
     {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},
+    CLI_TEMPLATE_ARG,
     {ARG_TEXT, .name = "variants", .old = "methods", .value = "LIST", FIELD(run.variants),
      .help = "VARIANT[/SETTINGS][:RATIO], ... as in vlqa study; full: full prefill, which is asked "
              "first and once a question [--reuse]"},

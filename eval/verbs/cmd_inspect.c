@@ -182,6 +182,7 @@ static const struct arg args[] = {
     {ARG_HEADING, .name = "Model"},
     {ARG_POSITIONAL, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},
+    CLI_TEMPLATE_ARG,
     {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
      .max = 1 << 20, .offset = offsetof(struct inspect_args, max_seq_len),
      .help = "sequence length whose memory is shown [what the model allows, at most 32768]"},

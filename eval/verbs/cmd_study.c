@@ -166,6 +166,7 @@ static const struct arg args[] = {
     {ARG_HEADING, .name = "Input"},
     {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},
+    CLI_TEMPLATE_ARG,
     {ARG_POSITIONAL, .name = "questions", .value = "FILE", FIELD(run.dataset),
      .help = "JSON lines, or any data set of vlqa eval"},
     {ARG_INT, .name = "limit", .value = "N", .min = 0, .max = 1 << 20, .fallback = "0",

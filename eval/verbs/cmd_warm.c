@@ -99,6 +99,7 @@ static const struct arg args[] = {
     {ARG_HEADING, .name = "Model"},
     {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},
+    CLI_TEMPLATE_ARG,
     {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
      .max = 1 << 20, .offset = offsetof(struct warm_args, max_seq_len),
      .help = "longest prompt [what the model allows, at most 32768]"},

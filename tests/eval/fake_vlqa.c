@@ -170,6 +170,7 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
               options->cache_salt ? options->cache_salt : "none",
               (long long)options->cache_ram_bytes, (long long)options->cache_disk_bytes,
               options->no_cache);
+    if (options->chat_template) note_call("chat template=%s", options->chat_template);
     script("log", line, sizeof line);
     if (line[0]) {
         options->log(options->user, VLQA_LOG_INFO, line);

@@ -399,6 +399,15 @@ TEST(forms_of_reuse_are_checked)
               "chunker=2 k=256");
 }
 
+TEST(chat_template_reaches_the_runtime)
+{
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--chat-template", "own.jinja"))->calls,
+              "chat template=own.jinja\n");
+    CHECK_HAS(run_script("", ARGS(MODEL, "-p", "?", "--chat-template", "qwen3vl"))->calls,
+              "chat template=qwen3vl\n");
+    CHECK(!strstr(run_script("", ARGS(MODEL, "-p", "?"))->calls, "chat template"));
+}
+
 /* ---- cache ---- */
 
 TEST(options_of_the_cache_reach_the_runtime)
