@@ -1,134 +1,8 @@
-/* template_filter.c - filters and tests that templates use, by name. */
+/* template_filter.c - filters that templates use, by name. */
 #include "text/template_parts.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- tests ---- */
-
-enum test {
-    T_DEFINED,
-    T_UNDEFINED,
-    T_NONE,
-    T_STRING,
-    T_MAPPING,
-    T_ITERABLE,
-    T_SEQUENCE,
-    T_NUMBER,
-    T_INTEGER,
-    T_FLOAT,
-    T_BOOLEAN,
-    T_TRUE,
-    T_FALSE,
-    T_CALLABLE,
-    T_ODD,
-    T_EVEN,
-    T_WITH_ARGUMENT,
-    T_EQ = T_WITH_ARGUMENT,
-    T_EQUALTO,
-    T_SAMEAS,
-    T_NE,
-    T_IN,
-    T_DIVISIBLEBY,
-    T_GT,
-    T_GE,
-    T_LT,
-    T_LE,
-    N_TESTS
-};
-
-static const char *const test_name[N_TESTS] = {
-    "defined",     "undefined", "none",  "string",  "mapping", "iterable", "sequence",
-    "number",      "integer",   "float", "boolean", "true",    "false",    "callable",
-    "odd",         "even",      "eq",    "equalto", "sameas",  "ne",       "in",
-    "divisibleby", "gt",        "ge",    "lt",      "le"};
-
-int test_find(const char *name, size_t bytes)
-{
-    for (int i = 0; i < N_TESTS; i++)
-        if (strlen(test_name[i]) == bytes && memcmp(test_name[i], name, bytes) == 0) return i;
-    return -1;
-}
-
-static vlqa_status test_number(struct machine *m, int test, struct value v, struct value by,
-                               int *out)
-{
-    if (v.kind != VALUE_INT || by.kind != VALUE_INT || !by.i || by.i == -1)
-        return machine_fail(m, VLQA_EMODEL, "\"%s\" is asked of %s", test_name[test],
-                            value_name(v));
-    *out = (v.i % by.i == 0) ^ (test == T_ODD);
-    return VLQA_OK;
-}
-
-static vlqa_status test_with(struct machine *m, int test, struct value v, struct value by, int *out)
-{
-    switch (test) {
-    case T_IN:
-        return value_contains(m, by, v, out);
-    case T_DIVISIBLEBY:
-        return test_number(m, test, v, by, out);
-    case T_EQ:
-    case T_EQUALTO:
-    case T_SAMEAS:
-    case T_NE:
-        TRY(value_equal(m, v, by, 0, out));
-        if (test == T_SAMEAS && v.kind != by.kind) *out = 0;
-        *out ^= test == T_NE;
-        return VLQA_OK;
-    default:
-        TRY(value_compare(m, v, by, out));
-        *out = test == T_GT   ? *out > 0
-               : test == T_GE ? *out >= 0
-               : test == T_LT ? *out < 0
-                              : *out <= 0;
-        return VLQA_OK;
-    }
-}
-
-static int is_of(int test, struct value v)
-{
-    int text = v.kind == VALUE_STRING, list = v.kind == VALUE_LIST || v.kind == VALUE_TUPLE;
-    switch (test) {
-    case T_DEFINED:
-        return v.kind != VALUE_UNDEFINED;
-    case T_UNDEFINED:
-        return v.kind == VALUE_UNDEFINED;
-    case T_NONE:
-        return v.kind == VALUE_NONE;
-    case T_STRING:
-        return text;
-    case T_MAPPING:
-        return v.kind == VALUE_DICT;
-    case T_ITERABLE:
-    case T_SEQUENCE: /* what has a length; Jinja's undefined values have one, too */
-        return text || list || v.kind == VALUE_DICT || v.kind == VALUE_UNDEFINED;
-    case T_NUMBER:
-        return value_is_number(v);
-    case T_INTEGER:
-        return v.kind == VALUE_INT;
-    case T_FLOAT:
-        return v.kind == VALUE_FLOAT;
-    case T_BOOLEAN:
-        return v.kind == VALUE_BOOL;
-    case T_TRUE:
-        return v.kind == VALUE_BOOL && v.i;
-    case T_FALSE:
-        return v.kind == VALUE_BOOL && !v.i;
-    default: /* T_CALLABLE */
-        return v.kind == VALUE_MACRO;
-    }
-}
-
-vlqa_status machine_test(struct machine *m, int test, struct value in, const struct value *argument,
-                         int *out)
-{
-    if (test >= T_WITH_ARGUMENT && !argument)
-        return machine_fail(m, VLQA_EMODEL, "the test \"%s\" takes an argument", test_name[test]);
-    if (test >= T_WITH_ARGUMENT) return test_with(m, test, in, *argument, out);
-    if (test == T_ODD || test == T_EVEN) return test_number(m, test, in, value_int(2), out);
-    *out = is_of(test, in);
-    return VLQA_OK;
-}
 
 /* ---- filters of texts ---- */
 
@@ -393,6 +267,48 @@ static vlqa_status filter_items(struct machine *m, struct value in, const struct
     return machine_method(m, method_find("items", 5), in, NULL, out);
 }
 
+/* Keys without case, as Jinja's default; equal ones keep their order. */
+static vlqa_status before(struct machine *m, struct value a, struct value b, int with_case,
+                          int *out)
+{
+    struct str *left, *right;
+    if (a.kind != VALUE_STRING || b.kind != VALUE_STRING || with_case) {
+        TRY(value_compare(m, a, b, out));
+    } else {
+        TRY(str_case(m, a.s, CASE_LOWER, &left));
+        TRY(str_case(m, b.s, CASE_LOWER, &right));
+        TRY(str_compare(m, left, right, out));
+    }
+    *out = *out < 0;
+    return VLQA_OK;
+}
+
+static vlqa_status filter_dictsort(struct machine *m, struct value in, const struct node *arguments,
+                                   struct value *out)
+{
+    struct value with_case = value_bool(0);
+    const struct list *items;
+    int given, less;
+    if (in.kind != VALUE_DICT)
+        return machine_fail(m, VLQA_EMODEL, "dictsort of %s", value_name(in));
+    if (arguments && arguments->next)
+        return machine_fail(m, VLQA_EMODEL, "dictsort takes \"case_sensitive\" alone");
+    TRY(machine_argument(m, arguments, 0, "case_sensitive", &with_case, &given));
+    TRY(machine_method(m, method_find("items", 5), in, NULL, out));
+    items = out->list; /* which nobody else has */
+    for (int i = 1; i < items->n; i++)
+        for (int at = i; at > 0; at--) {
+            struct value *pair = items->values->at + at, swap = *pair;
+            TRY(machine_work(m, 1));
+            TRY(before(m, pair->list->values->at[0], pair[-1].list->values->at[0],
+                       value_truth(with_case), &less));
+            if (!less) break;
+            *pair = pair[-1];
+            pair[-1] = swap;
+        }
+    return VLQA_OK;
+}
+
 /* An attribute, or attributes of attributes, by a text: "function.name". */
 static vlqa_status attribute_of(struct machine *m, struct value of, const struct str *path,
                                 struct value *out)
@@ -561,6 +477,7 @@ static const struct {
                {"list", filter_list},
                {"reverse", filter_reverse},
                {"items", filter_items},
+               {"dictsort", filter_dictsort},
                {"select", filter_select},
                {"reject", filter_reject},
                {"selectattr", filter_selectattr},

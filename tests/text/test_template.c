@@ -271,6 +271,16 @@ TEST(source_is_read_as_jinja_does)
     CHECK_MADE("", "");
 }
 
+TEST(dicts_are_sorted_by_their_keys)
+{
+    CHECK_MADE("{% for k, v in {'b': 1, 'A': 2, 'c': 3, 'a': 4} | dictsort %}{{ k }}{{ v }} "
+               "{% endfor %}",
+               "A2 a4 b1 c3 ");
+    CHECK_MADE("{{ {'b': 1, 'A': 2, 'a': 3} | dictsort(true) | map('first') | join }}", "Aab");
+    CHECK_MADE("{{ {2: 1, 1: 2} | dictsort | map('last') | join }}", "21");
+    CHECK_REFUSED("{{ {} | dictsort(false, 'value') }}", "dictsort takes \"case_sensitive\" alone");
+}
+
 TEST(what_is_not_known_is_refused_with_its_line)
 {
     CHECK_REFUSED("a\nb\n{% include 'x' %}", "line 3: the statement {% include %} is not known");
