@@ -413,6 +413,38 @@ static struct record_shape shape_of(struct desk *d, struct key key, int cols[64]
     return shape;
 }
 
+/* The keys hold the tokens of the prefix, and nothing else of a template. */
+TEST(another_chat_template_misses_unless_it_writes_the_same_tokens)
+{
+    static const char same[] = "{% for m in messages %}<|im_start|>{{ m.role }}\n"
+                               "{% for c in m.content %}{% if c.type == 'image' %}<|vision_start|>"
+                               "<|image_pad|><|vision_end|>{% else %}{{ c.text }}{% endif %}"
+                               "{% endfor %}<|im_end|>\n{% endfor %}Answer:";
+    char other[sizeof same + 32] = "<|im_start|>system\nS<|im_end|>\n";
+    struct fixture f;
+    struct desk d;
+    REQUIRE(desk_begin(&d) && fixture_open(&f, FIXTURE_TIED));
+    strcat(other, same);
+    for (int round = 0; round < 4; round++) {
+        struct vlqa_answer a;
+        char path[300];
+        fixture_write(&f, "own.jinja", round == 1 ? same : other,
+                      strlen(round == 1 ? same : other));
+        snprintf(path, sizeof path, "%s", fixture_path(&f, "own.jinja"));
+        d.eo.chat_template = round == 0 ? NULL : path;
+        REQUIRE(desk_open(&d));
+        CHECK(vlqa_add_image_file(d.session, FIXTURE_PICTURE) == VLQA_OK);
+        a = ask(d.session, VLQA_CHUNK_GRID, 2, 8);
+        if (round == 0 || round == 2)
+            check_miss(a, 4);
+        else
+            check_hit(a);
+        desk_close(&d);
+    }
+    fixture_close(&f);
+    desk_end(&d);
+}
+
 TEST(a_record_of_another_shape_is_removed_and_made_again)
 {
     struct names names = {.n = 0};
