@@ -4,7 +4,7 @@
 
 #include "base/env.h"
 
-struct image {    /* upright: EXIF orientation applied */
+struct image {    /* upright: the orientation of Exif, or else of XMP, applied */
     uint8_t *rgb; /* [height * width * 3], a heap block of its own */
     int width, height;
 };
@@ -15,8 +15,8 @@ struct image_limits {
 };
 
 /* name is used in messages. The pixel limit applies to header, and memory stays below about 12
- * bytes a pixel of it. VLQA_EIMAGE names formats that are recognised but not read (GIF, TIFF, HEIC,
- * AVIF, SVG, PDF...). */
+ * bytes a pixel of it, or 1 MiB for metadata before that. VLQA_EIMAGE names formats that are
+ * recognised but not read (GIF, TIFF, HEIC, AVIF, SVG, PDF...). */
 vlqa_status image_decode(struct env *env, const void *data, size_t bytes, const char *name,
                          const struct image_limits *limits, struct image *out);
 void image_free(struct image *image); /* a zeroed image is fine */

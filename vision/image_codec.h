@@ -18,7 +18,7 @@ struct image_header {
 struct image_raw {   /* [height * width * channels], not yet upright */
     uint8_t *data;   /* heap block */
     int channels;    /* 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha */
-    int orientation; /* EXIF: 1 to 8 */
+    int orientation; /* 1 to 8, as Exif numbers them */
 };
 
 struct image_codec {
@@ -38,9 +38,25 @@ extern const struct image_codec image_codec_jpeg, image_codec_png, image_codec_b
 /* "GIF", "TIFF", ...: what a file is that no codec accepts; NULL: nothing known. */
 const char *image_foreign_format(const struct image_file *file);
 
-/* Orientation of a TIFF block as EXIF embeds it, with or without "Exif\0\0" before it. Anything
- * malformed gives 1: a damaged note must not lose the picture. */
+struct image_note { /* metadata of a file; data NULL: it has none */
+    const uint8_t *data;
+    size_t bytes;
+};
+
+/* The orientation, 1 to 8: what Exif says, or else what XMP says, as Pillow's exif_transpose has
+ * it. Where Exif has the field XMP is not asked, even if the value is none of the eight, which
+ * counts as 1. Anything malformed says nothing: a damaged note must not lose the picture. */
+int image_orientation(struct image_note exif, struct image_note xmp);
+/* Of a TIFF block as Exif embeds it, with or without "Exif\0\0" before it; 0: it says nothing. */
 int image_exif_orientation(const uint8_t *data, size_t bytes);
+/* Of an XMP packet, the first one in it; 0: it says nothing. */
+int image_xmp_orientation(const uint8_t *data, size_t bytes);
+
+#define IMAGE_XMP_HEADER "http://ns.adobe.com/xap/1.0/" /* before XMP in JPEG, with its NUL */
+
+/* A zlib stream into out. Returns how many bytes that are; cap: there may be more, which are left
+ * out, and the last 257 may be 0 instead. 0: it is damaged. */
+size_t image_inflate(const uint8_t *data, size_t bytes, uint8_t *out, size_t cap);
 
 /* stb_image on a PNG or BMP file that our own readers have checked and written anew. It may
  * allocate at most budget bytes; more means that the data does not fit its header. */

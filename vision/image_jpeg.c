@@ -30,7 +30,8 @@ enum marker {
 struct jpeg {
     int64_t width, height;
     int frame; /* which SOF; 0: none yet */
-    int bits, components, scans, orientation, complete;
+    int bits, components, scans, complete;
+    struct image_note exif, xmp; /* before the first scan */
 };
 
 /* The marker at or behind *at, -1 when there is none; *at moves behind it. Entropy-coded data and
@@ -59,6 +60,18 @@ static int stands_alone(int marker)
     return marker == TEM || (marker >= RST0 && marker <= SOI);
 }
 
+/* A long Exif block goes on in further segments: its field of interest is in the first. Of XMP the
+ * last counts. */
+static void take_note(const uint8_t *body, size_t bytes, struct jpeg *out)
+{
+    static const char xmp[] = IMAGE_XMP_HEADER; /* its NUL belongs to it */
+    if (bytes > 6 && memcmp(body, "Exif\0", 6) == 0) {
+        if (!out->exif.data) out->exif = (struct image_note){body, bytes};
+    } else if (bytes >= sizeof xmp && memcmp(body, xmp, sizeof xmp) == 0) {
+        out->xmp = (struct image_note){body + sizeof xmp, bytes - sizeof xmp};
+    }
+}
+
 static void take_segment(int marker, const uint8_t *body, size_t bytes, struct jpeg *out)
 {
     if (is_frame(marker) && !out->frame && bytes >= 6) {
@@ -67,8 +80,8 @@ static void take_segment(int marker, const uint8_t *body, size_t bytes, struct j
         out->height = get_be16(body + 1);
         out->width = get_be16(body + 3);
         out->components = body[5];
-    } else if (marker == APP1 && bytes >= 6 && memcmp(body, "Exif\0", 6) == 0) {
-        if (out->orientation == 1) out->orientation = image_exif_orientation(body, bytes);
+    } else if (marker == APP1 && !out->scans) {
+        take_note(body, bytes, out);
     } else if (marker == SOS) {
         out->scans++;
     }
@@ -76,7 +89,7 @@ static void take_segment(int marker, const uint8_t *body, size_t bytes, struct j
 
 static struct jpeg walk(const struct image_file *file)
 {
-    struct jpeg out = {.orientation = 1};
+    struct jpeg out = {0};
     size_t at = 2;
     int marker;
     while ((marker = next_marker(file, &at)) >= 0) {
@@ -186,7 +199,7 @@ static vlqa_status decode(struct env *env, const struct image_file *file,
         return status;
     }
     if (jpeg.components == 4) cmyk_to_rgb(data, pixels);
-    *out = (struct image_raw){data, 3, jpeg.orientation};
+    *out = (struct image_raw){data, 3, image_orientation(jpeg.exif, jpeg.xmp)};
     return VLQA_OK;
 }
 

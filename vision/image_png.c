@@ -3,7 +3,7 @@
  * stb_image checks no CRC, reads a palette past its end and inflates whatever is there. So chunks
  * are read here, stb_image sees header, transparent colour and pixel data alone, a palette image
  * goes to it as a grey one, and its colours are looked up here. */
-#include "vision/image_codec.h"
+#include "vision/image_png.h"
 
 #include "base/heap.h"
 
@@ -25,7 +25,7 @@ struct png {
     enum colour colour;
     struct view palette, transparency; /* PLTE, tRNS */
     size_t idat_bytes;
-    int orientation;
+    struct png_notes notes;
 };
 
 struct chunk {
@@ -115,8 +115,7 @@ static vlqa_status read_ihdr(struct env *env, const struct image_file *file, siz
                         .height = get_be32(c.data + 4),
                         .depth = c.data[8],
                         .colour = c.data[9],
-                        .interlaced = c.data[12],
-                        .orientation = 1};
+                        .interlaced = c.data[12]};
     if (!depth_fits(c.data[9], out->depth))
         return env_fail(env, VLQA_EIMAGE, "%s: damaged PNG: colour type %d with %d bits",
                         file->name, c.data[9], out->depth);
@@ -141,8 +140,8 @@ static vlqa_status take_chunk(struct env *env, const struct image_file *file, co
                         (const char *)c->type);
     } else if (is_type(c, "tRNS")) {
         png->transparency = data;
-    } else if (is_type(c, "eXIf")) {
-        png->orientation = image_exif_orientation(c->data, c->bytes);
+    } else {
+        png_note_take(&png->notes, c->type, c->data, c->bytes);
     }
     return VLQA_OK;
 }
@@ -289,8 +288,10 @@ static vlqa_status decode(struct env *env, const struct image_file *file,
     struct image_file plain = {.name = file->name};
     struct png png = {0};
     uint8_t *data;
+    int orientation;
     vlqa_status status;
     TRY(read_chunks(env, file, &png));
+    TRY(png_notes_orientation(env, file, &png.notes, &orientation));
     need = decoding_bytes(&png) + IMAGE_BYTES_SLACK;
     if (need > room)
         return env_fail(env, VLQA_EIMAGE, "%s: decoding takes %llu bytes, the limit is %llu",
@@ -305,7 +306,7 @@ static vlqa_status decode(struct env *env, const struct image_file *file,
         status = look_up(env, file, &png, grey, out);
         heap_free(grey);
     }
-    out->orientation = png.orientation;
+    out->orientation = orientation;
     return status;
 }
 

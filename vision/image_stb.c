@@ -42,6 +42,16 @@ static void *take(void *block, size_t old_bytes, size_t bytes)
 #define STB_IMAGE_IMPLEMENTATION
 #include <stb_image.h>
 
+size_t image_inflate(const uint8_t *data, size_t bytes, uint8_t *out, size_t cap)
+{
+    int n;
+    if (bytes > INT32_MAX || cap > INT32_MAX) return 0;
+    memset(out, 0, cap); /* a damaged stream copies bytes that it never wrote */
+    n = stbi_zlib_decode_buffer((char *)out, (int)cap, (const char *)data, (int)bytes);
+    if (n >= 0) return (size_t)n;
+    return strcmp(stbi_failure_reason(), "output buffer limit") == 0 ? cap : 0;
+}
+
 vlqa_status image_stb_decode(struct env *env, const struct image_file *file, size_t bytes,
                              const struct image_header *header, struct image_raw *out)
 {

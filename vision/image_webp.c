@@ -45,16 +45,18 @@ static int is_whole(const struct image_file *file)
 
 static int orientation_of(const struct image_file *file)
 {
+    struct image_note exif = {NULL, 0}, xmp = {NULL, 0};
     size_t at = RIFF_HEADER;
     while (at < file->bytes && file->bytes - at >= CHUNK_HEADER) {
         const uint8_t *chunk = file->data + at;
         size_t bytes = get_le32(chunk + 4), left = file->bytes - at - CHUNK_HEADER;
+        struct image_note note = {chunk + CHUNK_HEADER, bytes};
         if (bytes > left) break;
-        if (memcmp(chunk, "EXIF", 4) == 0)
-            return image_exif_orientation(chunk + CHUNK_HEADER, bytes);
+        if (memcmp(chunk, "EXIF", 4) == 0 && !exif.data) exif = note;
+        if (memcmp(chunk, "XMP ", 4) == 0 && !xmp.data) xmp = note;
         at += CHUNK_HEADER + bytes + (bytes & 1);
     }
-    return 1;
+    return image_orientation(exif, xmp);
 }
 
 /* The canvas after the first frame. */
