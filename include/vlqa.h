@@ -123,8 +123,8 @@ enum vlqa_dtype {
 enum vlqa_cpu { VLQA_CPU_AUTO, VLQA_CPU_PLAIN, VLQA_CPU_AVX2, VLQA_CPU_AVX512, VLQA_CPU_AMX };
 
 enum vlqa_image_mode {
-    VLQA_IMAGE_WHITE, /* transparency composited over white, EXIF orientation applied */
-    VLQA_IMAGE_HF     /* alpha dropped, as transformers' load_image does; EXIF applied */
+    VLQA_IMAGE_WHITE, /* transparency composited over white; upright, as Exif or else XMP says */
+    VLQA_IMAGE_HF     /* alpha dropped, as transformers' load_image does; upright likewise */
 };
 
 enum vlqa_resize {
@@ -223,7 +223,7 @@ VLQA_API const char *vlqa_message(const struct vlqa_session *session);
 /* ---- images and texts ---- */
 
 struct vlqa_image_info { /* the image that was added last */
-    int width, height;   /* in the file, after EXIF orientation */
+    int width, height;   /* in the file, upright */
     int resized_width, resized_height;
     int grid_h, grid_w; /* in patches */
     int tokens;         /* visual tokens */
@@ -326,6 +326,12 @@ struct vlqa_ask_options {
                  larger of lines and columns) or text tokens away at most; 0..4096 */
     const struct vlqa_experimental *experimental; /* NULL: none; vlqa_experimental.h. Needs a
                                                    * session that was opened for it */
+    /* Evidence: boxes at most, 0..16 (default 16), and the share of the tokens of all images, those
+     * attended to most, that they lie around (0..1, default 0.05). Where the tokens were not scored
+     * for reuse, the attention of the prompt's last token is counted in the pass that computes it,
+     * which changes no bit of the answer and costs next to nothing; 0 boxes: it is not counted. */
+    int evidence_max;
+    float evidence_share;
 };
 
 /* ---- answer ---- */
@@ -344,7 +350,7 @@ enum vlqa_stop {
 };
 
 struct vlqa_placed_image { /* an image of the conversation, in the order they were added */
-    int width, height;     /* of the source as decoded upright, EXIF orientation applied */
+    int width, height;     /* of the source as decoded upright */
     int grid_h, grid_w;    /* in visual tokens */
     int first_token;       /* of the prompt; the others follow in raster order */
     enum vlqa_source source;
@@ -361,7 +367,7 @@ struct vlqa_placed_chunk { /* tokens that were computed together, seeing prefix,
     enum vlqa_source source;
 };
 
-/* Part of an image that the question attended to most, among the tokens in chunks. */
+/* Part of an image that the question attended to most. */
 struct vlqa_evidence {
     int image;               /* of the answer */
     int x, y, width, height; /* in the pixels of the source as decoded upright; (0, 0) top left */
@@ -385,7 +391,9 @@ struct vlqa_answer {
     int tokens_recomputed; /* with the question's and those between chunks */
     int chunks_ram, chunks_disk, chunks_computed; /* where the chunks of this question came from */
     int visual_ram, visual_disk, visual_computed; /* and the tower's output */
-    const float *token_score; /* [tokens_total] the score of selection; NULL: nothing was scored */
+    /* [tokens_total] the score of selection, or where nothing was selected the attention that
+     * evidence was looked for in; NULL: nothing was scored */
+    const float *token_score;
     /* [tokens_total] the selection round in which a token was selected (1; more with adaptive, 255
      * at most), or 0; NULL with reuse off */
     const uint8_t *token_selected;
@@ -394,7 +402,7 @@ struct vlqa_answer {
     const void *chunk;    /* likewise, vlqa_answer_chunk; in the order of the prompt */
     int n_chunks;         /* 0 with reuse off */
     const void *evidence; /* likewise, vlqa_answer_evidence; the highest score first */
-    int n_evidence;       /* at most 16; 0: no token has a score that is evidence */
+    int n_evidence; /* 0: no image, evidence_max is 0, or the variant selects by order or chance */
     double ms_chunks, ms_assemble, ms_score, ms_repair; /* parts of ms_prefill */
     double ms_vision;       /* tower, all images of this prompt, when they were added */
     double ms_decode_image; /* reading and resizing them */

@@ -6,6 +6,7 @@
 #include "fusion/ask/options.h"
 #include "fusion/ask/plan.h"
 #include "fusion/ask/prefill.h"
+#include "fusion/reuse/attention.h"
 #include "fusion/reuse/evidence.h"
 
 #include <string.h>
@@ -53,14 +54,22 @@ static vlqa_status keep_turns(struct ask *a)
 }
 
 /* Order and chance say nothing about the picture. */
-static void find_evidence(struct ask *a)
+static int wants_evidence(const struct ask *a)
 {
-    struct vlqa_session *s = a->s;
     enum vlqa_variant by = a->x.variant;
     int silent = by == VLQA_VARIANT_EPIC || by == VLQA_VARIANT_VLCACHE || by == VLQA_VARIANT_RANDOM;
-    if (a->choice.score && !silent)
-        a->answer.n_evidence = evidence_find(a->choice.score, a->prompt.n, s->placed_image,
-                                             s->n_images, &s->scratch.host, s->evidence);
+    return a->s->n_images && a->o.evidence_max && !silent;
+}
+
+static vlqa_status find_evidence(struct ask *a)
+{
+    struct vlqa_session *s = a->s;
+    struct evidence_bounds bounds = {a->o.evidence_max, a->o.evidence_share};
+    if (!wants_evidence(a)) return VLQA_OK;
+    if (!a->choice.score) TRY(attention_take(&a->view, &a->choice));
+    a->answer.n_evidence = evidence_find(a->choice.score, a->prompt.n, s->placed_image, s->n_images,
+                                         bounds, &s->scratch.host, s->evidence);
+    return VLQA_OK;
 }
 
 static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options)
@@ -73,10 +82,12 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
 
 static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)
 {
-    vlqa_status status;
+    vlqa_status status, found;
     struct workspace_used mark;
     TRY(prepare(a, options));
+    if (wants_evidence(a)) attention_begin(&a->view, &a->last_token);
     TRY(prefill(a));
+    a->view.run.last = NULL;
     a->view.run.flops = NULL; /* the answer's tokens do not count */
     a->answer.logits = a->s->first_logits;
     a->answer.n_logits = a->s->engine->decoder.config.vocab;
@@ -84,8 +95,9 @@ static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)
     mark = workspace_mark(&a->s->scratch);
     status = generate(a); /* may repair more tokens */
     workspace_rewind(&a->s->scratch, mark);
-    find_evidence(a);
+    found = find_evidence(a);
     TRY(status);
+    TRY(found);
     return a->o.keep ? keep_turns(a) : VLQA_OK;
 }
 

@@ -79,6 +79,8 @@ static void layout_session(struct vlqa_session *s, struct workspace *mem)
     s->answer_token = arena_push(host, rows * sizeof *s->answer_token);
     s->prompt_token = arena_push(host, rows * sizeof *s->prompt_token);
     s->cached_prefix = arena_push(host, rows * sizeof *s->cached_prefix);
+    s->attention = mirror_push(e->device, mem, rows * sizeof(float));
+    s->attention_layer = arena_push(host, (size_t)c->layers);
     s->token_score = arena_push(host, rows * sizeof *s->token_score);
     s->token_selected = arena_push(host, rows);
     s->placed_image = arena_push(host, SESSION_MAX_ITEMS * sizeof *s->placed_image);

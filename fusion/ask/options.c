@@ -2,6 +2,7 @@
 #include "fusion/ask/options.h"
 
 #include "fusion/ask/parity.h"
+#include "fusion/reuse/evidence.h"
 #include "fusion/reuse/layer_set.h"
 
 #include <math.h>
@@ -135,6 +136,16 @@ static vlqa_status take(struct vlqa_session *s, const struct vlqa_ask_options *f
     return abi_take(env, "experimental", o->experimental, x, sizeof *x, EXPERIMENTAL_LEAST);
 }
 
+static vlqa_status check_evidence(struct env *env, const struct vlqa_ask_options *o)
+{
+    if (o->evidence_max < 0 || o->evidence_max > EVIDENCE_MAX ||
+        !(o->evidence_share >= 0 && o->evidence_share <= 1))
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: evidence_max is %d, evidence_share %g; expected 0..%d, 0..1",
+                        o->evidence_max, (double)o->evidence_share, EVIDENCE_MAX);
+    return VLQA_OK;
+}
+
 vlqa_status options_read(struct vlqa_session *s, const struct vlqa_ask_options *from,
                          struct vlqa_ask_options *o, struct vlqa_experimental *x)
 {
@@ -145,6 +156,7 @@ vlqa_status options_read(struct vlqa_session *s, const struct vlqa_ask_options *
     TRY(check_reuse(env, o));
     TRY(check_experimental(env, o, x, c->layers));
     TRY(check_layout(env, o, x));
+    TRY(check_evidence(env, o));
     if (x->variant)
         o->reuse = VLQA_REUSE_ON;
     else if (o->reuse == VLQA_REUSE_ON)

@@ -13,6 +13,7 @@ struct ask {
     struct layout layout;
     struct view view; /* of all that is here; over chunks when they are fetched */
     struct choice choice;
+    struct probe last_token;   /* what it attends to, for evidence */
     struct vlqa_answer answer; /* filled by each part as it goes */
     double begin;              /* when it was asked */
 };

@@ -70,12 +70,12 @@ static void pixels_of(int begin, int end, int cells, int side, int *first, int *
 }
 
 /* Keeps the list sorted: the highest score first, equal ones as they come. */
-static int insert(struct vlqa_evidence *list, int n, struct vlqa_evidence e)
+static int insert(struct vlqa_evidence *list, int n, int most, struct vlqa_evidence e)
 {
-    int at = n < EVIDENCE_MAX ? n++ : EVIDENCE_MAX;
-    if (at == EVIDENCE_MAX) {
-        if (list[EVIDENCE_MAX - 1].score >= e.score) return n;
-        at = EVIDENCE_MAX - 1;
+    int at = n < most ? n++ : most;
+    if (at == most) {
+        if (!most || list[most - 1].score >= e.score) return n;
+        at = most - 1;
     }
     for (; at > 0 && list[at - 1].score < e.score; at--)
         list[at] = list[at - 1];
@@ -91,7 +91,7 @@ static void mark_candidates(const float *score, const struct vlqa_placed_image *
 }
 
 /* Returns how many of the list are used, from `found` on. */
-static int add_regions(const float *score, const struct vlqa_placed_image *im, int image,
+static int add_regions(const float *score, const struct vlqa_placed_image *im, int image, int most,
                        struct work *w, int found, struct vlqa_evidence *out)
 {
     for (int cell = 0; cell < im->grid_h * im->grid_w; cell++) {
@@ -102,13 +102,14 @@ static int add_regions(const float *score, const struct vlqa_placed_image *im, i
         pixels_of(r.left, r.right, im->grid_w, im->width, &e.x, &e.width);
         pixels_of(r.top, r.bottom, im->grid_h, im->height, &e.y, &e.height);
         e.score = r.score;
-        found = insert(out, found, e);
+        found = insert(out, found, most, e);
     }
     return found;
 }
 
 int evidence_find(const float *score, int n, const struct vlqa_placed_image *image, int n_images,
-                  struct arena *scratch, struct vlqa_evidence out[EVIDENCE_MAX])
+                  struct evidence_bounds bounds, struct arena *scratch,
+                  struct vlqa_evidence out[EVIDENCE_MAX])
 {
     size_t mark = arena_mark(scratch);
     struct work w = push_work(n, scratch);
@@ -118,10 +119,10 @@ int evidence_find(const float *score, int n, const struct vlqa_placed_image *ima
         mark_candidates(score, &image[i], w.candidate);
         rows += image[i].grid_h * image[i].grid_w;
     }
-    (void)select_top(score, w.candidate, NULL, n, select_budget(EVIDENCE_SHARE, rows) + 1, w.list,
+    (void)select_top(score, w.candidate, NULL, n, select_budget(bounds.share, rows) + 1, w.list,
                      w.chosen);
     for (int i = 0; i < n_images; i++)
-        found = add_regions(score, &image[i], i, &w, found, out);
+        found = add_regions(score, &image[i], i, bounds.most, &w, found, out);
     arena_rewind(scratch, mark);
     return found;
 }

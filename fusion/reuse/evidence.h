@@ -6,12 +6,17 @@
 #include "include/vlqa.h"
 
 #define EVIDENCE_MAX 16
-#define EVIDENCE_SHARE 0.05f /* of the tokens of all images, those of the highest scores, count */
+
+struct evidence_bounds {
+    int most;    /* boxes, 0..EVIDENCE_MAX */
+    float share; /* of the tokens of all images, those of the highest scores, and one more */
+};
 
 /* score [n] of the tokens of the prompt, of which placed images are parts; tokens without a
  * positive score are no evidence. Returns the number of boxes. */
 int evidence_find(const float *score, int n, const struct vlqa_placed_image *image, int n_images,
-                  struct arena *scratch, struct vlqa_evidence out[EVIDENCE_MAX]);
+                  struct evidence_bounds bounds, struct arena *scratch,
+                  struct vlqa_evidence out[EVIDENCE_MAX]);
 void evidence_measure(int n, struct arena *dry); /* what it takes of the scratch while it runs */
 
 #endif

@@ -84,6 +84,18 @@ static void count_flops(const struct run *r, const struct pass *pass)
         *r->flops += decoder_flops(&r->s->engine->decoder.config, &pass->tokens, pass->layer_end);
 }
 
+/* For token `at` of a batch alone. */
+static struct probe last_probe(const struct run *r, int at)
+{
+    struct probe probe = *r->last;
+    probe.first = at;
+    for (int i = 0; i < probe.n; i++) {
+        struct mat sum = probe.count[i].sum;
+        queue_clear(r->s->queue, sum.data, mat_bytes(sum.dtype, sum.rows, sum.cols));
+    }
+    return probe;
+}
+
 /* Tokens [begin, begin + n) of a pass of `total`. */
 static void run_batch(const struct run *r, const struct run_pass *p, int begin, int n, int total)
 {
@@ -97,6 +109,9 @@ static void run_batch(const struct run *r, const struct run_pass *p, int begin, 
     if (last && p->probe) {
         probe = *p->probe;
         probe.first -= begin; /* from here on */
+        pass.probe = &probe;
+    } else if (pass.logits && r->last) {
+        probe = last_probe(r, n - 1);
         pass.probe = &probe;
     }
     count_flops(r, &pass);

@@ -8,6 +8,9 @@ struct run {
     struct vlqa_session *s;
     const struct layout *layout;
     double *flops; /* what goes through the layers is added, captures aside; NULL: not counted */
+    /* Of the last token of each run_pass that gives logits and has no probe of its own: the sums of
+     * this one, its `first` aside, are cleared and then count it. NULL: nothing is counted */
+    const struct probe *last;
 };
 
 struct run_pass {          /* what the layout does not say of the tokens of a pass */

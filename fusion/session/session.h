@@ -45,8 +45,10 @@ struct vlqa_session {
     int32_t *cached_prefix; /* [max_seq_len] token, or -1 - visual token, of the leading slots whose
                       KV is what a full prefill would have left there */
     int n_cached_prefix;
-    float *token_score;                     /* [max_seq_len] of the last answer */
-    uint8_t *token_selected;                /* [max_seq_len] */
+    struct mirror attention;  /* [max_seq_len] f32 by slot: of the last token of the prompt */
+    uint8_t *attention_layer; /* [layers] which ones count there */
+    float *token_score;       /* [max_seq_len] of the last answer */
+    uint8_t *token_selected;  /* [max_seq_len] */
     struct vlqa_placed_image *placed_image; /* [SESSION_MAX_ITEMS] */
     struct vlqa_placed_chunk *placed_chunk; /* [max_seq_len] of the last answer */
     struct vlqa_evidence *evidence;         /* [EVIDENCE_MAX] */

@@ -9,6 +9,8 @@
 static float score[MAX_ROWS];
 static struct vlqa_evidence found[EVIDENCE_MAX];
 
+static int most = EVIDENCE_MAX;
+
 static int find(const struct vlqa_placed_image *image, int n_images, int rows)
 {
     struct arena scratch = {0};
@@ -17,7 +19,8 @@ static int find(const struct vlqa_placed_image *image, int n_images, int rows)
     evidence_measure(rows, &scratch);
     block = heap_alloc(scratch.peak);
     scratch = arena_over(block, scratch.peak);
-    n = evidence_find(score, rows, image, n_images, &scratch, found);
+    n = evidence_find(score, rows, image, n_images, (struct evidence_bounds){most, 0.05f}, &scratch,
+                      found);
     CHECK_EQ(arena_mark(&scratch), 0);
     heap_free(block);
     return n;
