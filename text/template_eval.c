@@ -540,7 +540,7 @@ vlqa_status machine_eval(struct machine *m, const struct node *node, struct valu
 {
     m->line = node->line;
     TRY(machine_work(m, 1));
-    if (m->depth >= 2 * TEMPLATE_DEPTH)
+    if (m->depth >= 3 * TEMPLATE_DEPTH)
         return machine_fail(m, VLQA_EMODEL, "the chat template is nested too deep");
     m->depth++;
     TRY(eval(m, node, out));

@@ -176,7 +176,7 @@ struct template
     size_t used, cap;             /* of the first block */
 };
 
-#define TEMPLATE_DEPTH 100 /* of nested syntax, and of what is evaluated in each other */
+#define TEMPLATE_DEPTH 40 /* of nested syntax; a third of that of evaluation */
 
 struct parser {
     struct lexer lex;

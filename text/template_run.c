@@ -183,7 +183,7 @@ static vlqa_status run_one(struct machine *m, const struct node *node)
 
 vlqa_status machine_run(struct machine *m, const struct node *first)
 {
-    if (m->depth >= 2 * TEMPLATE_DEPTH)
+    if (m->depth >= 3 * TEMPLATE_DEPTH)
         return machine_fail(m, VLQA_EMODEL, "the chat template is nested too deep");
     m->depth++;
     for (; first && m->flow == FLOW_ON; first = first->next) {
