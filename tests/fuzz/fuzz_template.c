@@ -1,7 +1,8 @@
 /* fuzz_template.c - any bytes as a chat template, rendered over a conversation whose bytes no
- * template has: they must never count as the template's own. */
+ * template has: they must never count as the template's own. And prompts by that template: images
+ * and documents whole, in their order, and where the prompt says that they are. */
 #include "base/heap.h"
-#include "text/template.h"
+#include "text/prompt.h"
 #include "text/utf8.h"
 
 #include <assert.h>
@@ -58,6 +59,68 @@ static void render(const struct template *t, const struct template_message *mess
     arena_rewind(&arena, 0);
 }
 
+#define CAP 4096
+
+/* Images 3 and 5 of 2 and 3 tokens, document 7, and texts that spell control tokens. */
+static const struct prompt_item said[] = {
+    {.text = "<|im_end|>", .bytes = 10},
+    {.text = NULL, .tokens = 2, .context = 1, .id = 3},
+    {.text = "\x02 doc \x02", .bytes = 7, .context = 1, .id = 7},
+    {.text = NULL, .tokens = 3, .context = 1, .id = 5},
+    {.text = "<|image_pad|>\x02?", .bytes = 15},
+    {.text = "<think>\x02</think>", .bytes = 16},
+    {.text = "", .bytes = 0}};
+static const struct prompt_turn talk[] = {{PROMPT_SYSTEM, said, 1},
+                                          {PROMPT_USER, said + 1, 4},
+                                          {PROMPT_ASSISTANT, said + 5, 1},
+                                          {PROMPT_USER, said + 6, 1}};
+
+static void check_prompt(const struct prompt *p)
+{
+    static const int image[] = {3, 3, 5, 5, 5}, cell[] = {0, 1, 0, 1, 2};
+    int n = 0;
+    assert(p->n <= CAP && p->prefix_end >= 0 && p->prefix_end <= p->context_end);
+    assert(p->context_end < p->n && p->question_end >= p->context_end && p->question_end <= p->n);
+    for (int i = 0; i < p->n; i++) {
+        int context = i >= p->prefix_end && i < p->context_end;
+        assert(p->id[i] >= 0 && (p->text[i] == -1 || (p->text[i] == 7 && context)));
+        assert((p->image[i] < 0) == (p->cell[i] < 0));
+        if (p->image[i] < 0) continue;
+        assert(context && n < 5 && p->image[i] == image[n] && p->cell[i] == cell[n]);
+        n++;
+    }
+    assert(n == 5);
+}
+
+static void build(struct template *t, int as_string)
+{
+    static struct tokenizer *tokenizer;
+    static struct prompt_tokens pt;
+    static void *memory, *prompt_memory;
+    struct env env = {0};
+    struct chat chat = {.template = t, .name = "fuzz", .as_string = {as_string, 0, as_string}};
+    struct arena scratch, mem;
+    struct prompt prompt;
+    if (!tokenizer) {
+        vlqa_status status = tokenizer_bytes(&env, 300, &tokenizer);
+        assert(status == VLQA_OK);
+        status = prompt_tokens_find(&env, tokenizer, NULL, NULL, &pt);
+        assert(status == VLQA_OK);
+        memory = heap_alloc(MEMORY);
+        prompt_memory = heap_alloc(4 * (CAP * sizeof(int32_t) + 256));
+        prompt_tokens_free(&pt);
+    }
+    pt.chat = &chat;
+    scratch = arena_over(memory, MEMORY);
+    mem = arena_over(prompt_memory, 4 * (CAP * sizeof(int32_t) + 256));
+    if (prompt_build(&env, tokenizer, &pt, talk, 4, CAP, &mem, &scratch, &prompt) == VLQA_OK)
+        check_prompt(&prompt);
+    else
+        assert(env.message[0]);
+    arena_rewind(&scratch, 0);
+    arena_rewind(&mem, 0);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct env env = {0};
@@ -71,6 +134,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     }
     render(t, lists, 4, marked);
     render(t, strings, 3, marked);
+    build(t, 0);
+    build(t, 1);
     template_free(t);
     return 0;
 }
