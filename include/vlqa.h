@@ -160,8 +160,8 @@ struct vlqa_engine_options {
     const char *cache_dir;  /* NULL: in memory only */
     const char *cache_salt; /* records of other salts are never seen; NULL: none */
     int64_t cache_ram_bytes, cache_disk_bytes; /* 0: 1 GiB, 4 GiB */
-    /* A file with a chat template in Jinja's language, or "qwen3vl": that of Qwen3-VL Instruct.
-     * NULL: the model's own. */
+    /* A file with a chat template in Jinja's language (or, when its name ends with .json, with a
+     * member chat_template), or "qwen3vl": that of Qwen3-VL Instruct. NULL: the model's own. */
     const char *chat_template;
 };
 

@@ -187,7 +187,7 @@ static vlqa_status probe_role(struct env *env, struct chat *chat, const struct p
 {
     struct env quiet = {0};
     enum chat_role role = talk->turn[talk->asked];
-    vlqa_status status, first = VLQA_OK;
+    vlqa_status status, told = VLQA_OK;
     int seen;
     for (int form = 0; form < 2; form++) {
         chat->as_string[role] = form;
@@ -198,11 +198,12 @@ static vlqa_status probe_role(struct env *env, struct chat *chat, const struct p
             status =
                 env_fail(&quiet, VLQA_EMODEL,
                          "%s: the template does not write the text of a question" HELP, chat->name);
-        if (!form) memcpy(env->message, quiet.message, sizeof env->message);
-        if (!form) first = status;
+        if (form && !strstr(env->message, "a list")) break; /* else it is made for strings */
+        memcpy(env->message, quiet.message, sizeof env->message);
+        told = status;
     }
     chat->as_string[role] = 0;
-    if (role == CHAT_USER) return first == VLQA_EUSAGE ? VLQA_EMODEL : first;
+    if (role == CHAT_USER) return told == VLQA_EUSAGE ? VLQA_EMODEL : told;
     env->message[0] = 0;
     return VLQA_OK;
 }

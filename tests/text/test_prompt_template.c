@@ -146,6 +146,12 @@ TEST(what_the_template_leaves_out_is_no_silent_loss)
     CHECK_EQ(build(&d, turn + 1, 1, CAP), VLQA_EMODEL);
     CHECK(strstr(env.message, "does not write a text of the user (turn 0)"));
     desk_close(&d);
+    CHECK_EQ(desk_with(&d, byte_tokens(), "{{ nobody + messages[0].content }}"), VLQA_EMODEL);
+    CHECK(strstr(env.message, "\"nobody\" is undefined"));
+    desk_close(&d);
+    CHECK_EQ(desk_with(&d, byte_tokens(), "{{ messages[0].content + '!' + nobody }}"), VLQA_EMODEL);
+    CHECK(strstr(env.message, "\"nobody\" is undefined")); /* not that it is given a list first */
+    desk_close(&d);
     CHECK_EQ(desk_with(&d, byte_tokens(), "nothing"), VLQA_EMODEL);
     CHECK(strstr(env.message, "the template does not write the text of a question"));
     desk_close(&d);
