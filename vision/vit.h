@@ -15,7 +15,7 @@ struct vit_config {
     int hidden, inner, depth, heads, out_hidden, side; /* side * side learned positions */
     int n_deep, deep[VIT_MAX_DEEP];                    /* after which blocks */
     struct patch_config patch;
-    int64_t min_pixels, max_pixels; /* of the resized image: preprocessor_config.json */
+    int64_t min_pixels, max_pixels; /* of the resized image: processor.h */
     enum dtype compute;
 };
 
@@ -49,7 +49,7 @@ struct vit_out {
     int n_deep;
 };
 
-/* vision_config of config.json, and preprocessor_config.json (or processor_config.json) of dir. */
+/* vision_config of config.json, and the image processor of dir (processor.h). */
 vlqa_status vit_config_read(struct env *env, const struct json_doc *doc, const char *dir,
                             struct vit_config *out);
 vlqa_status vit_load(struct env *env, struct queue *q, struct st_files *files,

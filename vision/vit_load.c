@@ -1,100 +1,13 @@
-/* vit_load.c - vision_config, the processor's configuration and the weights of the tower. */
-#include "base/file.h"
+/* vit_load.c - vision_config and the weights of the tower: the inventory. */
 #include "kernels/weights.h"
+#include "vision/processor.h"
 #include "vision/vit.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define CONFIG_MAX_BYTES ((size_t)4 << 20)
 #define VIT_THETA 10000.0
-
-static vlqa_status three_numbers(struct env *env, const struct json *object, const char *name,
-                                 float out[3])
-{
-    const struct json *list = json_get(object, name), *value = json_first(list);
-    if (!list) return VLQA_OK;
-    for (int i = 0; i < 3; i++, value = json_next(value)) {
-        double v = json_number(value);
-        if (json_count(list) != 3 || !(v >= 0.0 && v <= 1.0))
-            return env_fail(env, VLQA_EMODEL,
-                            "processor configuration: %s is not three numbers in 0..1", name);
-        out[i] = (float)v;
-    }
-    return VLQA_OK;
-}
-
-/* shortest_edge and longest_edge are areas in pixels; min_pixels and max_pixels overrule them. */
-static vlqa_status pixel_limits(struct env *env, const struct json_doc *doc,
-                                const struct json *image, struct vit_config *c)
-{
-    const struct json *size = json_get(image, "size");
-    const int64_t most = (int64_t)1 << 40;
-    TRY(json_opt_int64(env, doc, size, "shortest_edge", 1, most, &c->min_pixels));
-    TRY(json_opt_int64(env, doc, size, "longest_edge", 1, most, &c->max_pixels));
-    TRY(json_opt_int64(env, doc, image, "min_pixels", 1, most, &c->min_pixels));
-    TRY(json_opt_int64(env, doc, image, "max_pixels", 1, most, &c->max_pixels));
-    if (c->min_pixels < 1 || c->max_pixels < c->min_pixels)
-        return env_fail(env, VLQA_EMODEL,
-                        "processor configuration: pixel limits are %lld to %lld, expected "
-                        "size.shortest_edge and size.longest_edge (areas) in ascending order",
-                        (long long)c->min_pixels, (long long)c->max_pixels);
-    return VLQA_OK;
-}
-
-static vlqa_status must_agree(struct env *env, const struct json_doc *doc, const struct json *image,
-                              const char *name, int expected)
-{
-    int found = expected;
-    TRY(json_opt_int(env, doc, image, name, 1, 4096, &found));
-    if (found != expected)
-        return env_fail(env, VLQA_EMODEL,
-                        "processor configuration: %s is %d, but config.json's vision_config says "
-                        "%d",
-                        name, found, expected);
-    return VLQA_OK;
-}
-
-static vlqa_status processor_apply(struct env *env, const struct json_doc *doc,
-                                   const struct json *image, struct vit_config *c)
-{
-    for (int i = 0; i < 3; i++)
-        c->patch.mean[i] = c->patch.std[i] = 0.5f;
-    TRY(must_agree(env, doc, image, "patch_size", c->patch.patch));
-    TRY(must_agree(env, doc, image, "merge_size", c->patch.merge));
-    TRY(must_agree(env, doc, image, "temporal_patch_size", c->patch.temporal));
-    TRY(three_numbers(env, image, "image_mean", c->patch.mean));
-    TRY(three_numbers(env, image, "image_std", c->patch.std));
-    for (int i = 0; i < 3; i++)
-        if (!(c->patch.std[i] > 0))
-            return env_fail(env, VLQA_EMODEL, "processor configuration: image_std has a zero");
-    return pixel_limits(env, doc, image, c);
-}
-
-/* preprocessor_config.json, or the image_processor of processor_config.json (transformers 5). */
-static vlqa_status processor_read(struct env *env, const char *dir, struct vit_config *c)
-{
-    char path[4096];
-    struct json_doc *doc = NULL;
-    const struct json *image;
-    vlqa_status status;
-    snprintf(path, sizeof path, "%s/preprocessor_config.json", dir);
-    if (file_exists(path)) {
-        TRY(json_read(env, path, CONFIG_MAX_BYTES, &doc));
-        image = json_root(doc);
-    } else {
-        snprintf(path, sizeof path, "%s/processor_config.json", dir);
-        TRY(json_read(env, path, CONFIG_MAX_BYTES, &doc));
-        image = json_get(json_root(doc), "image_processor");
-    }
-    status = json_kind(image) == JSON_OBJECT
-                 ? processor_apply(env, doc, image, c)
-                 : env_fail(env, VLQA_EMODEL, "%s: image_processor is %s, expected an object", path,
-                            json_kind_name(image));
-    json_free(doc);
-    return status;
-}
 
 static vlqa_status check_shape(struct env *env, const struct vit_config *c, int positions)
 {

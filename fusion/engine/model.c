@@ -93,13 +93,15 @@ static vlqa_status open_config(struct env *env, const char *dir, const char *nam
     return status;
 }
 
-/* The tower's configuration reads the same file; here it counts for the digest. */
+/* The tower's configuration reads these files; here they count for the digest. */
 static vlqa_status hash_processor(struct env *env, const char *dir, struct hash *digest)
 {
-    struct json_doc *doc;
-    TRY(open_config(env, dir, "preprocessor_config.json", digest, &doc));
-    if (!doc) TRY(open_config(env, dir, "processor_config.json", digest, &doc));
-    json_free(doc);
+    static const char *const name[] = {"preprocessor_config.json", "processor_config.json"};
+    for (int i = 0; i < 2; i++) {
+        struct json_doc *doc;
+        TRY(open_config(env, dir, name[i], digest, &doc));
+        json_free(doc);
+    }
     return VLQA_OK;
 }
 

@@ -208,7 +208,7 @@ TEST(processor_configuration_has_an_image_processor)
     struct fixture f;
     REQUIRE(fixture_open(&f, FIXTURE_GOLDEN "tower72"));
     fixture_replace(&f, "processor_config.json", "image_processor\"", "processor\"");
-    REFUSED(&f, VLQA_EMODEL, "processor_config.json", "image_processor", "missing");
+    REFUSED(&f, VLQA_EMODEL, "processor_config.json has no image_processor", "missing");
     fixture_close(&f);
 }
 
@@ -500,7 +500,7 @@ TEST(missing_files_are_named)
     fixture_remove(&f, "tokenizer.json");
     REFUSED(&f, VLQA_EMODEL, "neither tokenizer.json nor vocab.json");
     fixture_remove(&f, PROCESSOR);
-    REFUSED(&f, VLQA_EIO, "processor_config.json", "No such file");
+    REFUSED(&f, VLQA_EMODEL, "neither " PROCESSOR " nor processor_config.json", "hf download");
     fixture_remove(&f, CONFIG);
     REFUSED(&f, VLQA_EMODEL, "no config.json");
     fixture_close(&f);
