@@ -30,6 +30,13 @@ static const char *kind_name(mode_t mode)
 
 static vlqa_status fail_errno(struct env *env, const char *path, const char *what, int error)
 {
+    char to[512];
+    ssize_t n = error == ENOENT ? readlink(path, to, sizeof to - 1) : -1;
+    if (n > 0) {
+        to[n] = 0;
+        return env_fail(env, VLQA_EIO, "%s: cannot %s: it is a link to %s, which is not there",
+                        path, what, to);
+    }
     return env_fail(env, VLQA_EIO, "%s: cannot %s: %s", path, what, strerror(error));
 }
 
@@ -62,36 +69,55 @@ static int64_t mtime_ns(const struct stat *st)
     return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
-vlqa_status file_map_open(struct env *env, const char *path, struct file_map *out)
+vlqa_status file_open(struct env *env, const char *path, struct file_map *out)
 {
     struct stat st;
-    void *data = NULL;
     int fd;
     *out = (struct file_map){0};
     TRY(open_regular(env, path, &fd, &st));
-    if (st.st_size > 0) {
-        data = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (data == MAP_FAILED) {
-            vlqa_status status = fail_errno(env, path, "map", errno);
-            close(fd);
-            return status;
-        }
+    *out = (struct file_map){.size = (size_t)st.st_size,
+                             .fd = fd,
+                             .is_open = 1,
+                             .mtime_ns = mtime_ns(&st),
+                             .inode = st.st_ino,
+                             .device = st.st_dev};
+    return VLQA_OK;
+}
+
+vlqa_status file_map_open(struct env *env, const char *path, struct file_map *out)
+{
+    void *data = NULL;
+    TRY(file_open(env, path, out));
+    if (out->size) data = mmap(NULL, out->size, PROT_READ, MAP_PRIVATE, out->fd, 0);
+    if (data == MAP_FAILED) {
+        vlqa_status status = fail_errno(env, path, "map", errno);
+        file_map_close(out);
+        return status;
     }
-    out->data = st.st_size > 0 ? data : (const uint8_t *)"";
-    out->size = (size_t)st.st_size;
-    out->fd = fd;
-    out->mtime_ns = mtime_ns(&st);
-    out->inode = st.st_ino;
-    out->device = st.st_dev;
+    out->data = data ? data : (const uint8_t *)"";
     return VLQA_OK;
 }
 
 void file_map_close(struct file_map *map)
 {
-    if (!map->data) return;
-    if (map->size) munmap((void *)(uintptr_t)map->data, map->size);
-    close(map->fd);
+    if (map->data && map->size) munmap((void *)(uintptr_t)map->data, map->size);
+    if (map->is_open) close(map->fd);
     *map = (struct file_map){0};
+}
+
+vlqa_status file_read_at(struct env *env, const char *path, const struct file_map *map,
+                         size_t offset, void *dst, size_t bytes)
+{
+    for (size_t done = 0; done < bytes;) {
+        ssize_t got = pread(map->fd, (char *)dst + done, bytes - done, (off_t)(offset + done));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return fail_errno(env, path, "read", errno);
+        if (got == 0)
+            return env_fail(env, VLQA_EIO, "%s changed while in use: it ends at byte %zu of %zu",
+                            path, offset + done, map->size);
+        done += (size_t)got;
+    }
+    return VLQA_OK;
 }
 
 vlqa_status file_map_check(struct env *env, const char *path, const struct file_map *map)

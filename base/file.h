@@ -4,16 +4,22 @@
 
 #include "base/env.h"
 
-struct file_map { /* read-only; the descriptor stays open so that changes can be noticed */
-    const uint8_t *data;
+struct file_map {        /* read-only; the descriptor stays open so that changes can be noticed */
+    const uint8_t *data; /* NULL: opened and not mapped */
     size_t size;
-    int fd;
+    int fd, is_open;
     int64_t mtime_ns;
     uint64_t inode, device;
 };
 
 /* Regular files only (a FIFO, device or directory is refused by kind, without blocking). */
 vlqa_status file_map_open(struct env *env, const char *path, struct file_map *out);
+/* The same without the map, which kills a process that reads behind the end of a file that was
+ * cut: what file_read_at brings is the caller's. */
+vlqa_status file_open(struct env *env, const char *path, struct file_map *out);
+/* Copies bytes from an offset on; any threads at once. VLQA_EIO when the file has fewer now. */
+vlqa_status file_read_at(struct env *env, const char *path, const struct file_map *map,
+                         size_t offset, void *dst, size_t bytes);
 void file_map_close(struct file_map *map); /* a zeroed map is fine */
 /* VLQA_EIO when the file was truncated or written to since it was mapped, or another one has its
  * name now. */

@@ -1,9 +1,10 @@
-/* safetensors.h - a model directory as named, checked, mapped tensors.
+/* safetensors.h - a model directory as named and checked tensors.
  *
  * Every rule of the format is checked at open (Trail of Bits' list): header length, first byte,
  * duplicate names, ranges that are relative and cover the buffer exactly, without gap or overlap,
- * and dtype x shape = range. Data is not read, so NaN and infinity are what they are. A file that
- * is cut while it is mapped still kills the process that reads behind its end: see st_unchanged. */
+ * and dtype x shape = range. Data is not looked at, so NaN and infinity are what they are. Files of
+ * a directory are read and never mapped: one that is cut or overwritten is an error, not a signal.
+ */
 #ifndef BASE_SAFETENSORS_H
 #define BASE_SAFETENSORS_H
 
@@ -17,22 +18,27 @@ struct st_files;
 
 struct st_tensor {
     const char *name; /* canonical, after renaming */
+    const char *key;  /* as it stands in the file: for messages */
     enum dtype dtype;
     int rank;
     int64_t dim[ST_MAX_RANK];
-    const void *data; /* mapped, and possibly misaligned */
+    const void *data; /* in memory, possibly misaligned; NULL: in a file, see st_read */
     size_t bytes;
 };
 
-/* Names that begin with `from` are known as `to` + rest. The first row that fits is taken. */
+/* Names that begin with `from` are known as `to` + rest. The first row that fits is taken; one
+ * whose `to` is NULL is a wrapper: it is taken off and the rest looked up again. */
 struct st_rename {
     const char *from, *to;
 };
 
-/* model.safetensors or else, as in transformers, the shards of model.safetensors.index.json. */
+/* The shards of model.safetensors.index.json; where the index is not there or names files that are
+ * not there, model.safetensors; or else shards without an index, "NAME-00001-of-00002.safetensors",
+ * all of them. A model.safetensors beside a complete index is passed over, with a log line.
+ * `rename` is kept until st_close. */
 vlqa_status st_open(struct env *env, const char *dir, const struct st_rename *rename, int n_rename,
                     struct st_files **out);
-/* A single file, by path: goldens and tests. */
+/* A single file, by path, mapped: goldens and tests. */
 vlqa_status st_open_file(struct env *env, const char *path, struct st_files **out);
 /* For tests and fuzzing: the bytes of a file, borrowed until st_close; name is for messages. */
 vlqa_status st_open_memory(struct env *env, const char *name, const void *data, size_t bytes,
@@ -46,22 +52,31 @@ void st_close(struct st_files *files); /* NULL is fine */
 int st_has(const struct st_files *files, const char *name);
 /* Marks a tensor as used where it is there: for copies that nobody needs. */
 void st_ignore(struct st_files *files, const char *name);
-/* The tensor of exactly this shape, marked as used. Errors: missing, other rank or shape
- * ("FILE: NAME is [c, d], expected [a, b]"), a dtype that is not F32, F16 or BF16 (by name). */
+/* The tensor of exactly this shape, marked as used. Errors, by the key of the file: missing (and
+ * the most similar one that is not marked), other rank or shape ("FILE: KEY is [c, d], expected [a,
+ * b]"), a dtype that is not F32, F16 or BF16 (by name). */
 vlqa_status st_want(struct env *env, struct st_files *files, const char *name, int rank,
                     const int64_t *dim, const struct st_tensor **out);
 /* The tensor as it is, not marked; NULL: not there or of another dtype. */
 const struct st_tensor *st_find(const struct st_files *files, const char *name);
 int st_count(const struct st_files *files);
-/* Sorted by name. data is NULL, and dtype says nothing, where the dtype is not F32, F16 or BF16. */
+/* Copies bytes of a tensor, from an offset on; any threads at once. VLQA_EIO when its file is
+ * shorter now. */
+vlqa_status st_read(struct env *env, const struct st_files *files, const struct st_tensor *t,
+                    size_t begin, void *dst, size_t bytes);
+/* The name of the file that a tensor is in, without directory. */
+const char *st_file_of(const struct st_files *files, const struct st_tensor *t);
+/* Sorted by name. dtype says nothing where it is not F32, F16 or BF16. */
 const struct st_tensor *st_at(const struct st_files *files, int i);
 /* VLQA_EMODEL naming the first tensor that nobody asked for, and how many there are. */
 vlqa_status st_all_used(struct env *env, const struct st_files *files);
-/* VLQA_EIO when a mapped file was changed in place. */
+/* VLQA_EIO when a file was changed since it was opened. */
 vlqa_status st_unchanged(struct env *env, const struct st_files *files);
+/* Closes the files: names, shapes and what is in memory stay. */
+void st_let_go(struct st_files *files);
 size_t st_bytes(const struct st_files *files); /* of all tensors */
 /* Feeds names, dtypes, shapes and contents. Contents of models beyond 256 MiB are sampled: 16 pages
  * of 4 KiB of each tensor, spread evenly, first and last among them. */
-void st_digest(const struct st_files *files, struct hash *hash);
+vlqa_status st_digest(struct env *env, const struct st_files *files, struct hash *hash);
 
 #endif

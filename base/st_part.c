@@ -27,9 +27,10 @@ static const struct dtype_row {
 
 struct reader { /* the header of one part */
     struct env *env;
+    const struct st_files *files;
     struct st_part *part;
     struct json_doc *doc;
-    const uint8_t *data; /* what offsets count from */
+    size_t begin; /* of the data, from the beginning of the part: what offsets count from */
     size_t bytes;
 };
 
@@ -52,18 +53,21 @@ struct st_shape_text st_shape(int rank, const int64_t *dim)
     return s;
 }
 
-int st_renamed(char out[ST_MAX_NAME], const char *name, const struct st_rename *rename,
-               int n_rename)
+int st_renamed(char out[ST_MAX_NAME], const char *name, const struct st_files *files)
 {
     const char *to = "";
     int n;
-    for (int i = 0; i < n_rename; i++) {
-        size_t from = strlen(rename[i].from);
-        if (strncmp(name, rename[i].from, from) == 0) {
-            name += from;
-            to = rename[i].to;
-            break;
+    for (int i = 0; i < files->n_rename; i++) {
+        const struct st_rename *r = &files->rename[i];
+        size_t from = strlen(r->from);
+        if (strncmp(name, r->from, from) != 0) continue;
+        name += from;
+        if (!r->to) { /* a wrapper: what is inside is looked up again */
+            i = -1;
+            continue;
         }
+        to = r->to;
+        break;
     }
     n = snprintf(out, ST_MAX_NAME, "%s%s", to, name);
     return n >= 0 && n < ST_MAX_NAME;
@@ -104,7 +108,7 @@ static vlqa_status read_range(struct reader *r, const struct json *entry, struct
                         "<= %zu",
                         r->part->name, json_name(entry), json_number(first),
                         json_number(json_next(first)), r->bytes);
-    out->data = r->data + begin;
+    out->offset = r->begin + (size_t)begin;
     out->tensor.bytes = (size_t)(end - begin);
     return VLQA_OK;
 }
@@ -142,7 +146,8 @@ static vlqa_status read_entry(struct reader *r, const struct json *entry, struct
                         r->part->name, name, t->bytes, bytes, row->name,
                         st_shape(t->rank, t->dim).text);
     t->dtype = row->dtype;
-    t->data = row->readable ? out->data : NULL;
+    t->data = row->readable && r->part->memory ? r->part->memory + out->offset : NULL;
+    out->readable = row->readable;
     out->dtype_name = row->name;
     return VLQA_OK;
 }
@@ -150,7 +155,7 @@ static vlqa_status read_entry(struct reader *r, const struct json *entry, struct
 static int range_order(const void *a, const void *b)
 {
     const struct st_record *x = a, *y = b;
-    if (x->data != y->data) return x->data < y->data ? -1 : 1;
+    if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
     return x->tensor.bytes < y->tensor.bytes ? -1 : x->tensor.bytes > y->tensor.bytes;
 }
 
@@ -158,25 +163,24 @@ static int range_order(const void *a, const void *b)
 static vlqa_status check_cover(struct reader *r)
 {
     struct st_record *records = r->part->records;
-    const uint8_t *at = r->data;
+    size_t at = r->begin;
     if (r->part->n) qsort(records, (size_t)r->part->n, sizeof *records, range_order);
     for (int i = 0; i < r->part->n; i++) {
         const struct st_tensor *t = &records[i].tensor;
-        if (records[i].data != at)
+        if (records[i].offset != at)
             return env_fail(r->env, VLQA_EMODEL, "%s: %.200s begins at byte %zu, expected %zu (%s)",
-                            r->part->name, t->name, (size_t)(records[i].data - r->data),
-                            (size_t)(at - r->data), records[i].data < at ? "overlap" : "gap");
+                            r->part->name, t->key, records[i].offset - r->begin, at - r->begin,
+                            records[i].offset < at ? "overlap" : "gap");
         at += t->bytes;
     }
-    if (at != r->data + r->bytes)
+    if (at != r->begin + r->bytes)
         return env_fail(r->env, VLQA_EMODEL, "%s: the tensors have %zu bytes, the file %zu",
-                        r->part->name, (size_t)(at - r->data), r->bytes);
+                        r->part->name, at - r->begin, r->bytes);
     return VLQA_OK;
 }
 
-/* Counts the tensors, and the bytes of their names. */
-static vlqa_status measure(struct reader *r, const struct st_rename *rename, int n_rename,
-                           size_t *name_bytes)
+/* Counts the tensors, and the bytes of their names and keys. */
+static vlqa_status measure(struct reader *r, size_t *name_bytes)
 {
     char name[ST_MAX_NAME];
     const struct json *root = json_root(r->doc);
@@ -184,10 +188,10 @@ static vlqa_status measure(struct reader *r, const struct st_rename *rename, int
     r->part->n = 0;
     for (const struct json *v = json_first(root); v; v = json_next(v)) {
         if (is_metadata(v)) continue;
-        if (!st_renamed(name, json_name(v), rename, n_rename))
+        if (!st_renamed(name, json_name(v), r->files))
             return env_fail(r->env, VLQA_EMODEL, "%s: a tensor name has over %d bytes: %.40s...",
                             r->part->name, ST_MAX_NAME - 1, json_name(v));
-        *name_bytes += strlen(name) + 1;
+        *name_bytes += strlen(name) + 1 + strlen(json_name(v)) + 1;
         r->part->n++;
     }
     if (r->part->n > ST_MAX_TENSORS)
@@ -196,56 +200,93 @@ static vlqa_status measure(struct reader *r, const struct st_rename *rename, int
     return VLQA_OK;
 }
 
-static vlqa_status read_entries(struct reader *r, const struct st_rename *rename, int n_rename)
+/* Copies the text behind *end. */
+static const char *keep_text(char **end, const char *text)
+{
+    size_t bytes = strlen(text) + 1;
+    char *kept = memcpy(*end, text, bytes);
+    *end += bytes;
+    return kept;
+}
+
+static vlqa_status read_entries(struct reader *r)
 {
     struct st_part *part = r->part;
     size_t name_bytes, record_bytes;
     struct st_record *next;
-    char *name;
-    TRY(measure(r, rename, n_rename, &name_bytes));
+    char *end;
+    TRY(measure(r, &name_bytes));
     record_bytes = (size_t)part->n * sizeof *part->records;
     next = part->records = heap_alloc_zero(record_bytes);
-    name = part->names = heap_alloc(name_bytes);
-    if (!next || !name) return env_no_memory(r->env, part->name, record_bytes + name_bytes);
+    end = part->names = heap_alloc(name_bytes);
+    if (!next || !end) return env_no_memory(r->env, part->name, record_bytes + name_bytes);
     for (const struct json *v = json_first(json_root(r->doc)); v; v = json_next(v)) {
         char renamed[ST_MAX_NAME];
         if (is_metadata(v)) {
             TRY(check_metadata(r, v));
             continue;
         }
-        (void)st_renamed(renamed, json_name(v), rename, n_rename); /* measured: it fits */
-        next->tensor.name = memcpy(name, renamed, strlen(renamed) + 1);
-        name += strlen(renamed) + 1;
+        (void)st_renamed(renamed, json_name(v), r->files); /* measured: it fits */
+        next->tensor.name = keep_text(&end, renamed);
+        next->tensor.key = keep_text(&end, json_name(v));
         TRY(read_entry(r, v, next++));
     }
     return check_cover(r);
 }
 
-vlqa_status st_part_read(struct env *env, struct st_part *part, const uint8_t *file, size_t bytes,
-                         const struct st_rename *rename, int n_rename)
+vlqa_status st_part_bytes(struct env *env, const struct st_part *part, size_t offset, void *dst,
+                          size_t bytes)
 {
-    struct reader r = {.env = env, .part = part};
-    char title[sizeof part->name + 8];
-    vlqa_status status;
+    if (!part->memory) return file_read_at(env, part->path, &part->map, offset, dst, bytes);
+    memcpy(dst, part->memory + offset, bytes);
+    return VLQA_OK;
+}
+
+/* The length of the header, checked. */
+static vlqa_status read_length(struct env *env, const struct st_part *part, size_t *out)
+{
+    char first[4096]; /* enough to tell what stands in the place of the file */
+    size_t n = part->bytes < sizeof first ? part->bytes : sizeof first;
+    size_t room = part->bytes - sizeof(uint64_t);
     uint64_t header;
-    TRY(placeholder_check(env, VLQA_EMODEL, part->path ? part->path : part->name, file, bytes));
-    if (bytes < sizeof header)
+    TRY(st_part_bytes(env, part, 0, first, n));
+    TRY(placeholder_check(env, VLQA_EMODEL, part->path ? part->path : part->name, first, n));
+    if (part->bytes < sizeof header)
         return env_fail(env, VLQA_EMODEL, "%s has %zu bytes, expected a safetensors file",
-                        part->name, bytes);
-    memcpy(&header, file, sizeof header);
-    if (header > ST_MAX_HEADER || header > bytes - sizeof header)
+                        part->name, part->bytes);
+    memcpy(&header, first, sizeof header);
+    if (header > ST_MAX_HEADER || header > room)
         return env_fail(env, VLQA_EMODEL, "%s: the header has %llu bytes, expected at most %zu",
                         part->name, (unsigned long long)header,
-                        bytes - sizeof header < ST_MAX_HEADER ? bytes - sizeof header
-                                                              : (size_t)ST_MAX_HEADER);
-    if (header == 0 || file[sizeof header] != '{')
+                        room < ST_MAX_HEADER ? room : (size_t)ST_MAX_HEADER);
+    if (header == 0 || first[sizeof header] != '{')
         return env_fail(env, VLQA_EMODEL, "%s: the header does not begin with '{'", part->name);
-    (void)snprintf(title, sizeof title, "%s header", part->name);
-    r.data = file + sizeof header + header;
-    r.bytes = bytes - sizeof header - (size_t)header;
-    TRY(json_parse(env, title, (const char *)file + sizeof header, (size_t)header, ST_MAX_HEADER,
-                   &r.doc));
-    status = read_entries(&r, rename, n_rename);
+    *out = (size_t)header;
+    return VLQA_OK;
+}
+
+static vlqa_status parse_header(struct reader *r, size_t length)
+{
+    char title[sizeof r->part->name + 8], *text = heap_alloc(length);
+    vlqa_status status;
+    if (!text) return env_no_memory(r->env, r->part->name, length);
+    (void)snprintf(title, sizeof title, "%s header", r->part->name);
+    status = st_part_bytes(r->env, r->part, sizeof(uint64_t), text, length);
+    if (status == VLQA_OK) status = json_parse(r->env, title, text, length, ST_MAX_HEADER, &r->doc);
+    heap_free(text);
+    return status;
+}
+
+vlqa_status st_part_read(struct env *env, const struct st_files *files, struct st_part *part)
+{
+    struct reader r = {.env = env, .files = files, .part = part};
+    vlqa_status status;
+    size_t length;
+    TRY(read_length(env, part, &length));
+    r.begin = sizeof(uint64_t) + length;
+    r.bytes = part->bytes - r.begin;
+    TRY(parse_header(&r, length));
+    status = read_entries(&r);
     json_free(r.doc);
     return status;
 }

@@ -115,14 +115,16 @@ vlqa_status st_make(struct env *env, struct st_files *files, const char *name, i
     part->records = record = heap_alloc_zero(sizeof *record);
     part->names = heap_alloc(strlen(name) + 1);
     part->made = f.data = heap_alloc(bytes);
+    part->memory = part->made;
+    part->bytes = bytes;
     if (!record || !part->names || !f.data) return env_no_memory(env, name, bytes);
     part->n = 1;
     fill(env, &f, name, rank, dim);
     record->tensor = (struct st_tensor){.dtype = DT_BF16, .rank = rank, .data = f.data};
-    record->tensor.name = memcpy(part->names, name, strlen(name) + 1);
+    record->tensor.name = record->tensor.key = memcpy(part->names, name, strlen(name) + 1);
     record->tensor.bytes = bytes;
     memcpy(record->tensor.dim, dim, (size_t)rank * sizeof *dim);
-    record->data = (const uint8_t *)f.data;
+    record->readable = 1;
     record->dtype_name = dtype_name(DT_BF16);
     record->part = files->n_parts - 1;
     insert(files, record);

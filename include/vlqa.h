@@ -175,7 +175,7 @@ struct vlqa_model_info {
     char cpu[16];        /* instruction set in use */
     int threads;
     int64_t parameters, parameters_vision, parameters_text, parameters_embedding;
-    int64_t weight_bytes; /* mapped or converted */
+    int64_t weight_bytes; /* of the tensors in the files */
     int hidden, inner, layers, heads, kv_heads, head_dim, vocab, max_positions, tied;
     int vision_hidden, vision_inner, vision_depth, vision_heads, vision_patch, vision_merge;
     int n_deepstack, deepstack[8];

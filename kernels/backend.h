@@ -7,7 +7,7 @@
 
 struct backend_ops {
     const char *name;
-    int shares_host; /* device memory is host memory: mirrors are one block, weights stay mapped */
+    int shares_host; /* device memory is host memory: mirrors are one block */
     void (*close)(struct device *d);
     void *(*alloc)(struct device *d, size_t bytes); /* of device_alloc and the three behind it */
     void *(*alloc_host)(struct device *d, size_t bytes);

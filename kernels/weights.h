@@ -5,21 +5,35 @@
 #include "base/safetensors.h"
 #include "kernels/ops.h"
 
-struct weights { /* one load: where from, where to */
+/* A model's inventory is one list of calls, gone through several times. */
+enum weights_pass {
+    WEIGHTS_NAMES,   /* marks the tensors that will be asked for, so that others are known */
+    WEIGHTS_MEASURE, /* checks shapes and types, and counts the memory */
+    WEIGHTS_FILL,    /* brings them to memory of that size */
+    WEIGHTS_LOOK     /* looks in that memory for a value that is not finite */
+};
+
+struct weights { /* one pass: where from, where to */
+    enum weights_pass pass;
     struct env *env;
     struct queue *queue;
     struct st_files *files;
-    struct arena *mem;  /* device memory; a measuring arena (base NULL) counts */
+    struct arena *mem;  /* device memory; base NULL but for WEIGHTS_FILL and WEIGHTS_LOOK */
     enum dtype compute; /* DT_BF16: tensors that are not BF16 are converted; DT_F32: they stay */
+    const struct st_tensor *bad; /* WEIGHTS_LOOK: the first that is not finite, else NULL */
+    size_t bad_at;               /* the element */
 };
 
 /* [rows, cols]; a tensor of higher rank is asked for with dims and seen as [dim 0, product of the
- * rest]. It stays mapped where the device shares memory with the host and the tensor is aligned;
- * else it is copied. */
+ * rest]. One that is in memory stays there where the device shares memory with the host and the
+ * tensor is aligned; else it is copied: what is in a file may change. */
 vlqa_status weights_get(struct weights *w, struct weight *out, int rank, const int64_t *dim,
                         const char *name, ...) __attribute__((format(printf, 5, 6)));
 vlqa_status weights_get2(struct weights *w, struct weight *out, int rows, int cols,
                          const char *name, ...) __attribute__((format(printf, 5, 6)));
+/* A convolution [out, in, t, h, w]; [out, t, h, w, in], as MLX keeps it, is transposed. */
+vlqa_status weights_conv(struct weights *w, struct weight *out, const int64_t dim[5],
+                         const char *name);
 /* [1, n] f32: norms and biases. */
 vlqa_status weights_vector(struct weights *w, struct mat *out, int n, const char *name, ...)
     __attribute__((format(printf, 4, 5)));

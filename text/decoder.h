@@ -3,7 +3,7 @@
 #define TEXT_DECODER_H
 
 #include "base/json.h"
-#include "base/safetensors.h"
+#include "kernels/weights.h"
 #include "text/kv.h"
 #include "text/position.h"
 
@@ -85,10 +85,9 @@ struct pass {
 /* text_config of config.json; every rule of the format is checked. */
 vlqa_status decoder_config_read(struct env *env, const struct json_doc *doc,
                                 struct decoder_config *out);
-/* Asks for every tensor with its full shape. mem, device memory, takes norms, and weights that must
- * be converted or cannot stay mapped. On a measuring arena nothing is copied. */
-vlqa_status decoder_load(struct env *env, struct queue *q, struct st_files *files,
-                         const struct decoder_config *config, struct arena *mem,
+/* Asks for every tensor with its full shape: one pass of the inventory. w->compute is the config's.
+ */
+vlqa_status decoder_load(struct weights *w, const struct decoder_config *config,
                          struct decoder *out);
 /* The room of a pass of n tokens, with a probe of n_query of them (0: without), over a sequence of
  * slots: what it takes of ws while it runs, counted into the peaks of a measuring workspace. */

@@ -1,5 +1,4 @@
 /* decoder_load.c - text_config and the weights of the language model: the inventory. */
-#include "kernels/weights.h"
 #include "text/decoder.h"
 
 #include <math.h>
@@ -120,23 +119,22 @@ static vlqa_status layer_load(struct weights *w, const struct decoder_config *c,
     return VLQA_OK;
 }
 
-vlqa_status decoder_load(struct env *env, struct queue *q, struct st_files *files,
-                         const struct decoder_config *config, struct arena *mem,
+vlqa_status decoder_load(struct weights *w, const struct decoder_config *config,
                          struct decoder *out)
 {
-    struct weights w = {env, q, files, mem, config->compute};
     float inverse[3 * ROPE_MAX_HALF];
     int vocab = config->vocab, hidden = config->hidden;
+    assert(w->compute == config->compute);
     out->config = *config;
-    TRY(weights_get2(&w, &out->embed, vocab, hidden, "text.embed_tokens.weight"));
+    TRY(weights_get2(w, &out->embed, vocab, hidden, "text.embed_tokens.weight"));
     for (int i = 0; i < config->layers; i++)
-        TRY(layer_load(&w, config, i, &out->layer[i]));
-    TRY(weights_vector(&w, &out->norm, hidden, "text.norm.weight"));
+        TRY(layer_load(w, config, i, &out->layer[i]));
+    TRY(weights_vector(w, &out->norm, hidden, "text.norm.weight"));
     rope_inverse(&config->rope, inverse);
-    weights_constant(&w, &out->rope_inverse, 3, config->head_dim / 2, inverse);
-    out->config.tied = config->tied || !st_has(files, "lm_head.weight");
-    if (!out->config.tied) return weights_get2(&w, &out->head, vocab, hidden, "lm_head.weight");
+    weights_constant(w, &out->rope_inverse, 3, config->head_dim / 2, inverse);
+    out->config.tied = config->tied || !st_has(w->files, "lm_head.weight");
+    if (!out->config.tied) return weights_get2(w, &out->head, vocab, hidden, "lm_head.weight");
     out->head = out->embed;
-    st_ignore(files, "lm_head.weight"); /* a re-saved copy: transformers ties all the same */
+    st_ignore(w->files, "lm_head.weight"); /* a re-saved copy: transformers ties all the same */
     return VLQA_OK;
 }

@@ -3,8 +3,7 @@
 #define VISION_VIT_H
 
 #include "base/json.h"
-#include "base/safetensors.h"
-#include "kernels/ops.h"
+#include "kernels/weights.h"
 #include "vision/patch.h"
 
 #define VIT_MAX_LAYERS 64
@@ -52,8 +51,8 @@ struct vit_out {
 /* vision_config of config.json, and the image processor of dir (processor.h). */
 vlqa_status vit_config_read(struct env *env, const struct json_doc *doc, const char *dir,
                             struct vit_config *out);
-vlqa_status vit_load(struct env *env, struct queue *q, struct st_files *files,
-                     const struct vit_config *config, struct arena *mem, struct vit *out);
+/* One pass of the inventory. w->compute is the config's. */
+vlqa_status vit_load(struct weights *w, const struct vit_config *config, struct vit *out);
 /* The room of an image of that patch grid: what vit_encode takes of ws, counted into the peaks of
  * a measuring workspace. */
 void vit_measure(const struct device *d, const struct vit_config *c, struct grid patches,

@@ -1,5 +1,4 @@
 /* vit_load.c - vision_config and the weights of the tower: the inventory. */
-#include "kernels/weights.h"
 #include "vision/processor.h"
 #include "vision/vit.h"
 
@@ -126,27 +125,26 @@ static void vit_rope_inverse(const struct vit_config *c, float *out)
         }
 }
 
-vlqa_status vit_load(struct env *env, struct queue *q, struct st_files *files,
-                     const struct vit_config *config, struct arena *mem, struct vit *out)
+vlqa_status vit_load(struct weights *w, const struct vit_config *config, struct vit *out)
 {
     const struct vit_config *c = config;
     const struct patch_config *p = &c->patch;
-    struct weights w = {env, q, files, mem, c->compute};
     float inverse[2 * VIT_MAX_HALF];
     int64_t conv[5] = {c->hidden, p->channels, p->temporal, p->patch, p->patch};
+    assert(w->compute == c->compute);
     out->config = *c;
-    TRY(weights_get(&w, &out->patch_w, 5, conv, "visual.patch_embed.proj.weight"));
-    TRY(weights_vector(&w, &out->patch_b, c->hidden, "visual.patch_embed.proj.bias"));
-    TRY(weights_get2(&w, &out->pos, c->side * c->side, c->hidden, "visual.pos_embed.weight"));
+    TRY(weights_conv(w, &out->patch_w, conv, "visual.patch_embed.proj.weight"));
+    TRY(weights_vector(w, &out->patch_b, c->hidden, "visual.patch_embed.proj.bias"));
+    TRY(weights_get2(w, &out->pos, c->side * c->side, c->hidden, "visual.pos_embed.weight"));
     vit_rope_inverse(c, inverse);
-    weights_constant(&w, &out->rope_inverse, 2, c->hidden / c->heads / 2, inverse);
+    weights_constant(w, &out->rope_inverse, 2, c->hidden / c->heads / 2, inverse);
     for (int i = 0; i < c->depth; i++)
-        TRY(layer_load(&w, c, i, &out->layer[i]));
-    TRY(merger_load(&w, c, "visual.merger", 0, &out->merger));
+        TRY(layer_load(w, c, i, &out->layer[i]));
+    TRY(merger_load(w, c, "visual.merger", 0, &out->merger));
     for (int i = 0; i < c->n_deep; i++) {
         char name[64];
         snprintf(name, sizeof name, "visual.deepstack_merger_list.%d", i);
-        TRY(merger_load(&w, c, name, 1, &out->deep[i]));
+        TRY(merger_load(w, c, name, 1, &out->deep[i]));
     }
     return VLQA_OK;
 }

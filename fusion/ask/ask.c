@@ -76,7 +76,6 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
 {
     struct vlqa_session *s = a->s;
     TRY(options_read(s, options, &a->o, &a->x));
-    TRY(st_unchanged(&s->env, s->engine->files));
     return plan_build(s, a->question, NULL, &a->prompt, &a->layout);
 }
 

@@ -9,12 +9,20 @@
 #include <string.h>
 #include <unistd.h>
 
+/* Of rows with the same right side the first one is the usual one. */
 const struct st_rename engine_rename[] = {
+    {"base_model.model.", NULL}, /* peft, merged or not */
+    {"module.", NULL},           /* torch's data parallel */
+    {"_orig_mod.", NULL},        /* torch.compile */
+    {"model.visual.", "visual."},
+    {"visual.", "visual."},
+    {"model.language_model.visual.", "visual."},
+    {"model.vision_tower.", "visual."},
+    {"vision_tower.", "visual."}, /* MLX */
     {"model.language_model.", "text."},
     {"language_model.model.", "text."},
     {"language_model.lm_head.", "lm_head."},
-    {"model.visual.", "visual."},
-    {"visual.", "visual."},
+    {"model.lm_head.", "lm_head."},
     {"lm_head.", "lm_head."},
     {"model.", "text."},
 };
@@ -123,25 +131,32 @@ static vlqa_status open_store(struct vlqa_engine *e)
     return store_open(&e->env, &so, &e->store);
 }
 
-static vlqa_status load_towers(struct vlqa_engine *e, struct queue *q,
-                               const struct decoder_config *text, const struct vit_config *vision,
-                               struct arena *mem)
+static vlqa_status load_towers(struct weights *w, const struct decoder_config *text,
+                               const struct vit_config *vision, struct vit *vit,
+                               struct decoder *decoder)
 {
-    TRY(vit_load(&e->env, q, e->files, vision, mem, &e->vit));
-    return decoder_load(&e->env, q, e->files, text, mem, &e->decoder);
+    TRY(vit_load(w, vision, vit));
+    return decoder_load(w, text, decoder);
 }
 
-/* The same code measures and fills. */
+/* The same code names, measures and fills. */
 static vlqa_status fill_weights(struct vlqa_engine *e, struct queue *q, struct decoder_config *text,
                                 struct vit_config *vision)
 {
     struct arena mem = {0};
-    TRY(load_towers(e, q, text, vision, &mem));
+    struct weights w = {.env = &e->env, .queue = q, .files = e->files, .compute = text->compute};
+    for (w.pass = WEIGHTS_NAMES; w.pass <= WEIGHTS_MEASURE; w.pass++) {
+        mem = (struct arena){0};
+        w.mem = &mem;
+        TRY(load_towers(&w, text, vision, &e->vit, &e->decoder));
+    }
+    TRY(st_all_used(&e->env, e->files));
     e->weights_bytes = mem.used;
     e->weights = device_alloc(e->device, mem.used);
     if (!e->weights) return env_no_memory(&e->env, "weights", mem.used);
     mem = arena_over(e->weights, e->weights_bytes);
-    TRY(load_towers(e, q, text, vision, &mem));
+    w.pass = WEIGHTS_FILL;
+    TRY(load_towers(&w, text, vision, &e->vit, &e->decoder));
     return queue_sync(q);
 }
 
@@ -156,8 +171,7 @@ static vlqa_status load_weights(struct vlqa_engine *e, struct decoder_config *te
     TRY(queue_open(e->device, &e->env, &q));
     status = fill_weights(e, q, text, vision);
     queue_close(q);
-    TRY(status);
-    return st_all_used(&e->env, e->files);
+    return status;
 }
 
 static vlqa_status same_id(struct env *env, const char *name, int32_t config, int32_t tokenizer)
@@ -219,7 +233,9 @@ static vlqa_status load(struct vlqa_engine *e)
     TRY(load_weights(e, &text, &vision));
     TRY(env_progress(env, "load", 3, 4));
     tokenizer_digest(e->tokenizer, &digest);
-    st_digest(e->files, &digest);
+    TRY(st_digest(env, e->files, &digest));
+    TRY(st_unchanged(env, e->files)); /* what was read is of one time */
+    st_let_go(e->files);
     e->model_key = hash_end(&digest);
     TRY(open_store(e));
     env_log(env, VLQA_LOG_INFO, "%s: %d tensors, %.1f MiB, %s on %s, %d threads", e->name,

@@ -19,8 +19,8 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
     pid_t process;                      /* threads do not survive a fork */
     struct pool *pool;
     struct device *device;
-    struct st_files *files;
-    void *weights; /* one block of the device: norms, biases, weights that are not mapped */
+    struct st_files *files; /* names and shapes; what they are of is in weights */
+    void *weights;          /* one block of the device */
     size_t weights_bytes;
     struct vit vit;
     struct decoder decoder;

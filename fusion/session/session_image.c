@@ -216,7 +216,6 @@ static vlqa_status add_ready(struct vlqa_session *s, struct ready *r)
 
 static vlqa_status check_room(struct vlqa_session *s)
 {
-    TRY(st_unchanged(&s->env, s->engine->files));
     return session_check_items(s);
 }
 

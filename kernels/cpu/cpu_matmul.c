@@ -2,7 +2,7 @@
  *
  * Every (row, output) has its own accumulator, a vector that runs along the inputs in order and is
  * summed by a fixed tree. Tiles, panels and threads choose which products are computed together,
- * never how one is summed. Weights are read from where they are mapped. */
+ * never how one is summed. Weights are read as the files have them. */
 #include "kernels/cpu/cpu_matmul.h"
 #include "kernels/cpu/cpu_math.h"
 #include "kernels/cpu/cpu_vec.h"

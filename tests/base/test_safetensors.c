@@ -84,7 +84,8 @@ TEST(wanted_tensors_have_the_shape_and_dtype_asked_for)
     CHECK_EQ(st_want(&env, files, "b.weight", 1, d6, &t), VLQA_EMODEL);
     CHECK_STR(env.message, "model.safetensors: b.weight is [2, 3], expected [6]");
     CHECK_EQ(st_want(&env, files, "c.weight", 1, d4, &t), VLQA_EMODEL);
-    CHECK_STR(env.message, "model.safetensors: c.weight is missing, expected [4]");
+    CHECK_STR(env.message, "model.safetensors: c.weight is missing, expected [4]; the nearest "
+                           "unused key is a.weight, [4], in model.safetensors");
     CHECK_EQ(st_want(&env, files, "ids", 1, d1, &t), VLQA_EMODEL);
     CHECK_STR(env.message, "model.safetensors: ids has dtype I64, expected F32, F16 or BF16");
     CHECK_EQ(st_want(&env, files, "a.weight", 1, d4, &t), VLQA_OK);
@@ -374,7 +375,7 @@ static struct key digest_of_bytes(const char *header, size_t data_bytes, size_t 
     f.data[f.n - data_bytes + changed] = 1;
     hash_begin(&hash, "test");
     if (st_open_memory(&env, "x", f.data, f.n, &files) == VLQA_OK) {
-        st_digest(files, &hash);
+        CHECK_EQ(st_digest(&env, files, &hash), VLQA_OK);
         key = hash_end(&hash);
         st_close(files);
     } else {
@@ -402,7 +403,7 @@ static struct key digest_of_file(const char *path)
     struct key key = {{0}};
     hash_begin(&hash, "test");
     if (st_open_file(&env, path, &files) == VLQA_OK) {
-        st_digest(files, &hash);
+        CHECK_EQ(st_digest(&env, files, &hash), VLQA_OK);
         key = hash_end(&hash);
         st_close(files);
     } else {

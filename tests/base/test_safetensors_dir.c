@@ -79,21 +79,119 @@ TEST(shards_are_one_table)
     CHECK_STR(st_at(files, 1)->name, "text.b");
     CHECK_EQ(st_unchanged(&env, files), VLQA_OK);
     CHECK_EQ(st_want(&env, files, "text.c", 1, d1, &t), VLQA_EMODEL);
-    CHECK_STR(env.message, "model.safetensors.index.json: text.c is missing, expected [1]");
+    CHECK_STR(env.message, "model.safetensors.index.json: m.c is missing, expected [1]; the "
+                           "nearest unused key is m.a, [1], in one.safetensors");
     st_close(files);
     clear_dir();
 }
 
-TEST(a_single_file_is_preferred_to_an_index)
+static char log_text[2048];
+
+static void keep_log(void *user, enum vlqa_log_level level, const char *line)
 {
-    struct env env = {0};
+    size_t n = strlen(log_text);
+    (void)user;
+    if (level <= VLQA_LOG_WARN) (void)snprintf(log_text + n, sizeof log_text - n, "%s\n", line);
+}
+
+/* Opens the directory, which must be read; the names, one behind the other. */
+static const char *names_in_dir(void)
+{
+    static char names[256];
+    struct env env = {.log = keep_log};
     struct st_files *files;
-    write_text(INDEX_NAME, "no JSON at all");
-    write_tensors("model.safetensors", SHARD_1, 4);
-    REQUIRE(st_open(&env, dir, NULL, 0, &files) == VLQA_OK);
-    CHECK_EQ(st_count(files), 1);
+    size_t n = 0;
+    log_text[0] = names[0] = 0;
+    if (st_open(&env, dir, NULL, 0, &files) != VLQA_OK) {
+        CHECK_FAIL("%s", env.message);
+        return "";
+    }
+    for (int i = 0; i < st_count(files); i++)
+        n += (size_t)snprintf(names + n, sizeof names - n, "%s ", st_at(files, i)->name);
+    CHECK_STR(env.message, "");
     st_close(files);
+    return names;
+}
+
+/* The single file won in silence. */
+TEST(a_stray_single_file_beside_a_complete_index_is_passed_over)
+{
+    write_shards(INDEX("\"m.a\":\"one.safetensors\",\"m.b\":\"two.safetensors\""));
+    write_tensors("model.safetensors", "{" E("m.stray", "F32", "[1]", "0", "4") "}", 4);
+    CHECK_STR(names_in_dir(), "m.a m.b ");
+    CHECK_HAS(log_text,
+              "model.safetensors is passed over: " INDEX_NAME " and its shards come first");
     clear_dir();
+}
+
+TEST(a_single_file_beside_a_stale_index_is_read_and_said_so)
+{
+    static const char *const stale[][2] = {
+        {"no JSON at all", "no value at byte 0"},
+        {INDEX("\"m.a\":\"gone.safetensors\""), "names gone.safetensors, which is not there"},
+        {INDEX("\"m.a\":\"../one.safetensors\""), "names ../one.safetensors"},
+        {"{}", "weight_map is missing"},
+        {"version https://git-lfs.github.com/spec/v1\nsize 9\n", "is a Git LFS pointer"}};
+    for (size_t i = 0; i < sizeof stale / sizeof *stale; i++) {
+        write_text(INDEX_NAME, stale[i][0]);
+        write_tensors("model.safetensors", SHARD_1, 4);
+        CHECK_STR(names_in_dir(), "m.a ");
+        CHECK_HAS(log_text, "model.safetensors is read, and the index passed over");
+        CHECK_HAS(log_text, stale[i][1]);
+        clear_dir();
+    }
+}
+
+TEST(an_index_of_the_single_file_is_complete)
+{
+    write_text(INDEX_NAME, INDEX("\"m.a\":\"model.safetensors\""));
+    write_tensors("model.safetensors", SHARD_1, 4);
+    CHECK_STR(names_in_dir(), "m.a ");
+    CHECK_STR(log_text, "");
+    clear_dir();
+}
+
+/* They were refused as if nothing were there. */
+TEST(shards_without_an_index_are_read)
+{
+    static const char *const set[][2] = {
+        {"model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors"},
+        {"model.safetensors-00001-of-00002.safetensors",
+         "model.safetensors-00002-of-00002.safetensors"},
+        {"model-00000-of-00002.safetensors", "model-00001-of-00002.safetensors"},
+        {"Qwen-VL-1-of-2.safetensors", "Qwen-VL-2-of-2.safetensors"}};
+    for (size_t i = 0; i < sizeof set / sizeof *set; i++) {
+        write_tensors(set[i][0], SHARD_1, 4);
+        write_tensors(set[i][1], SHARD_2, 4);
+        CHECK_STR(names_in_dir(), "m.a m.b ");
+        unlink(in_dir(set[i][0]));
+        unlink(in_dir(set[i][1]));
+    }
+    write_tensors("model-00001-of-00001.safetensors", SHARD_1, 4);
+    CHECK_STR(names_in_dir(), "m.a ");
+    unlink(in_dir("model-00001-of-00001.safetensors"));
+}
+
+TEST(missing_shards_are_named)
+{
+    write_tensors("model-00002-of-00003.safetensors", SHARD_2, 4);
+    check_directory_refused(VLQA_EMODEL, "of 3 shards 2 are missing: model-00001-of-00003."
+                                         "safetensors, model-00003-of-00003.safetensors");
+    write_tensors("other-00001-of-00003.safetensors", SHARD_1, 4);
+    check_directory_refused(VLQA_EMODEL, "has several sets of shards");
+    unlink(in_dir("model-00002-of-00003.safetensors"));
+    unlink(in_dir("other-00001-of-00003.safetensors"));
+    write_tensors("m-1-of-1000.safetensors", SHARD_1, 4);
+    check_directory_refused(VLQA_EMODEL, "has m-1-of-1000.safetensors, but neither");
+    unlink(in_dir("m-1-of-1000.safetensors"));
+    write_tensors("m-0001-of-0099.safetensors", SHARD_1, 4);
+    check_directory_refused(VLQA_EMODEL,
+                            "m-0003-of-0099.safetensors, m-0004-of-0099.safetensors, ...");
+    unlink(in_dir("m-0001-of-0099.safetensors"));
+    write_tensors("m-00007-of-00002.safetensors", SHARD_1, 4);
+    check_directory_refused(VLQA_EMODEL,
+                            "if it is the whole model, rename it to model.safetensors");
+    unlink(in_dir("m-00007-of-00002.safetensors"));
 }
 
 TEST(index_and_shards_must_agree)
@@ -110,7 +208,7 @@ TEST(index_and_shards_must_agree)
     check_directory_refused(VLQA_EMODEL, "index.json does not list m.x of two.safetensors");
     write_shards(INDEX("\"m.a\":\"one.safetensors\",\"m.b\":\"two.safetensors\""));
     write_tensors("two.safetensors", SHARD_1, 4);
-    check_directory_refused(VLQA_EMODEL, "m.a is there twice: in ");
+    check_directory_refused(VLQA_EMODEL, "a tensor is there twice: as m.a in ");
     write_shards("{\"weight_map\":[]}");
     check_directory_refused(VLQA_EMODEL, "weight_map is array, expected an object");
 }
@@ -142,7 +240,9 @@ TEST(names_that_meet_after_renaming_are_refused)
     write_tensors("model.safetensors",
                   "{" E("m.a", "F32", "[1]", "0", "4") "," E("n.a", "F32", "[1]", "4", "8") "}", 8);
     CHECK_EQ(st_open(&env, dir, rename, 2, &files), VLQA_EMODEL);
-    CHECK_STR(env.message, "a is there twice: in model.safetensors and in model.safetensors");
+    CHECK_STR(
+        env.message,
+        "a tensor is there twice: as m.a in model.safetensors and as n.a in model.safetensors");
     REQUIRE(st_open(&env, dir, rename, 1, &files) == VLQA_OK);
     st_close(files);
     clear_dir();
@@ -167,7 +267,7 @@ TEST(directories_without_safetensors_say_what_is_there)
     check_directory_refused(VLQA_EMODEL, "model.safetensors has 0 bytes, expected a safetensors");
 }
 
-TEST(changes_under_the_map_are_noticed)
+TEST(changes_of_an_open_file_are_noticed)
 {
     struct timeval past[2] = {{1000, 0}, {1000, 0}};
     struct env env = {0};
@@ -184,6 +284,33 @@ TEST(changes_under_the_map_are_noticed)
     CHECK_HAS(env.message, "two.safetensors changed while in use: 9 bytes");
     write_tensors("two.safetensors", SHARD_2, 4);
     CHECK_EQ(st_unchanged(&env, files), VLQA_EIO);
+    st_close(files);
+    clear_dir();
+}
+
+/* A page behind the end of a file that was mapped killed the process. */
+TEST(a_file_that_is_cut_is_an_error_and_no_signal)
+{
+    static const int64_t dim[] = {20000};
+    struct env env = {0};
+    const struct st_tensor *t;
+    struct st_files *files;
+    struct hash hash;
+    static float values[20000];
+    write_tensors("model.safetensors", "{" E("m.a", "F32", "[20000]", "0", "80000") "}", 80000);
+    REQUIRE(st_open(&env, dir, NULL, 0, &files) == VLQA_OK);
+    REQUIRE(st_want(&env, files, "m.a", 1, dim, &t) == VLQA_OK);
+    CHECK(t->data == NULL);
+    CHECK_EQ(st_read(&env, files, t, 0, values, sizeof values), VLQA_OK);
+    REQUIRE(truncate(in_dir("model.safetensors"), 8192) == 0);
+    CHECK_EQ(st_read(&env, files, t, 0, values, 4096), VLQA_OK);
+    CHECK_EQ(st_read(&env, files, t, 0, values, sizeof values), VLQA_EIO);
+    CHECK_HAS(env.message, "model.safetensors changed while in use: it ends at byte 8192 of 80");
+    hash_begin(&hash, "test");
+    CHECK_EQ(st_digest(&env, files, &hash), VLQA_EIO);
+    st_let_go(files);
+    CHECK_EQ(st_unchanged(&env, files), VLQA_OK);
+    CHECK_STR(st_at(files, 0)->name, "m.a");
     st_close(files);
     clear_dir();
 }

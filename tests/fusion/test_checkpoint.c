@@ -81,10 +81,18 @@ TEST(every_stored_type_answers_in_every_type)
 /* The golden checkpoints have names as "model.visual." and "model.language_model.". */
 TEST(other_prefixes_give_the_same_logits)
 {
-    static const char *const prefix[][2] = {{"visual.", "model."},
-                                            {"visual.", "language_model.model."}};
+    static const char *const prefix[][2] = {
+        {"visual.", "model."},
+        {"visual.", "language_model.model."},
+        {"model.language_model.visual.", "model.language_model."}, /* was refused */
+        {"vision_tower.", "language_model.model."},                /* MLX: was refused */
+        {"model.vision_tower.", "model.language_model."},
+        {"module.model.visual.", "module.model.language_model."},
+        {"_orig_mod.model.visual.", "_orig_mod.model.language_model."},
+        {"base_model.model.model.visual.", "base_model.model.model.language_model."},
+        {"module._orig_mod.model.visual.", "module._orig_mod.model.language_model."}};
     REQUIRE(answer_of(TIED, VLQA_DTYPE_AUTO, &plain));
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof prefix / sizeof *prefix; i++) {
         char visual[64], text[64];
         struct fixture f;
         REQUIRE(fixture_open(&f, TIED));
@@ -97,6 +105,50 @@ TEST(other_prefixes_give_the_same_logits)
         CHECK_STR(changed.digest, plain.digest);
         fixture_close(&f);
     }
+}
+
+#define PATCH "model.visual.patch_embed.proj.weight"
+
+/* [64, 3, 2, 16, 16] to [64, 2, 16, 16, 3], as MLX keeps convolutions. */
+static void put_channels_last(const struct fixture *f)
+{
+    enum { OUT = 64, IN = 3, REST = 2 * 16 * 16 };
+    static uint16_t last[OUT * REST * IN];
+    struct env env = {0};
+    struct st_files *files;
+    const struct st_tensor *t;
+    size_t bytes, at;
+    char *whole = fixture_read(f, WEIGHTS, &bytes);
+    REQUIRE(st_open_memory(&env, WEIGHTS, whole, bytes, &files) == VLQA_OK);
+    t = st_find(files, PATCH);
+    REQUIRE(t && t->bytes == sizeof last);
+    for (int o = 0; o < OUT; o++)
+        for (int c = 0; c < IN; c++)
+            for (int i = 0; i < REST; i++)
+                memcpy(&last[(o * REST + i) * IN + c],
+                       (const char *)t->data + 2 * ((o * IN + c) * REST + i), 2);
+    at = (size_t)((const char *)t->data - whole);
+    st_close(files);
+    memcpy(whole + at, last, sizeof last);
+    fixture_write(f, WEIGHTS, whole, bytes);
+    free(whole);
+    fixture_rename_tensors(f, WEIGHTS, "[64,3,2,16,16]", "[64,2,16,16,3]");
+}
+
+TEST(a_patch_embedding_with_channels_last_is_transposed)
+{
+    static const enum vlqa_dtype dtype[] = {VLQA_DTYPE_BF16, VLQA_DTYPE_F32};
+    struct fixture f;
+    REQUIRE(fixture_open(&f, TIED));
+    put_channels_last(&f);
+    fixture_rename_tensors(&f, WEIGHTS, "\"model.visual.", "\"vision_tower.");
+    fixture_rename_tensors(&f, WEIGHTS, "\"model.language_model.", "\"language_model.model.");
+    for (int i = 0; i < 2; i++) {
+        REQUIRE(answer_of(TIED, dtype[i], &plain));
+        REQUIRE(answer_of(f.dir, dtype[i], &changed));
+        CHECK(same_bits(&plain, &changed));
+    }
+    fixture_close(&f);
 }
 
 TEST(prefix_of_the_output_matrix_may_be_language_model)

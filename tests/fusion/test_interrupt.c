@@ -423,37 +423,6 @@ TEST(child_process_is_turned_away_and_does_not_hang)
     run_close(&r);
 }
 
-/* Files. */
-
-/* Weights that are cut while they are mapped would kill the process that reads them. */
-TEST(weights_that_change_under_a_session_are_noticed)
-{
-    static const uint8_t rgb[3];
-    for (int i = 0; i < 3; i++) {
-        struct run r = run_new();
-        struct fixture f;
-        struct vlqa_answer answer;
-        size_t bytes;
-        char *data;
-        REQUIRE(fixture_open(&f, FIXTURE_TIED));
-        data = fixture_read(&f, "model.safetensors", &bytes);
-        fixture_write(&f, "model.safetensors", data, bytes);
-        REQUIRE(fixture_engine(f.dir, VLQA_DTYPE_AUTO, &r.engine) == VLQA_OK);
-        REQUIRE(vlqa_session_open(r.engine, NULL, &r.session) == VLQA_OK);
-        CHECK(vlqa_ask(r.session, QUESTION, NULL, &answer, sizeof answer) == VLQA_OK);
-        if (i == 0) CHECK(truncate(fixture_path(&f, "model.safetensors"), 4096) == 0);
-        if (i == 1) fixture_write(&f, "model.safetensors", data, bytes); /* another file */
-        if (i == 2) fixture_remove(&f, "model.safetensors");
-        CHECK(vlqa_ask(r.session, QUESTION, NULL, &answer, sizeof answer) == VLQA_EIO);
-        CHECK_HAS(vlqa_message(r.session), "model.safetensors");
-        CHECK(vlqa_add_image_rgb(r.session, rgb, 1, 1, 3) == VLQA_EIO);
-        CHECK_HAS(vlqa_message(r.session), "model.safetensors");
-        run_close(&r);
-        fixture_close(&f);
-        free(data);
-    }
-}
-
 /* Memory. */
 
 /* Everything a program does, once. The first failure, or VLQA_OK. */

@@ -315,17 +315,16 @@ TEST(every_missing_tensor_is_named)
     struct vlqa_engine *engine;
     REQUIRE(fixture_engine(TIED, VLQA_DTYPE_AUTO, &engine) == VLQA_OK);
     for (int i = 0; i < st_count(engine->files); i++) {
-        const char *name = st_at(engine->files, i)->name;
-        char stored[160], other[176];
+        const char *key = st_at(engine->files, i)->key;
+        char stored[160], other[176], missing[176], nearest[176];
         struct fixture f;
-        if (strncmp(name, "text.", 5) == 0)
-            snprintf(stored, sizeof stored, "\"model.language_model.%s\"", name + 5);
-        else
-            snprintf(stored, sizeof stored, "\"model.%s\"", name);
-        snprintf(other, sizeof other, "\"other.%s", stored + 1);
+        snprintf(stored, sizeof stored, "\"%s\"", key);
+        snprintf(other, sizeof other, "\"other.%s\"", key);
+        snprintf(missing, sizeof missing, WEIGHTS ": %s is missing", key);
+        snprintf(nearest, sizeof nearest, "the nearest unused key is other.%s, [", key);
         REQUIRE(fixture_open(&f, TIED));
         fixture_rename_tensors(&f, WEIGHTS, stored, other);
-        REFUSED(&f, VLQA_EMODEL, WEIGHTS, name, "is missing");
+        REFUSED(&f, VLQA_EMODEL, missing, nearest);
         fixture_close(&f);
     }
     CHECK(st_count(engine->files) > 60);
@@ -348,7 +347,8 @@ TEST(one_name_under_two_prefixes_is_refused)
     struct fixture f;
     REQUIRE(fixture_open(&f, TIED));
     fixture_add_tensor(&f, WEIGHTS, "model.norm.weight", "BF16", "[56]", zero, sizeof zero);
-    REFUSED(&f, VLQA_EMODEL, "text.norm.weight", "twice");
+    REFUSED(&f, VLQA_EMODEL, "twice", "as model.language_model.norm.weight",
+            "as model.norm.weight");
     fixture_close(&f);
 }
 

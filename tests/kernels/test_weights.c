@@ -1,4 +1,4 @@
-/* test_weights.c - tensors that stay mapped, tensors that are converted, and what is refused. */
+/* test_weights.c - tensors that stay where they are, that are brought or converted, or refused. */
 #include "tests/kernels/lab.h"
 
 #include "kernels/weights.h"
@@ -51,7 +51,12 @@ static void open_model(struct model *m, enum dtype compute, size_t shift)
     if (st_open_memory(&m->lab.env, "t", m->block, 8 + padded + DATA_BYTES, &m->files))
         CHECK_FAIL("%s", m->lab.env.message);
     m->mem = (struct arena){0};
-    m->w = (struct weights){&m->lab.env, m->lab.queue, m->files, &m->mem, compute};
+    m->w = (struct weights){.pass = WEIGHTS_MEASURE,
+                            .env = &m->lab.env,
+                            .queue = m->lab.queue,
+                            .files = m->files,
+                            .mem = &m->mem,
+                            .compute = compute};
 }
 
 /* From measuring to filling: the same calls again need what was measured, no more and no less. */
@@ -59,6 +64,7 @@ static void give_memory(struct model *m)
 {
     size_t bytes = m->mem.used;
     m->mem = arena_over(lab_alloc(bytes), bytes);
+    m->w.pass = WEIGHTS_FILL;
 }
 
 static void close_model(struct model *m)
@@ -69,7 +75,7 @@ static void close_model(struct model *m)
     heap_free(m->block);
 }
 
-static int is_mapped(const struct model *m, struct weight a)
+static int stays(const struct model *m, struct weight a)
 {
     const struct st_tensor *b = st_find(m->files, "b"), *v = st_find(m->files, "v");
     return (const char *)a.data >= (const char *)b->data &&
@@ -111,12 +117,12 @@ static void load_three(struct model *m, enum dtype compute, size_t shift, struct
     CHECK_EQ(m->mem.used, measured);
 }
 
-TEST(bf16_stays_mapped_and_the_rest_is_rounded)
+TEST(bf16_in_memory_stays_and_the_rest_is_rounded)
 {
     struct model m;
     struct weight a[3];
     load_three(&m, DT_BF16, 0, a);
-    CHECK(is_mapped(&m, a[0]) && !is_mapped(&m, a[1]) && !is_mapped(&m, a[2]));
+    CHECK(stays(&m, a[0]) && !stays(&m, a[1]) && !stays(&m, a[2]));
     for (int i = 0; i < 3; i++) {
         CHECK_EQ(a[i].format, WEIGHT_BF16);
         CHECK(holds(a[i], to_bf16));
@@ -124,7 +130,7 @@ TEST(bf16_stays_mapped_and_the_rest_is_rounded)
     close_model(&m);
 }
 
-TEST(for_f32_everything_stays_mapped)
+TEST(for_f32_everything_in_memory_stays)
 {
     struct model m;
     struct weight a[3];
@@ -132,7 +138,7 @@ TEST(for_f32_everything_stays_mapped)
     CHECK_EQ(m.mem.used, 0);
     CHECK(a[0].format == WEIGHT_BF16 && a[1].format == WEIGHT_F32 && a[2].format == WEIGHT_F16);
     for (int i = 0; i < 3; i++)
-        CHECK(is_mapped(&m, a[i]) && holds(a[i], i == 0 ? to_bf16 : values));
+        CHECK(stays(&m, a[i]) && holds(a[i], i == 0 ? to_bf16 : values));
     close_model(&m);
 }
 
@@ -142,9 +148,9 @@ TEST(misaligned_tensors_are_copied)
         struct model m;
         struct weight a[3];
         load_three(&m, DT_F32, shift, a);
-        CHECK_EQ(is_mapped(&m, a[0]), shift == 2);
-        CHECK_EQ(is_mapped(&m, a[1]), 0);
-        CHECK_EQ(is_mapped(&m, a[2]), shift == 2);
+        CHECK_EQ(stays(&m, a[0]), shift == 2);
+        CHECK_EQ(stays(&m, a[1]), 0);
+        CHECK_EQ(stays(&m, a[2]), shift == 2);
         for (int i = 0; i < 3; i++) {
             CHECK_EQ((uintptr_t)a[i].data % dtype_size(plain(a[i]).dtype), 0);
             CHECK(holds(a[i], i == 0 ? to_bf16 : values));
@@ -161,7 +167,7 @@ TEST(higher_ranks_are_seen_as_matrices)
     open_model(&m, DT_BF16, 0);
     REQUIRE(weights_get(&m.w, &a, 4, dim, "conv.%d", 4) == VLQA_OK);
     CHECK(a.rows == 2 && a.cols == 6 && a.row_bytes == 12);
-    CHECK(ref_value(plain(a), 1, 5) == -1.5 && is_mapped(&m, a));
+    CHECK(ref_value(plain(a), 1, 5) == -1.5 && stays(&m, a));
     close_model(&m);
 }
 
@@ -205,7 +211,7 @@ TEST(made_up_weights_are_bf16_matrices)
     struct weight a;
     lab_open(&lab, (struct lab_cpu){VLQA_CPU_AUTO, NULL}, 0);
     REQUIRE(st_open_random(&lab.env, 1, &files) == VLQA_OK);
-    w = (struct weights){&lab.env, lab.queue, files, &mem, DT_BF16};
+    w = (struct weights){WEIGHTS_MEASURE, &lab.env, lab.queue, files, &mem, DT_BF16, NULL, 0};
     REQUIRE(weights_get2(&w, &a, 40, 30, "x.weight") == VLQA_OK);
     CHECK(a.format == WEIGHT_BF16 && mem.used == 0 && ref_value(plain(a), 39, 29) != 0);
     st_close(files);

@@ -64,18 +64,20 @@ static inline int lab_open(struct lab *lab, enum dtype dtype)
     struct decoder_config c = shape;
     struct arena mem = {0};
     struct workspace dry = {0};
+    struct weights w;
     size_t rows = 1 << 17;
     memset(lab, 0, sizeof *lab);
     c.compute = c.kv = dtype;
     if (device_open(&lab->env, VLQA_CPU_AUTO, &lab->device) != VLQA_OK ||
         queue_open(lab->device, &lab->env, &lab->queue) != VLQA_OK ||
-        st_open_random(&lab->env, 7, &lab->files) != VLQA_OK ||
-        decoder_load(&lab->env, lab->queue, lab->files, &c, &mem, &lab->decoder) != VLQA_OK)
+        st_open_random(&lab->env, 7, &lab->files) != VLQA_OK)
         return 0;
+    w = (struct weights){WEIGHTS_MEASURE, &lab->env, lab->queue, lab->files, &mem, dtype, NULL, 0};
+    if (decoder_load(&w, &c, &lab->decoder) != VLQA_OK) return 0;
     lab->weights = heap_alloc(mem.used);
     mem = arena_over(lab->weights, mem.used);
-    if (decoder_load(&lab->env, lab->queue, lab->files, &c, &mem, &lab->decoder) != VLQA_OK)
-        return 0;
+    w.pass = WEIGHTS_FILL;
+    if (decoder_load(&w, &c, &lab->decoder) != VLQA_OK) return 0;
     lab->rows = heap_alloc(rows);
     mem = arena_over(lab->rows, rows);
     lab->visual = random_rows(&mem, dtype, VISUAL, c.hidden);
