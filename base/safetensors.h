@@ -66,6 +66,10 @@ vlqa_status st_read(struct env *env, const struct st_files *files, const struct 
                     size_t begin, void *dst, size_t bytes);
 /* The name of the file that a tensor is in, without directory. */
 const char *st_file_of(const struct st_files *files, const struct st_tensor *t);
+struct st_shape_text {
+    char text[ST_MAX_RANK * 21 + 4];
+};
+struct st_shape_text st_shape(int rank, const int64_t *dim); /* "[4096, 11008]" */
 /* Sorted by name. dtype says nothing where it is not F32, F16 or BF16. */
 const struct st_tensor *st_at(const struct st_files *files, int i);
 /* VLQA_EMODEL naming the first tensor that nobody asked for, and how many there are. */

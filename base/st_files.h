@@ -43,11 +43,6 @@ struct st_files {
     uint64_t seed;
 };
 
-struct st_shape_text {
-    char text[ST_MAX_RANK * 21 + 4];
-};
-
-struct st_shape_text st_shape(int rank, const int64_t *dim); /* "[4096, 11008]" */
 /* The name by the table into out; 0 when it does not fit. */
 int st_renamed(char out[ST_MAX_NAME], const char *name, const struct st_files *files);
 /* Checks the header and fills records and names; the caller frees them also after an error. */

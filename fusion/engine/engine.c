@@ -3,30 +3,13 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "fusion/engine/find.h"
 #include "fusion/engine/shape.h"
+#include "fusion/engine/tensors.h"
 
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-/* Of rows with the same right side the first one is the usual one. */
-const struct st_rename engine_rename[] = {
-    {"base_model.model.", NULL}, /* peft, merged or not */
-    {"module.", NULL},           /* torch's data parallel */
-    {"_orig_mod.", NULL},        /* torch.compile */
-    {"model.visual.", "visual."},
-    {"visual.", "visual."},
-    {"model.language_model.visual.", "visual."},
-    {"model.vision_tower.", "visual."},
-    {"vision_tower.", "visual."}, /* MLX */
-    {"model.language_model.", "text."},
-    {"language_model.model.", "text."},
-    {"language_model.lm_head.", "lm_head."},
-    {"model.lm_head.", "lm_head."},
-    {"lm_head.", "lm_head."},
-    {"model.", "text."},
-};
-const int engine_n_rename = (int)(sizeof engine_rename / sizeof *engine_rename);
 
 static vlqa_status check_options(struct env *env, const struct vlqa_engine_options *o)
 {
@@ -131,47 +114,13 @@ static vlqa_status open_store(struct vlqa_engine *e)
     return store_open(&e->env, &so, &e->store);
 }
 
-static vlqa_status load_towers(struct weights *w, const struct decoder_config *text,
-                               const struct vit_config *vision, struct vit *vit,
-                               struct decoder *decoder)
-{
-    TRY(vit_load(w, vision, vit));
-    return decoder_load(w, text, decoder);
-}
-
-/* The same code names, measures and fills. */
-static vlqa_status fill_weights(struct vlqa_engine *e, struct queue *q, struct decoder_config *text,
-                                struct vit_config *vision)
-{
-    struct arena mem = {0};
-    struct weights w = {.env = &e->env, .queue = q, .files = e->files, .compute = text->compute};
-    for (w.pass = WEIGHTS_NAMES; w.pass <= WEIGHTS_MEASURE; w.pass++) {
-        mem = (struct arena){0};
-        w.mem = &mem;
-        TRY(load_towers(&w, text, vision, &e->vit, &e->decoder));
-    }
-    TRY(st_all_used(&e->env, e->files));
-    e->weights_bytes = mem.used;
-    e->weights = device_alloc(e->device, mem.used);
-    if (!e->weights) return env_no_memory(&e->env, "weights", mem.used);
-    mem = arena_over(e->weights, e->weights_bytes);
-    w.pass = WEIGHTS_FILL;
-    TRY(load_towers(&w, text, vision, &e->vit, &e->decoder));
-    return queue_sync(q);
-}
-
 static vlqa_status load_weights(struct vlqa_engine *e, struct decoder_config *text,
                                 struct vit_config *vision)
 {
-    struct queue *q;
-    vlqa_status status;
     text->compute = vision->compute = compute_dtype(e);
     text->kv = kv_dtype(e->options.kv_dtype, text->compute);
     e->chunk = e->options.kv_dtype == VLQA_DTYPE_INT8 ? DT_ROW_INT8 : text->kv;
-    TRY(queue_open(e->device, &e->env, &q));
-    status = fill_weights(e, q, text, vision);
-    queue_close(q);
-    return status;
+    return engine_load_weights(e, text, vision);
 }
 
 static vlqa_status same_id(struct env *env, const char *name, int32_t config, int32_t tokenizer)
@@ -217,9 +166,9 @@ static vlqa_status load(struct vlqa_engine *e)
     TRY(env_progress(env, "load", 0, 4));
     hash_begin(&digest, "vlqa model");
     if (o->model) {
-        set_name(e, o->model);
         TRY(model_read(env, o->model, &text, &vision, &e->ids, &digest));
         TRY(st_open(env, o->model, engine_rename, engine_n_rename, &e->files));
+        TRY(engine_check_keys(env, e->files));
     } else {
         snprintf(e->name, sizeof e->name, "random-%s", o->random_shape);
         TRY(shape_named(env, o->random_shape, &text, &vision));
@@ -244,8 +193,20 @@ static vlqa_status load(struct vlqa_engine *e)
     return env_progress(env, "load", 4, 4);
 }
 
+/* From here on the model's path is that of its directory, in `dir`. */
+static vlqa_status find_and_load(struct vlqa_engine *e, char dir[MODEL_PATH_BYTES])
+{
+    if (e->options.model) {
+        set_name(e, e->options.model);
+        TRY(model_find(&e->env, e->options.model, dir));
+        e->options.model = dir;
+    }
+    return load(e);
+}
+
 vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct vlqa_engine **out)
 {
+    char dir[MODEL_PATH_BYTES];
     struct vlqa_engine *e;
     vlqa_status status;
     if (!out) return VLQA_EUSAGE;
@@ -262,7 +223,7 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
     e->env.progress = e->options.progress;
     e->env.user = e->options.user;
     TRY(check_options(&e->env, &e->options));
-    status = load(e);
+    status = find_and_load(e, dir);
     e->usable = status == VLQA_OK;
     e->options.model = e->options.random_shape = NULL;
     e->options.cache_dir = e->options.cache_salt = NULL; /* the caller's, and only until here */

@@ -35,10 +35,6 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
     char name[128];
 };
 
-/* Names of the layouts in the wild, by their first parts. */
-extern const struct st_rename engine_rename[];
-extern const int engine_n_rename;
-
 /* The model ends its turn with this token. */
 int engine_ends_turn(const struct vlqa_engine *e, int32_t id);
 /* Columns of K and of V of a layer in a chunk. */

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "fusion/engine/find.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -22,11 +23,13 @@ static vlqa_status check_family(struct env *env, const struct json_doc *doc)
         return env_fail(env, VLQA_EMODEL,
                         "config.json: model_type is \"%s\"; vlqa reads \"qwen3_vl\"", type);
     if (!quant) quant = json_get(json_get(root, "text_config"), "quantization_config");
+    if (!quant) quant = json_get(root, "quantization"); /* MLX */
     if (quant && json_kind(quant) != JSON_NULL) {
-        const char *method = json_text(json_get(quant, "quant_method"));
+        const char *scheme = json_text(json_get(quant, "quant_method"));
+        if (!scheme && json_get(quant, "bits") && json_get(quant, "group_size")) scheme = "MLX";
         return env_fail(env, VLQA_EMODEL,
                         "config.json: the weights are quantised (%s); vlqa reads BF16, F16 and F32",
-                        method ? method : "unknown method");
+                        scheme ? scheme : "unknown scheme");
     }
     return VLQA_OK;
 }
@@ -76,7 +79,7 @@ static vlqa_status apply_config(struct env *env, const struct json_doc *doc, con
 static vlqa_status open_config(struct env *env, const char *dir, const char *name,
                                struct hash *digest, struct json_doc **out)
 {
-    char path[4096];
+    char path[MODEL_PATH_BYTES];
     void *text;
     size_t bytes;
     vlqa_status status;

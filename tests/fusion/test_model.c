@@ -237,8 +237,43 @@ TEST(other_families_and_quantisations_are_named)
          HIDDEN ", \"quantization_config\": {\"quant_method\": \"awq\"}",
          {"quantised", "awq"}},
         {CONFIG, HIDDEN, HIDDEN ", \"quantization_config\": 3", {"quantised", "unknown"}},
+        {CONFIG,
+         type,
+         "\"model_type\": \"qwen3_vl\", \"quantization\": {\"group_size\": 64, \"bits\": 4},"
+         "\"dtype\"",
+         {"quantised (MLX)", "BF16"}},
     };
     CHECK_ALL(r);
+}
+
+/* The first tensor that was missing was all that was said. */
+TEST(checkpoints_that_are_not_plain_are_named_by_their_keys)
+{
+    static const struct {
+        const char *from, *to, *what;
+    } key[] = {
+        {"layers.0.self_attn.q_proj.weight", "layers.0.self_attn.q_proj.base_layer.weight", "LoRA"},
+        {"layers.0.self_attn.q_proj.weight", "layers.0.self_attn.q_proj.lora_A.default.weight",
+         "merge_and_unload()"},
+        {"embed_tokens.weight", "embed_tokens.modules_to_save.default.weight", "LoRA adapter"},
+        {"embed_tokens.weight", "embed_tokens.lora_embedding_A.default", "LoRA adapter"},
+        {"layers.0.self_attn.q_proj.weight", "layers.0.self_attn.q_proj.scales",
+         "the weights are quantised by MLX"},
+        {"layers.0.self_attn.q_proj.weight", "layers.0.self_attn.q_proj.qweight", "GPTQ"},
+        {"layers.0.self_attn.q_proj.weight", "layers.0.self_attn.q_proj.weight_scale_inv", "FP8"},
+        {"layers.0.mlp.up_proj.weight", "layers.0.mlp.up_proj.weight.absmax", "bitsandbytes"},
+    };
+    for (size_t i = 0; i < sizeof key / sizeof *key; i++) {
+        struct fixture f;
+        char from[200], to[200];
+        REQUIRE(fixture_open(&f, TIED));
+        snprintf(from, sizeof from, "\"model.language_model.%s\"", key[i].from);
+        snprintf(to, sizeof to, "\"base_model.model.model.language_model.%s\"", key[i].to);
+        fixture_rename_tensors(&f, WEIGHTS, from, to);
+        to[strlen(to) - 1] = 0;
+        REFUSED(&f, VLQA_EMODEL, WEIGHTS ": ", to + 1, key[i].what);
+        fixture_close(&f);
+    }
 }
 
 TEST(token_ids_agree_with_the_tokenizer)
@@ -478,8 +513,8 @@ TEST(what_is_no_model_directory_is_refused)
     char *deep = malloc(5001);
     REQUIRE(deep && fixture_open(&f, TIED));
     fixture_write(&f, "model.gguf", "GGUF\3", 5);
-    check_path(fixture_path(&f, "model.gguf"), VLQA_EMODEL, "Hugging Face directory");
-    check_path(fixture_path(&f, CONFIG), VLQA_EMODEL, "Hugging Face directory");
+    check_path(fixture_path(&f, "model.gguf"), VLQA_EMODEL, "is a GGUF file");
+    check_path(fixture_path(&f, CONFIG), VLQA_EMODEL, "expected the directory that it is in");
     check_path(fixture_path(&f, "nowhere"), VLQA_EMODEL, "nowhere");
     check_path("", VLQA_EMODEL, "Hugging Face directory");
     memset(deep, 'x', 5000);
