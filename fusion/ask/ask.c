@@ -6,6 +6,7 @@
 #include "fusion/ask/options.h"
 #include "fusion/ask/plan.h"
 #include "fusion/ask/prefill.h"
+#include "fusion/engine/tensors.h"
 #include "fusion/reuse/attention.h"
 #include "fusion/reuse/evidence.h"
 
@@ -90,6 +91,8 @@ static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)
     a->view.run.flops = NULL; /* the answer's tokens do not count */
     a->answer.logits = a->s->first_logits;
     a->answer.n_logits = a->s->engine->decoder.config.vocab;
+    TRY(engine_check_logits(&a->s->env, a->s->engine, a->s->queue, a->s->first_logits,
+                            a->answer.n_logits));
     a->answer.ms_prefill = env_ms() - a->begin;
     mark = workspace_mark(&a->s->scratch);
     status = generate(a); /* may repair more tokens */

@@ -1,6 +1,7 @@
 /* generate.c - logits to tokens to text, until the model, the caller or a limit ends it. */
 #include "fusion/ask/generate.h"
 
+#include "fusion/engine/tensors.h"
 #include "fusion/reuse/refresh.h"
 #include "fusion/session/cached_prefix.h"
 #include "text/utf8.h"
@@ -57,7 +58,9 @@ static vlqa_status decode(struct ask *a, int32_t id)
     else
         run_token(&a->view.run, id, slot, position, NULL);
     cached_prefix_append(a->s, slot, id);
-    return queue_sync(a->s->queue);
+    TRY(queue_sync(a->s->queue));
+    return engine_check_logits(&a->s->env, a->s->engine, a->s->queue, a->s->logits,
+                               a->s->engine->decoder.config.vocab);
 }
 
 vlqa_status generate(struct ask *a)

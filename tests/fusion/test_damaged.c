@@ -1,4 +1,6 @@
-/* test_damaged.c - model files that change under an engine. */
+/* test_damaged.c - model files that change under an engine, and weights that are no numbers. */
+#include "base/dtype.h"
+#include "base/safetensors.h"
 #include "include/vlqa.h"
 
 #include "tests/check.h"
@@ -119,6 +121,147 @@ TEST(weights_that_change_under_a_session_change_nothing)
         run_close(&r);
         fixture_close(&f);
     }
+}
+
+/* Weights that are no numbers. */
+
+#define NAN_BITS 0x7fc0 /* as BF16 */
+#define INF_BITS 0xff80
+#define MOST_BITS 0x7f7f /* the largest finite one */
+
+/* Puts `bits` into n elements of a tensor of tied64, from one on. */
+static void put_bits(const struct fixture *f, const char *key, size_t element, size_t n,
+                     uint16_t bits)
+{
+    struct env env = {0};
+    struct st_files *files;
+    const struct st_tensor *t;
+    size_t bytes, at;
+    char *whole = fixture_read(f, "model.safetensors", &bytes);
+    REQUIRE(st_open_memory(&env, "m", whole, bytes, &files) == VLQA_OK);
+    t = st_find(files, key);
+    REQUIRE(t && t->dtype == DT_BF16 && (element + n) * 2 <= t->bytes);
+    at = (size_t)((const char *)t->data - whole) + element * 2;
+    st_close(files);
+    for (size_t i = 0; i < n; i++)
+        memcpy(whole + at + 2 * i, &bits, 2);
+    fixture_write(f, "model.safetensors", whole, bytes);
+    free(whole);
+}
+
+struct outcome {
+    vlqa_status status;
+    char message[512];
+    int n_tokens;
+};
+
+static struct outcome ask(const struct fixture *f, const struct vlqa_ask_options *o,
+                          enum vlqa_dtype dtype)
+{
+    struct outcome out = {VLQA_ESTATE, "", 0};
+    struct run r = run_new();
+    struct vlqa_answer answer = {0};
+    if (fixture_engine(f->dir, dtype, &r.engine) == VLQA_OK &&
+        vlqa_session_open(r.engine, NULL, &r.session) == VLQA_OK &&
+        vlqa_add_image_file(r.session, PICTURE) == VLQA_OK) {
+        out.status = vlqa_ask(r.session, QUESTION, o, &answer, sizeof answer);
+        out.n_tokens = answer.n_tokens;
+        CHECK_EQ(vlqa_ask(r.session, QUESTION, o, &answer, sizeof answer), out.status); /* again */
+        snprintf(out.message, sizeof out.message, "%s", vlqa_message(r.session));
+    } else {
+        CHECK_FAIL("%s %s", vlqa_engine_message(r.engine), vlqa_message(r.session));
+    }
+    run_close(&r);
+    return out;
+}
+
+/* The answer was NUL bytes, with exit code 0. */
+TEST(a_weight_that_is_no_number_is_named)
+{
+    static const struct {
+        const char *key;
+        size_t element;
+        const char *place;
+    } bad[] = {
+        {"model.language_model.norm.weight", 7, "at [7]"},
+        {"model.language_model.layers.1.mlp.up_proj.weight", 56 * 3 + 5, "at [3, 5]"},
+        {"model.language_model.layers.2.self_attn.q_norm.weight", 0, "at [0]"},
+        {"model.visual.blocks.2.attn.qkv.weight", 64, "at [1, 0]"},
+        {"model.visual.patch_embed.proj.weight", 512, "at [0, 1, 0, 0, 0]"},
+        {"model.visual.merger.linear_fc2.bias", 3, "at [3]"},
+    };
+    static const enum vlqa_dtype dtype[] = {VLQA_DTYPE_BF16, VLQA_DTYPE_F32};
+    struct vlqa_ask_options o = run_ask(4);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        struct fixture f;
+        struct outcome out;
+        char expected[300];
+        REQUIRE(fixture_open(&f, FIXTURE_TIED));
+        put_bits(&f, bad[i].key, bad[i].element, 1, i % 2 ? INF_BITS : NAN_BITS);
+        snprintf(expected, sizeof expected,
+                 "the logits are not finite: model.safetensors: %s has a NaN or an infinity %s",
+                 bad[i].key, bad[i].place);
+        out = ask(&f, &o, dtype[i % 2]);
+        CHECK_EQ(out.status, VLQA_EMODEL);
+        CHECK_HAS(out.message, expected);
+        CHECK_EQ(out.n_tokens, 0);
+        fixture_close(&f);
+    }
+}
+
+TEST(a_bad_weight_that_nothing_reads_does_no_harm)
+{
+    static const char zero[320 * 56 * 2];
+    struct vlqa_ask_options o = run_ask(2);
+    struct fixture f;
+    REQUIRE(fixture_open(&f, FIXTURE_TIED));
+    fixture_add_tensor(&f, "model.safetensors", "lm_head.weight", "BF16", "[320,56]", zero,
+                       sizeof zero);
+    put_bits(&f, "lm_head.weight", 0, sizeof zero / 2, NAN_BITS); /* the model is tied */
+    CHECK_EQ(ask(&f, &o, VLQA_DTYPE_BF16).status, VLQA_OK);
+    fixture_close(&f);
+}
+
+/* One row of the embedding, met in the middle of an answer. Untied, so that no logit is of it. */
+TEST(a_bad_row_is_named_when_a_token_meets_it)
+{
+    static const int32_t forced[] = {'a', 'b', 'c'};
+    static char head[320 * 56 * 2];
+    struct vlqa_ask_options o = run_ask(5);
+    struct fixture f;
+    struct outcome out;
+    REQUIRE(fixture_open(&f, FIXTURE_TIED));
+    fixture_replace(&f, "config.json", "\"tie_word_embeddings\": true",
+                    "\"tie_word_embeddings\": false");
+    fixture_add_tensor(&f, "model.safetensors", "lm_head.weight", "BF16", "[320,56]", head,
+                       sizeof head);
+    put_bits(&f, "model.language_model.embed_tokens.weight", (size_t)'b' * 56 + 9, 1, NAN_BITS);
+    o.forced = forced;
+    o.n_forced = 3;
+    out = ask(&f, &o, VLQA_DTYPE_BF16);
+    CHECK_EQ(out.status, VLQA_EMODEL);
+    CHECK_HAS(out.message, "model.language_model.embed_tokens.weight has a NaN or an infinity");
+    CHECK_HAS(out.message, "at [98, 9]");
+    CHECK_EQ(out.n_tokens, 2);
+    fixture_close(&f);
+}
+
+TEST(finite_weights_that_overflow_blame_no_tensor)
+{
+    struct vlqa_ask_options o = run_ask(1);
+    struct fixture f;
+    struct outcome out;
+    REQUIRE(fixture_open(&f, FIXTURE_TIED));
+    put_bits(&f, "model.language_model.norm.weight", 0, 56, MOST_BITS);
+    out = ask(&f, &o, VLQA_DTYPE_BF16);
+    CHECK_EQ(out.status, VLQA_EMODEL);
+    CHECK_HAS(out.message,
+              "all weights are, so no tensor is to blame: the computation overflows BF16");
+    CHECK_HAS(out.message, "(try --dtype f32)");
+    out = ask(&f, &o, VLQA_DTYPE_F32);
+    CHECK_HAS(out.message, "the computation overflows F32");
+    CHECK(!strstr(out.message, "--dtype"));
+    fixture_close(&f);
 }
 
 int main(int argc, char **argv)
