@@ -102,12 +102,17 @@ static vlqa_status read_range(struct reader *r, const struct json *entry, struct
     const struct json *range = json_get(entry, "data_offsets");
     const struct json *first = range && json_kind(range) == JSON_ARRAY ? json_first(range) : NULL;
     int64_t begin = offset_of(r, first), end = offset_of(r, json_next(first));
+    double last = json_number(json_next(first));
+    if (json_count(range) == 2 && begin >= 0 && last > (double)r->bytes && last == floor(last))
+        return env_fail(r->env, VLQA_EMODEL,
+                        "%s ends in the middle of %.200s: it has %zu bytes of tensors, expected at "
+                        "least %.0f: the download is not complete",
+                        r->part->name, json_name(entry), r->bytes, last);
     if (json_count(range) != 2 || begin < 0 || end < begin)
         return env_fail(r->env, VLQA_EMODEL,
                         "%s: data_offsets of %.200s is [%.17g, %.17g], expected 0 <= begin <= end "
                         "<= %zu",
-                        r->part->name, json_name(entry), json_number(first),
-                        json_number(json_next(first)), r->bytes);
+                        r->part->name, json_name(entry), json_number(first), last, r->bytes);
     out->offset = r->begin + (size_t)begin;
     out->tensor.bytes = (size_t)(end - begin);
     return VLQA_OK;

@@ -326,8 +326,11 @@ static vlqa_status load_three_files(struct tokenizer_build *b, const char *dir)
     TRY(path_join(b->env, dir, "merges.txt", &f.path[1]));
     TRY(path_join(b->env, dir, "tokenizer_config.json", &f.path[2]));
     if (!file_exists(f.path[0].text))
-        return env_fail(b->env, VLQA_EMODEL, "%s: neither tokenizer.json nor vocab.json is there",
-                        dir);
+        return env_fail(
+            b->env, VLQA_EMODEL,
+            "%s: neither tokenizer.json nor vocab.json is there: copy the first from the "
+            "model that this one was made from",
+            dir);
     status = read_three_files(b, &f);
     json_free(f.vocab);
     json_free(f.config);
