@@ -200,7 +200,7 @@ static int open_temporary(const char *path, char *name, size_t cap)
     int fd = -1;
     for (int i = 0; i < 1000; i++) {
         (void)snprintf(name, cap, "%s.%ld.%d.tmp", path, (long)getpid(), i);
-        fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+        fd = open(name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666); /* & ~umask */
         if (fd >= 0 || errno != EEXIST) break;
     }
     return fd;

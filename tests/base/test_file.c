@@ -236,7 +236,7 @@ TEST(standard_input_grows_up_to_the_limit)
     unlink(path);
 }
 
-TEST(written_file_is_whole_private_and_alone)
+TEST(written_file_is_whole_and_alone_and_has_the_mode_of_the_umask)
 {
     struct env env = {0};
     const char *path = make_file("out", "old content");
@@ -244,11 +244,16 @@ TEST(written_file_is_whole_private_and_alone)
     struct stat st;
     void *data = NULL;
     size_t bytes;
+    mode_t before = umask(027);
     REQUIRE(file_write_atomic(&env, path, parts, 3) == VLQA_OK);
+    CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0640);
+    umask(022);
+    REQUIRE(file_write_atomic(&env, path, parts, 3) == VLQA_OK);
+    umask(before);
     REQUIRE(file_read(&env, path, 100, &data, &bytes) == VLQA_OK);
     CHECK_EQ(bytes, 5);
     CHECK_STR(data, "abcde");
-    CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0600);
+    CHECK(stat(path, &st) == 0 && (st.st_mode & 0777) == 0644);
     CHECK_EQ(entries_in_dir(), 1);
     heap_free(data);
     unlink(path);
