@@ -80,13 +80,14 @@ static double rate(double count, double ms)
 static void take_sample(struct bench *b, int run, const struct vlqa_answer *a)
 {
     const struct vlqa_image_info *image = &b->image;
+    double seen = image->tokens ? a->ms_decode_image + a->ms_vision : 0; /* before the question */
     double value[N_MEASURES] = {
         [M_DECODE_IMAGE] = image->tokens ? a->ms_decode_image : (double)NAN,
         [M_VISION] = image->tokens ? a->ms_vision : (double)NAN,
         [M_PREFILL] = a->ms_prefill,
-        [M_FIRST_TOKEN] = a->ms_first_token,
+        [M_FIRST_TOKEN] = seen + a->ms_first_token,
         [M_DECODE] = a->ms_decode,
-        [M_TOTAL] = a->ms_total,
+        [M_TOTAL] = seen + a->ms_total,
         [M_PATCH_RATE] = rate((double)image->grid_h * image->grid_w, a->ms_vision),
         [M_PROMPT_RATE] = rate(a->tokens_total, a->ms_prefill),
         [M_TOKEN_RATE] = rate(a->n_tokens - 1, a->ms_decode), /* prefill makes the first one */
@@ -228,8 +229,8 @@ static int print_text(const struct bench *b)
     }
     print_rate("prefill", b->prompt_tokens, m[M_PREFILL], m[M_PROMPT_RATE], "tokens");
     print_rate("decode", b->tokens, m[M_DECODE], m[M_TOKEN_RATE], "tokens");
-    printf("%-10s %.1f ms to the first token, %.1f ms in all\n", "answer", m[M_FIRST_TOKEN],
-           m[M_TOTAL]);
+    printf("%-10s %.1f ms to the first token, %.1f ms in all%s\n", "answer", m[M_FIRST_TOKEN],
+           m[M_TOTAL], i->tokens ? ", with the image" : "");
     printf("%-10s %s at most\n", "memory", memory);
     if (b->args.repeat > 1) printf("%-10s median of %d runs\n", "times", b->args.repeat);
     return cli_flush();
@@ -275,7 +276,8 @@ static const struct arg args[] = {
      .fallback = "1024x1024", FIELD(image), .help = "noise image; 0x0 is none"},
     {ARG_INT, .name = "prompt-tokens", .old = "rows", .value = "N", .min = 1, .max = 1 << 20,
      .fallback = "2048", FIELD(prompt_tokens),
-     .help = "fill the prompt with text up to this many tokens at least"},
+     .help = "at least this many tokens in the prompt: text fills what the image leaves, the chat "
+             "template comes on top, and an image alone may have more"},
     {ARG_INT, .name = "decode", .value = "N", .min = 1, .max = 1000000, .fallback = "32",
      FIELD(decode), .help = "length of the answer in tokens"},
     {ARG_INT, .name = "repeat", .value = "N", .min = 1, .max = MAX_REPEAT, .fallback = "1",
@@ -305,7 +307,8 @@ const struct verb verb_bench = {
              "prompt_tokens, tokens, ms {open, decode_image, vision, prefill, first_token,\n"
              "decode, total}, per_second {patches, prompt_tokens, tokens}, peak_bytes,\n"
              "version, command, commit (of a checkout), build, machine. What was not measured\n"
-             "is null. The rate of tokens leaves out the first one, which prefill computes.\n"
+             "is null. first_token and total count from the image on: decode_image and vision are\n"
+             "in them. The rate of tokens leaves out the first one, which prefill computes.\n"
              "\n"
              "Example:\n"
              "  vlqa bench --shape 2b --image 1024x768 --prompt-tokens 1500 --decode 64\n",

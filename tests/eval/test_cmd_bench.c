@@ -25,6 +25,9 @@ TEST(bench_fills_the_prompt_and_decodes_on)
     CHECK_HAS(r->out, "median of 3 runs\n");
 }
 
+/* Of the fake. */
+enum { FIRST_TOKEN = 11, TOTAL = 31 };
+
 TEST(bench_json_holds_every_number)
 {
     struct run *r = run_script("answer=a\n", ARGS("bench", "--image", "64x96", "--prompt-tokens",
@@ -41,6 +44,12 @@ TEST(bench_json_holds_every_number)
     CHECK(run_number(doc, NULL, "tokens") == 7);
     CHECK(run_number(doc, "ms", "open") >= 0);
     CHECK(run_number(doc, "ms", "vision") == 2.5);
+    /* the image is seen before the first token, and was left out of its time */
+    CHECK(run_number(doc, "ms", "first_token") - run_number(doc, "ms", "vision") -
+              run_number(doc, "ms", "decode_image") ==
+          FIRST_TOKEN);
+    CHECK(run_number(doc, "ms", "total") - run_number(doc, "ms", "first_token") ==
+          TOTAL - FIRST_TOKEN);
     CHECK(run_number(doc, "per_second", "patches") == 9600);
     CHECK(run_number(doc, "per_second", "prompt_tokens") == 2800);
     CHECK(run_number(doc, "per_second", "tokens") == 300);
@@ -65,6 +74,21 @@ TEST(bench_without_an_image_says_so)
     CHECK_EQ(json_kind(json_get(json_get(root, "per_second"), "tokens")), JSON_NULL);
     CHECK(!strstr(r->calls, "image_rgb"));
     json_free(doc);
+}
+
+TEST(prompt_tokens_are_a_lower_bound)
+{
+    static const char *const wanted[] = {"1", "6", "7", "20", "300"};
+    for (int i = 0; i < 5; i++) {
+        struct run *r = run_script("answer=a\n", ARGS("bench", "--image=64x96", "--decode=1",
+                                                      "--json", "--prompt-tokens", wanted[i]));
+        struct json_doc *doc = run_json(r);
+        REQUIRE(doc);
+        CHECK(run_number(doc, NULL, "prompt_tokens") >= atof(wanted[i]));
+        CHECK(run_number(doc, NULL, "prompt_tokens") > run_number(doc, "image", "tokens"));
+        json_free(doc);
+    }
+    CHECK_HAS(run_script("", ARGS("bench", "--help-all"))->out, "an image alone may have more");
 }
 
 TEST(bench_stops_at_a_failure)
