@@ -261,7 +261,6 @@ static vlqa_status read_graded(struct env *env, struct keeper *k, const char *na
                                const struct json *root, const char *id, struct answer_row *row)
 {
     const struct json *score = json_get(root, "score");
-    const char *category = text_at(root, *text_at(root, "category") ? "category" : "split");
     char target[ANSWER_TEXT + 16];
     if (json_kind(score) == JSON_NULL || !score) {
         k->set->ungraded++;
@@ -273,7 +272,8 @@ static vlqa_status read_graded(struct env *env, struct keeper *k, const char *na
                         isnan(row->score) ? json_kind_name(score) : "beyond its range");
     row->key = checksum64(id, strlen(id));
     row->id = keep(k, id);
-    row->category = keep(k, category);
+    row->group[ANSWER_CATEGORY] = keep(k, text_at(root, "category"));
+    row->group[ANSWER_SPLIT] = keep(k, text_at(root, "split"));
     row->question = keep(k, text_at(root, "question"));
     row->prediction = keep(k, text_at(root, "prediction"));
     row->error = keep(k, text_at(root, "error"));

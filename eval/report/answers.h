@@ -1,7 +1,7 @@
 /* answers.h - the graded lines of run files: what was asked, by which variant, and what came of it.
  *
- * A line is {"id", "score" from 0 to 1} and, where it is there, "dataset", "category" (else
- * "split"), "metric", "question", "prediction", what is right ("answers", "targets" or "answer"
+ * A line is {"id", "score" from 0 to 1} and, where it is there, "dataset", "category",
+ * "split", "metric", "question", "prediction", what is right ("answers", "targets" or "answer"
  * with "options"), "image" or "images", "variant", "chunk" ("" and absent: none), "ratio", "rows"
  * {"total", "recomputed"}, "flops", "kl", "kl_answer", "digests" {"model"}, "ms" {...}. A line
  * without id tells of the run and those behind it: "command", "commit", "version", "build",
@@ -28,6 +28,8 @@ enum answer_time {
     ANSWER_TIMES
 };
 
+enum answer_group { ANSWER_CATEGORY, ANSWER_SPLIT, ANSWER_GROUPS };
+
 struct answer_variant {
     const char *dataset, *metric, *name, *chunk; /* "" where the lines do not say */
     double ratio;                                /* NaN: likewise */
@@ -37,7 +39,7 @@ struct answer_variant {
 
 struct answer_row { /* texts are never NULL */
     uint64_t key;   /* of the id */
-    const char *id, *category, *question, *prediction, *target, *path;
+    const char *id, *group[ANSWER_GROUPS], *question, *prediction, *target, *path;
     const char *error;               /* why nothing was said */
     int variant, line, ordinal;      /* ordinal: among the lines with an id of its file, from 0 */
     double score, total, recomputed; /* rows; NaN: unknown */

@@ -142,14 +142,14 @@ vlqa_status answers_sum(struct env *env, const struct answer_set *set, struct an
 
 /* ---- categories ---- */
 
-double answers_category_mean(const struct answer_set *set, int variant, const char *category,
-                             int *n)
+double answers_group_mean(const struct answer_set *set, int variant, enum answer_group group,
+                          const char *name, int *n)
 {
     int begin, end = answers_of(set, variant, &begin);
     double sum = 0;
     *n = 0;
     for (int i = begin; i < end; i++)
-        if (strcmp(set->row[i].category, category) == 0) {
+        if (strcmp(set->row[i].group[group], name) == 0) {
             sum += set->row[i].score;
             ++*n;
         }
@@ -167,12 +167,13 @@ static int insert_category(const char **out, int n, int cap, const char *name)
     return n + 1;
 }
 
-int answers_categories(const struct answer_set *set, int variant, const char **out, int cap)
+int answers_groups(const struct answer_set *set, int variant, enum answer_group group,
+                   const char **out, int cap)
 {
     int n = 0;
     for (int i = 0; i < set->n; i++)
         if (answers_same_data(&set->variant[set->row[i].variant], &set->variant[variant]))
-            n = insert_category(out, n, cap, set->row[i].category);
+            n = insert_category(out, n, cap, set->row[i].group[group]);
     return n;
 }
 

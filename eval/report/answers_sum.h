@@ -27,11 +27,13 @@ vlqa_status answers_sum(struct env *env, const struct answer_set *set, struct an
 int answers_base(const struct answer_set *set, int variant);
 int answers_same_data(const struct answer_variant *a, const struct answer_variant *b);
 
-/* Mean score of the rows of a variant in a category; NaN: there are none. */
-double answers_category_mean(const struct answer_set *set, int variant, const char *category,
-                             int *n);
-/* The names of the categories of a data set that are not empty, by their bytes; at most cap. */
-int answers_categories(const struct answer_set *set, int variant, const char **out, int cap);
+/* Mean score of the rows of a variant in a category or split; NaN: there are none. */
+double answers_group_mean(const struct answer_set *set, int variant, enum answer_group group,
+                          const char *name, int *n);
+/* The names of the categories or splits of a data set that are not empty, by their bytes; at most
+ * cap. */
+int answers_groups(const struct answer_set *set, int variant, enum answer_group group,
+                   const char **out, int cap);
 
 struct answer_loss {
     const struct answer_row *row, *full; /* full prefill NULL: it was not asked */

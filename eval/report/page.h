@@ -12,6 +12,7 @@ struct page {
     enum page_form form;
     char *data;
     size_t used, cap;
+    int images; /* that a click enlarges, so far */
     int failed; /* no memory: all else is then without effect */
 };
 

@@ -5,6 +5,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { WORST = 10, MAX_BARS = 24 };
 
@@ -12,10 +13,13 @@ enum { WORST = 10, MAX_BARS = 24 };
 
 enum { REST = ANSWER_TIMES, N_PARTS }; /* REST: of the prefill, beside its named parts */
 
-static const char *const part_names[N_PARTS] = {
-    [ANSWER_VISION] = "vision", [ANSWER_CHUNKS] = "chunks", [ANSWER_ASSEMBLE] = "assemble",
-    [ANSWER_SCORE] = "score",   [ANSWER_REPAIR] = "repair", [REST] = "prefill",
-    [ANSWER_DECODE] = "decode"};
+/* Vision and chunks are not among them: what is cached is paid by the variant that comes first, so
+ * that it is no variant's time. */
+static const char *const part_names[N_PARTS] = {[ANSWER_ASSEMBLE] = "assemble",
+                                                [ANSWER_SCORE] = "score",
+                                                [ANSWER_REPAIR] = "repair",
+                                                [REST] = "prefill",
+                                                [ANSWER_DECODE] = "decode"};
 
 static double or_zero(double value)
 {
@@ -32,7 +36,7 @@ static int parts_of(const struct answer_sum *s, double part[N_PARTS])
     for (int i = ANSWER_CHUNKS; i <= ANSWER_REPAIR; i++)
         part[REST] -= or_zero(s->ms[i]);
     if (part[REST] < 0) part[REST] = 0;
-    part[ANSWER_PREFILL] = (double)NAN; /* its parts stand for it */
+    part[ANSWER_PREFILL] = part[ANSWER_VISION] = part[ANSWER_CHUNKS] = (double)NAN;
     for (int i = 0; i < N_PARTS; i++)
         sum += or_zero(part[i]);
     return sum > 0;
@@ -51,8 +55,8 @@ static int any_time(const struct eval_report *r, int variant, int of)
 
 static void time_plot(struct eval_report *r, int variant)
 {
-    static const int order[] = {ANSWER_VISION, ANSWER_CHUNKS, ANSWER_ASSEMBLE, ANSWER_SCORE,
-                                ANSWER_REPAIR, REST,          ANSWER_DECODE};
+    static const int order[] = {ANSWER_ASSEMBLE, ANSWER_SCORE, ANSWER_REPAIR, REST, ANSWER_DECODE};
+    enum { N_ORDER = sizeof order / sizeof *order };
     double value[MAX_BARS * N_PARTS];
     char name[MAX_BARS][96];
     const char *row[MAX_BARS], *part[N_PARTS];
@@ -60,10 +64,10 @@ static void time_plot(struct eval_report *r, int variant)
     struct plot_bars b = {
         "time of a question", "milliseconds a question, mean", row, part, 0, 0, value, colour, 1,
         (double)NAN};
-    for (int i = 0; i < 7; i++) {
+    for (int i = 0; i < N_ORDER; i++) {
         if (!any_time(r, variant, order[i])) continue;
         part[b.parts] = part_names[order[i]];
-        colour[b.parts] = 1 + i;
+        colour[b.parts] = 3 + i;
         of[b.parts++] = order[i];
     }
     for (int w = variant; w < r->set.n_variants && b.rows < MAX_BARS; w++) {
@@ -79,23 +83,21 @@ static void time_plot(struct eval_report *r, int variant)
         row[b.rows] = name[b.rows];
         b.rows++;
     }
-    page_figure_begin(
-        &r->page, "Time by stage; prefill is the rest of the prefill that no other stage takes.");
+    page_figure_begin(&r->page,
+                      "Time of an answer by stage; prefill is the rest that no other stage takes.");
     plot_bars(&r->page, &b);
     page_figure_end(&r->page);
 }
 
 static void time_table(struct eval_report *r, int variant)
 {
-    static const char *const head[] = {"variant", "chunks",           "vision",
-                                       "prefill", "computing chunks", "assembling",
-                                       "scoring", "recomputing",      "decoding"};
-    static const int column[] = {ANSWER_VISION, ANSWER_PREFILL, ANSWER_CHUNKS, ANSWER_ASSEMBLE,
-                                 ANSWER_SCORE,  ANSWER_REPAIR,  ANSWER_DECODE};
-    static const enum page_cell kind[] = {PAGE_NAME,   PAGE_TEXT,   PAGE_NUMBER,
-                                          PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER,
+    static const char *const head[] = {"variant", "chunks",      "prefill", "assembling",
+                                       "scoring", "recomputing", "decoding"};
+    static const int column[] = {ANSWER_PREFILL, ANSWER_ASSEMBLE, ANSWER_SCORE, ANSWER_REPAIR,
+                                 ANSWER_DECODE};
+    static const enum page_cell kind[] = {PAGE_NAME,   PAGE_TEXT,   PAGE_NUMBER, PAGE_NUMBER,
                                           PAGE_NUMBER, PAGE_NUMBER, PAGE_NUMBER};
-    page_table_begin(&r->page, NULL, head, kind, 9);
+    page_table_begin(&r->page, NULL, head, kind, 7);
     for (int w = variant; w < r->set.n_variants; w++) {
         double parts[N_PARTS];
         if (!answers_same_data(&r->set.variant[w], &r->set.variant[variant]) ||
@@ -105,15 +107,69 @@ static void time_table(struct eval_report *r, int variant)
         page_cell(&r->page, PAGE_NAME, report_variant_name(&r->set.variant[w], REPORT_ROOM), NULL,
                   0);
         page_cell(&r->page, PAGE_TEXT, report_chunk(&r->set.variant[w], REPORT_ROOM), NULL, 0);
-        for (int i = 0; i < 7; i++) {
+        for (int i = 0; i < 5; i++) {
             char ms[40] = "\xe2\x80\x93";
             double value = r->sum[w].ms[column[i]];
+            if (column[i] == ANSWER_PREFILL) value -= or_zero(r->sum[w].ms[ANSWER_CHUNKS]);
             if (!isnan(value)) snprintf(ms, sizeof ms, "%.1f", value);
             page_cell(&r->page, PAGE_NUMBER, ms, NULL, 0);
         }
         page_row_end(&r->page);
     }
     page_table_end(&r->page);
+}
+
+/* That of the variant that took longest, which computed it for all. */
+static double shared_time(const struct eval_report *r, int variant, int of, const char *chunk)
+{
+    double most = 0;
+    for (int w = variant; w < r->set.n_variants; w++)
+        if (answers_same_data(&r->set.variant[w], &r->set.variant[variant]) &&
+            (!chunk || strcmp(r->set.variant[w].chunk, chunk) == 0))
+            most = fmax(most, or_zero(r->sum[w].ms[of]));
+    return most;
+}
+
+static int is_first_chunk(const struct eval_report *r, int variant, int w)
+{
+    for (int i = variant; i < w; i++)
+        if (answers_same_data(&r->set.variant[i], &r->set.variant[w]) &&
+            strcmp(r->set.variant[i].chunk, r->set.variant[w].chunk) == 0)
+            return 0;
+    return answers_same_data(&r->set.variant[variant], &r->set.variant[w]);
+}
+
+static void shared_row(struct eval_report *r, int *any, const char *name, double ms)
+{
+    static const char *const head[] = {"computed once", "ms a question"};
+    static const enum page_cell kind[] = {PAGE_NAME, PAGE_NUMBER};
+    char text[40];
+    if (!(ms > 0)) return;
+    if (!(*any)++)
+        page_table_begin(
+            &r->page,
+            "What variants share and the table above leaves out: the variant that needs "
+            "it first computes it for all.",
+            head, kind, 2);
+    snprintf(text, sizeof text, "%.1f", ms);
+    page_row_begin(&r->page);
+    page_cell(&r->page, PAGE_NAME, name, NULL, 0);
+    page_cell(&r->page, PAGE_NUMBER, text, NULL, 0);
+    page_row_end(&r->page);
+}
+
+static void shared_table(struct eval_report *r, int variant)
+{
+    int any = 0;
+    shared_row(r, &any, "vision tower", shared_time(r, variant, ANSWER_VISION, NULL));
+    for (int w = variant; w < r->set.n_variants; w++) {
+        const struct answer_variant *at = &r->set.variant[w];
+        char name[REPORT_TEXT + 16];
+        if (!is_first_chunk(r, variant, w)) continue;
+        snprintf(name, sizeof name, "chunks, %s", report_chunk(at, REPORT_ROOM));
+        shared_row(r, &any, name, shared_time(r, variant, ANSWER_CHUNKS, at->chunk));
+    }
+    if (any) page_table_end(&r->page);
 }
 
 void report_times(struct eval_report *r)
@@ -131,13 +187,14 @@ void report_times(struct eval_report *r)
             page_section(&r->page, "Time");
             page_paragraph(
                 &r->page,
-                "Mean milliseconds a question. Prefill includes computing chunks, assembling, "
-                "scoring and recomputing. If the output of the vision tower and chunks are cached, "
-                "they take time in the first variant that needs them only.");
+                "Mean milliseconds of an answer, once images are encoded and chunks computed, so "
+                "that the order of the variants plays no part. Prefill includes assembling, "
+                "scoring and recomputing.");
         }
         report_heading(r, i);
         time_plot(r, i);
         time_table(r, i);
+        shared_table(r, i);
     }
 }
 
@@ -169,7 +226,8 @@ static void loss_facts(struct eval_report *r, const struct answer_loss *loss)
         snprintf(text, sizeof text, "%.0f of %.0f tokens computed", row->recomputed, row->total);
         page_fact(p, "work", text);
     }
-    page_fact(p, "category", row->category);
+    page_fact(p, "category", row->group[ANSWER_CATEGORY]);
+    page_fact(p, "split", row->group[ANSWER_SPLIT]);
     snprintf(text, sizeof text, "%.200s, line %d", row->path, row->line);
     page_fact(p, "from", text);
     page_facts_end(p);

@@ -177,8 +177,7 @@ void report_scores(struct eval_report *r)
         &r->page,
         "Mean score \xc3\x97 100; below it the difference to full prefill with its 95 % "
         "interval (paired bootstrap over questions). k: an image is cut into k \xc3\x97 k "
-        "cells, 0: not cut. Faint or slanted numbers differ from full prefill by no more than "
-        "noise.");
+        "cells, 0: not cut. Slanted numbers differ from full prefill by no more than noise.");
     overview(r);
     for (int i = 0; i < r->set.n_variants; i++)
         if (report_is_first(&r->set, i)) score_table(r, i);
@@ -384,7 +383,14 @@ void report_work(struct eval_report *r)
     }
 }
 
-/* ---- categories ---- */
+/* ---- categories and splits ---- */
+
+struct grouping {
+    enum answer_group group;
+    const char *plot, *head; /* what the drawing and the first column are called */
+    const char *name[MAX_CATEGORIES];
+    int n;
+};
 
 /* The variants of a data set, full prefill first; at most cap. */
 static int variants_of(const struct answer_set *set, int variant, int *out, int cap)
@@ -413,31 +419,23 @@ static void variant_name(const struct answer_variant *variant, char out[96])
     out[used] = 0;
 }
 
-static void category_bars(struct eval_report *r, const char *chunk, const int *variant,
-                          int variants, const char *const *category, int n)
+static void group_bars(struct eval_report *r, const char *chunk, const int *variant, int variants,
+                       const struct grouping *g)
 {
     double value[MAX_CATEGORIES * MAX_BARS];
     char name[MAX_BARS][96];
     char caption[96];
     const char *part[MAX_BARS];
     int colour[MAX_BARS], ignored, any = 0;
-    struct plot_bars b = {"score of each category",
-                          "score \xc3\x97 100",
-                          category,
-                          part,
-                          n,
-                          0,
-                          value,
-                          colour,
-                          0,
-                          (double)NAN};
+    struct plot_bars b = {g->plot, "score \xc3\x97 100", g->name, part, g->n, 0, value, colour,
+                          0,       (double)NAN};
     b.parts = variants < MAX_BARS ? variants : MAX_BARS;
     for (int k = 0; k < b.parts; k++) {
         variant_name(&r->set.variant[variant[k]], name[k]);
         part[k] = name[k];
         colour[k] = r->set.variant[variant[k]].is_full_by_name ? 0 : k;
-        for (int i = 0; i < n; i++) {
-            double mean = answers_category_mean(&r->set, variant[k], category[i], &ignored);
+        for (int i = 0; i < g->n; i++) {
+            double mean = answers_group_mean(&r->set, variant[k], g->group, g->name[i], &ignored);
             value[i * b.parts + k] = 100 * mean;
             any |= mean > 0;
         }
@@ -451,7 +449,7 @@ static void category_bars(struct eval_report *r, const char *chunk, const int *v
 }
 
 /* A drawing for each chunking, all with full prefill. */
-static void category_plots(struct eval_report *r, int first, const char *const *category, int n)
+static void group_plots(struct eval_report *r, int first, const struct grouping *g)
 {
     const struct answer_set *set = &r->set;
     int chunk[MAX_COLUMNS], chunks = distinct(set, first, same_chunk, chunk, MAX_COLUMNS);
@@ -468,60 +466,76 @@ static void category_plots(struct eval_report *r, int first, const char *const *
             own++;
         }
         if (own || chunks == 1)
-            category_bars(r, report_chunk(&set->variant[chunk[c]], REPORT_ROOM), variant, variants,
-                          category, n);
+            group_bars(r, report_chunk(&set->variant[chunk[c]], REPORT_ROOM), variant, variants, g);
     }
 }
 
 /* "NAME (N)": of the questions of the variant that comes first. */
-static const char *category_head(const struct eval_report *r, int variant, const char *category,
-                                 char out[REPORT_TEXT])
+static const char *group_head(const struct eval_report *r, int variant, const struct grouping *g,
+                              int i, char out[REPORT_TEXT])
 {
     int questions;
-    (void)answers_category_mean(&r->set, variant, category, &questions);
-    snprintf(out, REPORT_TEXT, "%.70s (%d)", category, questions);
+    (void)answers_group_mean(&r->set, variant, g->group, g->name[i], &questions);
+    snprintf(out, REPORT_TEXT, "%.70s (%d)", g->name[i], questions);
     return out;
 }
 
-static void category_table(struct eval_report *r, const int *variant, int variants,
-                           const char *const *category, int n)
+static void group_cell(struct eval_report *r, int variant, const struct grouping *g, int i)
+{
+    int n;
+    double mean = answers_group_mean(&r->set, variant, g->group, g->name[i], &n);
+    struct stats_interval s = stats_wilson(mean, n);
+    struct stats_interval percent = {100 * s.value, 100 * s.low, 100 * s.high};
+    page_cell(&r->page, PAGE_NUMBER, report_score(mean, REPORT_ROOM),
+              n ? report_interval("[%.1f, %.1f]", &percent, REPORT_ROOM) : NULL, 0);
+}
+
+static void group_table(struct eval_report *r, const int *variant, int variants,
+                        const struct grouping *g)
 {
     char name[ANSWER_MAX_VARIANTS][96];
-    const char *head[ANSWER_MAX_VARIANTS + 1] = {"category (questions)"};
+    const char *head[ANSWER_MAX_VARIANTS + 1] = {g->head};
     enum page_cell kind[ANSWER_MAX_VARIANTS + 1] = {PAGE_NAME};
-    int ignored;
     for (int k = 0; k < variants; k++) {
         variant_name(&r->set.variant[variant[k]], name[k]);
         head[k + 1] = name[k];
         kind[k + 1] = PAGE_NUMBER;
     }
-    page_table_begin(&r->page, NULL, head, kind, variants + 1);
-    for (int i = 0; i < n; i++) {
+    page_table_begin(&r->page, "Mean score \xc3\x97 100 with Wilson's 95 % interval.", head, kind,
+                     variants + 1);
+    for (int i = 0; i < g->n; i++) {
         page_row_begin(&r->page);
-        page_cell(&r->page, PAGE_NAME, category_head(r, variant[0], category[i], REPORT_ROOM), NULL,
-                  0);
+        page_cell(&r->page, PAGE_NAME, group_head(r, variant[0], g, i, REPORT_ROOM), NULL, 0);
         for (int k = 0; k < variants; k++)
-            page_cell(
-                &r->page, PAGE_NUMBER,
-                report_score(answers_category_mean(&r->set, variant[k], category[i], &ignored),
-                             REPORT_ROOM),
-                NULL, 0);
+            group_cell(r, variant[k], g, i);
         page_row_end(&r->page);
     }
     page_table_end(&r->page);
 }
 
-void report_categories(struct eval_report *r)
+static void report_grouping(struct eval_report *r, struct grouping g, const char *section)
 {
-    const char *category[MAX_CATEGORIES];
     int variant[ANSWER_MAX_VARIANTS], any = 0;
     for (int i = 0; i < r->set.n_variants; i++) {
-        int n = answers_categories(&r->set, i, category, MAX_CATEGORIES);
-        if (!n || !report_is_first(&r->set, i)) continue;
-        if (!any++) page_section(&r->page, "Categories");
+        g.n = answers_groups(&r->set, i, g.group, g.name, MAX_CATEGORIES);
+        if (!g.n || !report_is_first(&r->set, i)) continue;
+        if (!any++) page_section(&r->page, section);
         report_heading(r, i);
-        if (n > 1) category_plots(r, i, category, n);
-        category_table(r, variant, variants_of(&r->set, i, variant, ANSWER_MAX_VARIANTS), category,
-                       n);
+        if (g.n > 1) group_plots(r, i, &g);
+        group_table(r, variant, variants_of(&r->set, i, variant, ANSWER_MAX_VARIANTS), &g);
     }
+}
+
+void report_categories(struct eval_report *r)
+{
+    report_grouping(r,
+                    (struct grouping){.group = ANSWER_CATEGORY,
+                                      .plot = "score of each category",
+                                      .head = "category (questions)"},
+                    "Categories");
+    report_grouping(r,
+                    (struct grouping){.group = ANSWER_SPLIT,
+                                      .plot = "score of each split",
+                                      .head = "split (questions)"},
+                    "Splits");
 }

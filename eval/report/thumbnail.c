@@ -9,8 +9,8 @@
 #include <string.h>
 
 enum {
-    SIDE = 480, /* the longest, in pixels: twice what it takes on the page */
-    ROWS = 64   /* of the session, which is asked nothing */
+    SIDE = 1600, /* the longest, in pixels: as large as a click shows it */
+    ROWS = 64    /* of the session, which is asked nothing */
 };
 
 #define MAX_BYTES ((size_t)128 << 20)
@@ -117,11 +117,13 @@ void thumbnail_put(struct page *p, const struct thumbnail *picture, const char *
         page_raw(p, "<div class=\"none\">%s</div>\n", picture->missing);
         return;
     }
-    page_raw(p, "<img alt=\"");
+    p->images++;
+    page_raw(p, "<a class=\"zoom\" id=\"i%d\" href=\"#i%d\" title=\"full size\"><img alt=\"",
+             p->images, p->images);
     page_text(p, alt);
     page_raw(p, "\" src=\"data:image/png;base64,");
     page_base64(p, picture->png, picture->bytes);
-    page_raw(p, "\"/>\n");
+    page_raw(p, "\"/></a><a class=\"shut\" href=\"#shut\" title=\"close\"></a>\n");
 }
 
 void thumbnail_free(struct thumbnail *picture)

@@ -1,4 +1,5 @@
-/* thumbnail.h - images as small pictures within a page, with the rows that were computed again. */
+/* thumbnail.h - images within a page, shown small and on a click at their size (at most 1600
+ * pixels), with the rows that were computed again. */
 #ifndef EVAL_THUMBNAIL_H
 #define EVAL_THUMBNAIL_H
 
@@ -25,7 +26,8 @@ void thumbnail_make(struct thumbnails *t, const void *data, size_t bytes, const 
 /* Of a file, whose path is as it is or beside the file `of`. */
 void thumbnail_file(struct thumbnails *t, const char *path, const char *of,
                     const struct repaired *rows, struct thumbnail *out);
-/* An <img> with the picture in it, or a box that says what is missing. */
+/* An <img> with the picture in it, which a click shows at its full size, or a box that says what is
+ * missing. */
 void thumbnail_put(struct page *p, const struct thumbnail *picture, const char *alt);
 void thumbnail_free(struct thumbnail *picture);
 void thumbnails_close(struct thumbnails *t);

@@ -111,6 +111,15 @@ struct stats_interval stats_share(const double *x, const double *base, int n, ui
     return (struct stats_interval){1 - r.value, 1 - r.high, 1 - r.low};
 }
 
+struct stats_interval stats_wilson(double mean, int n)
+{
+    const double z = 1.959963984540054;
+    double shrunk = 1 + z * z / n, middle = (mean + z * z / (2 * n)) / shrunk;
+    double half = z * sqrt(mean * (1 - mean) / n + z * z / (4.0 * n * n)) / shrunk;
+    if (n == 0) return (struct stats_interval){(double)NAN, (double)NAN, (double)NAN};
+    return (struct stats_interval){mean, fmax(middle - half, 0), fmin(middle + half, 1)};
+}
+
 /* The lower tail of the binomial distribution, term by term in logarithms. */
 double stats_mcnemar(int only_a, int only_b)
 {

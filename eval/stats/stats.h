@@ -34,6 +34,9 @@ struct stats_interval {
  * [STATS_RESAMPLES] */
 struct stats_interval stats_ratio(const double *x, const double *y, int n, uint64_t seed,
                                   double *work);
+/* A mean of n scores from 0 to 1 with Wilson's 95 % interval, which is right for scores of 0 and 1
+ * and too wide for others; n 0: NaN. */
+struct stats_interval stats_wilson(double mean, int n);
 /* 1 - sum(x) / sum(base), likewise. */
 struct stats_interval stats_share(const double *x, const double *base, int n, uint64_t seed,
                                   double *work);
