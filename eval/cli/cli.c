@@ -3,6 +3,7 @@
 
 #include "base/heap.h"
 #include "eval/cli/help.h"
+#include "eval/cli/place.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -182,29 +183,12 @@ int cli_progress(void *user, const char *phase, int64_t done, int64_t total)
 
 /* ---- engine and session ---- */
 
-/* The directory of this program, ending with '/', or "". */
-static void program_directory(char *path, size_t cap)
-{
-    ssize_t bytes = readlink("/proc/self/exe", path, cap - 1);
-    char *slash;
-    path[bytes > 0 ? bytes : 0] = 0;
-    slash = strrchr(path, '/');
-    if (slash) slash[1] = 0;
-}
-
 static int find_default_model(struct cli *cli, char *path, size_t cap)
 {
     /* a build folder in a checkout; an installation, also one that was moved; this one */
     static const char *const places[] = {"../assets/default-model", "../share/vlqa/default-model",
                                          VLQA_INSTALLED_MODEL};
-    char program[4096];
-    program_directory(program, sizeof program);
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        const char *before = places[i][0] == '/' ? "" : program;
-        if (places[i][0] != '/' && !program[0]) continue;
-        if (snprintf(path, cap, "%s%s", before, places[i]) < (int)cap && access(path, F_OK) == 0)
-            return CLI_OK;
-    }
+    if (place_find(places, path, cap)) return CLI_OK;
     return cli_fail(cli, VLQA_EMODEL,
                     "no model: give -m DIR; no default model lies in ../assets or ../share/vlqa "
                     "beside this program or at " VLQA_INSTALLED_MODEL);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "base/placeholder.h"
+#include "eval/cli/place.h"
 #include "eval/data/dataset_reader.h"
 #include "eval/data/json_row.h"
 #include "eval/data/lines.h"
@@ -224,6 +225,21 @@ static const struct dataset_reader *look_inside(struct env *env, const char *pat
     return reader;
 }
 
+/* Parquet has no reader in C that could be a package; a script makes JSON lines of it. */
+static vlqa_status fail_parquet(struct env *env, const char *path)
+{
+    char script[4200] = "from_parquet.py";
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *quote = path[strcspn(path, " &()$;'\"*?<>|")] ? "'" : "";
+    int stem = (int)(strlen(name) - strlen(".parquet"));
+    (void)place_of_parquet_script(script, sizeof script);
+    return env_fail(
+        env, VLQA_EUSAGE,
+        "%.80s: Parquet is not read; convert it with \"python3 %.120s %s%.80s%s %s%.*s.d%s\", "
+        "which needs pyarrow (pip install pyarrow), and give %.*s.d/questions.jsonl",
+        path, script, quote, path, quote, quote, stem, name, quote, stem, name);
+}
+
 static vlqa_status find_reader(struct env *env, struct dataset *d)
 {
     struct stat st;
@@ -243,6 +259,8 @@ static vlqa_status find_reader(struct env *env, struct dataset *d)
         d->reader = look_at_json(d->path);
     else if (ends_with(d->path, ".jsonl"))
         d->reader = look_inside(env, d->path);
+    else if (ends_with(d->path, ".parquet"))
+        return fail_parquet(env, d->path);
     else
         return env_fail(env, VLQA_EUSAGE,
                         "%.200s: expected a folder, .json, .jsonl or .tsv, or a named format",

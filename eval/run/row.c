@@ -3,15 +3,19 @@
 
 #include "base/heap.h"
 #include "eval/data/pylist.h"
+#include "eval/grade/thoughts.h"
 
 #include <stdlib.h>
 #include <string.h>
+
+const char *const row_thoughts[] = {"cut", "keep", NULL};
 
 #define FORMULA "Handwritten Mathematical Expression Recognition"
 
 size_t row_scratch(size_t bytes)
 {
-    return metric_scratch(bytes) + 32 * bytes + 4096; /* the arrays, and lists in cells */
+    /* the arrays, and lists in cells; predictions without thoughts */
+    return metric_scratch(bytes) + 64 * bytes + 8192;
 }
 
 vlqa_status row_parse(struct env *env, const char *name, const char *line, size_t bytes,
@@ -20,6 +24,7 @@ vlqa_status row_parse(struct env *env, const char *name, const char *line, size_
     vlqa_status status;
     *out = (struct row){.doc = NULL};
     status = json_parse(env, name, line, bytes, ROW_MAX, &out->doc);
+    if (status == VLQA_OK) status = json_keep_numbers(env, out->doc, line, bytes);
     if (status == VLQA_OK && json_kind(json_root(out->doc)) != JSON_OBJECT)
         status = env_fail(env, VLQA_EUSAGE, "%s: is %s, expected an object", name,
                           json_kind_name(json_root(out->doc)));
@@ -50,10 +55,10 @@ static vlqa_status read_list(struct env *env, const char *name, const char *memb
     struct text *target = arena_push(arena, (size_t)n * sizeof *target);
     if (json_kind(value) != JSON_ARRAY) i = value;
     for (int k = 0; k < n; k++, i = json_next(i)) {
-        if (!json_text(i))
+        if (!json_written(i))
             return env_fail(env, VLQA_EUSAGE, "%s: %s holds %s, expected a text or a list of texts",
                             name, member, json_kind_name(i));
-        target[k] = text_of(json_text(i));
+        target[k] = text_of(json_written(i));
     }
     out->target = target;
     out->n_targets = n;
@@ -64,7 +69,7 @@ static vlqa_status read_targets(struct env *env, const char *name, const struct 
                                 struct arena *arena, struct metric_row *out)
 {
     static const char *const members[] = {"targets", "answers"};
-    const char *cell = json_text(json_get(root, "answer"));
+    const char *cell = json_written(json_get(root, "answer"));
     struct text *items;
     for (int i = 0; i < 2; i++)
         if (json_get(root, members[i]))
@@ -111,7 +116,7 @@ vlqa_status row_read(struct env *env, const char *name, enum metric metric, stru
                      struct row *row)
 {
     const struct json *root = json_root(row->doc), *cycle = json_get(root, "cycle_category");
-    const char *prediction = json_text(json_get(root, "prediction"));
+    const char *prediction = json_written(json_get(root, "prediction"));
     if (!prediction)
         return env_fail(env, VLQA_EUSAGE, "%s: prediction is %s, expected a text", name,
                         json_kind_name(json_get(root, "prediction")));
@@ -134,7 +139,7 @@ int row_is_failed(const struct row *row)
 {
     const struct json *root = json_root(row->doc);
     const char *error = json_text(json_get(root, "error"));
-    const char *prediction = json_text(json_get(root, "prediction"));
+    const char *prediction = json_written(json_get(root, "prediction"));
     return error && *error && prediction && !*prediction;
 }
 
@@ -160,6 +165,24 @@ static vlqa_status arena_for(struct env *env, struct row_room *room, size_t byte
     return VLQA_OK;
 }
 
+/* Graded without thoughts, which the references cut each in its own way. */
+static vlqa_status score(struct env *env, enum metric metric, const struct metric_row *row,
+                         int keep_thoughts, struct arena *arena, struct metric_grade *out)
+{
+    struct metric_row cut = *row;
+    struct metric_grade lmms;
+    struct text other = thoughts_cut_lmms(row->prediction, arena);
+    if (keep_thoughts) return metric_score(env, metric, row, arena, out);
+    cut.prediction = thoughts_cut_vlmevalkit(row->prediction, arena);
+    TRY(metric_score(env, metric, &cut, arena, out));
+    if (other.at == row->prediction.at && cut.prediction.at == other.at) return VLQA_OK;
+    cut.prediction = other;
+    TRY(metric_score(env, metric, &cut, arena, &lmms));
+    out->score_lmms = lmms.score_lmms;
+    out->letter_lmms = lmms.letter_lmms;
+    return VLQA_OK;
+}
+
 vlqa_status row_grade(struct env *env, const char *name, enum metric metric, size_t bytes,
                       struct row_room *room, struct row *row, struct metric_grade *out)
 {
@@ -172,7 +195,7 @@ vlqa_status row_grade(struct env *env, const char *name, enum metric metric, siz
         *out = (struct metric_grade){.letter = 'Z'};
         return VLQA_OK;
     }
-    status = metric_score(env, metric, &row->metric, &arena, out);
+    status = score(env, metric, &row->metric, room->keep_thoughts, &arena, out);
     if (status == VLQA_OK) return VLQA_OK;
     memcpy(reason, env->message, sizeof reason);
     return env_fail(env, status, "%s: %s", name, reason);
@@ -181,7 +204,7 @@ vlqa_status row_grade(struct env *env, const char *name, enum metric metric, siz
 void row_room_free(struct row_room *room)
 {
     heap_free(room->memory);
-    *room = (struct row_room){0};
+    *room = (struct row_room){.keep_thoughts = room->keep_thoughts};
 }
 
 /* ---- writing ---- */

@@ -1,7 +1,7 @@
 /* row.h - an answer to be scored: one JSON object a line.
  *
  *   {"id": ..., "prediction": "...", and what is right, which is one of
- *      "targets" or "answers": "..." or ["...", "..."],
+ *      "targets" or "answers": "..." or ["...", "..."] (a number is its text as written),
  *      "answer": "..." as a cell of a data file: a Python list in it is read as one (pylist.h)
  *      "answer": "B", "options": {"A": "...", "B": "..."} for mcq,
  *    "split", "category", "dataset", "cycle_category", "metric",
@@ -42,7 +42,9 @@ struct row_room { /* memory that grows to the longest row; zeroed at first, free
                    */
     void *memory;
     size_t cap;
+    int keep_thoughts; /* they are graded, too; else as thoughts.h says */
 };
+extern const char *const row_thoughts[]; /* --thoughts: "cut", "keep", NULL */
 /* row_read of a line of so many bytes, and what the metric says. */
 vlqa_status row_grade(struct env *env, const char *name, enum metric metric, size_t bytes,
                       struct row_room *room, struct row *row, struct metric_grade *out);

@@ -389,8 +389,10 @@ static vlqa_status allocate(struct run *run)
         return env_no_memory(&run->cli->env, "outcomes", bytes);
     run->outcome_bytes = bytes;
     for (size_t i = n * (size_t)run->first; i < n * variants; i++)
-        run->outcome[i] =
-            (struct run_outcome){.kl = (double)NAN, .kl_answer = (double)NAN, .ms = (double)NAN};
+        run->outcome[i] = (struct run_outcome){.kl = (double)NAN,
+                                               .kl_answer = (double)NAN,
+                                               .ms = (double)NAN,
+                                               .ms_chunks = (double)NAN};
     return VLQA_OK;
 }
 
@@ -478,6 +480,7 @@ struct run *run_new(struct cli *cli, const struct run_args *args)
     if (!r) return NULL;
     r->run.cli = cli;
     r->run.args = args;
+    r->room.keep_thoughts = args->thoughts;
     return &r->run;
 }
 

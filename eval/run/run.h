@@ -39,6 +39,7 @@ struct run_args {
     int max_tokens, max_seq_len;
     int kl;         /* an enum run_kl */
     int unanswered; /* take questions without answers, too; no answer to them is right */
+    int thoughts;   /* --thoughts: 1: graded, too */
     int calibrate;  /* of a study: noted in the header, because it adds variants */
     int strict;     /* stop at a question that cannot be asked, and keep no line for it */
     int jobs;       /* questions at work at once: the one that is asked, and those read ahead */
@@ -62,7 +63,9 @@ struct run_outcome {             /* of a question by an variant */
     double score, tokens, flops; /* rows, flops: computed again */
     double kl;                   /* of the first token, to full prefill; NaN: it was not asked */
     double kl_answer; /* mean over the tokens of full prefill's answer; NaN: not with --kl first */
-    double ms;        /* NaN: it was asked before, and the file of times has it not */
+    double ms;        /* without computing chunks; NaN: it was asked before, and the file of times
+                       * has it not */
+    double ms_chunks; /* computing chunks, which the first variant that needs them pays for all */
     uint64_t prediction; /* its checksum: equal where two answers are the same */
     int failed;          /* it could not be asked: score 0, and nothing was computed */
 };

@@ -81,6 +81,7 @@ char *run_header(const struct run *run, struct key dataset)
     report_string(&r, "chunk", a->chunks);
     report_int(&r, "max_tokens", a->max_tokens);
     if (a->ratios) report_string(&r, "ratios", a->ratios);
+    if (a->thoughts) report_string(&r, "thoughts", row_thoughts[a->thoughts]);
     if (a->calibrate) report_int(&r, "calibrate", 1);
     if (a->kl != RUN_KL_FIRST) report_string(&r, "kl", run_kls[a->kl]);
     snprintf(seed, sizeof seed, "%" PRIu64, a->seed);

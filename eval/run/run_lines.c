@@ -244,6 +244,12 @@ vlqa_status runner_take(struct runner *r, int variant, int *found)
     return status;
 }
 
+static void note_times(struct run_outcome *out, double total, double chunks)
+{
+    out->ms = total - chunks;
+    out->ms_chunks = chunks;
+}
+
 /* Times of rows that are kept; those of others are cut off. */
 vlqa_status runner_take_times(struct runner *r)
 {
@@ -253,16 +259,17 @@ vlqa_status runner_take_times(struct runner *r)
     int n = r->run.n_variants - r->run.first;
     for (;;) {
         struct json_doc *doc = NULL;
-        double row = -1, ms = (double)NAN;
+        double row = -1, ms = (double)NAN, chunks = (double)NAN;
         TRY(run_file_next(env, &r->times, &line, &bytes));
         if (!line) return VLQA_OK;
         if (json_parse(env, r->times.path, line, bytes, ROW_MAX, &doc) == VLQA_OK) {
             row = json_number(json_get(json_root(doc), "row"));
             ms = json_number(json_get(json_get(json_root(doc), "ms"), "total"));
+            chunks = json_number(json_get(json_get(json_root(doc), "ms"), "chunks"));
         }
         json_free(doc);
         if (!(row >= 0 && row < r->file.rows)) return run_file_cut(env, &r->times);
-        run_outcome(&r->run, (int)row / n, r->run.first + (int)row % n)->ms = ms;
+        note_times(run_outcome(&r->run, (int)row / n, r->run.first + (int)row % n), ms, chunks);
     }
 }
 
@@ -294,7 +301,8 @@ vlqa_status runner_keep(struct runner *r, int variant, const struct vlqa_answer 
     if (status == VLQA_OK) status = add_score(r, variant, &row, &grade);
     row_free(&row);
     submit(r, answer->text);
-    run_outcome(&r->run, r->question, variant)->ms = *r->error ? (double)NAN : answer->ms_total;
+    if (!*r->error)
+        note_times(run_outcome(&r->run, r->question, variant), answer->ms_total, answer->ms_chunks);
     r->asked++;
     return status;
 }

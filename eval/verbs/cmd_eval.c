@@ -55,10 +55,10 @@ static int evaluate(struct cli *cli, struct eval_args *a)
     if (a->vlmevalkit && !a->file) return usage(cli, "--export-vlmevalkit needs a run file");
     if (a->vlmevalkit) return export_vlmevalkit(cli, a->file, a->vlmevalkit, a->run.variants);
     if (a->list) return dataset_list(cli, a->list, &a->run.data, a->run.prompt, a->run.limit);
-    if (a->regrade) return score_rows(cli, a->regrade, a->score - 1, 0);
+    if (a->regrade) return score_rows(cli, a->regrade, a->score - 1, 0, a->run.thoughts);
     if (a->score && !a->file)
         return usage(cli, "no rows: give a file of JSON lines, or - for standard input");
-    if (a->score) return score_rows(cli, a->file, a->score - 1, 1);
+    if (a->score) return score_rows(cli, a->file, a->score - 1, 1, a->run.thoughts);
     if (!a->file)
         return usage(cli,
                      "nothing to do: give a data set, --score, --regrade, --compare or --list");
@@ -146,6 +146,11 @@ static const struct arg args[] = {
              "em-answer"},
     {ARG_TEXT, .name = "regrade", .value = "FILE", FIELD(regrade),
      .help = "grade rows again; each by the metric that it names"},
+    {ARG_CHOICE, .name = "thoughts", .value = "DO", .fallback = "cut", .choice = row_thoughts,
+     FIELD(run.thoughts),
+     .help =
+         "cut thoughts (<think>...</think>) before grading as VLMEvalKit and lmms-eval each do, "
+         "or keep them; also of answers to a data set"},
     {ARG_TEXT, .name = "compare", .value = "FILE", FIELD(compare),
      .help = "test whether variants of graded rows differ; or two files"},
     {ARG_TEXT, .name = "report", .value = "OUT", FIELD(report),

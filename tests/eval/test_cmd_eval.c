@@ -63,9 +63,9 @@ TEST(bad_rows_are_named_with_line_and_reason)
         {"em", "{\"prediction\": \"x\"", "line 2: "},
         {"em", "[1]", "line 2: is array, expected an object"},
         {"em", "{\"answer\": \"x\"}", "line 2: prediction is missing, expected a text"},
-        {"em", "{\"prediction\": 7, \"answer\": \"x\"}", "prediction is number, expected a text"},
+        {"em", "{\"prediction\": true, \"answer\": \"x\"}", "prediction is bool, expected a text"},
         {"em", "{\"prediction\": \"x\"}", "answer is missing, expected a text"},
-        {"em", "{\"prediction\": \"x\", \"answers\": [\"y\", 7]}", "answers holds number"},
+        {"em", "{\"prediction\": \"x\", \"answers\": [\"y\", {}]}", "answers holds object"},
         {"em", "{\"prediction\": \"\xff\", \"answer\": \"x\"}", "line 2: "},
         {"mcq", "{\"prediction\": \"x\", \"answer\": \"A\"}", "options is missing"},
         {"mcq", "{\"prediction\": \"x\", \"answer\": \"A\", \"options\": {\"a\": \"x\"}}",
@@ -86,6 +86,62 @@ TEST(bad_rows_are_named_with_line_and_reason)
         CHECK(!strstr(r->err, "\"rows\"")); /* no numbers of a part */
         CHECK_HAS(r->out, "\"score\": 1");  /* the row before is there */
     }
+}
+
+/* Answers of models that think were graded with their thoughts: 33 for 100. */
+TEST(thoughts_are_not_graded_unless_they_are_kept)
+{
+    static const char rows[] =
+        "{\"prediction\": \"<think>\\nThe bar for 2014 reads 14.\\n</think>\\n\\n14\", \"answer\": "
+        "\"14\"}\n"
+        "{\"prediction\": \"The bar for 2014 reads 14.\\n</think>\\n\\n14\", \"answer\": \"14\"}\n"
+        "{\"prediction\": \"14\", \"answer\": \"14\"}\n";
+    struct run *r = score("chartqa", rows);
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "{\"prediction\": \"<think>\\nThe bar"); /* the row is as it was */
+    CHECK_HAS(r->err, "\"vlmevalkit\":{\"Overall\":100},\"lmms_eval\":{\"relaxed_overall\":1}}");
+    r = run_cli((struct setup){.input = rows},
+                ARGS("eval", "--score", "chartqa", "--thoughts", "keep", "-"));
+    CHECK_HAS(r->err, "\"vlmevalkit\":{\"Overall\":33.333333333333");
+    CHECK_HAS(r->err, "\"lmms_eval\":{\"relaxed_overall\":0.33333333333333");
+    r = score("chartqa", "{\"prediction\": \"<analysis>7</analysis>14\", \"answer\": \"14\"}\n");
+    CHECK_HAS(r->out, "\"score\": 0, \"score_lmms\": 1}");
+    r = score("mcq", "{\"prediction\": \"<think>A or B?</think> B\", \"answer\": \"B\", "
+                     "\"options\": {\"A\": \"x\", \"B\": \"y\"}}\n");
+    CHECK_HAS(r->out, "\"score\": 1, \"extracted\": \"B\"}");
+}
+
+TEST(numbers_are_graded_as_they_are_written)
+{
+    struct run *r = score("em", "{\"prediction\": \"8900\", \"answer\": 8900}\n"
+                                "{\"prediction\": \"7910.0\", \"answer\": 7910.0}\n"
+                                "{\"prediction\": 1e3, \"answers\": [2, 1e3]}\n"
+                                "{\"prediction\": \"7910\", \"answer\": 7910.0}\n");
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->err, "\"rows\":4,\"vlmevalkit\":{\"Overall\":75}");
+}
+
+/* All variants were graded as one. */
+TEST(each_variant_of_a_run_is_regraded_apart)
+{
+#define OF(variant, prediction) \
+    "{\"metric\": \"em\", " variant "\"prediction\": \"" prediction "\", \"answer\": \"x\"}\n"
+    static const char rows[] =
+        OF("\"variant\": \"full\", ", "x") OF("\"variant\": \"none\", \"chunk\": \"grid:2\", ", "y")
+            OF("\"variant\": \"epic\", \"chunk\": \"grid:2\", \"ratio\": 0.2, ", "y")
+                OF("\"variant\": \"epic\", \"chunk\": \"grid:4\", \"ratio\": 0.2, ", "x")
+                    OF("\"variant\": \"full\", ", "y");
+    struct run *r = run_cli((struct setup){.input = rows}, ARGS("eval", "--regrade", "-"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(
+        r->err,
+        "{\"variant\":\"full\",\"metric\":\"em\",\"rows\":2,\"vlmevalkit\":{\"Overall\":50}}\n"
+        "{\"variant\":\"none@grid:2\",\"metric\":\"em\",\"rows\":1,\"vlmevalkit\":{\"Overall\":0}}"
+        "\n"
+        "{\"variant\":\"epic:0.2@grid:2\",\"metric\":\"em\",\"rows\":1,\"vlmevalkit\":{\"Overall\":"
+        "0}}\n"
+        "{\"variant\":\"epic:0.2@grid:4\",\"metric\":\"em\",\"rows\":1,\"vlmevalkit\":{\"Overall\":"
+        "100}}\n");
 }
 
 TEST(usage_errors_say_what_is_missing)

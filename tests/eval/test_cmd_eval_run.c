@@ -99,7 +99,7 @@ TEST(full_comes_first_and_the_others_tell_how_far_from_it_they_are)
     CHECK_EQ(count(first, "\"tokens\":2,\"kl\":0.107374"), 4);
     CHECK_EQ(count(first, "\"kl\""), 4);
     CHECK_HAS(r->out, "       ms       KL  points to full [95 %]\nfull ");
-    CHECK_HAS(r->out, "      31.0    0.107  +0.00 [");
+    CHECK_HAS(r->out, "      28.0    0.107  +0.00 [");
     r = run_script(DRIFTED, ARGS(EVAL, "q.jsonl", "--variants", "none", "--chunk", "grid:2"));
     CHECK(!strstr(r->out, "KL"));
 }

@@ -439,7 +439,11 @@ TEST(base64_is_all_or_nothing)
 
 TEST(unknown_files_are_refused)
 {
-    CHECK_HAS(read_all("/tmp/x.parquet", NULL), "expected a folder, .json, .jsonl or .tsv");
+    CHECK_HAS(read_all("/tmp/x.csv", NULL), "expected a folder, .json, .jsonl or .tsv");
+    CHECK_HAS(read_all("/tmp/x.parquet", NULL),
+              "/from_parquet.py /tmp/x.parquet x.d\", which needs");
+    CHECK_HAS(read_all("/tmp/x y.PARQUET", NULL),
+              "from_parquet.py '/tmp/x y.PARQUET' 'x y.d'\", which");
     CHECK_HAS(read_all("x", &(struct dataset_options){.format = "csv"}), "format csv is none of");
 }
 
