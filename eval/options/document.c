@@ -1,6 +1,7 @@
 /* document.c - images, texts and standard input into a session. */
 #include "eval/options/document.h"
 
+#include "base/bom.h"
 #include "base/file.h"
 #include "base/heap.h"
 
@@ -78,12 +79,30 @@ static int read_stdin(struct document *d)
     return status == VLQA_OK ? CLI_OK : cli_fail(d->cli, status, d->cli->env.message);
 }
 
+/* What a text begins with that is no text of it: *skip bytes of a byte order mark. Other encodings
+ * are refused by name. */
+static vlqa_status check_encoding(struct env *env, const char *name, const void *text, size_t bytes,
+                                  size_t *skip)
+{
+    const char *encoding = bom_foreign(text, bytes);
+    *skip = bom_bytes(text, bytes);
+    if (!encoding) return VLQA_OK;
+    return env_fail(env, VLQA_ETEXT,
+                    "%.200s is %s text, expected UTF-8: save it as UTF-8, or convert it with "
+                    "\"iconv -f %s -t UTF-8\"",
+                    name, encoding, encoding);
+}
+
 /* A question from a pipe: without the line end that echo puts there. */
 static int question_from_stdin(struct document *d)
 {
     char *text = d->input;
-    size_t bytes = d->input_bytes;
+    size_t bytes = d->input_bytes, skip;
     if (!asks_stdin(d)) return CLI_OK;
+    if (check_encoding(&d->cli->env, "standard input", text, bytes, &skip) != VLQA_OK)
+        return cli_fail(d->cli, VLQA_ETEXT, d->cli->env.message);
+    text += skip;
+    bytes -= skip;
     if (memchr(text, 0, bytes))
         return cli_fail(d->cli, VLQA_ETEXT, "the question on standard input holds a NUL byte");
     if (bytes && text[bytes - 1] == '\n') text[--bytes] = 0;
@@ -126,15 +145,17 @@ static int add_text(struct document *d, struct vlqa_session *session, const char
 {
     struct env *env = &d->cli->env;
     void *text = d->input;
-    size_t bytes = d->input_bytes;
+    size_t bytes = d->input_bytes, skip = 0;
     vlqa_status status = VLQA_OK;
     if (!is_stdin(path)) status = file_read(env, path, MAX_QUESTION, &text, &bytes);
     if (status != VLQA_OK) return cli_fail(d->cli, status, env->message);
-    status = vlqa_add_text(session, text, bytes);
+    status = check_encoding(env, is_stdin(path) ? "standard input" : path, text, bytes, &skip);
+    if (status == VLQA_OK) {
+        status = vlqa_add_text(session, (char *)text + skip, bytes - skip);
+        if (status != VLQA_OK) (void)env_fail(env, status, "%s: %s", path, vlqa_message(session));
+    }
     if (!is_stdin(path)) heap_free(text);
-    if (status == VLQA_OK) return CLI_OK;
-    (void)env_fail(env, status, "%s: %s", path, vlqa_message(session));
-    return cli_fail(d->cli, status, env->message);
+    return status == VLQA_OK ? CLI_OK : cli_fail(d->cli, status, env->message);
 }
 
 int document_add(struct document *d, struct vlqa_session *session)

@@ -137,7 +137,7 @@ static void take_item(struct thumbnails *t, const struct dataset_item *item,
 static void read_data(struct thumbnails *t, const char *path, const char *run,
                       const struct answer_loss *loss, int n, struct loss_images *out)
 {
-    static const struct dataset_options options = {.format = "tsv"}; /* others have files */
+    static const struct dataset_options options = {.keep_blind = 1};
     struct env *env = &t->cli->env;
     const struct dataset_item *item;
     struct dataset *d;

@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/placeholder.h"
 #include "eval/run/ahead.h"
 
 #include <string.h>
@@ -102,11 +103,16 @@ static vlqa_status read_image(struct env *env, const struct feed *f, int i,
     }
     snprintf(name, sizeof name, "image %d", i + 1);
     digest_image(data, bytes, q->digest[i]);
-    status =
-        vlqa_image_open(f->engine, data, bytes, image->path ? image->path : name, &q->image[i]);
+    status = placeholder_check(env, VLQA_EIMAGE, image->path ? image->path : name, data, bytes);
+    if (status == VLQA_OK) {
+        status =
+            vlqa_image_open(f->engine, data, bytes, image->path ? image->path : name, &q->image[i]);
+        if (status != VLQA_OK)
+            (void)env_fail(env, status, "%s",
+                           q->image[i] ? vlqa_image_message(q->image[i]) : "no memory");
+    }
     file_map_close(&map);
-    if (status == VLQA_OK) return VLQA_OK;
-    return env_fail(env, status, "%s", q->image[i] ? vlqa_image_message(q->image[i]) : "no memory");
+    return status;
 }
 
 static size_t image_bytes(const struct vlqa_image *image)

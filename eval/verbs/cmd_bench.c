@@ -307,8 +307,8 @@ const struct verb verb_bench = {
              "prompt_tokens, tokens, ms {open, decode_image, vision, prefill, first_token,\n"
              "decode, total}, per_second {patches, prompt_tokens, tokens}, peak_bytes,\n"
              "version, command, commit (of a checkout), build, machine. What was not measured\n"
-             "is null. first_token and total count from the image on: decode_image and vision are\n"
-             "in them. The rate of tokens leaves out the first one, which prefill computes.\n"
+             "is null. first_token and total count from the image on, with decode_image and\n"
+             "vision. The rate of tokens leaves out the first one, which prefill computes.\n"
              "\n"
              "Example:\n"
              "  vlqa bench --shape 2b --image 1024x768 --prompt-tokens 1500 --decode 64\n",

@@ -141,6 +141,20 @@ TEST(an_id_that_is_there_twice_is_told_before_anything_is_asked)
     }
 }
 
+TEST(an_image_that_is_a_pointer_of_git_lfs_is_named)
+{
+    struct run *r;
+    put_text("p.png", "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 11\n");
+    put_text("p.jsonl", ROW("0", "\"image\": \"p.png\", "));
+    unlink("run.jsonl");
+    r = fake(ARGS(EVAL, "p.jsonl", "--variants", "full", "--out", "run.jsonl"));
+    CHECK_EQ(r->code, 3);
+    CHECK_HAS(r->err,
+              "p.jsonl, line 1 (0): p.png is a Git LFS pointer, not the file of 11 bytes itself: ");
+    get_file("run.jsonl", text, sizeof text);
+    CHECK_HAS(text, "\"error\":\"p.png is a Git LFS pointer");
+}
+
 TEST(many_ids_are_told_apart)
 {
     static char rows[1 << 18];

@@ -96,6 +96,22 @@ TEST(images_open_at_their_size_and_noise_is_not_faint)
     CHECK(!strstr(page, ".faint{color"));
 }
 
+/* Only a TSV was looked into. */
+TEST(images_inside_json_rows_are_shown)
+{
+    static const char data[] = "{\"id\": \"a\", \"question\": \"q\", \"answer\": \"y\", \"image\": "
+                               "\"data:image/png;base64,cGl4ZWxz\"}\n";
+    put_file("inside.jsonl", data, sizeof data - 1);
+    unlink("inside.run");
+    CHECK_EQ(run_script("answer=x\n", ARGS("eval", "-m", "x", "inside.jsonl", "--variants", "full",
+                                           "--out", "inside.run"))
+                 ->code,
+             0);
+    CHECK_EQ(run_script("", ARGS("eval", "--report", "inside.html", "inside.run"))->code, 0);
+    CHECK(get_file("inside.html", page, sizeof page) < sizeof page - 1);
+    CHECK_HAS(page, "<img alt=\"image 1\" src=\"data:image/png;base64,");
+}
+
 /* They were 0600, so that nobody else could read a report. */
 TEST(what_is_written_has_the_mode_of_the_umask)
 {

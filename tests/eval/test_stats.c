@@ -86,6 +86,21 @@ TEST(intervals_cover_the_truth)
     CHECK(share_covered > 0.88 * SAMPLES && share_covered < 0.995 * SAMPLES);
 }
 
+/* By hand, and as in docs/RESULTS.md: 647 of 2,000. */
+TEST(wilson_intervals_have_known_values)
+{
+    struct stats_interval s = stats_wilson(647.0 / 2000, 2000);
+    CHECK(fabs(s.low - 0.3034) < 1e-4);
+    CHECK(fabs(s.high - 0.3443) < 1e-4);
+    s = stats_wilson(1, 1);
+    CHECK(fabs(s.low - 0.2065) < 1e-4);
+    CHECK(s.high <= 1 && s.high > 1 - 1e-12);
+    s = stats_wilson(0, 10);
+    CHECK(s.low >= 0 && s.low < 1e-12);
+    CHECK(fabs(s.high - 0.2775) < 1e-4);
+    CHECK(isnan(stats_wilson(0, 0).low));
+}
+
 TEST(mcnemar_is_exact)
 {
     CHECK(near(stats_mcnemar(0, 0), 1) && near(stats_mcnemar(7, 7), 1));
