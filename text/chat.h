@@ -2,7 +2,7 @@
 #ifndef TEXT_CHAT_H
 #define TEXT_CHAT_H
 
-#include "text/template.h"
+#include "text/template/template.h"
 
 enum chat_role { CHAT_SYSTEM, CHAT_USER, CHAT_ASSISTANT, CHAT_ROLES };
 

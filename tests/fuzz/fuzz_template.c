@@ -3,6 +3,7 @@
  * and documents whole, in their order, and where the prompt says that they are. */
 #include "base/heap.h"
 #include "text/prompt.h"
+#include "text/template/template.h"
 #include "text/utf8.h"
 
 #include <assert.h>

@@ -3,7 +3,7 @@
 #include "base/heap.h"
 #include "base/json.h"
 #include "tests/check.h"
-#include "text/template.h"
+#include "text/template/template.h"
 
 #define GOLDEN VLQA_SOURCE_DIR "/tests/golden/"
 #define MEMORY ((size_t)16 << 20)

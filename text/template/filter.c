@@ -1,5 +1,5 @@
-/* template_filter.c - filters that templates use, by name. */
-#include "text/template_parts.h"
+/* filter.c - filters that templates use, by name. */
+#include "text/template/parts.h"
 
 #include <stdlib.h>
 #include <string.h>

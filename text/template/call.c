@@ -1,5 +1,5 @@
-/* template_call.c - methods and functions that templates call, by name. */
-#include "text/template_parts.h"
+/* call.c - methods and functions that templates call, by name. */
+#include "text/template/parts.h"
 
 #include <string.h>
 #include <time.h>

@@ -1,10 +1,10 @@
-/* template_parts.h - what a compiled template consists of, and values while one is rendered. */
+/* parts.h - what a compiled template consists of, and values while one is rendered. */
 #ifndef TEXT_TEMPLATE_PARTS_H
 #define TEXT_TEMPLATE_PARTS_H
 
-#include "text/template.h"
+#include "text/template/template.h"
 
-/* ---- tokens of the source (template_lex.c) ---- */
+/* ---- tokens of the source (lex.c) ---- */
 
 enum lex_kind {
     LEX_END,
@@ -38,7 +38,7 @@ struct lexer {
 
 vlqa_status lex_next(struct lexer *lex, struct lex_token *out);
 
-/* ---- values (template_value.c, template_string.c) ---- */
+/* ---- values (value.c, string.c) ---- */
 
 struct part { /* bytes that are nowhere copied */
     const char *at;
@@ -111,7 +111,7 @@ struct macro {
     struct scope *scope; /* where it was defined */
 };
 
-/* ---- syntax (template_parse.c, template_expression.c) ---- */
+/* ---- syntax (parse.c, expression.c) ---- */
 
 enum node_kind {
     /* expressions */
@@ -206,13 +206,13 @@ vlqa_status parse_filters(struct parser *p, struct node *operand, struct node **
 /* Appends to a list whose last node is *tail. */
 void parse_append(struct node **first, struct node **tail, struct node *node);
 
-/* The number of a filter, test, method or function, or -1 (template_call.c). */
+/* The number of a filter, test, method or function, or -1 (call.c). */
 int filter_find(const char *name, size_t bytes);
 int test_find(const char *name, size_t bytes);
 int method_find(const char *name, size_t bytes);
 int function_find(const char *name, size_t bytes);
 
-/* ---- rendering (template_eval.c, template_call.c) ---- */
+/* ---- rendering (eval.c, call.c) ---- */
 
 struct binding {
     const char *name;

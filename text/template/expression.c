@@ -1,5 +1,5 @@
-/* template_expression.c - expressions of a template to a tree, by Jinja's precedence. */
-#include "text/template_parts.h"
+/* expression.c - expressions of a template to a tree, by Jinja's precedence. */
+#include "text/template/parts.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-/* template_lex.c - the source of a template to tokens, with Jinja's rules for white space around
+/* lex.c - the source of a template to tokens, with Jinja's rules for white space around
  * tags as transformers sets them: trim_blocks and lstrip_blocks. */
-#include "text/template_parts.h"
+#include "text/template/parts.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* template_test.c - what templates ask with "is", by name. */
-#include "text/template_parts.h"
+/* test.c - what templates ask with "is", by name. */
+#include "text/template/parts.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
-/* template_run.c - a template's statements are run; what they write is the conversation as text. */
-#include "text/template_parts.h"
+/* run.c - a template's statements are run; what they write is the conversation as text. */
+#include "text/template/parts.h"
 
 #include <string.h>
 

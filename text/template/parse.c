@@ -1,5 +1,5 @@
-/* template_parse.c - a template's statements to a tree; what is not known is refused here. */
-#include "text/template_parts.h"
+/* parse.c - a template's statements to a tree; what is not known is refused here. */
+#include "text/template/parts.h"
 
 #include "base/heap.h"
 

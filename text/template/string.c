@@ -1,6 +1,6 @@
-/* template_string.c - strings of a template: parts that are nowhere copied, each with its source,
+/* string.c - strings of a template: parts that are nowhere copied, each with its source,
  * so that slices and sums of them keep who wrote every byte. */
-#include "text/template_parts.h"
+#include "text/template/parts.h"
 
 #include <string.h>
 #include <utf8proc.h>

@@ -1,5 +1,5 @@
-/* template_value.c - values of a template: truth, equality, membership, printing, JSON. */
-#include "text/template_parts.h"
+/* value.c - values of a template: truth, equality, membership, printing, JSON. */
+#include "text/template/parts.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
-/* template_eval.c - a template's tree is walked: expressions to values. */
-#include "text/template_parts.h"
+/* eval.c - a template's tree is walked: expressions to values. */
+#include "text/template/parts.h"
 
 #include <math.h>
 #include <stdarg.h>
