@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "fusion/engine/ends.h"
 #include "fusion/engine/find.h"
 #include "fusion/engine/shape.h"
 #include "fusion/engine/tensors.h"
@@ -131,7 +132,7 @@ static vlqa_status same_id(struct env *env, const char *name, int32_t config, in
     return VLQA_OK;
 }
 
-static vlqa_status load_tokenizer(struct vlqa_engine *e, int vocab)
+static vlqa_status load_tokenizer(struct vlqa_engine *e, int vocab, struct hash *digest)
 {
     struct env *env = &e->env;
     struct model_ids *ids = &e->ids;
@@ -144,7 +145,7 @@ static vlqa_status load_tokenizer(struct vlqa_engine *e, int vocab)
     TRY(same_id(env, "image_token_id", ids->image, e->tokens.image_pad));
     TRY(same_id(env, "vision_start_token_id", ids->vision_start, e->tokens.vision_start));
     TRY(same_id(env, "vision_end_token_id", ids->vision_end, e->tokens.vision_end));
-    if (!ids->n_eos) ids->eos[ids->n_eos++] = e->tokens.im_end;
+    TRY(ends_read(env, dir, e->tokenizer, ids, digest));
     for (int32_t id = 0; id < vocab; id++) {
         size_t bytes;
         (void)tokenizer_token_bytes(e->tokenizer, id, &bytes);
@@ -177,7 +178,7 @@ static vlqa_status load(struct vlqa_engine *e)
     }
     TRY(apply_image_limits(e, &vision));
     TRY(env_progress(env, "load", 1, 4));
-    TRY(load_tokenizer(e, text.vocab));
+    TRY(load_tokenizer(e, text.vocab, &digest));
     TRY(env_progress(env, "load", 2, 4));
     TRY(load_weights(e, &text, &vision));
     TRY(env_progress(env, "load", 3, 4));

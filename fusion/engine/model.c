@@ -43,24 +43,6 @@ static vlqa_status read_id(struct env *env, const struct json_doc *doc, const ch
     return VLQA_OK;
 }
 
-/* eos_token_id is a number or a list of them. */
-static vlqa_status read_eos(struct env *env, const struct json_doc *doc, const struct json *object,
-                            struct model_ids *ids)
-{
-    const struct json *eos = json_get(object, "eos_token_id");
-    int list[MODEL_MAX_EOS], n = 1;
-    if (!eos || json_kind(eos) == JSON_NULL || ids->n_eos) return VLQA_OK;
-    if (json_kind(eos) == JSON_ARRAY)
-        TRY(json_want_ints(env, doc, object, "eos_token_id", 0, INT32_MAX, MODEL_MAX_EOS, list,
-                           &n));
-    else
-        TRY(json_want_int(env, doc, object, "eos_token_id", 0, INT32_MAX, &list[0]));
-    for (int i = 0; i < n; i++)
-        ids->eos[i] = list[i];
-    ids->n_eos = n;
-    return VLQA_OK;
-}
-
 static vlqa_status apply_config(struct env *env, const struct json_doc *doc, const char *dir,
                                 struct decoder_config *text, struct vit_config *vision,
                                 struct model_ids *ids)
@@ -71,8 +53,7 @@ static vlqa_status apply_config(struct env *env, const struct json_doc *doc, con
     TRY(model_check(env, text, vision));
     TRY(read_id(env, doc, "image_token_id", &ids->image));
     TRY(read_id(env, doc, "vision_start_token_id", &ids->vision_start));
-    TRY(read_id(env, doc, "vision_end_token_id", &ids->vision_end));
-    return read_eos(env, doc, json_get(json_root(doc), "text_config"), ids);
+    return read_id(env, doc, "vision_end_token_id", &ids->vision_end);
 }
 
 /* Opens NAME in dir and feeds its bytes to the digest. *out NULL: there is no such file. */
@@ -115,11 +96,7 @@ vlqa_status model_read(struct env *env, const char *dir, struct decoder_config *
     vlqa_status status;
     *ids = (struct model_ids){-1, -1, -1, {0}, 0};
     TRY(open_config(env, dir, "generation_config.json", digest, &doc));
-    if (doc) {
-        status = read_eos(env, doc, json_root(doc), ids);
-        json_free(doc);
-        TRY(status);
-    }
+    json_free(doc);
     TRY(hash_processor(env, dir, digest));
     TRY(open_config(env, dir, "config.json", digest, &doc));
     if (!doc)

@@ -6,11 +6,11 @@
 #include "text/decoder.h"
 #include "vision/vit.h"
 
-#define MODEL_MAX_EOS 16
+#define MODEL_MAX_EOS 48
 
 struct model_ids { /* as config.json has them; -1: not said */
     int32_t image, vision_start, vision_end;
-    int32_t eos[MODEL_MAX_EOS];
+    int32_t eos[MODEL_MAX_EOS]; /* filled by ends_read */
     int n_eos;
 };
 
