@@ -1,4 +1,4 @@
-/* sampler.c - penalties, temperature, cuts and the draw, in the order of transformers. */
+/* sampler.c - bias, penalties, temperature, cuts and the draw, in the order of transformers. */
 #include "text/sampler.h"
 
 #include <assert.h>
@@ -52,9 +52,12 @@ void sampler_see_prompt(struct sampler *s, const int32_t *id, int n)
         s->seen[id[i]] |= IN_PROMPT;
 }
 
+/* Bias and penalties. */
 static void penalise(const struct sampler *s, float *logits, int known)
 {
     assert(known > 0 && known <= s->vocab);
+    for (int i = 0; i < s->n_bias; i++)
+        logits[s->bias_token[i]] += s->bias[i];
     if (s->repetition_penalty == 1.0f && s->presence_penalty == 0.0f) return;
     for (int i = 0; i < known; i++) {
         if (s->seen[i] && s->repetition_penalty != 1.0f)

@@ -1,5 +1,5 @@
-/* sampler.h - logits to a token: penalties, temperature, top-k, top-p, min-p, in the order of HF
- * generate. */
+/* sampler.h - logits to a token: bias, penalties, temperature, top-k, top-p, min-p, in the order of
+ * HF generate. */
 #ifndef TEXT_SAMPLER_H
 #define TEXT_SAMPLER_H
 
@@ -13,10 +13,13 @@ struct sampler {
     float presence_penalty;   /* 0: off */
     int top_k;                /* 0: off; all that equal the last of them stay too */
     int vocab;
-    uint64_t state[2]; /* of the generator */
-    uint8_t *seen;     /* [vocab] bit 0: in the prompt, bit 1: in the answer */
-    int32_t *order;    /* [vocab] work */
-    double *weight;    /* [vocab] work */
+    const int32_t *bias_token; /* [n_bias] below vocab; borrowed */
+    const float *bias;         /* [n_bias] added to the logits of these, before all else */
+    int n_bias;                /* 0: off */
+    uint64_t state[2];         /* of the generator */
+    uint8_t *seen;             /* [vocab] bit 0: in the prompt, bit 1: in the answer */
+    int32_t *order;            /* [vocab] work */
+    double *weight;            /* [vocab] work */
 };
 
 /* The work arrays alone, for measuring too: sampler_begin lays them out itself. */

@@ -207,6 +207,26 @@ TEST(picking_makes_no_heap_call)
     heap_free(o.memory);
 }
 
+/* HF generate runs its bias before the penalties, which then see the biased logit. */
+TEST(bias_comes_before_penalties)
+{
+    static const int32_t token[] = {0, 2, 2};
+    static const float bias[] = {-INFINITY, 1, 2};
+    float logits[] = {9, 5, 3};
+    struct own o = own(3, 1, 0);
+    o.s.bias_token = token;
+    o.s.bias = bias;
+    o.s.n_bias = 3;
+    CHECK_EQ(sampler_pick(&o.s, logits, 3), 2);
+    CHECK(logits[0] == -INFINITY && logits[1] == 5 && logits[2] == 6);
+    logits[0] = 9, logits[2] = 3;
+    o.s.repetition_penalty = 2;
+    sampler_see_prompt(&o.s, &(int32_t){2}, 1);
+    CHECK_EQ(sampler_pick(&o.s, logits, 3), 1); /* (3 + 3) / 2 */
+    CHECK(logits[2] == 3);
+    heap_free(o.memory);
+}
+
 int main(int argc, char **argv)
 {
     return check_main(argc, argv);
