@@ -36,3 +36,15 @@ struct thinking thinking_find(const char *text, size_t bytes, int begun)
         t.end--;
     return t;
 }
+
+int thinking_is_left_open(const char *text, size_t bytes)
+{
+    const size_t open_bytes = strlen(THINKING_OPEN), close_bytes = strlen(THINKING_CLOSE);
+    const char *open, *end = text + bytes;
+    int is_open = 0;
+    while ((open = memmem(text, (size_t)(end - text), THINKING_OPEN, open_bytes))) {
+        text = open + open_bytes;
+        is_open = !memmem(text, (size_t)(end - text), THINKING_CLOSE, close_bytes);
+    }
+    return is_open;
+}

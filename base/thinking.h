@@ -21,6 +21,8 @@ struct thinking {      /* byte offsets in a text */
  * model whose prompt opened them) ends thoughts that began with the text, or at a later <think>.
  * The first </think> counts, as in vLLM's parser of Qwen3. */
 struct thinking thinking_find(const char *text, size_t bytes, int begun);
+/* The text has a <think> and no </think> behind the last of them. */
+int thinking_is_left_open(const char *text, size_t bytes);
 int thinking_is_space(char c); /* ASCII white space */
 
 #endif

@@ -13,7 +13,7 @@
  *   puts(answer.text);
  *
  * Contents: status and callbacks; engine; session; images and texts; question; answer; cache;
- * conveniences for C and C++.
+ * conveniences for other languages, and for C and C++.
  *
  * Words (docs/GLOSSARY.md has all): a prompt is a sequence of tokens, text tokens and visual
  * tokens; an image has one visual token for each cell of its grid. The keys and values of documents
@@ -105,7 +105,7 @@ typedef void (*vlqa_log_fn)(void *user, enum vlqa_log_level level, const char *l
  * "score", "repair"; 0 <= done <= total. Nonzero cancels at the next
  * boundary with VLQA_ECANCELLED; the session stays usable. */
 typedef int (*vlqa_progress_fn)(void *user, const char *phase, int64_t done, int64_t total);
-/* The next delta of the answer: whole UTF-8 code points, bytes long, not terminated by NUL.
+/* The next delta of the answer or of thoughts: whole UTF-8 code points, without a NUL behind them.
  * Nonzero ends the answer there (stop = VLQA_STOP_CALLER); that is no error. */
 typedef int (*vlqa_token_fn)(void *user, const char *utf8, size_t bytes);
 /* The logits [n] that step 0, 1, ... of the answer is sampled from; valid during the call. */
@@ -186,6 +186,9 @@ struct vlqa_model_info {
     int64_t session_bytes;         /* what a session with default options takes at most */
 };
 
+/* The directory of the default model, beside the library or the program or where it was installed.
+ * VLQA_EIO: there is none; path is where it would be. VLQA_EUSAGE: cap bytes do not hold it. */
+VLQA_API vlqa_status vlqa_default_model_path(char *path, size_t cap);
 /* Sets all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the
  * struct. */
 VLQA_API vlqa_status vlqa_engine_options_init(struct vlqa_engine_options *out, size_t bytes);
@@ -197,6 +200,18 @@ VLQA_API void vlqa_engine_close(struct vlqa_engine *engine);
 VLQA_API const char *vlqa_engine_message(const struct vlqa_engine *engine);
 VLQA_API vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model_info *out,
                                       size_t bytes);
+
+/* The tokens of a text as prompts have them. Text that spells a control token is plain characters,
+ * or with control nonzero that token, as in a chat template. Writes at most cap ids; *n is how many
+ * the text has. VLQA_ETEXT: it is not UTF-8. Safe while others use the engine, as the next one. */
+VLQA_API vlqa_status vlqa_tokenize(const struct vlqa_engine *engine, const char *utf8, size_t bytes,
+                                   int control, int32_t *token, int cap, int *n);
+/* The text of tokens, as an answer has it: ill-formed bytes become U+FFFD; control tokens are left
+ * out, or with control nonzero written by name. Writes at most cap bytes, the last of them a NUL;
+ * at least 1. *bytes is how many the text has without it. VLQA_EUSAGE: a token is not of the model.
+ */
+VLQA_API vlqa_status vlqa_detokenize(const struct vlqa_engine *engine, const int32_t *token, int n,
+                                     int control, char *utf8, size_t cap, size_t *bytes);
 
 /* ---- session ---- */
 
@@ -307,7 +322,7 @@ struct vlqa_ask_options {
     int ignore_eos; /* nonzero: go on to max_tokens (for timing) */
     vlqa_token_fn on_token;
     vlqa_logits_fn on_logits;
-    void *user;            /* handed to on_token and on_logits */
+    void *user;            /* handed to on_token, on_thinking and on_logits */
     const int32_t *forced; /* [n_forced] the answer is these tokens, whatever the logits say */
     int n_forced;
     /* reuse of chunks */
@@ -332,22 +347,30 @@ struct vlqa_ask_options {
      * which changes no bit of the answer and costs next to nothing; 0 boxes: it is not counted. */
     int evidence_max;
     float evidence_share;
+    /* [n_stop_text], 64 at most, UTF-8 of 1 to 1024 bytes: the answer (not its thoughts) ends
+     * before the one that is complete first, also across tokens; on_token hears nothing of it. */
+    const char *const *stop_text;
+    /* As on_token, of the thoughts, without the white space around them; NULL: nobody is told. */
+    vlqa_token_fn on_thinking;
+    /* [n_bias] added to the logits of these tokens before penalties and temperature; -INFINITY:
+     * never. on_logits and the answer's logits are without. */
+    const int32_t *bias_token;
+    const float *bias;
+    int n_stop_text, n_bias;
 };
 
 /* ---- answer ---- */
 
 enum vlqa_stop {
-    VLQA_STOP_EOS,          /* the model ended its turn */
+    VLQA_STOP_EOS,          /* the model ended its turn: docs/MODEL.md lists the tokens that do */
     VLQA_STOP_LENGTH,       /* max_tokens reached */
     VLQA_STOP_SESSION_FULL, /* the session is full */
-    VLQA_STOP_CALLER        /* on_token asked to stop */
+    VLQA_STOP_CALLER,       /* on_token or on_thinking asked to stop */
+    VLQA_STOP_TEXT          /* one of the options' stop_text was generated */
 };
 
-/* Computed for this question, or a hit in memory or on disk. */ enum vlqa_source {
-    VLQA_SOURCE_COMPUTED,
-    VLQA_SOURCE_RAM,
-    VLQA_SOURCE_DISK
-};
+/* Computed for this question, or a hit in memory or on disk. */
+enum vlqa_source { VLQA_SOURCE_COMPUTED, VLQA_SOURCE_RAM, VLQA_SOURCE_DISK };
 
 struct vlqa_placed_image { /* an image of the conversation, in the order they were added */
     int width, height;     /* of the source as decoded upright */
@@ -376,9 +399,11 @@ struct vlqa_evidence {
 
 /* Everything it points to belongs to the session and is valid until its next call. */
 struct vlqa_answer {
-    const char *text; /* UTF-8, NUL-terminated; ill-formed bytes of the model become U+FFFD */
+    /* UTF-8, NUL-terminated; ill-formed bytes of the model become U+FFFD, and control tokens that
+     * do not end the answer are left out */
+    const char *text;
     size_t text_bytes;
-    const int32_t *token; /* [n_tokens] of the answer */
+    const int32_t *token; /* [n_tokens] of the answer; those of thoughts and of a stop text, too */
     int n_tokens;
     enum vlqa_stop stop;
     const float *logits; /* [n_logits] of the first answer token, before sampling */
@@ -410,6 +435,15 @@ struct vlqa_answer {
     uint64_t peak_bytes;                                    /* of the process, so far */
     double flops; /* in the decoder's layers, of the prompt: prefill, or probe and recomputation;
                      computing chunks, which are stored, is not counted */
+    /* UTF-8, NUL-terminated: what a model thought before its answer, without the tags <think> and
+     * </think> and the white space around it; "" if nothing. text is then what stands behind
+     * </think>. The tag that opens thoughts may stand in the prompt. Where it stands nowhere, a
+     * lone
+     * </think> counts all the same, but on_token was told what stands before it. */
+    const char *thinking;
+    size_t thinking_bytes;
+    int thinking_is_open; /* nonzero: the thoughts did not end, and text is empty */
+    int stop_text;        /* with VLQA_STOP_TEXT its index in the options, else -1 */
 };
 
 VLQA_API vlqa_status vlqa_ask_options_init(struct vlqa_ask_options *out, size_t bytes);
@@ -493,6 +527,17 @@ VLQA_API vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, v
  * VLQA_EIO also where one cannot be removed. */
 VLQA_API vlqa_status vlqa_cache_remove(const struct vlqa_cache_options *options, const char *key,
                                        int *removed);
+
+/* ---- conveniences for other languages ---- */
+
+/* Default options in memory of the library's, of more bytes than any header knows: a program that
+ * cannot read this header mirrors the fields up to the last that it sets, sets them through the
+ * pointer and passes it on. Free them with vlqa_options_free. NULL: no memory. */
+VLQA_API struct vlqa_engine_options *vlqa_engine_options_new(void);
+VLQA_API struct vlqa_session_options *vlqa_session_options_new(void);
+VLQA_API struct vlqa_ask_options *vlqa_ask_options_new(void);
+VLQA_API struct vlqa_cache_options *vlqa_cache_options_new(void);
+VLQA_API void vlqa_options_free(void *options); /* NULL is fine */
 
 /* ---- conveniences for C and C++: the functions above with the sizes of this header ---- */
 

@@ -171,6 +171,14 @@ const char *tokenizer_token_bytes(const struct tokenizer *t, int32_t id, size_t 
     return t->bytes + token->at;
 }
 
+const char *tokenizer_control_bytes(const struct tokenizer *t, int32_t id, size_t *bytes)
+{
+    *bytes = 0;
+    if (!tokenizer_is_special(t, id)) return NULL;
+    *bytes = t->token[id].bytes;
+    return t->bytes + t->token[id].at;
+}
+
 int32_t tokenizer_added(const struct tokenizer *t, const char *text)
 {
     size_t bytes = strlen(text);

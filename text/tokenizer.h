@@ -35,6 +35,8 @@ int32_t tokenizer_control_at(const struct tokenizer *t, const char *utf8, size_t
 /* Bytes of an id (not necessarily whole code points); control tokens and unknown ids have none. The
  * pointer lives as long as the tokenizer. */
 const char *tokenizer_token_bytes(const struct tokenizer *t, int32_t id, size_t *bytes);
+/* How a control token is spelled; NULL: it is none. */
+const char *tokenizer_control_bytes(const struct tokenizer *t, int32_t id, size_t *bytes);
 /* The id of an added token by its text, or -1. */
 int32_t tokenizer_added(const struct tokenizer *t, const char *text);
 int tokenizer_is_special(const struct tokenizer *t, int32_t id);

@@ -3,7 +3,6 @@
 
 #include "base/heap.h"
 #include "eval/cli/help.h"
-#include "eval/cli/place.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -185,13 +184,13 @@ int cli_progress(void *user, const char *phase, int64_t done, int64_t total)
 
 static int find_default_model(struct cli *cli, char *path, size_t cap)
 {
-    /* a build folder in a checkout; an installation, also one that was moved; this one */
-    static const char *const places[] = {"../assets/default-model", "../share/vlqa/default-model",
-                                         VLQA_INSTALLED_MODEL};
-    if (place_find(places, path, cap)) return CLI_OK;
-    return cli_fail(cli, VLQA_EMODEL,
-                    "no model: give -m DIR; no default model lies in ../assets or ../share/vlqa "
-                    "beside this program or at " VLQA_INSTALLED_MODEL);
+    vlqa_status status = vlqa_default_model_path(path, cap);
+    if (status == VLQA_OK) return CLI_OK;
+    (void)env_fail(&cli->env, VLQA_EMODEL,
+                   "no model: give -m DIR; no default model lies in ../assets or ../share/vlqa "
+                   "beside this program or at %.200s",
+                   status == VLQA_EIO ? path : "its place");
+    return cli_fail(cli, VLQA_EMODEL, cli->env.message);
 }
 
 int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct vlqa_engine **out)

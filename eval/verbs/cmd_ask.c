@@ -4,6 +4,7 @@
 #include "eval/options/calibration.h"
 #include "eval/options/document.h"
 #include "eval/options/reuse_flags.h"
+#include "eval/options/sampling.h"
 #include "eval/report/explain.h"
 #include "eval/verbs/verbs.h"
 
@@ -13,9 +14,8 @@ struct ask_args {
     struct cli_args common;
     struct document_args document;
     const char *question, *logits, *explain;
-    int max_tokens, top_k, stream, max_seq_len, explain_cache;
-    double temp, top_p, min_p, repetition_penalty, presence_penalty;
-    uint64_t seed;
+    int stream, max_seq_len, explain_cache;
+    struct sampling_args sampling;
     struct reuse_args reuse;
     struct cache_args cache;
 };
@@ -24,11 +24,14 @@ struct ask {
     struct cli cli;
     struct ask_args args;
     struct document document;
+    struct sampling_lists lists;
+    struct vlqa_ask_options options; /* of sampling alone, as they were given */
     struct vlqa_engine *engine;
     struct vlqa_session *session;
     double load_ms;
-    int output; /* exit code of the writing so far */
-    char last;  /* byte written */
+    int output;      /* exit code of the writing so far */
+    int in_thoughts; /* these were written last */
+    char last;       /* byte written */
 };
 
 static int check_args(struct ask *a)
@@ -43,7 +46,7 @@ static int check_args(struct ask *a)
         images += strcmp(items->item[i].name, "image") == 0;
     if (o->explain && (images < 1 || images > EXPLAIN_MAX_IMAGES))
         return cli_fail(&a->cli, VLQA_EUSAGE, "--explain draws on 1 to 64 images");
-    return CLI_OK;
+    return sampling_options(&a->cli, &o->sampling, &a->lists, &a->options);
 }
 
 static int find_layers(struct ask *a)
@@ -78,28 +81,39 @@ static void write_delta(struct ask *a, const char *utf8, size_t bytes)
     a->last = utf8[bytes - 1];
 }
 
+/* Thoughts stand between their tags, each on a line of its own. */
+static void write_thoughts(struct ask *a, const char *utf8, size_t bytes)
+{
+    if (!a->in_thoughts) write_delta(a, "<think>\n", 8);
+    a->in_thoughts = 1;
+    write_delta(a, utf8, bytes);
+}
+
+static void end_thoughts(struct ask *a)
+{
+    if (a->in_thoughts) write_delta(a, "\n</think>\n\n", 11);
+    a->in_thoughts = 0;
+}
+
 /* A vlqa_token_fn. */
 static int on_token(void *user, const char *utf8, size_t bytes)
 {
     struct ask *a = user;
     progress_clear(&a->cli.bar);
-    if (a->args.stream) write_delta(a, utf8, bytes);
+    if (a->args.stream) {
+        end_thoughts(a);
+        write_delta(a, utf8, bytes);
+    }
     return cli_interrupted() || a->output != CLI_OK;
 }
 
-static const char *stop_name(enum vlqa_stop stop)
+/* A vlqa_token_fn. */
+static int on_thinking(void *user, const char *utf8, size_t bytes)
 {
-    switch (stop) {
-    case VLQA_STOP_EOS:
-        return "eos";
-    case VLQA_STOP_LENGTH:
-        return "length";
-    case VLQA_STOP_SESSION_FULL:
-        return "session_full";
-    case VLQA_STOP_CALLER:
-        break;
-    }
-    return "interrupted";
+    struct ask *a = user;
+    progress_clear(&a->cli.bar);
+    if (a->args.stream && a->args.sampling.show_thinking) write_thoughts(a, utf8, bytes);
+    return cli_interrupted() || a->output != CLI_OK;
 }
 
 /* Rows of the context that are as a full prefill gives them, unrepaired. */
@@ -164,8 +178,12 @@ static int write_json(struct ask *a, const struct vlqa_answer *answer)
     vlqa_status status = vlqa_engine_info(a->engine, &info, sizeof info);
     if (status != VLQA_OK) memset(&info, 0, sizeof info);
     report_text(&r, "answer", answer->text, answer->text_bytes);
+    if (answer->thinking_bytes || answer->thinking_is_open) {
+        report_text(&r, "thinking", answer->thinking, answer->thinking_bytes);
+        report_int(&r, "thinking_is_open", answer->thinking_is_open);
+    }
     report_int(&r, "tokens", answer->n_tokens);
-    report_string(&r, "stop", stop_name(answer->stop));
+    report_string(&r, "stop", sampling_stop_name(answer->stop));
     report_string(&r, "variant", reuse_variant(&a->args.reuse));
     report_int(&r, "exact", answer->exact);
     report_tokens(&r, answer);
@@ -185,7 +203,12 @@ static int write_json(struct ask *a, const struct vlqa_answer *answer)
 static int write_answer(struct ask *a, const struct vlqa_answer *answer)
 {
     if (a->args.common.json) return write_json(a, answer);
-    if (!a->args.stream) write_delta(a, answer->text, answer->text_bytes);
+    if (!a->args.stream) {
+        if (a->args.sampling.show_thinking && answer->thinking_bytes)
+            write_thoughts(a, answer->thinking, answer->thinking_bytes);
+        if (!answer->thinking_is_open) end_thoughts(a);
+        write_delta(a, answer->text, answer->text_bytes);
+    }
     if (a->last != '\n') write_delta(a, "\n", 1);
     return a->output;
 }
@@ -214,15 +237,6 @@ static int write_logits(struct ask *a, const struct vlqa_answer *answer)
     return cli_fail(&a->cli, status, a->cli.env.message);
 }
 
-static void note_stop(struct ask *a, const struct vlqa_answer *answer)
-{
-    if (a->args.common.quiet) return;
-    if (answer->stop == VLQA_STOP_LENGTH)
-        cli_note(&a->cli, "the answer was cut at %d tokens (--max-tokens)", answer->n_tokens);
-    if (answer->stop == VLQA_STOP_SESSION_FULL)
-        cli_note(&a->cli, "the answer was cut because the session is full (--max-seq-len)");
-}
-
 static int write_picture(struct ask *a, const struct vlqa_answer *answer)
 {
     struct vlqa_pixels pixels[EXPLAIN_MAX_IMAGES] = {{0}};
@@ -243,26 +257,19 @@ static int finish(struct ask *a, const struct vlqa_answer *answer)
     if (code == CLI_OK && a->args.explain) code = write_picture(a, answer);
     if (code != CLI_OK) return code;
     if (answer->stop == VLQA_STOP_CALLER) return cli_fail(&a->cli, VLQA_ECANCELLED, NULL);
-    note_stop(a, answer);
+    sampling_note_stop(&a->cli, answer);
     return cache_check(&a->cli, &a->args.cache, a->engine);
 }
 
 static int answer_question(struct ask *a)
 {
-    struct vlqa_ask_options options = vlqa_ask_options_default();
+    struct vlqa_ask_options options = a->options;
     struct vlqa_experimental more;
     struct vlqa_answer answer;
     vlqa_status status;
-    options.max_tokens = a->args.max_tokens;
-    options.temperature = (float)a->args.temp;
-    options.top_k = a->args.top_k;
-    options.top_p = (float)a->args.top_p;
-    options.min_p = (float)a->args.min_p;
-    options.repetition_penalty = (float)a->args.repetition_penalty;
-    options.presence_penalty = (float)a->args.presence_penalty;
-    options.seed = a->args.seed;
     reuse_options(&a->args.reuse, &options, &more);
     options.on_token = on_token;
+    options.on_thinking = on_thinking;
     options.user = a;
     status = vlqa_ask(a->session, a->args.question, &options, &answer, sizeof answer);
     progress_clear(&a->cli.bar);
@@ -276,6 +283,7 @@ static int run(const struct verb *verb, int argc, char **argv)
     struct ask a;
     int code;
     memset(&a, 0, sizeof a);
+    a.options = vlqa_ask_options_default();
     code = cli_begin(&a.cli, verb, argc, argv, &a.args.common);
     if (code != CLI_GO_ON) return code;
     a.document = (struct document){&a.cli, &a.args.document, &a.args.question, NULL, 0};
@@ -298,23 +306,7 @@ static const struct arg args[] = {
     DOCUMENT_ITEM_ARGS(struct ask_args, document),
     {ARG_TEXT, .name = "question", .also = "prompt", .letter = 'p', .value = "TEXT",
      FIELD(question), .help = "the question; - reads it from standard input"},
-    {ARG_HEADING, .name = "Answer"},
-    {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 1000000,
-     .fallback = "128", FIELD(max_tokens), .help = "longest answer"},
-    {ARG_REAL, .name = "temp", .value = "T", .min = 0, .max = 100, .fallback = "0", FIELD(temp),
-     .help = "temperature; 0 takes the likeliest token"},
-    {ARG_INT, .name = "top-k", .value = "K", .min = 0, .max = 10000000, .fallback = "0",
-     FIELD(top_k), .help = "sample from the K likeliest tokens; 0 is off"},
-    {ARG_REAL, .name = "top-p", .value = "P", .min = 1e-6, .max = 1, .fallback = "1", FIELD(top_p),
-     .help = "sample from the likeliest tokens that make up P; 1 is off"},
-    {ARG_REAL, .name = "min-p", .value = "P", .min = 0, .max = 1, .fallback = "0", FIELD(min_p),
-     .help = "drop tokens far below the likeliest; 0 is off"},
-    {ARG_REAL, .name = "repetition-penalty", .value = "R", .min = 0.01, .max = 100, .fallback = "1",
-     FIELD(repetition_penalty), .help = "for tokens of prompt and answer; 1 is off"},
-    {ARG_REAL, .name = "presence-penalty", .value = "R", .min = -100, .max = 100, .fallback = "0",
-     FIELD(presence_penalty), .help = "for tokens of the answer; 0 is off"},
-    {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(seed),
-     .help = "seed of sampling: equal seeds give equal answers"},
+    SAMPLING_ARGS(struct ask_args, sampling),
     REUSE_ARGS(struct ask_args, reuse),
     {ARG_HEADING, .name = "Model"},
     {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
@@ -344,7 +336,7 @@ const struct verb verb_ask = {
     .synopsis = "Usage: vlqa [ask] [-m DIR] [--image FILE | --text FILE]... -p TEXT [OPTION]...\n",
     .notes = "The answer goes to standard output, everything else to standard error.\n"
              "\n"
-             "--json prints one line: answer, tokens, stop (eos, length, session_full,\n"
+             "--json prints one line: answer, tokens, stop (eos, length, session_full, text,\n"
              "interrupted), variant, exact (0 or 1), prompt_tokens {total, prefix, context,\n"
              "question, selected, recomputed, exact}, chunks and visual {ram, disk, computed},\n"
              "ms {load, decode_image, vision, prefill, chunks, assemble, score, repair,\n"
@@ -352,6 +344,8 @@ const struct verb verb_ask = {
              "score}], peak_bytes, model {name, digest}, version. first_token counts from the\n"
              "question, total from the start. Boxes are in pixels of the upright image, and\n"
              "the score of evidence is the highest token score inside of its box.\n"
+             "Where the model thought before its answer, thinking has that text, and\n"
+             "thinking_is_open is 1 if it did not get to an answer.\n"
              "\n"
              "An image that was seen before skips the vision tower, which changes no answer.\n"
              "Chunks of the first document are exact, too. Chunks of later documents are\n"

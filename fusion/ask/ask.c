@@ -19,7 +19,10 @@ static void begin(struct ask *a, struct vlqa_session *s, const char *question)
     *a = (struct ask){.s = s, .question = question, .begin = env_ms()};
     a->view = (struct view){
         .run = {s, &a->layout, &a->answer.flops}, .o = &a->o, .x = &a->x, .answer = &a->answer};
+    s->answer[0] = 0;
     a->answer = (struct vlqa_answer){.text = s->answer,
+                                     .thinking = s->answer,
+                                     .stop_text = -1,
                                      .token = s->answer_token,
                                      .prompt_token = s->prompt_token,
                                      .visual_ram = s->visual_ram,
@@ -41,7 +44,7 @@ static vlqa_status keep_turns(struct ask *a)
     vlqa_status status = session_append(s, PROMPT_USER, a->question, strlen(a->question));
     if (status == VLQA_OK) {
         s->turn++;
-        status = session_append(s, PROMPT_ASSISTANT, s->answer, a->answer.text_bytes);
+        status = session_append(s, PROMPT_ASSISTANT, a->answer.text, a->answer.text_bytes);
         if (status == VLQA_OK)
             s->turn++;
         else
@@ -114,7 +117,6 @@ static void end_answer(struct ask *a)
     const struct prompt *p = &a->prompt;
     struct vlqa_answer *out = &a->answer;
     struct rusage usage;
-    a->s->answer[out->text_bytes] = 0;
     out->tokens_total = p->n;
     out->tokens_prefix = p->prefix_end;
     out->tokens_context = p->context_end - p->prefix_end;

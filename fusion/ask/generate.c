@@ -1,16 +1,13 @@
 /* generate.c - logits to tokens to text, until the model, the caller or a limit ends it. */
 #include "fusion/ask/generate.h"
 
+#include "base/thinking.h"
+#include "fusion/ask/writer.h"
 #include "fusion/engine/tensors.h"
 #include "fusion/reuse/refresh.h"
 #include "fusion/session/cached_prefix.h"
-#include "text/utf8.h"
 
-struct writer { /* of the answer */
-    struct ask *a;
-    struct sampler sampler;
-    struct utf8_stream utf8;
-};
+#define OPENING_TOKENS 64 /* of the prompt, behind its last control token */
 
 static void begin_sampling(const struct ask *a, struct sampler *p)
 {
@@ -21,29 +18,56 @@ static void begin_sampling(const struct ask *a, struct sampler *p)
     p->top_k = o->top_k;
     p->repetition_penalty = o->repetition_penalty;
     p->presence_penalty = o->presence_penalty;
+    p->bias_token = o->bias_token;
+    p->bias = o->bias;
+    p->n_bias = o->n_bias;
     sampler_begin(p, a->s->engine->decoder.config.vocab, o->seed, &a->s->scratch.host);
     sampler_see_prompt(p, a->prompt.id, a->prompt.n);
 }
 
-/* Appends the token's text; nonzero: the caller has enough. */
-static int emit(struct writer *w, const char *delta, size_t bytes, int end)
+/* The text of a token; the tags of thoughts count also where they are control tokens. */
+static const char *text_of(const struct tokenizer *t, int32_t id, size_t *bytes)
 {
-    struct ask *a = w->a;
-    char *out = a->s->answer + a->answer.text_bytes;
-    size_t n = end ? utf8_stream_end(&w->utf8, out) : utf8_stream_push(&w->utf8, delta, bytes, out);
-    a->answer.text_bytes += n;
-    return n && a->o.on_token && a->o.on_token(a->o.user, out, n);
+    static const char *const tag[] = {THINKING_OPEN, THINKING_CLOSE};
+    for (int i = 0; i < 2 && tokenizer_is_special(t, id); i++) {
+        *bytes = strlen(tag[i]);
+        if (tokenizer_added(t, tag[i]) == id) return tag[i];
+    }
+    return tokenizer_token_bytes(t, id, bytes);
+}
+
+/* The prompt ends within thoughts: what opens the answer has a <think> and no </think> behind it.
+ */
+static int prompt_opens_thoughts(const struct ask *a)
+{
+    const struct tokenizer *t = a->s->engine->tokenizer;
+    char tail[1024];
+    size_t used = 0, bytes;
+    int n = a->prompt.n, at = n;
+    while (at > 0 && n - at < OPENING_TOKENS) {
+        int32_t id = a->prompt.id[at - 1];
+        (void)text_of(t, id, &bytes);
+        if (tokenizer_is_special(t, id) && !bytes) break;
+        at--;
+    }
+    for (; at < n; at++) {
+        const char *text = text_of(t, a->prompt.id[at], &bytes);
+        if (bytes > sizeof tail - used) return 0;
+        if (bytes) memcpy(tail + used, text, bytes);
+        used += bytes;
+    }
+    return thinking_is_left_open(tail, used);
 }
 
 /* The next token: the caller's, or the sampler's. */
-static int32_t next_token(struct writer *w, int known)
+static int32_t next_token(const struct ask *a, struct sampler *sampler, int known)
 {
-    const struct vlqa_ask_options *o = &w->a->o;
-    float *logits = w->a->s->logits;
-    int at = w->a->answer.n_tokens;
-    if (o->on_logits) o->on_logits(o->user, at, logits, w->a->s->engine->decoder.config.vocab);
+    const struct vlqa_ask_options *o = &a->o;
+    float *logits = a->s->logits;
+    int at = a->answer.n_tokens;
+    if (o->on_logits) o->on_logits(o->user, at, logits, a->s->engine->decoder.config.vocab);
     if (at < o->n_forced) return o->forced[at];
-    return sampler_pick(&w->sampler, logits, known);
+    return sampler_pick(sampler, logits, known);
 }
 
 /* The last token of the answer through the decoder. */
@@ -63,29 +87,26 @@ static vlqa_status decode(struct ask *a, int32_t id)
                                a->s->engine->decoder.config.vocab);
 }
 
-vlqa_status generate(struct ask *a)
+/* Tokens until something ends the answer; out->stop says what. */
+static vlqa_status write_tokens(struct ask *a, struct writer *w)
 {
     struct vlqa_session *s = a->s;
     struct vlqa_engine *e = s->engine;
     struct vlqa_answer *out = &a->answer;
-    struct writer w = {.a = a};
+    struct sampler sampler;
     int known = tokenizer_count(e->tokenizer), room = s->max_seq_len - a->layout.n;
-    begin_sampling(a, &w.sampler);
+    begin_sampling(a, &sampler);
     for (out->stop = VLQA_STOP_LENGTH; out->n_tokens < a->o.max_tokens;) {
         size_t bytes;
-        int32_t id = next_token(&w, known);
-        const char *delta = tokenizer_token_bytes(e->tokenizer, id, &bytes);
+        int32_t id = next_token(a, &sampler, known);
+        const char *delta = text_of(e->tokenizer, id, &bytes);
         if (!out->n_tokens) out->ms_first_token = env_ms() - a->begin;
         if (engine_ends_turn(e, id) && !a->o.ignore_eos && out->n_tokens >= a->o.n_forced) {
             out->stop = VLQA_STOP_EOS;
             break;
         }
         s->answer_token[out->n_tokens++] = id;
-        if (emit(&w, delta, bytes, 0)) {
-            out->stop = VLQA_STOP_CALLER;
-            return VLQA_OK;
-        }
-        if (out->n_tokens == a->o.max_tokens) break;
+        if (writer_put(w, delta, bytes) || out->n_tokens == a->o.max_tokens) break;
         if (out->n_tokens > room) {
             out->stop = VLQA_STOP_SESSION_FULL;
             break;
@@ -93,6 +114,18 @@ vlqa_status generate(struct ask *a)
         TRY(env_progress(&s->env, "decode", out->n_tokens, a->o.max_tokens));
         TRY(decode(a, id));
     }
-    if (emit(&w, NULL, 0, 1)) out->stop = VLQA_STOP_CALLER;
+    writer_end(w);
+    if (w->stop_text >= 0) out->stop = VLQA_STOP_TEXT;
+    if (w->enough) out->stop = VLQA_STOP_CALLER;
     return VLQA_OK;
+}
+
+vlqa_status generate(struct ask *a)
+{
+    struct writer w;
+    vlqa_status status;
+    writer_begin(&w, &a->o, a->s->answer, prompt_opens_thoughts(a));
+    status = write_tokens(a, &w);
+    writer_give(&w, &a->answer);
+    return status;
 }

@@ -4,8 +4,13 @@
 #include "fusion/ask/parity.h"
 #include "fusion/reuse/evidence.h"
 #include "fusion/reuse/layer_set.h"
+#include "text/utf8.h"
 
 #include <math.h>
+#include <string.h>
+
+#define MAX_STOP_TEXTS 64
+#define MAX_STOP_BYTES 1024
 
 static vlqa_status check_sampling(struct env *env, const struct vlqa_ask_options *o)
 {
@@ -38,6 +43,41 @@ static vlqa_status check_forced(struct env *env, const struct vlqa_ask_options *
         if (o->forced[i] < 0 || o->forced[i] >= vocab)
             return env_fail(env, VLQA_EUSAGE, "ask options: forced token %d is %d, expected 0..%d",
                             i, o->forced[i], vocab - 1);
+    return VLQA_OK;
+}
+
+static vlqa_status check_stop_texts(struct env *env, const struct vlqa_ask_options *o)
+{
+    if (o->n_stop_text < 0 || o->n_stop_text > MAX_STOP_TEXTS || (o->n_stop_text && !o->stop_text))
+        return env_fail(env, VLQA_EUSAGE, "ask options: %d stop texts at %s, expected 0..%d",
+                        o->n_stop_text, o->stop_text ? "their place" : "NULL", MAX_STOP_TEXTS);
+    for (int i = 0; i < o->n_stop_text; i++) {
+        const char *text = o->stop_text[i];
+        size_t bytes = text ? strlen(text) : 0;
+        if (!bytes || bytes > MAX_STOP_BYTES)
+            return env_fail(env, VLQA_EUSAGE,
+                            "ask options: stop text %d has %zu bytes, expected 1..%d", i, bytes,
+                            MAX_STOP_BYTES);
+        if (utf8_valid(text, bytes) < bytes)
+            return env_fail(env, VLQA_ETEXT, "ask options: stop text %d is not UTF-8", i);
+    }
+    return VLQA_OK;
+}
+
+static vlqa_status check_bias(struct env *env, const struct vlqa_ask_options *o, int vocab)
+{
+    if (o->n_bias < 0 || (o->n_bias && (!o->bias_token || !o->bias)))
+        return env_fail(env, VLQA_EUSAGE, "ask options: %d biases at %s", o->n_bias,
+                        o->bias_token && o->bias ? "their place" : "NULL");
+    for (int i = 0; i < o->n_bias; i++) {
+        if (o->bias_token[i] < 0 || o->bias_token[i] >= vocab)
+            return env_fail(env, VLQA_EUSAGE, "ask options: bias of token %d, expected 0..%d",
+                            o->bias_token[i], vocab - 1);
+        if (!(o->bias[i] < INFINITY)) /* written so that a NaN is refused */
+            return env_fail(env, VLQA_EUSAGE,
+                            "ask options: bias of token %d is %g, expected a number or -inf",
+                            o->bias_token[i], (double)o->bias[i]);
+    }
     return VLQA_OK;
 }
 
@@ -162,5 +202,7 @@ vlqa_status options_read(struct vlqa_session *s, const struct vlqa_ask_options *
     else if (o->reuse == VLQA_REUSE_ON)
         x->variant = VLQA_VARIANT_INFOFLOW;
     TRY(parity_options(env, o, x));
+    TRY(check_stop_texts(env, o));
+    TRY(check_bias(env, o, c->vocab));
     return check_forced(env, o, c->vocab);
 }

@@ -2,6 +2,8 @@
  * what is given to one. */
 #include "fusion/engine/abi.h"
 
+#include "base/heap.h"
+
 #include <string.h>
 
 vlqa_status abi_check(struct env *env, const char *name, size_t bytes, size_t least)
@@ -95,6 +97,42 @@ vlqa_status vlqa_cache_options_init(struct vlqa_cache_options *out, size_t bytes
 {
     static const struct vlqa_cache_options defaults = {0};
     return give_options(out, bytes, &defaults, sizeof defaults, CACHE_OPTIONS_LEAST);
+}
+
+/* ---- options on the heap ---- */
+
+/* Of the largest size, so that neither a longer nor a shorter mirror of them ends outside. */
+struct vlqa_engine_options *vlqa_engine_options_new(void)
+{
+    void *out = heap_alloc(ABI_MOST);
+    if (out) (void)vlqa_engine_options_init(out, ABI_MOST);
+    return out;
+}
+
+struct vlqa_session_options *vlqa_session_options_new(void)
+{
+    void *out = heap_alloc(ABI_MOST);
+    if (out) (void)vlqa_session_options_init(out, ABI_MOST);
+    return out;
+}
+
+struct vlqa_ask_options *vlqa_ask_options_new(void)
+{
+    void *out = heap_alloc(ABI_MOST);
+    if (out) (void)vlqa_ask_options_init(out, ABI_MOST);
+    return out;
+}
+
+struct vlqa_cache_options *vlqa_cache_options_new(void)
+{
+    void *out = heap_alloc(ABI_MOST);
+    if (out) (void)vlqa_cache_options_init(out, ABI_MOST);
+    return out;
+}
+
+void vlqa_options_free(void *options)
+{
+    heap_free(options);
 }
 
 /* ---- elements of an answer's arrays ---- */

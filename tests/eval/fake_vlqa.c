@@ -4,7 +4,9 @@
  *   open, session, system, text, image, ask = STATUS   that call fails
  *   open_null = 1      a failing open gives no handle
  *   answer = A|B|C     deltas of the answer, one token each; \xHH is a byte
- *   stop = rows        why the answer ended, where it was not cut
+ *   thinking = A|B     deltas of thoughts before it
+ *   open = 1           the thoughts do not end
+ *   stop = rows        why the answer ended, where it was not cut: rows or text
  *   fail_at = N        with ask: fail after N deltas
  *   load, vision, prefill = STATUS   that phase fails in its middle
  *   hold = N           waits at the N-th step until the file fake.go is there: the phases have five
@@ -43,7 +45,7 @@ struct vlqa_session {
     struct vlqa_engine *engine;
     struct vlqa_session_options options;
     struct vlqa_image_info image;
-    char text[65536];
+    char text[65536], thinking[4096];
     int32_t token[4096];
     char message[256];
 };
@@ -406,6 +408,20 @@ static vlqa_status emit(struct vlqa_session *s, const struct vlqa_ask_options *o
     return VLQA_OK;
 }
 
+static void think(struct vlqa_session *s, const struct vlqa_ask_options *o, struct vlqa_answer *a)
+{
+    char deltas[4096];
+    script("thinking", deltas, sizeof deltas);
+    a->thinking = s->thinking;
+    s->thinking[0] = 0;
+    for (char *delta = strtok(deltas, "|"); delta; delta = strtok(NULL, "|")) {
+        strcat(s->thinking, delta);
+        if (o->on_thinking) o->on_thinking(o->user, delta, strlen(delta));
+    }
+    a->thinking_bytes = strlen(s->thinking);
+    a->thinking_is_open = script_number("open");
+}
+
 static vlqa_status decode(struct vlqa_session *s, const struct vlqa_ask_options *o,
                           struct vlqa_answer *a)
 {
@@ -508,14 +524,21 @@ vlqa_status vlqa_ask(struct vlqa_session *session, const char *question,
               question, o.max_tokens, (double)o.temperature, o.top_k, (double)o.top_p,
               (double)o.min_p, (double)o.repetition_penalty, (double)o.presence_penalty,
               (unsigned long long)o.seed, o.keep, o.ignore_eos);
+    for (int i = 0; i < o.n_stop_text; i++)
+        note_call("stop %s", o.stop_text[i]);
+    for (int i = 0; i < o.n_bias; i++)
+        note_call("bias %d=%g", o.bias_token[i], (double)o.bias[i]);
     note_reuse(&o);
     memset(answer, 0, sizeof *answer);
     status = run_phase(session->engine, session->options.progress, session->options.user, "prefill",
                        session->message);
     if (status != VLQA_OK) return status;
     script("stop", stop, sizeof stop);
-    answer->stop = strcmp(stop, "rows") == 0 ? VLQA_STOP_SESSION_FULL : VLQA_STOP_EOS;
-    status = decode(session, &o, answer);
+    answer->stop = strcmp(stop, "rows") == 0   ? VLQA_STOP_SESSION_FULL
+                   : strcmp(stop, "text") == 0 ? VLQA_STOP_TEXT
+                                               : VLQA_STOP_EOS;
+    think(session, &o, answer);
+    status = answer->thinking_is_open ? VLQA_OK : decode(session, &o, answer);
     session->text[answer->text_bytes] = 0;
     answer->text = session->text;
     answer->token = session->token;

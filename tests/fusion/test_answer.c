@@ -58,15 +58,21 @@ static int on_token(void *user, const char *utf8, size_t bytes)
 TEST(pieces_are_utf8_and_make_up_the_answer)
 {
     static struct stream stream;
+    const float never = -INFINITY;
     struct run r = run_new();
     int replaced = 0;
+    int32_t tag;
     REQUIRE(run_open(&r));
+    tag = tokenizer_added(r.engine->tokenizer, "</think>");
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct vlqa_ask_options o = run_ask(60);
         struct vlqa_answer answer;
         memset(&stream, 0, sizeof stream);
         o.temperature = 3;
         o.seed = seed;
+        o.bias_token = &tag;
+        o.bias = &never;
+        o.n_bias = 1; /* a </think> would take back what was told */
         o.on_token = on_token;
         o.user = &stream;
         REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
@@ -146,6 +152,182 @@ TEST(end_token_ends_the_answer)
     REQUIRE(vlqa_ask(r.session, QUESTION, &o, &answer, sizeof answer) == VLQA_OK);
     CHECK(answer.stop == VLQA_STOP_EOS);
     CHECK_EQ(answer.n_tokens, at);
+    run_close(&r);
+}
+
+/* ---- what a text of the answer does: the tokens are forced ---- */
+
+struct told {
+    struct stream answer, thoughts;
+};
+
+static int on_answer(void *user, const char *utf8, size_t bytes)
+{
+    return on_token(&((struct told *)user)->answer, utf8, bytes);
+}
+
+static int on_thoughts(void *user, const char *utf8, size_t bytes)
+{
+    return on_token(&((struct told *)user)->thoughts, utf8, bytes);
+}
+
+/* Has the model say a text, as tokens of one byte or as the tokenizer cuts it. */
+static void say(struct run *r, const char *text, const char *stop, int bytewise,
+                struct vlqa_answer *answer, struct told *told)
+{
+    static int32_t id[256];
+    const char *const stops[] = {"never said", stop};
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    size_t bytes = strlen(text);
+    int n = 0, part;
+    memset(told, 0, sizeof *told);
+    for (size_t at = 0; at < bytes;) {
+        size_t step = bytewise && text[at] != '<' ? 1 : bytes - at;
+        if (bytewise && text[at] == '<') step = strcspn(text + at, ">") + 1;
+        CHECK_EQ(vlqa_tokenize(r->engine, text + at, step, 0, id + n, 256 - n, &part), VLQA_OK);
+        n += part;
+        at += step;
+    }
+    o.forced = id;
+    o.n_forced = o.max_tokens = n;
+    o.stop_text = stops;
+    o.n_stop_text = stop ? 2 : 0;
+    o.on_token = on_answer;
+    o.on_thinking = on_thoughts;
+    o.user = told;
+    CHECK_EQ(vlqa_ask(r->session, QUESTION, &o, answer, sizeof *answer), VLQA_OK);
+    CHECK(!told->answer.broken && !told->thoughts.broken);
+}
+
+TEST(stop_text_ends_the_answer_also_across_tokens)
+{
+    static struct told told;
+    struct run r = run_new();
+    struct vlqa_answer a;
+    REQUIRE(run_open(&r));
+    for (int bytewise = 0; bytewise < 2; bytewise++) {
+        say(&r, "one STOP two", " STOP", bytewise, &a, &told);
+        CHECK_STR(a.text, "one");
+        CHECK_STR(told.answer.text, "one");
+        CHECK_EQ(a.stop, VLQA_STOP_TEXT);
+        CHECK_EQ(a.stop_text, 1);
+        say(&r, "one STO two", "STOP", bytewise, &a, &told);
+        CHECK_STR(a.text, "one STO two");
+        CHECK_STR(told.answer.text, "one STO two");
+        CHECK_EQ(a.stop, VLQA_STOP_LENGTH);
+        CHECK_EQ(a.stop_text, -1);
+    }
+    run_close(&r);
+}
+
+TEST(thoughts_are_apart_from_the_answer)
+{
+    static struct told told;
+    struct run r = run_new();
+    struct vlqa_answer a;
+    REQUIRE(run_open(&r));
+    say(&r, "<think>\nlet me see: x\n</think>\n\n8.9x", "x", 1, &a, &told);
+    CHECK_STR(a.text, "8.9"); /* and no stop text ends thoughts */
+    CHECK_STR(a.thinking, "let me see: x");
+    CHECK_EQ(a.thinking_is_open, 0);
+    CHECK_STR(told.answer.text, "8.9");
+    CHECK_STR(told.thoughts.text, "let me see: x");
+    say(&r, "let me see</think>8.9", NULL, 1, &a, &told);
+    CHECK_STR(a.text, "8.9");
+    CHECK_STR(a.thinking, "let me see");
+    say(&r, "<think>let me", NULL, 1, &a, &told);
+    CHECK_STR(a.text, "");
+    CHECK_STR(a.thinking, "let me");
+    CHECK_EQ(a.thinking_is_open, 1);
+    CHECK_STR(told.answer.text, "");
+    say(&r, "8.9", NULL, 1, &a, &told);
+    CHECK_STR(a.text, "8.9");
+    CHECK_STR(a.thinking, "");
+    run_close(&r);
+}
+
+/* As templates of Qwen3 do with the turns before. */
+TEST(turns_are_kept_without_their_thoughts)
+{
+    static const int32_t nothing[] = {0};
+    struct run r = run_new();
+    struct vlqa_ask_options o = run_ask(1);
+    struct vlqa_answer a;
+    char prompt[512];
+    int32_t id[64];
+    int n;
+    REQUIRE(run_open(&r));
+    CHECK_EQ(vlqa_tokenize(r.engine, "<think>hm</think>8.9", 20, 0, id, 64, &n), VLQA_OK);
+    o.forced = id;
+    o.n_forced = o.max_tokens = n;
+    o.keep = 1;
+    REQUIRE(vlqa_ask(r.session, "First?", &o, &a, sizeof a) == VLQA_OK);
+    o.forced = nothing;
+    o.n_forced = o.max_tokens = 1;
+    REQUIRE(vlqa_ask(r.session, "Second?", &o, &a, sizeof a) == VLQA_OK);
+    run_prompt(&r, &a, prompt, sizeof prompt);
+    CHECK(strstr(prompt, "assistant\n8.9<|im_end|>"));
+    CHECK(!strstr(prompt, "hm"));
+    run_close(&r);
+}
+
+TEST(wrong_stop_texts_and_biases_are_refused)
+{
+    static const char *const empty[] = {""}, *const broken[] = {"\xff"};
+    const int32_t first = 0, none = VOCAB;
+    const float plus = INFINITY, not_a_number = NAN, one = 1;
+    struct run r = run_new();
+    struct vlqa_ask_options o = run_ask(1);
+    struct vlqa_answer a;
+    REQUIRE(run_open(&r));
+    o.stop_text = empty;
+    o.n_stop_text = 1;
+    CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
+    CHECK_HAS(vlqa_message(r.session), "stop text 0 has 0 bytes, expected 1..1024");
+    o.stop_text = broken;
+    CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_ETEXT);
+    o.stop_text = NULL;
+    CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
+    o = run_ask(1);
+    o.n_bias = 1;
+    CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
+    o.bias_token = &none;
+    o.bias = &one;
+    CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
+    CHECK_HAS(vlqa_message(r.session), "bias of token 320, expected 0..319");
+    o.bias_token = &first;
+    o.bias = &plus;
+    CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
+    o.bias = &not_a_number;
+    CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
+    CHECK_HAS(vlqa_message(r.session), "expected a number or -inf");
+    run_close(&r);
+}
+
+TEST(bias_decides_which_token_is_said)
+{
+    struct run r = run_new();
+    struct vlqa_ask_options o = run_ask(5);
+    struct vlqa_answer a;
+    const float up = 1000, never = -INFINITY;
+    int32_t greedy, other = 65;
+    float logit;
+    REQUIRE(run_open(&r));
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a) == VLQA_OK);
+    greedy = a.token[0];
+    logit = a.logits[greedy];
+    o.n_bias = 1;
+    o.bias = &up;
+    o.bias_token = &other;
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a) == VLQA_OK);
+    for (int i = 0; i < 5; i++)
+        CHECK_EQ(a.token[i], other);
+    o.bias = &never;
+    o.bias_token = &greedy;
+    REQUIRE(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a) == VLQA_OK);
+    for (int i = 0; i < 5; i++)
+        CHECK(a.token[i] != greedy);
+    CHECK(a.logits[greedy] == logit); /* as the model gives them */
     run_close(&r);
 }
 
