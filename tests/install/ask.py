@@ -1,7 +1,9 @@
 """ask.py LIBRARY MODEL IMAGE QUESTION - asks one question through libvlqa with ctypes alone.
 
-Structs are mirrored as far as they are read here: the library takes the size of the caller's, so a
-shorter answer is an older caller's. Prints the answer and the box of the best evidence."""
+Options come from the library, in memory of the largest size: they are mirrored up to the last field
+that is set here. Answers are mirrored as far as they are read: the library takes the size of the
+caller's. MODEL - is the default model. Prints the answer of a full prefill, of reuse, with a stop
+text and with a forbidden first token, the box of the best evidence, and what tokens say."""
 
 import ctypes as c
 import sys
@@ -18,19 +20,6 @@ class EngineOptions(c.Structure):
         ("kv_dtype", c.c_int),
         ("cpu", c.c_int),
         ("threads", c.c_int),
-        ("image_mode", c.c_int),
-        ("resize", c.c_int),
-        ("image_min_tokens", c.c_int),
-        ("image_max_tokens", c.c_int),
-        ("image_max_pixels", c.c_int64),
-        ("log", c.c_void_p),
-        ("progress", c.c_void_p),
-        ("user", c.c_void_p),
-        ("no_cache", c.c_int),
-        ("cache_dir", c.c_char_p),
-        ("cache_salt", c.c_char_p),
-        ("cache_ram_bytes", c.c_int64),
-        ("cache_disk_bytes", c.c_int64),
     ]
 
 
@@ -39,10 +28,6 @@ class SessionOptions(c.Structure):
         ("version", c.c_uint32),
         ("struct_bytes", c.c_uint32),
         ("max_seq_len", c.c_int),
-        ("experimental", c.c_int),
-        ("log", c.c_void_p),
-        ("progress", c.c_void_p),
-        ("user", c.c_void_p),
     ]
 
 
@@ -66,7 +51,22 @@ class AskOptions(c.Structure):
         ("forced", c.POINTER(c.c_int32)),
         ("n_forced", c.c_int),
         ("reuse", c.c_int),
-        ("rest", c.c_char * 256),  # left at the defaults
+        ("recompute_ratio", c.c_float),
+        ("adaptive", c.c_float),
+        ("chunker", c.c_int),
+        ("chunk_k", c.c_int),
+        ("text_chunker", c.c_int),
+        ("chunk_text_tokens", c.c_int),
+        ("halo", c.c_int),
+        ("experimental", c.c_void_p),
+        ("evidence_max", c.c_int),
+        ("evidence_share", c.c_float),
+        ("stop_text", c.POINTER(c.c_char_p)),
+        ("on_thinking", c.c_void_p),
+        ("bias_token", c.POINTER(c.c_int32)),
+        ("bias", c.POINTER(c.c_float)),
+        ("n_stop_text", c.c_int),
+        ("n_bias", c.c_int),
     ]
 
 
@@ -91,19 +91,23 @@ class Answer(c.Structure):
     ]
 
 
-REUSE_OFF, REUSE_ON = 0, 1
+REUSE_ON = 1
 
 
 def load(path):
     lib = c.CDLL(path)
-    size, handle, text = c.c_size_t, c.c_void_p, c.c_char_p
+    size, handle, text, ids = c.c_size_t, c.c_void_p, c.c_char_p, c.POINTER(c.c_int32)
     for name, result, arguments in [
-        ("vlqa_engine_options_init", c.c_int, [c.POINTER(EngineOptions), size]),
-        ("vlqa_session_options_init", c.c_int, [c.POINTER(SessionOptions), size]),
-        ("vlqa_ask_options_init", c.c_int, [c.POINTER(AskOptions), size]),
+        ("vlqa_engine_options_new", c.POINTER(EngineOptions), []),
+        ("vlqa_session_options_new", c.POINTER(SessionOptions), []),
+        ("vlqa_ask_options_new", c.POINTER(AskOptions), []),
+        ("vlqa_options_free", None, [handle]),
+        ("vlqa_default_model_path", c.c_int, [text, size]),
         ("vlqa_engine_open", c.c_int, [c.POINTER(EngineOptions), c.POINTER(handle)]),
         ("vlqa_engine_message", text, [handle]),
         ("vlqa_engine_close", None, [handle]),
+        ("vlqa_tokenize", c.c_int, [handle, text, size, c.c_int, ids, c.c_int, ids]),
+        ("vlqa_detokenize", c.c_int, [handle, ids, c.c_int, c.c_int, text, size, c.POINTER(size)]),
         ("vlqa_session_open", c.c_int, [handle, c.POINTER(SessionOptions), c.POINTER(handle)]),
         ("vlqa_message", text, [handle]),
         ("vlqa_session_close", None, [handle]),
@@ -121,37 +125,79 @@ def check(status, message):
         sys.exit(f"status {status}: {message.decode()}")
 
 
-def options(lib, kind, name):
-    out = kind()
-    check(getattr(lib, f"vlqa_{name}_init")(c.byref(out), c.sizeof(out)), name.encode())
-    return out
+def find_model(lib, model):
+    if model != "-":
+        return model.encode()
+    path = c.create_string_buffer(4096)
+    check(lib.vlqa_default_model_path(path, len(path)), b"no default model at " + path.value)
+    return path.value
+
+
+def open_engine(lib, model):
+    engine, options = c.c_void_p(), lib.vlqa_engine_options_new()
+    options[0].model = find_model(lib, model)
+    options[0].threads = 1
+    check(lib.vlqa_engine_open(options, c.byref(engine)), lib.vlqa_engine_message(engine))
+    lib.vlqa_options_free(options)
+    return engine
+
+
+def open_session(lib, engine):
+    session, options = c.c_void_p(), lib.vlqa_session_options_new()
+    options[0].max_seq_len = 2048
+    check(lib.vlqa_session_open(engine, options, c.byref(session)), lib.vlqa_message(session))
+    lib.vlqa_options_free(options)
+    return session
+
+
+def ask(lib, session, question, options):
+    answer = Answer()
+    status = lib.vlqa_ask(session, question.encode(), options, c.byref(answer), c.sizeof(answer))
+    check(status, lib.vlqa_message(session))
+    return answer
+
+
+def ask_all(lib, session, question):
+    """The answers, each on a line, and what there is besides."""
+    options = lib.vlqa_ask_options_new()
+    options[0].max_tokens = 32
+    print(ask(lib, session, question, options).text.decode())
+    options[0].reuse = REUSE_ON
+    answer = ask(lib, session, question, options)
+    print(answer.text.decode())
+    first = answer.token[0]
+    stop = (c.c_char_p * 1)(answer.text.split()[-1])
+    options[0].stop_text, options[0].n_stop_text = stop, 1
+    print(ask(lib, session, question, options).text.decode())
+    options[0].bias_token = (c.c_int32 * 1)(first)
+    options[0].bias = (c.c_float * 1)(float("-inf"))
+    options[0].n_bias = 1
+    print(ask(lib, session, question, options).token[0] != first)
+    best = Evidence()
+    options[0].n_bias = options[0].n_stop_text = 0
+    answer = ask(lib, session, question, options)
+    if lib.vlqa_answer_evidence(c.byref(answer), 0, c.byref(best), c.sizeof(best)) == 0:
+        print(best.image, best.x, best.y, best.width, best.height)
+    lib.vlqa_options_free(options)
+
+
+def say_again(lib, engine, text):
+    n, bytes_of = c.c_int32(), c.c_size_t()
+    ids, out = (c.c_int32 * 256)(), c.create_string_buffer(256)
+    status = lib.vlqa_tokenize(engine, text, len(text), 0, ids, 256, c.byref(n))
+    check(status, b"tokenize")
+    check(lib.vlqa_detokenize(engine, ids, n, 0, out, 256, c.byref(bytes_of)), b"detokenize")
+    print(n.value > 1, out.value.decode())
 
 
 def main(library, model, image, question):
     lib = load(library)
-    engine, session, answer, best = c.c_void_p(), c.c_void_p(), Answer(), Evidence()
-    engine_options = options(lib, EngineOptions, "engine_options")
-    engine_options.model = model.encode()
-    engine_options.threads = 1
-    status = lib.vlqa_engine_open(c.byref(engine_options), c.byref(engine))
-    check(status, lib.vlqa_engine_message(engine))
-    session_options = options(lib, SessionOptions, "session_options")
-    session_options.max_seq_len = 2048
-    status = lib.vlqa_session_open(engine, c.byref(session_options), c.byref(session))
-    check(status, lib.vlqa_message(session))
+    engine = open_engine(lib, model)
+    session = open_session(lib, engine)
     for _ in range(2):  # of the second one, not all rows are exact: a question scores them
         check(lib.vlqa_add_image_file(session, image.encode()), lib.vlqa_message(session))
-    ask_options = options(lib, AskOptions, "ask_options")
-    ask_options.max_tokens = 32
-    for reuse in (REUSE_OFF, REUSE_ON):
-        ask_options.reuse = reuse
-        status = lib.vlqa_ask(
-            session, question.encode(), c.byref(ask_options), c.byref(answer), c.sizeof(answer)
-        )
-        check(status, lib.vlqa_message(session))
-        print(answer.text.decode())
-    if lib.vlqa_answer_evidence(c.byref(answer), 0, c.byref(best), c.sizeof(best)) == 0:
-        print(best.image, best.x, best.y, best.width, best.height)
+    ask_all(lib, session, question)
+    say_again(lib, engine, question.encode())
     lib.vlqa_session_close(session)
     lib.vlqa_engine_close(engine)
 

@@ -40,8 +40,34 @@ claim manual_and_completion_are_installed "$(
         [ -s "$root/share/$file" ] || echo "$file is missing"
     done
 )"
+# lonely OPTION...: what pkg-config says where no other package is known
+lonely() {
+    PKG_CONFIG_LIBDIR=$lib/pkgconfig PKG_CONFIG_PATH='' pkg-config "$@" vlqa 2>&1 | sed 's/ *$//'
+}
+
+paths="$(cd "$root/include" && pwd -P) $lib"
+
+claim pkg_config_asks_shared_for_nothing_else "$(
+    for flag in $(lonely --cflags --libs); do
+        case $flag in
+        -lvlqa) ;;
+        -[IL]*) case " $paths " in *" $(cd "${flag#-?}" && pwd -P) "*) ;; *) echo "$flag leaks" ;; esac ;;
+        *) echo "$flag leaks" ;;
+        esac
+    done
+    [ "$(lonely --libs | grep -c -- -lvlqa)" = 1 ] || echo '-lvlqa is missing'
+    lonely --cflags | grep -q -- -I || echo '-I is missing'
+)"
+claim pkg_config_names_what_static_needs "$(
+    for name in cjson sodium xxhash turbojpeg pcre2-8 utf8proc m; do
+        lonely --static --libs | grep -qE -- "-l$name( |\$)" || echo "-l$name is missing"
+    done
+    lonely --static --cflags | grep -oE -- '-D[^ ]*'
+)"
 claim pkg_config_builds_shared "$(compile "$root/shared" '' '')"
 claim pkg_config_shared_runs "$(opens "$root/shared")"
+claim a_library_that_was_moved_finds_its_model \
+    "$(LD_LIBRARY_PATH=$lib fails "$root/shared" | sed -n '/no model at/p; /status/p')"
 claim pkg_config_builds_static "$(compile "$root/static" --static 's/-lvlqa/-l:libvlqa.a/')"
 claim pkg_config_static_runs "$(opens "$root/static")"
 claim static_needs_no_libvlqa \
