@@ -246,6 +246,37 @@ TEST(thoughts_are_apart_from_the_answer)
     run_close(&r);
 }
 
+/* The template opens the thoughts, so nothing of them is taken for the answer. */
+TEST(thoughts_that_the_prompt_opened_are_never_told_as_an_answer)
+{
+    static const char jinja[] =
+        "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' }}"
+        "{%- if m.content is string %}{{- m.content }}{%- else %}"
+        "{%- for c in m.content %}{%- if 'text' in c %}{{- c.text }}{%- endif %}{%- endfor %}"
+        "{%- endif %}{{- '<|im_end|>\\n' }}{%- endfor %}"
+        "{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n<think>\\n' }}{%- endif %}";
+    static struct told told;
+    struct vlqa_session_options so = session_options();
+    struct run r = run_new();
+    struct vlqa_answer a;
+    struct fixture f;
+    REQUIRE(fixture_open(&f, FIXTURE_TIED));
+    fixture_write(&f, "chat_template.jinja", jinja, strlen(jinja));
+    REQUIRE(fixture_engine(f.dir, VLQA_DTYPE_F32, &r.engine) == VLQA_OK);
+    REQUIRE(vlqa_session_open(r.engine, &so, &r.session) == VLQA_OK);
+    say(&r, "let me see\n</think>\n\n8.9", NULL, 1, &a, &told);
+    CHECK_STR(a.thinking, "let me see");
+    CHECK_STR(told.thoughts.text, "let me see");
+    CHECK_STR(a.text, "8.9");
+    CHECK_STR(told.answer.text, "8.9");
+    say(&r, "let me", NULL, 1, &a, &told);
+    CHECK_EQ(a.thinking_is_open, 1);
+    CHECK_STR(a.text, "");
+    CHECK_STR(told.answer.text, "");
+    run_close(&r);
+    fixture_close(&f);
+}
+
 /* As templates of Qwen3 do with the turns before. */
 TEST(turns_are_kept_without_their_thoughts)
 {
