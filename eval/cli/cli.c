@@ -161,6 +161,15 @@ int cli_interrupted(void)
     return interrupted;
 }
 
+void cli_release_interrupt(void)
+{
+    struct sigaction old, plain = {.sa_handler = SIG_DFL};
+    sigemptyset(&plain.sa_mask);
+    if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler == on_interrupt)
+        sigaction(SIGINT, &plain, NULL);
+    interrupted = 0;
+}
+
 void cli_log(void *user, enum vlqa_log_level level, const char *line)
 {
     struct cli *cli = user;

@@ -111,6 +111,8 @@ int cli_close_output(int code);
 /* From now on the first SIGINT is noted, the second one kills. */
 void cli_catch_interrupt(void);
 int cli_interrupted(void);
+/* From now on it kills again, as before; what was noted is forgotten. */
+void cli_release_interrupt(void);
 /* vlqa_log_fn and vlqa_progress_fn; user is a struct cli. */
 void cli_log(void *user, enum vlqa_log_level level, const char *line);
 int cli_progress(void *user, const char *phase, int64_t done, int64_t total);

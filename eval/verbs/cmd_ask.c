@@ -2,43 +2,18 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "eval/options/calibration.h"
-#include "eval/options/document.h"
-#include "eval/options/reuse_flags.h"
-#include "eval/options/sampling.h"
 #include "eval/report/explain.h"
+#include "eval/verbs/ask.h"
 #include "eval/verbs/verbs.h"
 
 #include <string.h>
-
-struct ask_args {
-    struct cli_args common;
-    struct document_args document;
-    const char *question, *logits, *explain;
-    int stream, max_seq_len, explain_cache;
-    struct sampling_args sampling;
-    struct reuse_args reuse;
-    struct cache_args cache;
-};
-
-struct ask {
-    struct cli cli;
-    struct ask_args args;
-    struct document document;
-    struct sampling_lists lists;
-    struct vlqa_ask_options options; /* of sampling alone, as they were given */
-    struct vlqa_engine *engine;
-    struct vlqa_session *session;
-    double load_ms;
-    int output;      /* exit code of the writing so far */
-    int in_thoughts; /* these were written last */
-    char last;       /* byte written */
-};
 
 static int check_args(struct ask *a)
 {
     const struct ask_args *o = &a->args;
     const struct arg_items *items = &o->document.items;
     int images = 0;
+    if (o->jsonl) return ask_jsonl_check(a);
     if (!o->question) return cli_fail(&a->cli, VLQA_EUSAGE, "no question: give --question TEXT");
     if (o->common.json && o->stream)
         return cli_fail(&a->cli, VLQA_EUSAGE, "--json and --stream exclude each other");
@@ -46,7 +21,7 @@ static int check_args(struct ask *a)
         images += strcmp(items->item[i].name, "image") == 0;
     if (o->explain && (images < 1 || images > EXPLAIN_MAX_IMAGES))
         return cli_fail(&a->cli, VLQA_EUSAGE, "--explain draws on 1 to 64 images");
-    return sampling_options(&a->cli, &o->sampling, &a->lists, &a->options);
+    return CLI_OK;
 }
 
 static int find_layers(struct ask *a)
@@ -74,37 +49,13 @@ static int open_all(struct ask *a)
 
 /* ---- the answer ---- */
 
-static void write_delta(struct ask *a, const char *utf8, size_t bytes)
-{
-    if (!bytes || a->output != CLI_OK) return;
-    a->output = cli_write(utf8, bytes);
-    a->last = utf8[bytes - 1];
-}
-
-/* Thoughts stand between their tags, each on a line of its own. */
-static void write_thoughts(struct ask *a, const char *utf8, size_t bytes)
-{
-    if (!a->in_thoughts) write_delta(a, "<think>\n", 8);
-    a->in_thoughts = 1;
-    write_delta(a, utf8, bytes);
-}
-
-static void end_thoughts(struct ask *a)
-{
-    if (a->in_thoughts) write_delta(a, "\n</think>\n\n", 11);
-    a->in_thoughts = 0;
-}
-
 /* A vlqa_token_fn. */
 static int on_token(void *user, const char *utf8, size_t bytes)
 {
     struct ask *a = user;
     progress_clear(&a->cli.bar);
-    if (a->args.stream) {
-        end_thoughts(a);
-        write_delta(a, utf8, bytes);
-    }
-    return cli_interrupted() || a->output != CLI_OK;
+    if (a->args.stream) stream_answer(&a->out, utf8, bytes);
+    return cli_interrupted() || a->out.code != CLI_OK;
 }
 
 /* A vlqa_token_fn. */
@@ -112,8 +63,8 @@ static int on_thinking(void *user, const char *utf8, size_t bytes)
 {
     struct ask *a = user;
     progress_clear(&a->cli.bar);
-    if (a->args.stream && a->args.sampling.show_thinking) write_thoughts(a, utf8, bytes);
-    return cli_interrupted() || a->output != CLI_OK;
+    if (a->args.stream && a->args.sampling.show_thinking) stream_thoughts(&a->out, utf8, bytes);
+    return cli_interrupted() || a->out.code != CLI_OK;
 }
 
 /* Rows of the context that are as a full prefill gives them, unrepaired. */
@@ -171,46 +122,45 @@ static void report_evidence(struct report *r, const struct vlqa_answer *answer)
     report_close(r);
 }
 
-static int write_json(struct ask *a, const struct vlqa_answer *answer)
+void ask_report(struct report *r, const struct ask *a, const struct vlqa_answer *answer)
 {
-    struct report r = report_begin();
     struct vlqa_model_info info;
     vlqa_status status = vlqa_engine_info(a->engine, &info, sizeof info);
     if (status != VLQA_OK) memset(&info, 0, sizeof info);
-    report_text(&r, "answer", answer->text, answer->text_bytes);
+    report_text(r, "answer", answer->text, answer->text_bytes);
     if (answer->thinking_bytes || answer->thinking_is_open) {
-        report_text(&r, "thinking", answer->thinking, answer->thinking_bytes);
-        report_int(&r, "thinking_is_open", answer->thinking_is_open);
+        report_text(r, "thinking", answer->thinking, answer->thinking_bytes);
+        report_int(r, "thinking_is_open", answer->thinking_is_open);
     }
-    report_int(&r, "tokens", answer->n_tokens);
-    report_string(&r, "stop", sampling_stop_name(answer->stop));
-    report_string(&r, "variant", reuse_variant(&a->args.reuse));
-    report_int(&r, "exact", answer->exact);
-    report_tokens(&r, answer);
-    report_counts(&r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_computed);
-    report_counts(&r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_computed);
-    report_times(&r, a, answer);
-    report_evidence(&r, answer);
-    report_int(&r, "peak_bytes", (int64_t)answer->peak_bytes);
-    report_open(&r, "model");
-    report_string(&r, "name", info.name);
-    report_string(&r, "digest", info.digest);
-    report_close(&r);
-    report_string(&r, "version", vlqa_version());
+    report_int(r, "tokens", answer->n_tokens);
+    report_string(r, "stop", sampling_stop_name(answer->stop));
+    report_string(r, "variant", reuse_variant(&a->args.reuse));
+    report_int(r, "exact", answer->exact);
+    report_tokens(r, answer);
+    report_counts(r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_computed);
+    report_counts(r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_computed);
+    report_times(r, a, answer);
+    report_evidence(r, answer);
+    report_int(r, "peak_bytes", (int64_t)answer->peak_bytes);
+    report_open(r, "model");
+    report_string(r, "name", info.name);
+    report_string(r, "digest", info.digest);
+    report_close(r);
+    report_string(r, "version", vlqa_version());
+}
+
+static int write_json(struct ask *a, const struct vlqa_answer *answer)
+{
+    struct report r = report_begin();
+    ask_report(&r, a, answer);
     return cli_write_report(&a->cli, &r);
 }
 
 static int write_answer(struct ask *a, const struct vlqa_answer *answer)
 {
     if (a->args.common.json) return write_json(a, answer);
-    if (!a->args.stream) {
-        if (a->args.sampling.show_thinking && answer->thinking_bytes)
-            write_thoughts(a, answer->thinking, answer->thinking_bytes);
-        if (!answer->thinking_is_open) end_thoughts(a);
-        write_delta(a, answer->text, answer->text_bytes);
-    }
-    if (a->last != '\n') write_delta(a, "\n", 1);
-    return a->output;
+    if (!a->args.stream) stream_whole(&a->out, answer, a->args.sampling.show_thinking);
+    return stream_end(&a->out);
 }
 
 static void put_float_le(uint8_t *to, float value)
@@ -263,19 +213,21 @@ static int finish(struct ask *a, const struct vlqa_answer *answer)
 
 static int answer_question(struct ask *a)
 {
-    struct vlqa_ask_options options = a->options;
-    struct vlqa_experimental more;
     struct vlqa_answer answer;
-    vlqa_status status;
-    reuse_options(&a->args.reuse, &options, &more);
-    options.on_token = on_token;
-    options.on_thinking = on_thinking;
-    options.user = a;
-    status = vlqa_ask(a->session, a->args.question, &options, &answer, sizeof answer);
+    vlqa_status status =
+        vlqa_ask(a->session, a->args.question, &a->options, &answer, sizeof answer);
     progress_clear(&a->cli.bar);
     if (status == VLQA_OK) return finish(a, &answer);
-    if (a->last && a->last != '\n') write_delta(a, "\n", 1); /* deltas were streamed */
+    if (a->out.last) (void)stream_end(&a->out); /* deltas were streamed */
     return cli_fail(&a->cli, status, vlqa_message(a->session));
+}
+
+static void set_options(struct ask *a)
+{
+    reuse_options(&a->args.reuse, &a->options, &a->more);
+    a->options.on_token = on_token;
+    a->options.on_thinking = on_thinking;
+    a->options.user = a;
 }
 
 static int run(const struct verb *verb, int argc, char **argv)
@@ -288,11 +240,14 @@ static int run(const struct verb *verb, int argc, char **argv)
     if (code != CLI_GO_ON) return code;
     a.document = (struct document){&a.cli, &a.args.document, &a.args.question, NULL, 0};
     code = check_args(&a);
+    if (code == CLI_OK) code = sampling_options(&a.cli, &a.args.sampling, &a.lists, &a.options);
     if (code == CLI_OK) code = document_read(&a.document);
     cli_catch_interrupt(); /* not before: while standard input is awaited, Ctrl-C ends at once */
     if (code == CLI_OK) code = open_all(&a);
-    if (code == CLI_OK) code = document_add(&a.document, a.session);
-    if (code == CLI_OK) code = answer_question(&a);
+    set_options(&a);
+    if (code == CLI_OK && a.args.jsonl) code = ask_jsonl(&a);
+    if (code == CLI_OK && !a.args.jsonl) code = document_add(&a.document, a.session);
+    if (code == CLI_OK && !a.args.jsonl) code = answer_question(&a);
     vlqa_session_close(a.session);
     vlqa_engine_close(a.engine);
     document_free(&a.document);
@@ -306,6 +261,8 @@ static const struct arg args[] = {
     DOCUMENT_ITEM_ARGS(struct ask_args, document),
     {ARG_TEXT, .name = "question", .also = "prompt", .letter = 'p', .value = "TEXT",
      FIELD(question), .help = "the question; - reads it from standard input"},
+    {ARG_TEXT, .name = "jsonl", .value = "FILE", FIELD(jsonl),
+     .help = "ask what each line of a file says, - for standard input; answers are lines of JSON"},
     SAMPLING_ARGS(struct ask_args, sampling),
     REUSE_ARGS(struct ask_args, reuse),
     {ARG_HEADING, .name = "Model"},
@@ -333,7 +290,8 @@ static const struct arg args[] = {
 const struct verb verb_ask = {
     .name = "ask",
     .summary = "ask a question about images and texts",
-    .synopsis = "Usage: vlqa [ask] [-m DIR] [--image FILE | --text FILE]... -p TEXT [OPTION]...\n",
+    .synopsis = "Usage: vlqa [ask] [-m DIR] [--image FILE | --text FILE]... -p TEXT [OPTION]...\n"
+                "       vlqa [ask] [-m DIR] --jsonl FILE [OPTION]...\n",
     .notes = "The answer goes to standard output, everything else to standard error.\n"
              "\n"
              "--json prints one line: answer, tokens, stop (eos, length, session_full, text,\n"
@@ -346,6 +304,12 @@ const struct verb verb_ask = {
              "the score of evidence is the highest token score inside of its box.\n"
              "Where the model thought before its answer, thinking has that text, and\n"
              "thinking_is_open is 1 if it did not get to an answer.\n"
+             "\n"
+             "--jsonl: a line is an object with question, image or images (paths relative to\n"
+             "the file, or base64), texts, and if wanted id, max_tokens and stop. For each\n"
+             "line there is one of --json, in order, with its id and line. A line that cannot\n"
+             "be asked gets an error instead of an answer, and the exit code is 3 at the end.\n"
+             "Documents that are those of the line before are not added again.\n"
              "\n"
              "An image that was seen before skips the vision tower, which changes no answer.\n"
              "Chunks of the first document are exact, too. Chunks of later documents are\n"
