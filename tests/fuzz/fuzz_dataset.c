@@ -43,16 +43,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     static char path[] = "/tmp/fuzz_dataset.XXXXXX";
     static int fd = -1;
-    static const char *const styles[] = {"vlmevalkit", "lmms-eval", "qwen", "infoflow"};
+    static const char *const styles[] = {"vlmevalkit", "lmms-eval", "qwen", "infoflow", "plain"};
     struct prompt_form *form = NULL;
     uint64_t live = heap_live();
     vlqa_status status;
     if (fd < 0) fd = mkstemp(path);
     if (bytes < 1) return 0;
     if (ftruncate(fd, 0) != 0 || pwrite(fd, data + 1, bytes - 1, 0) != (ssize_t)bytes - 1) abort();
-    status = prompt_form_open(&env, styles[data[0] / 4 % 4], &form);
+    status = prompt_form_open(&env, styles[data[0] / 8 % 5], &form);
     assert(status == VLQA_OK);
-    read_rows(path, dataset_formats[1 + data[0] % 4], form);
+    read_rows(path, dataset_formats[1 + data[0] % 8 % 5], form);
     prompt_form_close(form);
     assert(heap_live() == live);
     return 0;

@@ -31,8 +31,14 @@ cat >"$seeds/dataset/jsonl" <<'END'
 2{"question": "q", "image": ["a"], "texts": ["t"], "answers": ["x"], "id": 1, "metric": "anls"}
 {"question": "q", "options": {"A": "x", "B": "y"}, "answer": "B", "split": "s", "hint": "h"}
 END
+cat >"$seeds/dataset/json" <<'END'
+3[{"images": [{"bytes": "UE5H", "path": null}, "b"], "query": "<image><image>q", "label": [1e3, -0.5]},
+{"image_1": "data:image/png;base64,UE5H", "id": "x", "choices": ["x", 2], "messages": [{"role": "user",
+"content": [{"type": "image_url", "image_url": {"url": "a"}}, {"type": "text", "text": "q"}]},
+{"role": "assistant", "content": "y"}]}, {"conversations": [{"from": "human", "value": "q"}], "imges": "a"}]
+END
 cat >"$seeds/dataset/longbench" <<'END'
-3{"input": "q", "context": "c", "answers": ["x"], "dataset": "qasper", "_id": "i"}
+4{"input": "q", "context": "c", "answers": ["x"], "dataset": "qasper", "_id": "i"}
 END
 cat >"$seeds/metric/answer" <<'END'
 {"prediction": "The answer is **B**: 1,234.5 %", "answer": "['1e3', 7, \"it's\"]", "score": 1}
