@@ -108,6 +108,64 @@ TEST(every_way_to_ask_gives_the_same_answer)
     CHECK_STR(r->out, answer);
 }
 
+/* The second question goes on from the KV cache of the first, which changes no bit. */
+TEST(lines_and_turns_give_the_answers_of_single_questions)
+{
+    static const char line[] = "{\"image\": \"" CHART "\", \"question\": \"%s\"}\n";
+    static const char *const question[] = {"What is the value of Sales?", "What is the title?"};
+    char answer[2][256], input[2048], expected[1024];
+    struct run *r;
+    int n = 0;
+    for (int i = 0; i < 2; i++) {
+        r = vlqa(ARGS(MODEL, "--image", CHART, "-p", question[i]));
+        snprintf(answer[i], sizeof answer[i], "%.200s", r->out);
+        answer[i][strcspn(answer[i], "\n")] = 0;
+        n += snprintf(input + n, sizeof input - (size_t)n, line, question[i]);
+    }
+    r = run_cli((struct setup){.input = input}, ARGS(MODEL, "--jsonl", "-"));
+    CHECK_EQ(r->code, 0);
+    for (int i = 0; i < 2; i++) {
+        snprintf(expected, sizeof expected, "\"line\":%d,\"answer\":\"%s\",", i + 1, answer[i]);
+        CHECK_HAS(r->out, expected);
+    }
+    snprintf(input, sizeof input, "/image " CHART "\n%s\n/clear\n/image " CHART "\n%s\n",
+             question[0], question[1]);
+    r = run_cli((struct setup){.input = input}, ARGS("chat", MODEL));
+    CHECK_EQ(r->code, 0);
+    snprintf(expected, sizeof expected, "%s\n%s\n", answer[0], answer[1]);
+    CHECK_STR(r->out, expected);
+}
+
+/* The generation configuration names <|endoftext|> alone, the tokenizer <|im_end|>. */
+TEST(an_answer_does_not_go_on_behind_the_end_of_its_turn)
+{
+    char answer[256];
+    struct run *r =
+        run_cli((struct setup){.program = "/bin/sh"},
+                ARGS("-c", "mkdir ends && ln -s \"$0\"/* ends && rm ends/generation_config.json",
+                     ASSETS "default-model"));
+    CHECK_EQ(r->code, 0);
+    put_file("ends/generation_config.json", "{\"eos_token_id\": 3064}", 22);
+    r = vlqa(ARGS(MODEL, "--image", CHART, QUESTION));
+    snprintf(answer, sizeof answer, "%.200s", r->out);
+    r = vlqa(ARGS("-m", "ends", "--image", CHART, QUESTION));
+    CHECK_STR(r->out, answer);
+    CHECK_STR(r->err, "");
+}
+
+TEST(a_stop_text_ends_an_answer)
+{
+    struct run *r = vlqa(ARGS(MODEL, "--image", CHART, QUESTION));
+    char stop[2] = {r->out[1], 0}, begin[2] = {r->out[0], 0}, expected[4];
+    REQUIRE(r->out_bytes > 2 && stop[0] != begin[0]);
+    snprintf(expected, sizeof expected, "%s\n", begin);
+    CHECK_STR(vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "--stop", stop))->out, expected);
+    CHECK_STR(vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "--stop", stop, "--stream"))->out,
+              expected);
+    r = vlqa(ARGS(MODEL, "--image", CHART, QUESTION, "--stop", stop, "--json"));
+    CHECK_HAS(r->out, "\"stop\":\"text\"");
+}
+
 TEST(equal_seeds_give_equal_answers)
 {
     static char first[sizeof(((struct run *)0)->out)];
