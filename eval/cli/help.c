@@ -103,7 +103,7 @@ const char help_exit_codes[] =
     "  0    all is well\n"
     "  1    a failure while running\n"
     "  2    wrong usage, or a text that is not UTF-8\n"
-    "  3    an image was rejected, or a question of eval could not be asked\n"
+    "  3    an image was rejected, or a question of eval or --jsonl failed\n"
     "  4    a model was rejected\n"
     "  5    out of memory, or over a limit\n"
     "  6    the cache had a problem (--cache-strict, cache verify)\n"
