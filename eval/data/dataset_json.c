@@ -47,7 +47,14 @@ static const struct json *rows_of(const struct part *part)
 static vlqa_status read_part(struct env *env, struct part *part)
 {
     const struct json *rows;
-    TRY(json_read(env, part->file, MAX_FILE, &part->doc));
+    void *text;
+    size_t bytes;
+    vlqa_status status;
+    TRY(file_read(env, part->file, MAX_FILE, &text, &bytes));
+    status = json_parse(env, part->file, text, bytes, MAX_FILE, &part->doc);
+    if (status == VLQA_OK) status = json_keep_numbers(env, part->doc, text, bytes);
+    heap_free(text);
+    TRY(status);
     rows = rows_of(part);
     if (!rows || json_kind(rows) != JSON_ARRAY)
         return env_fail(env, VLQA_EUSAGE, "%.200s: its rows are %s, expected an array", part->file,
@@ -134,7 +141,8 @@ static vlqa_status next_chartqa(struct env *env, struct dataset *d, int *found)
     if (!row) return VLQA_OK;
     TRY(dataset_want(env, d, row, "imgname", &image));
     TRY(dataset_want(env, d, row, "query", &d->item.question));
-    TRY(dataset_want(env, d, row, "label", &label));
+    label = json_written(json_get(row, "label"));
+    if (!label) TRY(dataset_want(env, d, row, "label", &label));
     if (strchr(image, '/')) return dataset_fail(env, d, "imgname is %s, expected a name", image);
     TRY(dataset_arena(env, d, dataset_room(strlen(label)) + 2 * MAX_PATH + strlen(image)));
     d->item.image[d->item.n_images++].path = dataset_beside(d, d->item.file, "png", image);

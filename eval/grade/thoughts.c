@@ -1,6 +1,8 @@
 /* thoughts.c - tags of thoughts, as the references cut them. */
 #include "eval/grade/thoughts.h"
 
+#include "base/heap.h"
+
 #include <string.h>
 
 /* Where the tag begins first behind `from`, or SIZE_MAX. */
@@ -31,6 +33,24 @@ struct text thoughts_cut_vlmevalkit(struct text prediction, struct arena *arena)
 {
     if (find(prediction, 0, "</think>") == SIZE_MAX) return prediction;
     return strip(behind_last(prediction, "</think>"), arena);
+}
+
+char *thoughts_answer(const char *prediction)
+{
+    struct text text = text_of(prediction);
+    char *out = heap_alloc(text.bytes + 1), *memory = heap_alloc(16 * text.bytes + 1024);
+    if (out && memory) {
+        struct arena arena = arena_over(memory, 16 * text.bytes + 1024);
+        text = thoughts_cut_vlmevalkit(text, &arena);
+        memcpy(out, text.at, text.bytes);
+        out[text.bytes] = 0;
+    }
+    if (!memory) {
+        heap_free(out);
+        out = NULL;
+    }
+    heap_free(memory);
+    return out;
 }
 
 /* Without the blocks between two tags, and what is before a closing tag alone. */

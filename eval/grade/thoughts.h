@@ -14,5 +14,8 @@
  * more. */
 struct text thoughts_cut_vlmevalkit(struct text prediction, struct arena *arena);
 struct text thoughts_cut_lmms(struct text prediction, struct arena *arena);
+/* What thoughts_cut_vlmevalkit leaves, for a program that grades it elsewhere: heap_free; NULL: no
+ * memory. */
+char *thoughts_answer(const char *prediction);
 
 #endif

@@ -5,6 +5,7 @@
 #include "base/heap.h"
 #include "eval/data/lines.h"
 #include "eval/data/pylist.h"
+#include "eval/grade/thoughts.h"
 #include "eval/run/row.h"
 #include "eval/run/run_file.h"
 #include "eval/run/variants.h"
@@ -18,6 +19,7 @@ enum { GROUPS = sizeof groups / sizeof *groups };
 
 struct export
 {
+    int keep_thoughts;
     struct env *env;
     const char *path;
     FILE *to; /* NULL: only looks what there is */
@@ -139,6 +141,7 @@ static void look(struct export *e, const struct json *root)
 static vlqa_status put_row(struct export *e, const char *name, const struct json *root)
 {
     const char *prediction = json_text(json_get(root, "prediction"));
+    char *answer;
     if (!prediction && json_get(root, "error")) prediction = "";
     if (!prediction)
         return env_fail(e->env, VLQA_EUSAGE, "%s: prediction is %s, expected a text", name,
@@ -152,7 +155,10 @@ static vlqa_status put_row(struct export *e, const char *name, const struct json
     }
     for (int i = 0; i < GROUPS; i++)
         if (e->has[i]) put_member(e, root, groups[i]);
-    put_cell(e->to, prediction, 1);
+    answer = e->keep_thoughts ? NULL : thoughts_answer(prediction);
+    if (!answer && !e->keep_thoughts) return env_no_memory(e->env, "prediction", 0);
+    put_cell(e->to, answer ? answer : prediction, 1);
+    heap_free(answer);
     return VLQA_OK;
 }
 
@@ -221,7 +227,8 @@ static vlqa_status write_rows(struct export *e, const char *to)
     return status;
 }
 
-int export_vlmevalkit(struct cli *cli, const char *run, const char *to, const char *variant)
+int export_vlmevalkit(struct cli *cli, const char *run, const char *to, const char *variant,
+                      int keep_thoughts)
 {
     const char *dot = strrchr(to, '.');
     struct export *e;
@@ -234,6 +241,7 @@ int export_vlmevalkit(struct cli *cli, const char *run, const char *to, const ch
     e = heap_alloc_zero(sizeof *e);
     if (!e) return cli_fail(cli, VLQA_EMEMORY, "out of memory: the export");
     e->env = &cli->env;
+    e->keep_thoughts = keep_thoughts;
     e->path = e->pick.path = run;
     e->pick.of = &e->variants;
     status = choose(e, variant);

@@ -2,6 +2,7 @@
 #include "base/hash.h"
 #include "base/heap.h"
 #include "eval/data/dataset_list.h"
+#include "eval/grade/thoughts.h"
 #include "eval/run/repaired.h"
 #include "eval/run/runner.h"
 
@@ -176,6 +177,7 @@ static void submit(struct runner *r, const char *prediction)
 {
     const char *id = r->item->id;
     int is_number = *id && strspn(id, "0123456789") == strlen(id);
+    char *answer = r->submission && !r->room.keep_thoughts ? thoughts_answer(prediction) : NULL;
     if (!r->submission) return;
     fputs(r->question ? ",\n{\"questionId\": " : "[{\"questionId\": ", r->submission);
     if (is_number)
@@ -183,8 +185,9 @@ static void submit(struct runner *r, const char *prediction)
     else
         json_string(r->submission, id);
     fputs(", \"answer\": ", r->submission);
-    json_string(r->submission, prediction);
+    json_string(r->submission, answer ? answer : prediction);
     fputc('}', r->submission);
+    heap_free(answer);
 }
 
 void runner_show(struct runner *r)

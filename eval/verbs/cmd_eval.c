@@ -53,7 +53,8 @@ static int evaluate(struct cli *cli, struct eval_args *a)
         return usage(cli, "--list and --regrade have their file, and another is given");
     if (a->compare) return compare_runs(cli, a->compare, a->file, a->run.variants);
     if (a->vlmevalkit && !a->file) return usage(cli, "--export-vlmevalkit needs a run file");
-    if (a->vlmevalkit) return export_vlmevalkit(cli, a->file, a->vlmevalkit, a->run.variants);
+    if (a->vlmevalkit)
+        return export_vlmevalkit(cli, a->file, a->vlmevalkit, a->run.variants, a->run.thoughts);
     if (a->list) return dataset_list(cli, a->list, &a->run.data, a->run.prompt, a->run.limit);
     if (a->regrade) return score_rows(cli, a->regrade, a->score - 1, 0, a->run.thoughts);
     if (a->score && !a->file)
@@ -130,7 +131,7 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "split", .value = "NAME", FIELD(run.data.split),
      .help = "of a ChartQA folder: train, val or test [test]"},
     {ARG_TEXT, .name = "images", .value = "DIR", FIELD(run.data.images),
-     .help = "where the images of an official JSON are [beside it]"},
+     .help = "folder of the images that rows name [that of the data set]"},
     {ARG_TEXT, .name = "prompt", .value = "NAME|FILE", FIELD(run.prompt),
      .help = "plain (the question, with its options), vlmevalkit, lmms-eval, qwen, infoflow, or a "
              "file with {question} in it [plain for JSON rows, else vlmevalkit]"},

@@ -364,6 +364,28 @@ TEST(a_submission_has_every_question)
     CHECK_HAS(r->err, "--submission takes one variant");
 }
 
+/* Both are graded by programs that do not cut thoughts. */
+TEST(thoughts_are_left_out_of_submissions_and_exports)
+{
+    struct run *r;
+    put_questions("q.jsonl", 1);
+    unlink("run.jsonl");
+    r = run_script("answer=<think>red?</think> blue\n",
+                   ARGS(EVAL, "q.jsonl", "--variants", "full", "--out", "run.jsonl", "--submission",
+                        "sub.json"));
+    CHECK_EQ(r->code, 0);
+    get_file("sub.json", second, sizeof second);
+    CHECK_STR(second, "[{\"questionId\": \"q0\", \"answer\": \"blue\"}]\n");
+    get_file("run.jsonl", first, sizeof first);
+    CHECK_HAS(first, "\"prediction\":\"<think>red?</think> blue\"");
+    fake(ARGS("eval", "run.jsonl", "--export-vlmevalkit", "e.tsv"));
+    get_file("e.tsv", second, sizeof second);
+    CHECK_HAS(second, "\t\"blue\"\n");
+    fake(ARGS("eval", "run.jsonl", "--export-vlmevalkit", "e.tsv", "--thoughts", "keep"));
+    get_file("e.tsv", second, sizeof second);
+    CHECK_HAS(second, "\t\"<think>red?</think> blue\"\n");
+}
+
 TEST(what_is_kept_can_be_regraded_and_compared)
 {
     struct run *r;

@@ -23,6 +23,11 @@ TEST(numeric_answers_are_texts_as_they_are_written)
                                            "\"answers\": [1e3, \"x 2\", -0.50]}\n"),
                        NULL),
               "1:-1:|8900;2:q:|7910.0;3:q\" 5:|1e3|x 2|-0.50;");
+    CHECK_STR(read_all(put_text("n.json",
+                                "{\"data\": [{\"question\": \"q\", \"image\": \"a\", \"answers\": "
+                                "[7910.0, \"x\"]}]}"),
+                       &(struct dataset_options){.images = "i"}),
+              "1:q:i/a|7910.0|x;");
     CHECK_HAS(read_all(put_text("n.jsonl", "{\"question\": \"q\", \"answer\": true}"), NULL),
               "line 1: answer holds bool");
 }
@@ -121,6 +126,9 @@ TEST(columns_near_ours_are_refused_by_name)
                                           "/x.png\tq\t1\t2\t3\n"),
                        NULL),
               "1:q:/x.png;");
+    CHECK_STR(read_all(put_text("ok.tsv", "image_path\tquestion\nx.png\tq\n"),
+                       &(struct dataset_options){.images = "i"}),
+              "1:q:i/x.png;");
 }
 
 int main(int argc, char **argv)

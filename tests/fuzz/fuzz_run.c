@@ -56,7 +56,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
         code = eval_report(&cli, html, run, 1);
         break;
     default:
-        code = export_vlmevalkit(&cli, path, tsv, data[0] & 16 ? "none" : NULL);
+        code = export_vlmevalkit(&cli, path, tsv, data[0] & 16 ? "none" : NULL, 0);
     }
     assert(code >= CLI_OK && code <= CLI_LIMIT && (code == CLI_OK || cli.env.message[0]));
     assert(heap_live() == live);
