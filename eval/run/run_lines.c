@@ -66,6 +66,25 @@ static void report_divergence(struct report *out, const struct runner *r)
     report_number(out, "cosine", r->kl.cosine);
 }
 
+/* The text, with --thoughts keep behind the thoughts as the model wrote them. */
+static void report_prediction(struct report *out, const struct runner *r,
+                              const struct vlqa_answer *answer)
+{
+    size_t cap = answer->thinking_bytes + answer->text_bytes + 64;
+    char *whole = r->run.args->thoughts && answer->thinking_bytes ? heap_alloc(cap) : NULL;
+    if (whole) {
+        int bytes = snprintf(whole, cap, "<think>\n%.*s%s%.*s", (int)answer->thinking_bytes,
+                             answer->thinking, answer->thinking_is_open ? "" : "\n</think>\n\n",
+                             (int)answer->text_bytes, answer->text);
+        report_text(out, "prediction", whole, (size_t)bytes);
+        heap_free(whole);
+        return;
+    }
+    report_text(out, "prediction", answer->text, answer->text_bytes);
+    if (answer->thinking_bytes)
+        report_text(out, "thinking", answer->thinking, answer->thinking_bytes);
+}
+
 /* What is the same whenever the question is asked. variant NULL: only what grading needs.
  * grade NULL: not yet graded. */
 char *runner_line(const struct runner *r, const struct run_variant *variant,
@@ -76,7 +95,7 @@ char *runner_line(const struct runner *r, const struct run_variant *variant,
     report_int(&out, "line", r->item->line);
     report_string(&out, "metric", metric_names[runner_metric(r)]);
     if (variant) report_variant(&out, variant);
-    report_text(&out, "prediction", answer->text, answer->text_bytes);
+    report_prediction(&out, r, answer);
     if (*r->error) report_string(&out, "error", r->error);
     if (grade) report_grade(&out, runner_metric(r), grade);
     dataset_report(&out, r->item);

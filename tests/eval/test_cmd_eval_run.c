@@ -364,6 +364,22 @@ TEST(a_submission_has_every_question)
     CHECK_HAS(r->err, "--submission takes one variant");
 }
 
+TEST(thoughts_of_an_answer_are_kept_apart_unless_they_are_graded)
+{
+    put_questions("q.jsonl", 1);
+    unlink("run.jsonl");
+    run_script("thinking=hm\nanswer=red\n",
+               ARGS(EVAL, "q.jsonl", "--variants", "full", "--out", "run.jsonl"));
+    get_file("run.jsonl", first, sizeof first);
+    CHECK_HAS(first, "\"prediction\":\"red\",\"thinking\":\"hm\",\"score\":1,");
+    unlink("run.jsonl");
+    run_script("thinking=hm\nanswer=red\n", ARGS(EVAL, "q.jsonl", "--variants", "full", "--out",
+                                                 "run.jsonl", "--thoughts", "keep"));
+    get_file("run.jsonl", first, sizeof first);
+    CHECK_HAS(first, "\"prediction\":\"<think>\\nhm\\n</think>\\n\\nred\",\"score\":0,");
+    CHECK_HAS(first, "\"thoughts\":\"keep\"");
+}
+
 /* Both are graded by programs that do not cut thoughts. */
 TEST(thoughts_are_left_out_of_submissions_and_exports)
 {
