@@ -133,9 +133,9 @@ enum vlqa_resize {
 };
 
 struct vlqa_engine_options {
-    uint32_t version;         /* set by vlqa_engine_options_init; checked at open */
-    uint32_t struct_bytes;    /* likewise */
-    const char *model;        /* Hugging Face directory; required unless random_shape is set */
+    uint32_t version;      /* set by vlqa_engine_options_init; checked at open */
+    uint32_t struct_bytes; /* likewise */
+    const char *model; /* Hugging Face directory, read and closed; required unless random_shape */
     const char *random_shape; /* "2b", "4b", "8b", "default": random weights, for timing */
     uint64_t random_seed;
     enum vlqa_dtype dtype;

@@ -253,6 +253,32 @@ TEST(digest_follows_the_processor_of_transformers_5)
     fixture_close(&f);
 }
 
+/* Windows editors write one; it was "no value at byte 0". */
+TEST(a_byte_order_mark_before_any_file_changes_nothing)
+{
+    static const char *const file[] = {
+        CONFIG, PROCESSOR, "generation_config.json", "tokenizer.json", "tokenizer_config.json",
+        INDEX};
+    REQUIRE(answer_of(SHARDED, VLQA_DTYPE_AUTO, &plain));
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
+        struct fixture f;
+        size_t bytes;
+        char *text, *marked;
+        REQUIRE(fixture_open(&f, SHARDED));
+        text = fixture_read(&f, file[i], &bytes);
+        marked = malloc(bytes + 3);
+        REQUIRE(marked);
+        memcpy(marked, "\xef\xbb\xbf", 3);
+        memcpy(marked + 3, text, bytes);
+        fixture_write(&f, file[i], marked, bytes + 3);
+        REQUIRE(answer_of(f.dir, VLQA_DTYPE_AUTO, &changed));
+        CHECK(same_bits(&plain, &changed));
+        free(marked);
+        free(text);
+        fixture_close(&f);
+    }
+}
+
 TEST(null_stands_for_as_usual)
 {
     struct fixture f;

@@ -471,6 +471,26 @@ TEST(configurations_that_are_no_json_are_refused)
     free(text);
 }
 
+/* The length of a header, or "no value at byte 0", was what they were taken for. */
+TEST(pointers_in_the_place_of_any_file_are_named)
+{
+    static const char lfs[] =
+        "version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 1234567\n";
+    static const char page[] = "<!DOCTYPE html>\n<html><body>404</body></html>\n";
+    static const char *const file[] = {CONFIG,           PROCESSOR, "generation_config.json",
+                                       "tokenizer.json", INDEX,     SHARD};
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
+        struct fixture f;
+        REQUIRE(fixture_open(&f, SHARDED));
+        fixture_write(&f, file[i], lfs, strlen(lfs));
+        REFUSED(&f, VLQA_EMODEL, file[i], "is a Git LFS pointer, not the file of 1234567 bytes",
+                "git lfs pull");
+        fixture_write(&f, file[i], page, strlen(page));
+        REFUSED(&f, VLQA_EMODEL, file[i], "is a web page", "hf download ID");
+        fixture_close(&f);
+    }
+}
+
 /* Every prefix is refused; only line breaks at the end may be missing. */
 static void check_prefixes(const char *file, size_t step)
 {
