@@ -275,6 +275,7 @@ static vlqa_status read_found(struct env *env, struct st_files *files, const cha
         return env_fail(env, VLQA_EMODEL,
                         "%s has several sets of shards and no %s: expected one set", dir, INDEX);
     if (f.n) return add_found(env, files, dir, &f);
+    if (strcmp(f.other, SINGLE) == 0) return add_file(env, files, dir, SINGLE); /* a broken link */
     if (*f.other)
         return env_fail(env, VLQA_EMODEL,
                         "%s has %s, but neither %s nor %s: if it is the whole model, rename it to "

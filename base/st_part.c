@@ -247,6 +247,28 @@ vlqa_status st_part_bytes(struct env *env, const struct st_part *part, size_t of
     return VLQA_OK;
 }
 
+/* Files of other formats that were given a safetensors name, by their first bytes. */
+static vlqa_status check_format(struct env *env, const struct st_part *part, const char *first,
+                                size_t n)
+{
+    static const struct {
+        const char *magic, *what;
+    } format[] = {
+        {"PK\003\004", "a PyTorch file or another zip archive"},
+        {"\200\002}", "a PyTorch file (pickle)"},
+        {"GGUF", "a GGUF file"},
+        {"\037\213", "compressed with gzip: unpack it"},
+        {"\050\265\057\375", "compressed with zstd: unpack it"},
+    };
+    for (size_t i = 0; i < sizeof format / sizeof *format; i++) {
+        size_t length = strlen(format[i].magic);
+        if (n >= length && memcmp(first, format[i].magic, length) == 0)
+            return env_fail(env, VLQA_EMODEL, "%s is %s, expected a safetensors file", part->name,
+                            format[i].what);
+    }
+    return VLQA_OK;
+}
+
 /* The length of the header, checked. */
 static vlqa_status read_length(struct env *env, const struct st_part *part, size_t *out)
 {
@@ -260,6 +282,7 @@ static vlqa_status read_length(struct env *env, const struct st_part *part, size
         return env_fail(env, VLQA_EMODEL, "%s has %zu bytes, expected a safetensors file",
                         part->name, part->bytes);
     memcpy(&header, first, sizeof header);
+    if (header > ST_MAX_HEADER || header > room) TRY(check_format(env, part, first, n));
     if (header > ST_MAX_HEADER || header > room)
         return env_fail(env, VLQA_EMODEL, "%s: the header has %llu bytes, expected at most %zu",
                         part->name, (unsigned long long)header,

@@ -166,6 +166,23 @@ TEST(a_git_lfs_pointer_is_not_taken_for_a_header)
     }
 }
 
+TEST(other_formats_under_the_name_are_named)
+{
+    static const char *const file[][2] = {
+        {"PK\003\004zzzzzzzz", "x.safetensors is a PyTorch file or another zip archive, expected"},
+        {"\200\002}zzzzzzzz", "x.safetensors is a PyTorch file (pickle)"},
+        {"GGUF\003zzzzzzzz", "x.safetensors is a GGUF file, expected a safetensors file"},
+        {"\037\213zzzzzzzz", "x.safetensors is compressed with gzip"},
+    };
+    for (size_t i = 0; i < sizeof file / sizeof *file; i++) {
+        struct env env = {0};
+        struct st_files *files;
+        CHECK_EQ(st_open_memory(&env, "x.safetensors", file[i][0], strlen(file[i][0]), &files),
+                 VLQA_EMODEL);
+        CHECK_HAS(env.message, file[i][1]);
+    }
+}
+
 TEST(headers_that_are_no_object_are_refused)
 {
     check_refused("[]", 0, "model.safetensors: the header does not begin with '{'");

@@ -172,6 +172,17 @@ TEST(shards_without_an_index_are_read)
     unlink(in_dir("model-00001-of-00001.safetensors"));
 }
 
+TEST(a_link_to_nothing_is_told)
+{
+    CHECK_EQ(symlink("../../blobs/abc", in_dir("model.safetensors")), 0);
+    check_directory_refused(VLQA_EIO, "model.safetensors: cannot open: it is a link to "
+                                      "../../blobs/abc, which is not there");
+    write_shards(INDEX("\"m.a\":\"one.safetensors\",\"m.b\":\"two.safetensors\""));
+    unlink(in_dir("two.safetensors"));
+    CHECK_EQ(symlink("gone", in_dir("two.safetensors")), 0);
+    check_directory_refused(VLQA_EIO, "two.safetensors: cannot open: it is a link to gone");
+}
+
 TEST(missing_shards_are_named)
 {
     write_tensors("model-00002-of-00003.safetensors", SHARD_2, 4);
