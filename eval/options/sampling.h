@@ -44,7 +44,7 @@ void sampling_note_stop(struct cli *cli, const struct vlqa_answer *answer);
         {ARG_ITEM, .name = "stop", .value = "TEXT", SAMPLING_FIELD(type, member, stop),           \
          .help = "end the answer before this text; repeatable"},                                  \
         {ARG_FLAG, .name = "show-thinking", SAMPLING_FIELD(type, member, show_thinking),          \
-         .help = "print what a Thinking model writes before its answer, too"},                    \
+         .help = "print thoughts, too; what a Thinking model writes before its answer"},          \
         {ARG_REAL,                                                                                \
          .name = "temp",                                                                          \
          .value = "T",                                                                            \

@@ -377,7 +377,7 @@ const struct verb verb_chat = {
              "\n"
              "Example:\n"
              "  printf '/image chart.png\\nWhich year was best?\\nBy how much?\\n' | vlqa chat\n",
-    .brief = "image text system model max-tokens temp stop show-thinking max-seq-len reuse "
+    .brief = "image text system model max-tokens temp stop show-thinking reuse "
              "no-cache threads quiet help help-all",
     .example = "vlqa chat -m DIR --image chart.png",
     .arg = args,

@@ -64,7 +64,7 @@ TEST(help_is_brief_and_help_all_has_every_option)
     static const struct {
         const char *verb;
         int lines;
-    } table[] = {{"ask", 25}, {"eval", 32}, {"study", 25}};
+    } table[] = {{"ask", 25}, {"chat", 25}, {"eval", 32}, {"study", 25}};
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         char brief[sizeof((struct run *)0)->out];
         int lines = 0, options = 0;
