@@ -5,10 +5,11 @@
 # A block says behind its ``` what it is:
 #   console       "$ COMMAND" lines, each followed by what it prints: run and compared
 #   sh            commands: run, or, where a test cannot run them, checked to exist
-#   sh measured   commands of a measurement with data that is not here: every option must exist
+#   sh measured, sh elsewhere
+#                 commands with data or a network that are not here: every option must exist
 #   c             every vlqa_ name must be one of the headers
 #   text          no commands
-# Numbers under "ms" are not compared; others with a decimal point may differ by 2 %, because
+# A line "..." stands for any lines, "..." in a line for any text. Numbers under "ms" are not compared; others with a decimal point may differ by 2 %, because
 # instruction sets round differently.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -34,27 +35,50 @@ blocks() {
         inside { print > (file ".body") }' "$root/$1"
 }
 
-# same SHOWN FOUND: the differences
+# same SHOWN FOUND: the first difference
 same() {
     awk '
         function is_number(x) { return x ~ /^[-+]?[0-9,]+(\.[0-9]+)?$/ }
-        function close_to(x, y) {
-            return x ~ /\./ && y ~ /\./ && (x - y) ^ 2 <= (0.02 * x) ^ 2
+        function close_to(x, y) { return x ~ /\./ && y ~ /\./ && (x - y) ^ 2 <= (0.02 * x) ^ 2 }
+        # The parts of the line x between "..." stand in y, one behind the other.
+        function has_parts(x, y,   part, n, i, at) {
+            n = split(x, part, "[.][.][.]")
+            if (index(y, part[1]) != 1) return 0
+            for (i = 1; i <= n; i++) {
+                at = index(y, part[i])
+                if (part[i] != "" && !at) return 0
+                if (part[i] != "") y = substr(y, at + length(part[i]))
+            }
+            return part[n] == "" || y == ""
         }
-        FNR == NR { shown[FNR] = $0; lines = FNR; next }
-        {
-            ms_next = ms
-            n = split(shown[FNR], s); m = split($0, f)
-            bad = n != m
-            for (i = 1; i <= m; i++) if (f[i] == "ms") ms_next = i
-            for (i = 1; i <= n && !bad; i++)
-                if (s[i] != f[i])
-                    bad = !(is_number(s[i]) && is_number(f[i]) && (i == ms || close_to(s[i], f[i])))
-            if (bad) print "shown: " shown[FNR] "\nfound: " $0
-            ms = ms_next
-            found = FNR
+        function alike(x, y,   s, f, n, i) {
+            if (index(x, "...")) return has_parts(x, y)
+            n = split(x, s)
+            if (split(y, f) != n) return 0
+            for (i = 1; i <= n; i++)
+                if (s[i] != f[i] &&
+                    !(is_number(s[i]) && is_number(f[i]) && (i == ms || close_to(s[i], f[i])))) return 0
+            for (i = 1; i <= n; i++) if (f[i] == "ms") ms = i
+            return 1
         }
-        END { for (i = found + 1; i <= lines; i++) print "shown: " shown[i] "\nfound: nothing" }' "$1" "$2"
+        FNR == NR { shown[++lines] = $0; next }
+        { found[++have] = $0 }
+        END {
+            i = j = 1
+            while (i <= lines) {
+                if (shown[i] == "...") {
+                    i++
+                    if (i > lines) exit
+                    while (j <= have && !alike(shown[i], found[j])) j++
+                }
+                if (j > have || !alike(shown[i], found[j])) {
+                    print "shown: " shown[i] "\nfound: " (j > have ? "nothing" : found[j])
+                    exit
+                }
+                i++; j++
+            }
+            if (j <= have) print "not shown: " found[j]
+        }' "$1" "$2"
 }
 
 # console BODY: runs each "$ " command in turn
@@ -122,10 +146,10 @@ for info in $(find "$work/blocks" -name '*.info' | sort -V); do
     case $(cat "$info") in
     console) claim "$name" "$(console "$body")" ;;
     sh) claim "$name" "$(commands "$body")" ;;
-    'sh measured') claim "$name" "$(options "$body")" ;;
+    'sh measured' | 'sh elsewhere') claim "$name" "$(options "$body")" ;;
     c) claim "$name" "$(names "$body")" ;;
     text) ;;
-    *) claim "$name" 'says not what it is: console, sh, sh measured, c or text' ;;
+    *) claim "$name" 'says not what it is: console, sh, sh measured, sh elsewhere, c or text' ;;
     esac
 done
 claim blocks_are_found "$([ "$found" -ge 20 ] || echo "only $found")"
