@@ -1,6 +1,7 @@
 /* main.c - the program vlqa: picks the verb. */
 #include "eval/cli/cli.h"
 #include "eval/cli/help.h"
+#include "eval/cli/hint.h"
 #include "eval/verbs/verbs.h"
 
 #include <string.h>
@@ -28,11 +29,16 @@ static int unknown_verb(const char *word)
 {
     struct env env = {0};
     const char *names[MAX_VERBS], *nearest;
+    char hint[HINT_CAP];
     for (int i = 0; i < n_verbs; i++)
         names[i] = verbs[i]->name;
     nearest = args_nearest(word, names, n_verbs);
-    (void)env_fail(&env, VLQA_EUSAGE, "unknown verb %s%s%s%s", word,
-                   nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    if (!nearest && hint_of(word, hint))
+        (void)env_fail(&env, VLQA_EUSAGE, "unexpected argument %s: %s", word, hint);
+    else
+        (void)env_fail(&env, VLQA_EUSAGE, "unknown verb %s%s%s%s", word,
+                       nearest ? "; did you mean " : "", nearest ? nearest : "",
+                       nearest ? "?" : "");
     fprintf(stderr, "vlqa: %s\nTry 'vlqa --help'.\n", env.message);
     return CLI_USAGE;
 }

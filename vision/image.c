@@ -2,9 +2,11 @@
 #include "vision/image_codec.h"
 
 #include "base/heap.h"
+#include "base/placeholder.h"
 
 #include <assert.h>
 #include <limits.h>
+#include <stdio.h>
 
 static const struct image_codec *const codecs[] = {&image_codec_jpeg, &image_codec_png,
                                                    &image_codec_bmp, &image_codec_webp};
@@ -18,7 +20,7 @@ vlqa_status image_ends_early(struct env *env, const struct image_file *file)
 static vlqa_status find_codec(struct env *env, const struct image_file *file,
                               const struct image_codec **out)
 {
-    const char *foreign;
+    const char *foreign, *convert;
     for (size_t i = 0; i < sizeof codecs / sizeof *codecs; i++)
         if (codecs[i]->accepts(file)) {
             *out = codecs[i];
@@ -26,10 +28,13 @@ static vlqa_status find_codec(struct env *env, const struct image_file *file,
         }
     if (!file->bytes) return env_fail(env, VLQA_EIMAGE, "%s: the file is empty", file->name);
     foreign = image_foreign_format(file);
+    convert = foreign ? image_foreign_command(foreign) : NULL;
     if (foreign)
         return env_fail(env, VLQA_EIMAGE,
-                        "%s: this is %s, which is not read; JPEG, PNG, BMP and WebP are",
-                        file->name, foreign);
+                        "%s: this is %s, which is not read; JPEG, PNG, BMP and WebP are%s%s",
+                        file->name, foreign, convert ? "; convert it, for example with: " : "",
+                        convert ? convert : "");
+    TRY(placeholder_check(env, VLQA_EIMAGE, file->name, file->data, file->bytes));
     return env_fail(env, VLQA_EIMAGE, "%s: no image format is recognised (first byte 0x%02x)",
                     file->name, file->data[0]);
 }
@@ -127,6 +132,16 @@ static int64_t pixel_limit(const struct image_limits *limits)
     return limits->max_pixels < INT_MAX ? limits->max_pixels : INT_MAX;
 }
 
+static vlqa_status too_large(struct env *env, const struct image_file *file,
+                             const struct image_header *header, int64_t limit)
+{
+    double pixels = (double)header->width * (double)header->height;
+    char more[64] = "";
+    if (pixels <= INT_MAX) snprintf(more, sizeof more, "; image_max_pixels %.0f reads it", pixels);
+    return env_fail(env, VLQA_EIMAGE, "%s: %lld x %lld pixels, the limit is %lld%s", file->name,
+                    (long long)header->width, (long long)header->height, (long long)limit, more);
+}
+
 vlqa_status image_decode(struct env *env, const void *data, size_t bytes, const char *name,
                          const struct image_limits *limits, struct image *out)
 {
@@ -137,9 +152,7 @@ vlqa_status image_decode(struct env *env, const void *data, size_t bytes, const 
     int64_t limit = pixel_limit(limits);
     *out = (struct image){NULL, 0, 0};
     TRY(read_header(env, &file, &codec, &header));
-    if (header.width > limit / header.height)
-        return env_fail(env, VLQA_EIMAGE, "%s: %lld x %lld pixels, the limit is %lld", name,
-                        (long long)header.width, (long long)header.height, (long long)limit);
+    if (header.width > limit / header.height) return too_large(env, &file, &header, limit);
     TRY(codec->decode(env, &file, &header, limit, &raw));
     return finish(env, &file, &header, &raw, limits->mode == VLQA_IMAGE_WHITE, out);
 }

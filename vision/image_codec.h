@@ -37,6 +37,8 @@ extern const struct image_codec image_codec_jpeg, image_codec_png, image_codec_b
 
 /* "GIF", "TIFF", ...: what a file is that no codec accepts; NULL: nothing known. */
 const char *image_foreign_format(const struct image_file *file);
+/* A command that makes a format that is read of it, for a file of some name, or NULL. */
+const char *image_foreign_command(const char *format);
 
 struct image_note { /* metadata of a file; data NULL: it has none */
     const uint8_t *data;

@@ -105,3 +105,41 @@ const char *image_foreign_format(const struct image_file *file)
     if ((name = brand_of(file)) || (name = markup_of(file))) return name;
     return is_pnm(file) ? "PNM" : NULL;
 }
+
+/* Usual tools, one for each. */
+static const struct {
+    const char *names, *command;
+} commands[] = {
+    {"PDF", "pdftoppm -r 150 -png file.pdf page"},
+    {"PostScript, EPS", "gs -q -dBATCH -dNOPAUSE -sDEVICE=png16m -r150 -o file.png file.ps"},
+    {"SVG", "rsvg-convert -o file.png file.svg"},
+    {"HEIC, HEIF", "heif-convert file.heic file.png"},
+    {"AVIF", "avifdec file.avif file.png"},
+    {"JPEG XL", "djxl file.jxl file.png"},
+    {"DjVu", "ddjvu -format=ppm file.djvu file.ppm && magick file.ppm file.png"},
+    {"MOV, MP4, 3GP", "ffmpeg -i file.mp4 -frames:v 1 file.png"},
+    {"GIF", "magick 'file.gif[0]' file.png"},
+    {"TIFF, BigTIFF", "magick 'file.tif[0]' file.png"},
+    {"ICO, CUR, PSD, JPEG 2000, OpenEXR, Radiance HDR, DDS, QOI, XCF, XPM, PCX, PNM, TGA, CR3, "
+     "WMF, "
+     "EMF, MNG, JNG, farbfeld, FLIF, JPEG XR",
+     "magick file file.png"},
+    {"an old office document, a ZIP archive or an office document",
+     "libreoffice --convert-to pdf file && pdftoppm -r 150 -png file.pdf page"},
+    {"a gzip file", "gunzip file.gz"},
+};
+
+static int is_among(const char *names, const char *name)
+{
+    size_t n = strlen(name);
+    for (const char *at = names; *at; at += strcspn(at, ","), at += strspn(at, ", "))
+        if (strncmp(at, name, n) == 0 && (at[n] == ',' || !at[n])) return 1;
+    return 0;
+}
+
+const char *image_foreign_command(const char *format)
+{
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+        if (is_among(commands[i].names, format)) return commands[i].command;
+    return NULL;
+}

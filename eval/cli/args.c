@@ -1,6 +1,8 @@
 /* args.c - the command line and the environment to fields of a struct. */
 #include "eval/cli/args.h"
 
+#include "eval/cli/hint.h"
+
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
@@ -350,8 +352,17 @@ int args_cache_home(char *path, size_t cap)
     return path[0] == '/' && (is_set || (home && home[0])) && bytes < (int)cap;
 }
 
-/* --name, --name=VALUE, -n, -nVALUE; *at moves on when the value is the next word. */
-static vlqa_status parse_option(struct parser *p, int argc, char **argv, int *at)
+/* There a word behind the value of an option is what the verb works on. */
+static int has_positional(const struct verb *verb)
+{
+    for (int i = 0; i < verb->n_args; i++)
+        if (verb->arg[i].kind == ARG_POSITIONAL) return 1;
+    return 0;
+}
+
+/* --name, --name=VALUE, -n, -nVALUE; *at moves on when the value is the next word. *items: the
+ * option's index where more values may follow, else -1. */
+static vlqa_status parse_option(struct parser *p, int argc, char **argv, int *at, int *items)
 {
     const char *word = argv[*at], *value = NULL;
     const struct arg *arg;
@@ -367,6 +378,7 @@ static vlqa_status parse_option(struct parser *p, int argc, char **argv, int *at
     }
     if (index < 0) return fail_unknown(p, word);
     arg = &p->verb->arg[index];
+    *items = arg->kind == ARG_ITEM && !has_positional(p->verb) ? index : -1;
     p->by_old_name[index] |= word[1] == '-' && is_name(arg->old, word + 2, strcspn(word + 2, "="));
     snprintf(shown, sizeof shown, "--%s", arg->name);
     if (!args_takes_value(arg)) {
@@ -381,27 +393,37 @@ static vlqa_status parse_option(struct parser *p, int argc, char **argv, int *at
 
 static vlqa_status parse_positional(struct parser *p, const char *word)
 {
-    int index = -1;
+    char hint[HINT_CAP];
+    int index = -1, texts = 0;
     for (int i = 0; i < p->verb->n_args; i++) {
         enum arg_kind kind = p->verb->arg[i].kind;
         if (kind == ARG_POSITIONAL && index < 0) index = i;
         if (kind == ARG_REST && index >= 0 && p->given[index]) index = i;
     }
     if (index >= 0) return set(p, index, p->verb->arg[index].value, word);
-    return env_fail(p->env, VLQA_EUSAGE, "unexpected argument %s", word);
+    if (find_name(p->verb, "image", strlen("image")) >= 0 && hint_of(word, hint))
+        return env_fail(p->env, VLQA_EUSAGE, "unexpected argument %s: %s", word, hint);
+    for (int i = 0; i < p->verb->n_args; i++)
+        texts |= p->given[i] && p->verb->arg[i].kind == ARG_TEXT;
+    return env_fail(p->env, VLQA_EUSAGE, "unexpected argument %s%s", word,
+                    texts ? "; a text of several words needs quotes" : "");
 }
 
 static vlqa_status parse_words(struct parser *p, int argc, char **argv)
 {
-    int options = 1;
+    int options = 1, items = -1; /* the ARG_ITEM option that further words are values of */
     for (int i = 0; i < argc; i++) {
         const char *word = argv[i];
-        if (options && strcmp(word, "--") == 0)
+        if (options && strcmp(word, "--") == 0) {
             options = 0;
-        else if (options && word[0] == '-' && word[1])
-            TRY(parse_option(p, argc, argv, &i));
-        else
+            items = -1;
+        } else if (options && word[0] == '-' && word[1]) {
+            TRY(parse_option(p, argc, argv, &i, &items));
+        } else if (items >= 0) {
+            TRY(set(p, items, p->verb->arg[items].name, word));
+        } else {
             TRY(parse_positional(p, word));
+        }
     }
     return VLQA_OK;
 }

@@ -2,7 +2,9 @@
  * come from it.
  *
  *   --name VALUE, --name=VALUE, -n VALUE, -nVALUE; "--" ends the options. An option is given once,
- *   except those of kind ARG_ITEM and ARG_REST. VLQA_NAME in the environment is the default of
+ *   except those of kind ARG_ITEM and ARG_REST; one of kind ARG_ITEM takes all words up to the next
+ *   option ("--image a.png b.png") where the verb has no positional argument. VLQA_NAME in the
+ * environment is the default of
  * --name. */
 #ifndef EVAL_ARGS_H
 #define EVAL_ARGS_H

@@ -3,6 +3,7 @@
 
 #include "base/heap.h"
 #include "eval/cli/help.h"
+#include "eval/cli/hint.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -61,9 +62,41 @@ int cli_exit_code(vlqa_status status)
     return CLI_FAILED;
 }
 
+/* The option of this verb that sets a field of the library, whose name is [field, field + bytes) in
+ * a message; NULL: there is none. */
+static const char *option_of(const struct verb *verb, const char *field, size_t bytes)
+{
+    for (int i = 0; i < verb->n_args; i++) {
+        const char *name = verb->arg[i].name;
+        size_t k = 0;
+        if (verb->arg[i].kind == ARG_HEADING || strlen(name) != bytes) continue;
+        while (k < bytes && (name[k] == '-' ? '_' : name[k]) == field[k])
+            k++;
+        if (k == bytes) return name;
+    }
+    return NULL;
+}
+
+/* The library names its fields, image_max_pixels; here they are options, --image-max-pixels. */
+static void with_options(const struct verb *verb, const char *message, char *out, size_t cap)
+{
+    size_t used = 0;
+    while (*message && used + 1 < cap) {
+        size_t bytes = strspn(message, "abcdefghijklmnopqrstuvwxyz_"), n = bytes ? bytes : 1;
+        int is_field = memchr(message, '_', bytes) != NULL;
+        const char *option = is_field ? option_of(verb, message, bytes) : NULL;
+        int written = option ? snprintf(out + used, cap - used, "--%s", option)
+                             : snprintf(out + used, cap - used, "%.*s", (int)n, message);
+        used += written > 0 ? (size_t)written : 0;
+        message += n;
+    }
+}
+
 int cli_fail(struct cli *cli, vlqa_status status, const char *message)
 {
-    cli_note(cli, "%s", status == VLQA_ECANCELLED ? "interrupted" : message);
+    char shown[sizeof cli->env.message + HINT_CAP + 256] = "";
+    with_options(cli->verb, message ? message : "", shown, sizeof shown);
+    cli_note(cli, "%s", status == VLQA_ECANCELLED ? "interrupted" : shown);
     if (status == VLQA_EUSAGE) fprintf(stderr, "Try 'vlqa %s --help'.\n", cli->verb->name);
     return cli_exit_code(status);
 }
@@ -202,6 +235,14 @@ static int find_default_model(struct cli *cli, char *path, size_t cap)
     return cli_fail(cli, VLQA_EMODEL, cli->env.message);
 }
 
+static int fail_model(struct cli *cli, const char *model, vlqa_status status, const char *message)
+{
+    char hint[HINT_CAP], whole[sizeof cli->env.message + HINT_CAP + 2];
+    if (!model || !hint_of_model(model, hint)) return cli_fail(cli, status, message);
+    snprintf(whole, sizeof whole, "%s; %s", message, hint);
+    return cli_fail(cli, status, whole);
+}
+
 int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct vlqa_engine **out)
 {
     char found[4200];
@@ -226,7 +267,8 @@ int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct
     progress_clear(&cli->bar);
     if (status == VLQA_OK) return CLI_OK;
     if (status == VLQA_EIO) status = VLQA_EMODEL; /* a model that is not there is a wrong model */
-    code = cli_fail(cli, status, *out ? vlqa_engine_message(*out) : vlqa_status_name(status));
+    code = fail_model(cli, options->model, status,
+                      *out ? vlqa_engine_message(*out) : vlqa_status_name(status));
     vlqa_engine_close(*out);
     *out = NULL;
     return code;

@@ -98,6 +98,86 @@ TEST(every_kind_is_stored)
     CHECK_STR(fields.where, "/dir");
 }
 
+static const struct arg items_table[] = {
+    {ARG_FLAG, .name = "flag", .letter = 'f', FIELD(flag), .help = "a flag"},
+    {ARG_TEXT, .name = "text", .letter = 't', .value = "TEXT", FIELD(text), .help = "text"},
+    {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", FIELD(label), .help = "a model"},
+    {ARG_ITEM, .name = "image", .value = "FILE", FIELD(items), .help = "an item"},
+    {ARG_ITEM, .name = "note-file", .value = "FILE", FIELD(items), .help = "another"},
+};
+
+static const struct verb items_verb = {
+    .name = "items",
+    .summary = "items",
+    .synopsis = "",
+    .notes = "",
+    .arg = items_table,
+    .n_args = sizeof items_table / sizeof *items_table,
+};
+
+static vlqa_status parse_items(const char *const *words)
+{
+    int n = 0;
+    while (words[n])
+        n++;
+    memset(&fields, 0, sizeof fields);
+    env.message[0] = 0;
+    return args_parse(&env, &items_verb, n, (char **)(uintptr_t)words, &fields);
+}
+#define PARSE_ITEMS(...) parse_items((const char *const[]){__VA_ARGS__, NULL})
+#define REFUSED_ITEMS(part, ...)                         \
+    do {                                                 \
+        CHECK_EQ(PARSE_ITEMS(__VA_ARGS__), VLQA_EUSAGE); \
+        CHECK_HAS(env.message, part);                    \
+    } while (0)
+
+static void check_item(int i, const char *name, const char *value)
+{
+    if (i >= fields.items.n) {
+        CHECK_FAIL("item %d of %d", i, fields.items.n);
+        return;
+    }
+    CHECK_STR(fields.items.item[i].name, name);
+    CHECK_STR(fields.items.item[i].value, value);
+}
+
+TEST(further_values_of_an_item_are_not_refused)
+{
+    REQUIRE(PARSE_ITEMS("--image", "a", "b", "-", "-f", "--note-file=c", "d", "--image", "e", "-t",
+                        "q") == VLQA_OK);
+    CHECK_EQ(fields.items.n, 6);
+    check_item(0, "image", "a");
+    check_item(1, "image", "b");
+    check_item(2, "image", "-");
+    check_item(3, "note-file", "c");
+    check_item(4, "note-file", "d");
+    check_item(5, "image", "e");
+    CHECK_STR(fields.text, "q");
+    REFUSED_ITEMS("unexpected argument c", "--image", "a", "b", "-f", "c");
+    REFUSED_ITEMS("unexpected argument b", "--image", "a", "--", "b");
+    REFUSED_ITEMS("unknown option -x", "--image", "a", "-x");
+    REQUIRE(PARSE("--image", "a", "/dir") == VLQA_OK); /* where there is a positional */
+    CHECK_EQ(fields.items.n, 1);
+    CHECK_STR(fields.where, "/dir");
+}
+
+TEST(an_unexpected_argument_says_what_to_type)
+{
+    REFUSED_ITEMS("an image is given as --image sub.dir/A Chart.PNG", "sub.dir/A Chart.PNG");
+    REFUSED_ITEMS("a text is given as --text", "-f", "notes.txt");
+    REFUSED_ITEMS("vlqa eval rows.jsonl", "rows.jsonl");
+    REFUSED_ITEMS("curl -L -o c.webp 'https://e.org/c.webp?size=2'", "https://e.org/c.webp?size=2");
+    REFUSED_ITEMS("give --image picture.png", "http://e.org");
+    REFUSED_ITEMS("hf download Org/Model-2B --local-dir Model-2B\" and give -m Model-2B",
+                  "Org/Model-2B");
+    REFUSED_ITEMS("hf download Org/M --local-dir M\"", "https://huggingface.co/Org/M/tree/main");
+    REFUSED_ITEMS("models in one such file are not read", "some/dir/model.Q4.gguf");
+    REFUSED_ITEMS("unexpected argument is; a text of several words needs quotes", "-t", "What",
+                  "is", "it");
+    CHECK_EQ(PARSE_ITEMS("word"), VLQA_EUSAGE);
+    CHECK_STR(env.message, "unexpected argument word");
+}
+
 TEST(forms_are_read_by_their_own_function)
 {
     REQUIRE(PARSE("--span", "7:50") == VLQA_OK);

@@ -241,6 +241,15 @@ TEST(formats_that_are_not_read_are_named)
         CHECK_HAS(env.message, files[i].name);
         CHECK_HAS(env.message, "x.png: this is ");
     }
+    CHECK_EQ(image_decode(&env, "%PDF-1.7\n", 9, "x.png", &hf, &image), VLQA_EIMAGE);
+    CHECK_HAS(env.message, "convert it, for example with: pdftoppm -r 150 -png file.pdf page");
+    CHECK_EQ(image_decode(&env, "II+\0\0\0\0\0", 8, "x.png", &hf, &image), VLQA_EIMAGE);
+    CHECK_HAS(env.message, "BigTIFF");
+    CHECK_HAS(env.message, "magick 'file.tif[0]' file.png");
+    CHECK_EQ(image_decode(&env, "version https://git-lfs.github.com/spec/v1\nsize 7\n", 51, "x.png",
+                          &hf, &image),
+             VLQA_EIMAGE);
+    CHECK_HAS(env.message, "x.png is a Git LFS pointer");
     CHECK_EQ(image_decode(&env, "hello", 5, "x.png", &hf, &image), VLQA_EIMAGE);
     CHECK_STR(env.message, "x.png: no image format is recognised (first byte 0x68)");
     CHECK_EQ(image_decode(&env, "", 0, "x.png", &hf, &image), VLQA_EIMAGE);
