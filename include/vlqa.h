@@ -377,6 +377,7 @@ struct vlqa_placed_image { /* an image of the conversation, in the order they we
     int grid_h, grid_w;    /* in visual tokens */
     int first_token;       /* of the prompt; the others follow in raster order */
     enum vlqa_source source;
+    int resized_width, resized_height; /* as the model saw it */
 };
 
 struct vlqa_placed_chunk { /* tokens that were computed together, seeing prefix, halo and each other

@@ -198,11 +198,14 @@ static vlqa_status add_ready(struct vlqa_session *s, struct ready *r)
                         s->max_seq_len - s->visual_tokens, s->max_seq_len);
     TRY(make_visual_tokens(s, r, &source));
     s->image[s->n_images] = (struct layout_image){r->grid, s->visual_tokens, r->key};
-    s->placed_image[s->n_images] = (struct vlqa_placed_image){.width = info->width,
-                                                              .height = info->height,
-                                                              .grid_h = r->grid.h,
-                                                              .grid_w = r->grid.w,
-                                                              .source = source};
+    s->placed_image[s->n_images] =
+        (struct vlqa_placed_image){.width = info->width,
+                                   .height = info->height,
+                                   .grid_h = r->grid.h,
+                                   .grid_w = r->grid.w,
+                                   .source = source,
+                                   .resized_width = info->resized_width,
+                                   .resized_height = info->resized_height};
     s->item[s->n_items++] = (struct session_item){PROMPT_USER, s->turn, NULL, 0, s->n_images++, -1};
     s->visual_tokens += info->tokens;
     s->ms_decode_image += info->ms_decode;

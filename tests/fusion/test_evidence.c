@@ -43,7 +43,7 @@ static void check_box(const struct vlqa_evidence *e, int image, int x, int y, in
 }
 
 /* 4 x 5 cells of 64 pixels: two of the twenty count. */
-static const struct vlqa_placed_image even = {320, 256, 4, 5, 3, VLQA_SOURCE_COMPUTED};
+static const struct vlqa_placed_image even = {320, 256, 4, 5, 3, VLQA_SOURCE_COMPUTED, 0, 0};
 
 TEST(neighbours_become_one_box)
 {
@@ -83,7 +83,7 @@ TEST(corners_do_not_join)
 
 TEST(boxes_are_rounded_outwards)
 {
-    const struct vlqa_placed_image odd = {100, 50, 3, 7, 0, VLQA_SOURCE_COMPUTED};
+    const struct vlqa_placed_image odd = {100, 50, 3, 7, 0, VLQA_SOURCE_COMPUTED, 0, 0};
     begin();
     score[0 * 7 + 1] = 2;
     score[2 * 7 + 6] = 1;
@@ -95,10 +95,10 @@ TEST(boxes_are_rounded_outwards)
 TEST(extreme_shapes_have_boxes_inside)
 {
     static const struct vlqa_placed_image shapes[] = {
-        {1, 199, 40, 2, 0, VLQA_SOURCE_COMPUTED},
-        {1000000, 1, 1, 1000, 0, VLQA_SOURCE_COMPUTED},
-        {1, 1, 8, 8, 0, VLQA_SOURCE_COMPUTED},
-        {1048576, 1048576, 64, 64, 0, 0}};
+        {1, 199, 40, 2, 0, VLQA_SOURCE_COMPUTED, 0, 0},
+        {1000000, 1, 1, 1000, 0, VLQA_SOURCE_COMPUTED, 0, 0},
+        {1, 1, 8, 8, 0, VLQA_SOURCE_COMPUTED, 0, 0},
+        {1048576, 1048576, 64, 64, 0, VLQA_SOURCE_COMPUTED, 0, 0}};
     for (size_t s = 0; s < sizeof shapes / sizeof *shapes; s++) {
         const struct vlqa_placed_image *im = &shapes[s];
         int last = im->grid_h * im->grid_w - 1;
@@ -113,7 +113,8 @@ TEST(extreme_shapes_have_boxes_inside)
 
 TEST(a_ring_is_its_bounding_box)
 {
-    const struct vlqa_placed_image im = {150, 150, 15, 15, 0, VLQA_SOURCE_COMPUTED}; /* 12 of 225 */
+    const struct vlqa_placed_image im = {150, 150, 15, 15, 0, VLQA_SOURCE_COMPUTED,
+                                         0,   0}; /* 12 of 225 */
     begin();
     for (int i = 0; i < 3; i++)
         score[2 * 15 + 2 + i] = score[4 * 15 + 2 + i] = 1;
@@ -124,8 +125,8 @@ TEST(a_ring_is_its_bounding_box)
 
 TEST(images_share_the_ranking)
 {
-    const struct vlqa_placed_image two[] = {{20, 20, 2, 2, 1, VLQA_SOURCE_COMPUTED},
-                                            {40, 20, 4, 5, 6, VLQA_SOURCE_COMPUTED}};
+    const struct vlqa_placed_image two[] = {{20, 20, 2, 2, 1, VLQA_SOURCE_COMPUTED, 0, 0},
+                                            {40, 20, 4, 5, 6, VLQA_SOURCE_COMPUTED, 0, 0}};
     begin();
     score[1 + 3] = 1;
     score[6 + 19] = 3;
@@ -136,8 +137,8 @@ TEST(images_share_the_ranking)
 
 TEST(the_best_sixteen_are_kept_in_order)
 {
-    const struct vlqa_placed_image im = {400, 400, 40,
-                                         40,  0,   VLQA_SOURCE_COMPUTED}; /* 81 of 1600 */
+    const struct vlqa_placed_image im = {400, 400, 40, 40, 0, VLQA_SOURCE_COMPUTED,
+                                         0,   0}; /* 81 of 1600 */
     begin();
     for (int i = 0; i < 81; i++)
         score[(i / 9) * 80 + (i % 9) * 2] = (float)(1 + (i * 37) % 81);
