@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -180,6 +181,54 @@ vlqa_status file_read(struct env *env, const char *path, size_t max_bytes, void 
         status = read_all(env, is_stdin ? "standard input" : path, fd, (size_t)st.st_size + 1,
                           max_bytes, &block, bytes);
     if (!is_stdin) close(fd);
+    if (status != VLQA_OK) {
+        heap_free(block);
+        return status;
+    }
+    *data = block;
+    return VLQA_OK;
+}
+
+int file_is_fifo(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISFIFO(st.st_mode);
+}
+
+/* Until there is something to read, or the last writer has gone. */
+static void wait_for_writer(struct env *env, const char *path, int fd)
+{
+    struct pollfd ready = {.fd = fd, .events = POLLIN};
+    int found;
+    do
+        found = poll(&ready, 1, FILE_FIFO_PATIENCE);
+    while (found < 0 && errno == EINTR);
+    if (found) return;
+    env_log(env, VLQA_LOG_WARN, "%s is a FIFO that nobody has written to yet; waiting for it",
+            path);
+    while (poll(&ready, 1, -1) < 0 && errno == EINTR)
+        ;
+}
+
+vlqa_status file_read_fifo(struct env *env, const char *path, size_t max_bytes, void **data,
+                           size_t *bytes)
+{
+    uint8_t *block = NULL;
+    vlqa_status status;
+    /* Opened without waiting, as waiting there could not be told from a hang. */
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), flags;
+    *data = NULL;
+    *bytes = 0;
+    if (fd < 0) return fail_errno(env, path, "open", errno);
+    wait_for_writer(env, path, fd);
+    flags = fcntl(fd, F_GETFL);
+    if (flags < 0 || fcntl(fd, F_SETFL, flags & ~O_NONBLOCK) != 0) {
+        status = fail_errno(env, path, "read", errno);
+    } else {
+        if (max_bytes > SIZE_MAX - 2) max_bytes = SIZE_MAX - 2;
+        status = read_all(env, path, fd, 1 << 16, max_bytes, &block, bytes);
+    }
+    close(fd);
     if (status != VLQA_OK) {
         heap_free(block);
         return status;

@@ -28,6 +28,14 @@ vlqa_status file_map_check(struct env *env, const char *path, const struct file_
  * behind it, not counted). */
 vlqa_status file_read(struct env *env, const char *path, size_t max_bytes, void **data,
                       size_t *bytes);
+/* Nonzero: path is a FIFO, such as /dev/stdin in a pipe and /dev/fd/N of a shell's <(...). */
+int file_is_fifo(const char *path);
+/* Reads what is written to a FIFO, until its writers have closed it, into a heap block as file_read
+ * does. While nobody writes it waits, as cat does; after FILE_FIFO_PATIENCE ms it logs a warning
+ * that says so, once. */
+vlqa_status file_read_fifo(struct env *env, const char *path, size_t max_bytes, void **data,
+                           size_t *bytes);
+#define FILE_FIFO_PATIENCE 2000
 int file_exists(const char *path);
 
 struct file_part {

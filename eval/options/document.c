@@ -4,6 +4,7 @@
 #include "base/bom.h"
 #include "base/file.h"
 #include "base/heap.h"
+#include "eval/cli/hint.h"
 
 #include <errno.h>
 #include <string.h>
@@ -56,11 +57,40 @@ static int check_files(struct document *d)
     for (int i = 0; i < d->args->items.n; i++) {
         const struct arg_item *item = &d->args->items.item[i];
         vlqa_status status = is_image(item) ? VLQA_EIMAGE : VLQA_EIO;
+        char hint[HINT_CAP];
+        int is_url, error;
         if (is_stdin(item->value) || access(item->value, R_OK) == 0) continue;
-        (void)env_fail(&d->cli->env, status, "%s: %s", item->value, strerror(errno));
+        error = errno;
+        is_url = strstr(item->value, "://") && hint_of(item->value, hint);
+        (void)env_fail(&d->cli->env, status, "%s: %s", item->value,
+                       is_url ? hint : strerror(error));
         return cli_fail(d->cli, status, d->cli->env.message);
     }
     return CLI_OK;
+}
+
+static vlqa_status read_fifo(struct document *d, int index)
+{
+    struct env *env = &d->cli->env;
+    const struct arg_item *item = &d->args->items.item[index];
+    size_t bytes = (size_t)d->args->items.n * sizeof *d->fifo;
+    if (!d->fifo) d->fifo = heap_alloc_zero(bytes);
+    if (!d->fifo) return env_no_memory(env, item->value, bytes);
+    return file_read_fifo(env, item->value, is_image(item) ? MAX_IMAGE : MAX_QUESTION,
+                          &d->fifo[index].data, &d->fifo[index].bytes);
+}
+
+/* While the caller is still there, and in the order that they were given in. */
+static int read_fifos(struct document *d)
+{
+    vlqa_status status = VLQA_OK;
+    d->cli->env.log = cli_log; /* who waits says for what */
+    d->cli->env.user = d->cli;
+    for (int i = 0; i < d->args->items.n && status == VLQA_OK; i++)
+        if (!is_stdin(d->args->items.item[i].value) && file_is_fifo(d->args->items.item[i].value))
+            status = read_fifo(d, i);
+    d->cli->env.log = NULL;
+    return status == VLQA_OK ? CLI_OK : cli_fail(d->cli, status, d->cli->env.message);
 }
 
 static int read_stdin(struct document *d)
@@ -115,6 +145,7 @@ int document_read(struct document *d)
 {
     int code = check_args(d);
     if (code == CLI_OK) code = check_files(d);
+    if (code == CLI_OK) code = read_fifos(d);
     if (code == CLI_OK) code = read_stdin(d);
     if (code == CLI_OK) code = question_from_stdin(d);
     return code;
@@ -131,30 +162,49 @@ void document_options(const struct document_args *args, struct vlqa_engine_optio
 
 /* ---- into the session ---- */
 
-static int add_image(struct document *d, struct vlqa_session *session, const char *path)
+/* Of an item that was read before: standard input or a FIFO. 0: it is a file. */
+static int was_read(const struct document *d, int index, void **data, size_t *bytes)
 {
-    vlqa_status status =
-        is_stdin(path) ? vlqa_add_image_bytes(session, d->input, d->input_bytes, "standard input")
-                       : vlqa_add_image_file(session, path);
-    if (status == VLQA_OK) return CLI_OK;
-    if (status == VLQA_EIO) status = VLQA_EIMAGE;
-    return cli_fail(d->cli, status, vlqa_message(session));
+    int from_stdin = is_stdin(d->args->items.item[index].value);
+    if (!from_stdin && !(d->fifo && d->fifo[index].data)) return 0;
+    *data = from_stdin ? d->input : d->fifo[index].data;
+    *bytes = from_stdin ? d->input_bytes : d->fifo[index].bytes;
+    return 1;
 }
 
-static int add_text(struct document *d, struct vlqa_session *session, const char *path)
+static int add_image(struct document *d, struct vlqa_session *session, int index)
+{
+    const char *path = d->args->items.item[index].value;
+    void *data;
+    size_t bytes;
+    vlqa_status status;
+    if (was_read(d, index, &data, &bytes))
+        status =
+            vlqa_add_image_bytes(session, data, bytes, is_stdin(path) ? "standard input" : path);
+    else
+        status = vlqa_add_image_file(session, path);
+    if (status == VLQA_EIO) status = VLQA_EIMAGE;
+    return status == VLQA_OK ? CLI_OK : cli_fail(d->cli, status, vlqa_message(session));
+}
+
+static int add_text(struct document *d, struct vlqa_session *session, int index)
 {
     struct env *env = &d->cli->env;
-    void *text = d->input;
-    size_t bytes = d->input_bytes, skip = 0;
+    const char *path = d->args->items.item[index].value;
+    void *text, *file = NULL;
+    size_t bytes, skip = 0;
     vlqa_status status = VLQA_OK;
-    if (!is_stdin(path)) status = file_read(env, path, MAX_QUESTION, &text, &bytes);
+    if (!was_read(d, index, &text, &bytes)) {
+        status = file_read(env, path, MAX_QUESTION, &file, &bytes);
+        text = file;
+    }
     if (status != VLQA_OK) return cli_fail(d->cli, status, env->message);
     status = check_encoding(env, is_stdin(path) ? "standard input" : path, text, bytes, &skip);
     if (status == VLQA_OK) {
         status = vlqa_add_text(session, (char *)text + skip, bytes - skip);
         if (status != VLQA_OK) (void)env_fail(env, status, "%s: %s", path, vlqa_message(session));
     }
-    if (!is_stdin(path)) heap_free(text);
+    heap_free(file);
     return status == VLQA_OK ? CLI_OK : cli_fail(d->cli, status, env->message);
 }
 
@@ -166,32 +216,56 @@ int document_add(struct document *d, struct vlqa_session *session)
     if (status != VLQA_OK) return cli_fail(d->cli, status, vlqa_message(session));
     for (int i = 0; i < d->args->items.n && code == CLI_OK; i++) {
         const struct arg_item *item = &d->args->items.item[i];
-        code =
-            is_image(item) ? add_image(d, session, item->value) : add_text(d, session, item->value);
+        code = is_image(item) ? add_image(d, session, i) : add_text(d, session, i);
         progress_clear(&d->cli->bar);
     }
     return code;
 }
 
+void document_note_sizes(const struct document *d, const struct vlqa_answer *answer)
+{
+    const struct arg_item *item = d->args->items.item;
+    for (int i = 0; i < answer->n_images; i++, item++) {
+        const struct vlqa_placed_image im = vlqa_image_at(answer, i);
+        int64_t before = (int64_t)im.width * im.height, tokens = (int64_t)im.grid_w * im.grid_h;
+        int64_t after = (int64_t)im.resized_width * im.resized_height;
+        while (!is_image(item))
+            item++;
+        if (2 * after >= before) continue;
+        cli_note(d->cli,
+                 "%s was made smaller, from %d x %d to %d x %d pixels (%lld tokens); "
+                 "--image-max-tokens %lld would keep it as it is",
+                 item->value, im.width, im.height, im.resized_width, im.resized_height,
+                 (long long)tokens, (long long)((before * tokens + after - 1) / after));
+    }
+}
+
 int document_pixels(struct document *d, struct vlqa_session *session, int image,
                     struct vlqa_pixels *out)
 {
-    const struct arg_item *item = d->args->items.item;
-    void *data = d->input;
-    size_t bytes = d->input_bytes;
+    const char *path;
+    void *data, *file = NULL;
+    size_t bytes;
+    int index = 0;
     vlqa_status status = VLQA_OK;
-    while (!is_image(item) || image-- > 0)
-        item++;
+    while (!is_image(&d->args->items.item[index]) || image-- > 0)
+        index++;
+    path = d->args->items.item[index].value;
     *out = (struct vlqa_pixels){0};
-    if (!is_stdin(item->value))
-        status = file_read(&d->cli->env, item->value, MAX_IMAGE, &data, &bytes);
+    if (!was_read(d, index, &data, &bytes)) {
+        status = file_read(&d->cli->env, path, MAX_IMAGE, &file, &bytes);
+        data = file;
+    }
     if (status != VLQA_OK) return cli_fail(d->cli, status, d->cli->env.message);
-    status = vlqa_decode_image(session, data, bytes, item->value, out, sizeof *out);
-    if (!is_stdin(item->value)) heap_free(data);
+    status = vlqa_decode_image(session, data, bytes, path, out, sizeof *out);
+    heap_free(file);
     return status == VLQA_OK ? CLI_OK : cli_fail(d->cli, status, vlqa_message(session));
 }
 
 void document_free(struct document *d)
 {
+    for (int i = 0; d->fifo && i < d->args->items.n; i++)
+        heap_free(d->fifo[i].data);
+    heap_free(d->fifo);
     heap_free(d->input);
 }

@@ -20,12 +20,19 @@ struct document {
     const char **question; /* "-" there is standard input, too; NULL: none is asked */
     void *input;           /* what standard input held, for the one argument that is "-" */
     size_t input_bytes;
+    struct document_fifo {
+        void *data; /* NULL: the item is no FIFO */
+        size_t bytes;
+    } * fifo; /* [args->items.n], or NULL: none is; what they held, as it can be read once */
 };
 
-/* Exit codes. Checks what can be known by now and reads standard input. */
+/* Exit codes. Checks what can be known by now and reads standard input and FIFOs. */
 int document_read(struct document *d);
 void document_options(const struct document_args *args, struct vlqa_engine_options *out);
 int document_add(struct document *d, struct vlqa_session *session);
+/* A note on standard error about each image of the answer whose resizing left less than half of its
+ * pixels. */
+void document_note_sizes(const struct document *d, const struct vlqa_answer *answer);
 /* The pixels of image 0, 1, ... as they were added. */
 int document_pixels(struct document *d, struct vlqa_session *session, int image,
                     struct vlqa_pixels *out);

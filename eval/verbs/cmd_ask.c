@@ -238,7 +238,8 @@ static int run(const struct verb *verb, int argc, char **argv)
     a.options = vlqa_ask_options_default();
     code = cli_begin(&a.cli, verb, argc, argv, &a.args.common);
     if (code != CLI_GO_ON) return code;
-    a.document = (struct document){&a.cli, &a.args.document, &a.args.question, NULL, 0};
+    a.document =
+        (struct document){.cli = &a.cli, .args = &a.args.document, .question = &a.args.question};
     code = check_args(&a);
     if (code == CLI_OK) code = sampling_options(&a.cli, &a.args.sampling, &a.lists, &a.options);
     if (code == CLI_OK) code = document_read(&a.document);

@@ -322,7 +322,7 @@ static int run(const struct verb *verb, int argc, char **argv)
     c.options = vlqa_ask_options_default();
     code = cli_begin(&c.cli, verb, argc, argv, &c.args.common);
     if (code != CLI_GO_ON) return code;
-    c.document = (struct document){&c.cli, &c.args.document, NULL, NULL, 0};
+    c.document = (struct document){.cli = &c.cli, .args = &c.args.document};
     code = check_args(&c);
     if (code == CLI_OK) code = document_read(&c.document);
     cli_catch_interrupt();

@@ -78,7 +78,7 @@ static int run(const struct verb *verb, int argc, char **argv)
     code = cli_begin(&w.cli, verb, argc, argv, &w.args.common);
     if (code != CLI_GO_ON) return code;
     w.args.cache.strict = 1; /* what is not kept was for nothing */
-    w.document = (struct document){&w.cli, &w.args.document, NULL, NULL, 0};
+    w.document = (struct document){.cli = &w.cli, .args = &w.args.document};
     code = w.args.document.items.n
                ? document_read(&w.document)
                : cli_fail(&w.cli, VLQA_EUSAGE, "no document: give --image or --text");

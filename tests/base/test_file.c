@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 /* The tests share a directory; each leaves it empty. */
@@ -234,6 +235,79 @@ TEST(standard_input_grows_up_to_the_limit)
     heap_free(sent);
     CHECK_EQ(heap_live(), live);
     unlink(path);
+}
+
+/* ---- FIFOs ---- */
+
+static char logged[512];
+static int n_logged;
+
+static void keep_line(void *user, enum vlqa_log_level level, const char *line)
+{
+    (void)user;
+    CHECK_EQ((int)level, VLQA_LOG_WARN);
+    n_logged++;
+    snprintf(logged, sizeof logged, "%s", line);
+}
+
+/* A child that writes n bytes to a FIFO, `late` ms from now. */
+static pid_t write_later(const char *path, size_t n, int late)
+{
+    pid_t child = fork();
+    if (child) return child;
+    usleep((useconds_t)late * 1000);
+    int fd = open(path, O_WRONLY);
+    for (size_t i = 0; i < n; i++) {
+        char c = (char)(i * 7);
+        if (write(fd, &c, 1) != 1) _exit(1);
+    }
+    _exit(0);
+}
+
+static vlqa_status read_fifo(const char *path, size_t n, int late, size_t max, size_t *bytes)
+{
+    struct env env = {.log = keep_line};
+    void *data;
+    pid_t child = write_later(path, n, late);
+    vlqa_status status;
+    n_logged = 0;
+    status = file_read_fifo(&env, path, max, &data, bytes);
+    if (status == VLQA_OK) {
+        for (size_t i = 0; i < *bytes; i++)
+            if (((char *)data)[i] != (char)(i * 7)) CHECK_FAIL("byte %zu is wrong", i);
+        CHECK_EQ(((char *)data)[*bytes], 0);
+        heap_free(data);
+    } else {
+        CHECK(!data && env.message[0]);
+    }
+    kill(child, SIGKILL); /* who is stuck with what nobody reads */
+    waitpid(child, NULL, 0);
+    return status;
+}
+
+TEST(a_fifo_is_read_to_its_end_and_waited_for_with_a_word)
+{
+    const char *path = in_dir(1, "fifo");
+    uint64_t live = heap_live();
+    size_t bytes = 9;
+    REQUIRE(mkfifo(path, 0600) == 0);
+    CHECK(file_is_fifo(path));
+    CHECK(!file_is_fifo(dir));
+    CHECK(!file_is_fifo("/dev/null"));
+    CHECK_EQ(read_fifo(path, 100000, 0, 100000, &bytes), VLQA_OK);
+    CHECK_EQ(bytes, 100000);
+    CHECK_EQ(read_fifo(path, 0, 100, 10, &bytes), VLQA_OK);
+    CHECK_EQ(bytes, 0);
+    CHECK_EQ(read_fifo(path, 100000, 0, 99999, &bytes), VLQA_ELIMIT);
+    CHECK_EQ(read_fifo(path, 3, FILE_FIFO_PATIENCE + 3000, 10, &bytes), VLQA_OK);
+    CHECK_EQ(bytes, 3);
+    CHECK_EQ(n_logged, 1);
+    CHECK_HAS(logged, "fifo is a FIFO that nobody has written to yet; waiting for it");
+    heap_fail_after(0);
+    CHECK_EQ(read_fifo(path, 3, 0, 10, &bytes), VLQA_EMEMORY);
+    heap_fail_after(-1);
+    unlink(path);
+    CHECK_EQ(heap_live(), live);
 }
 
 TEST(written_file_is_whole_and_alone_and_has_the_mode_of_the_umask)

@@ -2,6 +2,7 @@
  * working directory says and writes what it was asked to fake.calls.
  *
  *   open, session, system, text, image, ask = STATUS   that call fails
+ *   image_says = TEXT  the message of an image that fails
  *   open_null = 1      a failing open gives no handle
  *   answer = A|B|C     deltas of the answer, one token each; \xHH is a byte
  *   thinking = A|B     deltas of thoughts before it
@@ -288,7 +289,12 @@ vlqa_status vlqa_add_text(struct vlqa_session *session, const char *utf8, size_t
 static vlqa_status add_image(struct vlqa_session *s, int width, int height)
 {
     vlqa_status status = script_status("image", s->message);
-    if (status != VLQA_OK) return status;
+    if (status != VLQA_OK) {
+        char says[sizeof s->message];
+        script("image_says", says, sizeof says);
+        if (says[0]) memcpy(s->message, says, sizeof says);
+        return status;
+    }
     s->image = (struct vlqa_image_info){width,
                                         height,
                                         width / 32 * 32,
@@ -473,7 +479,7 @@ static void note_reuse(const struct vlqa_ask_options *o)
 /* One image of 2 x 1 cells behind three rows of prefix, a chunk each. */
 static void fill_reuse(struct vlqa_answer *a)
 {
-    static const struct vlqa_placed_image image[] = {{20, 10, 1, 2, 3, VLQA_SOURCE_DISK}};
+    static const struct vlqa_placed_image image[] = {{20, 10, 1, 2, 3, VLQA_SOURCE_DISK, 64, 32}};
     static const struct vlqa_placed_chunk chunk[] = {
         {0, -1, 0, 0, 1, 1, 3, 1, 1, VLQA_SOURCE_RAM},
         {0, -1, 0, 1, 1, 1, 4, 1, 0, VLQA_SOURCE_COMPUTED}};

@@ -387,7 +387,7 @@ TEST(layers_the_model_lacks_are_refused)
 {
     struct run *r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--probe-layers", "0-99"));
     CHECK_EQ(r->code, 2);
-    CHECK_HAS(r->err, "probe_layers has layer 99, the model has 0 to 7");
+    CHECK_HAS(r->err, "--probe-layers has layer 99, the model has 0 to 7");
 }
 
 int main(int argc, char **argv)
