@@ -225,12 +225,14 @@ int document_add(struct document *d, struct vlqa_session *session)
 void document_note_sizes(const struct document *d, const struct vlqa_answer *answer)
 {
     const struct arg_item *item = d->args->items.item;
+    const struct arg_item *end = item + d->args->items.n;
     for (int i = 0; i < answer->n_images; i++, item++) {
         const struct vlqa_placed_image im = vlqa_image_at(answer, i);
         int64_t before = (int64_t)im.width * im.height, tokens = (int64_t)im.grid_w * im.grid_h;
         int64_t after = (int64_t)im.resized_width * im.resized_height;
-        while (!is_image(item))
+        while (item < end && !is_image(item))
             item++;
+        if (item == end) return;
         if (2 * after >= before) continue;
         cli_note(d->cli,
                  "%s was made smaller, from %d x %d to %d x %d pixels (%lld tokens); "

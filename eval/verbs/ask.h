@@ -12,7 +12,7 @@ struct ask_args {
     struct cli_args common;
     struct document_args document;
     const char *question, *jsonl, *logits, *explain;
-    int stream, max_seq_len, explain_cache;
+    int stream, max_seq_len, explain_cache, no_evidence;
     struct sampling_args sampling;
     struct reuse_args reuse;
     struct cache_args cache;

@@ -122,6 +122,48 @@ static void report_evidence(struct report *r, const struct vlqa_answer *answer)
     report_close(r);
 }
 
+/* Why an image has no evidence. */
+static const char *why_none(const struct ask *a, const struct vlqa_answer *answer)
+{
+    if (!a->options.evidence_max) return "--no-evidence";
+    if (!answer->n_evidence) return "the variant recomputes by order or chance, not by attention";
+    return "none of its tokens is among those that the question attended to most";
+}
+
+static int count_evidence(const struct vlqa_answer *answer, int image)
+{
+    int n = 0;
+    for (int i = 0; i < answer->n_evidence; i++)
+        n += vlqa_evidence_at(answer, i).image == image;
+    return n;
+}
+
+static void report_images(struct report *r, const struct ask *a, const struct vlqa_answer *answer)
+{
+    report_open_list(r, "images");
+    for (int i = 0; i < answer->n_images; i++) {
+        const struct vlqa_placed_image im = vlqa_image_at(answer, i);
+        const int size[2] = {im.width, im.height};
+        const int resized[2] = {im.resized_width, im.resized_height};
+        report_open(r, NULL);
+        report_ints(r, "size", size, 2);
+        report_ints(r, "resized", resized, 2);
+        report_int(r, "tokens", (int64_t)im.grid_h * im.grid_w);
+        if (!count_evidence(answer, i)) report_string(r, "no_evidence", why_none(a, answer));
+        report_close(r);
+    }
+    report_close(r);
+}
+
+static void note_images(struct ask *a, const struct vlqa_answer *answer)
+{
+    if (a->args.common.quiet) return;
+    document_note_sizes(&a->document, answer);
+    for (int i = 0; a->args.explain && i < answer->n_images; i++)
+        if (!count_evidence(answer, i))
+            cli_note(&a->cli, "image %d has no evidence: %s", i + 1, why_none(a, answer));
+}
+
 void ask_report(struct report *r, const struct ask *a, const struct vlqa_answer *answer)
 {
     struct vlqa_model_info info;
@@ -140,6 +182,7 @@ void ask_report(struct report *r, const struct ask *a, const struct vlqa_answer 
     report_counts(r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_computed);
     report_counts(r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_computed);
     report_times(r, a, answer);
+    report_images(r, a, answer);
     report_evidence(r, answer);
     report_int(r, "peak_bytes", (int64_t)answer->peak_bytes);
     report_open(r, "model");
@@ -206,6 +249,7 @@ static int finish(struct ask *a, const struct vlqa_answer *answer)
     if (code == CLI_OK && a->args.logits) code = write_logits(a, answer);
     if (code == CLI_OK && a->args.explain) code = write_picture(a, answer);
     if (code != CLI_OK) return code;
+    note_images(a, answer);
     if (answer->stop == VLQA_STOP_CALLER) return cli_fail(&a->cli, VLQA_ECANCELLED, NULL);
     sampling_note_stop(&a->cli, answer);
     return cache_check(&a->cli, &a->args.cache, a->engine);
@@ -225,6 +269,7 @@ static int answer_question(struct ask *a)
 static void set_options(struct ask *a)
 {
     reuse_options(&a->args.reuse, &a->options, &a->more);
+    if (a->args.no_evidence) a->options.evidence_max = 0;
     a->options.on_token = on_token;
     a->options.on_thinking = on_thinking;
     a->options.user = a;
@@ -283,6 +328,8 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "explain", .value = "FILE", FIELD(explain),
      .help = "write a PNG file with evidence drawn on the images; token scores, recomputed tokens "
              "and chunks are drawn, too"},
+    {ARG_FLAG, .name = "no-evidence", FIELD(no_evidence),
+     .help = "do not look for the parts of images that the question attended to"},
     {ARG_FLAG, .name = "explain-cache", FIELD(explain_cache),
      .help = "say what was a hit and what was computed; image by image, chunk by chunk"},
     CLI_OUTPUT_ARGS,
@@ -299,7 +346,8 @@ const struct verb verb_ask = {
              "interrupted), variant, exact (0 or 1), prompt_tokens {total, prefix, context,\n"
              "question, selected, recomputed, exact}, chunks and visual {ram, disk, computed},\n"
              "ms {load, decode_image, vision, prefill, chunks, assemble, score, repair,\n"
-             "first_token, decode, total}, evidence [{image, box [x, y, width, height],\n"
+             "first_token, decode, total}, images [{size [width, height], resized, tokens,\n"
+             "no_evidence (why)}], evidence [{image, box [x, y, width, height],\n"
              "score}], peak_bytes, model {name, digest}, version. first_token counts from the\n"
              "question, total from the start. Boxes are in pixels of the upright image, and\n"
              "the score of evidence is the highest token score inside of its box.\n"

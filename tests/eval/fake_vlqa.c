@@ -17,6 +17,7 @@
  *   log = TEXT         an info line and a warning when the engine opens
  *   drift = 1          chunks change the logits: flat without, one up by 1 with
  *   reuse = 1          the answer came from two chunks of an image of 20 x 10 pixels, with evidence
+ *   wide = 1           that image has 4096 x 10 pixels; blind = 1: there is no evidence
  *   warm, flush, scan, remove = STATUS that call fails
  *   records = N        in the directory, all but one visual; damaged = N of them
  *   rejected, unwritten = N; problem = TEXT    of the cache
@@ -479,7 +480,7 @@ static void note_reuse(const struct vlqa_ask_options *o)
 /* One image of 2 x 1 cells behind three rows of prefix, a chunk each. */
 static void fill_reuse(struct vlqa_answer *a)
 {
-    static const struct vlqa_placed_image image[] = {{20, 10, 1, 2, 3, VLQA_SOURCE_DISK, 64, 32}};
+    static struct vlqa_placed_image image[] = {{20, 10, 1, 2, 3, VLQA_SOURCE_DISK, 64, 32}};
     static const struct vlqa_placed_chunk chunk[] = {
         {0, -1, 0, 0, 1, 1, 3, 1, 1, VLQA_SOURCE_RAM},
         {0, -1, 0, 1, 1, 1, 4, 1, 0, VLQA_SOURCE_COMPUTED}};
@@ -487,12 +488,13 @@ static void fill_reuse(struct vlqa_answer *a)
     static const float score[64] = {0, 0, 0, 0.5f, 2.5f};
     static const uint8_t selected[64] = {0, 0, 0, 0, 1};
     if (!script_number("reuse")) return;
+    image[0].width = script_number("wide") ? 4096 : 20;
     a->image = image;
     a->n_images = 1;
     a->chunk = chunk;
     a->n_chunks = 2;
     a->evidence = evidence;
-    a->n_evidence = 1;
+    a->n_evidence = !script_number("blind");
     a->token_score = score;
     a->token_selected = selected;
     a->tokens_selected = 1;

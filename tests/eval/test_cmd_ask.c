@@ -180,16 +180,16 @@ TEST(file_names_are_bytes)
 TEST(json_of_ask_holds_every_field)
 {
     static const char *const members[] = {
-        "answer", "tokens", "stop",     "variant",    "exact", "prompt_tokens", "chunks",
-        "visual", "ms",     "evidence", "peak_bytes", "model", "version"};
+        "answer", "tokens", "stop",   "variant",  "exact",      "prompt_tokens", "chunks",
+        "visual", "ms",     "images", "evidence", "peak_bytes", "model",         "version"};
     struct run *r = run_cli((struct setup){ANSWER}, ARGS(MODEL, "-p", "Is it?", "--json"));
     struct json_doc *doc = run_json(r);
     const struct json *member;
     CHECK_EQ(r->code, 0);
     REQUIRE(doc);
-    CHECK_EQ(json_count(json_root(doc)), 13);
+    CHECK_EQ(json_count(json_root(doc)), 14);
     member = json_first(json_root(doc));
-    for (size_t i = 0; i < 13 && member; i++, member = json_next(member))
+    for (size_t i = 0; i < 14 && member; i++, member = json_next(member))
         CHECK_STR(json_name(member), members[i]);
     CHECK_STR(run_text(doc, "answer"), "Yes, it is.");
     CHECK_STR(run_text(doc, "stop"), "eos");
@@ -238,6 +238,11 @@ TEST(json_tells_of_reuse_and_evidence)
     CHECK_EQ(json_count(json_get(e, "box")), 4);
     CHECK(json_number(json_first(json_get(e, "box"))) == 10);
     CHECK(json_number(json_next(json_first(json_get(e, "box")))) == 0);
+    e = json_first(json_get(json_root(doc), "images"));
+    CHECK(json_number(json_first(json_get(e, "size"))) == 20);
+    CHECK(json_number(json_first(json_get(e, "resized"))) == 64);
+    CHECK(json_number(json_get(e, "tokens")) == 2);
+    CHECK(!json_get(e, "no_evidence"));
     json_free(doc);
 }
 

@@ -211,7 +211,7 @@ TEST(another_command_is_refused_with_what_differs)
     static const struct {
         const char *option, *value, *reason;
     } other[] = {
-        {"--max-tokens", "7", "max_tokens was 128 and is 7 now"},
+        {"--max-tokens", "7", "--max-tokens was 128 and is 7 now"},
         {"--limit", "2", "questions was 3 and is 2 now"},
         {"--prompt", "qwen", "prompt was \"plain\" and is \"qwen\" now"},
         {"--metric", "anls", "dataset_digest was \""},

@@ -61,6 +61,32 @@ TEST(a_message_names_the_option_and_not_the_field)
     CHECK_HAS(r->err, "--image-max-pixels 7 reads it, other_name does not\n");
 }
 
+TEST(an_image_that_is_made_much_smaller_is_not_passed_over)
+{
+    struct run *r;
+    put_file("a.png", "", 0);
+    r = run_script("answer=a\nreuse=1\nwide=1\n", ARGS(MODEL, "-p", "?", "--image", "a.png"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "vlqa: a.png was made smaller, from 4096 x 10 to 64 x 32 pixels (2 tokens); "
+                      "--image-max-tokens 40 would keep it as it is\n");
+    r = run_script("answer=a\nreuse=1\nwide=1\n", ARGS(MODEL, "-p?", "-q", "--image", "a.png"));
+    CHECK_STR(r->err, "");
+    r = run_script("answer=a\nreuse=1\n", ARGS(MODEL, "-p", "?", "--image", "a.png"));
+    CHECK_STR(r->err, "");
+}
+
+TEST(an_image_without_evidence_says_why)
+{
+    struct run *r;
+    r = run_script("answer=a\nreuse=1\nblind=1\n", ARGS(MODEL, "-p", "?", "--json"));
+    CHECK_HAS(r->out, "\"no_evidence\":\"the variant recomputes by order or chance");
+    r = run_script("answer=a\nreuse=1\nblind=1\n",
+                   ARGS(MODEL, "-p", "?", "--json", "--no-evidence"));
+    CHECK_HAS(r->out, "\"no_evidence\":\"--no-evidence\"");
+    r = run_script("answer=a\nreuse=1\n", ARGS(MODEL, "-p", "?", "--json"));
+    CHECK(!strstr(r->out, "no_evidence"));
+}
+
 int main(int argc, char **argv)
 {
     run_begin(FAKE_CLI);
