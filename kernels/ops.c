@@ -157,6 +157,7 @@ void k_attention(struct queue *q, const struct attn *a)
     assert(a->heads / a->kv_heads <= ATTN_MAX_GROUP && dim <= ATTN_MAX_DIM);
     assert(a->q.cols == a->heads * dim && a->k.cols == a->kv_heads * dim);
     assert(spans_ok(a->span, a->q.rows, a->k.rows));
+    (void)dim; /* without asserts */
     q->op->attention(q, a);
 }
 
@@ -173,6 +174,7 @@ void k_score(struct queue *q, const struct score *s)
     assert(s->q.cols == s->heads * dim && s->k.cols == s->kv_heads * dim);
     assert(s->out.dtype == DT_F32 && s->out.rows == 1 && s->out.cols == s->k.rows && s->work);
     assert(spans_ok(s->span, s->q.rows, s->k.rows));
+    (void)dim;
     q->op->score(q, s);
 }
 

@@ -126,6 +126,7 @@ static void pack_captured(const struct tokens *tokens, int layers, const struct 
                           struct work *w)
 {
     int32_t *to, first = INT32_MAX, last = -1;
+    (void)layers; /* without asserts */
     for (int i = 0; i < tokens->n; i++) {
         int32_t at = tokens->capture_row[i];
         if (at < 0) continue;
