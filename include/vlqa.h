@@ -32,7 +32,9 @@
  *
  * Threads: an engine may be shared by any number of threads. A session belongs to one thread at a
  * time; two sessions may run on two threads. Callbacks run on the calling thread, between passes,
- * and must not call into the session that called them (VLQA_ESTATE is returned if they do).
+ * and must not call into the session that called them (VLQA_ESTATE is returned if they do). A
+ * session that is in use, by this thread or by another, is not closed either: the log says so, and
+ * it is to be closed afterwards. No call may begin while its session is being closed.
  *
  * Errors: every function that can fail returns a status; vlqa_message() of the session, or
  * vlqa_engine_message() of the engine, says why in one sentence. Functions that take a const handle
@@ -195,7 +197,10 @@ VLQA_API vlqa_status vlqa_engine_options_init(struct vlqa_engine_options *out, s
 /* On failure *out may still be a handle that holds the message: close it all the same. */
 VLQA_API vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options,
                                       struct vlqa_engine **out);
-/* All sessions of the engine must be closed before. */
+/* Waits for records that are not yet on disk. An engine whose sessions or images are open closes
+ * with the last of them (the log says so): they go on, its callbacks are used until then, and the
+ * handle is not to be used again. Called in a callback of vlqa_engine_open, it ends the engine when
+ * that returns, with VLQA_ESTATE and no handle. */
 VLQA_API void vlqa_engine_close(struct vlqa_engine *engine);
 VLQA_API const char *vlqa_engine_message(const struct vlqa_engine *engine);
 VLQA_API vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model_info *out,
@@ -230,6 +235,7 @@ VLQA_API vlqa_status vlqa_session_options_init(struct vlqa_session_options *out,
 VLQA_API vlqa_status vlqa_session_open(struct vlqa_engine *engine,
                                        const struct vlqa_session_options *options,
                                        struct vlqa_session **out);
+/* Not while it is in use: see Threads above. */
 VLQA_API void vlqa_session_close(struct vlqa_session *session);
 /* Forgets images, texts, turns and the system text; keeps the memory. */
 VLQA_API vlqa_status vlqa_session_clear(struct vlqa_session *session);
@@ -271,7 +277,7 @@ VLQA_API vlqa_status vlqa_last_image(const struct vlqa_session *session,
  * that needs it, while sessions of the engine work on other threads. Nothing of data is kept; the
  * image takes resized_width * resized_height * 3 bytes. Adding it gives the same bits as
  * vlqa_add_image_bytes. On failure *out may still be a handle that holds the message: close it all
- * the same, and all images before their engine. */
+ * the same. */
 VLQA_API vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data,
                                      size_t bytes, const char *name, struct vlqa_image **out);
 VLQA_API void vlqa_image_close(struct vlqa_image *image);

@@ -141,33 +141,62 @@ static vlqa_status open_session(struct vlqa_session *s)
     return VLQA_OK;
 }
 
-vlqa_status vlqa_session_open(struct vlqa_engine *engine,
-                              const struct vlqa_session_options *options, struct vlqa_session **out)
+static vlqa_status take_options(struct vlqa_session *s, const struct vlqa_session_options *options)
 {
-    struct vlqa_session *s;
-    if (!out) return VLQA_EUSAGE;
-    *out = NULL;
-    if (!engine || !engine->usable) return VLQA_EUSAGE;
-    s = heap_alloc(sizeof *s);
-    if (!s) return VLQA_EMEMORY;
-    memset(s, 0, sizeof *s);
-    *out = s;
-    s->engine = engine;
     s->options = vlqa_session_options_default();
-    s->env.pool = engine->pool;
+    s->env.pool = s->engine->pool;
     if (options)
         TRY(abi_take(&s->env, "session", options, &s->options, sizeof s->options,
                      SESSION_OPTIONS_LEAST));
     s->env.log = s->options.log;
     s->env.progress = s->options.progress;
     s->env.user = s->options.user;
-    return open_session(s);
+    return VLQA_OK;
+}
+
+vlqa_status vlqa_session_open(struct vlqa_engine *engine,
+                              const struct vlqa_session_options *options, struct vlqa_session **out)
+{
+    struct vlqa_session *s;
+    vlqa_status status;
+    if (!out) return VLQA_EUSAGE;
+    *out = NULL;
+    if (!engine || !engine->usable) return VLQA_EUSAGE;
+    if (atomic_load(&engine->closed)) return VLQA_ESTATE;
+    s = heap_alloc(sizeof *s);
+    if (!s) return VLQA_EMEMORY;
+    memset(s, 0, sizeof *s);
+    atomic_init(&s->busy, 1); /* until it is open */
+    s->engine = engine;
+    engine_hold(engine);
+    *out = s;
+    status = take_options(s, options);
+    if (status == VLQA_OK) status = open_session(s);
+    atomic_store(&s->busy, 0);
+    return status;
+}
+
+/* The log's callback may try again: it is told once. */
+static void refuse_close(struct vlqa_session *s)
+{
+    if (atomic_exchange(&s->refusing, 1)) return;
+    env_log(&s->env, VLQA_LOG_WARN,
+            "the session is in use and was not closed: close it when its call has returned");
+    atomic_store(&s->refusing, 0);
 }
 
 void vlqa_session_close(struct vlqa_session *s)
 {
+    struct vlqa_engine *engine;
+    int idle = 0;
     if (!s) return;
+    if (!atomic_compare_exchange_strong(&s->busy, &idle, 1)) {
+        refuse_close(s);
+        return;
+    }
+    engine = s->engine;
     queue_close(s->queue);
     device_room_close(&s->memory);
     heap_free(s);
+    (void)engine_let_go(engine);
 }

@@ -9,7 +9,7 @@ vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *e, struct vlqa_cache
 {
     struct vlqa_cache_stats all;
     if (!e || !out || bytes < CACHE_STATS_LEAST || !e->usable) return VLQA_EUSAGE;
-    if (getpid() != e->process) return VLQA_ESTATE;
+    if (getpid() != e->process || atomic_load(&e->closed)) return VLQA_ESTATE;
     store_stats(e->store, &all);
     abi_give(out, bytes, &all, sizeof all);
     return VLQA_OK;
@@ -19,7 +19,7 @@ vlqa_status vlqa_cache_flush(const struct vlqa_engine *e)
 {
     struct env env = {0};
     if (!e || !e->usable) return VLQA_EUSAGE;
-    if (getpid() != e->process) return VLQA_ESTATE;
+    if (getpid() != e->process || atomic_load(&e->closed)) return VLQA_ESTATE;
     env.log = e->env.log;
     env.user = e->env.user;
     return store_flush(&env, e->store);

@@ -205,18 +205,10 @@ static vlqa_status find_and_load(struct vlqa_engine *e, char dir[MODEL_PATH_BYTE
     return load(e);
 }
 
-vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct vlqa_engine **out)
+static vlqa_status open_engine(struct vlqa_engine *e, const struct vlqa_engine_options *options)
 {
     char dir[MODEL_PATH_BYTES];
-    struct vlqa_engine *e;
     vlqa_status status;
-    if (!out) return VLQA_EUSAGE;
-    *out = NULL;
-    if (!options) return VLQA_EUSAGE;
-    e = heap_alloc(sizeof *e);
-    if (!e) return VLQA_EMEMORY;
-    memset(e, 0, sizeof *e);
-    *out = e;
     e->process = getpid();
     e->options = vlqa_engine_options_default();
     TRY(abi_take(&e->env, "engine", options, &e->options, sizeof e->options, ENGINE_OPTIONS_LEAST));
@@ -232,9 +224,26 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
     return status;
 }
 
-void vlqa_engine_close(struct vlqa_engine *e)
+vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct vlqa_engine **out)
 {
-    if (!e) return;
+    struct vlqa_engine *e;
+    vlqa_status status;
+    if (!out) return VLQA_EUSAGE;
+    *out = NULL;
+    if (!options) return VLQA_EUSAGE;
+    e = heap_alloc(sizeof *e);
+    if (!e) return VLQA_EMEMORY;
+    memset(e, 0, sizeof *e);
+    atomic_init(&e->holders, 2); /* this call, and the handle, which a callback may close */
+    *out = e;
+    status = open_engine(e, options);
+    if (!engine_let_go(e)) return status;
+    *out = NULL;
+    return VLQA_ESTATE;
+}
+
+static void engine_free(struct vlqa_engine *e)
+{
     store_close(&e->env, e->store);
     prompt_tokens_free(&e->tokens);
     tokenizer_free(e->tokenizer);
@@ -243,6 +252,29 @@ void vlqa_engine_close(struct vlqa_engine *e)
     device_close(e->device);
     if (getpid() == e->process) pool_free(e->pool); /* a child has no workers to wait for */
     heap_free(e);
+}
+
+void engine_hold(struct vlqa_engine *e)
+{
+    (void)atomic_fetch_add(&e->holders, 1);
+}
+
+int engine_let_go(struct vlqa_engine *e)
+{
+    if (atomic_fetch_sub(&e->holders, 1) > 1) return 0;
+    engine_free(e);
+    return 1;
+}
+
+void vlqa_engine_close(struct vlqa_engine *e)
+{
+    int open;
+    if (!e || atomic_exchange(&e->closed, 1)) return;
+    open = atomic_load(&e->holders) - 1;
+    if (open > 0 && e->usable)
+        env_log(&e->env, VLQA_LOG_WARN,
+                "%d sessions or images are open: the engine closes with the last of them", open);
+    (void)engine_let_go(e);
 }
 
 const char *vlqa_engine_message(const struct vlqa_engine *e)

@@ -10,6 +10,7 @@
 #include "fusion/store/store.h"
 #include "text/prompt.h"
 
+#include <stdatomic.h>
 #include <sys/types.h>
 
 struct vlqa_engine { /* immutable after open: sessions on any threads share it */
@@ -17,6 +18,8 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
     int usable; /* the whole load succeeded; else only the message is of use */
     struct vlqa_engine_options options; /* model and random_shape point nowhere after open */
     pid_t process;                      /* threads do not survive a fork */
+    atomic_int holders; /* handle, a load in progress, sessions, images: the last one frees it */
+    atomic_int closed;  /* there is no handle any more */
     struct pool *pool;
     struct device *device;
     struct st_files *files; /* names and shapes; what they are of is in weights */
@@ -35,6 +38,9 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
     char name[128];
 };
 
+/* For sessions and images. engine_let_go: nonzero: it was the last, and the engine is no more. */
+void engine_hold(struct vlqa_engine *e);
+int engine_let_go(struct vlqa_engine *e);
 /* The model ends its turn with this token. */
 int engine_ends_turn(const struct vlqa_engine *e, int32_t id);
 /* Columns of K and of V of a layer in a chunk. */

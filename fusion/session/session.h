@@ -26,7 +26,8 @@ struct vlqa_session {
     struct vlqa_session_options options;
     struct vlqa_engine *engine;
     struct queue *queue;
-    atomic_int busy;
+    atomic_int busy;     /* in a call */
+    atomic_int refusing; /* to be closed meanwhile: the log is being told */
     int max_seq_len;
     int pass_tokens; /* that go through the decoder together: SESSION_PASS_TOKENS; fewer in tests */
 

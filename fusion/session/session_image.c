@@ -25,8 +25,8 @@ struct ready { /* a picture on its way: all but what a session adds */
 };
 
 struct vlqa_image {
-    struct env env; /* no callbacks and no pool: its thread may be any */
-    const struct vlqa_engine *engine;
+    struct env env;             /* no callbacks and no pool: its thread may be any */
+    struct vlqa_engine *engine; /* held */
     char *name;
     struct ready ready;
 };
@@ -366,10 +366,12 @@ vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data, 
     if (!out) return VLQA_EUSAGE;
     *out = NULL;
     if (!engine || !engine->usable) return VLQA_EUSAGE;
+    if (atomic_load(&engine->closed)) return VLQA_ESTATE;
     image = heap_alloc_zero(sizeof *image);
     if (!image) return VLQA_EMEMORY;
     *out = image;
-    image->engine = engine;
+    image->engine = (struct vlqa_engine *)(uintptr_t)engine;
+    engine_hold(image->engine);
     name = name ? name : "image";
     image->name = heap_alloc(strlen(name) + 1);
     if (!image->name) return env_no_memory(&image->env, "name", strlen(name) + 1);
@@ -379,10 +381,13 @@ vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data, 
 
 void vlqa_image_close(struct vlqa_image *image)
 {
+    struct vlqa_engine *engine;
     if (!image) return;
+    engine = image->engine;
     heap_free(image->ready.rgb);
     heap_free(image->name);
     heap_free(image);
+    (void)engine_let_go(engine);
 }
 
 const char *vlqa_image_message(const struct vlqa_image *image)
