@@ -2,10 +2,10 @@
 #include "base/pool.h"
 
 #include "base/heap.h"
+#include "base/stack.h"
 
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
@@ -118,20 +118,16 @@ static void pool_stop(struct pool *pool, int started)
     heap_free(pool);
 }
 
-/* Signals stay with the threads of the program that uses us. Returns an errno. */
+/* Returns an errno. */
 static int start_workers(struct pool *pool, int *started)
 {
-    sigset_t all, before;
     int error = 0;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     for (*started = 0; *started < pool->threads - 1 && !error;) {
         struct worker *w = &pool->workers[*started];
         *w = (struct worker){.pool = pool, .index = *started + 1};
-        error = pthread_create(&w->thread, NULL, worker_main, w);
+        error = stack_thread(&w->thread, worker_main, w);
         *started += !error;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;
 }
 

@@ -34,7 +34,9 @@
  * time; two sessions may run on two threads. Callbacks run on the calling thread, between passes,
  * and must not call into the session that called them (VLQA_ESTATE is returned if they do). A
  * session that is in use, by this thread or by another, is not closed either: the log says so, and
- * it is to be closed afterwards. No call may begin while its session is being closed.
+ * it is to be closed afterwards. No call may begin while its session is being closed. A thread that
+ * calls needs a stack of VLQA_STACK_BYTES, and more if its own functions take much; opening
+ * an engine or session with much less is VLQA_ELIMIT.
  *
  * Errors: every function that can fail returns a status; vlqa_message() of the session, or
  * vlqa_engine_message() of the engine, says why in one sentence. Functions that take a const handle
@@ -74,6 +76,9 @@ extern "C" {
 
 /* `version` of all options: goes up when a field changes other than by a new one at the end. */
 #define VLQA_OPTIONS_VERSION 2u
+
+/* For pthread_attr_setstacksize of a thread that calls. The library's own threads have it. */
+#define VLQA_STACK_BYTES (128 << 10)
 
 struct vlqa_engine;  /* a loaded model, its threads and its cache */
 struct vlqa_session; /* a conversation, and the memory for its KV */

@@ -2,6 +2,7 @@
 #include "fusion/ask/open.h"
 
 #include "base/heap.h"
+#include "base/stack.h"
 #include "fusion/ask/plan.h"
 #include "fusion/reuse/chunk.h"
 #include "fusion/reuse/evidence.h"
@@ -171,6 +172,7 @@ vlqa_status vlqa_session_open(struct vlqa_engine *engine,
     engine_hold(engine);
     *out = s;
     status = take_options(s, options);
+    if (status == VLQA_OK) status = stack_check(&s->env);
     if (status == VLQA_OK) status = open_session(s);
     atomic_store(&s->busy, 0);
     return status;

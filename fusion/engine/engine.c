@@ -3,6 +3,7 @@
 
 #include "base/file.h"
 #include "base/heap.h"
+#include "base/stack.h"
 #include "fusion/engine/ends.h"
 #include "fusion/engine/find.h"
 #include "fusion/engine/shape.h"
@@ -215,6 +216,7 @@ static vlqa_status open_engine(struct vlqa_engine *e, const struct vlqa_engine_o
     e->env.log = e->options.log;
     e->env.progress = e->options.progress;
     e->env.user = e->options.user;
+    TRY(stack_check(&e->env));
     TRY(check_options(&e->env, &e->options));
     status = find_and_load(e, dir);
     e->usable = status == VLQA_OK;

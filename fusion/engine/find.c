@@ -16,6 +16,9 @@
 #define SMALL_FILE ((size_t)1 << 20) /* bytes */
 #define DOWNLOAD "hf download ID --local-dir DIR"
 
+/* Of a function whose paths are not to lie on the stack with all others'. */
+#define APART __attribute__((noinline))
+
 /* "dir/name", cut where it is too long: then it is not there. */
 struct path {
     char text[MODEL_PATH_BYTES];
@@ -29,7 +32,7 @@ static struct path join(const char *dir, const char *name)
     return p;
 }
 
-static int has(const char *dir, const char *name)
+APART static int has(const char *dir, const char *name)
 {
     return file_exists(join(dir, name).text);
 }
@@ -38,6 +41,11 @@ static int is_directory(const char *path)
 {
     struct stat st;
     return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+APART static int has_directory(const char *dir, const char *name)
+{
+    return is_directory(join(dir, name).text);
 }
 
 static int begins(const char *text, const char *with)
@@ -57,7 +65,8 @@ struct entry {
     int n;
 };
 
-static struct entry find_entry(const char *dir, int (*test)(const char *dir, const char *name))
+APART static struct entry find_entry(const char *dir,
+                                     int (*test)(const char *dir, const char *name))
 {
     struct entry found = {"", 0};
     DIR *list = opendir(dir);
@@ -136,7 +145,7 @@ static void most_like(const char *dir, const char *name, char out[256])
     if (list) closedir(list);
 }
 
-static vlqa_status fail_nowhere(struct env *env, const char *path)
+APART static vlqa_status fail_nowhere(struct env *env, const char *path)
 {
     struct path near;
     char like[256], *slash, *name;
@@ -159,7 +168,7 @@ static vlqa_status fail_nowhere(struct env *env, const char *path)
                     *like ? ", is that what was meant?" : "");
 }
 
-static vlqa_status fail_absent(struct env *env, const char *path)
+APART static vlqa_status fail_absent(struct env *env, const char *path)
 {
     struct path id = hub_id(path);
     char to[256];
@@ -205,7 +214,7 @@ static int is_gguf(const char *path)
     return memcmp(magic, "GGUF", sizeof magic) == 0;
 }
 
-static vlqa_status fail_file(struct env *env, const char *path)
+APART static vlqa_status fail_file(struct env *env, const char *path)
 {
     struct path dir;
     char *slash;
@@ -225,7 +234,7 @@ static vlqa_status fail_file(struct env *env, const char *path)
 
 /* ---- adapters ---- */
 
-static vlqa_status fail_adapter(struct env *env, const char *dir)
+APART static vlqa_status fail_adapter(struct env *env, const char *dir)
 {
     struct env quiet = {.log = NULL};
     struct json_doc *doc = NULL;
@@ -259,7 +268,7 @@ static int has_config(const char *dir, const char *name)
 
 static int is_repository(const char *dir, const char *name)
 {
-    return begins(name, "models--") && is_directory(join(dir, name).text);
+    return begins(name, "models--") && has_directory(dir, name);
 }
 
 static int is_gguf_name(const char *dir, const char *name)
@@ -270,7 +279,7 @@ static int is_gguf_name(const char *dir, const char *name)
 
 static int is_any(const char *dir, const char *name)
 {
-    return is_directory(join(dir, name).text);
+    return has_directory(dir, name);
 }
 
 /* The id of "…/models--ORG--NAME", for messages. */
@@ -290,8 +299,8 @@ static struct path repository_id(const char *path)
 }
 
 /* What refs/main names, or the only snapshot. */
-static vlqa_status choose_snapshot(struct env *env, const char *path, const char *snapshots,
-                                   char name[256])
+APART static vlqa_status choose_snapshot(struct env *env, const char *path, const char *snapshots,
+                                         char name[256])
 {
     struct env quiet = {.log = NULL};
     struct entry all = find_entry(snapshots, is_any);
@@ -302,7 +311,7 @@ static vlqa_status choose_snapshot(struct env *env, const char *path, const char
         (void)snprintf(name, 256, "%.*s", (int)strcspn(text, " \r\n\t"), (const char *)text);
     heap_free(text);
     if (*name && !strchr(name, '/') && *name != '.') {
-        if (is_directory(join(snapshots, name).text)) return VLQA_OK;
+        if (has_directory(snapshots, name)) return VLQA_OK;
         if (all.n != 1)
             return env_fail(env, VLQA_EMODEL,
                             "%.160s: refs/main names the snapshot %.64s, which is not there: type "
@@ -322,7 +331,8 @@ static vlqa_status choose_snapshot(struct env *env, const char *path, const char
                     repository_id(path).text);
 }
 
-static vlqa_status find_snapshot(struct env *env, const char *path, char out[MODEL_PATH_BYTES])
+APART static vlqa_status find_snapshot(struct env *env, const char *path,
+                                       char out[MODEL_PATH_BYTES])
 {
     struct path snapshots = join(path, "snapshots");
     char name[256];
@@ -337,7 +347,7 @@ static vlqa_status find_snapshot(struct env *env, const char *path, char out[MOD
     return VLQA_OK;
 }
 
-static vlqa_status fail_no_config(struct env *env, const char *path)
+APART static vlqa_status fail_no_config(struct env *env, const char *path)
 {
     struct entry below = find_entry(path, has_config), cached = find_entry(path, is_repository);
     struct entry gguf = find_entry(path, is_gguf_name);
@@ -380,8 +390,7 @@ vlqa_status model_find(struct env *env, const char *path, char out[MODEL_PATH_BY
     (void)snprintf(out, MODEL_PATH_BYTES, "%s", path);
     if (!file_exists(path)) return fail_absent(env, path);
     if (!is_directory(path)) return fail_file(env, path);
-    if (!has(path, CONFIG) && is_directory(join(path, "snapshots").text))
-        TRY(find_snapshot(env, path, out));
+    if (!has(path, CONFIG) && has_directory(path, "snapshots")) TRY(find_snapshot(env, path, out));
     if (!has(out, CONFIG)) return fail_no_config(env, path);
     if (!has(out, ADAPTER)) return VLQA_OK;
     if (!find_entry(out, is_weights).n) return fail_adapter(env, out);

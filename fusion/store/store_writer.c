@@ -5,11 +5,11 @@
 #include "fusion/store/store_writer.h"
 
 #include "base/heap.h"
+#include "base/stack.h"
 #include "fusion/store/store_file.h"
 #include "fusion/store/store_lock.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -186,18 +186,6 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
-/* Signals stay with the threads of the program that uses us. Returns an errno. */
-static int start(struct store_writer *w)
-{
-    sigset_t all, before;
-    int error;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_create(&w->thread, NULL, writer_main, w);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return error;
-}
-
 /* The writer. */
 
 vlqa_status store_writer_create(struct env *env, const struct store_writer_options *options,
@@ -225,7 +213,7 @@ int store_writer_add(struct store_writer *w, struct store_write *write)
     (void)pthread_mutex_lock(&w->lock);
     if (!w->started) {
         struct env env = {0};
-        error = start(w);
+        error = stack_thread(&w->thread, writer_main, w);
         w->started = !error;
         if (error)
             (void)env_fail(&env, VLQA_EMEMORY, "the thread that writes cannot start: %s",
