@@ -65,9 +65,10 @@ static vlqa_status open_regular(struct env *env, const char *path, int *fd, stru
     return status;
 }
 
-static int64_t mtime_ns(const struct stat *st)
+/* Modulo 2^64, for a file may say that it is of the year 10,000: it is only compared. */
+static uint64_t mtime_ns(const struct stat *st)
 {
-    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+    return (uint64_t)st->st_mtim.tv_sec * 1000000000 + (uint64_t)st->st_mtim.tv_nsec;
 }
 
 vlqa_status file_open(struct env *env, const char *path, struct file_map *out)

@@ -8,7 +8,7 @@ struct file_map {        /* read-only; the descriptor stays open so that changes
     const uint8_t *data; /* NULL: opened and not mapped */
     size_t size;
     int fd, is_open;
-    int64_t mtime_ns;
+    uint64_t mtime_ns; /* modulo 2^64 */
     uint64_t inode, device;
 };
 

@@ -155,6 +155,26 @@ TEST(rewriting_a_mapped_file_is_noticed)
     unlink(path);
 }
 
+/* In nanoseconds they are more than 64 bits; the sanitizer watches. */
+TEST(times_far_in_the_future_do_not_overflow)
+{
+    static const int64_t when[] = {10000000000, 15000000000}; /* ext4 ends in 2446 */
+    const char *path = make_file("a", "hello");
+    for (int i = 0; i < 2; i++) {
+        struct timespec times[2] = {{when[i], 5}, {when[i], 5}};
+        struct env env = {0};
+        struct file_map map;
+        REQUIRE(utimensat(AT_FDCWD, path, times, 0) == 0);
+        REQUIRE(file_map_open(&env, path, &map) == VLQA_OK);
+        CHECK_EQ(file_map_check(&env, path, &map), VLQA_OK);
+        times[1].tv_nsec = 6;
+        CHECK(utimensat(AT_FDCWD, path, times, 0) == 0);
+        CHECK_EQ(file_map_check(&env, path, &map), VLQA_EIO);
+        file_map_close(&map);
+    }
+    unlink(path);
+}
+
 TEST(replacing_a_mapped_file_is_noticed)
 {
     struct env env = {0};
