@@ -116,12 +116,7 @@ vlqa_status store_dir_open(struct env *env, const char *path, struct store_dir *
     return store_dir_find(env, path, out);
 }
 
-static int is_ours(const struct stat *st)
-{
-    return S_ISREG(st->st_mode) && st->st_uid == geteuid();
-}
-
-/* What else has the name of a record. */
+/* What has the name of a record; NULL: a file of ours. */
 static const char *stray_name(const struct stat *st)
 {
     switch (st->st_mode & S_IFMT) {
@@ -226,7 +221,7 @@ int store_dir_remove(const struct store_dir *dir, struct key key)
     char path[PATH_MAX];
     struct stat st;
     store_dir_path(dir, key, path);
-    return lstat(path, &st) == 0 && is_ours(&st) && unlink(path) == 0;
+    return lstat(path, &st) == 0 && !stray_name(&st) && unlink(path) == 0;
 }
 
 /* Nothing goes with it but its name. */
@@ -300,7 +295,8 @@ static vlqa_status see_name(struct env *env, const char *path, int *is_free)
     case STORE_FILE_NONE:
         break;
     }
-    return env_fail(env, VLQA_EIO, "%s is no file of ours and stays", path);
+    return env_fail(env, VLQA_EIO, "%s %s and stays", path,
+                    stray_name(&st) ? stray_name(&st) : "may not be read");
 }
 
 /* ---- a batch ---- */
