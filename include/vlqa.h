@@ -33,10 +33,8 @@
  * Threads: an engine may be shared by any number of threads. A session belongs to one thread at a
  * time; two sessions may run on two threads. Callbacks run on the calling thread, between passes,
  * and must not call into the session that called them (VLQA_ESTATE is returned if they do). A
- * session that is in use, by this thread or by another, is not closed either: the log says so, and
- * it is to be closed afterwards. No call may begin while its session is being closed. A thread that
- * calls needs a stack of VLQA_STACK_BYTES, and more if its own functions take much; opening
- * an engine or session with much less is VLQA_ELIMIT.
+ * session in use is not closed either, which the log says: close it afterwards. A calling thread
+ * needs a stack of VLQA_STACK_BYTES (with much less, opening is VLQA_ELIMIT).
  *
  * Errors: every function that can fail returns a status; vlqa_message() of the session, or
  * vlqa_engine_message() of the engine, says why in one sentence. Functions that take a const handle
@@ -76,9 +74,7 @@ extern "C" {
 
 /* `version` of all options: goes up when a field changes other than by a new one at the end. */
 #define VLQA_OPTIONS_VERSION 2u
-
-/* For pthread_attr_setstacksize of a thread that calls. The library's own threads have it. */
-#define VLQA_STACK_BYTES (128 << 10)
+#define VLQA_STACK_BYTES (128 << 10) /* of a thread that calls; those of the library have it */
 
 struct vlqa_engine;  /* a loaded model, its threads and its cache */
 struct vlqa_session; /* a conversation, and the memory for its KV */
@@ -202,10 +198,8 @@ VLQA_API vlqa_status vlqa_engine_options_init(struct vlqa_engine_options *out, s
 /* On failure *out may still be a handle that holds the message: close it all the same. */
 VLQA_API vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options,
                                       struct vlqa_engine **out);
-/* Waits for records that are not yet on disk. An engine whose sessions or images are open closes
- * with the last of them (the log says so): they go on, its callbacks are used until then, and the
- * handle is not to be used again. Called in a callback of vlqa_engine_open, it ends the engine when
- * that returns, with VLQA_ESTATE and no handle. */
+/* Sessions and images that are open go on, and the engine ends with the last of them, which the log
+ * says; its callbacks are used until then. In a callback of vlqa_engine_open: that fails then. */
 VLQA_API void vlqa_engine_close(struct vlqa_engine *engine);
 VLQA_API const char *vlqa_engine_message(const struct vlqa_engine *engine);
 VLQA_API vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model_info *out,
@@ -240,7 +234,6 @@ VLQA_API vlqa_status vlqa_session_options_init(struct vlqa_session_options *out,
 VLQA_API vlqa_status vlqa_session_open(struct vlqa_engine *engine,
                                        const struct vlqa_session_options *options,
                                        struct vlqa_session **out);
-/* Not while it is in use: see Threads above. */
 VLQA_API void vlqa_session_close(struct vlqa_session *session);
 /* Forgets images, texts, turns and the system text; keeps the memory. */
 VLQA_API vlqa_status vlqa_session_clear(struct vlqa_session *session);
@@ -281,8 +274,7 @@ VLQA_API vlqa_status vlqa_last_image(const struct vlqa_session *session,
 /* An encoded file in memory, decoded and resized on the calling thread alone: ahead of the question
  * that needs it, while sessions of the engine work on other threads. Nothing of data is kept; the
  * image takes resized_width * resized_height * 3 bytes. Adding it gives the same bits as
- * vlqa_add_image_bytes. On failure *out may still be a handle that holds the message: close it all
- * the same. */
+ * vlqa_add_image_bytes. On failure *out may be a handle that holds the message: close it, too. */
 VLQA_API vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data,
                                      size_t bytes, const char *name, struct vlqa_image **out);
 VLQA_API void vlqa_image_close(struct vlqa_image *image);
@@ -529,14 +521,12 @@ VLQA_API vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *engine,
  * engine. */
 VLQA_API vlqa_status vlqa_cache_flush(const struct vlqa_engine *engine);
 VLQA_API vlqa_status vlqa_cache_options_init(struct vlqa_cache_options *out, size_t bytes);
-/* The records of a directory, least recently used first, and what else has the name of one: links,
- * FIFOs, directories, files of other users. Safe while others use it. VLQA_EIO: there is no such
- * directory, it cannot be read, or it is another user's. */
+/* The records of a directory, least recently used first, and what else has such a name: links,
+ * FIFOs, files of others. Safe while others use it. VLQA_EIO: it is not there, or not ours. */
 VLQA_API vlqa_status vlqa_cache_scan(const struct vlqa_cache_options *options, vlqa_record_fn fn);
 /* Removes the records whose key begins with these 1 to 64 hexadecimal digits; NULL: all, and what
- * crashed writers left. *removed counts them. Links, FIFOs and sockets of this user that have the
- * name of a record go, too; directories and what belongs to others stay, and the log names each.
- * VLQA_EIO also where one cannot be removed. */
+ * crashed writers left. *removed counts them, with links and FIFOs of ours; directories and files
+ * of others stay, and the log names them. VLQA_EIO also: one cannot be removed. */
 VLQA_API vlqa_status vlqa_cache_remove(const struct vlqa_cache_options *options, const char *key,
                                        int *removed);
 
