@@ -250,11 +250,27 @@ static vlqa_status ask_variant(struct runner *r, int variant, struct vlqa_answer
     return ask(r, &r->run.variant[variant], NULL, answer);
 }
 
+/* Once a question: how many of its images the model sees at less than half of their size. */
+static void count_images(struct run *run, const struct vlqa_answer *answer)
+{
+    for (int i = 0; i < answer->n_images; i++) {
+        const struct vlqa_placed_image im = vlqa_image_at(answer, i);
+        int64_t before = (int64_t)im.width * im.height;
+        int64_t after = (int64_t)im.resized_width * im.resized_height;
+        int64_t tokens = (int64_t)im.grid_w * im.grid_h, whole;
+        run->images++;
+        if (2 * after >= before) continue;
+        run->shrunk++;
+        whole = (before * tokens + after - 1) / after;
+        if (whole > run->whole_tokens) run->whole_tokens = whole;
+    }
+}
+
 static vlqa_status run_variant(struct runner *r, int variant, int *is_open)
 {
     struct vlqa_answer answer;
     vlqa_status status;
-    int found;
+    int found, is_first = !*is_open;
     TRY(runner_take(r, variant, &found));
     if (found) return VLQA_OK;
     if (!*is_open) {
@@ -268,6 +284,7 @@ static vlqa_status run_variant(struct runner *r, int variant, int *is_open)
     else
         (void)env_fail(&r->run.cli->env, status, "%s", r->at->reason);
     if (status == VLQA_ECANCELLED) return status;
+    if (status == VLQA_OK && is_first) count_images(&r->run, &answer);
     TRY(status == VLQA_OK ? runner_keep(r, variant, &answer) : keep_failure(r, variant, status));
     runner_show(r);
     return VLQA_OK;

@@ -1,9 +1,9 @@
 /* run.h - a data set asked of a model: every question by every variant and chunking, graded as it
  * is answered, kept line by line so that a run which was killed goes on where it stopped.
  *
- * An *variant* is a variant with its ratio and a chunking. All variants of a question share its
+ * A *variant* here is a variant with its ratio and a chunking. All variants of a question share its
  * images, words and place, so that their scores are pairs. Before each the session is cleared: what
- * an variant costs does not depend on which were asked before, and no more is held than for one
+ * a variant costs does not depend on which were asked before, and no more is held than for one
  * question. */
 #ifndef EVAL_RUN_H
 #define EVAL_RUN_H
@@ -59,7 +59,7 @@ struct run_variant {
 #define RUN_LABEL 352
 void run_variant_label(const struct run_variant *variant, char out[RUN_LABEL]);
 
-struct run_outcome {             /* of a question by an variant */
+struct run_outcome {             /* of a question by a variant */
     double score, tokens, flops; /* rows, flops: computed again */
     double kl;                   /* of the first token, to full prefill; NaN: it was not asked */
     double kl_answer; /* mean over the tokens of full prefill's answer; NaN: not with --kl first */
@@ -73,17 +73,20 @@ struct run_outcome {             /* of a question by an variant */
 struct run {
     struct cli *cli;
     const struct run_args *args;
-    struct run_variant *variant;           /* [n_arms] */
+    struct run_variant *variant;           /* [n_variants] */
     int n_variants, n_questions, n_failed; /* n_failed: outcomes */
-    size_t arms_cap;
+    size_t variants_cap;
     int first;                   /* variants that were asked before those that are asked now */
     signed char *metric;         /* [n_questions] */
     uint64_t *document;          /* [n_questions] equal where images and texts are the same */
-    struct run_outcome *outcome; /* [n_arms, n_questions] */
+    struct run_outcome *outcome; /* [n_variants, n_questions] */
     size_t outcome_bytes;
     struct vlqa_model_info info;
-    const char *prompt;   /* its name */
-    int64_t blind;        /* rows without an image, in a data set of images: left out or asked */
+    const char *prompt; /* its name */
+    int64_t blind;      /* rows without an image, in a data set of images: left out or asked */
+    /* of the questions asked now: all, those made less than half as large, and the most tokens that
+     * one of these would take as it is */
+    int64_t images, shrunk, whole_tokens;
     char calibrated[400]; /* the layers that stand for this word, or "" */
 };
 

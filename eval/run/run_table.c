@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-struct pairs { /* of a metric: the scores of an variant and of full prefill */
+struct pairs { /* of a metric: the scores of a variant and of full prefill */
     double *a, *b, *work;
     int n;
 };
@@ -34,7 +34,7 @@ static int find_none(const struct run *r, int variant)
     return -1;
 }
 
-/* 1 - KL of an variant / KL without repair. NaN: not with --kl answer, or one of them has none. */
+/* 1 - KL of a variant / KL without repair. NaN: not with --kl answer, or one of them has none. */
 static struct stats_interval recovered(const struct run *r, int variant, int metric,
                                        struct pairs *p)
 {
@@ -109,6 +109,7 @@ static int print_json(struct run *r, int variant, int metric, int full, struct p
     report_string(&out, "prompt_by", r->args->prompt_by);
     if (r->blind) report_int(&out, "rows_without_image", r->blind);
     if (r->blind) report_string(&out, "without_image", run_blinds[r->args->data.keep_blind]);
+    if (r->shrunk) report_int(&out, "images_made_smaller", r->shrunk);
     report_number(&out, "tokens_computed", m.tokens);
     report_number(&out, "flops", m.flops);
     report_real(&out, "ms", m.ms);
@@ -277,6 +278,11 @@ static void print_conditions(const struct run *r)
     run_tell_blind(r, blind);
     printf("prompt: %s (by %s)\n", r->prompt, r->args->prompt_by);
     if (*blind) printf("%s\n", blind);
+    if (r->shrunk)
+        printf(
+            "%lld of %lld images were made less than half as large; --image-max-tokens %lld would "
+            "keep all as they are\n",
+            (long long)r->shrunk, (long long)r->images, (long long)r->whole_tokens);
 }
 
 int run_print(struct run *r)

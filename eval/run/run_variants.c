@@ -71,14 +71,14 @@ vlqa_status run_add(struct run *run, const struct run_variant *variant)
                             variant->name);
     if (run->n_variants == RUN_VARIANTS)
         return env_fail(env, VLQA_ELIMIT, "--variants x --chunk: more than %d", RUN_VARIANTS);
-    if ((size_t)run->n_variants == run->arms_cap) {
-        size_t cap = run->arms_cap + 64, bytes = cap * sizeof *variant;
+    if ((size_t)run->n_variants == run->variants_cap) {
+        size_t cap = run->variants_cap + 64, bytes = cap * sizeof *variant;
         void *grown = run->variant
-                          ? heap_resize(run->variant, run->arms_cap * sizeof *variant, bytes)
+                          ? heap_resize(run->variant, run->variants_cap * sizeof *variant, bytes)
                           : heap_alloc(bytes);
         if (!grown) return env_no_memory(env, "variants", bytes);
         run->variant = grown;
-        run->arms_cap = cap;
+        run->variants_cap = cap;
     }
     memmove(run->variant + at + 1, run->variant + at,
             (size_t)(run->n_variants - at) * sizeof *variant);

@@ -56,7 +56,7 @@ char *runner_line(const struct runner *r, const struct run_variant *variant,
 vlqa_status runner_grade(struct runner *r, const char *name, const char *line, size_t bytes,
                          struct row *row, struct metric_grade *out);
 
-/* Counts the answer of an variant to the question at hand if the file has it: *found. */
+/* Counts the answer of a variant to the question at hand if the file has it: *found. */
 vlqa_status runner_take(struct runner *r, int variant, int *found);
 /* Counts the times of the rows that the file has; those of others are cut off. */
 vlqa_status runner_take_times(struct runner *r);

@@ -533,6 +533,29 @@ TEST(progress_tells_the_score_on_a_terminal)
 
 /* ---- with the default model ---- */
 
+/* What is lost with the type of a page that is made small would look like a weak model. */
+TEST(images_that_are_made_much_smaller_are_counted_once_a_question)
+{
+    static const char sample[] = VLQA_SOURCE_DIR "/assets/samples/031.png";
+    char rows[2][sizeof sample + 64], text[2 * sizeof rows[0]];
+    struct setup setup = {.program = VLQA};
+    struct run *r;
+    for (int i = 0; i < 2; i++)
+        snprintf(rows[i], sizeof rows[i],
+                 "{\"image\": \"%s\", \"question\": \"Why %d?\", \"answer\": \"x\"}\n", sample, i);
+    snprintf(text, sizeof text, "%s%s", rows[0], rows[1]);
+    put_text("q.jsonl", text);
+    r = run_cli(setup, ARGS("eval", MODEL, "q.jsonl", "--variants", "full,none", "--no-cache", "-n",
+                            "1", "--image-max-tokens", "30"));
+    CHECK_HAS(r->out, "2 of 2 images were made less than half as large; --image-max-tokens 1");
+    r = run_cli(setup, ARGS("eval", MODEL, "q.jsonl", "--variants", "full", "--no-cache", "-n", "1",
+                            "--image-max-tokens", "30", "--json"));
+    CHECK_HAS(r->out, "\"images_made_smaller\":2,");
+    r = run_cli(setup,
+                ARGS("eval", MODEL, "q.jsonl", "--variants", "full", "--no-cache", "-n", "1"));
+    CHECK(!strstr(r->out, "half as large"));
+}
+
 TEST(real_charts_go_through_the_default_model)
 {
     struct run *r;
