@@ -4,7 +4,7 @@
  *
  * Everything is added once, then asked about as often as wanted. The answers are printed as they
  * are generated; Ctrl-C ends the answer in progress and the program. */
-#include "include/vlqa.h" /* installed: #include <vlqa.h> */
+#include <vlqa.h>
 
 #include <signal.h>
 #include <stdio.h>

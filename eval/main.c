@@ -43,6 +43,19 @@ static int unknown_verb(const char *word)
     return CLI_USAGE;
 }
 
+static int dispatch(int argc, char **argv);
+
+/* vlqa help VERB... is vlqa VERB... --help. */
+static int print_help(int argc, char **argv)
+{
+    static char option[] = "--help";
+    if (argc < 3) return print_overview();
+    for (int i = 1; i + 1 < argc; i++)
+        argv[i] = argv[i + 1];
+    argv[argc - 1] = option;
+    return dispatch(argc, argv);
+}
+
 static int dispatch(int argc, char **argv)
 {
     if (argc < 2) {
@@ -50,7 +63,8 @@ static int dispatch(int argc, char **argv)
         return CLI_USAGE;
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return print_overview();
-    if (strcmp(argv[1], "--version") == 0) {
+    if (strcmp(argv[1], "help") == 0) return print_help(argc, argv);
+    if (strcmp(argv[1], "--version") == 0 || strcmp(argv[1], "-V") == 0) {
         printf("vlqa %s\n", vlqa_version());
         return cli_flush();
     }

@@ -214,7 +214,7 @@ static int distance(const char *a, const char *b)
 const char *args_nearest(const char *typed, const char *const *names, int n)
 {
     const char *nearest = NULL;
-    int best = smaller((int)strlen(typed) / 2, 3) + 1; /* further away is another word */
+    int best = smaller(((int)strlen(typed) + 1) / 3, 3) + 1; /* further away is another word */
     for (int i = 0; i < n; i++) {
         int d = distance(typed, names[i]);
         if (d < best) {
@@ -222,6 +222,8 @@ const char *args_nearest(const char *typed, const char *const *names, int n)
             nearest = names[i];
         }
     }
+    for (int i = 0; i < n && !nearest; i++) /* or one that begins alike */
+        if (strncmp(typed, names[i], 5) == 0) nearest = names[i];
     return nearest;
 }
 
@@ -265,7 +267,7 @@ static int is_option(const struct verb *verb, const char *word)
 static vlqa_status fail_unknown(const struct parser *p, const char *word)
 {
     const char *names[2 * MAX_ARGS], *nearest;
-    char typed[64];
+    char typed[64], hint[HINT_CAP];
     int n = 0;
     for (int i = 0; i < p->verb->n_args; i++) {
         const struct arg *arg = &p->verb->arg[i];
@@ -275,6 +277,8 @@ static vlqa_status fail_unknown(const struct parser *p, const char *word)
     }
     snprintf(typed, sizeof typed, "%.*s", (int)strcspn(word, "="), word);
     nearest = word[1] == '-' ? args_nearest(typed + 2, names, n) : NULL;
+    if (hint_of_option(typed, hint))
+        return env_fail(p->env, VLQA_EUSAGE, "unknown option %s: %s", typed, hint);
     if (!nearest) return env_fail(p->env, VLQA_EUSAGE, "unknown option %s", typed);
     return env_fail(p->env, VLQA_EUSAGE, "unknown option %s; did you mean --%s?", typed, nearest);
 }

@@ -38,6 +38,7 @@ struct arg {
     const char *value;    /* what the help calls the value */
     const char *help;     /* one sentence; what is before a semicolon is the brief help */
     const char *fallback; /* the default, written as a user would; NULL: the field stays zero */
+    const char *words; /* "word word": values that shells offer; NULL: those of choice, or files */
     double min, max;
     const char *const *choice; /* ends with NULL */
     size_t offset;             /* of the field; several ARG_ITEM options may share one */

@@ -30,12 +30,12 @@ extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[]
 #define CLI_FIELD(member) .offset = offsetof(struct cli_args, member)
 
 /* Behind the model. */
-#define CLI_TEMPLATE_ARG                                                            \
-    {                                                                               \
-        ARG_TEXT, .name = "chat-template", .value = "FILE|qwen3vl",                 \
-                  .help = "chat template in Jinja's language, or that of Qwen3-VL " \
-                          "Instruct [the model's]",                                 \
-                  CLI_FIELD(chat_template)                                          \
+#define CLI_TEMPLATE_ARG                                                                \
+    {                                                                                   \
+        ARG_TEXT, .name = "chat-template", .value = "FILE|qwen3vl", .words = "qwen3vl", \
+                  .help = "chat template in Jinja's language, or that of Qwen3-VL "     \
+                          "Instruct [the model's]",                                     \
+                  CLI_FIELD(chat_template)                                              \
     }
 
 #define CLI_COMPUTE_ARGS                                                                          \

@@ -3,21 +3,23 @@
 
 #include <string.h>
 
-enum completes { WITH_NOTHING, WITH_FILES, WITH_FOLDERS, WITH_CHOICES };
+enum completes { WITH_NOTHING, WITH_FILES, WITH_FOLDERS, WITH_WORDS };
 
 static enum completes what_completes(const struct arg *arg)
 {
-    if (arg->kind == ARG_CHOICE) return WITH_CHOICES;
+    if (arg->kind == ARG_CHOICE || arg->words) return WITH_WORDS;
     if (strcmp(arg->value, "DIR") == 0) return WITH_FOLDERS;
-    if (strncmp(arg->value, "FILE", 4) == 0 || strncmp(arg->value, "OUT", 3) == 0 ||
+    if (strstr(arg->value, "FILE") || strncmp(arg->value, "OUT", 3) == 0 ||
         strcmp(arg->value, "DATASET") == 0)
         return WITH_FILES;
     return WITH_NOTHING;
 }
 
 /* "off auto full" */
-static void print_choices(FILE *to, const struct arg *arg)
+static void print_words(FILE *to, const struct arg *arg)
 {
+    if (arg->words) fputs(arg->words, to);
+    if (arg->words) return;
     for (int i = 0; arg->choice[i]; i++)
         fprintf(to, "%s%s", i ? " " : "", arg->choice[i]);
 }
@@ -62,10 +64,10 @@ static void bash_values(FILE *to, const struct verb *verb)
         fprintf(to, "    '%s --%s'", verb->name, arg->name);
         if (arg->letter) fprintf(to, "|'%s -%c'", verb->name, arg->letter);
         switch (what_completes(arg)) {
-        case WITH_CHOICES:
+        case WITH_WORDS:
             fputs(") _vlqa_reply -W '", to);
-            print_choices(to, arg);
-            fputs("' ;;\n", to);
+            print_words(to, arg);
+            fprintf(to, "'%s ;;\n", strstr(arg->value, "FILE") ? " -f" : "");
             break;
         case WITH_FILES:
             fputs(") _vlqa_reply -f ;;\n", to);
@@ -88,11 +90,18 @@ static void bash_options(FILE *to, const struct verb *verb)
     fputs("' ;;\n", to);
 }
 
-static void bash_subs(FILE *to, const struct verb *verb)
+/* Of a word that is no option: verbs of the verb, or what its argument may be. */
+static void bash_words(FILE *to, const struct verb *verb)
 {
-    if (!verb->n_sub) return;
+    const struct arg *first = NULL;
+    for (int i = 0; i < verb->n_args && !first; i++)
+        if (verb->arg[i].kind == ARG_POSITIONAL && verb->arg[i].words) first = &verb->arg[i];
+    if (!verb->n_sub && !first) return;
     fprintf(to, "    '%s '*) _vlqa_reply -W '", verb->name);
-    print_names(to, verb->sub, verb->n_sub);
+    if (first)
+        print_words(to, first);
+    else
+        print_names(to, verb->sub, verb->n_sub);
     fputs("' ;;\n", to);
 }
 
@@ -105,6 +114,11 @@ void completion_print_bash(FILE *to, const struct verb *const *verbs, int n)
         "}\n"
         "_vlqa() {\n"
         "    local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} verb=ask\n"
+        "    if [ \"$cur\" = = ]; then # --name=VALUE is three words\n"
+        "        cur=''\n"
+        "    elif [ \"$previous\" = = ]; then\n"
+        "        previous=${COMP_WORDS[COMP_CWORD - 2]}\n"
+        "    fi\n"
         "    case \"${COMP_WORDS[1]} ${COMP_WORDS[2]-}\" in\n",
         to);
     for_each(to, verbs, n, bash_verb);
@@ -116,7 +130,7 @@ void completion_print_bash(FILE *to, const struct verb *const *verbs, int n)
           "    case \"$verb $cur\" in\n",
           to);
     for_each(to, verbs, n, bash_options);
-    for_each(to, verbs, n, bash_subs);
+    for_each(to, verbs, n, bash_words);
     fputs("    *)\n"
           "        if [ \"$COMP_CWORD\" = 1 ]; then\n"
           "            _vlqa_reply -W '",
@@ -171,9 +185,9 @@ static void zsh_arg(FILE *to, const struct arg *arg)
         what = what_completes(arg);
         fputs(":", to);
         zsh_text(to, arg->value, strlen(arg->value));
-        if (what == WITH_CHOICES) {
+        if (what == WITH_WORDS) {
             fputs(":(", to);
-            print_choices(to, arg);
+            print_words(to, arg);
             fputs(")", to);
         } else {
             fputs(action[what], to);

@@ -125,5 +125,21 @@ const char *hint_of(const char *word, char out[HINT_CAP])
         snprintf(out, HINT_CAP, "a file is given as --image %.200s or --text %.200s", word, word);
         return out;
     }
+    if (strchr(word, ' ')) {
+        snprintf(out, HINT_CAP, "a question is given as --question \"...\"");
+        return out;
+    }
     return is_hub_name(word) ? hub_hint(word, strlen(word), out) : NULL;
+}
+
+const char *hint_of_option(const char *option, char out[HINT_CAP])
+{
+    static const char *const devices[] = {
+        "--device", "--gpu", "--cuda", "--n-gpu-layers", "--tensor-parallel-size", NULL};
+    for (const char *const *name = devices; *name; name++)
+        if (strcmp(option, *name) == 0) {
+            snprintf(out, HINT_CAP, "vlqa runs on the CPU alone");
+            return out;
+        }
+    return NULL;
 }

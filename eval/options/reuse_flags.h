@@ -90,6 +90,7 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
 #define REUSE_CHUNKING_ARG(type, member)                                                         \
     {                                                                                            \
         ARG_FORM, .name = "chunk", .value = "HOW", .fallback = "auto", .read = reuse_read_chunk, \
+                  .words = "image grid:2 grid:4 strips:4",                                       \
                   .form = "auto, image, grid:K or strips:K with K from 1 to 256",                \
                   .offset = offsetof(type, member.chunk),                                        \
                   .help = "chunking of images: image (auto means that today), grid:K (K x K "    \

@@ -202,19 +202,15 @@ static int run_rm(const struct verb *verb, int argc, char **argv)
 
 /* ---- the table ---- */
 
-#define HELP_ARG                                                                      \
-    {                                                                                 \
-        ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help) \
-    }
 #define OPTIONS {ARG_HEADING, .name = "Options"}, CACHE_DIR_ARG(struct look_args, cache)
 #define FIELD(member) .offset = offsetof(struct look_args, member)
 
-static const struct arg look_table[] = {OPTIONS, HELP_ARG};
+static const struct arg look_table[] = {OPTIONS, CLI_HELP_ARGS};
 static const struct arg stat_table[] = {
     OPTIONS,
     {ARG_INT64, .name = "cache-disk", .value = "MIB", .min = 1, .max = 1 << 30, .fallback = "4096",
      FIELD(cache.disk_mib), .help = "budget that the total is compared with, in MiB"},
-    HELP_ARG,
+    CLI_HELP_ARGS,
 };
 static const struct arg rm_table[] = {
     {ARG_HEADING, .name = "What"},
@@ -222,7 +218,7 @@ static const struct arg rm_table[] = {
      .help = "first digits of keys, as ls prints them"},
     {ARG_FLAG, .name = "all", FIELD(all), .help = "every record"},
     OPTIONS,
-    HELP_ARG,
+    CLI_HELP_ARGS,
 };
 
 #define TABLE(table) .arg = table, .n_args = (int)(sizeof table / sizeof *table)

@@ -83,6 +83,7 @@ static int run(const struct verb *verb, int argc, char **argv)
     return code;
 }
 
+#define METRIC_WORDS "chartqa anls ocrbench mcq f1 em em-answer"
 #define METRICS "chartqa, anls, ocrbench, mcq, f1, em or em-answer"
 #define FIELD(member) .offset = offsetof(struct eval_args, member)
 
@@ -99,7 +100,7 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "out", .letter = 'o', .value = "FILE", FIELD(run.out),
      .help = "write every answer there; a run that was stopped is resumed"},
     {ARG_FORM, .name = "metric", .value = "METRIC", FIELD(run.metric), .read = read_metric,
-     .form = METRICS, .help = "metric of all rows [the data set's]"},
+     .words = METRIC_WORDS, .form = METRICS, .help = "metric of all rows [the data set's]"},
     {ARG_CHOICE, .name = "kl", .value = "TOKENS", .fallback = "first", .choice = run_kls,
      FIELD(run.kl),
      .help = "KL from full prefill: of the first token, or the mean over full prefill's answer, "
@@ -127,12 +128,14 @@ static const struct arg args[] = {
     {ARG_TEXT, .name = "list", .value = "DATASET", FIELD(list),
      .help = "print the rows of a data set with their prompts, one JSON object a line"},
     {ARG_TEXT, .name = "format", .value = "NAME", FIELD(run.data.format),
+     .words = "chartqa vqa tsv jsonl longbench",
      .help = "chartqa, vqa, tsv, jsonl or longbench [by what is there]"},
     {ARG_TEXT, .name = "split", .value = "NAME", FIELD(run.data.split),
      .help = "of a ChartQA folder: train, val or test [test]"},
     {ARG_TEXT, .name = "images", .value = "DIR", FIELD(run.data.images),
      .help = "folder of the images that rows name [that of the data set]"},
     {ARG_TEXT, .name = "prompt", .value = "NAME|FILE", FIELD(run.prompt),
+     .words = "plain vlmevalkit lmms-eval qwen infoflow",
      .help = "plain (the question, with its options), vlmevalkit, lmms-eval, qwen, infoflow, or a "
              "file with {question} in it [plain for JSON rows, else vlmevalkit]"},
     {ARG_CHOICE, .name = "without-image", .value = "DO", .fallback = "skip", .choice = run_blinds,
@@ -142,7 +145,7 @@ static const struct arg args[] = {
      FIELD(run.limit), .help = "use the first N rows only; 0 uses all"},
     {ARG_HEADING, .name = "Grading without a model"},
     {ARG_FORM, .name = "score", .value = "METRIC", FIELD(score), .read = read_metric,
-     .form = METRICS,
+     .words = METRIC_WORDS, .form = METRICS,
      .help = "grade the rows of FILE; chartqa, anls, ocrbench, mcq, f1, em, "
              "em-answer"},
     {ARG_TEXT, .name = "regrade", .value = "FILE", FIELD(regrade),
@@ -164,7 +167,7 @@ static const struct arg args[] = {
      .help = "another file for --report and --curve"},
     REUSE_ARGS_WITH(struct eval_args, run.reuse, "row-score",
                     {ARG_TEXT, .name = "chunk", .value = "LIST", .fallback = "auto",
-                     FIELD(run.chunks),
+                     .words = "image grid:2 grid:4 strips:4", FIELD(run.chunks),
                      .help = "one or several chunkings of images; image (auto means that today), "
                              "grid:K (K x K cells) or strips:K"}),
     DOCUMENT_IMAGE_ARGS(struct eval_args, run.document),

@@ -38,16 +38,12 @@ static int run_completion(const struct verb *verb, int argc, char **argv)
     return cli_flush();
 }
 
-#define HELP                                                                          \
-    {                                                                                 \
-        ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help) \
-    }
-
-static const struct arg manual_table[] = {{ARG_HEADING, .name = "Options"}, HELP};
+static const struct arg manual_table[] = {{ARG_HEADING, .name = "Options"}, CLI_HELP_ARGS};
 static const struct arg completion_table[] = {
     {ARG_HEADING, .name = "Options"},
-    {ARG_POSITIONAL, .name = "shell", .value = "SHELL", FIELD(shell), .help = "bash or zsh"},
-    HELP,
+    {ARG_POSITIONAL, .name = "shell", .value = "SHELL", FIELD(shell), .words = "bash zsh",
+     .help = "bash or zsh"},
+    CLI_HELP_ARGS,
 };
 
 const struct verb verb_manual = {

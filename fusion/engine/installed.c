@@ -3,7 +3,9 @@
 #include "include/vlqa.h"
 
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,7 +29,7 @@ static void library_folder(char *path, size_t cap)
     static const char here;
     Dl_info info;
     const char *file = dladdr(&here, &info) ? info.dli_fname : NULL;
-    snprintf(path, cap, "%s", file && file[0] == '/' ? file : "");
+    if (cap < PATH_MAX || !file || !realpath(file, path)) path[0] = 0; /* it may be relative */
     folder_of(path);
 }
 

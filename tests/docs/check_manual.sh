@@ -66,6 +66,11 @@ claim bash_completes_verbs_of_verbs "$(expect "$(reply cache v)" verify)"
 claim bash_completes_choices "$(expect "$(reply ask --kv-dtype '' | tr '\n' ' ')" 'auto bf16 f32 int8 ')"
 claim bash_completes_files "$(expect "$(reply --image 'a ch')" 'a chart.png')"
 claim bash_completes_folders "$(expect "$(reply -m '')" model)"
+claim bash_completes_words_and_files "$(expect "$(reply eval --prompt o)" 'other.txt'
+    expect "$(reply eval --prompt qw)" qwen)"
+claim bash_completes_the_word_of_a_verb "$(expect "$(reply completion z)" zsh)"
+claim bash_completes_behind_an_equals_sign "$(expect "$(reply ask --image = 'a ch')" 'a chart.png'
+    expect "$(reply ask --dtype = | tr '\n' ' ')" 'auto bf16 f32 ')"
 claim bash_offers_nothing_for_numbers "$(expect "$(reply ask --max-tokens '')" '')"
 claim bash_completes_the_short_form "$(expect "$(reply --cache-r)" --cache-ram)"
 

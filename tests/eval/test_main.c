@@ -36,6 +36,11 @@ TEST(usage_errors_point_to_the_help)
         {{"bench", "--shape", "70b"}, "vlqa: --shape is 70b, expected 2b, 4b, 8b or default\n"},
         {{"bench", "--image", "0x5"}, "vlqa: --image has one side of 0, expected both or none\n"},
         {{"inspect", "a", "b"}, "vlqa: --model is given twice\nTry 'vlqa inspect --help'.\n"},
+        {{"-p", "?", "--device", "cuda"},
+         "vlqa: unknown option --device: vlqa runs on the CPU alone\n"},
+        {{"eval", "--temp", "1"}, "vlqa: unknown option --temp\n"},
+        {{"eval", "--shuffel", "1"}, "unknown option --shuffel; did you mean --shuffle-seed?\n"},
+        {{"ask", "What is it?"}, "a question is given as --question \"...\"\n"},
         {{"inspekt"}, "vlqa: unknown verb inspekt; did you mean inspect?\nTry 'vlqa --help'.\n"},
         {{"frobnicate"}, "vlqa: unknown verb frobnicate\n"},
         {{NULL}, "vlqa: nothing to do\nTry 'vlqa --help'.\n"},
@@ -89,6 +94,16 @@ TEST(help_is_brief_and_help_all_has_every_option)
         CHECK(lines <= table[i].lines);
         CHECK(strlen(run_script("", ARGS(table[i].verb, "--help-all"))->out) > 3 * strlen(brief));
     }
+}
+
+TEST(help_is_a_verb_too)
+{
+    char text[sizeof((struct run *)0)->out];
+    snprintf(text, sizeof text, "%s", run_script("", ARGS("cache", "rm", "--help"))->out);
+    CHECK_STR(run_script("", ARGS("help", "cache", "rm"))->out, text);
+    snprintf(text, sizeof text, "%s", run_script("", ARGS("--help"))->out);
+    CHECK_STR(run_script("", ARGS("help"))->out, text);
+    CHECK_EQ(run_script("", ARGS("cache", "ls", "--help-all"))->code, 0);
 }
 
 TEST(version_is_one_line)
