@@ -14,13 +14,15 @@ static const char *const image_keys[] = {"image", "images", "img", "imgs", NULL}
 static const char *const path_keys[] = {"image_path",  "image_paths", "image_file",
                                         "image_files", "img_path",    "image_url",
                                         "image_urls",  "imgname",     NULL};
+enum { MOST_KEYS = 1000 };
 static const char *const question_keys[] = {"question", "query", "prompt", "text", NULL};
 static const char *const other_media[] = {"video", "videos", "audio", "audios", NULL};
 
 size_t json_row_room(size_t row_bytes, const struct json_row_file *file)
 {
     size_t folder = strlen(file->images ? file->images : file->path);
-    return 4 * row_bytes + DATASET_IMAGES * (folder + 4 * ARENA_ALIGN) + 4096;
+    /* An image may have two paths (path_of). */
+    return 5 * row_bytes + DATASET_IMAGES * 2 * (folder + 4 * ARENA_ALIGN) + 4096;
 }
 
 const char *json_row_beside(struct arena *arena, const char *file, const char *folder,
@@ -257,20 +259,21 @@ static vlqa_status read_parts(const struct reader *r, const char *key, const str
                               const char **out)
 {
     size_t n = 0;
-    char *text;
+    char *text, *end;
     for (const struct json *i = json_first(parts); i; i = json_next(i))
         n += json_text(json_get(i, "text")) ? strlen(json_text(json_get(i, "text"))) : 7;
     text = arena_push(r->arena, n + 1);
-    *text = 0;
+    end = text;
+    *end = 0;
     for (const struct json *i = json_first(parts); i; i = json_next(i)) {
         const char *type = json_text(json_get(i, "type"));
         const char *words = json_text(json_get(i, "text"));
         if (words)
-            strcat(text, words);
+            end = stpcpy(end, words);
         else if (!is_empty(json_get(i, "image")) || !is_empty(json_get(i, "image_url")))
             TRY(add_value(r, key, i, 0));
         else if (type && strcmp(type, "image") == 0)
-            strcat(text, "<image>");
+            end = stpcpy(end, "<image>");
         else
             return fail(r, key, "has a content part that is neither text nor image nor image_url");
     }
@@ -366,8 +369,12 @@ vlqa_status json_row_check_keys(struct env *env, const struct json_row_file *fil
                                 const struct json *row, const struct json_row *read,
                                 const char *const *known)
 {
+    int n = 0;
     for (const struct json *i = json_first(row); i; i = json_next(i)) {
         const char *key = json_name(i), *near;
+        if (++n > MOST_KEYS)
+            return env_fail(env, VLQA_EUSAGE, "%.256s: the row has more than %d keys", file->name,
+                            MOST_KEYS);
         if (key[0] == '_' || is_empty(i) || is_ours(read, key, known)) continue;
         near = find_near(key, known);
         if (near)

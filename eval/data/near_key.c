@@ -51,7 +51,7 @@ int near_key(const char *a, const char *b)
     int n = letters_of(a, x), m = letters_of(b, y), shorter = least(n, m);
     int longer = n + m - shorter;
     int allowed = shorter < 4 ? 0 : shorter < 7 || longer > shorter + 1 ? 1 : 2;
-    return edit_distance(x, n, y, m) <= allowed;
+    return longer - shorter <= allowed && edit_distance(x, n, y, m) <= allowed;
 }
 
 const char *near_key_find(const char *key, const char *const *known)

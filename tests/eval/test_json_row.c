@@ -14,7 +14,7 @@ static char scratch[] = "/tmp/vlqa-row-XXXXXX";
 /* "question:image,image|answer", or the message. */
 static const char *read_row_in(const char *text, const char *path, const char *images)
 {
-    static char out[2048];
+    static char out[1 << 17];
     static const char *const known[] = {"answer", "answers",  "options", "texts",   "metric", "id",
                                         "hint",   "category", "split",   "dataset", NULL};
     struct json_row_file file = {.name = "r.jsonl, line 1", .path = path, .images = images};
@@ -23,7 +23,7 @@ static const char *read_row_in(const char *text, const char *path, const char *i
     size_t room = json_row_room(strlen(text), &file), used;
     void *memory = heap_alloc(room);
     struct arena arena = arena_over(memory, room);
-    vlqa_status status = json_parse(&env, "row", text, strlen(text), 1 << 20, &doc);
+    vlqa_status status = json_parse(&env, "row", text, strlen(text), 1 << 24, &doc);
     if (status == VLQA_OK) status = json_row_read(&env, &file, json_root(doc), &arena, &row);
     if (status == VLQA_OK) status = json_row_check_keys(&env, &file, json_root(doc), &row, known);
     if (status == VLQA_OK) {
@@ -99,6 +99,40 @@ TEST(imgname_is_beside_the_file_or_in_png)
     CHECK_STR(read_row_in("{" Q ", \"imgname\": \"b.png\"}", path, NULL), expected);
     CHECK_STR(read_row_in("{" Q ", \"images\": [\"a.png\"]}", path, "other/dir"),
               "q:other/dir/a.png");
+}
+
+/* Two paths are tried for each of them. */
+TEST(many_imgnames_below_a_long_folder_have_room)
+{
+    char folder[1100], text[1024] = "{\"imgname\": [\"x0\"", *end = text + strlen(text);
+    memset(folder, 'd', sizeof folder);
+    snprintf(folder + 1000, sizeof folder - 1000, "/r.jsonl");
+    for (int i = 1; i < 64; i++)
+        end += sprintf(end, ", \"x%d\"", i);
+    sprintf(end, "], " Q "}");
+    CHECK_HAS(read_row_in(text, folder, NULL), "q:dddd");
+}
+
+TEST(a_row_of_thousands_of_keys_is_refused)
+{
+    char *text = heap_alloc(40000), *end = text + sprintf(text, "{" Q);
+    for (int i = 0; i < 2000; i++)
+        end += sprintf(end, ", \"other %d\": 1", i);
+    sprintf(end, "}");
+    CHECK_HAS(read_row(text), "the row has more than 1000 keys");
+    heap_free(text);
+}
+
+TEST(a_message_of_many_parts_is_joined)
+{
+    enum { PARTS = 3000 };
+    char *text = heap_alloc(PARTS * 24 + 200);
+    char *end = text + sprintf(text, "{\"messages\": [{\"role\": \"user\", \"content\": [");
+    for (int i = 0; i < PARTS; i++)
+        end += sprintf(end, "%s{\"text\": \"abcdefg\"}", i ? "," : "");
+    sprintf(end, "]}]}");
+    CHECK_HAS(read_row(text), "abcdefgabcdefg");
+    heap_free(text);
 }
 
 TEST(base64_without_a_data_uri_is_an_image)
