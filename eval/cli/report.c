@@ -7,8 +7,10 @@
 
 #include <assert.h>
 #include <cjson/cJSON.h>
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct report report_begin(void)
@@ -96,9 +98,22 @@ void report_int(struct report *r, const char *name, int64_t value)
     (void)add(r, name, cJSON_CreateNumber((double)value));
 }
 
+/* cJSON prints 15 digits, or 17 where these are not enough; often 16 are. */
+static cJSON *number(double value)
+{
+    char shorter[32], text[32];
+    if (!isfinite(value)) return cJSON_CreateNull();
+    snprintf(shorter, sizeof shorter, "%.15g", value);
+    snprintf(text, sizeof text, "%.16g", value);
+    if (fabs(strtod(shorter, NULL) - value) > fabs(value) * DBL_EPSILON &&
+        strtod(text, NULL) == value)
+        return cJSON_CreateRaw(text);
+    return cJSON_CreateNumber(value);
+}
+
 void report_number(struct report *r, const char *name, double value)
 {
-    (void)add(r, name, isfinite(value) ? cJSON_CreateNumber(value) : cJSON_CreateNull());
+    (void)add(r, name, number(value));
 }
 
 void report_real(struct report *r, const char *name, double value)

@@ -242,7 +242,8 @@ void page_cell(struct page *p, enum page_cell kind, const char *value, const cha
         const char *slant = is_faint && *value ? "_" : "";
         page_raw(p, "| %s", slant);
         page_text(p, value);
-        if (note) put_around(p, " (", note, ")");
+        if (note && *note == '[') put_around(p, " ", note, ""); /* an interval has its brackets */
+        if (note && *note != '[') put_around(p, " (", note, ")");
         page_raw(p, "%s ", slant);
         return;
     }

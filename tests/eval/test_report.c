@@ -43,6 +43,24 @@ TEST(lists_hold_objects)
     json_free(doc);
 }
 
+/* 66.666666666666657 was printed. */
+TEST(numbers_have_no_digits_that_reading_back_does_not_need)
+{
+    static const double value[] = {66.66666666666666,  0.1,   0.5,
+                                   28.999999999999996, 1e300, -2.0 / 3};
+    static const char *const text[] = {"66.66666666666666",  "0.1", "0.5", "29", "1e+300",
+                                       "-0.6666666666666666"};
+    for (size_t i = 0; i < sizeof value / sizeof *value; i++) {
+        struct report r = report_begin();
+        char *line, expected[64];
+        report_number(&r, "x", value[i]);
+        line = report_end(&r);
+        snprintf(expected, sizeof expected, "{\"x\":%s}", text[i]);
+        CHECK_STR(line, expected);
+        heap_free(line);
+    }
+}
+
 TEST(members_are_read_back)
 {
     static const int list[] = {5, 11, 17};
