@@ -6,11 +6,10 @@
 #include <math.h>
 
 enum {
-    PANEL = 720, /* longest side of an image as drawn, unless it is larger by whole numbers */
+    PANEL = 720, /* longest side of a large image as drawn; small ones come near it */
     MARGIN = 24, /* around and between images */
     LEGEND = 88, /* height below them */
     SCALE = 240, /* width of the scale of scores */
-    LEAST = 840, /* width that the legend needs */
     STEPS = 3    /* numbers below the scale */
 };
 
@@ -39,35 +38,20 @@ static float level(const struct drawing *d, float score)
 
 /* ---- where things are ---- */
 
-/* Small images are enlarged by a whole number, large ones shrunk. */
+/* Small images are enlarged by the nearest whole number, large ones shrunk. */
 static void panel_size(struct vlqa_placed_image im, int *width, int *height)
 {
     int longest = im.width > im.height ? im.width : im.height;
     if (longest <= PANEL) {
-        *width = im.width * (PANEL / longest);
-        *height = im.height * (PANEL / longest);
+        int times = (PANEL + longest / 2) / longest;
+        *width = im.width * times;
+        *height = im.height * times;
         return;
     }
     *width = (int)((int64_t)im.width * PANEL / longest);
     *height = (int)((int64_t)im.height * PANEL / longest);
     if (*width < 1) *width = 1;
     if (*height < 1) *height = 1;
-}
-
-/* Returns the size of the whole. */
-static struct area arrange(struct drawing *d)
-{
-    struct area all = {0, 0, MARGIN, 0};
-    for (int i = 0; i < d->answer->n_images; i++) {
-        struct area *p = &d->panel[i];
-        *p = (struct area){.x = all.width, .y = MARGIN};
-        panel_size(vlqa_image_at(d->answer, i), &p->width, &p->height);
-        all.width += p->width + MARGIN;
-        if (p->height > all.height) all.height = p->height;
-    }
-    all.height += 2 * MARGIN + LEGEND;
-    if (all.width < LEAST) all.width = LEAST;
-    return all;
 }
 
 /* ---- an image ---- */
@@ -137,8 +121,10 @@ static void draw_scale(struct drawing *d, int x, int y)
     }
 }
 
-static void draw_legend(struct drawing *d)
+/* Returns where it ends, with its margin. On a canvas that is not open it is measured only. */
+static int draw_legend(struct drawing *d)
 {
+    static const char none[] = "no chunks were used (full prefill)";
     int x = MARGIN, y = d->canvas.height - LEGEND;
     if (d->most > 0) {
         canvas_text(&d->canvas, x, y + 4, "token score", ink);
@@ -146,10 +132,31 @@ static void draw_legend(struct drawing *d)
         draw_scale(d, x, y);
         x += SCALE + MARGIN;
     }
-    if (d->answer->token_selected) x = draw_sample(d, x, y, 2, chosen, "recomputed");
+    if (d->answer->tokens_selected) x = draw_sample(d, x, y, 2, chosen, "recomputed");
     if (d->answer->n_chunks) x = draw_sample(d, x, y, 1, border, "chunk");
     if (d->answer->n_evidence) x = draw_sample(d, x, y, 3, evidence, "evidence");
-    if (x == MARGIN) canvas_text(&d->canvas, x, y + 4, "no chunks were used (full prefill)", ink);
+    if (x > MARGIN) return x;
+    canvas_text(&d->canvas, x, y + 4, none, ink);
+    return x + canvas_text_width(none) + MARGIN;
+}
+
+/* ---- the whole ---- */
+
+/* Returns its size: what images and legend need. */
+static struct area arrange(struct drawing *d)
+{
+    struct area all = {0, 0, MARGIN, 0};
+    int legend = draw_legend(d);
+    for (int i = 0; i < d->answer->n_images; i++) {
+        struct area *p = &d->panel[i];
+        *p = (struct area){.x = all.width, .y = MARGIN};
+        panel_size(vlqa_image_at(d->answer, i), &p->width, &p->height);
+        all.width += p->width + MARGIN;
+        if (p->height > all.height) all.height = p->height;
+    }
+    all.height += 2 * MARGIN + LEGEND;
+    if (all.width < legend) all.width = legend;
+    return all;
 }
 
 /* Order and chance are no heat: only scores that gave evidence are. */

@@ -7,6 +7,13 @@
 #include "eval/verbs/verbs.h"
 
 #include <string.h>
+#include <strings.h>
+
+static int ends_with_png(const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    return dot && strcasecmp(dot, ".png") == 0;
+}
 
 static int check_args(struct ask *a)
 {
@@ -19,6 +26,9 @@ static int check_args(struct ask *a)
         return cli_fail(&a->cli, VLQA_EUSAGE, "--json and --stream exclude each other");
     for (int i = 0; i < items->n; i++)
         images += strcmp(items->item[i].name, "image") == 0;
+    if (o->explain && !ends_with_png(o->explain))
+        return cli_fail(&a->cli, VLQA_EUSAGE,
+                        "--explain writes a PNG file, expected a name that ends with .png");
     if (o->explain && (images < 1 || images > EXPLAIN_MAX_IMAGES))
         return cli_fail(&a->cli, VLQA_EUSAGE, "--explain draws on 1 to 64 images");
     return CLI_OK;

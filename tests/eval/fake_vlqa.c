@@ -497,7 +497,8 @@ static void fill_reuse(struct vlqa_answer *a)
     a->n_evidence = !script_number("blind");
     a->token_score = score;
     a->token_selected = selected;
-    a->tokens_selected = 1;
+    a->tokens_selected = !script_number("unselected");
+    if (!a->tokens_selected) a->token_selected = selected + 5; /* zeros */
     a->tokens_recomputed = 12;
     a->chunks_ram = a->chunks_computed = a->visual_disk = 1;
     a->ms_chunks = 3;

@@ -502,12 +502,49 @@ TEST(a_picture_is_written)
     CHECK_HAS(r->calls, "decode a.png 6\n");
     CHECK(get_file("why.png", png, sizeof png) > 1000);
     CHECK(memcmp(png, signature, 8) == 0);
-    r = run_script("reuse=1\n", ARGS(MODEL, "-p", "?", "--image", "a.png", "--explain", "no/why"));
+    r = run_script("reuse=1\n",
+                   ARGS(MODEL, "-p", "?", "--image", "a.png", "--explain", "no/why.png"));
     CHECK_EQ(r->code, 1);
     CHECK_HAS(r->err, "no/why");
     r = run_script("", ARGS(MODEL, "-p", "?", "--explain", "why.png"));
     CHECK_EQ(r->code, 2);
     CHECK_STR(r->calls, "");
+}
+
+/* The width in the header of why.png. */
+static int width_with(const char *script)
+{
+    static unsigned char png[1 << 16];
+    remove("why.png");
+    CHECK_EQ(run_script(script, ARGS(MODEL, "-p", "?", "--image", "a.png", "--explain", "why.png"))
+                 ->code,
+             0);
+    CHECK(get_file("why.png", (char *)png, sizeof png) > 24);
+    return png[16] << 24 | png[17] << 16 | png[18] << 8 | png[19];
+}
+
+/* The image is 20 pixels wide and drawn 36 times as large, between margins of 24. The picture was
+ * 840 wide; the legend left 3 of them, and "recomputed" was in it where no token was. */
+TEST(a_legend_has_no_entry_without_a_sample_and_the_picture_is_as_wide_as_needed)
+{
+    put_file("a.png", "pixels", 6);
+    CHECK_EQ(width_with("reuse=1\nunselected=1\n"), 24 + 20 * 36 + 24);
+    CHECK_EQ(width_with("reuse=1\n"), 864);
+}
+
+TEST(no_png_is_written_under_the_name_of_another_format)
+{
+    static const char *const names[] = {"why.jpg", "why", "png", "why.png.txt"};
+    put_file("a.png", "pixels", 6);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        struct run *r =
+            run_script("", ARGS(MODEL, "-p", "?", "--image", "a.png", "--explain", names[i]));
+        CHECK_EQ(r->code, 2);
+        CHECK_HAS(r->err, "--explain writes a PNG file");
+        CHECK_STR(r->calls, "");
+    }
+    CHECK_EQ(run_script("", ARGS(MODEL, "-p", "?", "--image", "a.png", "--explain", "A.PNG"))->code,
+             0);
 }
 
 /* ---- the model that is used ---- */

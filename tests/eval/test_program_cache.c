@@ -370,6 +370,20 @@ TEST(a_warmed_document_is_found)
     CHECK_STR(vlqa(ARGS("cache", "ls", "--cache-dir", "warm-dir"))->out, "");
 }
 
+/* 384 pixels fit once into 720, so that half of the picture was blank. */
+TEST(images_of_384_pixels_are_enlarged)
+{
+    static char png[1 << 20];
+    const unsigned char *size =
+        (const unsigned char *)png + 16; /* width and height, 32 bits each */
+    CHECK_EQ(vlqa(ARGS(MODEL, "--image", VLQA_SOURCE_DIR "/assets/samples/031.png", QUESTION, "-n",
+                       "1", "--no-cache", "--explain", "why.png"))
+                 ->code,
+             0);
+    CHECK(get_file("why.png", png, sizeof png) > 24);
+    CHECK_EQ(size[2] << 8 | size[3], 24 + 2 * 384 + 24);
+}
+
 TEST(two_pictures_are_explained_side_by_side)
 {
     static char png[1 << 20];
