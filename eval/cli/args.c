@@ -364,22 +364,28 @@ static int has_positional(const struct verb *verb)
     return 0;
 }
 
+/* The index of the option that a word names, or -1; *value: what the word itself gives it, or NULL.
+ */
+static int find_option(const struct verb *verb, const char *word, const char **value)
+{
+    size_t bytes = strcspn(word, "=");
+    *value = NULL;
+    if (word[1] != '-') {
+        if (word[2]) *value = word + 2;
+        return find_letter(verb, word[1]);
+    }
+    if (word[bytes]) *value = word + bytes + 1;
+    return find_name(verb, word + 2, bytes - 2);
+}
+
 /* --name, --name=VALUE, -n, -nVALUE; *at moves on when the value is the next word. *items: the
  * option's index where more values may follow, else -1. */
 static vlqa_status parse_option(struct parser *p, int argc, char **argv, int *at, int *items)
 {
-    const char *word = argv[*at], *value = NULL;
+    const char *word = argv[*at], *value;
     const struct arg *arg;
     char shown[48];
-    int index;
-    if (word[1] == '-') {
-        size_t bytes = strcspn(word + 2, "=");
-        index = find_name(p->verb, word + 2, bytes);
-        if (word[2 + bytes]) value = word + 2 + bytes + 1;
-    } else {
-        index = find_letter(p->verb, word[1]);
-        if (word[2]) value = word + 2;
-    }
+    int index = find_option(p->verb, word, &value);
     if (index < 0) return fail_unknown(p, word);
     arg = &p->verb->arg[index];
     *items = arg->kind == ARG_ITEM && !has_positional(p->verb) ? index : -1;
@@ -444,4 +450,18 @@ vlqa_status args_parse(struct env *env, const struct verb *verb, int argc, char 
                     "--%s is now called --%s; the next version will not accept the old name",
                     verb->arg[i].old, verb->arg[i].name);
     return VLQA_OK;
+}
+
+int args_is_given(const struct verb *verb, int argc, char **argv, const char *name)
+{
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *value;
+        int index;
+        if (argv[i][0] != '-' || !argv[i][1]) continue;
+        index = find_option(verb, argv[i], &value);
+        if (index < 0) continue;
+        if (strcmp(verb->arg[index].name, name) == 0) return 1;
+        i += args_takes_value(&verb->arg[index]) && !value;
+    }
+    return 0;
 }

@@ -80,6 +80,9 @@ struct verb {
  * expected. Strings of *out point into argv and the environment. Each former name that was used is
  * logged as a warning. */
 vlqa_status args_parse(struct env *env, const struct verb *verb, int argc, char **argv, void *out);
+/* 1 if words that args_parse accepted have the option of this name, which the environment, too, may
+ * have set. */
+int args_is_given(const struct verb *verb, int argc, char **argv, const char *name);
 /* A whole number of decimal digits alone, in [min, max]; *end is behind them. For ARG_FORM. */
 int args_number(const char *text, int min, int max, const char **end, int *out);
 /* The next of a list "a,b,c", cut at the size of word; *list is behind it. 0: there is none. */

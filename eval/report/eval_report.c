@@ -9,11 +9,20 @@
 #include <stdio.h>
 #include <string.h>
 
-static vlqa_status read_runs(struct cli *cli, struct eval_report *r, const char *const *run, int n)
+/* A file without graded answers is a data set, or a run that was stopped at once. */
+static vlqa_status read_runs(struct cli *cli, struct eval_report *r, const char *option,
+                             const char *const *run, int n)
 {
     struct env *env = &cli->env;
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
+        int before = r->set.n;
         TRY(answers_read(env, run[i], &r->set));
+        if (r->set.n > before) continue;
+        return env_fail(env, VLQA_EUSAGE,
+                        "%.150s has no graded answers; ask it first: vlqa eval %.150s --out "
+                        "run.jsonl, then give run.jsonl to --%s",
+                        run[i], run[i], option);
+    }
     TRY(answers_close(env, &r->set));
     return answers_sum(env, &r->set, r->sum);
 }
@@ -86,15 +95,11 @@ static void fill(struct eval_report *r, const char *const *run, int n)
     title(r, text);
     page_begin(&r->page, text);
     facts(r, run, n);
-    if (r->set.n) {
-        report_scores(r);
-        report_work(r);
-        report_categories(r);
-        report_times(r);
-        report_losses(r);
-    } else {
-        page_paragraph(&r->page, "There are no graded answers.");
-    }
+    report_scores(r);
+    report_work(r);
+    report_categories(r);
+    report_times(r);
+    report_losses(r);
     page_end(&r->page);
 }
 
@@ -139,7 +144,7 @@ int eval_report(struct cli *cli, const char *to, const char *const *run, int n)
     r = open_report(cli);
     if (!r) return no_memory(cli);
     r->page.form = (enum page_form)form;
-    status = read_runs(cli, r, run, n);
+    status = read_runs(cli, r, "report", run, n);
     if (status == VLQA_OK) {
         fill(r, run, n);
         part = (struct file_part){r->page.data, r->page.used};
@@ -157,7 +162,7 @@ int eval_curve(struct cli *cli, const char *const *run, int n)
     vlqa_status status;
     int code;
     if (!r) return no_memory(cli);
-    status = read_runs(cli, r, run, n);
+    status = read_runs(cli, r, "curve", run, n);
     code = status == VLQA_OK ? curve_print(cli, r) : cli_fail(cli, status, cli->env.message);
     close_report(r);
     return code;

@@ -34,9 +34,26 @@ static int usage(struct cli *cli, const char *message)
     return cli_fail(cli, VLQA_EUSAGE, message);
 }
 
+/* Reports ask nothing: who gives an option of asking means another command. */
+static int check_asks_nothing(struct cli *cli, const char *what)
+{
+    static const char *const asking[] = {"out", "variants", "limit", "model", "submission", "kl"};
+    for (size_t i = 0; i < sizeof asking / sizeof *asking; i++)
+        if (args_is_given(cli->verb, cli->argc, cli->argv, asking[i])) {
+            (void)env_fail(&cli->env, VLQA_EUSAGE,
+                           "--%s is for asking a data set, and %s asks nothing: leave it out, or "
+                           "ask first: vlqa eval DATASET --out run.jsonl",
+                           asking[i], what);
+            return usage(cli, cli->env.message);
+        }
+    return CLI_OK;
+}
+
 static int report(struct cli *cli, const struct eval_args *a)
 {
     const char *run[ARGS_MAX_ITEMS + 1] = {a->file};
+    int code = check_asks_nothing(cli, a->report ? "--report" : "--curve");
+    if (code != CLI_OK) return code;
     if (!a->file) return usage(cli, "no runs: give files of graded rows behind the option");
     if (a->report && a->curve) return usage(cli, "give one of --report and --curve");
     for (int i = 0; i < a->more.n; i++)

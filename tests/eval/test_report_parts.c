@@ -129,6 +129,67 @@ TEST(what_is_written_has_the_mode_of_the_umask)
         CHECK(stat(files[i], &st) == 0 && (st.st_mode & 0777) == 0640);
 }
 
+TEST(no_empty_page_is_written_for_a_data_set)
+{
+    static const char rows[] = "{\"id\": 1, \"question\": \"Why?\", \"answer\": \"x\"}\n";
+    static const char run[] = "{\"id\": 1, \"score\": 1}\n";
+    static const char *const commands[][6] = {
+        {"eval", "--report", "out.html", "data.jsonl"},
+        {"eval", "--report", "out.html", "run.jsonl", "data.jsonl"},
+        {"eval", "--curve", "data.jsonl"},
+        {"eval", "--curve", "run.jsonl", "data.jsonl"},
+        {"eval", "--curve", "--json", "data.jsonl"},
+    };
+    put_file("data.jsonl", rows, sizeof rows - 1);
+    put_file("run.jsonl", run, sizeof run - 1);
+    remove("out.html");
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        struct run *r = run_cli((struct setup){.input = NULL}, commands[i]);
+        CHECK_EQ(r->code, 2);
+        CHECK_STR(r->out, "");
+        CHECK_HAS(r->err, "data.jsonl has no graded answers; ask it first: vlqa eval data.jsonl "
+                          "--out run.jsonl, then give run.jsonl to --");
+        CHECK_EQ(get_file("out.html", page, sizeof page), 0);
+    }
+}
+
+TEST(options_of_asking_are_not_dropped_by_reports)
+{
+    static const char run[] = "{\"id\": 1, \"score\": 1}\n";
+    static const char *const given[][2] = {{"--out", "o.jsonl"},   {"--out=o.jsonl"}, {"-oo.jsonl"},
+                                           {"--variants", "full"}, {"--limit", "3"},  {"-m", "x"}};
+    put_file("run.jsonl", run, sizeof run - 1);
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        struct run *r =
+            run_script("", ARGS("eval", "--curve", "run.jsonl", given[i][0], given[i][1]));
+        CHECK_EQ(r->code, 2);
+        CHECK_HAS(r->err, " is for asking a data set, and --curve asks nothing");
+        remove("out.md");
+        r = run_script("",
+                       ARGS("eval", "--report", "out.md", "run.jsonl", given[i][0], given[i][1]));
+        CHECK_EQ(r->code, 2);
+        CHECK_HAS(r->err, " is for asking a data set, and --report asks nothing");
+        CHECK_EQ(get_file("out.md", page, sizeof page), 0);
+    }
+    CHECK_EQ(
+        run_cli((struct setup){.environment = "VLQA_MODEL=x"}, ARGS("eval", "--curve", "run.jsonl"))
+            ->code,
+        0);
+}
+
+/* It read 1.5 (\\[1, 2\\]). */
+TEST(intervals_in_markdown_have_one_pair_of_brackets)
+{
+    report("out.md",
+           "{\"id\": 1, \"score\": 1, \"variant\": \"full\"}\n"
+           "{\"id\": 2, \"score\": 1, \"variant\": \"full\"}\n"
+           "{\"id\": 1, \"score\": 1, \"variant\": \"none\", \"chunk\": \"grid:2\", \"kl\": 1}\n"
+           "{\"id\": 2, \"score\": 1, \"variant\": \"none\", \"chunk\": \"grid:2\", \"kl\": 2}\n",
+           NULL);
+    CHECK_HAS(page, " 1.5 \\[1, 2\\] ");
+    CHECK(!strstr(page, "(\\["));
+}
+
 int main(int argc, char **argv)
 {
     run_begin(FAKE_CLI);
