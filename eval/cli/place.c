@@ -1,7 +1,9 @@
 /* place.c - files that belong to the program, wherever it lies. */
 #include "eval/cli/place.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,5 +35,7 @@ int place_of_parquet_script(char *path, size_t cap)
     static const char *const places[] = {"../eval/data/from_parquet.py",
                                          "../share/vlqa/from_parquet.py",
                                          VLQA_INSTALLED_MODEL "/../from_parquet.py"};
-    return place_find(places, path, cap);
+    char found[PATH_MAX], real[PATH_MAX];
+    if (!place_find(places, found, sizeof found) || !realpath(found, real)) return 0;
+    return snprintf(path, cap, "%s", real) < (int)cap;
 }

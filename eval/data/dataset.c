@@ -225,19 +225,59 @@ static const struct dataset_reader *look_inside(struct env *env, const char *pat
     return reader;
 }
 
-/* Parquet has no reader in C that could be a package; a script makes JSON lines of it. */
+/* Parquet begins and ends with its name; nothing is said of a file that cannot be read. */
+static int is_damaged_parquet(const char *path)
+{
+    char begin[4] = "", end[4] = "";
+    FILE *f = fopen(path, "rb");
+    int is_whole;
+    if (!f) return 0;
+    is_whole = fread(begin, 1, 4, f) == 4 && fseek(f, -4, SEEK_END) == 0 &&
+               fread(end, 1, 4, f) == 4 && memcmp(begin, "PAR1", 4) == 0 &&
+               memcmp(end, "PAR1", 4) == 0 && ftell(f) >= 12;
+    fclose(f);
+    return !is_whole;
+}
+
+/* One word of a shell, cut where there is no room. */
+static void quote(const char *text, char *out, size_t cap)
+{
+    size_t used = 0;
+    if (!text[strcspn(text, " &()$;'\"*?<>|\\`#[]{}!~\t\n")]) {
+        snprintf(out, cap, "%s", text);
+        return;
+    }
+    out[used++] = '\'';
+    for (; *text && used + 6 < cap; text++)
+        used += (size_t)snprintf(out + used, cap - used, *text == '\'' ? "'\\''" : "%c", *text);
+    snprintf(out + used, cap - used, "'");
+}
+
+/* Parquet has no reader in C that could be a package; a script makes JSON lines of it. The command
+ * is whole, or has names to be filled in where paths are long. */
 static vlqa_status fail_parquet(struct env *env, const char *path)
 {
-    char script[4200] = "from_parquet.py";
+    char place[4096] = "from_parquet.py", folder[512], word[3][2048];
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
-    const char *quote = path[strcspn(path, " &()$;'\"*?<>|")] ? "'" : "";
-    int stem = (int)(strlen(name) - strlen(".parquet"));
-    (void)place_of_parquet_script(script, sizeof script);
-    return env_fail(
-        env, VLQA_EUSAGE,
-        "%.80s: Parquet is not read; convert it with \"python3 %.120s %s%.80s%s %s%.*s.d%s\", "
-        "which needs pyarrow (pip install pyarrow), and give %.*s.d/questions.jsonl",
-        path, script, quote, path, quote, quote, stem, name, quote, stem, name);
+    const char *const form[3][3] = {
+        {place, path, folder}, {place, "FILE", "OUT"}, {"from_parquet.py", "FILE", "OUT"}};
+    if (is_damaged_parquet(path))
+        return env_fail(env, VLQA_EUSAGE,
+                        "%.200s is empty, cut or damaged: Parquet has PAR1 at both ends", path);
+    snprintf(folder, sizeof folder, "%.*s.d", (int)(strlen(name) - strlen(".parquet")), name);
+    (void)place_of_parquet_script(place, sizeof place);
+    for (int i = 0; i < 3; i++) {
+        char message[8192];
+        size_t bytes;
+        for (int k = 0; k < 3; k++)
+            quote(form[i][k], word[k], sizeof word[k]);
+        bytes = (size_t)snprintf(message, sizeof message,
+                                 "Parquet is not read; convert it with \"python3 %s %s %s\", which "
+                                 "needs pyarrow (pip install pyarrow), and give %s/questions.jsonl",
+                                 word[0], word[1], word[2], word[2]);
+        if (bytes < sizeof env->message) return env_fail(env, VLQA_EUSAGE, "%s", message);
+    }
+    return VLQA_EUSAGE; /* the last one fits */
 }
 
 static vlqa_status find_reader(struct env *env, struct dataset *d)

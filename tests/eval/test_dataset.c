@@ -441,10 +441,46 @@ TEST(unknown_files_are_refused)
 {
     CHECK_HAS(read_all("/tmp/x.csv", NULL), "expected a folder, .json, .jsonl or .tsv");
     CHECK_HAS(read_all("/tmp/x.parquet", NULL),
-              "/from_parquet.py /tmp/x.parquet x.d\", which needs");
+              "from_parquet.py /tmp/x.parquet x.d\", which needs");
     CHECK_HAS(read_all("/tmp/x y.PARQUET", NULL),
               "from_parquet.py '/tmp/x y.PARQUET' 'x y.d'\", which");
+    CHECK_HAS(read_all("/tmp/it's.parquet", NULL),
+              " '/tmp/it'\\''s.parquet' 'it'\\''s.d'\", which");
     CHECK_HAS(read_all("x", &(struct dataset_options){.format = "csv"}), "format csv is none of");
+}
+
+/* A path of more than 80 bytes was cut, and the command named another file. */
+TEST(the_command_for_parquet_is_whole_or_has_no_path)
+{
+    char path[700], expected[800], command[512];
+    for (int bytes = 70; bytes <= 600; bytes += 10) {
+        const char *message;
+        snprintf(path, sizeof path, "/%0*d/x.parquet", bytes, 7);
+        message = read_all(path, NULL);
+        snprintf(expected, sizeof expected, "from_parquet.py %s x.d\", which", path);
+        if (!strstr(message, expected))
+            CHECK_HAS(message, "from_parquet.py FILE OUT\", which needs");
+        CHECK_HAS(message, "/questions.jsonl");
+        if (bytes < 120) CHECK_HAS(message, expected);
+        if (bytes > 500) CHECK(!strstr(message, "0007"));
+        snprintf(command, sizeof command, "%s", message);
+        CHECK(!strstr(command, "/../"));
+    }
+}
+
+TEST(an_empty_or_cut_parquet_file_is_told_from_a_whole_one)
+{
+    static const struct {
+        const char *bytes;
+        int is_whole;
+    } files[] = {{"", 0},          {"PAR", 0},       {"PAR1", 0},
+                 {"PAR1 data", 0}, {"text PAR1", 0}, {"PAR1 data PAR1", 1}};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        const char *path = put_text("made.parquet", files[i].bytes);
+        CHECK_HAS(read_all(path, NULL), files[i].is_whole
+                                            ? "Parquet is not read; convert it"
+                                            : "made.parquet is empty, cut or damaged");
+    }
 }
 
 int main(int argc, char **argv)

@@ -298,6 +298,15 @@ TEST(the_example_of_the_documentation_answers)
     CHECK_HAS(r->err, "none.png");
 }
 
+/* It was .../build/../eval/data/from_parquet.py. */
+TEST(the_script_for_parquet_has_a_plain_path)
+{
+    struct run *r = run_cli((struct setup){.program = VLQA}, ARGS("eval", "--list", "x.parquet"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "/from_parquet.py x.parquet x.d\", which needs");
+    CHECK(!strstr(r->err, "/../"));
+}
+
 int main(int argc, char **argv)
 {
     run_begin(VLQA);
