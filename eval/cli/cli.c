@@ -92,6 +92,13 @@ static void with_options(const struct verb *verb, const char *message, char *out
     }
 }
 
+void cli_note_unused(struct cli *cli, const char *const *names, const char *why)
+{
+    for (; *names && !cli->args->quiet; names++)
+        if (args_is_given(cli->verb, cli->argc, cli->argv, *names))
+            cli_note(cli, "--%s has no effect %s", *names, why);
+}
+
 int cli_fail(struct cli *cli, vlqa_status status, const char *message)
 {
     char shown[sizeof cli->env.message + HINT_CAP + 256] = "";

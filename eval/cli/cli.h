@@ -97,6 +97,9 @@ int cli_begin(struct cli *cli, const struct verb *verb, int argc, char **argv,
 
 /* "vlqa: ..." on standard error, below any progress line. */
 void cli_note(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* With the options of these names, ended by NULL, that the command line has: that they have no
+ * effect, and why; nothing with --quiet. Those of the environment are for all commands. */
+void cli_note_unused(struct cli *cli, const char *const *names, const char *why);
 /* The message, how to get help after a usage error; returns the exit code of the status. */
 int cli_fail(struct cli *cli, vlqa_status status, const char *message);
 int cli_exit_code(vlqa_status status);

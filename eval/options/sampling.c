@@ -54,6 +54,13 @@ int sampling_options(struct cli *cli, const struct sampling_args *args,
     return code;
 }
 
+void sampling_note_unused(struct cli *cli, const struct sampling_args *args, int is_seed_used)
+{
+    static const char *const names[] = {"seed", "top-k", "top-p", "min-p", NULL};
+    if (args->temp > 0) return;
+    cli_note_unused(cli, names + (is_seed_used != 0), "without --temp above 0");
+}
+
 const char *sampling_stop_name(enum vlqa_stop stop)
 {
     switch (stop) {

@@ -23,6 +23,8 @@ struct sampling_lists { /* what the options of a question point to */
 /* Into the options of a question; lists lives as long as these are used. An exit code. */
 int sampling_options(struct cli *cli, const struct sampling_args *args,
                      struct sampling_lists *lists, struct vlqa_ask_options *out);
+/* Notes options that have no effect without --temp; a seed is also that of --reuse random. */
+void sampling_note_unused(struct cli *cli, const struct sampling_args *args, int is_seed_used);
 /* "eos", "length", "session_full", "interrupted" or "text" */
 const char *sampling_stop_name(enum vlqa_stop stop);
 /* Tells on standard error of an answer that was cut, or of thoughts without one. */

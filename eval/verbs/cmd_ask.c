@@ -34,6 +34,16 @@ static int check_args(struct ask *a)
     return CLI_OK;
 }
 
+static void note_unused(struct ask *a)
+{
+    static const char *const reuse[] = {"recompute-ratio", "halo", NULL};
+    static const char *const cache[] = {"cache-dir", "cache-strict", NULL};
+    const struct ask_args *o = &a->args;
+    sampling_note_unused(&a->cli, &o->sampling, o->reuse.variant == REUSE_RANDOM);
+    if (o->reuse.variant == REUSE_OFF) cli_note_unused(&a->cli, reuse, "with --reuse off");
+    if (o->cache.off) cli_note_unused(&a->cli, cache, "with --no-cache");
+}
+
 static int find_layers(struct ask *a)
 {
     vlqa_status status =
@@ -297,6 +307,7 @@ static int run(const struct verb *verb, int argc, char **argv)
         (struct document){.cli = &a.cli, .args = &a.args.document, .question = &a.args.question};
     code = check_args(&a);
     if (code == CLI_OK) code = sampling_options(&a.cli, &a.args.sampling, &a.lists, &a.options);
+    if (code == CLI_OK) note_unused(&a);
     if (code == CLI_OK) code = document_read(&a.document);
     cli_catch_interrupt(); /* not before: while standard input is awaited, Ctrl-C ends at once */
     if (code == CLI_OK) code = open_all(&a);

@@ -294,6 +294,7 @@ static int check_args(struct chat *c)
             return cli_fail(&c->cli, VLQA_EUSAGE,
                             "chat reads its lines from standard input: give "
                             "--image and --text a file");
+    sampling_note_unused(&c->cli, &c->args.sampling, c->args.reuse.variant == REUSE_RANDOM);
     return sampling_options(&c->cli, &c->args.sampling, &c->lists, &c->options);
 }
 

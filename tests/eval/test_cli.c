@@ -261,6 +261,44 @@ TEST(an_ignored_interrupt_stays_ignored)
     CHECK_STR(r->out, "ab\n");
 }
 
+TEST(options_without_effect_are_told)
+{
+    static const struct {
+        const char *args[4], *note;
+    } given[] = {
+        {{"--seed", "3"}, "--seed has no effect without --temp above 0\n"},
+        {{"-s3"}, "--seed has no effect without --temp above 0\n"},
+        {{"--top-p=0.5"}, "--top-p has no effect without --temp above 0\n"},
+        {{"--top-k", "4"}, "--top-k has no effect without --temp above 0\n"},
+        {{"--min-p", "0.1"}, "--min-p has no effect without --temp above 0\n"},
+        {{"--reuse=off", "--halo", "2"}, "--halo has no effect with --reuse off\n"},
+        {{"--reuse=off", "--recompute-ratio=1"},
+         "--recompute-ratio has no effect with --reuse off"},
+        {{"--no-cache", "--cache-dir", "d"}, "--cache-dir has no effect with --no-cache\n"},
+        {{"--no-cache", "--cache-strict"}, "--cache-strict has no effect with --no-cache\n"},
+        {{"--seed", "3", "--temp", "1"}, ""},
+        {{"--seed", "3", "--reuse", "random"}, ""},
+        {{"--seed", "3", "-q"}, ""},
+        {{"--system", "--seed=3"}, NULL}, /* refused: it looks like an option */
+        {{"--system=--seed"}, ""},
+    };
+    for (size_t i = 0; i < sizeof given / sizeof *given; i++) {
+        const char *const *g = given[i].args;
+        struct run *r =
+            run_script("answer=Yes\n", ARGS("ask", "-m", "x", "-p", "?", g[0], g[1] ? g[1] : "--",
+                                            g[1] ? g[2] : NULL, g[1] && g[2] ? g[3] : NULL));
+        CHECK_EQ(r->code, given[i].note ? 0 : 2);
+        if (given[i].note && *given[i].note)
+            CHECK_HAS(r->err, given[i].note);
+        else if (given[i].note)
+            CHECK_STR(r->err, "");
+    }
+    CHECK_STR(
+        run_cli((struct setup){.environment = "VLQA_SEED=3"}, ARGS("ask", "-m", "x", "-p", "?"))
+            ->err,
+        "");
+}
+
 int main(int argc, char **argv)
 {
     run_begin(FAKE_CLI);
