@@ -390,3 +390,10 @@ vlqa_status json_row_check_keys(struct env *env, const struct json_row_file *fil
     }
     return VLQA_OK;
 }
+
+const char *json_row_empty_image(const struct json *row)
+{
+    for (const struct json *i = json_first(row); i; i = json_next(i))
+        if (is_empty(i) && near_key_is_image(json_name(i))) return json_name(i);
+    return NULL;
+}

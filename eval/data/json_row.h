@@ -44,6 +44,9 @@ vlqa_status json_row_check_keys(struct env *env, const struct json_row_file *fil
                                 const struct json *row, const struct json_row *read,
                                 const char *const *known);
 
+/* The first key of an image that has nothing in it ("", null, []), or NULL. */
+const char *json_row_empty_image(const struct json *row);
+
 /* folder/name in the arena, of the folder that the file is in; name alone, if it is absolute. */
 const char *json_row_beside(struct arena *arena, const char *file, const char *folder,
                             const char *name);

@@ -84,6 +84,53 @@ static vlqa_status read_options(struct batch *b, const char *where, const struct
                       &item->options.n_stop_text);
 }
 
+/* Fields of a request that others read from a line, and what says the same here. */
+static vlqa_status refuse_settings(struct env *env, const char *where, const struct json *row)
+{
+    static const char *const settings[][2] = {{"temperature", "--temp"},
+                                              {"temp", "--temp"},
+                                              {"top_p", "--top-p"},
+                                              {"top_k", "--top-k"},
+                                              {"min_p", "--min-p"},
+                                              {"seed", "--seed"},
+                                              {"repetition_penalty", "--repetition-penalty"},
+                                              {"presence_penalty", "--presence-penalty"},
+                                              {"logit_bias", "--logit-bias"},
+                                              {"reuse", "--reuse"},
+                                              {"model", "--model"},
+                                              {"chat_template", "--chat-template"}};
+    static const char *const lengths[] = {"max_new_tokens", "max_completion_tokens"};
+    for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
+        if (json_get(row, settings[i][0]))
+            return env_fail(env, VLQA_EUSAGE, "%s: %s is not read; %s gives one for all lines",
+                            where, settings[i][0], settings[i][1]);
+    for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
+        if (json_get(row, lengths[i]))
+            return env_fail(env, VLQA_EUSAGE, "%s: %s is not read; write max_tokens", where,
+                            lengths[i]);
+    return VLQA_OK;
+}
+
+/* What would be answered without what the line means. */
+static vlqa_status check_meaning(struct env *env, const char *where, const struct json *row,
+                                 const struct json_row *read)
+{
+    static const char *const questions[] = {"question", "query", "prompt"};
+    const char *empty = read->n_images ? NULL : json_row_empty_image(row);
+    const char *question = read->question;
+    if (!question) return env_fail(env, VLQA_EUSAGE, "%s: question is missing", where);
+    if (!question[strspn(question, " \t\r\n")])
+        return env_fail(env, VLQA_EUSAGE, "%s: %s is empty", where, read->question_key);
+    if (empty)
+        return env_fail(env, VLQA_EUSAGE,
+                        "%s: %.60s is empty; leave it out to ask without an image", where, empty);
+    for (size_t i = 0; i < sizeof questions / sizeof *questions; i++)
+        if (json_text(json_get(row, questions[i])) && strcmp(questions[i], read->question_key) != 0)
+            return env_fail(env, VLQA_EUSAGE, "%s: both %s and %s are there; write one of them",
+                            where, read->question_key, questions[i]);
+    return VLQA_OK;
+}
+
 /* Keys of data sets are known, so that their files can be asked as they are. */
 static vlqa_status read_item(struct batch *b, const char *line, size_t bytes)
 {
@@ -108,7 +155,8 @@ static vlqa_status read_item(struct batch *b, const char *line, size_t bytes)
     arena = arena_over(b->memory, room);
     TRY(json_row_read(env, &file, row, &arena, &b->item.row));
     TRY(json_row_check_keys(env, &file, row, &b->item.row, known));
-    if (!b->item.row.question) return env_fail(env, VLQA_EUSAGE, "%s: question is missing", where);
+    TRY(refuse_settings(env, where, row));
+    TRY(check_meaning(env, where, row, &b->item.row));
     return read_options(b, where, row);
 }
 

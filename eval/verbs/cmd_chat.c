@@ -39,6 +39,8 @@ struct chat {
     int begun;    /* the conversation has more than a system text */
     int prompts;  /* somebody sits at a terminal */
     int failed;   /* exit code of the first line that failed, for pipes */
+    int n_failed; /* lines */
+    int lacks; /* a command of a pipe failed: what is asked behind it would be asked without it */
     int ended;
 };
 
@@ -49,6 +51,7 @@ static void fail(struct chat *c, vlqa_status status, const char *message)
 {
     cli_note(&c->cli, "%s", status == VLQA_ECANCELLED ? "stopped" : message);
     if (!c->failed) c->failed = cli_exit_code(status);
+    c->n_failed++;
     if (status == VLQA_EDEVICE) c->ended = 1;
 }
 
@@ -67,14 +70,14 @@ static vlqa_status begin_again(struct chat *c)
     return c->system ? vlqa_set_system(c->session, c->system, strlen(c->system)) : VLQA_OK;
 }
 
-static void do_clear(struct chat *c, const char *rest)
+static void do_clear(struct chat *c, char *rest)
 {
     vlqa_status status = begin_again(c);
     (void)rest;
     if (status != VLQA_OK) fail_session(c, status);
 }
 
-static void do_system(struct chat *c, const char *rest)
+static void do_system(struct chat *c, char *rest)
 {
     size_t bytes = strlen(rest);
     char *copy = bytes ? heap_alloc(bytes + 1) : NULL;
@@ -88,13 +91,31 @@ static void do_system(struct chat *c, const char *rest)
     if (c->begun)
         cli_note(&c->cli, "the conversation has begun: the system text counts after /clear");
     else
-        do_clear(c, "");
+        do_clear(c, NULL);
 }
 
-static void do_image(struct chat *c, const char *rest)
+/* A path as a terminal pastes it: in quotes, or with a backslash before each blank. */
+static void unquote(char *path)
+{
+    size_t n = strlen(path);
+    char *to = path;
+    if (n > 1 && (path[0] == '"' || path[0] == '\'') && path[n - 1] == path[0]) {
+        memmove(path, path + 1, n - 2);
+        path[n - 2] = 0;
+        return;
+    }
+    for (const char *from = path; *from; from++) {
+        from += from[0] == '\\' && from[1];
+        *to++ = *from;
+    }
+    *to = 0;
+}
+
+static void do_image(struct chat *c, char *rest)
 {
     struct vlqa_image_info info;
     vlqa_status status;
+    unquote(rest);
     if (!*rest) {
         fail(c, VLQA_EUSAGE, "/image needs a file: /image chart.png");
         return;
@@ -111,11 +132,12 @@ static void do_image(struct chat *c, const char *rest)
                  info.tokens);
 }
 
-static void do_text(struct chat *c, const char *rest)
+static void do_text(struct chat *c, char *rest)
 {
     void *text;
     size_t bytes;
     vlqa_status status;
+    unquote(rest);
     if (!*rest) {
         fail(c, VLQA_EUSAGE, "/text needs a file: /text report.txt");
         return;
@@ -133,17 +155,17 @@ static void do_text(struct chat *c, const char *rest)
         fail_session(c, status);
 }
 
-static void do_quit(struct chat *c, const char *rest)
+static void do_quit(struct chat *c, char *rest)
 {
     (void)rest;
     c->ended = 1;
 }
 
-static void do_help(struct chat *c, const char *rest);
+static void do_help(struct chat *c, char *rest);
 
 static const struct command {
     const char *name, *value, *help;
-    void (*run)(struct chat *c, const char *rest);
+    void (*run)(struct chat *c, char *rest);
 } commands[] = {
     {"/image", "FILE", "adds a picture to the next question", do_image},
     {"/text", "FILE", "adds a text to it", do_text},
@@ -154,7 +176,7 @@ static const struct command {
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
-static void do_help(struct chat *c, const char *rest)
+static void do_help(struct chat *c, char *rest)
 {
     (void)rest;
     progress_clear(&c->cli.bar);
@@ -199,7 +221,7 @@ static void ask(struct chat *c, const char *question)
     sampling_note_stop(&c->cli, &answer);
 }
 
-static void run_command(struct chat *c, const char *line)
+static void run_command(struct chat *c, char *line)
 {
     const char *names[N_COMMANDS], *nearest;
     char word[16];
@@ -232,15 +254,26 @@ static char *copy_line(const char *line, size_t bytes)
     return copy;
 }
 
+/* A made-up answer would look like one; an empty line keeps the count. */
+static void skip_question(struct chat *c)
+{
+    c->out.code = cli_write("\n", 1);
+    fail(c, VLQA_EUSAGE, "the question is not asked, because the command before it failed");
+}
+
 static void run_line(struct chat *c, const char *line, size_t bytes)
 {
     char *copy = memchr(line, 0, bytes) ? NULL : copy_line(line, bytes);
+    int before = c->n_failed;
     if (!copy)
         fail(c, VLQA_ETEXT, "the line holds a NUL byte, or there is no memory for it");
     else if (*copy == '/')
         run_command(c, copy);
+    else if (c->lacks)
+        skip_question(c);
     else
         ask(c, copy + strspn(copy, " \t"));
+    if (copy && *copy == '/' && !c->prompts) c->lacks = c->n_failed > before;
     heap_free(copy);
 }
 

@@ -129,6 +129,13 @@ TEST(bad_lines_get_an_error_and_the_others_an_answer)
         {"{\"id\": \"x\", \"question\": \"?\", \"stop\": 3}", "stop expects a text"},
         {"{\"id\": \"x\", \"question\": \"?\", \"texts\": [1]}", "texts expects a text"},
         {"{\"id\": \"x\", \"question\": \"?\", \"system\": \"a\"}", "--system"},
+        {"{\"id\": \"x\", \"question\": \"?\", \"image\": \"\"}", "image is empty; leave it out"},
+        {"{\"id\": \"x\", \"question\": \"?\", \"images\": []}", "images is empty; leave it out"},
+        {"{\"id\": \"x\", \"question\": \"?\", \"image_path\": null}", "image_path is empty"},
+        {"{\"id\": \"x\", \"question\": \"?\", \"temperature\": 1}", "--temp gives one"},
+        {"{\"id\": \"x\", \"question\": \"?\", \"max_new_tokens\": 9}", "write max_tokens"},
+        {"{\"id\": \"x\", \"question\": \" \"}", "question is empty"},
+        {"{\"id\": \"x\", \"question\": \"?\", \"prompt\": \"!\"}", "both question and prompt"},
         {"{\"question\": ", "line 2"},
         {"[1]", "expected an object"},
     };

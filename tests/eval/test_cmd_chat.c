@@ -76,21 +76,32 @@ TEST(a_system_text_in_a_conversation_waits_for_clear)
     CHECK_EQ(count(r->calls, "clear\n"), 1);
 }
 
-TEST(a_line_that_fails_is_told_and_the_next_one_is_asked)
+/* Asked without the document that was meant, a question would get a made-up answer. */
+TEST(behind_a_command_that_failed_a_pipe_asks_nothing)
 {
-    struct run *r = chat("image=EIMAGE\n" ANSWER, "/image a.png\nIs it?\n");
+    struct run *r = chat("image=EIMAGE\n" ANSWER, "/image a.png\nIs it?\nWhy?\n/clear\nIs it?\n");
     CHECK_EQ(r->code, 3);
-    CHECK_STR(r->out, "Yes, it is.\n");
+    CHECK_STR(r->out, "\n\nYes, it is.\n");
     CHECK_HAS(r->err, "fake image fails with EIMAGE");
+    CHECK_HAS(r->err, "the question is not asked, because the command before it failed");
     r = chat(ANSWER, "/imag a.png\nIs it?\n");
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "unknown command /imag; did you mean /image?");
-    CHECK_STR(r->out, "Yes, it is.\n");
+    CHECK_STR(r->out, "\n");
     r = chat(ANSWER, "/image\n/text\n/text none.txt\nIs it?\n");
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "/image needs a file");
     CHECK_HAS(r->err, "none.txt");
-    CHECK_STR(r->out, "Yes, it is.\n");
+    CHECK_STR(r->out, "\n");
+}
+
+TEST(paths_may_be_quoted_as_terminals_paste_them)
+{
+    put_file("a b.txt", "text", 4);
+    CHECK_EQ(chat(ANSWER, "/text \"a b.txt\"\nIs it?\n")->code, 0);
+    CHECK_EQ(chat(ANSWER, "/text 'a b.txt'\nIs it?\n")->code, 0);
+    CHECK_EQ(chat(ANSWER, "/text a\\ b.txt\nIs it?\n")->code, 0);
+    CHECK_EQ(chat(ANSWER, "/text a b.txt\nIs it?\n")->code, 0);
 }
 
 TEST(a_full_session_says_what_to_do)
