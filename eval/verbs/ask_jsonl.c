@@ -100,6 +100,15 @@ static vlqa_status refuse_settings(struct env *env, const char *where, const str
                                               {"model", "--model"},
                                               {"chat_template", "--chat-template"}};
     static const char *const lengths[] = {"max_new_tokens", "max_completion_tokens"};
+    static const char *const others[] = {"stream", "n", "logprobs"};
+    for (const struct json *i = json_first(row); i; i = json_next(i))
+        if (strncmp(json_name(i), "--", 2) == 0)
+            return env_fail(env, VLQA_EUSAGE,
+                            "%s: %.60s is not read; give it on the command line for all lines",
+                            where, json_name(i));
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        if (json_get(row, others[i]))
+            return env_fail(env, VLQA_EUSAGE, "%s: %s is not read; leave it out", where, others[i]);
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++)
         if (json_get(row, settings[i][0]))
             return env_fail(env, VLQA_EUSAGE, "%s: %s is not read; %s gives one for all lines",

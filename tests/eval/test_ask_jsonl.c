@@ -136,6 +136,9 @@ TEST(bad_lines_get_an_error_and_the_others_an_answer)
         {"{\"id\": \"x\", \"question\": \"?\", \"max_new_tokens\": 9}", "write max_tokens"},
         {"{\"id\": \"x\", \"question\": \" \"}", "question is empty"},
         {"{\"id\": \"x\", \"question\": \"?\", \"prompt\": \"!\"}", "both question and prompt"},
+        {"{\"id\": \"x\", \"question\": \"?\", \"--reuse\": \"off\"}", "--reuse is not read"},
+        {"{\"id\": \"x\", \"question\": \"?\", \"stream\": true}", "stream is not read"},
+        {"{\"id\": \"x\", \"question\": \"?\", \"n\": 2}", "n is not read; leave it out"},
         {"{\"question\": ", "line 2"},
         {"[1]", "expected an object"},
     };
