@@ -250,13 +250,14 @@ static void print_chunk_times(const struct run *r, int metric)
 
 static int print_metric(struct run *r, int metric, int full, struct pairs *p)
 {
-    int code = CLI_OK, grid = 0;
+    int code = CLI_OK, grid = 0, n;
     if (r->cli->args->json) {
         for (int i = 0; i < r->n_variants && code == CLI_OK; i++)
             code = print_json(r, i, metric, full, p);
         return code;
     }
-    printf("%s, %d questions\n", metric_names[metric], (int)r->variant[0].tally[metric]->n);
+    n = (int)r->variant[0].tally[metric]->n;
+    printf("%s, %d question%s\n", metric_names[metric], n, n == 1 ? "" : "s");
     printf("%-24s %-9s %8s %8s %9s", "variant", "chunk", "score", "tokens", "ms");
     if (full >= 0 && r->n_variants > 1)
         printf(" %8s  points to %s [95 %%]", "KL", r->variant[full].name);

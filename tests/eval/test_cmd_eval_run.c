@@ -572,6 +572,15 @@ TEST(real_charts_go_through_the_default_model)
     CHECK_EQ(count(second, "\"extracted\":\""), 4);
 }
 
+TEST(one_question_is_not_questions)
+{
+    struct run *r;
+    put_questions("q.jsonl", 1);
+    r = fake(ARGS(EVAL, "q.jsonl", "--variants", "full"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "em, 1 question\n");
+}
+
 int main(int argc, char **argv)
 {
     run_begin(FAKE_CLI);
