@@ -83,11 +83,11 @@ static vlqa_status compile_member(struct env *env, struct chat *chat, const char
     if (value && json_kind(value) != JSON_NULL) {
         const char *text = json_text(value);
         if (!text) text = json_text(find_default(value));
-        status = text
-                     ? compile(env, chat, text, strlen(text))
-                     : env_fail(env, VLQA_EMODEL,
-                                "%s: chat_template is %s without a template named \"default\"" HELP,
-                                path, json_kind_name(value));
+        status =
+            text ? compile(env, chat, text, strlen(text))
+                 : env_fail(env, VLQA_EMODEL,
+                            "%s: \"chat_template\" is %s without a template named \"default\"" HELP,
+                            path, json_kind_name(value));
     }
     json_free(doc);
     return status;

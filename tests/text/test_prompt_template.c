@@ -342,7 +342,8 @@ TEST(template_is_looked_for_where_transformers_does)
     put_file("processor_config.json", "{\"chat_template\": \"a\\nb{{ none.x.y }}\"}");
     CHECK(strstr(rendered_by(NULL), "processor_config.json, line 2: \"x\" is undefined"));
     put_file("processor_config.json", "{\"chat_template\": [{\"name\": \"rag\"}]}");
-    CHECK(strstr(rendered_by(NULL), "chat_template is array without a template named \"default\""));
+    CHECK(strstr(rendered_by(NULL),
+                 "\"chat_template\" is array without a template named \"default\""));
     for (size_t i = 0; i < sizeof place / sizeof *place; i++) {
         char path[512];
         snprintf(path, sizeof path, WORK "/%s", place[i].file);

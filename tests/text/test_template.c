@@ -350,6 +350,24 @@ TEST(work_on_a_long_text_is_counted)
     CHECK(strstr(runs_of("{% for i in range(500) %}{{ 'b' in messages[0].content }}{% endfor %}",
                          &message, 1),
                  "the chat template runs too long"));
+    CHECK(strstr(runs_of("{% for i in range(500) %}{{ messages[0].content.rsplit('aab') | length }}"
+                         "{% endfor %}",
+                         &message, 1),
+                 "the chat template runs too long"));
+}
+
+/* Names are found one by one. */
+TEST(thousands_of_names_are_refused)
+{
+    static char text[100000];
+    char *at = text;
+    for (int i = 0; i < 2000; i++)
+        at += sprintf(at, "{%% set a%d = 1 %%}", i);
+    CHECK(strstr(made_of(text), "chat.jinja defines more than 1000 names"));
+    at = text;
+    for (int i = 0; i < 2000; i++)
+        at += sprintf(at, "{%% macro f%d() %%}{%% endmacro %%}", i);
+    CHECK(strstr(made_of(text), "chat.jinja defines more than 1000 names"));
 }
 
 TEST(syntax_that_is_nested_too_deep_is_refused)

@@ -159,6 +159,7 @@ static void define(struct parser *p, struct node *name)
 {
     name->d = p->defined;
     p->defined = name;
+    p->n_defined++;
 }
 
 /* name, or names in a tuple; or name.attribute, where `attributes` are allowed. */
@@ -396,8 +397,12 @@ static vlqa_status parse_body(struct parser *p, struct node **first)
 }
 
 /* Functions are called by names that the template defines, or by known ones. */
-static vlqa_status check_calls(const struct parser *p)
+static vlqa_status check_names(const struct parser *p)
 {
+    enum { MOST_NAMES = 1000 }; /* they are found one by one */
+    if (p->n_defined > MOST_NAMES)
+        return env_fail(p->lex.env, VLQA_EMODEL, "%s defines more than %d names" HELP, p->t->name,
+                        MOST_NAMES);
     for (const struct node *call = p->called; call; call = call->d) {
         const struct node *by = p->defined;
         if (function_find(call->name, call->name_bytes) >= 0) continue;
@@ -440,7 +445,7 @@ static vlqa_status compile(struct env *env, struct template *t, const char *name
     TRY(parse_advance(&p));
     TRY(parse_body(&p, &t->body));
     if (p.token.kind != LEX_END) return parse_fail(&p, NULL);
-    return check_calls(&p);
+    return check_names(&p);
 }
 
 vlqa_status template_compile(struct env *env, const char *name, const char *text, size_t bytes,

@@ -264,11 +264,18 @@ static vlqa_status split_words(struct machine *m, const struct str *s, const cha
     }
 }
 
-static const char *find_last(const char *text, size_t bytes, const char *what, size_t what_bytes)
+/* NULL: it is not there. Every search costs what memmem reads. */
+static vlqa_status find_last(struct machine *m, const char *text, size_t bytes,
+                             const struct str *what, const char *mark, const char **out)
 {
-    for (size_t at = bytes + 1; at-- > 0;)
-        if (at + what_bytes <= bytes && memcmp(text + at, what, what_bytes) == 0) return text + at;
-    return NULL;
+    const char *from = text;
+    *out = NULL;
+    TRY(machine_work(m, bytes / 16));
+    while ((from = memmem(from, bytes - (size_t)(from - text), mark, what->bytes))) {
+        TRY(machine_work(m, 1 + what->bytes / 16));
+        *out = from++;
+    }
+    return VLQA_OK;
 }
 
 static void reverse(struct list *list)
@@ -293,8 +300,10 @@ vlqa_status str_split(struct machine *m, const struct str *s, const struct str *
     TRY(str_flat(m, by, &mark));
     while (most < 0 || (*out)->n < most) {
         TRY(machine_work(m, 1));
-        found = right ? find_last(flat, end, mark, by->bytes)
-                      : memmem(flat + begin, end - begin, mark, by->bytes);
+        if (right)
+            TRY(find_last(m, flat, end, by, mark, &found));
+        else
+            found = memmem(flat + begin, end - begin, mark, by->bytes);
         if (!found) break;
         if (right) {
             TRY(put_slice(m, *out, s, (size_t)(found - flat) + by->bytes, end));
