@@ -355,8 +355,8 @@ struct vlqa_ask_options {
     const char *const *stop_text;
     /* As on_token, of the thoughts, without the white space around them; NULL: nobody is told. */
     vlqa_token_fn on_thinking;
-    /* [n_bias] added to the logits of these tokens before penalties and temperature; -INFINITY:
-     * never. on_logits and the answer's logits are without. */
+    /* [n_bias] added to the logits of these tokens before penalties and temperature, -1e6 to 1e6;
+     * -INFINITY: never. on_logits and the answer's logits are without. */
     const int32_t *bias_token;
     const float *bias;
     int n_stop_text, n_bias;

@@ -7,6 +7,8 @@
 #include "fusion/reuse/refresh.h"
 #include "fusion/session/cached_prefix.h"
 
+#include <math.h>
+
 #define OPENING_TOKENS 64 /* of the prompt, behind its last control token */
 
 static void begin_sampling(const struct ask *a, struct sampler *p)
@@ -60,14 +62,15 @@ static int prompt_opens_thoughts(const struct ask *a)
 }
 
 /* The next token: the caller's, or the sampler's. */
-static int32_t next_token(const struct ask *a, struct sampler *sampler, int known)
+static vlqa_status next_token(struct ask *a, struct sampler *sampler, int known, int32_t *id)
 {
     const struct vlqa_ask_options *o = &a->o;
     float *logits = a->s->logits;
     int at = a->answer.n_tokens;
     if (o->on_logits) o->on_logits(o->user, at, logits, a->s->engine->decoder.config.vocab);
-    if (at < o->n_forced) return o->forced[at];
-    return sampler_pick(sampler, logits, known);
+    *id = at < o->n_forced ? o->forced[at] : sampler_pick(sampler, logits, known);
+    if (at < o->n_forced || logits[*id] > -INFINITY) return VLQA_OK;
+    return env_fail(&a->s->env, VLQA_EUSAGE, "ask options: the bias forbids every token");
 }
 
 /* The last token of the answer through the decoder. */
@@ -98,8 +101,10 @@ static vlqa_status write_tokens(struct ask *a, struct writer *w)
     begin_sampling(a, &sampler);
     for (out->stop = VLQA_STOP_LENGTH; out->n_tokens < a->o.max_tokens;) {
         size_t bytes;
-        int32_t id = next_token(a, &sampler, known);
-        const char *delta = text_of(e->tokenizer, id, &bytes);
+        const char *delta;
+        int32_t id;
+        TRY(next_token(a, &sampler, known, &id));
+        delta = text_of(e->tokenizer, id, &bytes);
         if (!out->n_tokens) out->ms_first_token = env_ms() - a->begin;
         if (engine_ends_turn(e, id) && !a->o.ignore_eos && out->n_tokens >= a->o.n_forced) {
             out->stop = VLQA_STOP_EOS;

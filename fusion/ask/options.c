@@ -64,6 +64,9 @@ static vlqa_status check_stop_texts(struct env *env, const struct vlqa_ask_optio
     return VLQA_OK;
 }
 
+/* A larger one would leave nothing of the logits in 24 bits. */
+#define MOST_BIAS 1e6f
+
 static vlqa_status check_bias(struct env *env, const struct vlqa_ask_options *o, int vocab)
 {
     if (o->n_bias < 0 || (o->n_bias && (!o->bias_token || !o->bias)))
@@ -73,10 +76,11 @@ static vlqa_status check_bias(struct env *env, const struct vlqa_ask_options *o,
         if (o->bias_token[i] < 0 || o->bias_token[i] >= vocab)
             return env_fail(env, VLQA_EUSAGE, "ask options: bias of token %d, expected 0..%d",
                             o->bias_token[i], vocab - 1);
-        if (!(o->bias[i] < INFINITY)) /* written so that a NaN is refused */
+        if (!(fabsf(o->bias[i]) <= MOST_BIAS) && o->bias[i] != -INFINITY) /* NaN, too */
             return env_fail(env, VLQA_EUSAGE,
-                            "ask options: bias of token %d is %g, expected a number or -inf",
-                            o->bias_token[i], (double)o->bias[i]);
+                            "ask options: bias of token %d is %g, expected -%g to %g, or -inf",
+                            o->bias_token[i], (double)o->bias[i], (double)MOST_BIAS,
+                            (double)MOST_BIAS);
     }
     return VLQA_OK;
 }

@@ -306,7 +306,7 @@ TEST(wrong_stop_texts_and_biases_are_refused)
 {
     static const char *const empty[] = {""}, *const broken[] = {"\xff"};
     const int32_t first = 0, none = VOCAB;
-    const float plus = INFINITY, not_a_number = NAN, one = 1;
+    const float plus = INFINITY, not_a_number = NAN, one = 1, much = 3e38f;
     struct run r = run_new();
     struct vlqa_ask_options o = run_ask(1);
     struct vlqa_answer a;
@@ -331,7 +331,34 @@ TEST(wrong_stop_texts_and_biases_are_refused)
     CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
     o.bias = &not_a_number;
     CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
-    CHECK_HAS(vlqa_message(r.session), "expected a number or -inf");
+    CHECK_HAS(vlqa_message(r.session), "expected -1e+06 to 1e+06, or -inf");
+    o.bias = &much; /* nothing of the logits would be left beside it */
+    CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
+    run_close(&r);
+}
+
+TEST(bias_that_forbids_every_token_is_an_error)
+{
+    struct run r = run_new();
+    struct vlqa_ask_options o = run_ask(5);
+    struct vlqa_answer a;
+    int32_t token[VOCAB];
+    float never[VOCAB];
+    REQUIRE(run_open(&r));
+    for (int i = 0; i < VOCAB; i++) {
+        token[i] = i;
+        never[i] = -INFINITY;
+    }
+    o.n_bias = VOCAB;
+    o.bias_token = token;
+    o.bias = never;
+    for (o.temperature = 0; o.temperature < 2; o.temperature++) {
+        CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
+        CHECK_HAS(vlqa_message(r.session), "the bias forbids every token");
+    }
+    never[7] = 0;
+    CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_OK);
+    CHECK_EQ(a.token[0], 7);
     run_close(&r);
 }
 
