@@ -81,14 +81,20 @@ static const char *option_of(const struct verb *verb, const char *field, size_t 
 static void with_options(const struct verb *verb, const char *message, char *out, size_t cap)
 {
     size_t used = 0;
+    char before = ' ';
     while (*message && used + 1 < cap) {
         size_t bytes = strspn(message, "abcdefghijklmnopqrstuvwxyz_"), n = bytes ? bytes : 1;
-        int is_field = memchr(message, '_', bytes) != NULL;
+        /* A name of a file or of a key is no field. */
+        int is_part =
+            strchr("/.-_\"'=", before) ||
+            (message[bytes] && strchr("/.-\"'", message[bytes]) && message[bytes + 1] > ' ');
+        int is_field = memchr(message, '_', bytes) != NULL && !is_part;
         const char *option = is_field ? option_of(verb, message, bytes) : NULL;
         int written = option ? snprintf(out + used, cap - used, "--%s", option)
                              : snprintf(out + used, cap - used, "%.*s", (int)n, message);
         used += written > 0 ? (size_t)written : 0;
         message += n;
+        before = message[-1];
     }
 }
 
