@@ -251,7 +251,8 @@ static int find_default_model(struct cli *cli, char *path, size_t cap)
 static int fail_model(struct cli *cli, const char *model, vlqa_status status, const char *message)
 {
     char hint[HINT_CAP], whole[sizeof cli->env.message + HINT_CAP + 2];
-    if (!model || !hint_of_model(model, hint)) return cli_fail(cli, status, message);
+    int is_told = message && (strstr(message, "hf download") || strstr(message, "GGUF"));
+    if (!model || is_told || !hint_of_model(model, hint)) return cli_fail(cli, status, message);
     snprintf(whole, sizeof whole, "%s; %s", message, hint);
     return cli_fail(cli, status, whole);
 }

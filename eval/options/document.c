@@ -59,6 +59,11 @@ static int check_files(struct document *d)
         vlqa_status status = is_image(item) ? VLQA_EIMAGE : VLQA_EIO;
         char hint[HINT_CAP];
         int is_url, error;
+        if (!*item->value) {
+            (void)env_fail(&d->cli->env, VLQA_EUSAGE, "--%s is empty: give the name of a file",
+                           item->name);
+            return cli_fail(d->cli, VLQA_EUSAGE, d->cli->env.message);
+        }
         if (is_stdin(item->value) || access(item->value, R_OK) == 0) continue;
         error = errno;
         is_url = strstr(item->value, "://") && hint_of(item->value, hint);

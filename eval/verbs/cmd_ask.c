@@ -22,6 +22,8 @@ static int check_args(struct ask *a)
     int images = 0;
     if (o->jsonl) return ask_jsonl_check(a);
     if (!o->question) return cli_fail(&a->cli, VLQA_EUSAGE, "no question: give --question TEXT");
+    if (!o->question[strspn(o->question, " \t\r\n")])
+        return cli_fail(&a->cli, VLQA_EUSAGE, "the question is empty");
     if (o->common.json && o->stream)
         return cli_fail(&a->cli, VLQA_EUSAGE, "--json and --stream exclude each other");
     for (int i = 0; i < items->n; i++)

@@ -105,7 +105,7 @@ static void unquote(char *path)
         return;
     }
     for (const char *from = path; *from; from++) {
-        from += from[0] == '\\' && from[1];
+        from += from[0] == '\\' && from[1] == ' ';
         *to++ = *from;
     }
     *to = 0;
@@ -273,7 +273,11 @@ static void run_line(struct chat *c, const char *line, size_t bytes)
         skip_question(c);
     else
         ask(c, copy + strspn(copy, " \t"));
-    if (copy && *copy == '/' && !c->prompts) c->lacks = c->n_failed > before;
+    if (copy && *copy == '/' && !c->prompts) {
+        int is_cure = strncmp(copy, "/image", 6) == 0 || strncmp(copy, "/text", 5) == 0 ||
+                      strncmp(copy, "/clear", 6) == 0;
+        c->lacks = c->n_failed > before || (c->lacks && !is_cure);
+    }
     heap_free(copy);
 }
 

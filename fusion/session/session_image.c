@@ -192,8 +192,8 @@ static vlqa_status add_ready(struct vlqa_session *s, struct ready *r)
     enum vlqa_source source;
     if (info->tokens > s->max_seq_len - s->visual_tokens)
         return env_fail(&s->env, VLQA_ELIMIT,
-                        "%s: needs %d tokens at %d x %d, the session has %d of %d left (more "
-                        "session tokens or a lower image_max_tokens would fit it)",
+                        "%s: needs %d tokens at %d x %d, the session has %d of %d left (a "
+                        "larger max_seq_len or a smaller image_max_tokens would fit it)",
                         r->name, info->tokens, info->resized_width, info->resized_height,
                         s->max_seq_len - s->visual_tokens, s->max_seq_len);
     TRY(make_visual_tokens(s, r, &source));

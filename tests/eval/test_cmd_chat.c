@@ -84,7 +84,7 @@ TEST(behind_a_command_that_failed_a_pipe_asks_nothing)
     CHECK_STR(r->out, "\n\nYes, it is.\n");
     CHECK_HAS(r->err, "fake image fails with EIMAGE");
     CHECK_HAS(r->err, "the question is not asked, because the command before it failed");
-    r = chat(ANSWER, "/imag a.png\nIs it?\n");
+    r = chat(ANSWER, "/imag a.png\n/help\nIs it?\n");
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "unknown command /imag; did you mean /image?");
     CHECK_STR(r->out, "\n");

@@ -36,6 +36,8 @@ TEST(usage_errors_point_to_the_help)
         {{"bench", "--shape", "70b"}, "vlqa: --shape is 70b, expected 2b, 4b, 8b or default\n"},
         {{"bench", "--image", "0x5"}, "vlqa: --image has one side of 0, expected both or none\n"},
         {{"inspect", "a", "b"}, "vlqa: --model is given twice\nTry 'vlqa inspect --help'.\n"},
+        {{"-p", " "}, "vlqa: the question is empty\n"},
+        {{"-p", "?", "--image", ""}, "vlqa: --image is empty: give the name of a file\n"},
         {{"-p", "?", "--device", "cuda"},
          "vlqa: unknown option --device: vlqa runs on the CPU alone\n"},
         {{"eval", "--temp", "1"}, "vlqa: unknown option --temp\n"},
