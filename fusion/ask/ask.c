@@ -17,8 +17,10 @@
 static void begin(struct ask *a, struct vlqa_session *s, const char *question)
 {
     *a = (struct ask){.s = s, .question = question, .begin = env_ms()};
-    a->view = (struct view){
-        .run = {s, &a->layout, &a->answer.flops}, .o = &a->o, .x = &a->x, .answer = &a->answer};
+    a->view = (struct view){.run = {.s = s, .layout = &a->layout, .flops = &a->answer.flops},
+                            .o = &a->o,
+                            .x = &a->x,
+                            .answer = &a->answer};
     s->answer[0] = 0;
     a->answer = (struct vlqa_answer){.text = s->answer,
                                      .thinking = s->answer,

@@ -35,7 +35,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
     if (ftruncate(fd, 0) != 0 || pwrite(fd, data + 1, bytes - 1, 0) != (ssize_t)bytes - 1) abort();
     switch (data[0] % 8) {
     case 0:
-        code = score_rows(&cli, path, -1, 0);
+        code = score_rows(&cli, path, -1, 0, data[0] & 16);
         break;
     case 1:
         code = compare_runs(&cli, path, NULL, NULL);
