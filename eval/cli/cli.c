@@ -248,15 +248,6 @@ static int find_default_model(struct cli *cli, char *path, size_t cap)
     return cli_fail(cli, VLQA_EMODEL, cli->env.message);
 }
 
-static int fail_model(struct cli *cli, const char *model, vlqa_status status, const char *message)
-{
-    char hint[HINT_CAP], whole[sizeof cli->env.message + HINT_CAP + 2];
-    int is_told = message && (strstr(message, "hf download") || strstr(message, "GGUF"));
-    if (!model || is_told || !hint_of_model(model, hint)) return cli_fail(cli, status, message);
-    snprintf(whole, sizeof whole, "%s; %s", message, hint);
-    return cli_fail(cli, status, whole);
-}
-
 int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct vlqa_engine **out)
 {
     char found[4200];
@@ -281,8 +272,7 @@ int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct
     progress_clear(&cli->bar);
     if (status == VLQA_OK) return CLI_OK;
     if (status == VLQA_EIO) status = VLQA_EMODEL; /* a model that is not there is a wrong model */
-    code = fail_model(cli, options->model, status,
-                      *out ? vlqa_engine_message(*out) : vlqa_status_name(status));
+    code = cli_fail(cli, status, *out ? vlqa_engine_message(*out) : vlqa_status_name(status));
     vlqa_engine_close(*out);
     *out = NULL;
     return code;

@@ -94,14 +94,6 @@ static const char *single_hint(char out[HINT_CAP])
     return out;
 }
 
-const char *hint_of_model(const char *word, char out[HINT_CAP])
-{
-    struct stat st;
-    if (strstr(word, "://")) return hub_url_hint(word, out);
-    if (ends_in(word, single_models)) return single_hint(out);
-    return stat(word, &st) != 0 && is_hub_name(word) ? hub_hint(word, strlen(word), out) : NULL;
-}
-
 const char *hint_of(const char *word, char out[HINT_CAP])
 {
     struct stat st;

@@ -12,7 +12,5 @@
 const char *hint_of(const char *word, char out[HINT_CAP]);
 /* Of an option that other programs have and this one has not. */
 const char *hint_of_option(const char *option, char out[HINT_CAP]);
-/* The same for what was given as a model directory and is none. */
-const char *hint_of_model(const char *word, char out[HINT_CAP]);
 
 #endif

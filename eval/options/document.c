@@ -227,23 +227,30 @@ int document_add(struct document *d, struct vlqa_session *session)
     return code;
 }
 
+int64_t document_whole_tokens(const struct vlqa_placed_image *image)
+{
+    int64_t before = (int64_t)image->width * image->height;
+    int64_t after = (int64_t)image->resized_width * image->resized_height;
+    int64_t tokens = (int64_t)image->grid_w * image->grid_h;
+    return 2 * after >= before ? 0 : (before * tokens + after - 1) / after;
+}
+
 void document_note_sizes(const struct document *d, const struct vlqa_answer *answer)
 {
     const struct arg_item *item = d->args->items.item;
     const struct arg_item *end = item + d->args->items.n;
     for (int i = 0; i < answer->n_images; i++, item++) {
         const struct vlqa_placed_image im = vlqa_image_at(answer, i);
-        int64_t before = (int64_t)im.width * im.height, tokens = (int64_t)im.grid_w * im.grid_h;
-        int64_t after = (int64_t)im.resized_width * im.resized_height;
+        int64_t whole = document_whole_tokens(&im);
         while (item < end && !is_image(item))
             item++;
         if (item == end) return;
-        if (2 * after >= before) continue;
+        if (!whole) continue;
         cli_note(d->cli,
                  "%s was made smaller, from %d x %d to %d x %d pixels (%lld tokens); "
                  "--image-max-tokens %lld would keep it as it is",
                  item->value, im.width, im.height, im.resized_width, im.resized_height,
-                 (long long)tokens, (long long)((before * tokens + after - 1) / after));
+                 (long long)im.grid_w * im.grid_h, (long long)whole);
     }
 }
 

@@ -30,6 +30,9 @@ struct document {
 int document_read(struct document *d);
 void document_options(const struct document_args *args, struct vlqa_engine_options *out);
 int document_add(struct document *d, struct vlqa_session *session);
+/* The tokens that would keep an image as it is, where its resizing left less than half of its
+ * pixels; else 0. */
+int64_t document_whole_tokens(const struct vlqa_placed_image *image);
 /* A note on standard error about each image of the answer whose resizing left less than half of its
  * pixels. */
 void document_note_sizes(const struct document *d, const struct vlqa_answer *answer);

@@ -255,13 +255,9 @@ static void count_images(struct run *run, const struct vlqa_answer *answer)
 {
     for (int i = 0; i < answer->n_images; i++) {
         const struct vlqa_placed_image im = vlqa_image_at(answer, i);
-        int64_t before = (int64_t)im.width * im.height;
-        int64_t after = (int64_t)im.resized_width * im.resized_height;
-        int64_t tokens = (int64_t)im.grid_w * im.grid_h, whole;
+        int64_t whole = document_whole_tokens(&im);
         run->images++;
-        if (2 * after >= before) continue;
-        run->shrunk++;
-        whole = (before * tokens + after - 1) / after;
+        run->shrunk += whole > 0;
         if (whole > run->whole_tokens) run->whole_tokens = whole;
     }
 }

@@ -165,14 +165,15 @@ static void do_help(struct chat *c, char *rest);
 
 static const struct command {
     const char *name, *value, *help;
+    int mends; /* what a command before it failed to add */
     void (*run)(struct chat *c, char *rest);
 } commands[] = {
-    {"/image", "FILE", "adds a picture to the next question", do_image},
-    {"/text", "FILE", "adds a text to it", do_text},
-    {"/system", "TEXT", "sets the system text, or none without TEXT", do_system},
-    {"/clear", "", "forgets pictures, texts and turns", do_clear},
-    {"/help", "", "shows these lines", do_help},
-    {"/quit", "", "ends, as the end of input does", do_quit},
+    {"/image", "FILE", "adds a picture to the next question", 1, do_image},
+    {"/text", "FILE", "adds a text to it", 1, do_text},
+    {"/system", "TEXT", "sets the system text, or none without TEXT", 0, do_system},
+    {"/clear", "", "forgets pictures, texts and turns", 1, do_clear},
+    {"/help", "", "shows these lines", 0, do_help},
+    {"/quit", "", "ends, as the end of input does", 0, do_quit},
 };
 enum { N_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -225,11 +226,13 @@ static void run_command(struct chat *c, char *line)
 {
     const char *names[N_COMMANDS], *nearest;
     char word[16];
+    int before = c->n_failed;
     size_t bytes = strcspn(line, " \t");
     for (int i = 0; i < N_COMMANDS; i++) {
         names[i] = commands[i].name;
         if (strlen(names[i]) != bytes || strncmp(names[i], line, bytes) != 0) continue;
         commands[i].run(c, line + bytes + strspn(line + bytes, " \t"));
+        c->lacks = !c->prompts && (c->n_failed > before || (c->lacks && !commands[i].mends));
         return;
     }
     snprintf(word, sizeof word, "%.*s", (int)bytes, line);
@@ -240,6 +243,7 @@ static void run_command(struct chat *c, char *line)
         "blank before it)",
         word, nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     fail(c, VLQA_EUSAGE, c->cli.env.message);
+    c->lacks = !c->prompts;
 }
 
 /* A copy of a line without white space behind it, which the caller frees; NULL: no memory. */
@@ -264,7 +268,6 @@ static void skip_question(struct chat *c)
 static void run_line(struct chat *c, const char *line, size_t bytes)
 {
     char *copy = memchr(line, 0, bytes) ? NULL : copy_line(line, bytes);
-    int before = c->n_failed;
     if (!copy)
         fail(c, VLQA_ETEXT, "the line holds a NUL byte, or there is no memory for it");
     else if (*copy == '/')
@@ -273,11 +276,6 @@ static void run_line(struct chat *c, const char *line, size_t bytes)
         skip_question(c);
     else
         ask(c, copy + strspn(copy, " \t"));
-    if (copy && *copy == '/' && !c->prompts) {
-        int is_cure = strncmp(copy, "/image", 6) == 0 || strncmp(copy, "/text", 5) == 0 ||
-                      strncmp(copy, "/clear", 6) == 0;
-        c->lacks = c->n_failed > before || (c->lacks && !is_cure);
-    }
     heap_free(copy);
 }
 

@@ -168,9 +168,18 @@ APART static vlqa_status fail_nowhere(struct env *env, const char *path)
                     *like ? ", is that what was meant?" : "");
 }
 
+static vlqa_status fail_gguf(struct env *env, const char *path)
+{
+    return env_fail(env, VLQA_EMODEL,
+                    "%.200s is a GGUF file, which vlqa does not read: take the safetensors of the "
+                    "same model (\"" DOWNLOAD "\", such as Qwen/Qwen3-VL-2B-Instruct) and give DIR",
+                    path);
+}
+
 APART static vlqa_status fail_absent(struct env *env, const char *path)
 {
     struct path id = hub_id(path);
+    if (ends(path, ".gguf")) return fail_gguf(env, path); /* its name says enough */
     char to[256];
     ssize_t n = readlink(path, to, sizeof to - 1);
     if (n > 0) {
@@ -193,14 +202,6 @@ APART static vlqa_status fail_absent(struct env *env, const char *path)
 }
 
 /* ---- files ---- */
-
-static vlqa_status fail_gguf(struct env *env, const char *path)
-{
-    return env_fail(env, VLQA_EMODEL,
-                    "%.200s is a GGUF file, which vlqa does not read: take the safetensors of the "
-                    "same model (\"" DOWNLOAD "\", such as Qwen/Qwen3-VL-2B-Instruct) and give DIR",
-                    path);
-}
 
 static int is_gguf(const char *path)
 {

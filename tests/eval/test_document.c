@@ -38,14 +38,9 @@ TEST(a_fifo_that_nobody_writes_to_is_waited_for_with_a_word)
     CHECK_HAS(r->calls, "image_bytes slow late\n");
 }
 
-TEST(a_model_that_is_no_directory_says_what_to_type)
+TEST(a_url_as_an_image_says_what_to_type)
 {
-    struct run *r = run_script("open=EMODEL\n", ARGS("-m", "Org/M", "-p", "?"));
-    CHECK_EQ(r->code, 4);
-    CHECK_HAS(r->err, "; models are not downloaded: run \"hf download Org/M --local-dir M\"");
-    r = run_script("open=EMODEL\n", ARGS("-m", "m.gguf", "-p", "?"));
-    CHECK_HAS(r->err, "-m takes a Hugging Face directory");
-    r = run_script("", ARGS(MODEL, "-p", "?", "--image", "https://e.org/x/c.png"));
+    struct run *r = run_script("", ARGS(MODEL, "-p", "?", "--image", "https://e.org/x/c.png"));
     CHECK_EQ(r->code, 3);
     CHECK_HAS(r->err, "curl -L -o c.png 'https://e.org/x/c.png'");
     CHECK_STR(r->calls, "");

@@ -251,6 +251,23 @@ TEST(texts_that_are_not_utf8_are_rejected_with_2)
 
 /* ---- the other verbs ---- */
 
+/* The library says what to type, and the program does not say it again. */
+TEST(a_model_that_is_no_directory_says_once_what_to_type)
+{
+    static const char *const models[][2] = {
+        {"Org/M", "hf download Org/M --local-dir M"},
+        {"https://huggingface.co/Org/M", "hf download Org/M"},
+        {"none.gguf", "is a GGUF file, which vlqa does not read"}};
+    for (size_t i = 0; i < sizeof models / sizeof *models; i++) {
+        struct run *r =
+            run_cli((struct setup){.program = VLQA}, ARGS("-m", models[i][0], "-p", "?"));
+        const char *first = strstr(r->err, models[i][1]);
+        CHECK_EQ(r->code, 4);
+        CHECK_HAS(r->err, models[i][1]);
+        CHECK(!first || !strstr(first + 1, models[i][1]));
+    }
+}
+
 TEST(inspect_counts_the_parameters)
 {
     struct run *r = vlqa(ARGS("inspect", ASSETS "default-model", "--json"));

@@ -159,7 +159,6 @@ static void define(struct parser *p, struct node *name)
 {
     name->d = p->defined;
     p->defined = name;
-    p->n_defined++;
 }
 
 /* name, or names in a tuple; or name.attribute, where `attributes` are allowed. */
@@ -400,7 +399,10 @@ static vlqa_status parse_body(struct parser *p, struct node **first)
 static vlqa_status check_names(const struct parser *p)
 {
     enum { MOST_NAMES = 1000 }; /* they are found one by one */
-    if (p->n_defined > MOST_NAMES)
+    int n = 0;
+    for (const struct node *by = p->defined; by; by = by->d)
+        n++;
+    if (n > MOST_NAMES)
         return env_fail(p->lex.env, VLQA_EMODEL, "%s defines more than %d names" HELP, p->t->name,
                         MOST_NAMES);
     for (const struct node *call = p->called; call; call = call->d) {

@@ -184,7 +184,6 @@ struct parser {
     int has_ahead, depth, loops;
     struct template *t;
     struct node *called, *defined; /* linked by d: names that are called, and that may be */
-    int n_defined;
 };
 
 /* Memory that lives as long as the template; NULL and VLQA_EMEMORY's message when there is none. */
