@@ -48,15 +48,30 @@ void *heap_alloc_zero(size_t bytes)
     return block;
 }
 
-void heap_populate(void *block, size_t bytes)
+/* The whole pages of a block that is large enough; 0: it is not. */
+static size_t whole_pages(void *block, size_t bytes, uint8_t **first)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE), front = -(uintptr_t)block & (page - 1);
-    uint8_t *first = (uint8_t *)block + front;
-    if (bytes < 1024 * page) return;
-    bytes = (bytes - front) & ~(page - 1);
-    (void)madvise(first, bytes, MADV_HUGEPAGE);
+    *first = (uint8_t *)block + front;
+    return bytes < 1024 * page ? 0 : (bytes - front) & ~(page - 1);
+}
+
+void heap_large_pages(void *block, size_t bytes)
+{
+    uint8_t *first;
+    bytes = whole_pages(block, bytes, &first);
+    if (bytes) (void)madvise(first, bytes, MADV_HUGEPAGE);
+}
+
+void heap_populate(void *block, size_t bytes)
+{
+    uint8_t *first;
+    heap_large_pages(block, bytes);
+    bytes = whole_pages(block, bytes, &first);
 #ifdef MADV_POPULATE_WRITE
-    (void)madvise(first, bytes, MADV_POPULATE_WRITE);
+    if (bytes) (void)madvise(first, bytes, MADV_POPULATE_WRITE);
+#else
+    (void)bytes;
 #endif
 }
 

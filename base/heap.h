@@ -10,6 +10,9 @@
 void *heap_alloc(size_t bytes);
 /* All zero; pages of large blocks take no memory until they are touched. */
 void *heap_alloc_zero(size_t bytes);
+/* For a block of which all is used and that is read again and again: the kernel gives it large
+ * pages where it has some. Its contents stay. */
+void heap_large_pages(void *block, size_t bytes);
 /* For a block that is about to be written from end to end: the kernel gives the pages of a large
  * one together, in large pages where it has some. Its contents stay. */
 void heap_populate(void *block, size_t bytes);

@@ -1,10 +1,12 @@
 /* safetensors.c - a model directory as one sorted table of tensors. */
 #include "base/safetensors.h"
 
+#include "base/hash_leaves.h"
 #include "base/heap.h"
 #include "base/st_files.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +48,6 @@ void st_close(struct st_files *files)
         heap_free(part->path);
         heap_free(part->records);
         heap_free(part->names);
-        heap_free(part->made);
     }
     heap_free(files->parts);
     heap_free(files->sorted);
@@ -197,8 +198,8 @@ static int same_shape(const struct st_tensor *t, int rank, const int64_t *dim)
     return t->rank == rank && memcmp(t->dim, dim, (size_t)rank * sizeof *dim) == 0;
 }
 
-vlqa_status st_want(struct env *env, struct st_files *files, const char *name, int rank,
-                    const int64_t *dim, const struct st_tensor **out)
+static vlqa_status want(struct env *env, struct st_files *files, const char *name, int rank,
+                        const int64_t *dim, struct st_record **out)
 {
     struct st_record *record = st_lookup(files, name);
     const struct st_tensor *t;
@@ -209,12 +210,46 @@ vlqa_status st_want(struct env *env, struct st_files *files, const char *name, i
     if (!same_shape(t, rank, dim))
         return env_fail(env, VLQA_EMODEL, "%s: %.200s is %s, expected %s", st_file_of(files, t),
                         t->key, st_shape(t->rank, t->dim).text, st_shape(rank, dim).text);
-    if (!record->readable)
-        return env_fail(env, VLQA_EMODEL, "%s: %.200s has dtype %s, expected F32, F16 or BF16",
-                        st_file_of(files, t), t->key, record->dtype_name);
-    if (!record->used) record->used = 1; /* only then: others may look */
-    *out = t;
+    *out = record;
     return VLQA_OK;
+}
+
+static vlqa_status fail_dtype(struct env *env, const struct st_files *files,
+                              const struct st_record *record, const char *expected)
+{
+    return env_fail(env, VLQA_EMODEL, "%s: %.200s has dtype %s, expected %s",
+                    st_file_of(files, &record->tensor), record->tensor.key, record->dtype_name,
+                    expected);
+}
+
+vlqa_status st_want(struct env *env, struct st_files *files, const char *name, int rank,
+                    const int64_t *dim, const struct st_tensor **out)
+{
+    struct st_record *record;
+    TRY(want(env, files, name, rank, dim, &record));
+    if (!record->readable) return fail_dtype(env, files, record, "F32, F16 or BF16");
+    if (!record->used) record->used = 1; /* only then: others may look */
+    *out = &record->tensor;
+    return VLQA_OK;
+}
+
+vlqa_status st_want_as(struct env *env, struct st_files *files, const char *name, const char *dtype,
+                       int rank, const int64_t *dim, const struct st_tensor **out)
+{
+    struct st_record *record;
+    TRY(want(env, files, name, rank, dim, &record));
+    if (dtype && strcmp(record->dtype_name, dtype) != 0)
+        return fail_dtype(env, files, record, dtype);
+    if (!record->used) record->used = 1;
+    *out = &record->tensor;
+    return VLQA_OK;
+}
+
+const struct st_tensor *st_peek(const struct st_files *files, const char *name, const char **dtype)
+{
+    const struct st_record *record = st_lookup(files, name);
+    if (record) *dtype = record->dtype_name;
+    return record ? &record->tensor : NULL;
 }
 
 const struct st_tensor *st_find(const struct st_files *files, const char *name)
@@ -314,19 +349,41 @@ static vlqa_status digest_contents(struct env *env, const struct st_files *files
     return VLQA_OK;
 }
 
+struct digest {
+    const struct st_files *files;
+    int whole;
+    atomic_int failed;
+};
+
+static vlqa_status digest_tensor(struct env *env, const struct digest *d, int i, struct hash *hash)
+{
+    const struct st_record *record = d->files->sorted[i];
+    const struct st_tensor *t = &record->tensor;
+    hash_text(hash, t->name);
+    hash_text(hash, record->dtype_name);
+    hash_u64(hash, (uint64_t)t->rank);
+    for (int k = 0; k < t->rank; k++)
+        hash_u64(hash, (uint64_t)t->dim[k]);
+    return digest_contents(env, d->files, t, d->whole, hash);
+}
+
+static void digest_leaf(void *arg, int i, struct hash *hash)
+{
+    struct digest *d = arg;
+    struct env quiet = {.log = NULL};
+    if (digest_tensor(&quiet, d, i, hash) != VLQA_OK) atomic_store(&d->failed, 1);
+}
+
+/* What failed on some thread is done again here, so that one thread says why. */
 vlqa_status st_digest(struct env *env, const struct st_files *files, struct hash *hash)
 {
-    int whole = st_bytes(files) <= DIGEST_WHOLE;
-    hash_u64(hash, (uint64_t)files->count);
-    for (int i = 0; i < files->count; i++) {
-        const struct st_record *record = files->sorted[i];
-        const struct st_tensor *t = &record->tensor;
-        hash_text(hash, t->name);
-        hash_text(hash, record->dtype_name);
-        hash_u64(hash, (uint64_t)t->rank);
-        for (int k = 0; k < t->rank; k++)
-            hash_u64(hash, (uint64_t)t->dim[k]);
-        TRY(digest_contents(env, files, t, whole, hash));
-    }
-    return VLQA_OK;
+    struct digest d = {.files = files, .whole = st_bytes(files) <= DIGEST_WHOLE};
+    struct hash again;
+    atomic_init(&d.failed, 0);
+    TRY(hash_leaves(env, hash, files->count, digest_leaf, &d));
+    if (!atomic_load(&d.failed)) return VLQA_OK;
+    hash_begin(&again, "again");
+    for (int i = 0; i < files->count; i++)
+        TRY(digest_tensor(env, &d, i, &again));
+    return env_fail(env, VLQA_EIO, "the model's files changed while they were read");
 }

@@ -47,6 +47,10 @@ vlqa_status st_open_memory(struct env *env, const char *name, const void *data, 
  * that keeps activations in range, vectors zeros if they are biases and else ones. The same seed
  * and name give the same contents. st_has is true of every name; st_find knows what was wanted. */
 vlqa_status st_open_random(struct env *env, uint64_t seed, struct st_files **out);
+/* Nonzero where t is a matrix that is made. Then four elements from 4 i on are the four int16_t,
+ * lowest first, of the number i of splitmix64 by this seed, times scale, rounded to bf16. */
+int st_random_matrix(const struct st_files *files, const struct st_tensor *t, uint64_t *seed,
+                     float *scale);
 void st_close(struct st_files *files); /* NULL is fine */
 
 int st_has(const struct st_files *files, const char *name);
@@ -57,6 +61,12 @@ void st_ignore(struct st_files *files, const char *name);
  * b]"), a dtype that is not F32, F16 or BF16 (by name). */
 vlqa_status st_want(struct env *env, struct st_files *files, const char *name, int rank,
                     const int64_t *dim, const struct st_tensor **out);
+/* The same, of a dtype that is named as the format names it (NULL: any). st_tensor.dtype says
+ * nothing unless that is F32, F16 or BF16. */
+vlqa_status st_want_as(struct env *env, struct st_files *files, const char *name, const char *dtype,
+                       int rank, const int64_t *dim, const struct st_tensor **out);
+/* The tensor as it is, not marked, of any dtype, and its name; NULL: not there. */
+const struct st_tensor *st_peek(const struct st_files *files, const char *name, const char **dtype);
 /* The tensor as it is, not marked; NULL: not there or of another dtype. */
 const struct st_tensor *st_find(const struct st_files *files, const char *name);
 int st_count(const struct st_files *files);
@@ -79,8 +89,9 @@ vlqa_status st_unchanged(struct env *env, const struct st_files *files);
 /* Closes the files: names, shapes and what is in memory stay. */
 void st_let_go(struct st_files *files);
 size_t st_bytes(const struct st_files *files); /* of all tensors */
-/* Feeds names, dtypes, shapes and contents. Contents of models beyond 256 MiB are sampled: 16 pages
- * of 4 KiB of each tensor, spread evenly, first and last among them. */
+/* Feeds names, dtypes, shapes and contents, each tensor hashed by itself, by all threads. Contents
+ * of models beyond 256 MiB are sampled: 16 pages of 4 KiB of each tensor, spread evenly, first and
+ * last among them. */
 vlqa_status st_digest(struct env *env, const struct st_files *files, struct hash *hash);
 
 #endif

@@ -20,6 +20,12 @@ struct st_record {
     int listed;   /* named by the index */
 };
 
+struct st_random { /* a tensor that is made while it is read */
+    uint64_t seed;
+    float scale;  /* of a random int16_t; 0: */
+    uint16_t all; /* what every element is, bf16 */
+};
+
 struct st_part { /* one file, or one tensor that was made */
     char *path;  /* NULL when there is no file */
     struct file_map map;
@@ -29,7 +35,8 @@ struct st_part { /* one file, or one tensor that was made */
     struct st_record *records;
     int n;
     char *names; /* where names and keys of the records are */
-    void *made;
+    int made;    /* as `random` says */
+    struct st_random random;
 };
 
 struct st_files {
@@ -61,6 +68,8 @@ vlqa_status st_dir_read(struct env *env, struct st_files *files, const char *dir
 /* Makes a tensor that was not made yet. */
 vlqa_status st_make(struct env *env, struct st_files *files, const char *name, int rank,
                     const int64_t *dim, struct st_record **out);
+/* Bytes [begin, begin + bytes) of one that was made. */
+void st_random_bytes(const struct st_random *r, size_t begin, void *dst, size_t bytes);
 /* Says that a tensor is missing, by the key that the files would have for it, and what is most
  * like it among the tensors that nobody asked for. */
 vlqa_status st_fail_missing(struct env *env, const struct st_files *files, const char *name,

@@ -242,6 +242,10 @@ static vlqa_status read_entries(struct reader *r)
 vlqa_status st_part_bytes(struct env *env, const struct st_part *part, size_t offset, void *dst,
                           size_t bytes)
 {
+    if (part->made) {
+        st_random_bytes(&part->random, offset, dst, bytes);
+        return VLQA_OK;
+    }
     if (!part->memory) return file_read_at(env, part->path, &part->map, offset, dst, bytes);
     memcpy(dst, part->memory + offset, bytes);
     return VLQA_OK;

@@ -1,24 +1,15 @@
-/* st_random.c - tensors that are made when they are asked for, to time models without weights. */
+/* st_random.c - tensors that are made while they are read, to time models without weights. */
 #include "base/arena.h"
 #include "base/heap.h"
-#include "base/pool.h"
 #include "base/st_files.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#define BLOCK (1 << 16) /* elements a run */
-#define GROUP 64        /* elements a step */
+#define GROUP 64 /* elements that are made at a time */
 
-struct fill {
-    uint16_t *data;
-    size_t n;
-    uint64_t seed;
-    float scale; /* of a random int16_t */
-};
-
-/* splitmix64: the number at a place, so that any thread can make any block. */
+/* splitmix64: the number at a place, so that any thread can make any part. */
 static uint64_t mixed(uint64_t seed, uint64_t place)
 {
     uint64_t z = seed + (place + 1) * 0x9e3779b97f4a7c15u;
@@ -28,50 +19,57 @@ static uint64_t mixed(uint64_t seed, uint64_t place)
 }
 
 /* Two plain loops, so that the compiler can use vectors in the second. */
-static void fill_group(const struct fill *f, size_t place, uint16_t out[GROUP])
+static void matrix_group(const struct st_random *r, size_t place, uint16_t out[GROUP])
 {
     uint64_t bits[GROUP / 4];
     int16_t raw[GROUP];
     for (size_t i = 0; i < GROUP / 4; i++)
-        bits[i] = mixed(f->seed, place / 4 + i);
+        bits[i] = mixed(r->seed, place / 4 + i);
     memcpy(raw, bits, sizeof raw);
     for (int i = 0; i < GROUP; i++) {
-        float value = (float)raw[i] * f->scale;
+        float value = (float)raw[i] * r->scale;
         uint32_t u;
         memcpy(&u, &value, sizeof u);
         out[i] = (uint16_t)((u + 0x8000u) >> 16); /* the nearest bf16: it is finite */
     }
 }
 
-static void fill_blocks(void *arg, int begin, int end, int worker)
+static void group(const struct st_random *r, size_t place, uint16_t out[GROUP])
 {
-    const struct fill *f = arg;
-    size_t at = (size_t)begin * BLOCK, to = (size_t)end * BLOCK < f->n ? (size_t)end * BLOCK : f->n;
-    uint16_t rest[GROUP];
-    (void)worker;
-    for (; to - at >= GROUP; at += GROUP)
-        fill_group(f, at, f->data + at);
-    if (at == to) return;
-    fill_group(f, at, rest);
-    memcpy(f->data + at, rest, (to - at) * sizeof *rest);
+    if (r->scale != 0) {
+        matrix_group(r, place, out);
+        return;
+    }
+    for (int i = 0; i < GROUP; i++)
+        out[i] = r->all;
+}
+
+void st_random_bytes(const struct st_random *r, size_t begin, void *dst, size_t bytes)
+{
+    uint16_t made[GROUP];
+    for (size_t done = 0, n; done < bytes; done += n) {
+        size_t at = begin + done, skip = at % sizeof made;
+        n = sizeof made - skip < bytes - done ? sizeof made - skip : bytes - done;
+        group(r, at / sizeof made * GROUP, made);
+        memcpy((uint8_t *)dst + done, (const uint8_t *)made + skip, n);
+    }
 }
 
 /* Vectors are norms or biases: ones leave the scale of what they multiply, zeros what they are
  * added to. Matrices halve the scale of their input, whatever its width. */
-static void fill(struct env *env, struct fill *f, const char *name, int rank, const int64_t *dim)
+static struct st_random random_of(uint64_t seed, const char *name, int rank, const int64_t *dim)
 {
+    size_t n = strlen(name);
+    int is_bias = n >= 4 && strcmp(name + n - 4, "bias") == 0;
+    struct st_random r = {.seed = mixed(seed, checksum64(name, n))};
     double inputs = 1;
-    if (rank <= 1) {
-        size_t n = strlen(name);
-        int is_bias = n >= 4 && strcmp(name + n - 4, "bias") == 0;
-        for (size_t i = 0; i < f->n; i++)
-            f->data[i] = is_bias ? 0 : f32_to_bf16(1);
-        return;
-    }
     for (int i = 1; i < rank; i++)
         inputs *= (double)dim[i];
-    f->scale = (float)(0.5 / sqrt(inputs) * sqrt(3.0) / 32768); /* uniform: range is sqrt 3 */
-    pool_for(env->pool, (int)((f->n + BLOCK - 1) / BLOCK), 1, fill_blocks, f);
+    if (rank > 1)
+        r.scale = (float)(0.5 / sqrt(inputs) * sqrt(3.0) / 32768); /* uniform: range is sqrt 3 */
+    else
+        r.all = is_bias ? 0 : f32_to_bf16(1);
+    return r;
 }
 
 /* Keeps the table sorted; there is room. */
@@ -99,14 +97,13 @@ static vlqa_status make_room(struct env *env, struct st_files *files)
 vlqa_status st_make(struct env *env, struct st_files *files, const char *name, int rank,
                     const int64_t *dim, struct st_record **out)
 {
-    struct fill f = {.n = 1, .seed = mixed(files->seed, checksum64(name, strlen(name)))};
     struct st_part *part;
     struct st_record *record;
-    size_t bytes = 0;
+    size_t bytes = sizeof(uint16_t);
     int fits = 1;
     for (int i = 0; i < rank; i++)
-        fits = fits && size_mul(&f.n, f.n, (size_t)dim[i]);
-    if (!fits || !size_mul(&bytes, f.n, sizeof *f.data) || f.n / BLOCK >= INT32_MAX)
+        fits = fits && size_mul(&bytes, bytes, (size_t)dim[i]);
+    if (!fits)
         return env_fail(env, VLQA_EMODEL, "%s is %s, which is too large", name,
                         st_shape(rank, dim).text);
     TRY(make_room(env, files));
@@ -114,13 +111,12 @@ vlqa_status st_make(struct env *env, struct st_files *files, const char *name, i
     (void)snprintf(part->name, sizeof part->name, "random weights");
     part->records = record = heap_alloc_zero(sizeof *record);
     part->names = heap_alloc(strlen(name) + 1);
-    part->made = f.data = heap_alloc(bytes);
-    part->memory = part->made;
     part->bytes = bytes;
-    if (!record || !part->names || !f.data) return env_no_memory(env, name, bytes);
+    part->made = 1;
+    part->random = random_of(files->seed, name, rank, dim);
+    if (!record || !part->names) return env_no_memory(env, name, sizeof *record);
     part->n = 1;
-    fill(env, &f, name, rank, dim);
-    record->tensor = (struct st_tensor){.dtype = DT_BF16, .rank = rank, .data = f.data};
+    record->tensor = (struct st_tensor){.dtype = DT_BF16, .rank = rank};
     record->tensor.name = record->tensor.key = memcpy(part->names, name, strlen(name) + 1);
     record->tensor.bytes = bytes;
     memcpy(record->tensor.dim, dim, (size_t)rank * sizeof *dim);
@@ -130,6 +126,15 @@ vlqa_status st_make(struct env *env, struct st_files *files, const char *name, i
     insert(files, record);
     *out = record;
     return VLQA_OK;
+}
+
+int st_random_matrix(const struct st_files *files, const struct st_tensor *t, uint64_t *seed,
+                     float *scale)
+{
+    const struct st_part *part = &files->parts[((const struct st_record *)t)->part];
+    *seed = part->random.seed;
+    *scale = part->random.scale;
+    return part->made && part->random.scale != 0;
 }
 
 vlqa_status st_open_random(struct env *env, uint64_t seed, struct st_files **out)

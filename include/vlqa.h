@@ -123,7 +123,17 @@ enum vlqa_dtype {
     VLQA_DTYPE_INT8  /* kv_dtype only: K and V of stored chunks, see there */
 };
 
+/* Of the decoder's matrices in memory; the vision tower is never quantised. */
+enum vlqa_weights {
+    VLQA_WEIGHTS_AUTO, /* as the model's files have them */
+    VLQA_WEIGHTS_BF16, /* not quantised: VLQA_EMODEL where the files are, as other integers there */
+    VLQA_WEIGHTS_INT8, /* eight bits, a scale for a row; embedding and head, too */
+    VLQA_WEIGHTS_INT4  /* four bits, a scale and a zero point for 32 columns; those two: int8 */
+};
+
 enum vlqa_cpu { VLQA_CPU_AUTO, VLQA_CPU_PLAIN, VLQA_CPU_AVX2, VLQA_CPU_AVX512, VLQA_CPU_AMX };
+
+enum vlqa_device { VLQA_DEVICE_CPU, VLQA_DEVICE_AUTO, VLQA_DEVICE_CUDA }; /* AUTO: CUDA or CPU */
 
 enum vlqa_image_mode {
     VLQA_IMAGE_WHITE, /* transparency composited over white; upright, as Exif or else XMP says */
@@ -144,19 +154,16 @@ struct vlqa_engine_options {
     enum vlqa_dtype dtype;
     /* Of keys and values, kept ones too; auto: as dtype. int8: of kept chunks alone, K before its
      * rotation and V as eight bits with one f32 scale for each token, layer and KV head (the
-     * largest magnitude / 127, to nearest even); half the bytes of bf16. All else is then as with
-     * auto, so tokens that are computed, those recomputed too, are never rounded to eight bits.
-     * What is placed from a chunk is not exact: none of its tokens count as exact, and all are
-     * candidates. */
+     * largest magnitude / 127, to nearest even); half the bytes of bf16. Computed tokens are never
+     * rounded to eight bits; those of chunks never count as exact, and all are candidates. */
     enum vlqa_dtype kv_dtype;
     enum vlqa_cpu cpu; /* highest instruction set to use; asking for a missing one is an error */
     int threads;       /* 0: one per core this process may use; at most 1024 */
     enum vlqa_image_mode image_mode;
     enum vlqa_resize resize;
-    int image_min_tokens;     /* 0: as preprocessor_config.json says */
-    int image_max_tokens;     /* 0: as preprocessor_config.json says */
-    int64_t image_max_pixels; /* refuse to decode larger files; 0: 100 million */
-    vlqa_log_fn log;          /* NULL: silence; vlqa_engine_close may call it, too */
+    int image_min_tokens, image_max_tokens; /* 0: as preprocessor_config.json says */
+    int64_t image_max_pixels;               /* refuse to decode larger files; 0: 100 million */
+    vlqa_log_fn log;                        /* NULL: silence; vlqa_engine_close may call it, too */
     vlqa_progress_fn progress;
     void *user;             /* handed to log and progress */
     int no_cache;           /* nonzero: keep nothing between images and questions */
@@ -166,6 +173,14 @@ struct vlqa_engine_options {
     /* A file with a chat template in Jinja's language (or, when its name ends with .json, with a
      * member chat_template), or "qwen3vl": that of Qwen3-VL Instruct. NULL: the model's own. */
     const char *chat_template;
+    enum vlqa_weights weights; /* what the files do not have is quantised while they are read */
+    /* Of embedding and head, where the files have floats: AUTO: int8 with int8 and int4 weights;
+     * BF16: not quantised; INT8. */
+    enum vlqa_weights head_weights;
+    enum vlqa_device device; /* CUDA: VLQA_EDEVICE where module, driver or GPU is missing */
+    int gpu;                 /* with CUDA: which one, from 0 */
+    int64_t gpu_cache_bytes; /* of its memory, for chunks that were used last; 0: none */
+    int64_t load_or_compute; /* nonzero: compute chunks that would take longer to load */
 };
 
 struct vlqa_model_info {
@@ -174,7 +189,7 @@ struct vlqa_model_info {
     char dtype[8];       /* of the computation: "bf16" or "f32" */
     char kv_dtype[8];    /* of keys and values: "bf16" or "f32" */
     char chunk_dtype[8]; /* of kept ones: as kv_dtype, or "int8" */
-    char stored[8];      /* of the weights: "BF16", "F16", "F32" */
+    char stored[8];      /* of the weights in the files: "BF16", "F16", "F32", "INT8", "INT4" */
     char cpu[16];        /* instruction set in use */
     int threads;
     int64_t parameters, parameters_vision, parameters_text, parameters_embedding;
@@ -187,6 +202,8 @@ struct vlqa_model_info {
     int64_t kv_bytes_per_token, visual_bytes_per_token;
     int64_t chunk_bytes_per_token; /* of kept keys and values */
     int64_t session_bytes;         /* what a session with default options takes at most */
+    char weights[8]; /* of the decoder's matrices in memory: "bf16", "f16", "f32", "int8", "int4" */
+    int64_t weight_memory_bytes; /* of all weights in memory */
 };
 
 /* The directory of the default model, beside the library or the program or where it was installed.
@@ -204,6 +221,13 @@ VLQA_API void vlqa_engine_close(struct vlqa_engine *engine);
 VLQA_API const char *vlqa_engine_message(const struct vlqa_engine *engine);
 VLQA_API vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model_info *out,
                                       size_t bytes);
+
+/* Writes options->model, a BF16, F16 or F32 checkpoint, to the new directory `out` with the weights
+ * of options->weights, INT8 or INT4, in the compressed-tensors format. Opening it gives bit for bit
+ * what opening the model with these weights gives. Of the options, threads, log (told why a call
+ * failed, as an error), progress ("quantize") and user count, too. VLQA_EIO also: out is there, or
+ * the disk is full; nothing is left behind then. */
+VLQA_API vlqa_status vlqa_quantize(const struct vlqa_engine_options *options, const char *out);
 
 /* The tokens of a text as prompts have them. Text that spells a control token is plain characters,
  * or with control nonzero that token, as in a chat template. Writes at most cap ids; *n is how many
@@ -310,8 +334,7 @@ enum vlqa_chunker { VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS };
 enum vlqa_text_chunker { VLQA_TEXT_FIXED, VLQA_TEXT_PASSAGE };
 
 struct vlqa_ask_options {
-    uint32_t version;
-    uint32_t struct_bytes;
+    uint32_t version, struct_bytes;
     /* sampling */
     int max_tokens;           /* of the answer; 1 or more */
     float temperature;        /* 0: greedy; ties go to the lowest id */
@@ -373,7 +396,7 @@ enum vlqa_stop {
 };
 
 /* Computed for this question, or a hit in memory or on disk. */
-enum vlqa_source { VLQA_SOURCE_COMPUTED, VLQA_SOURCE_RAM, VLQA_SOURCE_DISK };
+enum vlqa_source { VLQA_SOURCE_COMPUTED, VLQA_SOURCE_RAM, VLQA_SOURCE_DISK, VLQA_SOURCE_GPU };
 
 struct vlqa_placed_image { /* an image of the conversation, in the order they were added */
     int width, height;     /* of the source as decoded upright */
@@ -383,8 +406,7 @@ struct vlqa_placed_image { /* an image of the conversation, in the order they we
     int resized_width, resized_height; /* as the model saw it */
 };
 
-struct vlqa_placed_chunk { /* tokens that were computed together, seeing prefix, halo and each other
-                            */
+struct vlqa_placed_chunk { /* tokens that were computed together; they see prefix and halo, too */
     int image;             /* of the answer, or -1: a text */
     int text;              /* the number of the document, from 0, or -1 */
     int y, x, h, w;        /* of an image: its cells of the grid */
@@ -392,6 +414,7 @@ struct vlqa_placed_chunk { /* tokens that were computed together, seeing prefix,
     int tokens, tokens_exact; /* exact: as a full prefill in this order gives them without
                                  recomputation; int8: 0 */
     enum vlqa_source source;
+    double ms_load, ms_compute; /* with load_or_compute: estimates; 0: none */
 };
 
 /* Part of an image that the question attended to most. */
@@ -442,8 +465,7 @@ struct vlqa_answer {
     /* UTF-8, NUL-terminated: what a model thought before its answer, without the tags <think> and
      * </think> and the white space around it; "" if nothing. text is then what stands behind
      * </think>. The tag that opens thoughts may stand in the prompt. Where it stands nowhere, a
-     * lone
-     * </think> counts all the same, but on_token was told what stands before it. */
+     * lone </think> counts all the same, but on_token was told what stands before it. */
     const char *thinking;
     size_t thinking_bytes;
     int thinking_is_open; /* nonzero: the thoughts did not end, and text is empty */
@@ -475,10 +497,10 @@ struct vlqa_cache_stats { /* of an engine, since it was opened */
     uint64_t ram_records, ram_bytes;
     uint64_t disk_records, disk_bytes; /* of the directory now, whoever wrote them */
     uint64_t hits_ram, hits_disk, misses, evicted_ram, evicted_disk;
-    uint64_t rejected;       /* damaged files: removed, and computed again */
-    uint64_t write_failures; /* records that are not on disk */
-    uint64_t unwritten;      /* records that are on their way there */
-    char disk_problem[512];  /* why there is a directory that is not used, or "" */
+    uint64_t rejected;                  /* damaged files: removed, and computed again */
+    uint64_t write_failures, unwritten; /* records that are not on disk; on their way there */
+    char disk_problem[512];             /* why there is a directory that is not used, or "" */
+    uint64_t gpu_records, gpu_bytes, hits_gpu, evicted_gpu; /* copies on the GPU of some in RAM */
 };
 
 enum vlqa_record_kind {
@@ -543,55 +565,33 @@ VLQA_API void vlqa_options_free(void *options); /* NULL is fine */
 
 /* ---- conveniences for C and C++: the functions above with the sizes of this header ---- */
 
-static inline struct vlqa_engine_options vlqa_engine_options_default(void)
-{
-    struct vlqa_engine_options o;
-    (void)vlqa_engine_options_init(&o, sizeof o);
-    return o;
-}
+/* struct vlqa_engine_options vlqa_engine_options_default(void), and so on. */
+#define VLQA_DEFINE_DEFAULT(name)                  \
+    static inline struct name name##_default(void) \
+    {                                              \
+        struct name o;                             \
+        (void)name##_init(&o, sizeof o);           \
+        return o;                                  \
+    }
+VLQA_DEFINE_DEFAULT(vlqa_engine_options)
+VLQA_DEFINE_DEFAULT(vlqa_session_options)
+VLQA_DEFINE_DEFAULT(vlqa_ask_options)
+VLQA_DEFINE_DEFAULT(vlqa_cache_options)
+#undef VLQA_DEFINE_DEFAULT
 
-static inline struct vlqa_session_options vlqa_session_options_default(void)
-{
-    struct vlqa_session_options o;
-    (void)vlqa_session_options_init(&o, sizeof o);
-    return o;
-}
-
-static inline struct vlqa_ask_options vlqa_ask_options_default(void)
-{
-    struct vlqa_ask_options o;
-    (void)vlqa_ask_options_init(&o, sizeof o);
-    return o;
-}
-
-static inline struct vlqa_cache_options vlqa_cache_options_default(void)
-{
-    struct vlqa_cache_options o;
-    (void)vlqa_cache_options_init(&o, sizeof o);
-    return o;
-}
-
-/* index from 0 to n - 1. */
-static inline struct vlqa_placed_image vlqa_image_at(const struct vlqa_answer *answer, int index)
-{
-    struct vlqa_placed_image image;
-    (void)vlqa_answer_image(answer, index, &image, sizeof image);
-    return image;
-}
-
-static inline struct vlqa_placed_chunk vlqa_chunk_at(const struct vlqa_answer *answer, int index)
-{
-    struct vlqa_placed_chunk chunk;
-    (void)vlqa_answer_chunk(answer, index, &chunk, sizeof chunk);
-    return chunk;
-}
-
-static inline struct vlqa_evidence vlqa_evidence_at(const struct vlqa_answer *answer, int index)
-{
-    struct vlqa_evidence evidence;
-    (void)vlqa_answer_evidence(answer, index, &evidence, sizeof evidence);
-    return evidence;
-}
+/* struct vlqa_placed_image vlqa_image_at(const struct vlqa_answer *answer, int index), index from 0
+ * to n - 1; likewise vlqa_chunk_at and vlqa_evidence_at. */
+#define VLQA_DEFINE_AT(function, from, type)                                        \
+    static inline struct type function(const struct vlqa_answer *answer, int index) \
+    {                                                                               \
+        struct type element;                                                        \
+        (void)from(answer, index, &element, sizeof element);                        \
+        return element;                                                             \
+    }
+VLQA_DEFINE_AT(vlqa_image_at, vlqa_answer_image, vlqa_placed_image)
+VLQA_DEFINE_AT(vlqa_chunk_at, vlqa_answer_chunk, vlqa_placed_chunk)
+VLQA_DEFINE_AT(vlqa_evidence_at, vlqa_answer_evidence, vlqa_evidence)
+#undef VLQA_DEFINE_AT
 
 #ifdef __cplusplus
 }

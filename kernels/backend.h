@@ -7,15 +7,26 @@
 
 struct backend_ops {
     const char *name;
-    int shares_host; /* device memory is host memory: mirrors are one block */
+    int shares_host;   /* device memory is host memory: mirrors are one block */
+    int decodes_apart; /* products of a decode pass are made in another way */
     void (*close)(struct device *d);
     void *(*alloc)(struct device *d, size_t bytes); /* of device_alloc and the three behind it */
     void *(*alloc_host)(struct device *d, size_t bytes);
     void (*release)(struct device *d, void *block);
     void (*release_host)(struct device *d, void *block);
+    /* Why alloc gave NULL; itself NULL: there is not more to say than that. */
+    vlqa_status (*no_memory)(struct env *env, const struct device *d, const char *name,
+                             size_t bytes);
+    const char *(*arithmetic)(const struct device *d); /* NULL: its name says it */
+    /* Of device_expect; NULL: products are made in one way. */
+    vlqa_status (*expect)(struct env *env, struct device *d, struct weight w, enum dtype x,
+                          int has_bias);
+    size_t (*weight_block)(const struct device *d, enum weight_format format, int cols);
+    void (*weight_pack)(const struct device *d, void *block, const struct weight_rows *rows);
     size_t (*attention_work)(const struct device *d, int n, int heads, int kv_heads, int dim,
                              int slots);
     size_t (*score_work)(const struct device *d, int n, int heads, int slots);
+    size_t (*place_work)(const struct device *d, int n, int cols);
 
     vlqa_status (*queue_open)(struct queue *q); /* fills impl; the rest is filled */
     void (*queue_close)(struct queue *q);       /* frees impl */
@@ -24,6 +35,7 @@ struct backend_ops {
     void (*clear)(struct queue *q, void *dst, size_t bytes);
     vlqa_status (*sync)(struct queue *q); /* the first error, until the queue is closed */
 
+    void (*random)(struct queue *q, struct weight w, uint64_t seed, float scale); /* may be NULL */
     void (*gather)(struct queue *q, struct mat dst, struct mat src, struct ints index);
     void (*scatter)(struct queue *q, struct mat dst, struct ints index, struct mat src);
     void (*embed)(struct queue *q, struct mat dst, struct weight src, struct ints index);
@@ -35,13 +47,15 @@ struct backend_ops {
                       float eps);
     void (*angles)(struct queue *q, struct mat cos_sin, struct ints at, struct mat inverse);
     void (*rope)(struct queue *q, struct mat y, struct mat x, int heads, struct mat cos_sin);
-    void (*blend)(struct queue *q, struct mat dst, struct weight src, struct ints index,
+    void (*heads)(struct queue *q, const struct heads *h);
+    void (*blend)(struct queue *q, struct mat dst, struct mat src, struct ints index,
                   struct mat part);
     void (*swiglu)(struct queue *q, struct mat y, struct mat gate_up);
     void (*attention)(struct queue *q, const struct attn *a);
     void (*score)(struct queue *q, const struct score *s);
     void (*quantize)(struct queue *q, struct mat dst, struct mat src, int heads);
     void (*dequantize)(struct queue *q, struct mat dst, struct mat src, int heads);
+    void (*place)(struct queue *q, const struct place *p);
 };
 
 #endif

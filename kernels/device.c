@@ -20,9 +20,25 @@ const char *device_name(const struct device *d)
     return d->op->name;
 }
 
+const char *device_arithmetic(const struct device *d)
+{
+    return d->op->arithmetic ? d->op->arithmetic(d) : d->op->name;
+}
+
+vlqa_status device_expect(struct env *env, struct device *d, struct weight w, enum dtype x,
+                          int has_bias)
+{
+    return d->op->expect ? d->op->expect(env, d, w, x, has_bias) : VLQA_OK;
+}
+
 int device_shares_host(const struct device *d)
 {
     return d->op->shares_host;
+}
+
+int device_decodes_apart(const struct device *d)
+{
+    return d->op->decodes_apart;
 }
 
 void *device_alloc(struct device *d, size_t bytes)
@@ -33,6 +49,13 @@ void *device_alloc(struct device *d, size_t bytes)
 void *device_alloc_host(struct device *d, size_t bytes)
 {
     return d->op->alloc_host(d, bytes);
+}
+
+vlqa_status device_no_memory(struct env *env, const struct device *d, const char *name,
+                             size_t bytes)
+{
+    return d->op->no_memory ? d->op->no_memory(env, d, name, bytes)
+                            : env_no_memory(env, name, bytes);
 }
 
 void device_release(struct device *d, void *block)
@@ -105,8 +128,15 @@ vlqa_status device_room_open(struct env *env, struct device *d, const char *name
     out->device_block = device_alloc(d, device);
     out->host_block = device_alloc_host(d, host);
     if (!out->device_block || !out->host_block) {
+        vlqa_status status = VLQA_EMEMORY;
+        if (d->op->shares_host)
+            status = env_no_memory(env, name, host + device);
+        else if (!out->device_block)
+            status = device_no_memory(env, d, name, device);
+        else
+            status = env_no_memory(env, name, host);
         device_room_close(out);
-        return env_no_memory(env, name, host + device);
+        return status;
     }
     out->ws.host = arena_over(out->host_block, host);
     out->ws.device = arena_over(out->device_block, device);

@@ -30,6 +30,7 @@ struct queue {
     struct device *device;
     struct env *env; /* of the session: outlives the queue */
     void *impl;
+    int decode;     /* nonzero: operations are of a decode pass (ops.h) */
     trace_fn trace; /* NULL: nobody looks */
     void *trace_user;
 };
@@ -37,14 +38,32 @@ struct queue {
 /* The CPU with the highest instruction set up to `cpu` (VLQA_CPU_AUTO: the best one there is);
  * VLQA_EDEVICE when a named one is missing. */
 vlqa_status device_open(struct env *env, enum vlqa_cpu cpu, struct device **out);
+/* The gpu-th GPU where `device` is CUDA (VLQA_EDEVICE where there is none), the CPU where it is
+ * CPU; AUTO: a GPU if there is one, else the CPU, and the log says why. */
+vlqa_status device_choose(struct env *env, enum vlqa_device device, enum vlqa_cpu cpu, int gpu,
+                          struct device **out);
 void device_close(struct device *d);             /* after its queues; NULL is fine */
-const char *device_name(const struct device *d); /* "plain", "avx2", "avx512", "amx" */
-int device_has_cpu(enum vlqa_cpu cpu);           /* can this machine run it? */
-int device_shares_host(const struct device *d);  /* nonzero: device memory is host memory */
+const char *device_name(const struct device *d); /* "plain", "avx2", "amx", "cuda sm80 k4" */
+/* By what results on this device have other last bits than on others: the name, and what was chosen
+ * when products were expected. */
+const char *device_arithmetic(const struct device *d);
+int device_has_cpu(enum vlqa_cpu cpu);          /* can this machine run it? */
+int device_shares_host(const struct device *d); /* nonzero: device memory is host memory */
+/* Nonzero: what decode passes compute differs from other passes in its last bits. */
+int device_decodes_apart(const struct device *d);
+/* Products y = x w^T + bias will be asked for, with y in f32 and without an activation; w has been
+ * uploaded. The device may choose now how it makes them, for which it takes time and, until it
+ * returns, memory: VLQA_EMEMORY as device_no_memory says it, VLQA_EDEVICE. */
+vlqa_status device_expect(struct env *env, struct device *d, struct weight w, enum dtype x,
+                          int has_bias);
 /* One block for an arena: zeroed, 64-byte aligned; NULL: no memory. host: for what the host reads
  * and writes and copies go to and from. Released when no queue works with it any more. */
 void *device_alloc(struct device *d, size_t bytes);
 void *device_alloc_host(struct device *d, size_t bytes);
+/* Why device_alloc gave NULL: VLQA_EMEMORY "out of memory: NAME needs N bytes" and, of a GPU, how
+ * many are free; VLQA_EDEVICE where the device has failed before. */
+vlqa_status device_no_memory(struct env *env, const struct device *d, const char *name,
+                             size_t bytes);
 void device_release(struct device *d, void *block); /* NULL is fine */
 void device_release_host(struct device *d, void *block);
 
@@ -79,7 +98,7 @@ struct device_room {
     struct workspace ws;
 };
 
-/* VLQA_EMEMORY "out of memory: NAME needs N bytes". */
+/* VLQA_EMEMORY as device_no_memory says it. */
 vlqa_status device_room_open(struct env *env, struct device *d, const char *name,
                              const struct workspace *measured, struct device_room *out);
 void device_room_close(struct device_room *room); /* one that failed to open is fine */

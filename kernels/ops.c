@@ -8,7 +8,7 @@ static int shape_ok(struct mat m)
 
 static int weight_ok(struct weight w)
 {
-    return w.rows > 0 && w.cols > 0 && w.data && w.row_bytes > 0;
+    return w.rows > 0 && w.cols > 0 && w.data;
 }
 
 static int same_shape(struct mat a, struct mat b)
@@ -26,6 +26,12 @@ static int is_vector(struct mat m, int n) /* norms, biases */
     return shape_ok(m) && m.dtype == DT_F32 && m.rows == 1 && m.cols == n;
 }
 
+static int multiplies(struct mat x, struct weight w)
+{
+    return x.dtype == DT_F32 ||
+           (x.dtype == DT_BF16 && w.format != WEIGHT_F32 && w.format != WEIGHT_F16);
+}
+
 static int rows_exist(struct ints index, int n, int rows)
 {
     if (index.n != n) return 0;
@@ -37,6 +43,34 @@ static int rows_exist(struct ints index, int n, int rows)
 static int converts(struct mat dst, struct mat src)
 {
     return dst.dtype == src.dtype || (is_float(dst) && src.dtype != DT_ROW_INT8);
+}
+
+size_t k_weight_block(const struct device *d, enum weight_format format, int cols)
+{
+    assert(cols > 0);
+    return d->op->weight_block(d, format, cols);
+}
+
+void k_weight_pack(const struct device *d, void *block, const struct weight_rows *rows)
+{
+    assert(rows->rows > 0 && rows->rows <= WEIGHT_BLOCK && rows->cols > 0 && rows->value);
+    assert((rows->format == WEIGHT_INT8 || rows->format == WEIGHT_INT4) == !!rows->scale);
+    assert((rows->format == WEIGHT_INT4) == !!rows->zero);
+    d->op->weight_pack(d, block, rows);
+}
+
+size_t k_weight_bytes(const struct device *d, struct weight w)
+{
+    size_t blocks = (size_t)((w.rows + WEIGHT_BLOCK - 1) / WEIGHT_BLOCK);
+    return blocks * k_weight_block(d, w.format, w.cols);
+}
+
+int k_random(struct queue *q, struct weight w, uint64_t seed, float scale)
+{
+    assert(weight_ok(w) && w.format == WEIGHT_BF16);
+    if (!q->op->random) return 0;
+    q->op->random(q, w, seed, scale);
+    return 1;
 }
 
 void k_gather(struct queue *q, struct mat dst, struct mat src, struct ints index)
@@ -81,7 +115,7 @@ void k_matmul(struct queue *q, struct mat y, struct mat x, struct weight w, stru
 {
     assert(shape_ok(y) && shape_ok(x) && weight_ok(w));
     assert(y.rows == x.rows && y.cols == w.rows && x.cols == w.cols);
-    assert(is_float(y) && (x.dtype == DT_F32 || (x.dtype == DT_BF16 && w.format == WEIGHT_BF16)));
+    assert(is_float(y) && multiplies(x, w));
     assert(!bias.data || is_vector(bias, w.rows));
     q->op->matmul(q, y, x, w, bias, act);
 }
@@ -117,9 +151,10 @@ void k_rope(struct queue *q, struct mat y, struct mat x, int heads, struct mat c
     q->op->rope(q, y, x, heads, cos_sin);
 }
 
-void k_blend(struct queue *q, struct mat dst, struct weight src, struct ints index, struct mat part)
+void k_blend(struct queue *q, struct mat dst, struct mat src, struct ints index, struct mat part)
 {
-    assert(shape_ok(dst) && dst.dtype == DT_F32 && weight_ok(src) && dst.cols == src.cols);
+    assert(shape_ok(dst) && dst.dtype == DT_F32 && shape_ok(src) && dst.cols == src.cols);
+    assert(src.dtype != DT_ROW_INT8);
     assert(shape_ok(part) && part.dtype == DT_F32 && part.rows == dst.rows);
     assert(rows_exist(index, dst.rows * part.cols, src.rows));
     q->op->blend(q, dst, src, index, part);
@@ -190,6 +225,28 @@ static int quantizes(struct mat quantized, struct mat plain, int heads)
            plain.cols % heads == 0 && quantized.cols == row_int8_cols(plain.cols, heads);
 }
 
+static int keeps(const struct heads *h)
+{
+    if (!h->kept.data) return 1;
+    if (!shape_ok(h->kept) || !rows_exist(h->kept_row, h->x.rows, h->kept.rows)) return 0;
+    if (is_float(h->kept)) return h->kept.cols == h->x.cols;
+    return quantizes(h->packed, h->raw, h->heads) && h->kept.dtype == DT_ROW_INT8 &&
+           h->kept.cols == h->packed.cols;
+}
+
+void k_heads(struct queue *q, const struct heads *h)
+{
+    int dim = h->x.cols / h->heads;
+    assert(same_shape(h->raw, h->x) && h->x.dtype == DT_F32 && h->raw.dtype == h->out.dtype);
+    assert(h->x.cols == h->heads * dim && dim % 2 == 0 && dim <= ATTN_MAX_DIM);
+    assert(is_vector(h->norm, dim) && shape_ok(h->cos_sin) && h->cos_sin.dtype == DT_F32);
+    assert(h->cos_sin.rows == h->x.rows && h->cos_sin.cols == dim);
+    assert(shape_ok(h->out) && is_float(h->out) && h->out.cols == h->x.cols && keeps(h));
+    assert(h->slot.n ? rows_exist(h->slot, h->x.rows, h->out.rows) : h->out.rows == h->x.rows);
+    (void)dim;
+    q->op->heads(q, h);
+}
+
 void k_quantize(struct queue *q, struct mat dst, struct mat src, int heads)
 {
     assert(quantizes(dst, src, heads));
@@ -200,4 +257,29 @@ void k_dequantize(struct queue *q, struct mat dst, struct mat src, int heads)
 {
     assert(quantizes(src, dst, heads));
     q->op->dequantize(q, dst, src, heads);
+}
+
+/* Of all layers, as they are alike. */
+static int places(struct layers from, struct layers to, const struct place *p)
+{
+    struct mat a = from.first, b = to.first;
+    int wide = a.dtype == DT_ROW_INT8 ? row_int8_cols(b.cols, p->heads) : b.cols;
+    return shape_ok(a) && shape_ok(b) && is_float(b) && a.rows == p->slot.n && a.cols == wide &&
+           (a.dtype == DT_ROW_INT8 || is_float(a));
+}
+
+void k_place(struct queue *q, const struct place *p)
+{
+    assert(p->n_layers > 0 && p->heads > 0 && p->to_k.first.cols % (2 * p->heads) == 0);
+    assert(places(p->k, p->to_k, p) && places(p->v, p->to_v, p));
+    assert(same_shape(p->to_k.first, p->to_v.first) && same_shape(p->k.first, p->v.first));
+    assert(shape_ok(p->cos_sin) && p->cos_sin.dtype == DT_F32);
+    assert(p->cos_sin.rows == p->slot.n && p->cos_sin.cols == p->to_k.first.cols / p->heads);
+    assert(rows_exist(p->slot, p->k.first.rows, p->to_k.first.rows));
+    q->op->place(q, p);
+}
+
+size_t k_place_work(const struct device *d, int n, int cols)
+{
+    return d->op->place_work(d, n, cols);
 }

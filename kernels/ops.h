@@ -3,7 +3,10 @@
  * Contract of every operation: the result of a row depends on its own inputs and, in attention, on
  * the keys and values it sees, in the order of their slots; never on where these slots lie, on how
  * many other rows are in the call, on the number of threads, or on where the call was cut. On the
- * CPU that holds to the last bit. Operations enqueue and cannot fail; errors of a device surface at
+ * CPU that holds to the last bit, and on a GPU among operations of decode passes (queue.decode) and
+ * among all others: there, a product of few rows that is made at the speed of memory has other last
+ * bits than one of many rows. The number of rows never decides which it is, and the CPU makes both
+ * alike (device_decodes_apart). Operations enqueue and cannot fail; errors of a device surface at
  * queue_sync. All matrices are device memory. */
 #ifndef KERNELS_OPS_H
 #define KERNELS_OPS_H
@@ -20,7 +23,9 @@ struct attn {            /* arguments of the attention operation */
     struct spans span;   /* [n]; at least one visible slot a row */
     int heads, kv_heads; /* query head g reads KV head g / (heads / kv_heads) */
     float scale;
-    void *work; /* k_attention_work bytes of device memory */
+    enum dtype
+        products; /* DT_BF16: q, k, v and weights may be rounded to it, sums are f32; DT_F32 */
+    void *work;   /* k_attention_work bytes of device memory */
 };
 
 /* What a row's softmax weight a of a slot counts for, and how heads and rows are brought together:
@@ -34,12 +39,48 @@ struct score { /* arguments of the score operation; q, k, v, span, heads as in s
     struct spans span; /* the softmax is over what these see */
     int heads, kv_heads;
     float scale;
+    enum dtype products; /* DT_BF16: q may be rounded to it, all else is f32; DT_F32 */
     enum score_value value;
     enum score_heads over_heads;
     enum score_rows over_rows;
     struct mat out; /* [1, slots] f32: added to; nothing where nobody sees */
     void *work;     /* k_score_work bytes of device memory */
 };
+
+struct place {                /* arguments of the place operation */
+    int n_layers, heads;      /* KV heads */
+    struct layers k, v;       /* [n, heads * dim] f32 or bf16, or row-quantised: K before RoPE */
+    struct mat cos_sin;       /* [n, dim] f32, as k_angles leaves it */
+    struct ints slot;         /* [n] distinct; a negative one skips */
+    struct layers to_k, to_v; /* [slots, heads * dim] f32 or bf16 */
+    void *work;               /* k_place_work bytes of device memory */
+};
+
+/* Arguments of the heads operation: what becomes of queries or keys behind their product. */
+struct heads {
+    struct mat x;    /* [n, heads * dim] f32 */
+    struct mat norm; /* [1, dim] f32 */
+    float eps;
+    int heads;
+    struct mat cos_sin;   /* [n, dim], as k_angles leaves it */
+    struct mat raw;       /* like x, of the format of out: room; may be x */
+    struct mat kept;      /* [rows, heads * dim], or row-quantised; mat_none(): nothing is kept */
+    struct ints kept_row; /* [n], where there is kept; negative: that row is not */
+    struct mat packed;    /* [n, row_int8_cols], where kept is row-quantised: room */
+    struct mat out;       /* [rows, heads * dim] f32 or bf16; may be x where slot is empty */
+    struct ints slot;     /* [n], distinct, negative: skipped; or empty: row i goes to row i */
+};
+
+/* Bytes of a block of WEIGHT_BLOCK rows of a weight; the last block of one is as large. */
+size_t k_weight_block(const struct device *d, enum weight_format format, int cols);
+/* Makes a block, in host memory, of 1 to WEIGHT_BLOCK rows. It is the device's when it was uploaded
+ * to its place in weight.data. On any thread; nothing is enqueued. */
+void k_weight_pack(const struct device *d, void *block, const struct weight_rows *rows);
+size_t k_weight_bytes(const struct device *d, struct weight w); /* all of its blocks */
+/* Fills a BF16 weight with the random matrix of st_random_matrix; 0: the device leaves that to the
+ * host.
+ */
+int k_random(struct queue *q, struct weight w, uint64_t seed, float scale);
 
 /* dst[i] = src[index[i]], converted to dst's dtype; a negative index leaves row i alone. */
 void k_gather(struct queue *q, struct mat dst, struct mat src, struct ints index);
@@ -51,9 +92,9 @@ void k_embed(struct queue *q, struct mat dst, struct weight src, struct ints ind
 void k_add(struct queue *q, struct mat dst, struct mat src);
 /* dst[i] += src[index[i]]; a negative index skips. */
 void k_add_rows(struct queue *q, struct mat dst, struct mat src, struct ints index);
-/* y[n, out] = act(x[n, in] w[out, in]^T + bias[out]). bias [1, out] f32, or mat_none(). y f32 or
- * bf16. x f32: w f32, bf16 or f16 widened, products in f32. x bf16: w bf16, products of bf16 summed
- * in f32. y may not overlap x. */
+/* y[n, out] = act(x[n, in] w[out, in]^T + bias[out]). bias [1, out] f32, or mat_none(). x and y f32
+ * or bf16; w of any format with x f32, and BF16, INT8 or INT4 with x bf16. Products of two bf16 are
+ * summed in f32, others are made in f32. y may not overlap x. */
 void k_matmul(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
               enum act act);
 /* Each row: x * rsqrt(mean(x^2) + eps) * w; x f32, y f32 or bf16; y may be x. w [1, n] f32 is
@@ -72,10 +113,13 @@ void k_angles(struct queue *q, struct mat cos_sin, struct ints at, struct mat in
  * y[e] = x[e] cos[e] - x[e + d/2] sin[e], y[e + d/2] = x[e + d/2] cos[e] + x[e] sin[e].
  * cos_sin [n, d] as k_angles leaves it. x and y f32 or bf16; y may be x. */
 void k_rope(struct queue *q, struct mat y, struct mat x, int heads, struct mat cos_sin);
-/* dst[i] = the sum over j, ascending, of part[i, j] * row index[i * parts + j] of the weight; dst
- * f32 [n, cols], part [n, parts] f32: bilinear positions have four parts. */
-void k_blend(struct queue *q, struct mat dst, struct weight src, struct ints index,
-             struct mat part);
+/* Of each head: normalised (k_rmsnorm) and rounded to the format of out; that goes to
+ * kept[kept_row[i]], as k_quantize makes it where kept is row-quantised; and, turned (k_rope), to
+ * out[slot[i]]. */
+void k_heads(struct queue *q, const struct heads *h);
+/* dst[i] = the sum over j, ascending, of part[i, j] * row index[i * parts + j] of src; src f32,
+ * bf16 or f16, dst f32 [n, cols], part [n, parts] f32: bilinear positions have four parts. */
+void k_blend(struct queue *q, struct mat dst, struct mat src, struct ints index, struct mat part);
 /* y[n, m] = silu(gate) * up with gate_up [n, 2m]: gates, then ups. f32 in, f32 or bf16 out. */
 void k_swiglu(struct queue *q, struct mat y, struct mat gate_up);
 /* Softmax over each row's span, grouped-query. */
@@ -91,5 +135,9 @@ size_t k_score_work(const struct device *d, int n, int heads, int slots);
 void k_quantize(struct queue *q, struct mat dst, struct mat src, int heads);
 /* And back. */
 void k_dequantize(struct queue *q, struct mat dst, struct mat src, int heads);
+/* Rows of a chunk into slots, in all layers: K is rotated on the way, and what is quantised is read
+ * as values first. The same bits as k_dequantize, k_rope and k_scatter make. */
+void k_place(struct queue *q, const struct place *p);
+size_t k_place_work(const struct device *d, int n, int cols);
 
 #endif

@@ -46,17 +46,40 @@ struct spans {
 
 enum act { ACT_NONE, ACT_GELU_TANH, ACT_GELU_ERF };
 
-/* Weights of a product or of an embedding look-up. Formats with more than one value a block or with
- * scales join here; nothing but the operations that read weights looks inside. */
-enum weight_format { WEIGHT_F32, WEIGHT_BF16, WEIGHT_F16 };
+/* Weights of a product, [rows, cols] values: outputs and inputs. A device keeps them as its
+ * products read them best, in blocks of WEIGHT_BLOCK rows one behind the other; nothing but its
+ * operations looks inside. */
+enum weight_format {
+    WEIGHT_F32,
+    WEIGHT_BF16,
+    WEIGHT_F16,
+    WEIGHT_INT8, /* -127..127 times the scale of the row, f32 */
+    WEIGHT_INT4  /* scale (q - zero): q and zero 0..15, a bf16 scale for WEIGHT_GROUP columns */
+};
+
+#define WEIGHT_BLOCK 16 /* rows */
+#define WEIGHT_GROUP \
+    32 /* columns that share scale and zero; the last group of a row may be shorter */
 
 struct weight {
     enum weight_format format;
-    const void *data;  /* [rows] of row_bytes each; device memory */
-    const void *scale; /* NULL: the format has none */
-    int rows, cols;    /* values */
-    size_t row_bytes;
+    int rows, cols;
+    void *data; /* device memory */
 };
+
+/* Rows of a weight on the host, dense: what a device makes its blocks of. */
+struct weight_rows {
+    enum weight_format format;
+    int rows, cols;
+    const void *value;   /* [rows, cols] float, uint16_t or, of both integer formats, a byte each */
+    const void *scale;   /* INT8: float [rows]; INT4: uint16_t [rows, groups] */
+    const uint8_t *zero; /* INT4: [rows, groups] */
+};
+
+static inline int weight_groups(int cols)
+{
+    return cols / WEIGHT_GROUP + (cols % WEIGHT_GROUP != 0);
+}
 
 static inline struct mat mat_of(void *data, enum dtype dtype, int rows, int cols)
 {
@@ -102,6 +125,18 @@ static inline struct mat mat_cols(struct mat m, int begin, int n)
     struct mat view = {mat_at(m, 0, begin), m.dtype, m.rows, n, m.stride};
     assert(begin >= 0 && n >= 0 && begin + n <= m.cols);
     return view;
+}
+
+/* The same matrix of every layer, `step` bytes from one to the next. */
+struct layers {
+    struct mat first;
+    size_t step;
+};
+
+static inline struct mat layers_at(struct layers l, int layer)
+{
+    l.first.data = (char *)l.first.data + (size_t)layer * l.step;
+    return l.first;
 }
 
 static inline struct host_mat host_mat_of(void *data, enum dtype dtype, int rows, int cols)

@@ -20,13 +20,16 @@ struct weights { /* one pass: where from, where to */
     struct st_files *files;
     struct arena *mem;  /* device memory; base NULL but for WEIGHTS_FILL and WEIGHTS_LOOK */
     enum dtype compute; /* DT_BF16: tensors that are not BF16 are converted; DT_F32: they stay */
+    /* WEIGHT_INT8, WEIGHT_INT4: weights that the files have in floats are quantised; else as
+     * compute says. Those that the files have in integers stay as they are. */
+    enum weight_format wanted;
     const struct st_tensor *bad; /* WEIGHTS_LOOK: the first that is not finite, else NULL */
     size_t bad_at;               /* the element */
 };
 
 /* [rows, cols]; a tensor of higher rank is asked for with dims and seen as [dim 0, product of the
- * rest]. One that is in memory stays there where the device shares memory with the host and the
- * tensor is aligned; else it is copied: what is in a file may change. */
+ * rest]. It is brought in blocks as the device wants them, by all threads where it shares memory
+ * with the host. */
 vlqa_status weights_get(struct weights *w, struct weight *out, int rank, const int64_t *dim,
                         const char *name, ...) __attribute__((format(printf, 5, 6)));
 vlqa_status weights_get2(struct weights *w, struct weight *out, int rows, int cols,
@@ -34,6 +37,8 @@ vlqa_status weights_get2(struct weights *w, struct weight *out, int rows, int co
 /* A convolution [out, in, t, h, w]; [out, t, h, w, in], as MLX keeps it, is transposed. */
 vlqa_status weights_conv(struct weights *w, struct weight *out, const int64_t dim[5],
                          const char *name);
+/* [rows, cols] that is only looked up, never multiplied: rows in the file's format, or bf16. */
+vlqa_status weights_table(struct weights *w, struct mat *out, int rows, int cols, const char *name);
 /* [1, n] f32: norms and biases. */
 vlqa_status weights_vector(struct weights *w, struct mat *out, int n, const char *name, ...)
     __attribute__((format(printf, 4, 5)));

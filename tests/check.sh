@@ -25,7 +25,7 @@ finish() {
 
 # sources [FIND TEST...]: our files, in every folder that holds code
 sources() {
-    for folder in include base kernels vision text fusion eval tests; do
+    for folder in include base kernels vision text fusion bench eval tests; do
         [ ! -d "$folder" ] || find "$folder" -type f "$@"
     done | sort
 }

@@ -23,7 +23,6 @@ struct work { /* of one pass over n tokens; compute: f32 or bf16 */
     struct mat key;       /* [n, kv_heads * head_dim] f32: before the norm */
     struct mat raw, v;    /* [n, kv_heads * head_dim] kv: K without a place, V */
     struct mat quantized; /* [n, row_int8_cols]: raw or v */
-    struct mat k;         /* [n, kv_heads * head_dim] kv: K rotated */
     struct mat mixed;     /* [n, heads * head_dim] compute: what attention read */
     struct mat delta;     /* [n, hidden] f32: what a half layer adds */
     struct mat gate_up;   /* [n, 2 * inner] f32 */
@@ -54,7 +53,6 @@ static void work_layout(const struct device *d, const struct decoder_config *c, 
     w->raw = workspace_mat(ws, c->kv, n, kv_dim);
     w->v = workspace_mat(ws, c->kv, n, kv_dim);
     w->quantized = workspace_mat(ws, DT_ROW_INT8, n, row_int8_cols(kv_dim, c->kv_heads));
-    w->k = workspace_mat(ws, c->kv, n, kv_dim);
     w->mixed = workspace_mat(ws, c->compute, n, q_dim);
     w->delta = workspace_mat(ws, DT_F32, n, c->hidden);
     w->gate_up = workspace_mat(ws, DT_F32, n, 2 * c->inner);
@@ -200,6 +198,7 @@ static void count_attention(struct queue *q, const struct probe *probe, int laye
                       .heads = a->heads,
                       .kv_heads = a->kv_heads,
                       .scale = a->scale,
+                      .products = a->products,
                       .work = w->score_work};
     for (int i = 0; i < probe->n; i++) {
         const struct probe_count *count = &probe->count[i];
@@ -211,38 +210,80 @@ static void count_attention(struct queue *q, const struct probe *probe, int laye
     }
 }
 
-/* What the pass leaves for later ones; it goes on with what it computed. */
-static void capture(struct queue *q, const struct decoder_config *c, const struct work *w,
-                    struct host_mat block, struct mat values)
+/* Where the captured tokens' rows of K or V go. */
+static struct mirror capture_of(struct queue *q, const struct work *w, struct host_mat block,
+                                struct mat *rows)
 {
     struct host_mat to = host_mat_rows(block, w->capture_first, w->n_captured);
-    struct mirror kept =
+    struct mirror m =
         mirror_over(q->device, to.data, w->captured, mat_bytes(to.dtype, to.rows, to.cols));
-    if (block.dtype == DT_ROW_INT8) {
-        k_quantize(q, w->quantized, values, c->kv_heads);
-        values = w->quantized;
+    *rows = mat_of(m.at, to.dtype, to.rows, to.cols);
+    return m;
+}
+
+/* Into the KV; what the pass leaves for later ones is raw, without a place: a chunk may go
+ * anywhere. */
+static void write_keys(struct queue *q, const struct decoder *m, int i, const struct pass *pass,
+                       const struct work *w)
+{
+    struct mirror captured = {0};
+    struct heads h = {.x = w->key,
+                      .norm = m->layer[i].k_norm,
+                      .eps = m->config.eps,
+                      .heads = m->config.kv_heads,
+                      .cos_sin = w->cos_sin,
+                      .raw = w->raw,
+                      .kept_row = w->capture_row,
+                      .packed = w->quantized,
+                      .out = pass->kv->k[i],
+                      .slot = w->slot};
+    if (w->n_captured) captured = capture_of(q, w, pass->capture->k[i], &h.kept);
+    k_heads(q, &h);
+    if (w->n_captured) mirror_fetch(q, captured);
+    if (!q->trace) return;
+    k_gather(q, w->raw, pass->kv->k[i], w->slot);
+    k_trace(q, "text.k", i, w->raw);
+}
+
+static void write_values(struct queue *q, const struct decoder *m, int i, const struct pass *pass,
+                         const struct work *w)
+{
+    k_scatter(q, pass->kv->v[i], w->slot, w->v);
+    if (w->n_captured) {
+        struct mat kept, values = w->v;
+        struct mirror captured = capture_of(q, w, pass->capture->v[i], &kept);
+        if (kept.dtype == DT_ROW_INT8) {
+            k_quantize(q, w->quantized, values, m->config.kv_heads);
+            values = w->quantized;
+        }
+        k_scatter(q, kept, w->capture_row, values);
+        mirror_fetch(q, captured);
     }
-    k_scatter(q, mat_of(kept.at, to.dtype, to.rows, to.cols), w->capture_row, values);
-    mirror_fetch(q, kept);
 }
 
 static void keys_and_values(struct queue *q, const struct decoder *m, int i,
                             const struct pass *pass, const struct work *w)
 {
-    const struct decoder_config *c = &m->config;
     const struct decoder_layer *layer = &m->layer[i];
-    k_rmsnorm(q, w->norm, w->x, layer->input_norm, c->eps);
+    k_rmsnorm(q, w->norm, w->x, layer->input_norm, m->config.eps);
     k_matmul(q, w->key, w->norm, layer->k, mat_none(), ACT_NONE);
     k_matmul(q, w->v, w->norm, layer->v, mat_none(), ACT_NONE);
-    k_rmsnorm(q, w->raw, w->key, layer->k_norm, c->eps);
-    if (w->n_captured) { /* raw knows no place: a chunk may go anywhere */
-        capture(q, c, w, pass->capture->k[i], w->raw);
-        capture(q, c, w, pass->capture->v[i], w->v);
-    }
-    k_rope(q, w->k, w->raw, c->kv_heads, w->cos_sin);
-    k_trace(q, "text.k", i, w->k);
-    k_scatter(q, pass->kv->k[i], w->slot, w->k);
-    k_scatter(q, pass->kv->v[i], w->slot, w->v);
+    write_keys(q, m, i, pass, w);
+    write_values(q, m, i, pass, w);
+}
+
+static void queries(struct queue *q, const struct decoder *m, int i, const struct work *w)
+{
+    struct heads h = {.x = w->q,
+                      .norm = m->layer[i].q_norm,
+                      .eps = m->config.eps,
+                      .heads = m->config.heads,
+                      .cos_sin = w->cos_sin,
+                      .raw = w->q,
+                      .out = w->q};
+    k_matmul(q, w->q, w->norm, m->layer[i].q, mat_none(), ACT_NONE);
+    k_heads(q, &h);
+    k_trace(q, "text.q", i, w->q);
 }
 
 static void attend(struct queue *q, const struct decoder *m, int i, const struct pass *pass,
@@ -258,11 +299,9 @@ static void attend(struct queue *q, const struct decoder *m, int i, const struct
                      .heads = c->heads,
                      .kv_heads = c->kv_heads,
                      .scale = 1.0f / sqrtf((float)c->head_dim),
+                     .products = c->compute == DT_F32 ? DT_F32 : c->kv,
                      .work = w->attn_work};
-    k_matmul(q, w->q, w->norm, layer->q, mat_none(), ACT_NONE);
-    k_rmsnorm(q, w->q, w->q, layer->q_norm, c->eps);
-    k_rope(q, w->q, w->q, c->heads, w->cos_sin);
-    k_trace(q, "text.q", i, w->q);
+    queries(q, m, i, w);
     if (pass->probe && pass->probe->layer[i]) count_attention(q, pass->probe, i, &a, w);
     k_attention(q, &a);
     k_matmul(q, w->delta, w->mixed, layer->o, mat_none(), ACT_NONE);
@@ -296,9 +335,9 @@ static void head(struct queue *q, const struct decoder *m, const struct work *w,
 /* The first n tokens leave the pass. */
 static void leave(struct work *w, int n)
 {
-    struct mat *per_token[] = {&w->x,       &w->norm,      &w->q,      &w->key,   &w->raw,
-                               &w->v,       &w->quantized, &w->k,      &w->mixed, &w->delta,
-                               &w->gate_up, &w->inner,     &w->cos_sin};
+    struct mat *per_token[] = {&w->x,     &w->norm,    &w->q,         &w->key,
+                               &w->raw,   &w->v,       &w->quantized, &w->mixed,
+                               &w->delta, &w->gate_up, &w->inner,     &w->cos_sin};
     int stay = w->n - n;
     if (n == 0) return;
     for (size_t i = 0; i < sizeof per_token / sizeof *per_token; i++)
@@ -324,6 +363,7 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
     work_layout(q->device, c, tokens->n, pass->probe ? pass->probe->n_query : 0, pass->kv->slots,
                 ws, &w);
     order = order_push(tokens->n, ws);
+    q->decode = pass->decode;
     sort_by_depth(tokens, end, &order);
     pack(q, pass, end, &order, &w);
     k_angles(q, w.cos_sin, w.pos, m->rope_inverse);
@@ -342,5 +382,6 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
         }
     }
     if (pass->logits && w.n) head(q, m, &w, pass->logits);
+    q->decode = 0;
     workspace_rewind(ws, mark);
 }

@@ -15,6 +15,8 @@ struct decoder_config {
     struct rope_config rope;
     enum dtype compute; /* DT_F32 or DT_BF16: matrix inputs */
     enum dtype kv;      /* DT_F32 or DT_BF16: K and V; K is rounded before it is rotated */
+    /* What matrices of floats become, of the layers, and embedding and head: as weights.wanted. */
+    enum weight_format layer_weights, head_weights;
 };
 
 struct decoder_layer {
@@ -75,6 +77,8 @@ struct probe {
 struct pass {
     struct tokens tokens;
     struct kv *kv;
+    int decode;    /* nonzero: tokens of an answer, one by one; their KV is for this answer alone
+                    * where device_decodes_apart */
     int layer_end; /* 0: all. A pass may stop early: its tokens are then in the KV so far */
     /* Optional outs in host memory: to be read after queue_sync. */
     struct kv_block *capture;  /* values or token-quantised ones, by tokens.capture_row */
@@ -89,6 +93,8 @@ vlqa_status decoder_config_read(struct env *env, const struct json_doc *doc,
  */
 vlqa_status decoder_load(struct weights *w, const struct decoder_config *config,
                          struct decoder *out);
+/* The products of a pass, for device_expect. */
+vlqa_status decoder_expect(struct env *env, struct device *d, const struct decoder *m);
 /* The room of a pass of n tokens, with a probe of n_query of them (0: without), over a sequence of
  * slots: what it takes of ws while it runs, counted into the peaks of a measuring workspace. */
 void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int n_query,

@@ -119,6 +119,11 @@ static vlqa_status layer_load(struct weights *w, const struct decoder_config *c,
     return VLQA_OK;
 }
 
+static int has_head(const struct st_files *files)
+{
+    return st_has(files, "lm_head.weight") || st_has(files, "lm_head.weight_packed");
+}
+
 vlqa_status decoder_load(struct weights *w, const struct decoder_config *config,
                          struct decoder *out)
 {
@@ -126,15 +131,35 @@ vlqa_status decoder_load(struct weights *w, const struct decoder_config *config,
     int vocab = config->vocab, hidden = config->hidden;
     assert(w->compute == config->compute);
     out->config = *config;
+    w->wanted = config->head_weights;
     TRY(weights_get2(w, &out->embed, vocab, hidden, "text.embed_tokens.weight"));
+    w->wanted = config->layer_weights;
     for (int i = 0; i < config->layers; i++)
         TRY(layer_load(w, config, i, &out->layer[i]));
+    w->wanted = config->head_weights;
     TRY(weights_vector(w, &out->norm, hidden, "text.norm.weight"));
     rope_inverse(&config->rope, inverse);
     weights_constant(w, &out->rope_inverse, 3, config->head_dim / 2, inverse);
-    out->config.tied = config->tied || !st_has(w->files, "lm_head.weight");
-    if (!out->config.tied) return weights_get2(w, &out->head, vocab, hidden, "lm_head.weight");
-    out->head = out->embed;
-    st_ignore(w->files, "lm_head.weight"); /* a re-saved copy: transformers ties all the same */
+    out->config.tied = config->tied || !has_head(w->files);
+    if (out->config.tied) {
+        out->head = out->embed;
+        st_ignore(w->files, "lm_head.weight"); /* a re-saved copy: transformers ties all the same */
+    } else {
+        TRY(weights_get2(w, &out->head, vocab, hidden, "lm_head.weight"));
+    }
+    w->wanted = WEIGHT_F32;
     return VLQA_OK;
+}
+
+vlqa_status decoder_expect(struct env *env, struct device *d, const struct decoder *m)
+{
+    enum dtype x = m->config.compute;
+    for (int i = 0; i < m->config.layers; i++) {
+        const struct decoder_layer *l = &m->layer[i];
+        const struct weight sums[] = {l->k, l->q, l->o, l->gate, l->up, l->down};
+        for (size_t j = 0; j < sizeof sums / sizeof *sums; j++)
+            TRY(device_expect(env, d, sums[j], x, 0));
+        if (m->config.kv == DT_F32) TRY(device_expect(env, d, l->v, x, 0));
+    }
+    return device_expect(env, d, m->head, x, 0);
 }

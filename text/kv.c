@@ -26,38 +26,109 @@ struct mat kv_read(struct queue *q, struct host_mat rows, int kv_heads, void *ro
     return values;
 }
 
-struct place {
-    struct mat values, k; /* [rows, kv_heads * head_dim]: dequantised; K rotated */
-    void *room;           /* for tokens of the block in the format they are kept in */
+struct room {
+    void *stored; /* the rows of all layers on their way, where memory is not shared */
+    void *work;
 };
 
-static struct place place_layout(const struct device *d, int rows, int cols, struct workspace *ws)
+/* Matrices of a block follow each other at multiples of this, as in a record. */
+static size_t aligned(size_t bytes)
 {
-    struct place p = {workspace_mat(ws, DT_F32, rows, cols), workspace_mat(ws, DT_F32, rows, cols),
-                      NULL};
-    if (!device_shares_host(d)) p.room = arena_push(&ws->device, mat_bytes(DT_F32, rows, cols));
-    return p;
+    return (bytes + 63) & ~(size_t)63;
 }
 
-void kv_place_measure(const struct device *d, int kv_heads, int head_dim, int rows,
-                      struct workspace *dry)
+static struct room room_layout(const struct device *d, int layers, int cols, size_t stored,
+                               int rows, struct workspace *ws)
+{
+    struct room r = {NULL, arena_push(&ws->device, k_place_work(d, rows, cols))};
+    if (!device_shares_host(d))
+        r.stored = arena_push(&ws->device, 2 * (size_t)layers * aligned(stored));
+    return r;
+}
+
+void kv_place_measure(const struct device *d, int layers, int kv_heads, int head_dim,
+                      enum dtype kept, int rows, struct workspace *dry)
 {
     struct workspace_used mark = workspace_mark(dry);
-    (void)place_layout(d, rows, kv_heads * head_dim, dry);
+    int cols = kv_heads * head_dim;
+    int wide = kept == DT_ROW_INT8 ? row_int8_cols(cols, kv_heads) : cols;
+    (void)room_layout(d, layers, cols, mat_bytes(kept, rows, wide), rows, dry);
     workspace_rewind(dry, mark);
+}
+
+static size_t distance(const void *from, const void *to)
+{
+    return (size_t)((const char *)to - (const char *)from);
+}
+
+static struct layers layers_of(const struct mat *m, int n)
+{
+    struct layers l = {m[0], n > 1 ? distance(m[0].data, m[1].data) : 0};
+    for (int i = 0; i < n; i++)
+        assert(layers_at(l, i).data == m[i].data);
+    return l;
+}
+
+/* Where K of the block lies on the device, and V behind it. */
+struct stored {
+    struct layers k, v;
+};
+
+static struct stored stored_at(const struct kv_block *b, const void *at, size_t to_v, size_t step)
+{
+    struct host_mat like = b->k[0];
+    struct stored s = {
+        .k = {mat_of((void *)(uintptr_t)at, like.dtype, like.rows, like.cols), step}};
+    s.v = s.k;
+    s.v.first.data = (char *)s.v.first.data + to_v;
+    return s;
+}
+
+/* Rows that are all of their matrices go in one copy. */
+static struct stored send(struct queue *q, const struct kv_block *b, char *room)
+{
+    size_t bytes = mat_bytes(b->k[0].dtype, b->rows, b->k[0].cols), next = aligned(bytes);
+    int last = b->layers - 1;
+    if (distance(b->k[0].data, b->v[last].data) == (2 * (size_t)last + 1) * next)
+        queue_upload(q, room, b->k[0].data, (2 * (size_t)last + 1) * next + bytes);
+    else
+        for (int i = 0; i <= last; i++) {
+            queue_upload(q, room + 2 * (size_t)i * next, b->k[i].data, bytes);
+            queue_upload(q, room + (2 * (size_t)i + 1) * next, b->v[i].data, bytes);
+        }
+    return stored_at(b, room, next, 2 * next);
+}
+
+/* On the device already. */
+static struct stored stored_of(const struct kv_block *b, const void *at)
+{
+    size_t step = b->layers > 1 ? distance(b->k[0].data, b->k[1].data) : 0;
+    for (int i = 0; i < b->layers; i++) {
+        assert(distance(b->k[0].data, b->k[i].data) == (size_t)i * step);
+        assert(distance(b->v[0].data, b->v[i].data) == (size_t)i * step);
+    }
+    return stored_at(b, at, distance(b->k[0].data, b->v[0].data), step);
 }
 
 void kv_place(struct queue *q, struct kv *kv, int kv_heads, struct ints slot,
               const struct kv_block *block, struct mat cos_sin, struct workspace *ws)
 {
     struct workspace_used mark = workspace_mark(ws);
-    struct place p = place_layout(q->device, block->rows, kv->k[0].cols, ws);
+    size_t stored = mat_bytes(block->k[0].dtype, block->rows, block->k[0].cols);
+    struct room room = room_layout(q->device, kv->layers, kv->k[0].cols, stored, block->rows, ws);
+    struct stored from = block->at     ? stored_of(block, block->at)
+                         : room.stored ? send(q, block, room.stored)
+                                       : stored_of(block, block->k[0].data);
+    struct place p = {.n_layers = kv->layers,
+                      .heads = kv_heads,
+                      .k = from.k,
+                      .v = from.v,
+                      .cos_sin = cos_sin,
+                      .slot = slot,
+                      .to_k = layers_of(kv->k, kv->layers),
+                      .to_v = layers_of(kv->v, kv->layers),
+                      .work = room.work};
     assert(block->layers == kv->layers && block->rows == cos_sin.rows);
-    p.k.dtype = kv->k[0].dtype;
-    for (int i = 0; i < kv->layers; i++) {
-        k_rope(q, p.k, kv_read(q, block->k[i], kv_heads, p.room, p.values), kv_heads, cos_sin);
-        k_scatter(q, kv->k[i], slot, p.k);
-        k_scatter(q, kv->v[i], slot, kv_read(q, block->v[i], kv_heads, p.room, p.values));
-    }
+    k_place(q, &p);
     workspace_rewind(ws, mark);
 }

@@ -42,27 +42,43 @@ static void look_up(const union levels *levels, int channel, const uint8_t *rgb,
         }
 }
 
-void patch_extract(const struct patch_config *c, const uint8_t *rgb, struct grid grid,
-                   struct host_mat out)
-{
-    int area = c->patch * c->patch;
-    size_t stride = (size_t)grid.w * (size_t)c->patch * 3;
-    size_t frame_bytes = (size_t)area * dtype_size(out.dtype);
+struct extraction {
+    const struct patch_config *config;
+    const uint8_t *rgb;
+    struct grid grid;
+    struct host_mat out;
     union levels levels;
-    assert(c->channels == 3 && (out.dtype == DT_F32 || out.dtype == DT_BF16));
-    assert(grid.h % c->merge == 0 && grid.w % c->merge == 0);
-    assert(out.rows == grid.h * grid.w && out.cols == 3 * c->temporal * area);
-    make_levels(c, out.dtype, &levels);
-    for (int n = 0; n < out.rows; n++) {
+};
+
+static void extract_patches(void *arg, int begin, int end, int worker)
+{
+    const struct extraction *e = arg;
+    const struct patch_config *c = e->config;
+    int area = c->patch * c->patch;
+    size_t stride = (size_t)e->grid.w * (size_t)c->patch * 3;
+    size_t frame_bytes = (size_t)area * dtype_size(e->out.dtype);
+    (void)worker;
+    for (int n = begin; n < end; n++) {
         int row, col;
-        patch_place(c->merge, grid, n, &row, &col);
+        patch_place(c->merge, e->grid, n, &row, &col);
         const uint8_t *corner =
-            rgb + (size_t)row * (size_t)c->patch * stride + (size_t)col * (size_t)c->patch * 3;
+            e->rgb + (size_t)row * (size_t)c->patch * stride + (size_t)col * (size_t)c->patch * 3;
         for (int channel = 0; channel < 3; channel++) {
-            char *first = host_mat_at(out, n, channel * c->temporal * area);
-            look_up(&levels, channel, corner, stride, c->patch, out.dtype, first);
+            char *first = host_mat_at(e->out, n, channel * c->temporal * area);
+            look_up(&e->levels, channel, corner, stride, c->patch, e->out.dtype, first);
             for (int frame = 1; frame < c->temporal; frame++)
                 memcpy(first + (size_t)frame * frame_bytes, first, frame_bytes);
         }
     }
+}
+
+void patch_extract(struct pool *pool, const struct patch_config *c, const uint8_t *rgb,
+                   struct grid grid, struct host_mat out)
+{
+    struct extraction e = {.config = c, .rgb = rgb, .grid = grid, .out = out};
+    assert(c->channels == 3 && (out.dtype == DT_F32 || out.dtype == DT_BF16));
+    assert(grid.h % c->merge == 0 && grid.w % c->merge == 0);
+    assert(out.rows == grid.h * grid.w && out.cols == 3 * c->temporal * c->patch * c->patch);
+    make_levels(c, out.dtype, &e.levels);
+    pool_for(pool, out.rows, 16, extract_patches, &e);
 }

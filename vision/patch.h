@@ -2,6 +2,7 @@
 #ifndef VISION_PATCH_H
 #define VISION_PATCH_H
 
+#include "base/pool.h"
 #include "kernels/tensor.h"
 
 #include <stdint.h>
@@ -16,8 +17,9 @@ struct patch_config {
 void patch_place(int merge, struct grid grid, int n, int *row, int *col);
 /* out [h * w, channels * temporal * patch * patch] f32 or bf16; column = channel, frame, y, x; the
  * one frame is repeated. rgb is [grid.h * patch, grid.w * patch, 3]. The value is
- * (v - 255 mean) / (255 std) in float, as the fast processor computes it. */
-void patch_extract(const struct patch_config *c, const uint8_t *rgb, struct grid grid,
-                   struct host_mat out);
+ * (v - 255 mean) / (255 std) in float, as the fast processor computes it. pool: NULL is this thread
+ * alone. */
+void patch_extract(struct pool *pool, const struct patch_config *c, const uint8_t *rgb,
+                   struct grid grid, struct host_mat out);
 
 #endif

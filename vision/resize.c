@@ -133,34 +133,140 @@ struct pass {
     int width; /* of the output, pixels */
 };
 
+/* The hot loops are compiled twice: the sums are of whole numbers, so their bits are the same. */
+#if defined(__x86_64__)
+#define WIDER __attribute__((target("avx2")))
+#define HAS_WIDER __builtin_cpu_supports("avx2")
+#else
+#define WIDER
+#define HAS_WIDER 0
+#endif
+#define IN_BOTH static inline __attribute__((always_inline))
+
+/* Pixels [begin, end) of one row of the output. */
+static void row_across(const struct pass *p, int y, int begin, int end)
+{
+    const struct axis *axis = &p->axis;
+    const uint8_t *row = p->src + (size_t)y * p->src_stride;
+    uint8_t *out = p->dst + (size_t)y * p->dst_stride + 3 * (size_t)begin;
+    int32_t half = 1 << (axis->bits - 1);
+    for (int x = begin; x < end; x++, out += 3) {
+        const int32_t *weight = axis->weight + (size_t)x * (size_t)axis->taps;
+        const uint8_t *in = row + (size_t)axis->first[x] * 3;
+        int32_t r = half, g = half, b = half;
+        for (int k = 0; k < axis->count[x]; k++, in += 3) {
+            r += weight[k] * in[0];
+            g += weight[k] * in[1];
+            b += weight[k] * in[2];
+        }
+        out[0] = to_byte(r, axis->bits);
+        out[1] = to_byte(g, axis->bits);
+        out[2] = to_byte(b, axis->bits);
+    }
+}
+
+#define LANES 16   /* rows that are summed side by side */
+#define WINDOW 320 /* pixels of each that are turned at a time */
+
+/* b = a with the highest bit of each place of 256 moved to its end: four times turn 16 x 16. */
+IN_BOTH void interleave(uint8_t *restrict b, const uint8_t *restrict a)
+{
+    for (int i = 0; i < 128; i++) {
+        b[2 * i] = a[i];
+        b[2 * i + 1] = a[i + 128];
+    }
+}
+
+/* out[i * LANES + r] = byte i of row r; out has room for whole blocks of LANES bytes. */
+IN_BOTH void turn(const uint8_t *src, size_t stride, int bytes, uint8_t *out)
+{
+    uint8_t a[LANES * LANES] = {0}, b[LANES * LANES];
+    for (int at = 0; at < bytes; at += LANES) {
+        size_t n = bytes - at < LANES ? (size_t)(bytes - at) : LANES;
+        for (int r = 0; r < LANES; r++)
+            if (n == LANES)
+                memcpy(a + r * LANES, src + (size_t)r * stride + at, LANES);
+            else
+                memcpy(a + r * LANES, src + (size_t)r * stride + at, n);
+        interleave(b, a);
+        interleave(a, b);
+        interleave(b, a);
+        interleave(out + at * LANES, b);
+    }
+}
+
+/* Pixels [begin, end) of LANES rows, whose inputs fit into a window: they are turned so that the
+ * rows are side by side, and each sum is LANES sums. */
+IN_BOTH void window_across(const struct pass *p, int y, int begin, int end)
+{
+    const struct axis *axis = &p->axis;
+    int first = axis->first[begin], last = axis->first[end - 1] + axis->count[end - 1];
+    uint8_t in[WINDOW * 3 * LANES], out[3 * LANES]; /* 3 WINDOW is a multiple of LANES */
+    int32_t sum[3 * LANES];
+    turn(p->src + (size_t)y * p->src_stride + 3 * (size_t)first, p->src_stride, 3 * (last - first),
+         in);
+    for (int x = begin; x < end; x++) {
+        const int32_t *weight = axis->weight + (size_t)x * (size_t)axis->taps;
+        uint8_t *to = p->dst + (size_t)y * p->dst_stride + 3 * (size_t)x;
+        for (int i = 0; i < 3 * LANES; i++)
+            sum[i] = 1 << (axis->bits - 1);
+        for (int k = 0; k < axis->count[x]; k++) {
+            const uint8_t *from = in + (axis->first[x] - first + k) * 3 * LANES;
+            for (int i = 0; i < 3 * LANES; i++)
+                sum[i] += weight[k] * from[i];
+        }
+        for (int i = 0; i < 3 * LANES; i++)
+            out[i] = to_byte(sum[i], axis->bits);
+        for (int r = 0; r < LANES; r++, to += p->dst_stride)
+            for (int c = 0; c < 3; c++)
+                to[c] = out[c * LANES + r];
+    }
+}
+
+WIDER static void window_across_wider(const struct pass *p, int y, int begin, int end)
+{
+    window_across(p, y, begin, end);
+}
+
+static void window_across_plain(const struct pass *p, int y, int begin, int end)
+{
+    window_across(p, y, begin, end);
+}
+
+static void lanes_across(const struct pass *p, int y)
+{
+    const struct axis *axis = &p->axis;
+    int begin = 0, wider = HAS_WIDER;
+    while (begin < p->width) {
+        int end = begin;
+        while (end < p->width && axis->first[end] + axis->count[end] - axis->first[begin] <= WINDOW)
+            end++;
+        if (end == begin) { /* a single one needs more */
+            end++;
+            for (int r = 0; r < LANES; r++)
+                row_across(p, y + r, begin, end);
+        } else if (wider)
+            window_across_wider(p, y, begin, end);
+        else
+            window_across_plain(p, y, begin, end);
+        begin = end;
+    }
+}
+
 static void pass_across(void *arg, int begin, int end, int worker)
 {
     const struct pass *p = arg;
-    const struct axis *axis = &p->axis;
-    int32_t half = 1 << (axis->bits - 1);
+    int y = begin;
     (void)worker;
-    for (int y = begin; y < end; y++) {
-        const uint8_t *row = p->src + (size_t)y * p->src_stride;
-        uint8_t *out = p->dst + (size_t)y * p->dst_stride;
-        for (int x = 0; x < p->width; x++, out += 3) {
-            const int32_t *weight = axis->weight + (size_t)x * (size_t)axis->taps;
-            const uint8_t *in = row + (size_t)axis->first[x] * 3;
-            int32_t r = half, g = half, b = half;
-            for (int k = 0; k < axis->count[x]; k++, in += 3) {
-                r += weight[k] * in[0];
-                g += weight[k] * in[1];
-                b += weight[k] * in[2];
-            }
-            out[0] = to_byte(r, axis->bits);
-            out[1] = to_byte(g, axis->bits);
-            out[2] = to_byte(b, axis->bits);
-        }
-    }
+    for (; y + LANES <= end; y += LANES)
+        lanes_across(p, y);
+    for (; y < end; y++)
+        row_across(p, y, 0, p->width);
 }
 
 #define STRIP 1024 /* bytes of a row whose sums stay in the nearest cache */
 
-static void strip_down(const struct pass *p, int y, size_t at, size_t n)
+IN_BOTH void strip_down(const struct pass *p, int y, size_t at, size_t n)
 {
     const struct axis *axis = &p->axis;
     const int32_t *weight = axis->weight + (size_t)y * (size_t)axis->taps;
@@ -176,14 +282,30 @@ static void strip_down(const struct pass *p, int y, size_t at, size_t n)
         out[i] = to_byte(sum[i], axis->bits);
 }
 
+WIDER static void strip_down_wider(const struct pass *p, int y, size_t at, size_t n)
+{
+    strip_down(p, y, at, n);
+}
+
+static void strip_down_plain(const struct pass *p, int y, size_t at, size_t n)
+{
+    strip_down(p, y, at, n);
+}
+
 static void pass_down(void *arg, int begin, int end, int worker)
 {
     const struct pass *p = arg;
     size_t bytes = (size_t)p->width * 3;
+    int wider = HAS_WIDER;
     (void)worker;
     for (int y = begin; y < end; y++)
-        for (size_t at = 0; at < bytes; at += STRIP)
-            strip_down(p, y, at, bytes - at < STRIP ? bytes - at : STRIP);
+        for (size_t at = 0; at < bytes; at += STRIP) {
+            size_t n = bytes - at < STRIP ? bytes - at : STRIP;
+            if (wider)
+                strip_down_wider(p, y, at, n);
+            else
+                strip_down_plain(p, y, at, n);
+        }
 }
 
 static vlqa_status resize_across(struct env *env, enum vlqa_resize mode, const uint8_t *src,
@@ -195,7 +317,7 @@ static vlqa_status resize_across(struct env *env, enum vlqa_resize mode, const u
                         .dst_stride = (size_t)dst_width * 3,
                         .width = dst_width};
     TRY(axis_make(env, mode, width, dst_width, &pass.axis));
-    pool_for(env->pool, height, 8, pass_across, &pass);
+    pool_for(env->pool, height, LANES, pass_across, &pass);
     axis_free(&pass.axis);
     return VLQA_OK;
 }

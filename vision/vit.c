@@ -125,6 +125,7 @@ static void attention(struct queue *q, const struct vit *vit, int i, const struc
                      .heads = c->heads,
                      .kv_heads = c->heads,
                      .scale = 1.0f / sqrtf((float)(h / c->heads)),
+                     .products = c->compute,
                      .work = w->attn_work};
     k_layernorm(q, w->norm, w->x, layer->norm1_w, layer->norm1_b, VIT_EPS);
     k_matmul(q, w->qkv, w->norm, layer->qkv, layer->qkv_b, ACT_NONE);
@@ -184,7 +185,8 @@ static void embed(struct queue *q, const struct vit *vit, const uint8_t *rgb, st
 {
     const struct vit_config *c = &vit->config;
     int n = grid.h * grid.w, cols = patch_cols(c);
-    patch_extract(&c->patch, rgb, grid, host_mat_of(w->patches.host, c->compute, n, cols));
+    patch_extract(q->env->pool, &c->patch, rgb, grid,
+                  host_mat_of(w->patches.host, c->compute, n, cols));
     mirror_send(q, w->patches);
     pack(q, c, grid, w);
     k_matmul(q, w->x, mat_of(w->patches.at, c->compute, n, cols), vit->patch_w, vit->patch_b,

@@ -35,7 +35,7 @@ struct vit {
     struct vit_config config;
     struct weight patch_w; /* [hidden, channels * temporal * patch * patch] */
     struct mat patch_b;
-    struct weight pos;       /* [side * side, hidden] */
+    struct mat pos;          /* [side * side, hidden] */
     struct mat rope_inverse; /* [2, head dim / 2]: what turns a head, by token and by column */
     struct vit_layer layer[VIT_MAX_LAYERS];
     struct vit_merger merger, deep[VIT_MAX_DEEP];
@@ -53,6 +53,8 @@ vlqa_status vit_config_read(struct env *env, const struct json_doc *doc, const c
                             struct vit_config *out);
 /* One pass of the inventory. w->compute is the config's. */
 vlqa_status vit_load(struct weights *w, const struct vit_config *config, struct vit *out);
+/* Its products that device_expect takes. */
+vlqa_status vit_expect(struct env *env, struct device *d, const struct vit *vit);
 /* The room of an image of that patch grid: what vit_encode takes of ws, counted into the peaks of
  * a measuring workspace. */
 void vit_measure(const struct device *d, const struct vit_config *c, struct grid patches,

@@ -135,7 +135,7 @@ vlqa_status vit_load(struct weights *w, const struct vit_config *config, struct 
     out->config = *c;
     TRY(weights_conv(w, &out->patch_w, conv, "visual.patch_embed.proj.weight"));
     TRY(weights_vector(w, &out->patch_b, c->hidden, "visual.patch_embed.proj.bias"));
-    TRY(weights_get2(w, &out->pos, c->side * c->side, c->hidden, "visual.pos_embed.weight"));
+    TRY(weights_table(w, &out->pos, c->side * c->side, c->hidden, "visual.pos_embed.weight"));
     vit_rope_inverse(c, inverse);
     weights_constant(w, &out->rope_inverse, 2, c->hidden / c->heads / 2, inverse);
     for (int i = 0; i < c->depth; i++)
@@ -145,6 +145,19 @@ vlqa_status vit_load(struct weights *w, const struct vit_config *config, struct 
         char name[64];
         snprintf(name, sizeof name, "visual.deepstack_merger_list.%d", i);
         TRY(merger_load(w, c, name, 1, &out->deep[i]));
+    }
+    return VLQA_OK;
+}
+
+vlqa_status vit_expect(struct env *env, struct device *d, const struct vit *vit)
+{
+    enum dtype x = vit->config.compute;
+    TRY(device_expect(env, d, vit->patch_w, x, 1));
+    for (int i = 0; i < vit->config.depth; i++) {
+        const struct vit_layer *l = &vit->layer[i];
+        const struct weight sums[] = {l->qkv, l->proj, l->fc2};
+        for (size_t j = 0; j < sizeof sums / sizeof *sums; j++)
+            TRY(device_expect(env, d, sums[j], x, 1));
     }
     return VLQA_OK;
 }

@@ -1,6 +1,7 @@
 /* args.c - the command line and the environment to fields of a struct. */
 #include "eval/cli/args.h"
 
+#include "base/edit_distance.h"
 #include "eval/cli/hint.h"
 
 #include <assert.h>
@@ -10,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAX_ARGS 80 /* rows of a table */
+#define MAX_ARGS 96 /* rows of a table */
 
 struct parser {
     struct env *env;
@@ -191,32 +192,12 @@ static int smaller(int a, int b)
     return a < b ? a : b;
 }
 
-/* Letters to insert, delete or change to make b of a. */
-static int distance(const char *a, const char *b)
-{
-    enum { CAP = 32 };
-    int row[CAP + 1], n = (int)strlen(a), m = (int)strlen(b);
-    if (n > CAP || m > CAP) return CAP;
-    for (int j = 0; j <= m; j++)
-        row[j] = j;
-    for (int i = 1; i <= n; i++) {
-        int corner = row[0];
-        row[0] = i;
-        for (int j = 1; j <= m; j++) {
-            int change = corner + (a[i - 1] != b[j - 1]);
-            corner = row[j];
-            row[j] = smaller(change, smaller(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[m];
-}
-
 const char *args_nearest(const char *typed, const char *const *names, int n)
 {
     const char *nearest = NULL;
     int best = smaller(((int)strlen(typed) + 1) / 3, 3) + 1; /* further away is another word */
     for (int i = 0; i < n; i++) {
-        int d = distance(typed, names[i]);
+        int d = edit_distance(typed, (int)strlen(typed), names[i], (int)strlen(names[i]));
         if (d < best) {
             best = d;
             nearest = names[i];

@@ -19,10 +19,19 @@ const char *const cli_kv_dtypes[] = {"auto", "bf16", "f32", "int8", NULL};
 _Static_assert(VLQA_DTYPE_AUTO == 0 && VLQA_DTYPE_BF16 == 1 && VLQA_DTYPE_F32 == 2 &&
                    VLQA_DTYPE_INT8 == 3,
                "cli_dtypes");
+const char *const cli_weights[] = {"auto", "bf16", "int8", "int4", NULL};
+const char *const cli_head_weights[] = {"auto", "bf16", "int8", NULL};
+_Static_assert(VLQA_WEIGHTS_AUTO == 0 && VLQA_WEIGHTS_BF16 == 1 && VLQA_WEIGHTS_INT8 == 2 &&
+                   VLQA_WEIGHTS_INT4 == 3,
+               "cli_weights");
 const char *const cli_cpus[] = {"auto", "plain", "avx2", "avx512", "amx", NULL};
 _Static_assert(VLQA_CPU_AUTO == 0 && VLQA_CPU_PLAIN == 1 && VLQA_CPU_AVX2 == 2 &&
                    VLQA_CPU_AVX512 == 3 && VLQA_CPU_AMX == 4,
                "cli_cpus");
+
+const char *const cli_devices[] = {"cpu", "auto", "cuda", NULL};
+_Static_assert(VLQA_DEVICE_CPU == 0 && VLQA_DEVICE_AUTO == 1 && VLQA_DEVICE_CUDA == 2,
+               "cli_devices");
 
 /* ---- messages ---- */
 
@@ -264,7 +273,11 @@ int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct
     options->threads = cli->args->threads;
     options->dtype = (enum vlqa_dtype)cli->args->dtype;
     options->kv_dtype = (enum vlqa_dtype)cli->args->kv_dtype;
+    options->weights = (enum vlqa_weights)cli->args->weights;
+    options->head_weights = (enum vlqa_weights)cli->args->head_weights;
     options->cpu = (enum vlqa_cpu)cli->args->cpu;
+    options->device = (enum vlqa_device)cli->args->device;
+    options->gpu = cli->args->gpu;
     options->log = cli_log;
     options->progress = cli_progress;
     options->user = cli;

@@ -21,11 +21,12 @@ enum {
 /* Options of every verb: the first member of each verb's own struct. */
 struct cli_args {
     const char *model, *chat_template;
-    int threads, dtype, kv_dtype, cpu;
+    int threads, dtype, kv_dtype, weights, head_weights, cpu, device, gpu;
     int json, quiet, verbose, help, help_all;
 };
 
 extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[];
+extern const char *const cli_weights[], *const cli_head_weights[], *const cli_devices[];
 
 #define CLI_FIELD(member) .offset = offsetof(struct cli_args, member)
 
@@ -58,6 +59,32 @@ extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[]
          .help =                                                                                  \
              "number format of keys and values; auto follows --dtype, int8 is for stored chunks", \
          CLI_FIELD(kv_dtype)},                                                                    \
+        {ARG_CHOICE,                                                                              \
+         .name = "weights",                                                                       \
+         .value = "FORMAT",                                                                       \
+         .fallback = "auto",                                                                      \
+         .choice = cli_weights,                                                                   \
+         .help =                                                                                  \
+             "format of the decoder's weights in memory; int8 and int4 are faster and quantise "  \
+             "while the model is read, auto is what the files have",                              \
+         CLI_FIELD(weights)},                                                                     \
+        {ARG_CHOICE,                                                                              \
+         .name = "head-weights",                                                                  \
+         .value = "FORMAT",                                                                       \
+         .fallback = "auto",                                                                      \
+         .choice = cli_head_weights,                                                              \
+         .help = "of embedding and head; auto is int8 where --weights is int8 or int4",           \
+         CLI_FIELD(head_weights)},                                                                \
+        {ARG_CHOICE,                                                                              \
+         .name = "device",                                                                        \
+         .value = "DEVICE",                                                                       \
+         .fallback = "cpu",                                                                       \
+         .choice = cli_devices,                                                                   \
+         .help = "cpu, a GPU by cuda, or auto: a GPU where there is one",                         \
+         CLI_FIELD(device)},                                                                      \
+        {ARG_INT,       .name = "gpu", .value = "N",                                              \
+         .min = 0,      .max = 1023,   .help = "which GPU, from 0",                               \
+         CLI_FIELD(gpu)},                                                                         \
     {                                                                                             \
         ARG_CHOICE, .name = "cpu", .value = "SET", .fallback = "auto", .choice = cli_cpus,        \
                     .help = "highest instruction set to use", CLI_FIELD(cpu)                      \

@@ -126,11 +126,11 @@ const char *hint_of(const char *word, char out[HINT_CAP])
 
 const char *hint_of_option(const char *option, char out[HINT_CAP])
 {
-    static const char *const devices[] = {
-        "--device", "--gpu", "--cuda", "--n-gpu-layers", "--tensor-parallel-size", NULL};
+    static const char *const devices[] = {"--cuda", "--n-gpu-layers", "--tensor-parallel-size",
+                                          NULL};
     for (const char *const *name = devices; *name; name++)
         if (strcmp(option, *name) == 0) {
-            snprintf(out, HINT_CAP, "vlqa runs on the CPU alone");
+            snprintf(out, HINT_CAP, "one GPU is asked for with --device cuda");
             return out;
         }
     return NULL;

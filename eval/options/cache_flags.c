@@ -31,6 +31,8 @@ void cache_options(const struct cache_args *args, char path[CACHE_PATH],
     if (args->is_home_only) return; /* the runtime's own sizes */
     out->cache_ram_bytes = args->ram_mib << 20;
     out->cache_disk_bytes = args->disk_mib << 20;
+    out->gpu_cache_bytes = args->gpu_mib << 20;
+    out->load_or_compute = args->load_or_compute;
 }
 
 int cache_check(struct cli *cli, const struct cache_args *args, const struct vlqa_engine *engine)

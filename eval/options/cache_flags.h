@@ -8,8 +8,8 @@
 
 struct cache_args {
     const char *dir, *salt;
-    int64_t ram_mib, disk_mib;
-    int off, strict;
+    int64_t ram_mib, disk_mib, gpu_mib;
+    int off, strict, load_or_compute;
     int is_home_only; /* records stay in RAM; the directory is for other files */
 };
 
@@ -47,6 +47,15 @@ int cache_check(struct cli *cli, const struct cache_args *args, const struct vlq
          .offset = offsetof(type, member.disk_mib),                                               \
          .help =                                                                                  \
              "size of the directory, in MiB; the least recently used records are removed first"}, \
+        {ARG_INT64,                                                                               \
+         .name = "gpu-cache",                                                                     \
+         .value = "MIB",                                                                          \
+         .max = 1 << 30,                                                                          \
+         .fallback = "0",                                                                         \
+         .offset = offsetof(type, member.gpu_mib),                                                \
+         .help = "memory of the GPU for the chunks that were used last, in MiB"},                 \
+        {ARG_FLAG, .name = "load-or-compute", .offset = offsetof(type, member.load_or_compute),   \
+         .help = "compute stored chunks again where loading is estimated to take longer"},        \
         {ARG_TEXT, .name = "cache-salt", .value = "TEXT", .offset = offsetof(type, member.salt),  \
          .help = "text in the keys of records: records of another salt are never used [none]"},   \
         {ARG_FLAG, .name = "no-cache", .offset = offsetof(type, member.off),                      \

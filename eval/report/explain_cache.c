@@ -6,6 +6,8 @@ static const char *source_name(enum vlqa_source source)
     switch (source) {
     case VLQA_SOURCE_RAM:
         return "hit in memory";
+    case VLQA_SOURCE_GPU:
+        return "hit in memory of the GPU";
     case VLQA_SOURCE_DISK:
         return "hit on disk";
     case VLQA_SOURCE_COMPUTED:
@@ -21,6 +23,22 @@ static int count_selected(const struct vlqa_answer *a, struct vlqa_placed_chunk 
     for (int i = 0; a->token_selected && i < c.tokens; i++)
         n += a->token_selected[c.first_token + i / columns * stride + i % columns] != 0;
     return n;
+}
+
+/* Of a chunk that is stored. */
+static void explain_choice(struct cli *cli, int index, struct vlqa_placed_chunk c)
+{
+    if (c.ms_compute > 0 && c.ms_load > c.ms_compute)
+        cli_note(cli,
+                 "chunk %d: computed again: loading is estimated at %.3g ms, computing at %.3g ms",
+                 index + 1, c.ms_load, c.ms_compute);
+    else if (c.ms_load > 0 && c.ms_compute > 0)
+        cli_note(cli, "chunk %d: loaded: that is estimated at %.3g ms, computing at %.3g ms",
+                 index + 1, c.ms_load, c.ms_compute);
+    else if (c.ms_load > 0)
+        cli_note(cli, "chunk %d: loaded: nothing was computed yet to compare with", index + 1);
+    else
+        cli_note(cli, "chunk %d: loaded: nothing was read yet to compare with", index + 1);
 }
 
 static void explain_chunk(struct cli *cli, const struct vlqa_answer *a, int index)
@@ -39,6 +57,7 @@ static void explain_chunk(struct cli *cli, const struct vlqa_answer *a, int inde
                  c.tokens_exact, c.tokens - c.tokens_exact, count_selected(a, c));
     cli_note(cli, "chunk %d: %s: %d tokens, %s; %s", index + 1, of, c.tokens, source_name(c.source),
              why);
+    if (c.ms_load > 0 || c.ms_compute > 0) explain_choice(cli, index, c);
 }
 
 void explain_cache(struct cli *cli, const struct vlqa_answer *a)

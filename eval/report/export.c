@@ -129,13 +129,19 @@ static vlqa_status put_answer(struct export *e, const char *name, const struct j
 
 /* ---- rows ---- */
 
-static void look(struct export *e, const struct json *root)
+/* Which columns there are: of a row's options, those with a letter. */
+static vlqa_status look(struct export *e, const char *name, const struct json *root)
 {
-    for (const struct json *i = json_first(json_get(root, "options")); i; i = json_next(i))
+    const struct json *options = json_get(root, "options");
+    if (options && json_kind(options) != JSON_OBJECT && json_kind(options) != JSON_NULL)
+        return env_fail(e->env, VLQA_EUSAGE, "%s: options is %s, expected an object", name,
+                        json_kind_name(options));
+    for (const struct json *i = json_first(options); i; i = json_next(i))
         if (json_name(i)[0] >= 'A' && json_name(i)[0] <= 'Z' && !json_name(i)[1])
             e->letters |= 1u << (json_name(i)[0] - 'A');
     for (int i = 0; i < GROUPS; i++)
         e->has[i] |= json_get(root, groups[i]) != NULL;
+    return VLQA_OK;
 }
 
 static vlqa_status put_row(struct export *e, const char *name, const struct json *root)
@@ -177,8 +183,8 @@ static vlqa_status read_row(struct export *e, const char *name, const struct jso
     int variant;
     if (run_file_is_header(root)) return VLQA_OK;
     TRY(variants_find(e->env, name, root, &e->variants, &variant));
-    if (!e->to) look(e, root);
-    return e->to && e->pick.has[variant] ? put_row(e, name, root) : VLQA_OK;
+    if (!e->to) return look(e, name, root);
+    return e->pick.has[variant] ? put_row(e, name, root) : VLQA_OK;
 }
 
 static vlqa_status read_rows(struct export *e)

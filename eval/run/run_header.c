@@ -11,6 +11,9 @@ static void report_model(struct report *r, const struct run *run)
     report_string(r, "model", run->info.name);
     report_string(r, "model_digest", run->info.digest);
     report_string(r, "dtype", run->info.dtype);
+    report_string(r, "weights", run->info.weights);
+    if (run->cli->args->head_weights)
+        report_string(r, "head_weights", cli_head_weights[run->cli->args->head_weights]);
     report_string(r, "kv_dtype", run->info.kv_dtype);
     report_string(r, "chunk_dtype", run->info.chunk_dtype);
     report_string(r, "cpu", run->info.cpu);

@@ -181,7 +181,7 @@ static void print_head(const struct study *s)
     for (int q = 0; q < run->n_questions; q++)
         documents += q == 0 || run->document[q] != run->document[q - 1];
     printf("model      %s, %.16s..., %d layers\n", i->name, i->digest, i->layers);
-    printf("processor  %s, %s\n", i->cpu, i->dtype);
+    printf("processor  %s, %s, weights %s\n", i->cpu, i->dtype, i->weights);
     printf("questions  %d about %d documents\n", run->n_questions, documents);
     printf("KL         full prefill to variant, mean over the answer of full prefill, at most %d "
            "tokens\n",

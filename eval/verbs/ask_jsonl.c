@@ -7,6 +7,7 @@
 #include "eval/data/json_row.h"
 #include "eval/data/lines.h"
 
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -45,8 +46,8 @@ int ask_jsonl_check(struct ask *a)
         return cli_fail(&a->cli, VLQA_EUSAGE,
                         "--jsonl excludes --stream, --logits, --explain and --explain-cache");
     if (strcmp(o->jsonl, "-") == 0 || access(o->jsonl, R_OK) == 0) return CLI_OK;
-    (void)env_fail(env, VLQA_EUSAGE, "--jsonl: cannot read %s", o->jsonl);
-    return cli_fail(&a->cli, VLQA_EUSAGE, env->message);
+    (void)env_fail(env, VLQA_EIO, "--jsonl: %s: cannot open: %s", o->jsonl, strerror(errno));
+    return cli_fail(&a->cli, VLQA_EIO, env->message);
 }
 
 /* ---- a line to an item ---- */

@@ -1,13 +1,21 @@
-/* bench.h - what the two measurements of bench share. */
+/* bench.h - what the measurements of bench share. */
 #ifndef EVAL_BENCH_H
 #define EVAL_BENCH_H
 
+#include "eval/bench/ops.h"
 #include "eval/cli/cli.h"
 #include "eval/cli/report.h"
 
+struct bench_rows {
+    int n, row[OPS_MAX_ROWS];
+};
+
 struct bench_args {
     struct cli_args common;
-    int shape, prompt_tokens, decode, repeat, max_seq_len, reuse;
+    int shape, prompt_tokens, decode, repeat, max_seq_len, reuse, ops;
+    const char *filter, *onednn;
+    struct bench_rows rows;
+    double ratio; /* of --reuse */
     struct arg_size image;
     uint64_t seed;
 };
@@ -48,6 +56,12 @@ struct bench {
 void bench_input(struct bench *b, int image, int question);
 int bench_add_image(struct bench *b);
 int bench_failed(struct bench *b, vlqa_status status);
+extern const char *const bench_shapes[];
+
+/* "1,16,1024" */
+int bench_read_rows(const char *text, void *field);
+/* --ops: every operation by itself. */
+int bench_ops(struct bench *b);
 /* --reuse: the same questions cold, over repaired chunks, and behind rows that are held. */
 int bench_reuse(struct bench *b);
 

@@ -35,7 +35,7 @@ static int ask(struct bench *b, int question, enum vlqa_reuse reuse, int repair,
     o.max_tokens = 1;
     o.ignore_eos = 1;
     o.reuse = reuse;
-    if (!repair) o.recompute_ratio = 0;
+    o.recompute_ratio = repair ? (float)b->args.ratio : 0;
     o.chunker = VLQA_CHUNK_GRID;
     status = vlqa_ask(b->session, b->question, &o, &a, sizeof a);
     if (status != VLQA_OK) return bench_failed(b, status);

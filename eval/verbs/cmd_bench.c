@@ -20,7 +20,7 @@ static const char *const measure_names[] = {
     [M_TOKEN_RATE] = "tokens",
 };
 
-static const char *const shapes[] = {"2b", "4b", "8b", "default", NULL};
+const char *const bench_shapes[] = {"2b", "4b", "8b", "default", NULL};
 
 int bench_failed(struct bench *b, vlqa_status status)
 {
@@ -150,7 +150,7 @@ static int open_all(struct bench *b)
     double start = env_ms();
     vlqa_status status;
     int code;
-    options.random_shape = shapes[b->args.shape];
+    options.random_shape = bench_shapes[b->args.shape];
     options.random_seed = b->args.seed;
     options.no_cache = !b->args.reuse;
     code = cli_open_engine(&b->cli, &options, &b->engine);
@@ -180,8 +180,9 @@ static void report_measures(struct report *r, const struct bench *b)
 static int print_json(struct bench *b)
 {
     struct report r = report_begin();
-    report_string(&r, "shape", shapes[b->args.shape]);
+    report_string(&r, "shape", bench_shapes[b->args.shape]);
     report_string(&r, "dtype", b->info.dtype);
+    report_string(&r, "weights", b->info.weights);
     report_string(&r, "cpu", b->info.cpu);
     report_int(&r, "threads", b->info.threads);
     report_int(&r, "parameters", b->info.parameters);
@@ -218,7 +219,7 @@ static int print_text(const struct bench *b)
     char memory[32], machine[ORIGIN_MACHINE];
     report_bytes(b->peak_bytes, memory);
     origin_machine(machine);
-    printf("%-10s %s, %.2f M parameters\n", "shape", shapes[b->args.shape],
+    printf("%-10s %s, %.2f M parameters\n", "shape", bench_shapes[b->args.shape],
            (double)b->info.parameters / 1e6);
     printf("%-10s %s\n", "machine", machine);
     printf("%-10s %s, %s, %d threads\n", "processor", b->info.cpu, b->info.dtype, b->info.threads);
@@ -238,7 +239,12 @@ static int print_text(const struct bench *b)
 
 static int bench(struct bench *b)
 {
+    static const char *const of_ops[] = {"filter", "ops-rows", "onednn", NULL};
+    static const char *const of_reuse[] = {"recompute-ratio", NULL};
     int code;
+    if (b->args.ops) return bench_ops(b);
+    cli_note_unused(&b->cli, of_ops, "without --ops");
+    if (!b->args.reuse) cli_note_unused(&b->cli, of_reuse, "without --reuse");
     if (!b->args.image.width != !b->args.image.height)
         return cli_fail(&b->cli, VLQA_EUSAGE, "--image has one side of 0, expected both or none");
     code = allocate(b);
@@ -270,7 +276,7 @@ static int run(const struct verb *verb, int argc, char **argv)
 
 static const struct arg args[] = {
     {ARG_HEADING, .name = "Work"},
-    {ARG_CHOICE, .name = "shape", .value = "SHAPE", .fallback = "default", .choice = shapes,
+    {ARG_CHOICE, .name = "shape", .value = "SHAPE", .fallback = "default", .choice = bench_shapes,
      FIELD(shape), .help = "shape of the model"},
     {ARG_SIZE, .name = "image", .value = "WIDTHxHEIGHT", .min = 0, .max = 16384,
      .fallback = "1024x1024", FIELD(image), .help = "noise image; 0x0 is none"},
@@ -285,6 +291,17 @@ static const struct arg args[] = {
     {ARG_FLAG, .name = "reuse", FIELD(reuse),
      .help =
          "compare a cold question with one over repaired chunks and one behind a cached prefix"},
+    {ARG_REAL, .name = "recompute-ratio", .value = "R", .min = 0, .max = 1, .fallback = "0.15",
+     FIELD(ratio), .help = "with --reuse: share of the tokens that are recomputed"},
+    {ARG_FLAG, .name = "ops", FIELD(ops),
+     .help = "time every operation by itself, in the sizes of the shape"},
+    {ARG_TEXT, .name = "filter", .value = "TEXT", FIELD(filter),
+     .help = "with --ops: those with this in their name, such as matmul or \"matmul text.q\""},
+    {ARG_FORM, .name = "ops-rows", .value = "N,N...", .read = bench_read_rows,
+     .form = "whole numbers from 1 to 65536, at most 16, separated by commas", FIELD(rows),
+     .help = "with --ops: numbers of rows [1 to 1024, and 4096 patches]"},
+    {ARG_TEXT, .name = "onednn", .value = "FILE|off", .words = "off", FIELD(onednn),
+     .help = "with --ops: library of oneDNN to compare products with [libdnnl.so.3, if found]"},
     {ARG_SEED, .name = "seed", .letter = 's', .value = "N", .fallback = "0", FIELD(seed),
      .help = "seed of weights and input"},
     {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
@@ -308,10 +325,22 @@ const struct verb verb_bench = {
              "decode, total}, per_second {patches, prompt_tokens, tokens}, peak_bytes,\n"
              "version, command, commit (of a checkout), build, machine. What was not measured\n"
              "is null. first_token and total count from the image on, with decode_image and\n"
-             "vision. The rate of tokens leaves out the first one, which prefill computes.\n"
+             "vision. The rate of tokens leaves out the first one, which prefill computes.\n",
+    .after = "\n"
+             "--ops times single operations: their fastest sample, what part it is of the\n"
+             "floating point operations and of the bytes read that the same threads reached\n"
+             "just before, and beside products those of oneDNN, in turn, in f32 and where\n"
+             "it can in bf16. Weights take turns, four times what the largest cache holds,\n"
+             "as the layers of a model do. --repeat is the number of samples [7]. --json\n"
+             "prints shape, dtype, weights, cpu, threads, peak {gflops, gflops_f32, gbytes},\n"
+             "rotation_bytes, onednn, ops [{op, part, shape, rows, ms, flops, bytes, gflops,\n"
+             "gbytes, of_peak, of_bandwidth, onednn_f32_ms, onednn_f32_ratio, onednn_bf16_ms,\n"
+             "onednn_bf16_ratio}], version, command, commit, build, machine. The ratio is\n"
+             "oneDNN's time over ours.\n"
              "\n"
-             "Example:\n"
-             "  vlqa bench --shape 2b --image 1024x768 --prompt-tokens 1500 --decode 64\n",
+             "Examples:\n"
+             "  vlqa bench --shape 2b --image 1024x768 --prompt-tokens 1500 --decode 64\n"
+             "  vlqa bench --shape 2b --ops --filter matmul --ops-rows 1,16,1024\n",
     .arg = args,
     .n_args = (int)(sizeof args / sizeof *args),
     .run = run,

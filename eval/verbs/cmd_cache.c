@@ -1,4 +1,6 @@
 /* cmd_cache.c - the verb cache: what is kept on disk, is it whole, away with it. */
+#include "base/heap.h"
+#include "eval/cli/report.h"
 #include "eval/options/cache_flags.h"
 #include "eval/verbs/verbs.h"
 
@@ -19,6 +21,7 @@ struct look {
     char path[CACHE_PATH];
     const char *dir; /* NULL: a default that is not there yet */
     int64_t now;
+    struct report report; /* with --json, from ls and verify: the list of records is open */
     struct total {
         int records;
         int64_t bytes;
@@ -97,24 +100,31 @@ static void print_record(const struct look *l, const struct vlqa_record *r)
     if (!r->intact) printf("         %s.vlqa %s\n", r->key, r->problem);
 }
 
-static int on_ls(void *user, const struct vlqa_record *r)
+static void report_record(struct report *to, const struct vlqa_record *r)
 {
-    print_record(user, r);
-    return 0;
+    report_open(to, NULL);
+    report_string(to, "key", r->key);
+    report_string(to, "kind", r->intact ? kind_name(r->kind) : "damaged");
+    report_string(to, "problem", r->problem);
+    report_int(to, "tokens", r->tokens);
+    report_open(to, "grid");
+    report_int(to, "width", r->grid_w);
+    report_int(to, "height", r->grid_h);
+    report_close(to);
+    report_int(to, "bytes", (int64_t)r->bytes);
+    report_int(to, "mtime", r->mtime);
+    report_close(to);
 }
 
-static int run_ls(const struct verb *verb, int argc, char **argv)
+static void show_record(struct look *l, const struct vlqa_record *r)
 {
-    struct look l;
-    int code = look_begin(&l, verb, argc, argv);
-    if (code != CLI_GO_ON) return code;
-    code = scan(&l, 0, on_ls);
-    return code == CLI_OK ? cli_flush() : code;
+    if (l->args.common.json)
+        report_record(&l->report, r);
+    else
+        print_record(l, r);
 }
 
-/* ---- stat ---- */
-
-static int on_stat(void *user, const struct vlqa_record *r)
+static int count(void *user, const struct vlqa_record *r)
 {
     struct look *l = user;
     struct total *t = &l->of_kind[r->intact ? r->kind : VLQA_RECORD_UNKNOWN];
@@ -123,6 +133,57 @@ static int on_stat(void *user, const struct vlqa_record *r)
     return 0;
 }
 
+static int on_ls(void *user, const struct vlqa_record *r)
+{
+    show_record(user, r);
+    return count(user, r);
+}
+
+/* As scan, with --json into a list that end_list closes. */
+static int scan_list(struct look *l, int verify, vlqa_record_fn fn)
+{
+    int code;
+    if (l->args.common.json) {
+        l->report = report_begin();
+        report_open_list(&l->report, "records");
+    }
+    code = scan(l, verify, fn);
+    if (code != CLI_OK && l->args.common.json) {
+        report_close(&l->report);
+        heap_free(report_end(&l->report));
+    }
+    return code;
+}
+
+static int records_of(const struct look *l)
+{
+    int n = 0;
+    for (int i = 0; i < 3; i++)
+        n += l->of_kind[i].records;
+    return n;
+}
+
+static int end_list(struct look *l)
+{
+    if (!l->args.common.json) return cli_flush();
+    report_close(&l->report);
+    report_int(&l->report, "read", records_of(l));
+    report_int(&l->report, "damaged", l->of_kind[VLQA_RECORD_UNKNOWN].records);
+    report_string(&l->report, "version", vlqa_version());
+    return cli_write_report(&l->cli, &l->report);
+}
+
+static int run_ls(const struct verb *verb, int argc, char **argv)
+{
+    struct look l;
+    int code = look_begin(&l, verb, argc, argv);
+    if (code != CLI_GO_ON) return code;
+    code = scan_list(&l, 0, on_ls);
+    return code == CLI_OK ? end_list(&l) : code;
+}
+
+/* ---- stat ---- */
+
 static void print_total(const char *name, struct total t, const char *behind)
 {
     char size[32];
@@ -130,37 +191,60 @@ static void print_total(const char *name, struct total t, const char *behind)
     printf("%-8s %6d records %12s%s\n", name, t.records, size, behind);
 }
 
+static int print_stat(const struct look *l, struct total all)
+{
+    char size[32], budget[64];
+    report_bytes(l->args.cache.disk_mib << 20, size);
+    snprintf(budget, sizeof budget, " of %s", size);
+    print_total("visual", l->of_kind[VLQA_RECORD_VISUAL], "");
+    print_total("chunk", l->of_kind[VLQA_RECORD_CHUNK], "");
+    if (l->of_kind[VLQA_RECORD_UNKNOWN].records)
+        print_total("damaged", l->of_kind[VLQA_RECORD_UNKNOWN], "");
+    print_total("all", all, budget);
+    return cli_flush();
+}
+
+static void report_total(struct report *r, const char *name, struct total t)
+{
+    report_open(r, name);
+    report_int(r, "records", t.records);
+    report_int(r, "bytes", t.bytes);
+    report_close(r);
+}
+
+static int report_stat(struct look *l, struct total all)
+{
+    struct report r = report_begin();
+    report_total(&r, "visual", l->of_kind[VLQA_RECORD_VISUAL]);
+    report_total(&r, "chunk", l->of_kind[VLQA_RECORD_CHUNK]);
+    report_total(&r, "damaged", l->of_kind[VLQA_RECORD_UNKNOWN]);
+    report_total(&r, "all", all);
+    report_int(&r, "budget_bytes", l->args.cache.disk_mib << 20);
+    report_string(&r, "version", vlqa_version());
+    return cli_write_report(&l->cli, &r);
+}
+
 static int run_stat(const struct verb *verb, int argc, char **argv)
 {
     struct look l;
     struct total all = {0, 0};
-    char size[32], budget[64];
     int code = look_begin(&l, verb, argc, argv);
     if (code != CLI_GO_ON) return code;
-    code = scan(&l, 0, on_stat);
+    code = scan(&l, 0, count);
     if (code != CLI_OK) return code;
     for (int i = 0; i < 3; i++) {
         all.records += l.of_kind[i].records;
         all.bytes += l.of_kind[i].bytes;
     }
-    report_bytes(l.args.cache.disk_mib << 20, size);
-    snprintf(budget, sizeof budget, " of %s", size);
-    print_total("visual", l.of_kind[VLQA_RECORD_VISUAL], "");
-    print_total("chunk", l.of_kind[VLQA_RECORD_CHUNK], "");
-    if (l.of_kind[VLQA_RECORD_UNKNOWN].records)
-        print_total("damaged", l.of_kind[VLQA_RECORD_UNKNOWN], "");
-    print_total("all", all, budget);
-    return cli_flush();
+    return l.args.common.json ? report_stat(&l, all) : print_stat(&l, all);
 }
 
 /* ---- verify ---- */
 
 static int on_verify(void *user, const struct vlqa_record *r)
 {
-    struct look *l = user;
-    on_stat(user, r);
-    if (!r->intact) print_record(l, r);
-    return 0;
+    if (!r->intact) show_record(user, r);
+    return count(user, r);
 }
 
 static int run_verify(const struct verb *verb, int argc, char **argv)
@@ -168,13 +252,11 @@ static int run_verify(const struct verb *verb, int argc, char **argv)
     struct look l;
     int code = look_begin(&l, verb, argc, argv), damaged;
     if (code != CLI_GO_ON) return code;
-    code = scan(&l, 1, on_verify);
+    code = scan_list(&l, 1, on_verify);
     if (code != CLI_OK) return code;
     damaged = l.of_kind[VLQA_RECORD_UNKNOWN].records;
-    printf("%d records, %d damaged\n",
-           l.of_kind[VLQA_RECORD_VISUAL].records + l.of_kind[VLQA_RECORD_CHUNK].records + damaged,
-           damaged);
-    code = cli_flush();
+    if (!l.args.common.json) printf("%d records, %d damaged\n", records_of(&l), damaged);
+    code = end_list(&l);
     return code == CLI_OK && damaged ? CLI_CACHE : code;
 }
 
@@ -205,11 +287,17 @@ static int run_rm(const struct verb *verb, int argc, char **argv)
 #define OPTIONS {ARG_HEADING, .name = "Options"}, CACHE_DIR_ARG(struct look_args, cache)
 #define FIELD(member) .offset = offsetof(struct look_args, member)
 
-static const struct arg look_table[] = {OPTIONS, CLI_HELP_ARGS};
+#define JSON_ARG                                                                      \
+    {                                                                                 \
+        ARG_FLAG, .name = "json", .help = "print one JSON object", FIELD(common.json) \
+    }
+
+static const struct arg look_table[] = {OPTIONS, JSON_ARG, CLI_HELP_ARGS};
 static const struct arg stat_table[] = {
     OPTIONS,
     {ARG_INT64, .name = "cache-disk", .value = "MIB", .min = 1, .max = 1 << 30, .fallback = "4096",
      FIELD(cache.disk_mib), .help = "budget that the total is compared with, in MiB"},
+    JSON_ARG,
     CLI_HELP_ARGS,
 };
 static const struct arg rm_table[] = {
@@ -229,7 +317,9 @@ static const struct verb verb_ls = {
     .synopsis = "Usage: vlqa cache ls [--cache-dir DIR]\n",
     .notes = "A line is: kind (visual: the tower's output; chunk: keys and values), rows,\n"
              "cells of the image, size, time since the last use (future: the clock was\n"
-             "wrong), beginning of the key. Behind what is no good record stands why.\n",
+             "wrong), beginning of the key. Behind what is no good record stands why.\n"
+             "--json prints one line: records [{key, kind, problem, tokens, grid {width,\n"
+             "height}, bytes, mtime in seconds since 1970}], read, damaged, version.\n",
     TABLE(look_table),
     .run = run_ls,
 };
@@ -248,7 +338,8 @@ static const struct verb verb_stat = {
     .name = "cache stat",
     .summary = "count the records of each kind",
     .synopsis = "Usage: vlqa cache stat [--cache-dir DIR]\n",
-    .notes = "Only headers are read.\n",
+    .notes = "Only headers are read. --json prints one line: visual, chunk, damaged and all, each\n"
+             "{records, bytes}, then budget_bytes and version.\n",
     TABLE(stat_table),
     .run = run_stat,
 };
@@ -259,7 +350,8 @@ static const struct verb verb_verify = {
     .synopsis = "Usage: vlqa cache verify [--cache-dir DIR]\n",
     .notes = "Lists damaged records, those of another version and what only has the name of one\n"
              "(links, FIFOs, directories, files of others), and exits with 6 where there are\n"
-             "any. ask does not use them and computes them again.\n",
+             "any. ask does not use them and computes them again. --json is that of ls, with\n"
+             "damaged records only; read counts all.\n",
     TABLE(look_table),
     .run = run_verify,
 };

@@ -68,9 +68,9 @@ static void print_memory(const struct vlqa_model_info *m, int tokens)
     char weights[32], session[32], total[32], kv[32], visual[32], chunk[32];
     const char *about = tokens == m->session_seq_len ? "" : "about ";
     int64_t bytes = session_bytes(m, tokens);
-    report_bytes(m->weight_bytes, weights);
+    report_bytes(m->weight_memory_bytes, weights);
     report_bytes(bytes, session);
-    report_bytes(m->weight_bytes + bytes, total);
+    report_bytes(m->weight_memory_bytes + bytes, total);
     report_bytes(m->kv_bytes_per_token, kv);
     report_bytes(m->visual_bytes_per_token, visual);
     report_bytes(m->chunk_bytes_per_token, chunk);
@@ -85,7 +85,8 @@ static int print_text(const struct vlqa_model_info *m, int tokens)
 {
     line("model", "%s", m->name);
     line("digest", "%s", m->digest);
-    line("weights", "%s, computed in %s", m->stored, m->dtype);
+    line("weights", "%s in the files, %s in memory, computed in %s", m->stored, m->weights,
+         m->dtype);
     line("processor", "%s, %d threads", m->cpu, m->threads);
     print_parameters(m);
     print_shape(m);
@@ -125,6 +126,7 @@ static int print_json(struct cli *cli, const struct vlqa_model_info *m, int toke
     report_string(&r, "name", m->name);
     report_string(&r, "digest", m->digest);
     report_string(&r, "stored", m->stored);
+    report_string(&r, "weights", m->weights);
     report_string(&r, "dtype", m->dtype);
     report_string(&r, "cpu", m->cpu);
     report_int(&r, "threads", m->threads);
@@ -136,13 +138,14 @@ static int print_json(struct cli *cli, const struct vlqa_model_info *m, int toke
     report_close(&r);
     report_shape(&r, m);
     report_open(&r, "bytes");
-    report_int(&r, "weights", m->weight_bytes);
+    report_int(&r, "files", m->weight_bytes);
+    report_int(&r, "weights", m->weight_memory_bytes);
     report_int(&r, "session", session_bytes(m, tokens));
     report_int(&r, "session_tokens", tokens);
     report_int(&r, "kv_per_token", m->kv_bytes_per_token);
     report_int(&r, "visual_per_token", m->visual_bytes_per_token);
     report_int(&r, "chunk_per_token", m->chunk_bytes_per_token);
-    report_int(&r, "total", m->weight_bytes + session_bytes(m, tokens));
+    report_int(&r, "total", m->weight_memory_bytes + session_bytes(m, tokens));
     report_close(&r);
     report_string(&r, "version", vlqa_version());
     return cli_write_report(cli, &r);
@@ -198,12 +201,13 @@ const struct verb verb_inspect = {
     .notes = "The model is opened as ask opens it, so a directory that passes here can be\n"
              "asked.\n"
              "\n"
-             "--json prints one line: name, digest, stored, dtype, cpu, threads, parameters\n"
-             "{total, vision, text, embedding}, text {layers, hidden, inner, heads, kv_heads,\n"
-             "head_dim, vocab, max_positions, tied}, vision {depth, hidden, inner, heads,\n"
-             "patch, merge, min_pixels, max_pixels, deepstack}, bytes {weights, session,\n"
-             "session_tokens, kv_per_token, visual_per_token, chunk_per_token, total},\n"
-             "version. With --max-seq-len the size of the session is an estimate.\n"
+             "--json prints one line: name, digest, stored, weights, dtype, cpu, threads,\n"
+             "parameters {total, vision, text, embedding}, text {layers, hidden, inner,\n"
+             "heads, kv_heads, head_dim, vocab, max_positions, tied}, vision {depth, hidden,\n"
+             "inner, heads, patch, merge, min_pixels, max_pixels, deepstack}, bytes {files,\n"
+             "weights, session, session_tokens, kv_per_token, visual_per_token,\n"
+             "chunk_per_token, total}, version. stored is the format of the files, weights\n"
+             "that in memory. With --max-seq-len the size of the session is an estimate.\n"
              "\n"
              "Example:\n"
              "  vlqa inspect Qwen3-VL-4B-Instruct -c 8192\n",

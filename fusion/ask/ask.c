@@ -134,7 +134,8 @@ static void end_answer(struct ask *a)
 
 static vlqa_status finish(struct ask *a, vlqa_status status, struct vlqa_answer *out, size_t bytes)
 {
-    chunk_release(&a->view);
+    vlqa_status released = chunk_release(&a->view);
+    if (status == VLQA_OK) status = released;
     end_answer(a);
     if (out) abi_give(out, bytes, &a->answer, sizeof a->answer);
     store_settle(&a->s->env, a->s->engine->store);

@@ -9,8 +9,21 @@ static int64_t count(const struct vlqa_engine *e, const char *prefix)
     int64_t sum = 0;
     for (int i = 0; i < st_count(e->files); i++) {
         const struct st_tensor *t = st_at(e->files, i);
-        if (strncmp(t->name, prefix, strlen(prefix)) == 0)
+        if (strncmp(t->name, prefix, strlen(prefix)) == 0 && !strstr(t->name, "_proj.weight"))
             sum += (int64_t)(t->bytes / dtype_size(t->dtype));
+    }
+    return sum;
+}
+
+/* The matrices of all layers, in whatever format. */
+static int64_t count_layers(const struct vlqa_engine *e)
+{
+    int64_t sum = 0;
+    for (int i = 0; i < e->decoder.config.layers; i++) {
+        const struct decoder_layer *l = &e->decoder.layer[i];
+        const struct weight *const all[] = {&l->q, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down};
+        for (int k = 0; k < 7; k++)
+            sum += (int64_t)all[k]->rows * all[k]->cols;
     }
     return sum;
 }
@@ -54,6 +67,7 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info
 {
     const struct vlqa_session_options plain = vlqa_session_options_default();
     struct vlqa_model_info all, *out = &all;
+    static const char *const formats[] = {"f32", "bf16", "f16", "int8", "int4"};
     const char *kv;
     if (!e || !to || bytes < MODEL_INFO_LEAST || !e->usable) return VLQA_EUSAGE;
     memset(out, 0, sizeof *out);
@@ -66,18 +80,23 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info
     snprintf(out->chunk_dtype, sizeof out->chunk_dtype, "%s",
              e->chunk == DT_ROW_INT8 ? "int8" : kv);
     snprintf(out->stored, sizeof out->stored, "%s",
-             dtype_name(st_find(e->files, "text.embed_tokens.weight")->dtype));
+             e->ids.weight_bits == 4 ? "INT4"
+             : e->ids.weight_bits == 8
+                 ? "INT8"
+                 : dtype_name(st_find(e->files, "text.embed_tokens.weight")->dtype));
     snprintf(out->cpu, sizeof out->cpu, "%s", device_name(e->device));
     out->threads = pool_threads(e->pool);
     out->parameters_vision = count(e, "visual.");
     out->parameters_embedding = count(e, "text.embed_tokens.") + count(e, "lm_head.");
-    out->parameters_text = count(e, "text.") - count(e, "text.embed_tokens.");
+    out->parameters_text = count(e, "text.") - count(e, "text.embed_tokens.") + count_layers(e);
     out->parameters = out->parameters_vision + out->parameters_embedding + out->parameters_text;
     out->weight_bytes = (int64_t)st_bytes(e->files);
     fill_text(e, out);
     fill_vision(e, out);
     out->session_seq_len = session_default_seq_len(e);
     out->session_bytes = (int64_t)session_bytes(e, &plain);
+    snprintf(out->weights, sizeof out->weights, "%s", formats[e->decoder.layer[0].q.format]);
+    out->weight_memory_bytes = (int64_t)e->weights_bytes;
     abi_give(to, bytes, &all, sizeof all);
     return VLQA_OK;
 }

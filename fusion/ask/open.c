@@ -29,6 +29,7 @@ static void measure_request(const struct vlqa_engine *e, int max_seq_len, int ex
     layout_measure(max_seq_len, &dry->host);
     arena_push(&dry->host, rows * sizeof(int32_t));               /* view.list */
     arena_push(&dry->host, rows * sizeof(const struct record *)); /* view.chunk */
+    arena_push(&dry->host, rows * sizeof(const void *));          /* view.on_gpu */
     arena_push(&dry->host, rows);                                 /* choice.depth */
     scorer_measure(e, max_seq_len, experimental, dry);
 }

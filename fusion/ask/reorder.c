@@ -116,7 +116,7 @@ vlqa_status reorder_items(struct ask *a)
     moved = sort_items(s, first, n, weight);
     workspace_rewind(&s->scratch, mark);
     before = take_chunks(a);
-    chunk_release(&a->view);
+    TRY(chunk_release(&a->view));
     workspace_rewind(&s->request, (struct workspace_used){0, 0});
     TRY(plan_build(s, a->question, moved ? s->item_order : NULL, &a->prompt, &a->layout));
     return fetch_context(a, before);

@@ -8,9 +8,15 @@ vlqa_status vlqa_cache_read_stats(const struct vlqa_engine *e, struct vlqa_cache
                                   size_t bytes)
 {
     struct vlqa_cache_stats all;
+    struct store_gpu_stats gpu;
     if (!e || !out || bytes < CACHE_STATS_LEAST || !e->usable) return VLQA_EUSAGE;
     if (getpid() != e->process || atomic_load(&e->closed)) return VLQA_ESTATE;
     store_stats(e->store, &all);
+    store_gpu_stats(e->store_gpu, &gpu);
+    all.gpu_records = gpu.records;
+    all.gpu_bytes = gpu.bytes;
+    all.hits_gpu = gpu.hits;
+    all.evicted_gpu = gpu.evicted;
     abi_give(out, bytes, &all, sizeof all);
     return VLQA_OK;
 }

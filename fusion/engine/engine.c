@@ -23,10 +23,13 @@ static vlqa_status check_options(struct env *env, const struct vlqa_engine_optio
                         o->threads, POOL_MAX_THREADS);
     if ((unsigned)o->dtype > VLQA_DTYPE_F32 || (unsigned)o->kv_dtype > VLQA_DTYPE_INT8 ||
         (unsigned)o->cpu > VLQA_CPU_AMX || (unsigned)o->image_mode > VLQA_IMAGE_HF ||
-        (unsigned)o->resize > VLQA_RESIZE_PILLOW)
+        (unsigned)o->resize > VLQA_RESIZE_PILLOW || (unsigned)o->weights > VLQA_WEIGHTS_INT4 ||
+        (unsigned)o->head_weights > VLQA_WEIGHTS_INT8 || (unsigned)o->device > VLQA_DEVICE_CUDA)
         return env_fail(env, VLQA_EUSAGE,
-                        "engine options: dtype, kv_dtype, cpu, image_mode or resize is no "
-                        "value of its enum");
+                        "engine options: dtype, kv_dtype, cpu, image_mode, resize, weights, "
+                        "head_weights or device is no value of its enum");
+    if (o->gpu < 0)
+        return env_fail(env, VLQA_EUSAGE, "engine options: gpu is %d, expected 0 or more", o->gpu);
     if (o->image_min_tokens < 0 || o->image_max_tokens < 0 || o->image_max_pixels < 0)
         return env_fail(env, VLQA_EUSAGE, "engine options: a limit of the image is negative");
     return VLQA_OK;
@@ -72,7 +75,7 @@ static enum dtype kv_dtype(enum vlqa_dtype option, enum dtype compute)
     return option == VLQA_DTYPE_F32 ? DT_F32 : option == VLQA_DTYPE_BF16 ? DT_BF16 : compute;
 }
 
-#define ENGINE_ARITHMETIC 1 /* changes whenever roundings do: older records are then not found */
+#define ENGINE_ARITHMETIC 3 /* changes whenever roundings do: older records are then not found */
 
 int engine_ends_turn(const struct vlqa_engine *e, int32_t id)
 {
@@ -88,14 +91,22 @@ int engine_chunk_cols(const struct vlqa_engine *e)
     return e->chunk == DT_ROW_INT8 ? row_int8_cols(values, c->kv_heads) : values;
 }
 
+static int32_t quantised_format(struct weight w)
+{
+    return w.format > WEIGHT_F16 ? (int32_t)w.format : 0;
+}
+
 void engine_key_parts(const struct vlqa_engine *e, struct key_parts *out)
 {
-    const char *cpu = device_name(e->device);
+    const char *cpu = device_arithmetic(e->device);
     memset(out, 0, sizeof *out);
     out->model = e->model_key;
     out->arithmetic = ENGINE_ARITHMETIC;
     out->cpu = (int32_t)checksum64(cpu, strlen(cpu));
     out->compute = e->decoder.config.compute;
+    out->weights = quantised_format(e->decoder.layer[0].q) |
+                   quantised_format(e->decoder.embed) << 8 |
+                   quantised_format(e->decoder.head) << 16;
     out->stored = e->chunk;
     out->salt = e->salt;
 }
@@ -105,7 +116,8 @@ static vlqa_status open_store(struct vlqa_engine *e)
     const struct vlqa_engine_options *o = &e->options;
     struct store_options so = {.dir = o->no_cache ? NULL : o->cache_dir};
     const char *salt = o->cache_salt ? o->cache_salt : "";
-    if (o->cache_ram_bytes < 0 || o->cache_disk_bytes < 0 || strlen(salt) >= sizeof e->salt)
+    if (o->cache_ram_bytes < 0 || o->cache_disk_bytes < 0 || o->gpu_cache_bytes < 0 ||
+        strlen(salt) >= sizeof e->salt)
         return env_fail(&e->env, VLQA_EUSAGE,
                         "engine options: a cache size is negative, or the salt has %zu bytes or "
                         "more",
@@ -113,12 +125,37 @@ static vlqa_status open_store(struct vlqa_engine *e)
     memcpy(e->salt, salt, strlen(salt) + 1);
     so.ram_bytes = o->no_cache ? 0 : (size_t)(o->cache_ram_bytes ? o->cache_ram_bytes : 1LL << 30);
     so.disk_bytes = (size_t)(o->cache_disk_bytes ? o->cache_disk_bytes : 1LL << 32);
+    if (o->load_or_compute) rates_time_upload(&e->rates, &e->env, e->device);
+    if (!o->no_cache) e->store_gpu = store_gpu_open(&e->env, e->device, (size_t)o->gpu_cache_bytes);
     return store_open(&e->env, &so, &e->store);
+}
+
+/* Of floats in the files. Where the files have integers, what they have in floats was left out on
+ * purpose, but for embedding and head. */
+static vlqa_status choose_weights(struct vlqa_engine *e, struct decoder_config *text)
+{
+    enum vlqa_weights wanted = e->options.weights, stored = VLQA_WEIGHTS_BF16;
+    if (e->ids.weight_bits)
+        stored = e->ids.weight_bits == 4 ? VLQA_WEIGHTS_INT4 : VLQA_WEIGHTS_INT8;
+    if (e->ids.weight_bits && wanted != VLQA_WEIGHTS_AUTO && wanted != stored)
+        return env_fail(&e->env, VLQA_EMODEL,
+                        "the weights in the files are quantised (int%d): open them as they are, or "
+                        "take the model that they were made from",
+                        e->ids.weight_bits);
+    if (wanted == VLQA_WEIGHTS_AUTO) wanted = stored;
+    text->layer_weights = wanted == VLQA_WEIGHTS_INT4   ? WEIGHT_INT4
+                          : wanted == VLQA_WEIGHTS_INT8 ? WEIGHT_INT8
+                                                        : WEIGHT_F32;
+    if (e->options.head_weights != VLQA_WEIGHTS_AUTO) wanted = e->options.head_weights;
+    text->head_weights = wanted >= VLQA_WEIGHTS_INT8 ? WEIGHT_INT8 : WEIGHT_F32;
+    if (e->ids.weight_bits) text->layer_weights = WEIGHT_F32;
+    return VLQA_OK;
 }
 
 static vlqa_status load_weights(struct vlqa_engine *e, struct decoder_config *text,
                                 struct vit_config *vision)
 {
+    TRY(choose_weights(e, text));
     text->compute = vision->compute = compute_dtype(e);
     text->kv = kv_dtype(e->options.kv_dtype, text->compute);
     e->chunk = e->options.kv_dtype == VLQA_DTYPE_INT8 ? DT_ROW_INT8 : text->kv;
@@ -164,18 +201,18 @@ static vlqa_status load(struct vlqa_engine *e)
     struct hash digest;
     TRY(pool_create(env, o->threads, &e->pool));
     env->pool = e->pool;
-    TRY(device_open(env, o->cpu, &e->device));
+    TRY(device_choose(env, o->device, o->cpu, o->gpu, &e->device));
     TRY(env_progress(env, "load", 0, 4));
     hash_begin(&digest, "vlqa model");
     if (o->model) {
         TRY(model_read(env, o->model, &text, &vision, &e->ids, &digest));
         TRY(st_open(env, o->model, engine_rename, engine_n_rename, &e->files));
-        TRY(engine_check_keys(env, e->files));
+        TRY(engine_check_keys(env, e->files, e->ids.weight_bits != 0));
     } else {
         snprintf(e->name, sizeof e->name, "random-%s", o->random_shape);
         TRY(shape_named(env, o->random_shape, &text, &vision));
         TRY(st_open_random(env, o->random_seed, &e->files));
-        e->ids = (struct model_ids){-1, -1, -1, {0}, 0};
+        e->ids = (struct model_ids){.image = -1, .vision_start = -1, .vision_end = -1};
     }
     TRY(apply_image_limits(e, &vision));
     TRY(env_progress(env, "load", 1, 4));
@@ -236,6 +273,7 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
     e = heap_alloc(sizeof *e);
     if (!e) return VLQA_EMEMORY;
     memset(e, 0, sizeof *e);
+    rates_open(&e->rates);
     atomic_init(&e->holders, 2); /* this call, and the handle, which a callback may close */
     *out = e;
     status = open_engine(e, options);
@@ -247,6 +285,8 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
 static void engine_free(struct vlqa_engine *e)
 {
     store_close(&e->env, e->store);
+    store_gpu_close(e->store_gpu);
+    rates_close(&e->rates);
     prompt_tokens_free(&e->tokens);
     tokenizer_free(e->tokenizer);
     st_close(e->files);

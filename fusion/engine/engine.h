@@ -6,8 +6,10 @@
 #include "base/pool.h"
 #include "fusion/engine/abi.h"
 #include "fusion/engine/model.h"
+#include "fusion/engine/rates.h"
 #include "fusion/store/record.h"
 #include "fusion/store/store.h"
+#include "fusion/store/store_gpu.h"
 #include "text/prompt.h"
 
 #include <stdatomic.h>
@@ -34,6 +36,8 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
     int max_token_bytes; /* bytes of the longest token */
     struct key model_key;
     struct store *store;
+    struct store_gpu *store_gpu; /* NULL: no copies on the device */
+    struct rates rates;          /* with load_or_compute */
     char salt[256];
     char name[128];
 };

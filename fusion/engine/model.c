@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "fusion/engine/find.h"
+#include "fusion/engine/quant_config.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -12,7 +13,7 @@
 
 static vlqa_status check_family(struct env *env, const struct json_doc *doc)
 {
-    const struct json *root = json_root(doc), *quant = json_get(root, "quantization_config");
+    const struct json *root = json_root(doc);
     const char *type = "";
     TRY(json_want_string(env, doc, root, "model_type", &type));
     if (strcmp(type, "qwen3_vl_moe") == 0 || json_get(json_get(root, "text_config"), "num_experts"))
@@ -22,15 +23,6 @@ static vlqa_status check_family(struct env *env, const struct json_doc *doc)
     if (strcmp(type, "qwen3_vl") != 0)
         return env_fail(env, VLQA_EMODEL,
                         "config.json: model_type is \"%s\"; vlqa reads \"qwen3_vl\"", type);
-    if (!quant) quant = json_get(json_get(root, "text_config"), "quantization_config");
-    if (!quant) quant = json_get(root, "quantization"); /* MLX */
-    if (quant && json_kind(quant) != JSON_NULL) {
-        const char *scheme = json_text(json_get(quant, "quant_method"));
-        if (!scheme && json_get(quant, "bits") && json_get(quant, "group_size")) scheme = "MLX";
-        return env_fail(env, VLQA_EMODEL,
-                        "config.json: the weights are quantised (%s); vlqa reads BF16, F16 and F32",
-                        scheme ? scheme : "unknown scheme");
-    }
     return VLQA_OK;
 }
 
@@ -48,6 +40,7 @@ static vlqa_status apply_config(struct env *env, const struct json_doc *doc, con
                                 struct model_ids *ids)
 {
     TRY(check_family(env, doc));
+    TRY(quant_config_read(env, doc, &ids->weight_bits));
     TRY(decoder_config_read(env, doc, text));
     TRY(vit_config_read(env, doc, dir, vision));
     TRY(model_check(env, text, vision));
@@ -94,7 +87,7 @@ vlqa_status model_read(struct env *env, const char *dir, struct decoder_config *
 {
     struct json_doc *doc;
     vlqa_status status;
-    *ids = (struct model_ids){-1, -1, -1, {0}, 0};
+    *ids = (struct model_ids){.image = -1, .vision_start = -1, .vision_end = -1};
     TRY(open_config(env, dir, "generation_config.json", digest, &doc));
     json_free(doc);
     TRY(hash_processor(env, dir, digest));

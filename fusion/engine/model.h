@@ -12,6 +12,7 @@ struct model_ids { /* as config.json has them; -1: not said */
     int32_t image, vision_start, vision_end;
     int32_t eos[MODEL_MAX_EOS]; /* filled by ends_read */
     int n_eos;
+    int weight_bits; /* of quantised weights in the files: 4, 8, or 0 */
 };
 
 /* config.json, the processor's configuration and generation_config.json of dir, each feeding the

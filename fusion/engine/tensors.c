@@ -31,25 +31,26 @@ static const struct telltale {
     const char *part; /* of a key */
     int at_end;
     const char *what;
+    int is_packed; /* compressed-tensors has it, too */
 } telltales[] = {
-    {".lora_A.", 0, "a LoRA adapter that is not merged"},
-    {".lora_B.", 0, "a LoRA adapter that is not merged"},
-    {".base_layer.", 0, "a LoRA adapter that is not merged"},
-    {".lora_embedding_A", 0, "a LoRA adapter that is not merged"},
-    {".lora_magnitude_vector", 0, "a LoRA adapter that is not merged"},
-    {".modules_to_save.", 0, "a LoRA adapter that is not merged"},
-    {".original_module.", 0, "a LoRA adapter that is not merged"},
-    {".scales", 1, "quantised by MLX"},
-    {".biases", 1, "quantised by MLX"},
-    {".qweight", 1, "quantised (GPTQ or AWQ)"},
-    {".qzeros", 1, "quantised (GPTQ or AWQ)"},
-    {".weight_packed", 1, "quantised (compressed-tensors)"},
-    {".weight_scale", 1, "quantised (FP8)"},
-    {".weight_scale_inv", 1, "quantised (FP8)"},
-    {".absmax", 1, "quantised (bitsandbytes)"},
-    {".SCB", 1, "quantised (bitsandbytes)"},
-    {".quant_state.bitsandbytes__nf4", 1, "quantised (bitsandbytes)"},
-    {".quant_state.bitsandbytes__fp4", 1, "quantised (bitsandbytes)"},
+    {".lora_A.", 0, "a LoRA adapter that is not merged", 0},
+    {".lora_B.", 0, "a LoRA adapter that is not merged", 0},
+    {".base_layer.", 0, "a LoRA adapter that is not merged", 0},
+    {".lora_embedding_A", 0, "a LoRA adapter that is not merged", 0},
+    {".lora_magnitude_vector", 0, "a LoRA adapter that is not merged", 0},
+    {".modules_to_save.", 0, "a LoRA adapter that is not merged", 0},
+    {".original_module.", 0, "a LoRA adapter that is not merged", 0},
+    {".scales", 1, "quantised by MLX", 0},
+    {".biases", 1, "quantised by MLX", 0},
+    {".qweight", 1, "quantised (GPTQ or AWQ)", 0},
+    {".qzeros", 1, "quantised (GPTQ or AWQ)", 0},
+    {".weight_packed", 1, "quantised (compressed-tensors)", 1},
+    {".weight_scale", 1, "quantised (FP8)", 1},
+    {".weight_scale_inv", 1, "quantised (FP8)", 0},
+    {".absmax", 1, "quantised (bitsandbytes)", 0},
+    {".SCB", 1, "quantised (bitsandbytes)", 0},
+    {".quant_state.bitsandbytes__nf4", 1, "quantised (bitsandbytes)", 0},
+    {".quant_state.bitsandbytes__fp4", 1, "quantised (bitsandbytes)", 0},
 };
 
 static const struct telltale *telltale_of(const char *key)
@@ -64,12 +65,12 @@ static const struct telltale *telltale_of(const char *key)
     return NULL;
 }
 
-vlqa_status engine_check_keys(struct env *env, const struct st_files *files)
+vlqa_status engine_check_keys(struct env *env, const struct st_files *files, int packed)
 {
     for (int i = 0; i < st_count(files); i++) {
         const struct st_tensor *t = st_at(files, i);
         const struct telltale *found = telltale_of(t->key);
-        if (!found) continue;
+        if (!found || (packed && found->is_packed)) continue;
         if (strstr(found->what, "LoRA"))
             return env_fail(env, VLQA_EMODEL,
                             "%s: %.200s: the file has %s: merge it first, in Python with peft: "
@@ -93,25 +94,36 @@ static vlqa_status load_towers(struct weights *w, const struct decoder_config *t
     return decoder_load(w, text, decoder);
 }
 
+/* Names and measures: w->mem is used as far as the weights will need. */
+static vlqa_status measure(struct weights *w, const struct decoder_config *text,
+                           const struct vit_config *vision, struct vit *vit,
+                           struct decoder *decoder)
+{
+    for (w->pass = WEIGHTS_NAMES; w->pass <= WEIGHTS_MEASURE; w->pass++) {
+        *w->mem = (struct arena){0};
+        TRY(load_towers(w, text, vision, vit, decoder));
+    }
+    return st_all_used(w->env, w->files);
+}
+
 /* The same code names, measures and fills. */
 static vlqa_status fill(struct vlqa_engine *e, struct queue *q, const struct decoder_config *text,
                         const struct vit_config *vision)
 {
     struct arena mem = {0};
-    struct weights w = {.env = &e->env, .queue = q, .files = e->files, .compute = text->compute};
-    for (w.pass = WEIGHTS_NAMES; w.pass <= WEIGHTS_MEASURE; w.pass++) {
-        mem = (struct arena){0};
-        w.mem = &mem;
-        TRY(load_towers(&w, text, vision, &e->vit, &e->decoder));
-    }
-    TRY(st_all_used(&e->env, e->files));
+    struct weights w = {
+        .env = &e->env, .queue = q, .files = e->files, .mem = &mem, .compute = text->compute};
+    TRY(measure(&w, text, vision, &e->vit, &e->decoder));
     e->weights_bytes = mem.used;
     e->weights = device_alloc(e->device, mem.used);
-    if (!e->weights) return env_no_memory(&e->env, "weights", mem.used);
+    if (!e->weights) return device_no_memory(&e->env, e->device, "weights", mem.used);
+    if (device_shares_host(e->device)) heap_large_pages(e->weights, mem.used);
     mem = arena_over(e->weights, e->weights_bytes);
     w.pass = WEIGHTS_FILL;
     TRY(load_towers(&w, text, vision, &e->vit, &e->decoder));
-    return queue_sync(q);
+    TRY(queue_sync(q));
+    TRY(vit_expect(&e->env, e->device, &e->vit));
+    return decoder_expect(&e->env, e->device, &e->decoder);
 }
 
 vlqa_status engine_load_weights(struct vlqa_engine *e, struct decoder_config *text,
@@ -125,12 +137,29 @@ vlqa_status engine_load_weights(struct vlqa_engine *e, struct decoder_config *te
     return status;
 }
 
-/* ---- looking ---- */
-
 struct towers { /* where the inventory is written to while it is only looked at */
     struct vit vit;
     struct decoder decoder;
 };
+
+vlqa_status engine_check_tensors(struct env *env, struct device *device, struct st_files *files,
+                                 const struct decoder_config *text, const struct vit_config *vision)
+{
+    struct arena mem = {0};
+    struct weights w = {.env = env, .files = files, .mem = &mem, .compute = text->compute};
+    struct towers *towers = heap_alloc(sizeof *towers);
+    vlqa_status status;
+    if (!towers) return env_no_memory(env, "list of weights", sizeof *towers);
+    status = queue_open(device, env, &w.queue);
+    if (status == VLQA_OK) {
+        status = measure(&w, text, vision, &towers->vit, &towers->decoder);
+        queue_close(w.queue);
+    }
+    heap_free(towers);
+    return status;
+}
+
+/* ---- looking ---- */
 
 /* Other sessions may be reading the weights. */
 static vlqa_status find_bad(struct env *env, const struct vlqa_engine *e, struct queue *q,

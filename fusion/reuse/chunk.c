@@ -54,7 +54,8 @@ static struct key chunk_key(const struct view *v, const struct segment *p,
     return key_of(&parts);
 }
 
-static void block_of(const struct record *r, int begin, int n, struct kv_block *out)
+/* at: the copy of the record on the device, or NULL. */
+static void block_of(const struct record *r, const void *at, int begin, int n, struct kv_block *out)
 {
     out->layers = r->n_mats / 2;
     out->rows = n;
@@ -62,6 +63,8 @@ static void block_of(const struct record *r, int begin, int n, struct kv_block *
         out->k[i] = host_mat_rows(r->mat[2 * i], begin, n);
         out->v[i] = host_mat_rows(r->mat[2 * i + 1], begin, n);
     }
+    out->at = NULL;
+    if (at) out->at = (const char *)at + ((char *)out->k[0].data - (char *)r->mat[0].data);
 }
 
 static struct record_shape chunk_shape(const struct vlqa_engine *e, const struct segment *p,
@@ -78,6 +81,33 @@ static struct record_shape chunk_shape(const struct vlqa_engine *e, const struct
     return shape;
 }
 
+/* Of computing it, as rates measure it: what is kept of it does not matter. */
+static double chunk_flops(const struct view *v, const struct chunk_input *input)
+{
+    const struct decoder_config *c = &v->run.s->engine->decoder.config;
+    double sum = 0;
+    for (int i = 0; i < input->n; i++) {
+        struct span span = {0, 0, v->run.layout->prefix_end + i + 1};
+        sum += decoder_flops(c, &(struct tokens){.n = 1, .span = &span}, 0);
+    }
+    return sum;
+}
+
+/* Of loading a chunk from where it is; zeros where nothing is chosen. */
+static struct load_estimate estimate(const struct view *v, const struct chunk_input *input,
+                                     struct key key, const struct record_shape *shape)
+{
+    struct vlqa_engine *e = v->run.s->engine;
+    enum store_where where = e->options.load_or_compute ? store_find(e->store, key) : STORE_MISS;
+    int to_device = !device_shares_host(e->device) && !store_gpu_has(e->store_gpu, &key);
+    double bytes = 0;
+    if (where == STORE_MISS || (where == STORE_RAM && !to_device))
+        return (struct load_estimate){0, 0};
+    for (int i = 0; i < shape->n_mats; i++)
+        bytes += (double)mat_bytes(shape->dtype, shape->rows, shape->cols[i]);
+    return rates_estimate(&e->rates, bytes, where == STORE_DISK, to_device, chunk_flops(v, input));
+}
+
 /* Right behind the prefix, in slots that are overwritten when all chunks are placed. */
 static vlqa_status make(const struct view *v, const struct chunk_input *input, struct key key,
                         const struct record_shape *shape, const struct record **out)
@@ -86,14 +116,17 @@ static vlqa_status make(const struct view *v, const struct chunk_input *input, s
     struct record *r;
     struct kv_block block;
     vlqa_status status;
+    double begin = env_ms();
     struct run_pass pass = {.slot = input->slot,
                             .pos = input->pos,
                             .write_at = v->run.layout->prefix_end,
                             .capture = &block,
                             .capture_row = input->kept};
     TRY(store_new(&s->env, s->engine->store, key, shape, &r));
-    block_of(r, 0, shape->rows, &block);
+    block_of(r, NULL, 0, shape->rows, &block);
     status = run_pass(&v->run, "chunks", input->n, &pass);
+    if (status == VLQA_OK)
+        rates_add(&s->engine->rates, RATE_FLOPS, chunk_flops(v, input), env_ms() - begin);
     if (status != VLQA_OK) {
         store_drop(s->engine->store, r);
         return status;
@@ -110,7 +143,8 @@ static enum vlqa_source source_before(struct chunk_list before, const struct seg
     return VLQA_SOURCE_RAM;
 }
 
-static void note_chunk(const struct view *v, const struct segment *p, enum vlqa_source from)
+static void note_chunk(const struct view *v, const struct segment *p, enum vlqa_source from,
+                       struct load_estimate e)
 {
     const struct layout *l = v->run.layout;
     struct vlqa_answer *answer = v->answer;
@@ -123,32 +157,58 @@ static void note_chunk(const struct view *v, const struct segment *p, enum vlqa_
                                       .w = p->box.w,
                                       .first_token = l->prompt_index[l->segment_slot[p->begin]],
                                       .tokens = p->tokens,
-                                      .source = from};
+                                      .source = from,
+                                      .ms_load = e.ms_load,
+                                      .ms_compute = e.ms_compute};
     for (int i = 0; i < p->tokens; i++)
         out->tokens_exact += l->exact[l->segment_slot[p->begin + i]];
-    answer->chunks_ram += from == VLQA_SOURCE_RAM;
+    answer->chunks_ram += from == VLQA_SOURCE_RAM || from == VLQA_SOURCE_GPU;
     answer->chunks_disk += from == VLQA_SOURCE_DISK;
     answer->chunks_computed += from == VLQA_SOURCE_COMPUTED;
 }
 
+static const struct record *load(struct vlqa_engine *e, struct key key,
+                                 const struct record_shape *shape, enum store_where *where)
+{
+    double begin = env_ms();
+    const struct record *r = store_get(e->store, key, shape, where);
+    if (*where == STORE_DISK) rates_add(&e->rates, RATE_DISK, (double)r->bytes, env_ms() - begin);
+    return r;
+}
+
+/* A copy on the device of a record, for this question and later ones. Nonzero: it was there. */
+static int copy_to_gpu(const struct view *v, const struct record *r, const void **at)
+{
+    struct vlqa_session *s = v->run.s;
+    struct store_gpu_copy copy = store_gpu_get(s->engine->store_gpu, r, s->queue);
+    if (copy.at && copy.is_new) queue_upload(s->queue, copy.at, r->mat[0].data, store_gpu_bytes(r));
+    *at = copy.at;
+    return copy.at && !copy.is_new;
+}
+
 static vlqa_status fetch(const struct view *v, const struct segment *p, struct key prefix,
-                         struct chunk_list before, const struct record **out)
+                         struct chunk_list before, const struct record **out, const void **on_gpu)
 {
     static const enum vlqa_source source[] = {[STORE_MISS] = VLQA_SOURCE_COMPUTED,
                                               [STORE_RAM] = VLQA_SOURCE_RAM,
                                               [STORE_DISK] = VLQA_SOURCE_DISK};
     struct vlqa_session *s = v->run.s;
     struct workspace_used mark = workspace_mark(&s->request);
-    enum store_where where;
+    enum store_where where = STORE_MISS;
+    struct load_estimate takes;
+    enum vlqa_source from;
     struct chunk_input input;
     struct key key;
     int cols[2 * KV_MAX_LAYERS];
     struct record_shape shape = chunk_shape(s->engine, p, cols);
     layout_chunk_input(v->run.layout, p, &s->request.host, &input);
     key = chunk_key(v, p, &input, prefix);
-    *out = store_get(s->engine->store, key, &shape, &where);
+    takes = estimate(v, &input, key, &shape);
+    *out = load_is_slower(takes) ? NULL : load(s->engine, key, &shape, &where);
     if (!*out) TRY(make(v, &input, key, &shape, out));
-    note_chunk(v, p, where == STORE_RAM ? source_before(before, p) : source[where]);
+    from = where == STORE_RAM ? source_before(before, p) : source[where];
+    if (copy_to_gpu(v, *out, on_gpu) && from == VLQA_SOURCE_RAM) from = VLQA_SOURCE_GPU;
+    note_chunk(v, p, from, takes);
     workspace_rewind(&s->request, mark);
     return VLQA_OK;
 }
@@ -157,9 +217,11 @@ vlqa_status chunk_fetch(struct view *v, struct chunk_list before)
 {
     const struct layout *l = v->run.layout;
     struct key prefix = prefix_key(l);
-    v->chunk = arena_push_zero(&v->run.s->request.host, (size_t)l->n_segments * sizeof *v->chunk);
+    struct arena *mem = &v->run.s->request.host;
+    v->chunk = arena_push_zero(mem, (size_t)l->n_segments * sizeof *v->chunk);
+    v->on_gpu = arena_push_zero(mem, (size_t)l->n_segments * sizeof *v->on_gpu);
     for (int i = 0; i < l->n_segments; i++)
-        TRY(fetch(v, &l->segment[i], prefix, before, &v->chunk[i]));
+        TRY(fetch(v, &l->segment[i], prefix, before, &v->chunk[i], &v->on_gpu[i]));
     return VLQA_OK;
 }
 
@@ -180,7 +242,7 @@ void chunk_measure(const struct vlqa_engine *e, int rows, struct workspace *dry)
     const struct decoder_config *c = &e->decoder.config;
     struct workspace_used mark = workspace_mark(dry);
     (void)placement_layout(e, rows, dry);
-    kv_place_measure(e->device, c->kv_heads, c->head_dim, rows, dry);
+    kv_place_measure(e->device, c->layers, c->kv_heads, c->head_dim, e->chunk, rows, dry);
     workspace_rewind(dry, mark);
 }
 
@@ -202,7 +264,7 @@ void chunk_place_part(const struct view *v, int segment, int begin, int n)
     }
     header_send(s->queue, &at.header);
     k_angles(s->queue, at.cos_sin, where, s->engine->decoder.rope_inverse);
-    block_of(v->chunk[segment], begin, n, &block);
+    block_of(v->chunk[segment], v->on_gpu[segment], begin, n, &block);
     kv_place(s->queue, &s->kv, c->kv_heads, slots, &block, at.cos_sin, &s->scratch);
     workspace_rewind(&s->scratch, mark);
 }
@@ -217,9 +279,19 @@ void chunk_place(const struct view *v)
         }
 }
 
-void chunk_release(struct view *v)
+vlqa_status chunk_release(struct view *v)
 {
-    for (int i = 0; v->chunk && i < v->run.layout->n_segments; i++)
-        if (v->chunk[i]) store_unpin(v->run.s->engine->store, v->chunk[i]);
+    const struct vlqa_engine *e = v->run.s->engine;
+    vlqa_status status = VLQA_OK;
+    int n = v->chunk ? v->run.layout->n_segments : 0, copies = 0;
+    for (int i = 0; i < n; i++)
+        copies += v->on_gpu[i] != NULL;
+    if (copies) status = queue_sync(v->run.s->queue); /* nothing reads them any more */
+    for (int i = 0; i < n; i++) {
+        if (v->on_gpu[i]) store_gpu_unpin(e->store_gpu, v->on_gpu[i], status == VLQA_OK);
+        if (v->chunk[i]) store_unpin(e->store, v->chunk[i]);
+    }
     v->chunk = NULL;
+    v->on_gpu = NULL;
+    return status;
 }

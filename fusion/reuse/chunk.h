@@ -17,7 +17,8 @@ vlqa_status chunk_fetch(struct view *v, struct chunk_list before);
 void chunk_place(const struct view *v);
 /* The same for tokens [begin, begin + n) of a segment, at most SESSION_PASS_TOKENS. */
 void chunk_place_part(const struct view *v, int segment, int begin, int n);
-void chunk_release(struct view *v);
+/* With a sync of the queue where chunks have copies on the device: its status. */
+vlqa_status chunk_release(struct view *v);
 /* What placing so many tokens at a time takes of the scratch while it runs, counted into the peaks
  * of an empty workspace. */
 void chunk_measure(const struct vlqa_engine *e, int rows, struct workspace *dry);

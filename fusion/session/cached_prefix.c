@@ -23,6 +23,7 @@ void cached_prefix_set(struct vlqa_session *s, const struct layout *l, int n)
 
 void cached_prefix_append(struct vlqa_session *s, int32_t slot, int32_t id)
 {
+    if (device_decodes_apart(s->engine->device)) return;
     if (s->n_cached_prefix == slot) s->cached_prefix[s->n_cached_prefix++] = id;
 }
 

@@ -145,6 +145,7 @@ void run_token(const struct run *r, int32_t id, int32_t slot, int32_t position,
     struct pass pass = {
         .tokens =
             {.n = 1, .token = &id, .visual_row = &text, .pos = &pos, .slot = &slot, .span = &span},
+        .decode = 1,
         .probe = probe,
         .logits = r->s->logits};
     count_flops(r, &pass);

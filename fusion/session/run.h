@@ -33,8 +33,8 @@ void run_measure(const struct vlqa_engine *e, int max_seq_len, struct workspace 
 /* Runs n tokens in batches of s->pass_tokens; the cuts change no bit. phase: for progress. What was
  * written may be read afterwards. */
 vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct run_pass *pass);
-/* One text token behind all others; its logits go to s->logits, to be read after queue_sync. probe
- * may be NULL. */
+/* One text token behind all others, in a decode pass; its logits go to s->logits, to be read after
+ * queue_sync. probe may be NULL. */
 void run_token(const struct run *r, int32_t id, int32_t slot, int32_t position,
                const struct probe *probe);
 

@@ -1,5 +1,6 @@
 /* session_image.c - a picture of any form into the session's visual tokens: recalled or encoded. */
 #include "base/file.h"
+#include "base/hash_leaves.h"
 #include "base/heap.h"
 #include "fusion/session/session.h"
 #include "vision/image.h"
@@ -63,25 +64,36 @@ static vlqa_status resize(struct env *env, const struct vlqa_engine *e, struct r
     return status;
 }
 
+#define STRIPE 256 /* rows of pixels that a thread hashes at a time */
+
+static void hash_stripe(void *arg, int i, struct hash *h)
+{
+    const struct upright *im = arg;
+    int begin = i * STRIPE, left = im->height - begin;
+    for (int y = begin; y < begin + (left < STRIPE ? left : STRIPE); y++)
+        hash_bytes(h, im->rgb + (size_t)y * im->stride, 3 * (size_t)im->width);
+}
+
 /* Every pixel and everything that leads from pixels to visual tokens. */
-static struct key visual_key(const struct vlqa_engine *e, const struct upright *im,
-                             const struct vlqa_image_info *info)
+static vlqa_status visual_key(struct env *env, const struct vlqa_engine *e, struct upright *im,
+                              const struct vlqa_image_info *info, struct key *out)
 {
     struct key_parts parts;
     struct hash h;
     hash_begin(&h, "vlqa pixels");
     hash_u64(&h, (uint64_t)im->width);
     hash_u64(&h, (uint64_t)im->height);
-    for (int y = 0; y < im->height; y++)
-        hash_bytes(&h, im->rgb + (size_t)y * im->stride, 3 * (size_t)im->width);
+    TRY(hash_leaves(env, &h, im->height / STRIPE + (im->height % STRIPE != 0), hash_stripe, im));
     engine_key_parts(e, &parts);
     parts.kind = RECORD_VISUAL;
     parts.content = hash_end(&h);
     parts.stored = parts.compute;
+    parts.weights = 0; /* the tower's are never quantised */
     parts.resize = (int32_t)e->options.resize;
     parts.width = info->resized_width;
     parts.height = info->resized_height;
-    return key_of(&parts);
+    *out = key_of(&parts);
+    return VLQA_OK;
 }
 
 /* To which size it goes, how many tokens that is, and which pixels they are. */
@@ -104,8 +116,7 @@ static vlqa_status plan(struct env *env, const struct vlqa_engine *e, struct rea
             env, VLQA_ELIMIT, "%s: needs %lld tokens at %d x %d, a session has at most %d", r->name,
             (long long)rows, info->resized_width, info->resized_height, SESSION_MAX_SEQ_LEN);
     info->tokens = (int)rows;
-    r->key = visual_key(e, &r->from, info);
-    return VLQA_OK;
+    return visual_key(env, e, &r->from, info, &r->key);
 }
 
 /* The matrices of the next rows of the session, visual first. */

@@ -37,6 +37,7 @@ struct key key_of(const struct key_parts *parts)
     hash_int(&h, parts->halo);
     hash_int(&h, parts->salt != NULL);
     if (parts->salt) hash_text(&h, parts->salt);
+    if (parts->weights) hash_text(&h, "weights"), hash_int(&h, parts->weights);
     return hash_end(&h);
 }
 

@@ -47,6 +47,7 @@ struct key_parts {
     struct key content; /* pixels after decoding with their size, or token ids */
     struct key prefix;  /* the tokens before a chunk; zero for VISUAL */
     int32_t arithmetic; /* version of the code's roundings */
+    int32_t weights;    /* formats of the decoder's in memory, where they are quantised; else 0 */
     int32_t cpu;        /* instruction set: sums differ in the last bits */
     enum dtype compute, stored;
     int32_t resize, image_mode;      /* of preprocessing */

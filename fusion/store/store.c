@@ -153,12 +153,18 @@ static void lru_remove(struct lru *lru, struct entry *e)
     lru->bytes -= e->record.bytes;
 }
 
-/* The record of this key, pinned. */
-static struct entry *ram_get(struct store *s, struct key key)
+static struct entry *ram_find(struct store *s, struct key key)
 {
     struct entry *e = *bucket_of(s, &key);
     while (e && !key_equal(e->record.key, key))
         e = e->next;
+    return e;
+}
+
+/* The record of this key, pinned. */
+static struct entry *ram_get(struct store *s, struct key key)
+{
+    struct entry *e = ram_find(s, key);
     if (e && e->pins++ == 0) lru_remove(lru_of(s, e), e);
     return e;
 }
@@ -317,6 +323,19 @@ const struct record *store_get(struct store *s, struct key key, const struct rec
     if (touch) store_dir_touch(&s->dir, key);
     if (where) *where = from;
     return e ? &e->record : NULL;
+}
+
+enum store_where store_find(struct store *s, struct key key)
+{
+    char path[PATH_MAX];
+    int in_ram;
+    (void)pthread_mutex_lock(&s->lock);
+    in_ram = ram_find(s, key) != NULL;
+    (void)pthread_mutex_unlock(&s->lock);
+    if (in_ram) return STORE_RAM;
+    if (!s->writer) return STORE_MISS;
+    store_dir_path(&s->dir, key, path);
+    return access(path, R_OK) == 0 ? STORE_DISK : STORE_MISS;
 }
 
 vlqa_status store_new(struct env *env, struct store *s, struct key key,

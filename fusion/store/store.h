@@ -31,6 +31,8 @@ void store_close(struct env *env, struct store *store);
  * stays. where may be NULL. A hit in RAM makes no heap call. */
 const struct record *store_get(struct store *store, struct key key,
                                const struct record_shape *shape, enum store_where *where);
+/* Where it seems to be, without reading it. */
+enum store_where store_find(struct store *store, struct key key);
 /* Memory for a record that the caller fills and then puts or drops. VLQA_EMEMORY. */
 vlqa_status store_new(struct env *env, struct store *store, struct key key,
                       const struct record_shape *shape, struct record **out);

@@ -2,8 +2,9 @@
  *
  * cpu_ops.c, cpu_rows.c, cpu_matmul.c, cpu_attention.c and cpu_score.c are compiled once for each
  * set with CPU_ISA naming it (plain, avx2, avx512, amx); CPU(matmul) is then cpu_matmul_avx2. The
- * sets differ in cpu_vec.h and nowhere else, so each of them follows the same order of summation
- * for every row. */
+ * sets differ in cpu_vec.h, and AMX in its products of bf16 (cpu_matmul_amx.c,
+ * cpu_attention_amx.c), and nowhere else, so each of them follows the same order of summation for
+ * every row. */
 #ifndef KERNELS_CPU_CPU_H
 #define KERNELS_CPU_CPU_H
 
@@ -13,6 +14,14 @@
 #define CPU_PASTE2(name, isa) cpu_##name##_##isa
 #define CPU_PASTE(name, isa) CPU_PASTE2(name, isa)
 #define CPU(name) CPU_PASTE(name, CPU_ISA)
+
+/* AMX multiplies tiles; a test compiles it over a C emulation of them. The name without a line is
+ * that of clang 14. */
+#if defined(__AMX_BF16__) || defined(__AMXBF16__) || defined(VLQA_AMX_EMULATED)
+#define CPU_AMX 1
+#else
+#define CPU_AMX 0
+#endif
 
 struct cpu { /* impl of a queue on the CPU */
     int workers;
@@ -77,16 +86,6 @@ static inline int visible_run(const struct span *span, int n, struct visible *al
     return rows;
 }
 
-/* The rows of a weight, for operations that read them in the format they have. */
-static inline struct mat cpu_weight(struct weight w)
-{
-    static const enum dtype dtype[] = {
-        [WEIGHT_F32] = DT_F32, [WEIGHT_BF16] = DT_BF16, [WEIGHT_F16] = DT_F16};
-    struct mat m = mat_of((void *)(uintptr_t)w.data, dtype[w.format], w.rows, w.cols);
-    m.stride = (int)(w.row_bytes / dtype_size(m.dtype));
-    return m;
-}
-
 /* Once for all sets: cpu_device.c. */
 vlqa_status cpu_open(struct env *env, enum vlqa_cpu cpu, struct device **out);
 /* The same over a table that device_open would not choose: for tests. */
@@ -99,6 +98,10 @@ void cpu_queue_close(struct queue *q);
 void cpu_copy(struct queue *q, void *dst, const void *src, size_t bytes);
 void cpu_clear(struct queue *q, void *dst, size_t bytes);
 vlqa_status cpu_sync(struct queue *q);
+
+/* cpu_place.c */
+size_t cpu_place_work(const struct device *d, int n, int cols);
+void cpu_place(struct queue *q, const struct place *p);
 
 extern const struct backend_ops cpu_ops_plain, cpu_ops_avx2, cpu_ops_avx512, cpu_ops_amx;
 
@@ -117,7 +120,8 @@ void CPU(layernorm)(struct queue *q, struct mat y, struct mat x, struct mat w, s
                     float eps);
 void CPU(angles)(struct queue *q, struct mat cos_sin, struct ints at, struct mat inverse);
 void CPU(rope)(struct queue *q, struct mat y, struct mat x, int heads, struct mat cos_sin);
-void CPU(blend)(struct queue *q, struct mat dst, struct weight src, struct ints index,
+void CPU(heads)(struct queue *q, const struct heads *h);
+void CPU(blend)(struct queue *q, struct mat dst, struct mat src, struct ints index,
                 struct mat part);
 void CPU(swiglu)(struct queue *q, struct mat y, struct mat gate_up);
 void CPU(attention)(struct queue *q, const struct attn *a);

@@ -30,7 +30,7 @@ static int has_avx512(void)
 {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
-           __builtin_cpu_supports("avx512bf16");
+           __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512vnni");
 }
 
 static const struct backend_ops *ops_of(enum vlqa_cpu cpu)
@@ -64,7 +64,7 @@ static vlqa_status missing(struct env *env, enum vlqa_cpu cpu)
 {
     static const char *const what[] = {
         [VLQA_CPU_AVX2] = "AVX2, FMA and F16C",
-        [VLQA_CPU_AVX512] = "AVX-512 F, BW, VL, DQ and BF16",
+        [VLQA_CPU_AVX512] = "AVX-512 F, BW, VL, DQ, BF16 and VNNI",
         [VLQA_CPU_AMX] = "AMX-BF16",
     };
     return env_fail(env, VLQA_EDEVICE, "this CPU has no %s", what[cpu]);

@@ -1,177 +1,128 @@
-/* cpu_matmul.c - y = act(x w^T + bias) by dot products along rows of x and rows of w.
+/* cpu_matmul.c - y = act(x w^T + bias): parts for threads, inputs to f32, outputs from sums.
  *
- * Every (row, output) has its own accumulator, a vector that runs along the inputs in order and is
- * summed by a fixed tree. Tiles, panels and threads choose which products are computed together,
- * never how one is summed. Weights are read as the files have them. */
+ * Parts and threads choose what is computed together, never how a sum is made (cpu_tile.c). */
 #include "kernels/cpu/cpu_matmul.h"
 #include "kernels/cpu/cpu_math.h"
-#include "kernels/cpu/cpu_vec.h"
+#include "kernels/cpu/cpu_vec_weight.h"
 
-#define PANEL_ROWS 96         /* a multiple of every VEC_TILE_ROWS */
-#define PANEL_MIN 16          /* outputs; a smaller panel costs more than it spreads */
-#define PANEL_BYTES (1 << 18) /* of weights: stay in the second-level cache */
-#define CHUNK_BYTES 4096      /* of a row of x */
+#include <math.h>
 
-enum product { F32_F32, F32_BF16, F32_F16, BF16_BF16 }; /* x, w */
+/* ---- inputs ---- */
 
-VEC_INLINE enum dtype product_x(enum product p)
-{
-    return p == BF16_BF16 ? DT_BF16 : DT_F32;
-}
+#define LDX \
+    (AMX_CHUNK + 32) /* elements of x; not a power of two: rows in different sets of a cache */
 
-VEC_INLINE enum dtype product_w(enum product p)
-{
-    return p == F32_F32 ? DT_F32 : p == F32_F16 ? DT_F16 : DT_BF16;
-}
-
-VEC_INLINE int product_step(enum product p) /* inputs of a vector */
-{
-    return p == BF16_BF16 ? VEC_PAIRS : VEC_LANES;
-}
-
-VEC_INLINE vec load(enum product p, enum dtype dtype, const void *data, int n)
-{
-    if (n == product_step(p)) return p == BF16_BF16 ? vec_load_pairs(data) : vec_load(dtype, data);
-    return p == BF16_BF16 ? vec_load_pairs_n(data, n) : vec_load_n(dtype, data, n);
-}
-
-VEC_INLINE vec dot(enum product p, vec a, vec b, vec sum)
-{
-    return p == BF16_BF16 ? vec_dot_pairs(a, b, sum) : vec_madd(a, b, sum);
-}
-
-struct rows { /* consecutive rows of a matrix, from a column on */
-    const char *data;
-    size_t stride; /* bytes */
+struct work {
+    float out[PART_ROWS * PART_PANELS * PANEL];
+    float sum[PART_ROWS * (CHUNK / WEIGHT_GROUP)];
+    union {
+        float f32[PART_ROWS * LDX];
+        uint16_t bf16[PART_ROWS * LDX];
+        int16_t words[PART_ROWS * LDX];
+    } x;
+    float chunk[CHUNK], scale[PART_ROWS]; /* of words: inputs before, scales of the rows */
 };
 
-VEC_INLINE struct rows rows_at(struct mat m, int row, int col)
-{
-    return (struct rows){mat_at(m, row, col), (size_t)m.stride * dtype_size(m.dtype)};
-}
-
-/* Below, p, rows and outs are constants where functions are expanded: sums stay in registers. */
-
-struct sums { /* of a register tile */
-    vec at[VEC_TILE_ROWS][VEC_TILE_OUTS];
+struct job {
+    struct queue *q;
+    struct mat y, x;
+    struct weight w;
+    enum kind kind;
+    const float *bias;
+    enum act act;
+    int rows, panels; /* of a part */
+    int row_parts, panel_parts;
 };
 
-/* Adds n inputs, a vector of them or the rest, from k on. */
-VEC_INLINE void add_inputs(enum product p, int rows, int outs, struct sums *sum, struct rows x,
-                           struct rows w, int k, int n)
+#define MOST 32767         /* of an int16, either sign */
+#define SMALLEST 0x1p-100f /* magnitudes below it are taken for zero: no scale is subnormal */
+#define ROUND 0x1.8p23f    /* added: the nearest integer is in the low bits, ties to even */
+
+/* Inputs of a chunk as q * scale, the largest magnitude as 32767; returns scale, NaN if an input is
+ * not finite. 256 products with weights of eight bits are below 2^31, 32 with those of four below
+ * 2^24. The error of an input is a 65,534th of the largest, less than rounding that to bf16 makes.
+ */
+static float take_words(int16_t *q, const float *x, int inputs)
 {
-    const enum dtype x_dtype = product_x(p), w_dtype = product_w(p);
-    const char *from_x = x.data + (size_t)k * dtype_size(x_dtype);
-    const char *from_w = w.data + (size_t)k * dtype_size(w_dtype);
-    vec b[VEC_TILE_OUTS];
-    VEC_EACH(o, outs)
-    {
-        b[o] = load(p, w_dtype, from_w + (size_t)o * w.stride, n);
+    typedef int16_t words __attribute__((vector_size(sizeof(vec) / 2)));
+    vec_ints most = (vec_ints)vec_zero();
+    int32_t largest = 0;
+    float magnitude;
+    vec per;
+    for (int k = 0; k < inputs; k += VEC_LANES) { /* bits of positive floats are in their order */
+        vec_ints a = vec_load_ints(x + k) & 0x7fffffff, more = a > most;
+        most = (a & more) | (most & ~more);
     }
-    VEC_EACH(r, rows)
-    {
-        vec a = load(p, x_dtype, from_x + (size_t)r * x.stride, n);
-        VEC_EACH(o, outs)
-        {
-            sum->at[r][o] = dot(p, a, b[o], sum->at[r][o]);
+    for (int i = 0; i < VEC_LANES; i++)
+        largest = max_int(largest, most[i]);
+    memcpy(&magnitude, &largest, sizeof magnitude);
+    if (!(magnitude >= SMALLEST) || !isfinite(magnitude)) {
+        memset(q, 0, (size_t)inputs * sizeof *q);
+        return magnitude < SMALLEST ? 0 : NAN;
+    }
+    per = vec_all(MOST / magnitude);
+    for (int k = 0; k < inputs; k += VEC_LANES) {
+        vec_ints bits = (vec_ints)(vec_load(DT_F32, x + k) * per + ROUND);
+        words w = __builtin_convertvector(bits, words); /* the low half */
+        memcpy(q + k, &w, sizeof w);
+    }
+    return magnitude / MOST;
+}
+
+/* Of each group, as floats: at most 2^20, so exact. */
+static void sum_groups(float *sum, const int16_t *q, int inputs)
+{
+    for (int g = 0; g < inputs / WEIGHT_GROUP; g++) {
+        int32_t s = 0;
+        for (int k = 0; k < WEIGHT_GROUP; k++)
+            s += q[g * WEIGHT_GROUP + k];
+        sum[g] = (float)s;
+    }
+}
+
+static float *load_floats(float *to, enum dtype dtype, const void *from, int n, int inputs)
+{
+    block_load(to, dtype, from, n);
+    memset(to + n, 0, (size_t)(inputs - n) * sizeof *to);
+    return to;
+}
+
+/* Inputs [col, col + n) of the rows of x, with zeros up to `inputs`. */
+static void take_inputs(const struct job *j, struct work *work, struct mat x, int col, int n,
+                        int inputs)
+{
+    for (int r = 0; r < x.rows; r++) {
+        const void *from = mat_at(x, r, col);
+        if (j->kind == KIND_PAIRS) {
+            uint16_t *to = work->x.bf16 + r * LDX;
+            memcpy(to, from, (size_t)n * sizeof *to);
+            memset(to + n, 0, (size_t)(inputs - n) * sizeof *to);
+        } else if (j->kind == KIND_INT8 || j->kind == KIND_INT4) {
+            int16_t *to = work->x.words + r * LDX;
+            if (x.dtype != DT_F32 || n < inputs)
+                from = load_floats(work->chunk, x.dtype, from, n, inputs);
+            work->scale[r] = take_words(to, from, inputs);
+            if (j->kind == KIND_INT4)
+                sum_groups(work->sum + r * (CHUNK / WEIGHT_GROUP), to, inputs);
+        } else {
+            load_floats(work->x.f32 + r * LDX, x.dtype, from, n, inputs);
         }
     }
+    for (int r = x.rows; CPU_AMX && j->kind == KIND_PAIRS && r % 32; r++)
+        memset(work->x.bf16 + r * LDX, 0, (size_t)inputs * sizeof *work->x.bf16);
 }
 
-VEC_INLINE void sums_copy(int rows, struct sums *dst, const struct sums *src) /* NULL: zeros */
-{
-    VEC_EACH(r, rows)
-    {
-        VEC_EACH(o, VEC_TILE_OUTS)
-        {
-            dst->at[r][o] = src ? src->at[r][o] : vec_zero();
-        }
-    }
-}
+/* ---- outputs ---- */
 
-VEC_INLINE void sums_end(int rows, int outs, float *out, int ld, const struct sums *sum)
+static void finish_row(const struct job *j, void *y, float *sum, const float *scale, int out, int n)
 {
-    VEC_EACH(r, rows)
-    {
-        const vec *s = sum->at[r];
-        float four[VEC_TILE_OUTS];
-        vec_sum4(four, s[0], s[1], s[2], s[3]);
-        VEC_EACH(o, outs)
-        {
-            out[r * ld + o] = four[o];
-        }
-    }
-}
-
-struct chunk { /* of the inputs */
-    int n, first, last;
-};
-
-VEC_INLINE void tile(enum product p, int rows, int outs, float *out, int ld, struct rows x,
-                     struct rows w, struct chunk c, struct sums *kept)
-{
-    const int step = product_step(p);
-    struct sums sum;
-    int k = 0;
-    sums_copy(rows, &sum, c.first ? NULL : kept);
-    for (; k + step <= c.n; k += step)
-        add_inputs(p, rows, outs, &sum, x, w, k, step);
-    if (k < c.n) add_inputs(p, rows, outs, &sum, x, w, k, c.n - k);
-    if (c.last)
-        sums_end(rows, outs, out, ld, &sum);
-    else
-        sums_copy(rows, kept, &sum);
-}
-
-/* Few rows of x, all rows of w. Inputs come in chunks, so that the rows of x stay in the
- * first-level cache; between chunks the sums are kept as they are. */
-VEC_INLINE void strip(enum product p, int rows, float *out, int ld, struct mat x, int row,
-                      struct mat w, struct sums *kept)
-{
-    const int chunk = CHUNK_BYTES / (int)dtype_size(product_x(p));
-    for (int k = 0; k < w.cols; k += chunk) {
-        struct chunk c = {min_int(chunk, w.cols - k), k == 0, w.cols - k <= chunk};
-        struct rows from = rows_at(x, row, k);
-        struct sums *next = kept;
-        int o = 0;
-        for (; o + VEC_TILE_OUTS <= w.rows; o += VEC_TILE_OUTS)
-            tile(p, rows, VEC_TILE_OUTS, out + o, ld, from, rows_at(w, o, k), c, next++);
-        for (; o < w.rows; o++)
-            tile(p, rows, 1, out + o, ld, from, rows_at(w, o, k), c, next++);
-    }
-}
-
-VEC_INLINE void panel(enum product p, float *out, int ld, struct mat x, struct mat w,
-                      struct sums *kept)
-{
-    int r = 0;
-    for (; r + VEC_TILE_ROWS <= x.rows; r += VEC_TILE_ROWS)
-        strip(p, VEC_TILE_ROWS, out + r * ld, ld, x, r, w, kept);
-    for (; r + 2 <= x.rows; r += 2)
-        strip(p, 2, out + r * ld, ld, x, r, w, kept);
-    for (; r < x.rows; r++)
-        strip(p, 1, out + r * ld, ld, x, r, w, kept);
-}
-
-static void dots(float *out, int ld, struct mat x, struct mat w, struct sums *kept)
-{
-    if (x.dtype == DT_BF16)
-        panel(BF16_BF16, out, ld, x, w, kept);
-    else if (w.dtype == DT_BF16)
-        panel(F32_BF16, out, ld, x, w, kept);
-    else if (w.dtype == DT_F16)
-        panel(F32_F16, out, ld, x, w, kept);
-    else
-        panel(F32_F32, out, ld, x, w, kept);
-}
-
-static void finish_row(enum dtype dtype, void *y, float *sum, const float *bias, enum act act,
-                       int n)
-{
-    if (bias)
+    if (scale)
         for (int i = 0; i < n; i++)
-            sum[i] += bias[i];
-    switch (act) {
+            sum[i] *= scale[i];
+    if (j->bias)
+        for (int i = 0; i < n; i++)
+            sum[i] += j->bias[out + i];
+    switch (j->act) {
     case ACT_NONE:
         break;
     case ACT_GELU_TANH:
@@ -183,77 +134,94 @@ static void finish_row(enum dtype dtype, void *y, float *sum, const float *bias,
             sum[i] = gelu_erf_f32(sum[i]);
         break;
     }
-    block_store(dtype, y, sum, n);
+    block_store(j->y.dtype, y, sum, n);
 }
 
-struct work {
-    float out[CPU_AMX ? AMX_PANEL_ROWS * AMX_PANEL_OUTS : PANEL_ROWS * PANEL_OUTS];
-    struct sums kept[PANEL_OUTS / VEC_TILE_OUTS + VEC_TILE_OUTS];
-    struct amx_work amx;
-};
-
-void CPU(dots)(const struct queue *q, int worker, float *out, int ld, struct mat x, struct mat w)
+static void finish(const struct job *j, struct work *work, struct part *p, int row, int panel)
 {
-    struct work *work = cpu_work(q, worker);
-    assert(w.rows <= PANEL_OUTS && x.dtype == DT_F32);
-    dots(out, ld, x, w, work->kept);
+    float scale[PART_PANELS * PANEL];
+    int out = panel * PANEL, n = min_int(p->panels * PANEL, j->w.rows - out);
+    size_t scales = (size_t)pack_inputs(j->w.cols) * PANEL;
+    for (int i = 0; j->kind == KIND_INT8 && i < p->panels; i++)
+        memcpy(scale + i * PANEL, cpu_panel(&j->w, panel + i) + scales, PANEL * sizeof *scale);
+    for (int r = 0; r < p->rows; r++)
+        finish_row(j, mat_at(j->y, row + r, out), work->out + r * p->ldo,
+                   j->kind == KIND_INT8 ? scale : NULL, out, n);
 }
 
-struct job {
-    struct queue *q;
-    struct mat y, x, w;
-    const float *bias;
-    enum act act;
-    int amx;
-    int rows, outs; /* of a panel */
-    int row_panels, items;
-};
+/* ---- parts ---- */
 
-static void run_panels(void *arg, int begin, int end, int worker)
+/* Bytes of a chunk of inputs of a panel. */
+static size_t chunk_bytes(enum kind kind, int inputs)
+{
+    if (kind == KIND_INT4) return (size_t)(inputs / WEIGHT_GROUP) * sizeof(struct int4_group);
+    return (size_t)(inputs / 8) *
+           weight_eight(kind == KIND_PAIRS ? WEIGHT_BF16 : (enum weight_format)kind);
+}
+
+static void run_part(const struct job *j, struct work *work, int row, int panel)
+{
+    struct mat x = mat_rows(j->x, row, min_int(j->rows, j->x.rows - row));
+    int chunk = CPU_AMX && j->kind == KIND_PAIRS ? AMX_CHUNK : CHUNK;
+    int all_panels = (j->w.rows + PANEL - 1) / PANEL;
+    struct part p = {.x = &work->x,
+                     .scale = work->scale,
+                     .sum = work->sum,
+                     .ldx = LDX,
+                     .rows = x.rows,
+                     .panel_bytes = cpu_weight_block(NULL, j->w.format, j->w.cols),
+                     .panels = min_int(j->panels, all_panels - panel),
+                     .out = work->out,
+                     .ldo = j->panels * PANEL};
+    for (int col = 0; col < x.cols; col += chunk) {
+        int n = min_int(chunk, x.cols - col);
+        p.inputs = pack_inputs(n);
+        p.first = col == 0;
+        p.next = col + chunk < x.cols ? mat_at(x, 0, col + chunk) : NULL;
+        p.next_stride = mat_bytes(x.dtype, 1, x.stride);
+        p.chunk_bytes = chunk_bytes(j->kind, p.inputs);
+        p.w = cpu_panel(&j->w, panel) + chunk_bytes(j->kind, col);
+        take_inputs(j, work, x, col, n, p.inputs);
+        CPU(part)(j->kind, &p);
+    }
+    finish(j, work, &p, row, panel);
+}
+
+static void run_parts(void *arg, int begin, int end, int worker)
 {
     const struct job *j = arg;
-    struct work *work = cpu_work(j->q, worker);
-    for (int item = begin; item < end; item++) { /* neighbours share their weights */
-        int row = item % j->row_panels * j->rows, out = item / j->row_panels * j->outs;
-        struct mat x = mat_rows(j->x, row, min_int(j->rows, j->x.rows - row));
-        struct mat w = mat_rows(j->w, out, min_int(j->outs, j->w.rows - out));
-        if (CPU_AMX && j->amx)
-            CPU(dots_amx)(work->out, j->outs, x, w, &work->amx);
-        else
-            dots(work->out, j->outs, x, w, work->kept);
-        for (int r = 0; r < x.rows; r++)
-            finish_row(j->y.dtype, mat_at(j->y, row + r, out), work->out + r * j->outs,
-                       j->bias ? j->bias + out : NULL, j->act, w.rows);
-    }
+    for (int item = begin; item < end; item++) /* neighbours share their weights */
+        run_part(j, cpu_work(j->q, worker), item % j->row_parts * j->rows,
+                 item / j->row_parts * j->panels);
 }
 
-static int panels(int n, int size)
+static int parts(int n, int size)
 {
     return n / size + (n % size != 0);
 }
 
-/* Large panels for reuse, smaller ones while threads would wait for each other. */
-static void choose_panels(struct job *j)
+/* Large parts for reuse, smaller ones while threads would wait for each other. */
+static void choose_parts(struct job *j)
 {
-    int wanted = 4 * pool_threads(j->q->env->pool), least = j->amx ? 32 : PANEL_MIN;
-    int row_bytes = j->w.cols * (int)dtype_size(j->w.dtype);
-    j->rows = j->amx ? AMX_PANEL_ROWS : PANEL_ROWS;
-    j->outs = j->amx ? AMX_PANEL_OUTS : PANEL_OUTS;
-    j->row_panels = panels(j->x.rows, j->rows);
-    while (!j->amx && j->outs > least && j->outs > PANEL_BYTES / row_bytes)
-        j->outs /= 2;
-    while (j->outs > least && j->row_panels * panels(j->w.rows, j->outs) < wanted)
-        j->outs /= 2;
-    j->items = j->row_panels * panels(j->w.rows, j->outs);
+    int wanted = 4 * pool_threads(j->q->env->pool), panels = parts(j->w.rows, PANEL);
+    j->row_parts = parts(j->x.rows, PART_ROWS);
+    j->rows = parts(parts(j->x.rows, j->row_parts), TILE_ROWS) * TILE_ROWS;
+    j->row_parts = parts(j->x.rows, j->rows);
+    j->panels = PART_PANELS;
+    while (j->panels > 1 && j->row_parts * parts(panels, j->panels) < wanted)
+        j->panels /= 2;
+    j->panel_parts = parts(panels, j->panels);
 }
 
 void CPU(matmul)(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
                  enum act act)
 {
-    struct job j = {.q = q, .y = y, .x = x, .w = cpu_weight(w), .bias = bias.data, .act = act};
-    _Static_assert(sizeof(struct work) <= CPU_WORK_BYTES, "a worker's area holds a panel");
+    struct job j = {.q = q, .y = y, .x = x, .w = w, .bias = bias.data, .act = act};
+    _Static_assert(sizeof(struct work) <= CPU_WORK_BYTES, "a worker's area holds a part");
+    _Static_assert(PART_ROWS % TILE_ROWS == 0 && PART_ROWS % 32 == 0, "parts are whole tiles");
     if (x.rows == 0) return;
-    j.amx = CPU_AMX && x.dtype == DT_BF16;
-    choose_panels(&j);
-    pool_for(q->env->pool, j.items, 1, run_panels, &j);
+    j.kind = (enum kind)w.format;
+    if (CPU_PAIRS && x.dtype == DT_BF16 && w.format == WEIGHT_BF16) j.kind = KIND_PAIRS;
+    choose_parts(&j);
+    pool_for(q->env->pool, j.row_parts * j.panel_parts, 1, run_parts, &j);
 }

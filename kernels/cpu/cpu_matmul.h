@@ -1,33 +1,55 @@
-/* cpu_matmul.h - panels: the unit of work of a matrix product. */
+/* cpu_matmul.h - what the files of a matrix product share. */
 #ifndef KERNELS_CPU_CPU_MATMUL_H
 #define KERNELS_CPU_CPU_MATMUL_H
 
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/cpu_pack.h"
 
-/* AMX multiplies tiles; a test compiles it over a C emulation of them. */
-#if defined(__AMX_BF16__) || defined(VLQA_AMX_EMULATED)
-#define CPU_AMX 1
+#if CPU_AMX || defined(__AVX512BF16__)
+#define CPU_PAIRS 1 /* products of pairs of bf16 */
 #else
-#define CPU_AMX 0
+#define CPU_PAIRS 0
 #endif
 
-#define PANEL_OUTS 64 /* rows of w, at most */
+#ifdef __AVX512F__
+#define TILE_ROWS 12 /* of x, in a register tile */
+#elif defined(__AVX2__)
+#define TILE_ROWS 6
+#else
+#define TILE_ROWS 3
+#endif
 
-/* out[r * ld + o] = dot(x row r, w row o) in f32 by one worker, in its area; x f32, w of at most
- * PANEL_OUTS rows. The same bits as matmul. */
-void CPU(dots)(const struct queue *q, int worker, float *out, int ld, struct mat x, struct mat w);
+#define PART_ROWS 96   /* of x, in an item of work: a multiple of every register tile */
+#define PART_PANELS 16 /* of w */
+#define CHUNK 256      /* inputs that are summed by themselves, but for tiles of AMX */
+#define AMX_CHUNK 512  /* inputs at a time; sums go on */
 
-#define AMX_PANEL_ROWS 128 /* rows of x */
-#define AMX_PANEL_OUTS 512 /* rows of w */
-#define AMX_DEPTH 2048     /* columns of x that are packed at a time */
-
-struct amx_work {
-    /* [row / 16][column / 32][pair of columns][row % 16]; a word is a pair of bf16 */
-    float packed[AMX_PANEL_ROWS / 16][AMX_DEPTH / 32][16][16];
+enum kind { /* of a part: the format of its weights, and pairs of bf16 on both sides */
+            KIND_F32 = WEIGHT_F32,
+            KIND_BF16 = WEIGHT_BF16,
+            KIND_F16 = WEIGHT_F16,
+            KIND_INT8 = WEIGHT_INT8,
+            KIND_INT4 = WEIGHT_INT4,
+            KIND_PAIRS
 };
 
-/* out[r * ld + o] = dot(x row r, w row o) for bf16, in f32. x and w are at most a panel; out has
- * room for rows and outs rounded up to 32. */
-void CPU(dots_amx)(float *out, int ld, struct mat x, struct mat w, struct amx_work *work);
+/* A part of a product: some rows of x, some panels of w, the inputs of a chunk. */
+struct part {
+    const void *x; /* [rows, ldx] f32, bf16 or int16; zeros behind the last input up to a STEP */
+    const float *scale; /* INT8, INT4: [rows], of the int16 */
+    const float *sum;   /* INT4: [rows, CHUNK / WEIGHT_GROUP] sums of the int16 of each group */
+    int ldx, rows;
+    const char *next;   /* the inputs of the next chunk where the caller has them; NULL: none */
+    size_t next_stride; /* bytes from a row to the next */
+    const uint8_t *w;   /* the first panel, from this chunk on */
+    size_t panel_bytes, chunk_bytes; /* of all inputs of a panel, and of these */
+    int panels, inputs;              /* inputs: a multiple of STEP */
+    float *out;                      /* [rows, ldo]: added to, but for the first chunk */
+    int ldo, first;
+};
+
+void CPU(part)(enum kind kind, const struct part *p);
+/* Both of bf16. Rows of x and out are there up to a multiple of 32, if only as zeros. */
+void CPU(part_amx)(const struct part *p);
 
 #endif

@@ -1,5 +1,6 @@
 /* cpu_ops.c - the table of operations of one instruction set. */
 #include "kernels/cpu/cpu.h"
+#include "kernels/cpu/cpu_pack.h"
 
 #define CPU_TEXT2(isa) #isa
 #define CPU_TEXT(isa) CPU_TEXT2(isa)
@@ -13,8 +14,11 @@ const struct backend_ops CPU(ops) = {
     .alloc_host = cpu_alloc,
     .release = cpu_release,
     .release_host = cpu_release,
+    .weight_block = cpu_weight_block,
+    .weight_pack = cpu_weight_pack,
     .attention_work = CPU(attention_work),
     .score_work = CPU(score_work),
+    .place_work = cpu_place_work,
     .queue_open = cpu_queue_open,
     .queue_close = cpu_queue_close,
     .upload = cpu_copy,
@@ -30,10 +34,12 @@ const struct backend_ops CPU(ops) = {
     .layernorm = CPU(layernorm),
     .angles = CPU(angles),
     .rope = CPU(rope),
+    .heads = CPU(heads),
     .blend = CPU(blend),
     .swiglu = CPU(swiglu),
     .attention = CPU(attention),
     .score = CPU(score),
     .quantize = CPU(quantize),
     .dequantize = CPU(dequantize),
+    .place = cpu_place,
 };

@@ -1,6 +1,7 @@
 /* cpu_rows.c - the operations that work on one row at a time. */
 #include "kernels/cpu/cpu.h"
 #include "kernels/cpu/cpu_math.h"
+#include "kernels/cpu/cpu_pack.h"
 
 /* Rows a run must have so that waking a thread is worth it. */
 static int rows_grain(int cols)
@@ -47,9 +48,29 @@ void CPU(gather)(struct queue *q, struct mat dst, struct mat src, struct ints in
     for_rows(q, dst.rows, dst.cols, gather_rows, &a);
 }
 
+struct embed {
+    struct queue *q;
+    struct mat dst;
+    struct weight src;
+    const int32_t *index;
+};
+
+static void embed_rows(void *arg, int begin, int end, int worker)
+{
+    const struct embed *a = arg;
+    float *row = cpu_work(a->q, worker);
+    assert((size_t)a->src.cols * sizeof *row <= CPU_WORK_BYTES);
+    for (int i = begin; i < end; i++) {
+        if (a->index[i] < 0) continue;
+        cpu_weight_row(row, &a->src, a->index[i]);
+        block_store(a->dst.dtype, mat_at(a->dst, i, 0), row, a->dst.cols);
+    }
+}
+
 void CPU(embed)(struct queue *q, struct mat dst, struct weight src, struct ints index)
 {
-    CPU(gather)(q, dst, cpu_weight(src), index);
+    struct embed a = {q, dst, src, index.at};
+    for_rows(q, dst.rows, 4 * dst.cols, embed_rows, &a);
 }
 
 static void scatter_rows(void *arg, int begin, int end, int worker)
@@ -285,10 +306,9 @@ static void blend_rows(void *arg, int begin, int end, int worker)
     }
 }
 
-void CPU(blend)(struct queue *q, struct mat dst, struct weight src, struct ints index,
-                struct mat part)
+void CPU(blend)(struct queue *q, struct mat dst, struct mat src, struct ints index, struct mat part)
 {
-    struct blend a = {dst, cpu_weight(src), part, index.at};
+    struct blend a = {dst, src, part, index.at};
     for_rows(q, dst.rows, 4 * dst.cols, blend_rows, &a);
 }
 
@@ -370,4 +390,19 @@ void CPU(dequantize)(struct queue *q, struct mat dst, struct mat src, int heads)
 {
     struct quantize a = {src, dst, heads};
     for_rows(q, dst.rows, dst.cols, dequantize_rows, &a);
+}
+
+void CPU(heads)(struct queue *q, const struct heads *h)
+{
+    struct mat turned = h->slot.n ? h->raw : h->out, kept = h->raw;
+    CPU(rmsnorm)(q, h->raw, h->x, h->norm, h->eps);
+    if (h->kept.data) {
+        if (h->kept.dtype == DT_ROW_INT8) {
+            CPU(quantize)(q, h->packed, h->raw, h->heads);
+            kept = h->packed;
+        }
+        CPU(scatter)(q, h->kept, h->kept_row, kept);
+    }
+    CPU(rope)(q, turned, h->raw, h->heads, h->cos_sin);
+    if (h->slot.n) CPU(scatter)(q, h->out, h->slot, turned);
 }

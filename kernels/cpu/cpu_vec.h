@@ -1,7 +1,7 @@
 /* cpu_vec.h - the vector of floats of the instruction set being compiled for.
  *
- * The one place where instruction sets differ. Everything is lane by lane, except vec_sum4, whose
- * tree is fixed, and vec_dot_pairs, which is one instruction. */
+ * The one place where instruction sets differ. Everything is lane by lane; nothing but
+ * vec_transpose moves values from one lane to another. */
 #ifndef KERNELS_CPU_CPU_VEC_H
 #define KERNELS_CPU_CPU_VEC_H
 
@@ -22,8 +22,6 @@
 #include <immintrin.h>
 
 #define VEC_LANES 16
-#define VEC_TILE_ROWS 6 /* rows of a register tile: 4 vectors a row, operands, 32 registers */
-#define VEC_TILE_OUTS 4
 typedef __m512 vec;
 
 VEC_INLINE vec vec_zero(void)
@@ -39,6 +37,11 @@ VEC_INLINE vec vec_all(float f)
 VEC_INLINE vec vec_madd(vec a, vec b, vec c) /* a b + c */
 {
     return _mm512_fmadd_ps(a, b, c);
+}
+
+VEC_INLINE vec vec_max(vec a, vec b) /* b where either is NaN */
+{
+    return _mm512_max_ps(a, b);
 }
 
 VEC_INLINE void vec_store(float *p, vec a)
@@ -65,21 +68,6 @@ VEC_INLINE vec vec_load_n(enum dtype dtype, const void *p, int n)
     if (dtype == DT_F32) return _mm512_maskz_loadu_ps(mask, p);
     if (dtype == DT_BF16) return vec_widen_bf16(_mm256_maskz_loadu_epi16(mask, p));
     return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(mask, p));
-}
-
-VEC_INLINE __m256 vec_halves(vec a)
-{
-    return _mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps(a, 1));
-}
-
-/* out[i] = the sum of the lanes of the i-th vector. */
-VEC_INLINE void vec_sum4(float out[4], vec a, vec b, vec c, vec d)
-{
-    vec ab = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
-    vec cd = _mm512_add_ps(_mm512_unpacklo_ps(c, d), _mm512_unpackhi_ps(c, d));
-    vec lo = _mm512_shuffle_ps(ab, cd, 0x44), hi = _mm512_shuffle_ps(ab, cd, 0xee);
-    __m256 h = vec_halves(_mm512_add_ps(lo, hi));
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)));
 }
 
 VEC_INLINE void vec_transpose(vec r[16])
@@ -111,8 +99,6 @@ VEC_INLINE void vec_transpose(vec r[16])
 #include <immintrin.h>
 
 #define VEC_LANES 8
-#define VEC_TILE_ROWS 3
-#define VEC_TILE_OUTS 4
 typedef __m256 vec;
 
 VEC_INLINE vec vec_zero(void)
@@ -130,6 +116,11 @@ VEC_INLINE vec vec_madd(vec a, vec b, vec c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
+VEC_INLINE vec vec_max(vec a, vec b)
+{
+    return _mm256_max_ps(a, b);
+}
+
 VEC_INLINE void vec_store(float *p, vec a)
 {
     _mm256_storeu_ps(p, a);
@@ -142,15 +133,6 @@ VEC_INLINE vec vec_load(enum dtype dtype, const void *p)
         return _mm256_castsi256_ps(
             _mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128(p)), 16));
     return _mm256_cvtph_ps(_mm_loadu_si128(p));
-}
-
-VEC_INLINE void vec_sum4(float out[4], vec a, vec b, vec c, vec d)
-{
-    vec ab = _mm256_add_ps(_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
-    vec cd = _mm256_add_ps(_mm256_unpacklo_ps(c, d), _mm256_unpackhi_ps(c, d));
-    vec lo = _mm256_shuffle_ps(ab, cd, 0x44), hi = _mm256_shuffle_ps(ab, cd, 0xee);
-    vec h = _mm256_add_ps(lo, hi);
-    _mm_storeu_ps(out, _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1)));
 }
 
 VEC_INLINE void vec_transpose(vec r[8])
@@ -173,10 +155,11 @@ VEC_INLINE void vec_transpose(vec r[8])
 }
 
 #else
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #define VEC_LANES 4
-#define VEC_TILE_ROWS 2
-#define VEC_TILE_OUTS 4
 typedef float vec __attribute__((vector_size(16)));
 
 VEC_INLINE vec vec_zero(void)
@@ -192,6 +175,13 @@ VEC_INLINE vec vec_all(float f)
 VEC_INLINE vec vec_madd(vec a, vec b, vec c)
 {
     return a * b + c;
+}
+
+VEC_INLINE vec vec_max(vec a, vec b)
+{
+    for (int i = 0; i < VEC_LANES; i++)
+        b[i] = a[i] > b[i] ? a[i] : b[i];
+    return b;
 }
 
 VEC_INLINE void vec_store(float *p, vec a)
@@ -213,19 +203,6 @@ VEC_INLINE vec vec_load(enum dtype dtype, const void *p)
     return (vec){f16_to_f32(h[0]), f16_to_f32(h[1]), f16_to_f32(h[2]), f16_to_f32(h[3])};
 }
 
-VEC_INLINE float vec_sum(vec a)
-{
-    return (a[0] + a[2]) + (a[1] + a[3]);
-}
-
-VEC_INLINE void vec_sum4(float out[4], vec a, vec b, vec c, vec d)
-{
-    out[0] = vec_sum(a);
-    out[1] = vec_sum(b);
-    out[2] = vec_sum(c);
-    out[3] = vec_sum(d);
-}
-
 VEC_INLINE void vec_transpose(vec r[4])
 {
     vec t[4] = {r[0], r[1], r[2], r[3]};
@@ -244,43 +221,69 @@ VEC_INLINE vec vec_load_n(enum dtype dtype, const void *p, int n)
 }
 #endif
 
-/* Pairs of bf16 kept as they are: vec_dot_pairs multiplies 2 * VEC_LANES of them and adds the two
- * products of a lane to it. Without the instruction the values are widened one vector at a time. */
-#ifdef __AVX512BF16__
-#define VEC_PAIRS (2 * VEC_LANES)
+typedef uint32_t vec_bits __attribute__((vector_size(sizeof(vec))));
 
-VEC_INLINE vec vec_load_pairs(const void *p)
+/* Lanes of whole numbers: one of 32 bits, or two of 16. */
+typedef int32_t vec_ints __attribute__((vector_size(sizeof(vec))));
+typedef int16_t vec_words __attribute__((vector_size(sizeof(vec))));
+
+VEC_INLINE vec_ints vec_load_ints(const void *p)
 {
-    return _mm512_loadu_ps(p);
+    vec_ints a;
+    memcpy(&a, p, sizeof a);
+    return a;
 }
 
-VEC_INLINE vec vec_load_pairs_n(const void *p, int n)
+VEC_INLINE vec vec_from_ints(vec_ints a) /* the nearest floats */
 {
-    __mmask32 mask = (__mmask32)(((uint64_t)1 << n) - 1u);
-    return _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(mask, p));
+    return __builtin_convertvector(a, vec);
 }
 
-VEC_INLINE vec vec_dot_pairs(vec a, vec b, vec c)
+/* sum, and in each lane the products of its two words. Whole numbers: every order is exact, and
+ * compilers know it. They would keep many products for later, for which there are no registers. */
+VEC_INLINE vec_ints vec_dot_words(vec_ints a, vec_ints b, vec_ints sum)
 {
-    return _mm512_dpbf16_ps(c, (__m512bh)a, (__m512bh)b);
-}
+#if defined(__AVX512VNNI__)
+    return (vec_ints)_mm512_dpwssd_epi32((__m512i)sum, (__m512i)a, (__m512i)b);
+#elif defined(__AVX2__)
+    vec_ints both;
+    __asm__("vpmaddwd %3, %2, %1\n\tvpaddd %1, %0, %0" : "+x"(sum), "=&x"(both) : "x"(a), "x"(b));
+    return sum;
+#elif defined(__SSE2__)
+    sum += (vec_ints)_mm_madd_epi16((__m128i)a, (__m128i)b);
+    __asm__("" : "+x"(sum));
+    return sum;
 #else
-#define VEC_PAIRS VEC_LANES
-
-VEC_INLINE vec vec_load_pairs(const void *p)
-{
-    return vec_load(DT_BF16, p);
-}
-
-VEC_INLINE vec vec_load_pairs_n(const void *p, int n)
-{
-    return vec_load_n(DT_BF16, p, n);
-}
-
-VEC_INLINE vec vec_dot_pairs(vec a, vec b, vec c)
-{
-    return vec_madd(a, b, c);
-}
+    return sum + (a << 16 >> 16) * (b << 16 >> 16) + (a >> 16) * (b >> 16);
 #endif
+}
+
+/* The lanes of a vector as pairs of bf16, in the order of memory: either of each pair, widened. */
+VEC_INLINE vec vec_pair_first(vec pairs)
+{
+    return (vec)((vec_bits)pairs << 16);
+}
+
+VEC_INLINE vec vec_pair_second(vec pairs)
+{
+    return (vec)((vec_bits)pairs & 0xffff0000u);
+}
+
+/* 2^x for x <= 0, within 2e-7 of it, relatively; exactly 1 at 0, 0 from -126.5 on. x = n + r; the
+ * magic number rounds n to a whole number in the low bits. */
+VEC_INLINE vec vec_exp2(vec x)
+{
+    const vec magic = vec_all(12582912.0f); /* 1.5 * 2^23, bits 0x4b400000 */
+    vec n, r, p;
+    x = vec_max(vec_all(-127.0f), x);
+    n = x + magic;
+    r = x - (n - magic);
+    p = vec_madd(r, vec_all(0.00132647273f), vec_all(0.00967151299f));
+    p = vec_madd(p, r, vec_all(0.0555073358f));
+    p = vec_madd(p, r, vec_all(0.240222424f));
+    p = vec_madd(p, r, vec_all(0.693147004f));
+    p = vec_madd(p, r, vec_all(1.0f));
+    return p * (vec)(((vec_bits)n - (0x4b400000u - 127u)) << 23);
+}
 
 #endif

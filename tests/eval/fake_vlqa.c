@@ -174,6 +174,12 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
               options->cache_salt ? options->cache_salt : "none",
               (long long)options->cache_ram_bytes, (long long)options->cache_disk_bytes,
               options->no_cache);
+    if (options->head_weights) note_call("head weights=%d", (int)options->head_weights);
+    if (options->device || options->gpu)
+        note_call("device=%d gpu=%d", (int)options->device, options->gpu);
+    if (options->gpu_cache_bytes) note_call("gpu cache=%lld", (long long)options->gpu_cache_bytes);
+    if (options->load_or_compute) note_call("load or compute");
+    if (options->weights) note_call("weights=%d", (int)options->weights);
     if (options->chat_template) note_call("chat template=%s", options->chat_template);
     script("log", line, sizeof line);
     if (line[0]) {
@@ -187,6 +193,16 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
         free(e);
         *out = NULL;
     }
+    return status;
+}
+
+vlqa_status vlqa_quantize(const struct vlqa_engine_options *options, const char *out)
+{
+    char message[256];
+    vlqa_status status = script_status("quantize", message);
+    note_call("quantize model=%s weights=%d threads=%d out=%s", options->model,
+              (int)options->weights, options->threads, out);
+    if (status != VLQA_OK) options->log(options->user, VLQA_LOG_ERROR, message);
     return status;
 }
 
@@ -216,6 +232,8 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *engine, struct vlqa_model
         .parameters_text = 3600000000,
         .parameters_embedding = 422815808,
         .weight_bytes = 8875631616,
+        .weights = "bf16",
+        .weight_memory_bytes = 8875631616,
         .hidden = 2560,
         .inner = 9728,
         .layers = 36,
@@ -482,8 +500,8 @@ static void fill_reuse(struct vlqa_answer *a)
 {
     static struct vlqa_placed_image image[] = {{20, 10, 1, 2, 3, VLQA_SOURCE_DISK, 64, 32}};
     static const struct vlqa_placed_chunk chunk[] = {
-        {0, -1, 0, 0, 1, 1, 3, 1, 1, VLQA_SOURCE_RAM},
-        {0, -1, 0, 1, 1, 1, 4, 1, 0, VLQA_SOURCE_COMPUTED}};
+        {0, -1, 0, 0, 1, 1, 3, 1, 1, VLQA_SOURCE_RAM, 0, 0},
+        {0, -1, 0, 1, 1, 1, 4, 1, 0, VLQA_SOURCE_COMPUTED, 0, 0}};
     static const struct vlqa_evidence evidence[] = {{0, 10, 0, 10, 10, 2.5f}};
     static const float score[64] = {0, 0, 0, 0.5f, 2.5f};
     static const uint8_t selected[64] = {0, 0, 0, 0, 1};

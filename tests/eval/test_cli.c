@@ -299,6 +299,32 @@ TEST(options_without_effect_are_told)
         "");
 }
 
+TEST(the_device_reaches_the_runtime)
+{
+    CHECK_HAS(run_script("", ARGS("-m", "model", "-p", "?", "--device", "auto"))->calls,
+              "device=1 gpu=0\n");
+    CHECK_HAS(
+        run_script("", ARGS("-m", "model", "-p", "?", "--device", "cuda", "--gpu", "3"))->calls,
+        "device=2 gpu=3\n");
+    CHECK_EQ(run_script("", ARGS("-m", "model", "-p", "?", "--device", "tpu"))->code, 2);
+    CHECK_EQ(run_script("", ARGS("-m", "model", "-p", "?", "--gpu", "-1"))->code, 2);
+}
+
+TEST(the_format_of_weights_reaches_the_runtime)
+{
+    static const char *const names[] = {"bf16", "int8", "int4"};
+    char expected[32];
+    for (int i = 0; i < 3; i++) {
+        struct run *r = run_script("", ARGS("-m", "model", "-p", "?", "--weights", names[i]));
+        CHECK_EQ(r->code, 0);
+        snprintf(expected, sizeof expected, "weights=%d\n", i + 1);
+        CHECK_HAS(r->calls, expected);
+    }
+    CHECK_EQ(run_script("", ARGS("-m", "model", "-p", "?", "--weights", "int2"))->code, 2);
+    CHECK_HAS(run_script("", ARGS("-m", "model", "-p", "?", "--head-weights", "int8"))->calls,
+              "head weights=2\n");
+}
+
 int main(int argc, char **argv)
 {
     run_begin(FAKE_CLI);

@@ -423,6 +423,9 @@ TEST(options_of_the_cache_reach_the_runtime)
     r = run_script("", ARGS(MODEL, "-p", "?", "--cache-dir", "kept", "--no-cache"));
     CHECK_HAS(r->calls, "cache dir=none ");
     CHECK_HAS(r->calls, " off=1\n");
+    CHECK(!strstr(r->calls, "gpu cache"));
+    r = run_script("", ARGS(MODEL, "-p", "?", "--gpu-cache", "5", "--load-or-compute"));
+    CHECK_HAS(r->calls, "gpu cache=5242880\nload or compute\n");
 }
 
 TEST(the_cache_lies_in_the_cache_home)

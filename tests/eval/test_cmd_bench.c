@@ -99,6 +99,78 @@ TEST(bench_stops_at_a_failure)
     CHECK_STR(r->err, "vlqa: fake ask fails with ELIMIT\n");
 }
 
+TEST(bench_times_single_operations)
+{
+    struct run *r = run_script("", ARGS("bench", "--ops", "--filter", "rmsnorm", "--ops-rows",
+                                        "1,3", "--repeat", "1", "--onednn", "off", "-t", "2"));
+    CHECK_EQ(r->code, 0);
+    CHECK_STR(r->err, "");
+    CHECK_STR(r->calls, ""); /* no engine is opened */
+    CHECK_HAS(r->out, "shape      default\n");
+    CHECK_HAS(r->out, "2 threads; at most ");
+    CHECK_HAS(r->out, "rmsnorm    text       256                        1 ");
+    CHECK_HAS(r->out, "rmsnorm    text.q     4x64                       3 ");
+}
+
+TEST(bench_of_operations_in_json_holds_every_number)
+{
+    static const char *const number[] = {"rows",   "ms",     "flops",        "bytes",
+                                         "gflops", "gbytes", "of_bandwidth", "of_peak"};
+    struct run *r = run_script("", ARGS("bench", "--ops", "--filter=matmul text.q", "--ops-rows=2",
+                                        "--json", "--repeat=1", "--onednn=off", "--threads=1"));
+    struct json_doc *doc = run_json(r);
+    const struct json *ops, *op;
+    CHECK_EQ(r->code, 0);
+    REQUIRE(doc);
+    CHECK_STR(run_text(doc, "shape"), "default");
+    CHECK_STR(run_text(doc, "dtype"), "bf16");
+    CHECK_STR(run_text(doc, "weights"), "bf16");
+    CHECK_STR(run_text(doc, "onednn"), "");
+    CHECK(strlen(run_text(doc, "cpu")) > 2);
+    CHECK_EQ(run_number(doc, NULL, "threads"), 1);
+    CHECK(run_number(doc, "peak", "gflops") > 0);
+    CHECK(run_number(doc, "peak", "gflops_f32") > 0);
+    CHECK(run_number(doc, "peak", "gbytes") > 0);
+    CHECK(run_number(doc, NULL, "rotation_bytes") > 1e6);
+    ops = json_get(json_root(doc), "ops");
+    REQUIRE(json_count(ops) == 1);
+    op = json_first(ops);
+    CHECK_STR(json_text(json_get(op, "op")), "matmul");
+    CHECK_STR(json_text(json_get(op, "part")), "text.q");
+    CHECK_STR(json_text(json_get(op, "shape")), "256x256");
+    for (int i = 0; i < 8; i++)
+        CHECK_EQ(json_kind(json_get(op, number[i])), JSON_NUMBER);
+    CHECK_EQ(json_kind(json_get(op, "onednn_f32_ms")), JSON_NULL);
+    CHECK_EQ(json_kind(json_get(op, "onednn_bf16_ratio")), JSON_NULL);
+    json_free(doc);
+}
+
+TEST(bench_of_operations_says_what_is_wrong)
+{
+    static const char *const rows[] = {
+        "0", "65537", "1,x", "1,,2", "x", ",", "-1", "1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17"};
+    struct run *r = run_script("", ARGS("bench", "--ops", "--filter=nothing", "--onednn=off"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "no operation has \"nothing\" in its name");
+    for (int i = 0; i < 8; i++) {
+        r = run_script("", ARGS("bench", "--ops", "--ops-rows", rows[i]));
+        CHECK_EQ(r->code, 2);
+        CHECK_HAS(r->err, "expected whole numbers from 1 to 65536");
+    }
+    r = run_script("", ARGS("bench", "--ops", "--onednn", "/nowhere/lib.so"));
+    CHECK_EQ(r->code, 1);
+    CHECK_HAS(r->err, "oneDNN: /nowhere/lib.so");
+    CHECK_STR(r->out, "");
+    r = run_script("answer=a\n", ARGS("bench", "--image=0x0", "--filter=rope"));
+    CHECK_HAS(r->err, "without --ops");
+    r = run_script("answer=a\n", ARGS("bench", "--image=0x0", "--recompute-ratio=0.1"));
+    CHECK_HAS(r->err, "--recompute-ratio has no effect without --reuse");
+    r = run_script("", ARGS("bench", "--ops", "--decode=3", "--filter=rope", "--ops-rows=1",
+                            "--repeat=1", "--onednn=off"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->err, "with --ops");
+}
+
 int main(int argc, char **argv)
 {
     run_begin(FAKE_CLI);

@@ -37,6 +37,30 @@ TEST(verify_exits_with_6_for_damage)
     CHECK_HAS(r->out, "\n3 records, 1 damaged\n");
 }
 
+TEST(json_holds_what_the_lines_say)
+{
+    struct run *r = run_script("records=2\ndamaged=1\n", ARGS("cache", "ls", DIR, "--json"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out, "{\"records\":[{\"key\":\"0000");
+    CHECK_HAS(r->out, "\"kind\":\"damaged\",\"problem\":\"is a fake\",\"tokens\":70");
+    CHECK_HAS(r->out, "\"grid\":{\"width\":10,\"height\":7},\"bytes\":2048,\"mtime\":");
+    CHECK_HAS(r->out, "],\"read\":2,\"damaged\":1,\"version\":");
+    r = run_script("records=5\ndamaged=2\n", ARGS("cache", "stat", DIR, "--json"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out,
+              "{\"visual\":{\"records\":3,\"bytes\":6144},\"chunk\":{\"records\":0,\"bytes\":0},"
+              "\"damaged\":{\"records\":2,\"bytes\":4096},\"all\":{\"records\":5,"
+              "\"bytes\":10240},\"budget_bytes\":4294967296,");
+    r = run_script("records=3\ndamaged=1\n", ARGS("cache", "verify", DIR, "--json"));
+    CHECK_EQ(r->code, 6);
+    CHECK_HAS(r->out, "\"kind\":\"damaged\"");
+    CHECK_EQ(strstr(r->out, "\"visual\"") == NULL, 1);
+    CHECK_HAS(r->out, "],\"read\":3,\"damaged\":1,");
+    r = run_script("scan=EIO\n", ARGS("cache", "ls", DIR, "--json"));
+    CHECK_EQ(r->code, 1);
+    CHECK_STR(r->out, "");
+}
+
 TEST(rm_wants_a_key_or_all)
 {
     struct run *r = run_script("records=4\n", ARGS("cache", "rm", DIR, "--all"));

@@ -548,6 +548,7 @@ TEST(exports_of_what_is_not_clear_are_refused)
         "{\"id\": 1, \"variant\": \"none\", \"chunk\": \"a\", \"answers\": [7]}\n"
         "{\"id\": 1, \"variant\": \"epic\", \"prediction\": \"x\", \"answers\": "
         "[\"x\", 7]}\n";
+    static const char options[] = "{\"id\": 1, \"prediction\": \"x\", \"options\": [\"A\"]}\n";
     static const struct {
         const char *run, *to, *variants, *reason;
         int code;
@@ -557,6 +558,7 @@ TEST(exports_of_what_is_not_clear_are_refused)
         {"run", "p.tsv", "epic:0.1", "run: no row by epic:0.1; it has full, none@a, epic\n", 2},
         {"run", "p.tsv", "none", "run, line 2: prediction is missing, expected a text", 2},
         {"run", "p.tsv", "epic", "run, line 3: answers hold number, expected texts", 2},
+        {"list", "p.tsv", NULL, "list, line 1: options is array, expected an object", 2},
         {"run", "p.xlsx", "full", "--export-vlmevalkit writes a file that ends with .tsv", 2},
         {"-", "p.tsv", "full", "it takes no -", 2},
         {"nowhere", "p.tsv", "full", "nowhere: cannot open", 1},
@@ -564,6 +566,7 @@ TEST(exports_of_what_is_not_clear_are_refused)
     };
     char found[64];
     put_file("run", rows, sizeof rows - 1);
+    put_file("list", options, sizeof options - 1);
     remove("p.tsv");
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         struct run *r = export_tsv(bad[i].run, bad[i].to, bad[i].variants);

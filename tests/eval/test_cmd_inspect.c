@@ -11,6 +11,7 @@ TEST(inspect_shows_shape_and_memory)
     CHECK_HAS(r->calls, "open model=model ");
     CHECK_HAS(r->out, "parameters        4437.82 M\n");
     CHECK_HAS(r->out, "36 layers, hidden 2560, inner 9728, vocabulary 151936 (tied)");
+    CHECK_HAS(r->out, "BF16 in the files, bf16 in memory, computed in bf16\n");
     CHECK_HAS(r->out, "after vision layer 5, 11, 17\n");
     CHECK_HAS(r->out, "8.27 GiB\n");
     CHECK_HAS(r->out, "5.25 GiB for 32768 tokens");
@@ -28,6 +29,8 @@ TEST(inspect_tells_the_memory_of_another_size)
     CHECK(run_number(doc, "bytes", "session") ==
           5637144576.0 - (32768.0 - 1024.0) * (147456.0 + 20480.0));
     CHECK(run_number(doc, "bytes", "weights") == 8875631616.0);
+    CHECK(run_number(doc, "bytes", "files") == 8875631616.0);
+    CHECK_STR(run_text(doc, "weights"), "bf16");
     CHECK(run_number(doc, "bytes", "chunk_per_token") == 76032.0);
     CHECK(run_number(doc, "bytes", "total") ==
           run_number(doc, "bytes", "weights") + run_number(doc, "bytes", "session"));

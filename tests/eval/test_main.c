@@ -38,8 +38,8 @@ TEST(usage_errors_point_to_the_help)
         {{"inspect", "a", "b"}, "vlqa: --model is given twice\nTry 'vlqa inspect --help'.\n"},
         {{"-p", " "}, "vlqa: the question is empty\n"},
         {{"-p", "?", "--image", ""}, "vlqa: --image is empty: give the name of a file\n"},
-        {{"-p", "?", "--device", "cuda"},
-         "vlqa: unknown option --device: vlqa runs on the CPU alone\n"},
+        {{"-p", "?", "--n-gpu-layers", "9"},
+         "vlqa: unknown option --n-gpu-layers: one GPU is asked for with --device cuda\n"},
         {{"eval", "--temp", "1"}, "vlqa: unknown option --temp\n"},
         {{"eval", "--shuffel", "1"}, "unknown option --shuffel; did you mean --shuffle-seed?\n"},
         {{"ask", "What is it?"}, "a question is given as --question \"...\"\n"},
@@ -66,7 +66,7 @@ TEST(help_goes_to_standard_output)
         CHECK_EQ(r->code, 0);
         CHECK_STR(r->err, "");
         CHECK_HAS(r->out, "Usage: vlqa");
-        CHECK_HAS(r->out, "Example:\n");
+        CHECK(strstr(r->out, "Example:\n") || strstr(r->out, "Examples:\n"));
         for (char *line = strtok(r->out, "\n"); line; line = strtok(NULL, "\n"))
             if (strlen(line) > 80) CHECK_FAIL("over 80 columns: %s", line);
     }

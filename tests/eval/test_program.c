@@ -3,6 +3,7 @@
 #include "tests/eval/run_cli.h"
 
 #include <stdint.h>
+#include <unistd.h>
 
 #define ASSETS VLQA_SOURCE_DIR "/assets/"
 #define MODEL "-m", ASSETS "default-model"
@@ -319,6 +320,8 @@ TEST(the_example_of_the_documentation_answers)
 TEST(the_script_for_parquet_has_a_plain_path)
 {
     struct run *r = run_cli((struct setup){.program = VLQA}, ARGS("eval", "--list", "x.parquet"));
+    if (access(VLQA_BINARY_DIR "/../eval/data/from_parquet.py", F_OK) != 0)
+        SKIP("the build folder is not in the repository");
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "/from_parquet.py x.parquet x.d\", which needs");
     CHECK(!strstr(r->err, "/../"));

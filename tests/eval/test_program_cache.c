@@ -85,6 +85,10 @@ TEST(a_second_run_finds_what_the_first_kept)
     CHECK_STR(r->out, reused);
     CHECK_HAS(r->err, "output of the vision tower: hit on disk, exact");
     CHECK_HAS(r->err, "chunk 4: image 1, 5 x 4 cells from (5, 3): 20 tokens, hit on disk; 0 exact");
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "two", "--explain-cache",
+                  "--load-or-compute"));
+    CHECK_STR(r->out, reused);
+    CHECK_HAS(r->err, "chunk 4: loaded: nothing was computed yet to compare with");
 }
 
 /* In eight bits, too; and what the first format kept is of no use to the second. */

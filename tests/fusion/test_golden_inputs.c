@@ -165,7 +165,7 @@ TEST(patches_are_the_same_values_in_the_same_order)
         enum dtype dtype = i ? DT_BF16 : DT_F32;
         size_t bytes = mat_bytes(dtype, expected.rows, expected.cols);
         found[i] = host_mat_of(heap_alloc(bytes), dtype, expected.rows, expected.cols);
-        patch_extract(&m.vision.patch, image.rgb, grid, found[i]);
+        patch_extract(NULL, &m.vision.patch, image.rgb, grid, found[i]);
     }
     CHECK(memcmp(found[1].data, expected.data, mat_bytes(DT_BF16, expected.rows, 1536)) == 0);
     for (int i = 0; i < expected.rows * 1536; i++) {

@@ -59,7 +59,7 @@ TEST(equal_parts_have_equal_keys_whatever_their_padding)
 #define COPY(field) (a.field = values.field, b.field = values.field)
     COPY(kind), COPY(model), COPY(content), COPY(prefix), COPY(arithmetic), COPY(cpu);
     COPY(compute), COPY(stored), COPY(resize), COPY(image_mode), COPY(width), COPY(height);
-    COPY(grid), COPY(chunker), COPY(k), COPY(index), COPY(halo), COPY(salt);
+    COPY(grid), COPY(chunker), COPY(k), COPY(index), COPY(halo), COPY(salt), COPY(weights);
 #undef COPY
     CHECK(key_equal(key_of(&a), key_of(&b)));
     b.salt = (char[]){"tenant"};
@@ -70,9 +70,9 @@ TEST(each_bit_of_each_number_changes_the_key)
 {
     static struct keys keys;
     struct key_parts p = some_parts();
-    int32_t *const number[] = {&p.arithmetic, &p.cpu,    &p.resize, &p.image_mode,
-                               &p.width,      &p.height, &p.grid.h, &p.grid.w,
-                               &p.chunker,    &p.k,      &p.index,  &p.halo};
+    int32_t *const number[] = {&p.arithmetic, &p.cpu,    &p.resize, &p.image_mode, &p.width,
+                               &p.height,     &p.grid.h, &p.grid.w, &p.chunker,    &p.k,
+                               &p.index,      &p.halo,   &p.weights};
     keys.n = 0;
     add_key(&keys, &p);
     for (size_t i = 0; i < sizeof number / sizeof *number; i++)
@@ -82,7 +82,7 @@ TEST(each_bit_of_each_number_changes_the_key)
             add_key(&keys, &p);
             *number[i] = (int32_t)((uint32_t)*number[i] ^ flip);
         }
-    CHECK_EQ(keys.n, 1 + 12 * 32);
+    CHECK_EQ(keys.n, 1 + 13 * 32);
     CHECK_EQ(equal_pairs(&keys), 0);
 }
 

@@ -161,6 +161,9 @@ TEST(absurd_engine_options_are_refused)
     check_engine_option((o = d, o.cpu = (enum vlqa_cpu)99, o), VLQA_EUSAGE, "cpu");
     check_engine_option((o = d, o.resize = (enum vlqa_resize)2, o), VLQA_EUSAGE, "resize");
     check_engine_option((o = d, o.image_mode = (enum vlqa_image_mode)7, o), VLQA_EUSAGE, "image");
+    check_engine_option((o = d, o.weights = (enum vlqa_weights)4, o), VLQA_EUSAGE, "weights");
+    check_engine_option((o = d, o.head_weights = VLQA_WEIGHTS_INT4, o), VLQA_EUSAGE,
+                        "head_weights");
     check_engine_option((o = d, o.image_min_tokens = -1, o), VLQA_EUSAGE, "negative");
     check_engine_option((o = d, o.image_max_tokens = INT32_MIN, o), VLQA_EUSAGE, "negative");
     check_engine_option((o = d, o.image_max_pixels = -1, o), VLQA_EUSAGE, "negative");

@@ -53,7 +53,7 @@ $reader{"vlqa_run":1,"version":"0.1.0","model":"m","dataset":"d"}
 {"id":"a","metric":"em","variant":"none","chunk":"grid:2","prediction":"","score":0,"answers":["x",
 "y"],"split":"s","prompt_tokens":{"total":9,"recomputed":2},"flops":3,"kl":0.5}
 {"id":"a","metric":"em","method":"epic","chunk":"grid:2","ratio":0.1,"prediction":"x","score":1,
-"answer":"['x']","category":"c","rows":{"total":9,"recomputed":3},"flops":4,"kl":1e-3}
+"answer":"['x']","category":"c","options":{"A":"x"},"rows":{"total":9,"recomputed":3},"flops":4,"kl":1e-3}
 END
     tr -d '\n' <"$seeds/run/$reader" | sed 's/}{/}\n{/g' >"$seeds/run/$reader.lines"
     rm "$seeds/run/$reader"

@@ -42,12 +42,14 @@ enum kind {
     CALL_LAYERNORM,
     CALL_ANGLES,
     CALL_ROPE,
+    CALL_HEADS,
     CALL_BLEND,
     CALL_SWIGLU,
     CALL_ATTENTION,
     CALL_SCORE,
     CALL_QUANTIZE,
-    CALL_DEQUANTIZE
+    CALL_DEQUANTIZE,
+    CALL_PLACE
 };
 
 struct call { /* one that is enqueued; the fields that its kind has */
@@ -62,6 +64,8 @@ struct call { /* one that is enqueued; the fields that its kind has */
     float eps;
     struct attn attn;
     struct score score;
+    struct place place;
+    struct heads of_heads;
 };
 
 struct waiting { /* impl of a queue */
@@ -167,6 +171,18 @@ static void guard_close(struct device *d)
     free(g);
 }
 
+static size_t guard_weight_block(const struct device *d, enum weight_format format, int cols)
+{
+    const struct device *real = guard_of(d)->real;
+    return real->op->weight_block(real, format, cols);
+}
+
+static void guard_weight_pack(const struct device *d, void *block, const struct weight_rows *rows)
+{
+    const struct device *real = guard_of(d)->real;
+    real->op->weight_pack(real, block, rows);
+}
+
 static size_t guard_attention_work(const struct device *d, int n, int heads, int kv_heads, int dim,
                                    int slots)
 {
@@ -178,6 +194,12 @@ static size_t guard_score_work(const struct device *d, int n, int heads, int slo
 {
     const struct device *real = guard_of(d)->real;
     return real->op->score_work(real, n, heads, slots);
+}
+
+static size_t guard_place_work(const struct device *d, int n, int cols)
+{
+    const struct device *real = guard_of(d)->real;
+    return real->op->place_work(real, n, cols);
 }
 
 /* ---- queues ---- */
@@ -275,8 +297,11 @@ static void run(struct queue *q, const struct call *c)
     case CALL_ROPE:
         op->rope(q, c->y, c->x, c->heads, c->a);
         break;
+    case CALL_HEADS:
+        op->heads(q, &c->of_heads);
+        break;
     case CALL_BLEND:
-        op->blend(q, c->y, c->w, c->index, c->a);
+        op->blend(q, c->y, c->x, c->index, c->a);
         break;
     case CALL_SWIGLU:
         op->swiglu(q, c->y, c->x);
@@ -292,6 +317,9 @@ static void run(struct queue *q, const struct call *c)
         break;
     case CALL_DEQUANTIZE:
         op->dequantize(q, c->y, c->x, c->heads);
+        break;
+    case CALL_PLACE:
+        op->place(q, &c->place);
         break;
     }
 }
@@ -400,11 +428,16 @@ static void guard_rope(struct queue *q, struct mat y, struct mat x, int heads, s
     c->y = y, c->x = x, c->heads = heads, c->a = cos_sin;
 }
 
-static void guard_blend(struct queue *q, struct mat dst, struct weight src, struct ints index,
+static void guard_heads(struct queue *q, const struct heads *h)
+{
+    enqueue(q, CALL_HEADS)->of_heads = *h;
+}
+
+static void guard_blend(struct queue *q, struct mat dst, struct mat src, struct ints index,
                         struct mat part)
 {
     struct call *c = enqueue(q, CALL_BLEND);
-    c->y = dst, c->w = src, c->index = index, c->a = part;
+    c->y = dst, c->x = src, c->index = index, c->a = part;
 }
 
 static void guard_swiglu(struct queue *q, struct mat y, struct mat gate_up)
@@ -435,14 +468,22 @@ static void guard_dequantize(struct queue *q, struct mat dst, struct mat src, in
     c->y = dst, c->x = src, c->heads = heads;
 }
 
+static void guard_place(struct queue *q, const struct place *p)
+{
+    enqueue(q, CALL_PLACE)->place = *p;
+}
+
 static const struct backend_ops guard_ops = {
     .close = guard_close,
     .alloc = guard_alloc,
     .alloc_host = guard_alloc_host,
     .release = guard_release,
     .release_host = guard_release_host,
+    .weight_block = guard_weight_block,
+    .weight_pack = guard_weight_pack,
     .attention_work = guard_attention_work,
     .score_work = guard_score_work,
+    .place_work = guard_place_work,
     .queue_open = guard_queue_open,
     .queue_close = guard_queue_close,
     .upload = guard_upload,
@@ -458,12 +499,14 @@ static const struct backend_ops guard_ops = {
     .layernorm = guard_layernorm,
     .angles = guard_angles,
     .rope = guard_rope,
+    .heads = guard_heads,
     .blend = guard_blend,
     .swiglu = guard_swiglu,
     .attention = guard_attention,
     .score = guard_score,
     .quantize = guard_quantize,
     .dequantize = guard_dequantize,
+    .place = guard_place,
 };
 
 /* The name stays that of the CPU: records and answers are the same. */

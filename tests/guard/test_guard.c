@@ -210,7 +210,7 @@ TEST(a_missing_sync_turns_an_answer_red)
 
 TEST(a_missing_upload_turns_an_answer_red)
 {
-    check_planted(GUARD_NO_UPLOAD, 20, "uploads");
+    check_planted(GUARD_NO_UPLOAD, 15, "uploads");
 }
 
 TEST(a_missing_download_turns_an_answer_red)

@@ -1,34 +1,15 @@
 /* test_matmul.c - products against the definition, and rows that do not notice each other. */
-#include "tests/kernels/lab.h"
-
-extern const struct backend_ops cpu_ops_amx_emulated;
-
-static const struct lab_cpu emulated = {VLQA_CPU_AMX, &cpu_ops_amx_emulated};
-
-#define EMULATED_TEST(name)               \
-    static void name(struct lab_cpu cpu); \
-    TEST(name##_on_emulated_amx)          \
-    {                                     \
-        name(emulated);                   \
-    }
-
-/* As CPU_TEST, and once more over AMX tiles in memory. */
-#define MATMUL_TEST(name) \
-    EMULATED_TEST(name)   \
-    CPU_TEST(name)
-
-/* Only over AMX tiles, in memory and of the hardware. */
-#define AMX_TEST(name)                   \
-    EMULATED_TEST(name)                  \
-    CPU_TEST_ON(name, amx, VLQA_CPU_AMX) \
-    static void name(struct lab_cpu cpu)
+#include "tests/kernels/lab_amx.h"
 
 struct product {
-    enum dtype x, w;
+    enum dtype x, w; /* w: as it is made */
+    enum weight_format format;
 };
 
 static const struct product products[] = {
-    {DT_F32, DT_F32}, {DT_F32, DT_BF16}, {DT_F32, DT_F16}, {DT_BF16, DT_BF16}};
+    {DT_F32, DT_F32, WEIGHT_F32},   {DT_F32, DT_BF16, WEIGHT_BF16}, {DT_F32, DT_F16, WEIGHT_F16},
+    {DT_F32, DT_F32, WEIGHT_INT8},  {DT_F32, DT_F32, WEIGHT_INT4},  {DT_BF16, DT_BF16, WEIGHT_BF16},
+    {DT_BF16, DT_F32, WEIGHT_INT8}, {DT_BF16, DT_F32, WEIGHT_INT4}};
 
 #define N_PRODUCTS ((int)(sizeof products / sizeof products[0]))
 
@@ -36,9 +17,21 @@ struct shape {
     int n, out, in;
 };
 
-/* Sums of `in` products in f32: an error of 2^-24 at each of about in / 8 additions in a row, which
- * grows like its root; 4304 inputs give 1.4e-6. */
+/* Sums of `in` products in f32: an error of 2^-24 at each of 256 additions in a row, and of as many
+ * chunks, grows like the root of their number. */
 #define SUM_BOUND 2e-6
+/* Weights of eight and four bits meet inputs of 16 bits, half a 32,767th of the largest input off.
+ */
+#define WORDS_BOUND 2e-5
+
+/* A product by a weight that is packed for it. */
+static void multiply(struct lab *lab, struct mat y, struct mat x, struct mat w,
+                     enum weight_format format, enum act act)
+{
+    struct weight packed = lab_weight_as(lab, w, format, NULL);
+    k_matmul(lab->queue, y, x, packed, mat_none(), act);
+    lab_weight_free(packed);
+}
 
 static void check_product(struct lab *lab, struct product p, struct shape s, enum dtype y_dtype,
                           enum act act)
@@ -48,11 +41,16 @@ static void check_product(struct lab *lab, struct product p, struct shape s, enu
     struct mat y = lab_mat(y_dtype, s.n, s.out, s.out + 1, 1, 3);
     float *bias = act == ACT_NONE ? NULL : lab_vec(s.out, 0, 4);
     double *ref = lab_alloc((size_t)(s.n * s.out) * sizeof *ref);
+    float *values;
+    struct weight packed = lab_weight_as(lab, w, p.format, &values);
+    int is_quantised = p.format == WEIGHT_INT8 || p.format == WEIGHT_INT4;
     uint64_t heap = heap_calls();
-    k_matmul(lab->queue, y, x, lab_weight(w), lab_vector(bias, w.rows), act);
+    k_matmul(lab->queue, y, x, packed, lab_vector(bias, w.rows), act);
     CHECK_EQ(heap_calls(), heap);
-    ref_matmul(ref, x, w, bias, act);
-    CHECK_MAT(y, ref, SUM_BOUND);
+    ref_matmul(ref, x, is_quantised ? mat_of(values, DT_F32, s.out, s.in) : w, bias, act);
+    heap_free(values);
+    CHECK_MAT(y, ref, is_quantised ? WORDS_BOUND : SUM_BOUND);
+    lab_weight_free(packed);
     heap_free(ref);
     heap_free(bias);
     lab_free(y);
@@ -60,7 +58,7 @@ static void check_product(struct lab *lab, struct product p, struct shape s, enu
     lab_free(x);
 }
 
-MATMUL_TEST(products_match_the_definition)
+EMULATED_CPU_TEST(products_match_the_definition)
 {
     static const struct shape shape[] = {{1, 1, 1},     {3, 17, 33},  {17, 5, 72},  {2, 66, 31},
                                          {7, 33, 4304}, {1, 130, 96}, {33, 16, 64}, {130, 70, 33}};
@@ -75,25 +73,97 @@ MATMUL_TEST(products_match_the_definition)
     lab_close(&lab);
 }
 
-static struct mat product_of(struct lab_cpu cpu, int threads, struct mat x, struct mat w)
+static struct mat product_of(struct lab_cpu cpu, int threads, struct mat x, struct mat w,
+                             enum weight_format format)
 {
     struct mat y = lab_mat(DT_F32, x.rows, w.rows, w.rows, 0, 1);
     struct lab lab;
     lab_open(&lab, cpu, threads);
-    k_matmul(lab.queue, y, x, lab_weight(w), mat_none(), ACT_GELU_TANH);
+    multiply(&lab, y, x, w, format, ACT_GELU_TANH);
     lab_close(&lab);
     return y;
 }
 
-MATMUL_TEST(threads_do_not_change_a_bit)
+/* Inputs are whole numbers, the largest 32,767, so they are their 16 bits; every sum is exact. */
+static void check_whole(struct lab *lab, enum weight_format format, int rows, int limit, int most,
+                        int zero)
+{
+    enum { IN = 256, OUT = 20 };
+    struct mat x = lab_mat(DT_F32, rows, IN, IN, 1, 1), w = lab_mat(DT_F32, OUT, IN, IN, 0, 2);
+    struct mat y = lab_mat(DT_F32, rows, OUT, OUT, 0, 3);
+    for (int r = 0; r < rows; r++)
+        for (int k = 0; k < IN; k++)
+            lab_put(x, r, k, k == r % IN ? 32767 : floor(limit * ref_value(x, r, k)));
+    for (int o = 0; o < OUT; o++)
+        for (int k = 0; k < IN; k++)
+            lab_put(w, o, k,
+                    (k % WEIGHT_GROUP < 2 ? most * (k % 2) : abs((k * 7 + o * 13) % (most + 1))) -
+                        zero);
+    multiply(lab, y, x, w, format, ACT_NONE);
+    for (int r = 0; r < rows; r++)
+        for (int o = 0; o < OUT; o++) {
+            double sum = 0;
+            for (int k = 0; k < IN; k++)
+                sum += ref_value(x, r, k) * ref_value(w, o, k);
+            CHECK_EQ(ref_value(y, r, o) == (double)(float)sum, 1);
+        }
+    lab_free(y);
+    lab_free(w);
+    lab_free(x);
+}
+
+EMULATED_TEST(whole_numbers_are_multiplied_exactly)
+CPU_ONLY_TEST(whole_numbers_are_multiplied_exactly) /* a GPU adds in f32 */
+{
+    struct lab lab;
+    lab_open(&lab, cpu, 1);
+    for (int rows = 1; rows < 16; rows++) {
+        check_whole(&lab, WEIGHT_INT8, rows, 32767, 127, 0);
+        check_whole(&lab, WEIGHT_INT4, rows, 4000, 15, 7); /* sums of groups below 2^24 */
+    }
+    lab_close(&lab);
+}
+
+/* All inputs 32,767 and all weights -128, which only others' files have: the largest sum. */
+EMULATED_CPU_TEST(the_largest_sum_does_not_overflow)
+{
+    enum { IN = 1100 };
+    static int8_t q[IN];
+    static float x_value[IN];
+    const float scale = 0.5f;
+    struct lab lab;
+    struct mat x = mat_of(x_value, DT_F32, 1, IN);
+    struct mat y = lab_mat(DT_F32, 1, 1, 1, 0, 1);
+    struct weight w = {WEIGHT_INT8, 1, IN, NULL};
+    struct weight_rows rows = {WEIGHT_INT8, 1, IN, q, &scale, NULL};
+    lab_open(&lab, cpu, 1);
+    w.data = lab_alloc(k_weight_bytes(lab.device, w));
+    memset(q, -128, sizeof q);
+    for (int sign = -1; sign <= 1; sign += 2) {
+        for (int k = 0; k < IN; k++)
+            x_value[k] = (float)sign * 3e38f;
+        k_weight_pack(lab.device, w.data, &rows);
+        k_matmul(lab.queue, y, x, w, mat_none(), ACT_NONE);
+        CHECK_EQ(isinf(ref_value(y, 0, 0)) && ref_value(y, 0, 0) * sign < 0, 1);
+        for (int k = 0; k < IN; k++)
+            x_value[k] = (float)sign * 32767;
+        k_matmul(lab.queue, y, x, w, mat_none(), ACT_NONE);
+        CHECK_EQ(ref_value(y, 0, 0), sign * -64.0 * 32767 * IN);
+    }
+    lab_weight_free(w);
+    lab_free(y);
+    lab_close(&lab);
+}
+
+EMULATED_CPU_TEST(threads_do_not_change_a_bit)
 {
     static const int threads[] = {1, 2, 5};
     for (int p = 0; p < N_PRODUCTS; p++) {
         struct mat x = lab_mat(products[p].x, 150, 171, 171, 1, 1);
         struct mat w = lab_mat(products[p].w, 203, 171, 171, 1, 2);
-        struct mat one = product_of(cpu, 0, x, w);
+        struct mat one = product_of(cpu, 0, x, w, products[p].format);
         for (int i = 0; i < 3; i++) {
-            struct mat y = product_of(cpu, threads[i], x, w);
+            struct mat y = product_of(cpu, threads[i], x, w, products[p].format);
             CHECK(lab_same(y, one));
             lab_free(y);
         }
@@ -104,22 +174,21 @@ MATMUL_TEST(threads_do_not_change_a_bit)
 }
 
 /* Rows in calls of `step`, so that each lands on another place of a tile. */
-static void check_split(struct lab *lab, struct mat x, struct mat w, struct mat whole, int step)
+static void check_split(struct lab *lab, struct mat x, struct weight w, struct mat whole, int step)
 {
     struct mat y = lab_mat(whole.dtype, x.rows, w.rows, w.rows, 0, 1);
     for (int row = 0; row < x.rows; row += step) {
         int n = x.rows - row < step ? x.rows - row : step;
-        k_matmul(lab->queue, mat_rows(y, row, n), mat_rows(x, row, n), lab_weight(w), mat_none(),
-                 ACT_NONE);
+        k_matmul(lab->queue, mat_rows(y, row, n), mat_rows(x, row, n), w, mat_none(), ACT_NONE);
     }
     if (!lab_same(y, whole)) CHECK_FAIL("calls of %d rows differ from one call", step);
     lab_free(y);
 }
 
-MATMUL_TEST(a_row_alone_equals_the_row_among_many)
+EMULATED_CPU_TEST(a_row_alone_equals_the_row_among_many)
 {
     static const int step[] = {1, 2, 3, 5, 7, 16, 31, 100};
-    static const int in[] = {40, 2100}; /* 2100: more than the AMX path packs at a time */
+    static const int in[] = {40, 1100}; /* 1100: more than the AMX path takes at a time */
     struct lab lab;
     lab_open(&lab, cpu, 2);
     for (int p = 0; p < N_PRODUCTS; p++)
@@ -127,9 +196,11 @@ MATMUL_TEST(a_row_alone_equals_the_row_among_many)
             struct mat x = lab_mat(products[p].x, 131, in[i], in[i], 1, 1);
             struct mat w = lab_mat(products[p].w, 37, in[i], in[i], 1, 2);
             struct mat whole = lab_mat(DT_F32, x.rows, w.rows, w.rows, 0, 1);
-            k_matmul(lab.queue, whole, x, lab_weight(w), mat_none(), ACT_NONE);
+            struct weight packed = lab_weight_as(&lab, w, products[p].format, NULL);
+            k_matmul(lab.queue, whole, x, packed, mat_none(), ACT_NONE);
             for (int s = 0; s < 8; s++)
-                check_split(&lab, x, w, whole, step[s]);
+                check_split(&lab, x, packed, whole, step[s]);
+            lab_weight_free(packed);
             lab_free(whole);
             lab_free(w);
             lab_free(x);
@@ -137,7 +208,44 @@ MATMUL_TEST(a_row_alone_equals_the_row_among_many)
     lab_close(&lab);
 }
 
-MATMUL_TEST(an_output_does_not_notice_the_other_outputs)
+/* Rows and columns on 16 bytes, as a model has them; 40 rows are more than a GPU takes at a time.
+ */
+EMULATED_CPU_TEST(products_of_either_kind_of_pass_match_the_definition)
+{
+    static const int step[] = {1, 9, 16, 17};
+    struct lab lab;
+    lab_open(&lab, cpu, 1);
+    for (int p = 0; p < N_PRODUCTS; p++) {
+        struct mat x = lab_mat(products[p].x, 40, 608, 616, 1, 1);
+        struct mat w = lab_mat(products[p].w, 37, 608, 608, 1, 2);
+        struct mat y = lab_mat(DT_F32, 40, 37, 37, 0, 3), other = lab_mat(DT_F32, 40, 37, 37, 0, 3);
+        double *ref = lab_alloc((size_t)(y.rows * y.cols) * sizeof *ref);
+        float *bias = lab_vec(37, 0, 4), *values;
+        struct weight packed = lab_weight_as(&lab, w, products[p].format, &values);
+        ref_matmul(ref, x, products[p].format >= WEIGHT_INT8 ? mat_of(values, DT_F32, 37, 608) : w,
+                   bias, ACT_NONE);
+        for (lab.queue->decode = 0; lab.queue->decode < 2; lab.queue->decode++) {
+            struct mat to = lab.queue->decode ? y : other;
+            k_matmul(lab.queue, to, x, packed, lab_vector(bias, 37), ACT_NONE);
+            CHECK_MAT(to, ref, WORDS_BOUND);
+            if (lab.queue->decode && !device_decodes_apart(lab.device)) CHECK(lab_same(y, other));
+            k_matmul(lab.queue, y, x, packed, mat_none(), ACT_NONE);
+            for (int i = 0; i < 4; i++)
+                check_split(&lab, x, packed, y, step[i]);
+        }
+        lab_weight_free(packed);
+        heap_free(values);
+        heap_free(bias);
+        heap_free(ref);
+        lab_free(other);
+        lab_free(y);
+        lab_free(w);
+        lab_free(x);
+    }
+    lab_close(&lab);
+}
+
+EMULATED_CPU_TEST(an_output_does_not_notice_the_other_outputs)
 {
     struct lab lab;
     lab_open(&lab, cpu, 0);
@@ -145,10 +253,9 @@ MATMUL_TEST(an_output_does_not_notice_the_other_outputs)
         struct mat x = lab_mat(products[p].x, 9, 100, 100, 1, 1);
         struct mat w = lab_mat(products[p].w, 39, 100, 100, 1, 2);
         struct mat whole = lab_mat(DT_F32, 9, 39, 39, 0, 1), y = lab_mat(DT_F32, 9, 39, 39, 0, 1);
-        k_matmul(lab.queue, whole, x, lab_weight(w), mat_none(), ACT_NONE);
+        multiply(&lab, whole, x, w, products[p].format, ACT_NONE);
         for (int o = 0; o < 39; o += 3)
-            k_matmul(lab.queue, mat_cols(y, o, 3), x, lab_weight(mat_rows(w, o, 3)), mat_none(),
-                     ACT_NONE);
+            multiply(&lab, mat_cols(y, o, 3), x, mat_rows(w, o, 3), products[p].format, ACT_NONE);
         CHECK(lab_same(y, whole));
         lab_free(y);
         lab_free(whole);
@@ -158,7 +265,7 @@ MATMUL_TEST(an_output_does_not_notice_the_other_outputs)
     lab_close(&lab);
 }
 
-MATMUL_TEST(a_row_of_nan_stays_a_row)
+EMULATED_CPU_TEST(a_row_of_nan_stays_a_row)
 {
     struct lab lab;
     lab_open(&lab, cpu, 0);
@@ -168,7 +275,7 @@ MATMUL_TEST(a_row_of_nan_stays_a_row)
         struct mat y = lab_mat(DT_F32, 40, 20, 20, 0, 1);
         int finite = 0;
         lab_put(x, 17, 49, (double)NAN);
-        k_matmul(lab.queue, y, x, lab_weight(w), mat_none(), ACT_NONE);
+        multiply(&lab, y, x, w, products[p].format, ACT_NONE);
         for (int r = 0; r < 40; r++)
             for (int o = 0; o < 20; o++)
                 finite += isfinite(ref_value(y, r, o)) != 0;
@@ -199,7 +306,7 @@ static double sum_of(struct lab *lab, const struct term term[3])
         lab_put(x, 0, term[i].input, term[i].x);
         lab_put(w, 0, term[i].input, term[i].w);
     }
-    k_matmul(lab->queue, y, x, lab_weight(w), mat_none(), ACT_NONE);
+    multiply(lab, y, x, w, WEIGHT_BF16, ACT_NONE);
     sum = ref_value(y, 0, 0);
     lab_free(y);
     lab_free(w);
@@ -260,8 +367,8 @@ TEST(emulated_tiles_give_the_bits_of_the_hardware)
     if (!device_has_cpu(VLQA_CPU_AMX)) SKIP("this CPU has no amx");
     x = lab_mat(DT_BF16, 70, 2100, 2100, 1, 1);
     w = lab_mat(DT_BF16, 90, 2100, 2100, 1, 2);
-    y[0] = product_of(emulated, 2, x, w);
-    y[1] = product_of((struct lab_cpu){VLQA_CPU_AMX, NULL}, 2, x, w);
+    y[0] = product_of(emulated, 2, x, w, WEIGHT_BF16);
+    y[1] = product_of((struct lab_cpu){VLQA_CPU_AMX, NULL, NULL}, 2, x, w, WEIGHT_BF16);
     CHECK(lab_same(y[0], y[1]));
     lab_free(y[1]);
     lab_free(y[0]);

@@ -2,6 +2,7 @@
  * they are called. */
 #include "tests/kernels/lab.h"
 
+#include "base/safetensors.h"
 #include "kernels/cpu/cpu_math.h"
 
 enum op { OP_RMSNORM, OP_HEADS, OP_LAYERNORM, OP_ROPE, OP_SWIGLU, OP_END };
@@ -140,6 +141,41 @@ CPU_TEST(row_operations_do_not_notice_rows_or_threads)
     }
 }
 
+static struct mat aligned_copy(struct mat m)
+{
+    struct mat to = lab_aligned(m.dtype, m.rows, m.cols, 0, 1);
+    for (int r = 0; r < m.rows; r++)
+        memcpy(mat_at(to, r, 0), mat_at(m, r, 0), (size_t)m.cols * dtype_size(m.dtype));
+    return to;
+}
+
+static void check_alignment(struct lab *lab, enum op op, int cols, enum dtype dtype)
+{
+    struct rows_op o = open_op(op, 5, cols), on_16 = o;
+    struct mat y = output_of(&o, dtype), y_on_16 = lab_aligned(dtype, 5, y.cols, 0, 1);
+    on_16.x = aligned_copy(o.x);
+    on_16.cos_sin = aligned_copy(o.cos_sin);
+    run_op(lab->queue, &o, y, 0, 5);
+    run_op(lab->queue, &on_16, y_on_16, 0, 5);
+    if (!lab_same(y, y_on_16)) CHECK_FAIL("operation %d of %d columns differs", (int)op, cols);
+    lab_aligned_free(on_16.x);
+    lab_aligned_free(on_16.cos_sin);
+    lab_aligned_free(y_on_16);
+    lab_free(y);
+    close_op(&o);
+}
+
+CPU_TEST(alignment_changes_no_bit)
+{
+    static const int cols[] = {24, 48, 1032, 1152, 4608, 8448};
+    struct lab lab;
+    lab_open(&lab, cpu, 0);
+    for (enum op op = 0; op < OP_END; op++)
+        for (int i = 0; i < 12; i++)
+            check_alignment(&lab, op, cols[i / 2], i % 2 ? DT_BF16 : DT_F32);
+    lab_close(&lab);
+}
+
 CPU_TEST(norms_and_rope_may_work_in_place)
 {
     struct lab lab;
@@ -186,29 +222,42 @@ static double rounded(double x, enum dtype dtype)
     return dtype == DT_F32 ? x : (double)bf16_to_f32(f32_to_bf16((float)x));
 }
 
-static void check_copies(struct lab *lab, enum dtype to, enum dtype from)
+static void check_copies(struct lab *lab, struct mat got, struct mat put, struct mat src)
 {
-    struct mat src = lab_mat(from, 7, 333, 340, 1, 1);
-    struct mat got = lab_mat(to, 7, 333, 334, 9, 2), put = lab_mat(to, 7, 333, 335, 9, 2);
-    double *ref_got = lab_alloc(sizeof(double) * 7 * 333), *ref_put;
-    int bad = 0;
-    ref_put = lab_alloc(sizeof(double) * 7 * 333);
-    for (int i = 0; i < 7 * 333; i++)
-        ref_got[i] = ref_put[i] = ref_value(got, i / 333, i % 333);
+    enum dtype to = got.dtype, from = src.dtype;
+    int bad = 0, cols = src.cols;
+    double *ref_got = lab_alloc(sizeof(double) * 7 * (size_t)cols), *ref_put;
+    ref_put = lab_alloc(sizeof(double) * 7 * (size_t)cols);
+    for (int i = 0; i < 7 * cols; i++)
+        ref_got[i] = ref_put[i] = ref_value(got, i / cols, i % cols);
     k_gather(lab->queue, got, src, lab_ints(moved, 7));
     k_scatter(lab->queue, put, lab_ints(moved, 7), src);
     ref_gather(ref_got, 7, src, moved);
     ref_scatter(ref_put, moved, src);
-    for (int i = 0; i < 7 * 333; i++) {
-        bad += ref_value(got, i / 333, i % 333) != rounded(ref_got[i], to);
-        bad += ref_value(put, i / 333, i % 333) != rounded(ref_put[i], to);
+    for (int i = 0; i < 7 * cols; i++) {
+        bad += ref_value(got, i / cols, i % cols) != rounded(ref_got[i], to);
+        bad += ref_value(put, i / cols, i % cols) != rounded(ref_put[i], to);
     }
     if (bad) CHECK_FAIL("%d of %s to %s", bad, dtype_name(from), dtype_name(to));
     heap_free(ref_got);
     heap_free(ref_put);
+}
+
+static void check_conversion(struct lab *lab, enum dtype to, enum dtype from)
+{
+    struct mat src = lab_mat(from, 7, 333, 340, 1, 1);
+    struct mat got = lab_mat(to, 7, 333, 334, 9, 2), put = lab_mat(to, 7, 333, 335, 9, 2);
+    check_copies(lab, got, put, src);
     lab_free(src);
     lab_free(got);
     lab_free(put);
+    src = lab_aligned(from, 7, 2056, 1, 3);
+    got = lab_aligned(to, 7, 2056, 9, 4);
+    put = lab_aligned(to, 7, 2056, 9, 4);
+    check_copies(lab, got, put, src);
+    lab_aligned_free(src);
+    lab_aligned_free(got);
+    lab_aligned_free(put);
 }
 
 CPU_TEST(gather_and_scatter_move_rows)
@@ -216,8 +265,8 @@ CPU_TEST(gather_and_scatter_move_rows)
     struct lab lab;
     lab_open(&lab, cpu, 2);
     for (enum dtype from = DT_F32; from <= DT_F16; from++) {
-        check_copies(&lab, DT_F32, from);
-        check_copies(&lab, DT_BF16, from);
+        check_conversion(&lab, DT_F32, from);
+        check_conversion(&lab, DT_BF16, from);
     }
     lab_close(&lab);
 }
@@ -226,13 +275,17 @@ CPU_TEST(add_adds_chosen_rows)
 {
     struct lab lab;
     lab_open(&lab, cpu, 2);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 8; i++) {
         const int32_t *index = i % 2 ? moved : NULL;
-        struct mat src = lab_mat(i / 2 ? DT_BF16 : DT_F32, 7, 333, 340, 1, 1);
-        struct mat dst = lab_mat(DT_F32, 7, 333, 334, 1, 2);
-        double *ref = lab_alloc(sizeof(double) * 7 * 333);
-        for (int k = 0; k < 7 * 333; k++)
-            ref[k] = ref_value(dst, k / 333, k % 333);
+        enum dtype from = i / 2 % 2 ? DT_BF16 : DT_F32;
+        int is_aligned = i / 4, cols = is_aligned ? 1032 : 333;
+        struct mat src =
+            is_aligned ? lab_aligned(from, 7, cols, 1, 1) : lab_mat(from, 7, cols, 340, 1, 1);
+        struct mat dst =
+            is_aligned ? lab_aligned(DT_F32, 7, cols, 1, 2) : lab_mat(DT_F32, 7, cols, 334, 1, 2);
+        double *ref = lab_alloc(sizeof(double) * 7 * (size_t)cols);
+        for (int k = 0; k < 7 * cols; k++)
+            ref[k] = ref_value(dst, k / cols, k % cols);
         if (index)
             k_add_rows(lab.queue, dst, src, lab_ints(index, 7));
         else
@@ -240,8 +293,8 @@ CPU_TEST(add_adds_chosen_rows)
         ref_add(ref, 7, src, index);
         CHECK_MAT(dst, ref, 6e-8); /* one rounding */
         heap_free(ref);
-        lab_free(src);
-        lab_free(dst);
+        (is_aligned ? lab_aligned_free : lab_free)(src);
+        (is_aligned ? lab_aligned_free : lab_free)(dst);
     }
     lab_close(&lab);
 }
@@ -253,15 +306,18 @@ CPU_TEST(no_rows_are_no_work)
     struct attn a = {
         .q = none, .k = w, .v = w, .out = none, .heads = 2, .kv_heads = 2, .scale = 1.0f};
     float *ones = lab_vec(12, 1, 1);
+    struct weight packed;
     lab_open(&lab, cpu, 2);
+    packed = lab_weight(&lab, w);
     k_gather(lab.queue, none, w, lab_ints(NULL, 0));
     k_scatter(lab.queue, w, lab_ints(NULL, 0), none);
     k_add(lab.queue, none, none);
-    k_matmul(lab.queue, none, none, lab_weight(w), mat_none(), ACT_NONE);
+    k_matmul(lab.queue, none, none, packed, mat_none(), ACT_NONE);
     k_rmsnorm(lab.queue, none, none, lab_vector(ones, 12), EPS);
     k_layernorm(lab.queue, none, none, lab_vector(ones, 12), lab_vector(ones, 12), EPS);
     k_attention(lab.queue, &a);
     CHECK_EQ(queue_sync(lab.queue), VLQA_OK);
+    lab_weight_free(packed);
     lab_close(&lab);
     heap_free(ones);
     lab_free(w);
@@ -278,9 +334,10 @@ CPU_TEST(look_ups_and_blends_match_their_definitions)
         struct mat read = lab_mat(DT_F32, 12, 333, 334, 9, 2),
                    dst = lab_mat(DT_F32, 3, 333, 334, 9, 3);
         double blend[3 * 333] = {0};
+        struct weight packed = lab_weight(&lab, w);
         int bad = 0;
-        k_embed(lab.queue, read, lab_weight(w), lab_ints(index, 12));
-        k_blend(lab.queue, dst, lab_weight(w), lab_ints(index, 12),
+        k_embed(lab.queue, read, packed, lab_ints(index, 12));
+        k_blend(lab.queue, dst, w, lab_ints(index, 12),
                 mat_of((void *)(uintptr_t)part, DT_F32, 3, 4));
         for (int i = 0; i < 12; i++)
             for (int c = 0; c < 333; c++) {
@@ -289,9 +346,38 @@ CPU_TEST(look_ups_and_blends_match_their_definitions)
             }
         CHECK_EQ(bad, 0);
         CHECK_MAT(dst, blend, 1e-6);
+        lab_weight_free(packed);
         lab_free(w);
         lab_free(read);
         lab_free(dst);
+    }
+    lab_close(&lab);
+}
+
+CPU_TEST(aligned_look_ups_read_what_weights_stand_for)
+{
+    static const int32_t index[] = {16, 0, -1, 3, 16};
+    struct lab lab;
+    lab_open(&lab, cpu, 2);
+    for (enum weight_format f = WEIGHT_F32; f <= WEIGHT_INT4; f++) {
+        enum dtype from = f == WEIGHT_BF16 ? DT_BF16 : f == WEIGHT_F16 ? DT_F16 : DT_F32;
+        struct mat w = lab_mat(from, 17, 1160, 1160, 1, 1);
+        struct mat read = lab_aligned(DT_F32, 5, 1160, 9, 2);
+        float *values = NULL, kept = *(float *)mat_at(read, 2, 9);
+        struct weight packed = lab_weight_as(&lab, w, f, &values);
+        int bad = 0;
+        k_embed(lab.queue, read, packed, lab_ints(index, 5));
+        for (int i = 0; i < 5; i++)
+            for (int c = 0; c < 1160 && i != 2; c++)
+                bad += ref_value(read, i, c) != (f < WEIGHT_INT8
+                                                     ? ref_value(w, index[i], c)
+                                                     : (double)values[index[i] * 1160 + c]);
+        CHECK_EQ(bad, 0);
+        CHECK(*(float *)mat_at(read, 2, 9) == kept);
+        heap_free(values);
+        lab_weight_free(packed);
+        lab_aligned_free(read);
+        lab_free(w);
     }
     lab_close(&lab);
 }
@@ -312,6 +398,40 @@ CPU_TEST(angles_are_cosines_and_sines_of_what_the_axes_turn)
             CHECK(ref_value(table, row, 4 + i) == (double)(float)sin((double)angle));
         }
     lab_free(table);
+    lab_close(&lab);
+}
+
+/* A weight as the device makes it, and as st_read makes it: the last block is not full. */
+GPU_TEST(random_weights_have_the_bits_of_the_host)
+static void random_weights_have_the_bits_of_the_host(struct lab_cpu cpu)
+{
+    static const int64_t dims[][2] = {{37, 171}, {16, 4096}, {1, 3}, {301, 64}};
+    struct lab lab;
+    struct st_files *files;
+    lab_open(&lab, cpu, 0);
+    REQUIRE(st_open_random(&lab.env, 5, &files) == VLQA_OK);
+    for (int i = 0; i < 4; i++) {
+        const struct st_tensor *t;
+        struct weight w = {WEIGHT_BF16, (int)dims[i][0], (int)dims[i][1], NULL};
+        char name[] = "0.weight";
+        uint64_t seed;
+        float scale;
+        void *host;
+        name[0] = (char)('0' + i);
+        REQUIRE(st_want(&lab.env, files, name, 2, dims[i], &t) == VLQA_OK);
+        REQUIRE(st_random_matrix(files, t, &seed, &scale));
+        host = lab_alloc(t->bytes);
+        REQUIRE(st_read(&lab.env, files, t, 0, host, t->bytes) == VLQA_OK);
+        w.data = lab_alloc(k_weight_bytes(lab.device, w));
+        memset(w.data, 0xff, k_weight_bytes(lab.device, w));
+        CHECK(k_random(lab.queue, w, seed, scale));
+        CHECK(memcmp(w.data, host, t->bytes) == 0);
+        for (size_t at = t->bytes; at < k_weight_bytes(lab.device, w); at++)
+            CHECK_EQ(((const uint8_t *)w.data)[at], 0);
+        lab_weight_free(w);
+        heap_free(host);
+    }
+    st_close(files);
     lab_close(&lab);
 }
 

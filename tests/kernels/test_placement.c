@@ -1,18 +1,18 @@
 /* test_placement.c - a row's bits follow from the keys it sees, not from the slots they lie in. */
-#include "tests/kernels/lab.h"
+#include "tests/kernels/lab_amx.h"
 
 #define KEYS 205      /* a row sees at most */
-#define ALIGNMENTS 64 /* of the tail: every place in a tile of up to 64 */
-#define TAIL 128      /* its first slot at alignment 0 */
+#define ALIGNMENTS 64 /* of the tail: every place in a panel of up to 64 */
+#define TAIL 130      /* its first slot at alignment 0 */
 #define SLOTS (TAIL + ALIGNMENTS + KEYS)
 #define ROWS 11
 #define HEADS 4
 #define KV_HEADS 2
-#define DIM 40
+#define DIM 64
 
-/* Keys in front of the gap: none, those that fill a tile, one more or less, and so many that the
- * first rows do not see the gap. */
-static const int heads[] = {0, 1, 63, 64, 65, 100};
+/* Keys in front of the gap: none, those that fill a panel or a tile, one more or less, and so many
+ * that the first rows do not see the gap. */
+static const int heads[] = {0, 1, 63, 64, 65, 100, 127, 128, 129};
 #define N_HEADS ((int)(sizeof heads / sizeof *heads))
 
 struct placed { /* keys and where they lie: key i in slot i before `head`, the others from tail on
@@ -26,6 +26,7 @@ struct problem {
     struct lab lab;
     struct mat q;
     struct placed packed, gapped; /* the same keys */
+    enum dtype products;          /* of attention */
 };
 
 /* Values of rows that differ in magnitude by up to 2^12: their sums depend on the order. */
@@ -96,15 +97,28 @@ static void place(struct problem *p, int head, int tail)
     }
 }
 
-static struct mat attend(const struct problem *p, const struct placed *keys)
+static struct mat attend_from(const struct problem *p, const struct placed *keys, int first)
 {
-    struct attn a = {
-        .q = p->q, .k = keys->k, .v = keys->v, .span = lab_spans(keys->span, ROWS), .scale = 0.5f};
+    int n = ROWS - first;
+    struct attn a = {.q = mat_rows(p->q, first, n), .k = keys->k, .v = keys->v, .scale = 0.5f};
+    a.products = p->products;
+    a.span = lab_spans(keys->span + first, n);
     a.heads = HEADS;
     a.kv_heads = KV_HEADS;
-    a.out = lab_mat(DT_F32, ROWS, HEADS * DIM, HEADS * DIM, 0, 1);
+    a.out = lab_mat(DT_F32, n, HEADS * DIM, HEADS * DIM, 0, 1);
     k_attention(p->lab.queue, &a);
     return a.out;
+}
+
+static struct mat attend(const struct problem *p, const struct placed *keys)
+{
+    return attend_from(p, keys, 0);
+}
+
+/* Few rows read keys and values where they are. */
+static struct mat attend_few(const struct problem *p, const struct placed *keys)
+{
+    return attend_from(p, keys, ROWS - 3);
 }
 
 static struct mat score(const struct problem *p, const struct placed *keys) /* [1, KEYS] */
@@ -124,12 +138,13 @@ static struct mat score(const struct problem *p, const struct placed *keys) /* [
     return by_key;
 }
 
-static void check_every_alignment(struct lab_cpu cpu, enum dtype kv,
+static void check_every_alignment(struct lab_cpu cpu, enum dtype kv, enum dtype products,
                                   struct mat (*run)(const struct problem *, const struct placed *))
 {
     struct problem p;
     struct mat expected;
     open_problem(&p, cpu, kv);
+    p.products = products;
     expected = run(&p, &p.packed);
     for (int i = 0; i < N_HEADS; i++) {
         int differ = 0;
@@ -148,16 +163,27 @@ static void check_every_alignment(struct lab_cpu cpu, enum dtype kv,
     close_problem(&p);
 }
 
-CPU_TEST(attention_is_the_same_wherever_its_keys_lie)
+EMULATED_CPU_TEST(attention_is_the_same_wherever_its_keys_lie)
 {
-    check_every_alignment(cpu, DT_F32, attend);
-    check_every_alignment(cpu, DT_BF16, attend);
+    check_every_alignment(cpu, DT_F32, DT_F32, attend);
+    check_every_alignment(cpu, DT_BF16, DT_F32, attend);
+    check_every_alignment(cpu, DT_F32, DT_F32, attend_few);
+    check_every_alignment(cpu, DT_BF16, DT_F32, attend_few);
+}
+
+/* Where products may be of bf16 and are. */
+AMX_TEST(attention_in_bf16_is_the_same_wherever_its_keys_lie)
+{
+    check_every_alignment(cpu, DT_F32, DT_BF16, attend);
+    check_every_alignment(cpu, DT_BF16, DT_BF16, attend);
+    check_every_alignment(cpu, DT_F32, DT_BF16, attend_few);
+    check_every_alignment(cpu, DT_BF16, DT_BF16, attend_few);
 }
 
 CPU_TEST(scores_are_the_same_wherever_their_keys_lie)
 {
-    check_every_alignment(cpu, DT_F32, score);
-    check_every_alignment(cpu, DT_BF16, score);
+    check_every_alignment(cpu, DT_F32, DT_F32, score);
+    check_every_alignment(cpu, DT_BF16, DT_F32, score);
 }
 
 int main(int argc, char **argv)

@@ -105,7 +105,7 @@ CPU_TEST(coding_does_not_notice_rows_threads_or_instruction_sets)
     static const int threads[] = {0, 1, 2, 5};
     struct pair whole = open_pair(DT_F32, 201, 666, 3), p = open_pair(DT_F32, 201, 666, 3);
     struct lab plain;
-    lab_open(&plain, (struct lab_cpu){VLQA_CPU_PLAIN, NULL}, 0);
+    lab_open(&plain, (struct lab_cpu){VLQA_CPU_PLAIN, NULL, NULL}, 0);
     k_quantize(plain.queue, whole.packed, whole.x, 3);
     k_dequantize(plain.queue, whole.y, whole.packed, 3);
     for (int t = 0; t < 4; t++) {

@@ -156,7 +156,7 @@ CPU_TEST(weights_of_a_row_and_head_sum_to_one)
         score_anew(&lab, &p.s); /* kind 0: the weights, added up */
         for (int slot = 0; slot < p.s.out.cols; slot++)
             sum += ref_value(p.s.out, 0, slot);
-        CHECK(fabs(sum / (p.s.q.rows * p.s.heads) - 1) < SCORE_BOUND);
+        CHECK(fabs(sum / (p.s.q.rows * p.s.heads) - 1) < lab_slack * SCORE_BOUND);
         close_problem(&p);
     }
     lab_close(&lab);
@@ -275,6 +275,45 @@ CPU_TEST(nothing_outside_of_out_and_work_is_touched)
         close_problem(&p);
     }
     lab_close(&lab);
+}
+
+/* What tensor cores take where products may be of bf16: queries are rounded to it, and nothing is
+ * where they may not. */
+static void check_aligned_heads(struct lab_cpu cpu, struct shape shape, enum dtype products)
+{
+    struct problem p;
+    struct lab lab;
+    struct mat keys;
+    int width = shape.kv_heads * shape.dim;
+    double *ref = lab_alloc((size_t)shape.slots * sizeof *ref);
+    open_problem(&p, shape, 10);
+    lab_open(&lab, cpu, 2);
+    struct score s = p.s;
+    keys = lab_aligned(DT_BF16, shape.slots, 2 * width, 1, 11);
+    s.k = mat_cols(keys, 0, width);
+    s.v = mat_cols(keys, width, width);
+    s.q = lab_aligned(DT_F32, shape.n, shape.heads * shape.dim, 3, 12);
+    s.products = products;
+    s.work = lab_alloc(k_score_work(lab.device, shape.n, shape.heads, shape.slots));
+    for (int kind = 0; kind < N_KINDS; kind++) {
+        set_kind(&s, kind);
+        score_anew(&lab, &s);
+        ref_score(ref, &s);
+        CHECK_MAT(s.out, ref, products == DT_BF16 ? 2e-3 : SCORE_BOUND);
+    }
+    lab_close(&lab);
+    heap_free(s.work);
+    heap_free(ref);
+    lab_aligned_free(s.q);
+    lab_aligned_free(keys);
+    close_problem(&p);
+}
+
+CPU_TEST(aligned_heads_match_the_definition)
+{
+    check_aligned_heads(cpu, (struct shape){20, 600, 4, 2, 64, DT_BF16}, DT_BF16);
+    check_aligned_heads(cpu, (struct shape){3, 90, 6, 2, 72, DT_BF16}, DT_BF16);
+    check_aligned_heads(cpu, (struct shape){20, 200, 4, 2, 64, DT_BF16}, DT_F32);
 }
 
 int main(int argc, char **argv)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# check_format.sh - every C file is as clang-format 14 writes it (other versions differ).
+# check_format.sh - every file of C and CUDA is as clang-format 14 writes it (others differ).
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/../check.sh"
@@ -11,6 +11,7 @@ done
 if [ "$tool" = none ]; then
     skip files_are_formatted 'no clang-format 14'
 else
-    claim files_are_formatted "$(sources -name '*.[ch]' | xargs "$tool" --dry-run -Werror 2>&1)"
+    claim files_are_formatted "$(sources \( -name "*.[ch]" -o -name "*.cu" -o -name "*.cuh" \) |
+        xargs "$tool" --dry-run -Werror 2>&1)"
 fi
 finish

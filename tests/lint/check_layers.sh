@@ -13,14 +13,17 @@ allowed() { # the folders that a folder may include
     vision) echo 'include|base|kernels|vision' ;;
     text) echo 'include|base|kernels|text' ;;
     fusion) echo 'include|base|kernels|vision|text|fusion' ;;
+    eval/bench) echo 'include|base|kernels|vision|text|fusion|eval/bench' ;; # times operations
     eval) echo 'include|base|eval' ;;
     esac
 }
 
 layers() {
-    for folder in include base kernels vision text fusion eval; do
+    for folder in include base kernels vision text fusion eval/bench eval; do
         [ -d "$folder" ] || continue
-        grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' "$folder" |
+        rest=x
+        [ "$folder" = eval ] && rest=bench # a folder by itself
+        grep -rnE --exclude-dir=$rest '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' "$folder" |
             grep -vE "include[[:space:]]*\"($(allowed "$folder"))[/\"]"
     done
 }
@@ -52,9 +55,13 @@ cycles() {
     done
 }
 
+code() {
+    sources \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' \)
+}
+
 # only FILE PATTERN: calls elsewhere, comments left aside
 only() {
-    sources -name '*.[ch]' | grep -vxE "$1" |
+    code | grep -vxE "$1" |
         xargs grep -nE "(^|[^A-Za-z0-9_>.])($2)[[:space:]]*\(" | grep -vE ':[[:space:]]*(/\*|\*)'
 }
 
@@ -65,10 +72,13 @@ long_files() {
 
 claim includes_follow_the_layers "$(layers)"
 claim subfolders_include_without_a_cycle "$(cycles)"
-claim only_args_reads_the_environment "$(only 'eval/cli/args\.c' 'getenv|secure_getenv')"
+claim only_args_reads_the_environment "$(only 'eval/cli/args\.c|tests/cuda/emu_block\.h|tests/wants_cuda\.h' \
+    'getenv|secure_getenv')"
 claim only_heap_allocates "$(only 'base/heap\.c|tests/.*' \
     'malloc|calloc|realloc|free|aligned_alloc|posix_memalign|strdup|strndup|asprintf|vasprintf')"
 claim nothing_exits_on_input "$(only 'eval/.*|tests/.*' \
     'exit|_exit|abort|printf|fprintf|puts|putchar|perror')"
+claim only_device_cuh_has_ptx "$(only 'kernels/cuda/device\.cuh|tests/.*|(base|kernels/cpu)/.*' \
+    'asm( volatile)?')"
 claim files_are_short "$(long_files)"
 finish

@@ -20,6 +20,8 @@ echo '#include "text/a/a.h"' >"$tree/text/c/c.c"
 mkdir "$tree/include"
 echo '/* --max-rows: the visual rows of a session */ struct { int max_rows; };' >"$tree/include/old.h"
 echo 'struct vlqa_padded { long a; int b; };' | sed 's/[{;] /&\n/g' >"$tree/include/padded.h"
+mkdir -p "$tree/kernels/cuda"
+echo '__global__ void bad() { asm("exit;"); }' >"$tree/kernels/cuda/bad.cu"
 yes '' | head -n 601 >"$tree/eval/long.c"
 
 found() { # CLAIM SCRIPT: the script calls that claim broken in the planted tree
@@ -34,6 +36,7 @@ claim a_cycle_of_subfolders_is_named "$("$here/check_layers.sh" "$tree" 2>&1 |
 found only_args_reads_the_environment check_layers.sh
 found only_heap_allocates check_layers.sh
 found nothing_exits_on_input check_layers.sh
+found only_device_cuh_has_ptx check_layers.sh
 found files_are_short check_layers.sh
 found options_have_their_new_names check_words.sh
 found names_are_those_of_the_field check_words.sh

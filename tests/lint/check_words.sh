@@ -17,7 +17,8 @@ allowed="$allowed"'|former_name|"(off|dense)"|unknown method|process_line|^tests
 # former FILES PATTERN WORD: lines with what WORD has replaced, and WORD
 former() {
     # shellcheck disable=SC2086
-    find $1 -type f \( -name '*.[ch]' -o -name '*.md' -o -name '*.sh' \) ! -path 'docs/CHANGELOG.md' \
+    find $1 -type f \( -name '*.[ch]' -o -name '*.cu' -o -name '*.cuh' -o -name '*.md' -o -name '*.sh' \) \
+        ! -path 'docs/CHANGELOG.md' \
         -exec grep -nHE -e "$2" {} + 2>/dev/null | grep -vE "$allowed" | sed "s|\$|   [$3]|"
 }
 

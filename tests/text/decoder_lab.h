@@ -72,7 +72,12 @@ static inline int lab_open(struct lab *lab, enum dtype dtype)
         queue_open(lab->device, &lab->env, &lab->queue) != VLQA_OK ||
         st_open_random(&lab->env, 7, &lab->files) != VLQA_OK)
         return 0;
-    w = (struct weights){WEIGHTS_MEASURE, &lab->env, lab->queue, lab->files, &mem, dtype, NULL, 0};
+    w = (struct weights){.pass = WEIGHTS_MEASURE,
+                         .env = &lab->env,
+                         .queue = lab->queue,
+                         .files = lab->files,
+                         .mem = &mem,
+                         .compute = dtype};
     if (decoder_load(&w, &c, &lab->decoder) != VLQA_OK) return 0;
     lab->weights = heap_alloc(mem.used);
     mem = arena_over(lab->weights, mem.used);
@@ -86,7 +91,7 @@ static inline int lab_open(struct lab *lab, enum dtype dtype)
     for (int i = 0; i < LAYERS; i++)
         lab->q[i] = random_rows(&mem, DT_F32, N, HEADS * HEAD_DIM);
     decoder_measure(lab->device, &c, N, N, SLOTS, &dry);
-    kv_place_measure(lab->device, KV_HEADS, HEAD_DIM, N, &dry);
+    kv_place_measure(lab->device, LAYERS, KV_HEADS, HEAD_DIM, dtype, N, &dry);
     lab->queue->trace = keep_q;
     lab->queue->trace_user = lab;
     return device_room_open(&lab->env, lab->device, "lab", &dry, &lab->room) == VLQA_OK;

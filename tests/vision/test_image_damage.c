@@ -165,6 +165,24 @@ TEST(a_wrong_checksum_counts_where_the_picture_depends_on_it)
     }
 }
 
+/* Long chunks are summed eight bytes at a time, short ones and what is left byte by byte. */
+TEST(checksums_of_long_chunks_are_those_of_the_standard)
+{
+    static uint8_t noise[130 * 120 * 3];
+    for (size_t i = 0; i < sizeof noise; i++)
+        noise[i] = (uint8_t)(i * i * 2654435761u >> 13);
+    for (uint32_t h = 40; h <= 120; h += 10) {
+        struct bytes png = make_png(130, h, 8, 2, noise, 130 * 3);
+        struct env env = {0};
+        struct image image;
+        CHECK_EQ(image_decode(&env, png.data, png.n, "long", &large, &image), VLQA_OK);
+        CHECK(memcmp(image.rgb, noise, 130 * 3 * (size_t)h) == 0);
+        image_free(&image);
+        png.data[png.n / 2] ^= 1;
+        check_refused(png, "the checksum of its IDAT chunk is wrong");
+    }
+}
+
 TEST(a_note_with_a_wrong_checksum_is_passed_over)
 {
     struct bytes png = {0}, exif = make_exif(1, 6);

@@ -37,7 +37,7 @@ TEST(a_column_is_channel_frame_y_x)
     struct grid grid = {2, 4};
     uint8_t *rgb = golden_picture(64, 32, GOLDEN_NOISE, 5);
     float *rows = heap_alloc(8 * 1536 * sizeof *rows);
-    patch_extract(&config, rgb, grid, host_mat_of(rows, DT_F32, 8, 1536));
+    patch_extract(NULL, &config, rgb, grid, host_mat_of(rows, DT_F32, 8, 1536));
     for (int n = 0; n < 8; n++)
         for (int k = 0; k < 1536; k++) {
             int row, col, channel = k / 512, y = k / 16 % 16, x = k % 16;
@@ -47,6 +47,23 @@ TEST(a_column_is_channel_frame_y_x)
         }
     heap_free(rgb);
     heap_free(rows);
+}
+
+TEST(threads_change_no_patch)
+{
+    struct env env = {0};
+    struct grid grid = {18, 14};
+    size_t bytes = 18 * 14 * 1536 * sizeof(uint16_t);
+    uint8_t *rgb = golden_picture(14 * 16, 18 * 16, GOLDEN_NOISE, 6);
+    uint16_t *alone = heap_alloc(bytes), *many = heap_alloc(bytes);
+    REQUIRE(pool_create(&env, 3, &env.pool) == VLQA_OK);
+    patch_extract(NULL, &config, rgb, grid, host_mat_of(alone, DT_BF16, 18 * 14, 1536));
+    patch_extract(env.pool, &config, rgb, grid, host_mat_of(many, DT_BF16, 18 * 14, 1536));
+    CHECK(memcmp(alone, many, bytes) == 0);
+    pool_free(env.pool);
+    heap_free(rgb);
+    heap_free(alone);
+    heap_free(many);
 }
 
 struct golden_case {
@@ -97,7 +114,7 @@ static void check_rows(const struct golden_case *c, const uint8_t *rgb, enum dty
     void *rows = heap_alloc(bytes);
     memcpy(settings.mean, c->mean, sizeof c->mean);
     memcpy(settings.std, c->std, sizeof c->std);
-    patch_extract(&settings, rgb, c->grid, host_mat_of(rows, dtype, n, 1536));
+    patch_extract(NULL, &settings, rgb, c->grid, host_mat_of(rows, dtype, n, 1536));
     if (!golden_same(rows, bytes, sha))
         CHECK_FAIL("%u x %u, %s: other bytes than the processor's", c->w, c->h, what);
     heap_free(rows);

@@ -192,24 +192,49 @@ TEST(threads_change_nothing)
 TEST(the_bytes_between_rows_are_not_looked_at)
 {
     struct env env = {0};
-    uint8_t *packed = golden_picture(20, 15, GOLDEN_NOISE, 7);
-    uint8_t *wide = heap_alloc(15 * 100);
-    static const int to[][2] = {{33, 12}, {20, 12}, {33, 15}, {20, 15}};
-    memset(wide, 0xee, 15 * 100);
-    for (int y = 0; y < 15; y++)
+    uint8_t *packed = golden_picture(20, 18, GOLDEN_NOISE, 7);
+    uint8_t *wide = heap_alloc(18 * 100);
+    static const int to[][2] = {{33, 12}, {20, 12}, {33, 18}, {20, 18}};
+    memset(wide, 0xee, 18 * 100);
+    for (int y = 0; y < 18; y++)
         memcpy(wide + y * 100, packed + y * 60, 60);
     for (size_t i = 0; i < 4; i++) {
         int w = to[i][0], h = to[i][1];
         uint8_t *x = heap_alloc((size_t)w * (size_t)h * 3),
                 *z = heap_alloc((size_t)w * (size_t)h * 3);
-        CHECK_EQ(resize_bicubic(&env, VLQA_RESIZE_PILLOW, packed, 20, 15, 60, x, w, h), VLQA_OK);
-        CHECK_EQ(resize_bicubic(&env, VLQA_RESIZE_PILLOW, wide, 20, 15, 100, z, w, h), VLQA_OK);
+        CHECK_EQ(resize_bicubic(&env, VLQA_RESIZE_PILLOW, packed, 20, 18, 60, x, w, h), VLQA_OK);
+        CHECK_EQ(resize_bicubic(&env, VLQA_RESIZE_PILLOW, wide, 20, 18, 100, z, w, h), VLQA_OK);
         CHECK(memcmp(x, z, (size_t)w * (size_t)h * 3) == 0);
         heap_free(x);
         heap_free(z);
     }
     heap_free(packed);
     heap_free(wide);
+}
+
+/* Rows are summed side by side, in windows that a stretched pixel may not fit into. */
+TEST(a_row_does_not_depend_on_those_beside_it)
+{
+    static const int from[] = {700, 5000, 37, 641}, to[] = {300, 10, 900, 640};
+    struct env env = {0};
+    for (int i = 0; i < 4; i++) {
+        int w = from[i], narrow = to[i], h = 37;
+        uint8_t *src = golden_picture((uint32_t)w, (uint32_t)h, GOLDEN_NOISE, (uint32_t)i);
+        uint8_t *dst = heap_alloc((size_t)narrow * (size_t)h * 3);
+        uint8_t *row = heap_alloc((size_t)narrow * 3);
+        size_t stride = (size_t)w * 3, bytes = (size_t)narrow * 3;
+        for (enum vlqa_resize mode = VLQA_RESIZE_TORCHVISION; mode <= VLQA_RESIZE_PILLOW; mode++) {
+            CHECK_EQ(resize_bicubic(&env, mode, src, w, h, stride, dst, narrow, h), VLQA_OK);
+            for (int y = 0; y < h; y++) {
+                const uint8_t *alone = src + (size_t)y * stride;
+                CHECK_EQ(resize_bicubic(&env, mode, alone, w, 1, stride, row, narrow, 1), VLQA_OK);
+                CHECK(memcmp(row, dst + (size_t)y * bytes, bytes) == 0);
+            }
+        }
+        heap_free(src);
+        heap_free(dst);
+        heap_free(row);
+    }
 }
 
 TEST(the_same_size_is_the_same_picture)

@@ -1,0 +1,236 @@
+/* test_engine.c - questions on a GPU, as a rule the emulated one: identities of prefill and reuse
+ * to the last bit, and an engine that runs out of memory or whose device fails at any place. */
+#include "fusion/session/session.h"
+#include "tests/check.h"
+#include "tests/cuda/emu_device.h"
+#include "tests/wants_cuda.h"
+
+#define VOCAB 8192
+#define STEPS 2
+
+struct run {
+    struct vlqa_engine *engine;
+    struct vlqa_session *session;
+    vlqa_status status;
+    char message[512]; /* of an engine or session that did not open, or of the question */
+    float logits[STEPS * VOCAB];
+    int hits;
+    unsigned long long allocs; /* on the device, while the question was answered */
+};
+
+static struct run a, b; /* results to compare */
+
+static void keep_logits(void *user, int step, const float *logits, int n)
+{
+    struct run *r = user;
+    if (step < STEPS) memcpy(r->logits + step * VOCAB, logits, (size_t)n * sizeof *logits);
+}
+
+static void note(struct run *r, vlqa_status status, const char *message)
+{
+    r->status = status;
+    snprintf(r->message, sizeof r->message, "%s", status == VLQA_OK ? "" : message);
+}
+
+static void run_open_in(struct run *r, enum vlqa_dtype dtype, enum vlqa_dtype kv)
+{
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
+    struct vlqa_session_options so = vlqa_session_options_default();
+    vlqa_status status;
+    memset(r, 0, sizeof *r);
+    eo.model = VLQA_SOURCE_DIR "/tests/golden/tied64";
+    eo.dtype = dtype;
+    eo.kv_dtype = kv;
+    eo.threads = 1;
+    so.max_seq_len = 512;
+    status = vlqa_engine_open(&eo, &r->engine);
+    note(r, status, vlqa_engine_message(r->engine));
+    if (status != VLQA_OK) return;
+    status = vlqa_session_open(r->engine, &so, &r->session);
+    note(r, status, vlqa_message(r->session));
+}
+
+static void run_open(struct run *r)
+{
+    run_open_in(r, VLQA_DTYPE_AUTO, VLQA_DTYPE_AUTO);
+}
+
+static void run_close(struct run *r)
+{
+    vlqa_session_close(r->session);
+    vlqa_engine_close(r->engine);
+    r->session = NULL;
+    r->engine = NULL;
+}
+
+static void ask(struct run *r, enum vlqa_reuse reuse, float ratio)
+{
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer answer;
+    unsigned long long before;
+    vlqa_status status = vlqa_session_clear(r->session);
+    if (status == VLQA_OK)
+        status = vlqa_add_image_file(r->session, VLQA_SOURCE_DIR "/tests/charts/cows.png");
+    o.max_tokens = STEPS;
+    o.on_logits = keep_logits;
+    o.user = r;
+    o.ignore_eos = 1;
+    o.reuse = reuse;
+    o.chunker = VLQA_CHUNK_GRID;
+    o.halo = 2;
+    o.recompute_ratio = ratio;
+    before = emu_count().allocs;
+    if (status == VLQA_OK)
+        status = vlqa_ask(r->session, "Which is the largest?", &o, &answer, sizeof answer);
+    r->allocs = emu_count().allocs - before;
+    note(r, status, vlqa_message(r->session));
+    if (status != VLQA_OK) return;
+    r->hits = (int)(answer.chunks_ram + answer.chunks_disk);
+}
+
+static int same_logits(void)
+{
+    return memcmp(a.logits, b.logits, sizeof a.logits) == 0;
+}
+
+TEST(repairing_every_token_equals_full_prefill)
+{
+    run_open(&a);
+    REQUIRE(a.status == VLQA_OK);
+    ask(&a, VLQA_REUSE_OFF, 0);
+    CHECK_STR(a.message, "");
+    b = a;
+    ask(&b, VLQA_REUSE_ON, 1);
+    CHECK_STR(b.message, "");
+    CHECK(same_logits());
+    run_close(&a);
+}
+
+TEST(warm_equals_cold_and_takes_no_memory)
+{
+    run_open(&a);
+    REQUIRE(a.status == VLQA_OK);
+    ask(&a, VLQA_REUSE_ON, 0.15f);
+    CHECK_STR(a.message, "");
+    CHECK_EQ(a.hits, 0);
+    b = a;
+    ask(&b, VLQA_REUSE_ON, 0.15f);
+    CHECK_STR(b.message, "");
+    CHECK(b.hits > 0);
+    CHECK(same_logits());
+    CHECK_EQ(a.allocs, 0);
+    CHECK_EQ(b.allocs, 0);
+    run_close(&a);
+}
+
+TEST(passes_of_few_tokens_change_no_bit)
+{
+    run_open(&a);
+    REQUIRE(a.status == VLQA_OK);
+    ask(&a, VLQA_REUSE_OFF, 0);
+    b = a;
+    b.session->pass_tokens = 5;
+    ask(&b, VLQA_REUSE_OFF, 0);
+    CHECK_STR(b.message, "");
+    CHECK(same_logits());
+    run_close(&a);
+}
+
+#define KEPT (128 * 32) /* values */
+
+/* An answer and a question behind it, whose keys and values of all layers go to `kv`, added up by
+ * their bits. forget: without what the session has from before. */
+static void ask_twice(struct run *r, int forget, uint32_t kv[KEPT])
+{
+    static const int32_t forced[] = {'1', '9', '8', '4', '2', '7', '0', '3', '6', '5', '1', '7'};
+    static uint32_t values[KEPT];
+    struct vlqa_session *s = r->session;
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer answer;
+    vlqa_status status = vlqa_session_clear(s);
+    o.max_tokens = o.n_forced = sizeof forced / sizeof *forced;
+    o.forced = forced;
+    o.reuse = VLQA_REUSE_OFF;
+    o.ignore_eos = o.keep = 1;
+    if (status == VLQA_OK) status = vlqa_ask(s, "One?", &o, &answer, sizeof answer);
+    if (forget) s->n_cached_prefix = 0;
+    if (status == VLQA_OK) status = vlqa_ask(s, "Two?", &o, &answer, sizeof answer);
+    note(r, status, vlqa_message(s));
+    r->hits = answer.tokens_recomputed;
+    memset(kv, 0, KEPT * sizeof *kv);
+    for (int i = 0; i < 2 * s->kv.layers && status == VLQA_OK; i++) {
+        struct mat m = i % 2 ? s->kv.v[i / 2] : s->kv.k[i / 2];
+        int n = answer.tokens_total * m.cols;
+        REQUIRE(n <= KEPT && m.dtype == DT_F32);
+        status = queue_read(s->queue, values, mat_rows(m, 0, answer.tokens_total));
+        for (int k = 0; k < n; k++)
+            kv[k] = kv[k] * 31 + values[k];
+    }
+}
+
+/* KV is in f32, where the last bits of products can be seen. */
+TEST(what_an_answer_leaves_behind_changes_no_bit_of_the_next_one)
+{
+    static uint32_t kept[KEPT], anew[KEPT];
+    run_open_in(&a, VLQA_DTYPE_BF16, VLQA_DTYPE_F32);
+    REQUIRE(a.status == VLQA_OK);
+    b = a;
+    ask_twice(&a, 0, kept);
+    CHECK_STR(a.message, "");
+    ask_twice(&b, 1, anew);
+    CHECK_STR(b.message, "");
+    CHECK(a.hits < b.hits); /* the question before is there */
+    CHECK(memcmp(kept, anew, sizeof kept) == 0);
+    run_close(&a);
+}
+
+TEST(each_allocation_of_the_gpu_can_fail)
+{
+    int n = 0, told = 0;
+    if (wants_cuda()) SKIP("a real GPU does not fail when it is told to");
+    do {
+        emu_fail_alloc(n);
+        run_open(&a);
+        if (a.status == VLQA_OK) ask(&a, VLQA_REUSE_ON, 0.15f);
+        emu_fail_alloc(-1);
+        if (a.status != VLQA_OK) {
+            CHECK_EQ(a.status, VLQA_EMEMORY);
+            CHECK_HAS(a.message, "out of memory");
+            told += strstr(a.message, "are free") != NULL;
+        }
+        run_close(&a);
+        CHECK_EQ(emu_count().taken, 0);
+    } while (a.status != VLQA_OK && ++n < 100);
+    CHECK(n >= 6);    /* weights, staging, session, image */
+    CHECK(told >= 3); /* of device memory */
+}
+
+/* The first error stays, is no crash wherever it comes up, and loses no memory. */
+TEST(work_of_the_gpu_can_fail_anywhere)
+{
+    int failed = 0;
+    if (wants_cuda()) SKIP("a real GPU does not fail when it is told to");
+    for (long n = 0; n < 1500; n += 97) {
+        run_open(&a);
+        REQUIRE(a.status == VLQA_OK);
+        emu_fail_work(n);
+        ask(&a, VLQA_REUSE_ON, 0.15f);
+        if (a.status != VLQA_OK) {
+            CHECK_EQ(a.status, VLQA_EDEVICE);
+            CHECK_HAS(a.message, "GPU 0 failed at ");
+            CHECK_HAS(a.message, "bytes are free");
+            ask(&a, VLQA_REUSE_OFF, 0);
+            CHECK_EQ(a.status, VLQA_EDEVICE);
+            failed++;
+        }
+        emu_fail_work(-1);
+        run_close(&a);
+        CHECK_EQ(emu_count().taken, 0);
+    }
+    CHECK(failed >= 3);
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}
