@@ -13,7 +13,8 @@
  *   hold = N           waits at the N-th step until the file fake.go is there: the phases have five
  *                      steps each, a delta of the answer is one
  *   stubborn = 1       callbacks cannot cancel
- *   an image that begins with "broken" cannot be opened; fake.images lists those that are
+ *   an image that begins with "broken" cannot be opened; fake.images lists those that are,
+ *                      fake.closed those that were closed
  *   log = TEXT         an info line and a warning when the engine opens
  *   drift = 1          chunks change the logits: flat without, one up by 1 with
  *   reuse = 1          the answer came from two chunks of an image of 20 x 10 pixels, with evidence
@@ -120,11 +121,12 @@ void note_call(const char *format, ...)
 }
 
 /* Elsewhere, as it is told when another thread gets there. */
-__attribute__((format(printf, 1, 2))) static void note_image(const char *format, ...)
+__attribute__((format(printf, 2, 3))) static void note_image(const char *path, const char *format,
+                                                             ...)
 {
     va_list args;
     va_start(args, format);
-    note_list("fake.images", format, args);
+    note_list(path, format, args);
     va_end(args);
 }
 
@@ -341,7 +343,7 @@ vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data, 
     snprintf(image->name, sizeof image->name, "%s", name);
     image->bytes = bytes < sizeof image->data ? bytes : sizeof image->data;
     memcpy(image->data, data, image->bytes);
-    note_image("%s", name);
+    note_image("fake.images", "%s", name);
     image->is_broken = bytes >= 6 && memcmp(data, "broken", 6) == 0;
     if (!image->is_broken) return VLQA_OK;
     snprintf(image->message, sizeof image->message, "%s: fake image is broken", name);
@@ -350,6 +352,7 @@ vlqa_status vlqa_image_open(const struct vlqa_engine *engine, const void *data, 
 
 void vlqa_image_close(struct vlqa_image *image)
 {
+    if (image) note_image("fake.closed", "%s", image->name);
     free(image);
 }
 

@@ -106,10 +106,11 @@ TEST(images_inside_a_table_are_read_ahead_too)
     CHECK_HAS(first, "\"image_bytes\":[51,51]");
 }
 
-static int images_opened(void)
+/* Of the images that the fake lists there. */
+static int images_in(const char *path)
 {
     int n = 0;
-    get_file("fake.images", second, sizeof second);
+    get_file(path, second, sizeof second);
     for (const char *at = second; (at = strchr(at, '\n')); at++)
         n++;
     return n;
@@ -128,7 +129,7 @@ static int opened_at_most(const char *n_jobs)
                     ARGS(EVAL, "q.jsonl", TWO, JOBS(n_jobs)));
     CHECK(run_wait_for_call("held"));
     for (; quiet < 5; nanosleep(&t, NULL)) {
-        int now = images_opened();
+        int now = images_in("fake.images");
         quiet = now == opened ? quiet + 1 : 0;
         opened = now;
     }
@@ -143,6 +144,17 @@ TEST(images_are_read_while_the_model_works_and_no_further)
     CHECK_EQ(opened_at_most("1"), 2);
     CHECK_EQ(opened_at_most("2"), 4);
     CHECK_EQ(opened_at_most("4"), 8);
+}
+
+TEST(every_image_is_closed)
+{
+    put_questions("q.jsonl", 7);
+    for (int i = 0; i < 3; i++) {
+        unlink("fake.closed");
+        fresh("answer=blue\n", ARGS(EVAL, "q.jsonl", TWO, JOBS(jobs[i])));
+        CHECK_EQ(images_in("fake.images"), 14);
+        CHECK_EQ(images_in("fake.closed"), 14);
+    }
 }
 
 TEST(images_of_answers_that_are_kept_are_not_read)
@@ -402,35 +414,6 @@ TEST(the_model_answers_the_same_while_images_are_read)
         CHECK(get_rows("run.jsonl", i ? second : first, sizeof first) > 1000);
     }
     CHECK_STR(second, first);
-}
-
-static double peak(const char *times, int row)
-{
-    char part[32];
-    const char *at;
-    snprintf(part, sizeof part, "{\"row\":%d,", row);
-    at = strstr(times, part);
-    at = at ? strstr(at, "\"peak_bytes\":") : NULL;
-    return at ? atof(at + 13) : 0;
-}
-
-/* One image a question that is not let go would be 10 MB. */
-TEST(memory_does_not_grow_with_the_questions)
-{
-    char *at = first;
-    struct run *r;
-    if (VLQA_SANITIZED) SKIP("a sanitizer keeps what was freed");
-    for (int i = 0; i < 60; i++)
-        at += sprintf(at, "{\"question\": \"a%d?\", \"answers\": [\"x\"], \"image\": \"%s\"}\n", i,
-                      CHARTS "february.png");
-    put_file("same.jsonl", first, (size_t)(at - first));
-    unlink("run.jsonl");
-    r = run_cli((struct setup){.program = VLQA},
-                ARGS("eval", "same.jsonl", MODEL, "--variants", "full", "-n", "1", JOBS("3")));
-    CHECK_EQ(r->code, 0);
-    REQUIRE(get_file("run.jsonl.times", second, sizeof second));
-    CHECK(peak(second, 9) > 1e6);
-    CHECK(peak(second, 59) - peak(second, 9) < 3e6);
 }
 
 int main(int argc, char **argv)
