@@ -161,18 +161,31 @@ DEVICE void wgmma_bf16(float (*d)[4], const uint32_t (&a)[4], uint64_t b)
 }
 } // namespace ptx
 
-/* Enqueues a kernel with `shared` bytes of dynamic shared memory. */
+/* Makes room for `shared` bytes of dynamic shared memory, where that has to be asked for. */
+static inline cudaError_t allow_shared(const void *kernel, size_t shared)
+{
+    return shared <= 48 << 10
+               ? cudaSuccess
+               : cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                      (int)shared);
+}
+
+template <class... P>
+static inline cudaError_t launch_values(const void *kernel, dim3 grid, dim3 block, size_t shared,
+                                        cudaStream_t stream, P... p)
+{
+    void *argument[sizeof...(P) + 1] = {(void *)&p...};
+    cudaError_t e = allow_shared(kernel, shared);
+    return e != cudaSuccess ? e : cudaLaunchKernel(kernel, grid, block, argument, shared, stream);
+}
+
+/* Enqueues a kernel with `shared` bytes of dynamic shared memory. The error is that of the launch:
+ * cudaGetLastError would also give one of a call before, such as an allocation that was refused. */
 template <class... P, class... A>
 static inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
                                  cudaStream_t stream, A... a)
 {
-    if (shared > 48 << 10) {
-        cudaError_t e = cudaFuncSetAttribute(
-            (const void *)kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared);
-        if (e != cudaSuccess) return e;
-    }
-    kernel<<<grid, block, shared, stream>>>(P(a)...);
-    return cudaGetLastError();
+    return launch_values<P...>((const void *)kernel, grid, block, shared, stream, P(a)...);
 }
 #else
 #include <emu.h>
