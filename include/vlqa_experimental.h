@@ -143,6 +143,10 @@ struct vlqa_experimental {
      * summed) x deviation are recomputed; token_selected has them in rounds from 2 on. 0 tokens:
      * never */
     int refresh_every, refresh_tokens;
+    /* 1: a GPU is given the kernels of a decode pass one by one; 0: as a graph where they are those
+     * of the pass before. Answers are the same: this is to compare times. (Of 64 bits, so that the
+     * struct does not end in padding.) */
+    int64_t single_launches;
 };
 
 /* Sets all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the

@@ -30,8 +30,10 @@ struct queue {
     struct device *device;
     struct env *env; /* of the session: outlives the queue */
     void *impl;
-    int decode;     /* nonzero: operations are of a decode pass (ops.h) */
-    trace_fn trace; /* NULL: nobody looks */
+    int decode;          /* nonzero: operations are of a decode pass (ops.h) */
+    int single_launches; /* nonzero: kernels of decode passes are launched one by one, not together
+                          */
+    trace_fn trace;      /* NULL: nobody looks */
     void *trace_user;
 };
 

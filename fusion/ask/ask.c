@@ -82,6 +82,7 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
 {
     struct vlqa_session *s = a->s;
     TRY(options_read(s, options, &a->o, &a->x));
+    s->queue->single_launches = a->x.single_launches != 0;
     return plan_build(s, a->question, NULL, &a->prompt, &a->layout);
 }
 

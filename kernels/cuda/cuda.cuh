@@ -10,6 +10,7 @@
 #include "kernels/backend.h"
 #include "kernels/cuda/cuda_module.h"
 #include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch_list.cuh"
 
 #ifndef VLQA_CUDA_WGMMA /* a choice of the build: kernels/cuda/module.cmake */
 #define VLQA_CUDA_WGMMA 0
@@ -55,6 +56,8 @@ struct cuda_queue {      /* impl of a queue */
     size_t staged;
     struct cuda_ring in, out;
     struct cuda_due due[RING_SLOTS];
+    struct launch_list list; /* of the decode pass that is being enqueued */
+    bool no_graphs;          /* the runtime has refused one */
 };
 
 static inline struct gpu *gpu_of(const struct device *d)
@@ -76,21 +79,44 @@ static inline void cuda_note(struct queue *q, const char *where, cudaError_t e)
     c->where = where;
 }
 
-/* Nonzero: work may be enqueued from this thread. */
+/* cuda_queue.cu: launches what is listed. */
+void cuda_launch_list(struct queue *q);
+
+/* Nonzero: work may be enqueued from this thread, behind what was listed. */
 static inline int cuda_ready(struct queue *q, const char *what)
 {
-    if (cuda_of(q)->error == cudaSuccess)
-        cuda_note(q, what, cudaSetDevice(gpu_of(q->device)->index));
-    return cuda_of(q)->error == cudaSuccess;
+    struct cuda_queue *c = cuda_of(q);
+    if (c->error == cudaSuccess) cuda_note(q, what, cudaSetDevice(gpu_of(q->device)->index));
+    if (c->list.used) cuda_launch_list(q);
+    return c->error == cudaSuccess;
+}
+
+static inline bool cuda_lists(const struct queue *q)
+{
+    return q->decode && !q->single_launches;
+}
+
+/* Nonzero: kernels of an operation may be launched, to cuda_line. */
+static inline int cuda_may_launch(struct queue *q, const char *what)
+{
+    struct cuda_queue *c = cuda_of(q);
+    c->list.what = what;
+    if (cuda_lists(q) && list_has_room(&c->list)) return c->error == cudaSuccess;
+    return cuda_ready(q, what);
+}
+
+static inline struct line cuda_line(struct queue *q)
+{
+    struct cuda_queue *c = cuda_of(q);
+    return line(c->stream, cuda_lists(q) ? &c->list : nullptr);
 }
 
 template <class... P, class... A>
 static inline void cuda_launch_shared(struct queue *q, const char *what, void (*kernel)(P...),
                                       dim3 grid, int threads, size_t shared, A... a)
 {
-    if (!cuda_ready(q, what)) return;
-    cuda_note(q, what,
-              launch(kernel, grid, dim3((unsigned)threads), shared, cuda_of(q)->stream, a...));
+    if (!cuda_may_launch(q, what)) return;
+    cuda_note(q, what, launch(kernel, grid, dim3((unsigned)threads), shared, cuda_line(q), a...));
 }
 
 template <class... P, class... A>

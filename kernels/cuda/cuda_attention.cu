@@ -71,10 +71,10 @@ void cuda_attention(struct queue *q, const struct attn *a)
                           a->scale};
     if (a->q.rows == 0) return;
     if (mma::takes_attention(a)) {
-        if (cuda_ready(q, "attention"))
+        if (cuda_may_launch(q, "attention"))
             cuda_note(q, "attention",
-                      gpu_of(q->device)->wgmma ? wg::enqueue_attention(cuda_of(q)->stream, a)
-                                               : mma::enqueue_attention(cuda_of(q)->stream, a));
+                      gpu_of(q->device)->wgmma ? wg::enqueue_attention(cuda_line(q), a)
+                                               : mma::enqueue_attention(cuda_line(q), a));
         return;
     }
     cuda_launch_shared(q, "attention", attend, cuda_row_blocks(a->q.rows * a->heads), WARPS * LANES,

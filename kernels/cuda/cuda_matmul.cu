@@ -138,8 +138,8 @@ static bool multiply_decoded(struct queue *q, const struct product *p)
         int n = rows - row < mma::MOST_ROWS ? rows - row : mma::MOST_ROWS;
         a.x = mat_rows(p->x, row, n);
         a.y = mat_rows(p->y, row, n);
-        if (cuda_ready(q, "matmul"))
-            cuda_note(q, "matmul", mma::enqueue_gemv(cuda_of(q)->stream, a));
+        if (cuda_may_launch(q, "matmul"))
+            cuda_note(q, "matmul", mma::enqueue_gemv(cuda_line(q), a));
     }
     return true;
 }
@@ -149,7 +149,7 @@ static bool multiply_tiles(struct queue *q, const struct product *p)
 {
     struct mma::gemm a = {gemv_of(p), p->act};
     if (!mma::takes_gemm(&a)) return false;
-    if (cuda_ready(q, "matmul")) cuda_note(q, "matmul", mma::enqueue_gemm(cuda_of(q)->stream, a));
+    if (cuda_may_launch(q, "matmul")) cuda_note(q, "matmul", mma::enqueue_gemm(cuda_line(q), a));
     return true;
 }
 

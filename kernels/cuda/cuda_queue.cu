@@ -156,6 +156,48 @@ void cuda_clear(struct queue *q, void *dst, size_t bytes)
     cuda_note(q, "clear", cudaMemsetAsync(dst, 0, bytes, cuda_of(q)->stream));
 }
 
+/* ---- decode passes ---- */
+
+static void launch_each(struct queue *q, const struct launch_list *list)
+{
+    struct cuda_queue *c = cuda_of(q);
+    for (size_t at = 0; at < list->used && c->error == cudaSuccess;) {
+        const struct listed *l = list_at(list->now, at);
+        cuda_note(q, l->what, l->launch(l, c->stream));
+        at += l->bytes;
+    }
+}
+
+/* No graph is no failure: the launches that it would have made say what is wrong, if anything is.
+ */
+static void make_graph(struct queue *q)
+{
+    struct cuda_queue *c = cuda_of(q);
+    cudaError_t e = list_make_graph(&c->list);
+    if (e == cudaSuccess) return;
+    c->no_graphs = true;
+    gpu_of(q->device)->host->log(q->env, VLQA_LOG_WARN,
+                                 "GPU %d makes no graph of a decode pass, which is "
+                                 "launched kernel by kernel: %s",
+                                 gpu_of(q->device)->index, cudaGetErrorString(e));
+}
+
+void cuda_launch_list(struct queue *q)
+{
+    struct cuda_queue *c = cuda_of(q);
+    struct launch_list *list = &c->list;
+    bool again = list_is_the_last_one(list);
+    if (!again) list_drop_graph(list);
+    if (c->error == cudaSuccess && again && !list->graph && !c->no_graphs) make_graph(q);
+    if (list->graph) {
+        if (c->error == cudaSuccess)
+            cuda_note(q, "a decode pass", cudaGraphLaunch(list->graph, c->stream));
+    } else {
+        launch_each(q, list);
+    }
+    list_turn(list);
+}
+
 /* ---- the queue ---- */
 
 static void close_all(struct queue *q, struct cuda_queue *c)
@@ -164,6 +206,7 @@ static void close_all(struct queue *q, struct cuda_queue *c)
     ring_close(&c->in);
     ring_close(&c->out);
     if (c->stream) cudaStreamDestroy(c->stream);
+    list_drop_graph(&c->list);
     cudaFreeHost(c->staging);
     gpu_of(q->device)->host->free(c);
 }
@@ -171,11 +214,13 @@ static void close_all(struct queue *q, struct cuda_queue *c)
 vlqa_status cuda_queue_open(struct queue *q)
 {
     struct gpu *g = gpu_of(q->device);
-    struct cuda_queue *c = (struct cuda_queue *)g->host->alloc_zero(sizeof *c);
+    size_t bytes = sizeof(struct cuda_queue) + 2 * LIST_BYTES;
+    struct cuda_queue *c = (struct cuda_queue *)g->host->alloc_zero(bytes);
     cudaError_t e = cudaSetDevice(g->index);
     if (!c)
-        return g->host->fail(q->env, VLQA_EMEMORY, "out of memory: queue needs %zu bytes",
-                             sizeof *c);
+        return g->host->fail(q->env, VLQA_EMEMORY, "out of memory: queue needs %zu bytes", bytes);
+    c->list.now = (uint8_t *)(c + 1);
+    c->list.before = c->list.now + LIST_BYTES;
     if (e == cudaSuccess) e = cudaStreamCreate(&c->stream);
     if (e == cudaSuccess) e = cudaMallocHost((void **)&c->staging, STAGING_BYTES);
     if (e == cudaSuccess) e = ring_open(&c->in);

@@ -121,8 +121,7 @@ void cuda_score(struct queue *q, const struct score *s)
                         s->over_rows};
     if (s->q.rows == 0 || s->k.rows == 0) return;
     if (mma::takes_score(s)) {
-        if (cuda_ready(q, "score"))
-            cuda_note(q, "score", mma::enqueue_score(cuda_of(q)->stream, s));
+        if (cuda_may_launch(q, "score")) cuda_note(q, "score", mma::enqueue_score(cuda_line(q), s));
         return;
     }
     cuda_launch_shared(q, "score", score_softmax, cuda_row_blocks(s->q.rows * s->heads),

@@ -187,6 +187,34 @@ static inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, si
 {
     return launch_values<P...>((const void *)kernel, grid, block, shared, stream, P(a)...);
 }
+
+/* A graph whose nodes follow each other. */
+struct chain {
+    cudaGraph_t graph;
+    cudaGraphNode_t *last; /* NULL in it: there is none yet */
+};
+
+template <class... P>
+static inline cudaError_t append_values(const void *kernel, dim3 grid, dim3 block, size_t shared,
+                                        struct chain chain, P... p)
+{
+    void *argument[sizeof...(P) + 1] = {(void *)&p...};
+    struct cudaKernelNodeParams node = {(void *)(uintptr_t)kernel, grid,     block,
+                                        (unsigned)shared,          argument, nullptr};
+    cudaError_t e = allow_shared(kernel, shared);
+    if (e != cudaSuccess) return e;
+    cudaGraphNode_t before = *chain.last;
+    return cudaGraphAddKernelNode(chain.last, chain.graph, before ? &before : nullptr,
+                                  before ? 1 : 0, &node);
+}
+
+/* Appends a kernel to a graph. */
+template <class... P, class... A>
+static inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
+                                 struct chain chain, A... a)
+{
+    return append_values<P...>((const void *)kernel, grid, block, shared, chain, P(a)...);
+}
 #else
 #include <emu.h>
 #endif

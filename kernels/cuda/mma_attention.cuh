@@ -173,16 +173,15 @@ static inline bool takes_attention(const struct attn *a)
 }
 
 template <int D>
-static inline cudaError_t enqueue_attention(cudaStream_t stream, struct attention a, int segments)
+static inline cudaError_t enqueue_attention(struct line to, struct attention a, int segments)
 {
     int pairs = a.q.rows * a.group;
     unsigned blocks = blocks_of(pairs), heads = (unsigned)a.kv_heads;
     unsigned split = a.part ? (unsigned)segments : 1;
     cudaError_t e = launch(attend<D>, dim3(blocks, heads, split), dim3(THREADS),
-                           sizeof(struct attention_shared<D>), stream, a);
+                           sizeof(struct attention_shared<D>), to, a);
     if (e != cudaSuccess || !a.part) return e;
-    return launch(attend_join<D>, dim3((unsigned)(pairs + 3) / 4, heads), dim3(THREADS), 0, stream,
-                  a);
+    return launch(attend_join<D>, dim3((unsigned)(pairs + 3) / 4, heads), dim3(THREADS), 0, to, a);
 }
 
 /* Segments are spread where there are few blocks and a->work has room. */
@@ -200,13 +199,13 @@ static inline struct attention attention_of(const struct attn *a, int segments)
 }
 
 /* Of what takes_attention: a->work has attention_room bytes, on 8. */
-static inline cudaError_t enqueue_attention(cudaStream_t stream, const struct attn *a)
+static inline cudaError_t enqueue_attention(struct line to, const struct attn *a)
 {
     int dim = a->q.cols / a->heads, segments = segments_of(a->span);
     struct attention k = attention_of(a, segments);
-    if (dim == 64) return enqueue_attention<64>(stream, k, segments);
-    if (dim == 72) return enqueue_attention<72>(stream, k, segments);
-    return enqueue_attention<128>(stream, k, segments);
+    if (dim == 64) return enqueue_attention<64>(to, k, segments);
+    if (dim == 72) return enqueue_attention<72>(to, k, segments);
+    return enqueue_attention<128>(to, k, segments);
 }
 } // namespace mma
 

@@ -259,21 +259,21 @@ static inline bool takes_gemm(const struct gemm *g)
 }
 
 template <int FORMAT, int ROWS>
-static inline cudaError_t enqueue_gemm_of(cudaStream_t stream, const struct gemm &g)
+static inline cudaError_t enqueue_gemm_of(struct line to, const struct gemm &g)
 {
     dim3 grid((unsigned)((g.of.x.rows - 1) / ROWS + 1),
               (unsigned)((g.of.w.rows - 1) / GEMM_OUTPUTS + 1));
     return launch(multiply_many<FORMAT, ROWS>, grid, dim3(GEMM_THREADS),
-                  sizeof(struct gemm_shared<FORMAT, ROWS>), stream, g);
+                  sizeof(struct gemm_shared<FORMAT, ROWS>), to, g);
 }
 
 /* Whole numbers take the smaller block: what becomes of them takes registers, too. */
-static inline cudaError_t enqueue_gemm(cudaStream_t stream, const struct gemm &g)
+static inline cudaError_t enqueue_gemm(struct line to, const struct gemm &g)
 {
-    if (g.of.w.format == WEIGHT_INT8) return enqueue_gemm_of<WEIGHT_INT8, 64>(stream, g);
-    if (g.of.w.format == WEIGHT_INT4) return enqueue_gemm_of<WEIGHT_INT4, 64>(stream, g);
-    return g.of.x.rows <= 64 ? enqueue_gemm_of<WEIGHT_BF16, 64>(stream, g)
-                             : enqueue_gemm_of<WEIGHT_BF16, 128>(stream, g);
+    if (g.of.w.format == WEIGHT_INT8) return enqueue_gemm_of<WEIGHT_INT8, 64>(to, g);
+    if (g.of.w.format == WEIGHT_INT4) return enqueue_gemm_of<WEIGHT_INT4, 64>(to, g);
+    return g.of.x.rows <= 64 ? enqueue_gemm_of<WEIGHT_BF16, 64>(to, g)
+                             : enqueue_gemm_of<WEIGHT_BF16, 128>(to, g);
 }
 } // namespace mma
 

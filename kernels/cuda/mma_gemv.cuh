@@ -9,7 +9,7 @@
 #ifndef KERNELS_CUDA_MMA_GEMV_CUH
 #define KERNELS_CUDA_MMA_GEMV_CUH
 
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch_list.cuh"
 #include "kernels/ops.h"
 
 namespace mma
@@ -239,22 +239,21 @@ static inline bool takes_gemv(const struct gemv *a)
            (uintptr_t)a->x.data % 16 == 0 && (uintptr_t)a->w.data % 16 == 0 && a->block % 16 == 0;
 }
 
-template <int FORMAT>
-static inline cudaError_t enqueue_gemv(cudaStream_t stream, const struct gemv &a)
+template <int FORMAT> static inline cudaError_t enqueue_gemv(struct line to, const struct gemv &a)
 {
     dim3 grid((unsigned)((a.w.rows + OUTPUTS - 1) / OUTPUTS));
     if (a.x.rows <= 8)
         return launch(multiply_few<FORMAT, 8>, grid, dim3(32),
-                      sizeof(struct gemv_shared<FORMAT, 8>), stream, a);
+                      sizeof(struct gemv_shared<FORMAT, 8>), to, a);
     return launch(multiply_few<FORMAT, 16>, grid, dim3(32), sizeof(struct gemv_shared<FORMAT, 16>),
-                  stream, a);
+                  to, a);
 }
 
-static inline cudaError_t enqueue_gemv(cudaStream_t stream, const struct gemv &a)
+static inline cudaError_t enqueue_gemv(struct line to, const struct gemv &a)
 {
-    if (a.w.format == WEIGHT_BF16) return enqueue_gemv<WEIGHT_BF16>(stream, a);
-    if (a.w.format == WEIGHT_INT8) return enqueue_gemv<WEIGHT_INT8>(stream, a);
-    return enqueue_gemv<WEIGHT_INT4>(stream, a);
+    if (a.w.format == WEIGHT_BF16) return enqueue_gemv<WEIGHT_BF16>(to, a);
+    if (a.w.format == WEIGHT_INT8) return enqueue_gemv<WEIGHT_INT8>(to, a);
+    return enqueue_gemv<WEIGHT_INT4>(to, a);
 }
 } // namespace mma
 

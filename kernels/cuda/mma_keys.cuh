@@ -17,7 +17,7 @@
 #ifndef KERNELS_CUDA_MMA_KEYS_CUH
 #define KERNELS_CUDA_MMA_KEYS_CUH
 
-#include "kernels/cuda/device.cuh"
+#include "kernels/cuda/launch_list.cuh"
 #include "kernels/ops.h"
 
 namespace mma

@@ -291,23 +291,22 @@ static inline bool takes_score(const struct score *s)
 }
 
 template <int D>
-static inline cudaError_t enqueue_score(cudaStream_t stream, const struct scoring &a, int segments)
+static inline cudaError_t enqueue_score(struct line to, const struct scoring &a, int segments)
 {
     unsigned pairs = (unsigned)(a.q.rows * a.heads), kv_heads = (unsigned)a.kv_heads;
     cudaError_t e =
         launch(sum_segments<D>, dim3(blocks_of(a.q.rows * a.group), kv_heads, (unsigned)segments),
-               dim3(THREADS), sizeof(struct softmax_shared<D>), stream, a);
+               dim3(THREADS), sizeof(struct softmax_shared<D>), to, a);
     if (e == cudaSuccess)
-        e = launch(join_segments, dim3((pairs + THREADS - 1) / THREADS), dim3(THREADS), 0, stream,
-                   a);
+        e = launch(join_segments, dim3((pairs + THREADS - 1) / THREADS), dim3(THREADS), 0, to, a);
     if (e == cudaSuccess)
         e = launch(score_slots<D>, dim3(blocks_of(a.end)), dim3(THREADS),
-                   sizeof(struct score_shared<D>), stream, a);
+                   sizeof(struct score_shared<D>), to, a);
     return e;
 }
 
 /* Of what takes_score: s->work has score_room bytes, on 16. */
-static inline cudaError_t enqueue_score(cudaStream_t stream, const struct score *s)
+static inline cudaError_t enqueue_score(struct line to, const struct score *s)
 {
     int dim = s->q.cols / s->heads, segments = segments_of(s->span), end = 0;
     struct score_parts room = score_parts_of(s->q.rows, s->heads, segments);
@@ -335,11 +334,11 @@ static inline cudaError_t enqueue_score(cudaStream_t stream, const struct score 
                         s->over_rows};
     unsigned pieces = (unsigned)(s->q.rows * (s->q.cols / 8));
     cudaError_t e = launch(round_queries, dim3((pieces + THREADS - 1) / THREADS), dim3(THREADS), 0,
-                           stream, q, s->q);
+                           to, q, s->q);
     if (e != cudaSuccess) return e;
-    if (dim == 64) return enqueue_score<64>(stream, a, segments);
-    if (dim == 72) return enqueue_score<72>(stream, a, segments);
-    return enqueue_score<128>(stream, a, segments);
+    if (dim == 64) return enqueue_score<64>(to, a, segments);
+    if (dim == 72) return enqueue_score<72>(to, a, segments);
+    return enqueue_score<128>(to, a, segments);
 }
 } // namespace mma
 

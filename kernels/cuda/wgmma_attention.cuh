@@ -242,27 +242,25 @@ template <int D> __global__ void __launch_bounds__(WIDE_THREADS) attend(struct m
 /* ---- on the host ---- */
 
 template <int D>
-static inline cudaError_t enqueue_attention(cudaStream_t stream, struct mma::attention a,
-                                            int segments)
+static inline cudaError_t enqueue_attention(struct line to, struct mma::attention a, int segments)
 {
     int pairs = a.q.rows * a.group;
     unsigned blocks = (unsigned)((pairs - 1) / WIDE_PAIRS + 1), heads = (unsigned)a.kv_heads;
     unsigned split = a.part ? (unsigned)segments : 1;
     cudaError_t e = launch(wg::attend<D>, dim3(blocks, heads, split), dim3(WIDE_THREADS),
-                           sizeof(struct wg::attention_shared<D>), stream, a);
+                           sizeof(struct wg::attention_shared<D>), to, a);
     if (e != cudaSuccess || !a.part) return e;
-    return launch(attend_join<D>, dim3((unsigned)(pairs + 3) / 4, heads), dim3(THREADS), 0, stream,
-                  a);
+    return launch(attend_join<D>, dim3((unsigned)(pairs + 3) / 4, heads), dim3(THREADS), 0, to, a);
 }
 
 /* Of what mma::takes_attention: a->work has mma::attention_room bytes, on 8. */
-static inline cudaError_t enqueue_attention(cudaStream_t stream, const struct attn *a)
+static inline cudaError_t enqueue_attention(struct line to, const struct attn *a)
 {
     int dim = a->q.cols / a->heads, segments = segments_of(a->span);
     struct mma::attention k = attention_of(a, segments);
-    if (dim == 64) return wg::enqueue_attention<64>(stream, k, segments);
-    if (dim == 72) return wg::enqueue_attention<72>(stream, k, segments);
-    return wg::enqueue_attention<128>(stream, k, segments);
+    if (dim == 64) return wg::enqueue_attention<64>(to, k, segments);
+    if (dim == 72) return wg::enqueue_attention<72>(to, k, segments);
+    return wg::enqueue_attention<128>(to, k, segments);
 }
 } // namespace wg
 

@@ -68,6 +68,14 @@ mistake a_download_before_its_work $queue 's/"download", cudaStreamWaitEvent\(r-
 mistake a_download_delivered_early $queue 's/"download", cudaEventSynchronize\(c->out.crossed\[i\]\)/"", cudaSuccess/' \
     $copies order
 mistake a_download_never_delivered $queue 's/\(void\)deliver\(q.*;/;/' $copies order
+list=launch_list.cuh
+mistake a_graph_of_other_arguments $list 's/used == list->used_before &&.*/used == list->used_before;/' $copies again
+mistake a_graph_without_an_order $list 's/l->append\(l, (.*)\);/(last = nullptr, l->append(l, \1));/' $copies again
+mistake a_graph_that_is_kept_too_long $queue 's/if \(!again\) list_drop_graph\(list\);//' $copies again
+mistake a_graph_after_one_was_refused $queue 's/ && !c->no_graphs//' $copies each_call
+mistake a_list_that_waits_for_too_long cuda.cuh 's/if \(c->list.used\) cuda_launch_list\(q\);//' $copies listed
+mistake a_list_that_is_too_long $list 's/LIST_BYTES - list->used >= 8 \* MOST_LISTED/true/' $copies longer
+mistake lists_that_differ_in_nothing $list 's/__builtin_clear_padding\(&value\);//' $copies between
 gemm=mma_gemm.cuh
 mistake tiles_that_wait_for_too_few $gemm 's/cp_wait<GEMM_RING - 2>/cp_wait<GEMM_RING - 1>/' test_mma_gemm definition
 mistake tiles_without_a_barrier $gemm 's/__syncthreads\(\); (.. all copies)/\1/' test_mma_gemm few -fsanitize=thread

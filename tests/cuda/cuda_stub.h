@@ -3,8 +3,8 @@
  * Work is queued and runs as late as a wait allows (EMU_ORDER=random: at any allowed time), so what
  * the program does not order is seen out of order. Device memory is closed to the host outside of
  * work, and, where a test asks for it, memory of cudaMallocHost is closed while kernels run: a
- * pointer that is used on the wrong side is a SIGSEGV. The n-th allocation or work can be made to
- * fail. Threads take turns. */
+ * pointer that is used on the wrong side is a SIGSEGV. The n-th allocation, work or call about a
+ * graph can be made to fail. Threads take turns. */
 #ifndef TESTS_CUDA_CUDA_STUB_H
 #define TESTS_CUDA_CUDA_STUB_H
 
@@ -12,7 +12,9 @@
 
 #include <deque>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <set>
 #include <vector>
 
 enum cudaError_t {
@@ -47,16 +49,29 @@ struct item {
     bool kernel;
 };
 
-struct graph {
-    std::deque<item> list;
-};
-
 struct stream {
     std::deque<item> queue;
-    graph *capture = nullptr;
 };
 
-enum { PAGE = 4096, ALIGN = 256 };
+struct graph;
+
+struct node { /* of a graph: a kernel */
+    work run;
+    std::vector<size_t> behind; /* nodes that it waits for */
+    const graph *in;
+    size_t number;
+};
+
+struct graph {
+    std::vector<std::unique_ptr<node>> nodes;
+};
+
+struct ready_graph {
+    std::vector<node> nodes;
+    stream *in = nullptr; /* it was launched in */
+};
+
+enum { PAGE = 4096, ALIGN = 256, GRAPH_BYTES = 64 << 10 };
 
 struct side { /* a range of addresses that is open or closed as a whole */
     char *base = nullptr;
@@ -79,6 +94,9 @@ struct machine {
     int64_t fail_alloc = -1, fail_work = -1; /* this many more succeed; below 0: all */
     size_t capacity = (size_t)8 << 30, taken = 0;
     uint64_t works = 0, pageable = 0, syncs = 0, allocs = 0; /* counted, for tests to look at */
+    std::set<ready_graph *> ready_graphs;
+    int64_t fail_graph = -1; /* as fail_alloc: calls that make and launch graphs */
+    uint64_t graphs = 0, graphs_made = 0, graph_launches = 0; /* graphs: not yet destroyed */
 };
 inline machine m;
 
@@ -126,6 +144,11 @@ static inline cudaError_t take(side *d, void **out, size_t bytes)
     m.taken += bytes;
     *out = at;
     return cudaSuccess;
+}
+
+static inline bool graph_fails()
+{
+    return m.fail_graph >= 0 && m.fail_graph-- == 0;
 }
 
 static inline bool inside(const side *d, const void *p)
@@ -214,7 +237,7 @@ static inline cudaError_t push(stream *s, work w, bool kernel = true)
     turn mine(m.lock);
     s = of(s);
     if (m.sticky != cudaSuccess) return m.sticky;
-    (s->capture ? s->capture->list : s->queue).push_back({std::move(w), nullptr, 0, kernel});
+    s->queue.push_back({std::move(w), nullptr, 0, kernel});
     if (emu::s.order != 2) return cudaSuccess;
     for (stream *o : m.streams) /* some of all work happens now */
         while (ready(o) && emu::draw() % 2)
@@ -241,7 +264,9 @@ static inline cudaError_t release(side *d, void *p)
 
 using cudaStream_t = stub::stream *;
 using cudaEvent_t = stub::event *;
-using cudaGraphExec_t = stub::graph *;
+using cudaGraph_t = stub::graph *;
+using cudaGraphNode_t = stub::node *;
+using cudaGraphExec_t = stub::ready_graph *;
 
 /* ---- the device ---- */
 
@@ -446,31 +471,93 @@ static inline cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, uns
     return cudaSuccess;
 }
 
-/* ---- graphs: a captured stream's work again and again, with the arguments of the capture ---- */
+/* ---- graphs of kernels ---- */
 
-static inline cudaError_t cudaStreamBeginCapture(cudaStream_t s, int)
+static inline cudaError_t cudaGraphCreate(cudaGraph_t *g, unsigned)
 {
-    s->capture = new stub::graph;
+    stub::turn mine(stub::m.lock);
+    if (stub::graph_fails()) return cudaErrorMemoryAllocation;
+    *g = new stub::graph;
+    stub::m.graphs++;
     return cudaSuccess;
 }
 
-static inline cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraphExec_t *g)
+static inline cudaError_t cudaGraphDestroy(cudaGraph_t g)
 {
-    *g = s->capture;
-    s->capture = nullptr;
+    stub::turn mine(stub::m.lock);
+    stub::m.graphs--;
+    delete g;
     return cudaSuccess;
 }
 
+/* Of cudaGraphAddKernelNode, which has no types of arguments. */
+static inline cudaError_t stub_graph_add(cudaGraphNode_t *node, cudaGraph_t g,
+                                         const cudaGraphNode_t *after, size_t n, stub::work run)
+{
+    stub::turn mine(stub::m.lock);
+    std::vector<size_t> behind;
+    if (stub::graph_fails()) return cudaErrorInvalidValue;
+    for (size_t i = 0; i < n; i++) {
+        if (after[i]->in != g) return cudaErrorInvalidValue;
+        behind.push_back(after[i]->number);
+    }
+    g->nodes.emplace_back(new stub::node{std::move(run), behind, g, g->nodes.size()});
+    *node = g->nodes.back().get();
+    return cudaSuccess;
+}
+
+/* An allocation of the device, which counts for itself. The graph itself may change or go behind
+ * it. */
+static inline cudaError_t cudaGraphInstantiate(cudaGraphExec_t *out, cudaGraph_t g,
+                                               unsigned long long)
+{
+    stub::turn mine(stub::m.lock);
+    stub::m.graphs_made++;
+    if (stub::m.fail_alloc >= 0 && stub::m.fail_alloc-- == 0) return cudaErrorMemoryAllocation;
+    if (stub::graph_fails()) return cudaErrorMemoryAllocation;
+    *out = new stub::ready_graph;
+    for (const auto &node : g->nodes)
+        (*out)->nodes.push_back(*node);
+    stub::m.ready_graphs.insert(*out);
+    stub::m.taken += stub::GRAPH_BYTES;
+    return cudaSuccess;
+}
+
+/* A node runs behind those that it names, and else as late as it may: the last one first. */
 static inline cudaError_t cudaGraphLaunch(cudaGraphExec_t g, cudaStream_t s)
 {
     stub::turn mine(stub::m.lock);
-    for (const stub::item &i : g->list)
-        s->queue.push_back(i);
-    return stub::m.sticky;
+    size_t n, left;
+    if (!stub::m.ready_graphs.count(g)) emu::die("a graph is launched that is not there");
+    if (stub::m.sticky != cudaSuccess) return stub::m.sticky;
+    if (stub::graph_fails()) return cudaErrorInvalidValue;
+    if (g->in && g->in != s) emu::die("a graph is launched in two streams");
+    g->in = s;
+    n = left = g->nodes.size();
+    stub::m.graph_launches++;
+    std::vector<bool> done(n);
+    while (left) {
+        size_t i = n;
+        auto waits = [&](const stub::node &node) {
+            for (size_t k : node.behind)
+                if (!done[k]) return true;
+            return false;
+        };
+        while (done[i - 1] || waits(g->nodes[i - 1]))
+            i--;
+        done[i - 1] = true;
+        left--;
+        (void)stub::push(s, g->nodes[i - 1].run);
+    }
+    return cudaSuccess;
 }
 
+/* What runs goes on. */
 static inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t g)
 {
+    stub::turn mine(stub::m.lock);
+    if (!stub::m.ready_graphs.erase(g)) emu::die("a graph is destroyed that is not there");
+    stub::m.taken -= stub::GRAPH_BYTES;
     delete g;
     return cudaSuccess;
 }

@@ -19,4 +19,18 @@ static inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, si
     return stub::push(stream, [=] { emu::run(grid, block, shared, [&] { kernel(P(a)...); }); });
 }
 
+struct chain { /* as in device.cuh */
+    cudaGraph_t graph;
+    cudaGraphNode_t *last;
+};
+
+template <class... P, class... A>
+static inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
+                                 struct chain chain, A... a)
+{
+    cudaGraphNode_t before = *chain.last;
+    return stub_graph_add(chain.last, chain.graph, &before, before ? 1 : 0,
+                          [=] { emu::run(grid, block, shared, [&] { kernel(P(a)...); }); });
+}
+
 #endif

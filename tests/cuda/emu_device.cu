@@ -24,8 +24,14 @@ void emu_fail_work(long after)
     stub::m.sticky = cudaSuccess;                          /* another process would begin anew */
 }
 
+void emu_fail_graph(long after)
+{
+    stub::m.fail_graph = after;
+}
+
 struct emu_counts emu_count(void)
 {
     stub::turn mine(stub::m.lock);
-    return {stub::m.allocs, stub::m.works, stub::m.syncs, emu::s.launches, stub::m.taken};
+    return {stub::m.allocs, stub::m.works,       stub::m.syncs,         emu::s.launches,
+            stub::m.taken,  stub::m.graphs_made, stub::m.graph_launches};
 }

@@ -15,13 +15,16 @@ extern "C" {
 /* Work runs as late as it may. */
 vlqa_status emu_open(struct env *env, struct device **out);
 
-/* From now on: this many more allocations, or pieces of work, succeed; below 0: all. */
+/* From now on: this many more allocations, pieces of work, or calls that make and launch graphs
+ * succeed; below 0: all. */
 void emu_fail_alloc(long after);
 void emu_fail_work(long after);
+void emu_fail_graph(long after);
 
 struct emu_counts {
     unsigned long long allocs, works, syncs, launches;
     unsigned long long taken; /* bytes that are allocated now */
+    unsigned long long graphs_made, graph_launches;
 };
 struct emu_counts emu_count(void);
 

@@ -230,6 +230,128 @@ TEST(work_of_the_gpu_can_fail_anywhere)
     CHECK(failed >= 3);
 }
 
+/* ---- decode passes as graphs ---- */
+
+enum { TOKENS = 9, FIRST = 508, DECODED_VOCAB = 1280 }; /* they cross 512 keys: a segment */
+
+static struct decoded {
+    float logits[TOKENS * DECODED_VOCAB];
+    unsigned long long graphs, launches, allocs; /* made by the passes */
+} single, together;
+
+static void fill_keys(struct vlqa_session *s)
+{
+    static uint16_t values[FIRST * 128];
+    for (int i = 0; i < 2 * s->kv.layers; i++) {
+        struct mat m = i % 2 ? s->kv.v[i / 2] : s->kv.k[i / 2];
+        size_t n = (size_t)FIRST * (size_t)m.cols;
+        REQUIRE(m.dtype == DT_BF16 && n <= sizeof values / sizeof *values);
+        for (size_t k = 0; k < n; k++)
+            values[k] = f32_to_bf16((float)((k * 37 + (size_t)i * 11) % 101) / 50 - 1);
+        queue_upload(s->queue, m.data, values, n * sizeof *values);
+    }
+}
+
+static void decode_token(struct vlqa_session *s, int32_t slot)
+{
+    int32_t token = slot % 97, text = -1;
+    struct span span = {0, 0, slot + 1};
+    struct pos pos = {slot, slot, slot};
+    struct pass pass = {.tokens = {.n = 1,
+                                   .token = &token,
+                                   .visual_row = &text,
+                                   .visual = mat_rows(s->visual, 0, 0),
+                                   .pos = &pos,
+                                   .slot = &slot,
+                                   .span = &span},
+                        .kv = &s->kv,
+                        .decode = 1,
+                        .logits = s->logits};
+    decoder_forward(s->queue, &s->engine->decoder, &pass, &s->scratch);
+}
+
+/* Tokens behind FIRST others, whose keys and values are made up. */
+static vlqa_status decode(struct run *r, int is_single, struct decoded *out)
+{
+    struct vlqa_session *s = r->session;
+    size_t vocab = (size_t)s->engine->decoder.config.vocab;
+    struct emu_counts before = emu_count();
+    vlqa_status status = VLQA_OK;
+    memset(out, 0, sizeof *out);
+    fill_keys(s);
+    s->queue->single_launches = is_single;
+    for (int i = 0; i < TOKENS && status == VLQA_OK; i++) {
+        decode_token(s, FIRST + i);
+        status = queue_sync(s->queue);
+        memcpy(out->logits + (size_t)i * vocab, s->logits, vocab * sizeof *s->logits);
+    }
+    out->graphs = emu_count().graphs_made - before.graphs_made;
+    out->launches = emu_count().graph_launches - before.graph_launches;
+    out->allocs = emu_count().allocs - before.allocs;
+    return status;
+}
+
+static void open_to_decode(struct run *r, const char *model, const char *shape)
+{
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
+    struct vlqa_session_options so = vlqa_session_options_default();
+    memset(r, 0, sizeof *r);
+    eo.model = model;
+    eo.random_shape = shape;
+    eo.dtype = VLQA_DTYPE_BF16;
+    eo.threads = 1;
+    so.max_seq_len = FIRST + TOKENS;
+    r->status = vlqa_engine_open(&eo, &r->engine);
+    if (r->status == VLQA_OK) r->status = vlqa_session_open(r->engine, &so, &r->session);
+}
+
+/* Heads of 64 in bf16: on tensor cores, where the number of segments is that of the blocks. */
+TEST(decode_passes_as_graphs_change_no_bit)
+{
+    open_to_decode(&a, NULL, "default");
+    REQUIRE(a.status == VLQA_OK);
+    CHECK_EQ(decode(&a, 1, &single), VLQA_OK);
+    CHECK_EQ(decode(&a, 0, &together), VLQA_OK);
+    CHECK(memcmp(single.logits, together.logits, sizeof single.logits) == 0);
+    CHECK(memcmp(single.logits, single.logits + DECODED_VOCAB, sizeof(float)) != 0);
+    if (!wants_cuda()) { /* up to 512 keys, and behind them, all but the first pass */
+        CHECK_EQ(single.launches + single.graphs, 0);
+        CHECK_EQ(together.launches, TOKENS - 2);
+        CHECK_EQ(together.graphs, 2);
+        CHECK_EQ(single.allocs + together.allocs, 0);
+    }
+    run_close(&a);
+}
+
+/* Passes without a graph have the same bits; one that is not launched is an error that says so. */
+TEST(each_call_about_graphs_can_fail)
+{
+    int without = 0, failed = 0;
+    if (wants_cuda()) SKIP("a real GPU does not fail when it is told to");
+    for (int n = 0, done = 0; !done; n += n < 3 ? 1 : 5) {
+        vlqa_status status;
+        open_to_decode(&a, VLQA_SOURCE_DIR "/tests/golden/tied64", NULL);
+        REQUIRE(a.status == VLQA_OK);
+        CHECK_EQ(decode(&a, 1, &single), VLQA_OK);
+        emu_fail_graph(n);
+        status = decode(&a, 0, &together);
+        emu_fail_graph(-1);
+        done = together.launches == TOKENS - 1; /* plain attention has no segments */
+        if (status == VLQA_OK) {
+            CHECK(memcmp(single.logits, together.logits, sizeof single.logits) == 0);
+            without += together.launches == 0;
+        } else {
+            CHECK_EQ(status, VLQA_EDEVICE);
+            CHECK_HAS(a.session->env.message, "GPU 0 failed at a decode pass: ");
+            failed++;
+        }
+        run_close(&a);
+        CHECK_EQ(emu_count().taken, 0);
+    }
+    CHECK(without >= 5);
+    CHECK(failed >= 1);
+}
+
 int main(int argc, char **argv)
 {
     return check_main(argc, argv);

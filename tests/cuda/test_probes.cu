@@ -429,6 +429,47 @@ TEST(wgmma_may_sum_like_mma)
 #endif
 }
 
+/* x = x by + 1, exact up to 2^24: each one reads what the one before has written. */
+__global__ void step(float *x, const float *by, int n)
+{
+    int i = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    if (i < n) x[i] = x[i] * *by + 1;
+}
+
+/* As decode passes are launched: with the arguments of when it was made, in order, and reading what
+ * is in memory when it runs. */
+TEST(a_graph_of_kernels_runs_them_in_order)
+{
+    const int n = 5000, steps = 20;
+    on_device<float> x((size_t)n), by(1);
+    cudaGraph_t graph;
+    cudaGraphExec_t ready;
+    cudaGraphNode_t last = nullptr;
+    int wrong = 0;
+    need(cudaGraphCreate(&graph, 0), "graph");
+    for (int i = 0; i < steps; i++)
+        need(launch(step, dim3((unsigned)(n + 127) / 128), dim3(128), 0, chain{graph, &last}, x.at,
+                    by.at, n),
+             "node");
+    need(cudaGraphInstantiate(&ready, graph, 0), "graph");
+    cudaGraphDestroy(graph);
+    for (int turn = 0; turn < 3; turn++) {
+        for (int i = 0; i < n; i++)
+            x.host[(size_t)i] = (float)(i % 2);
+        by.host[0] = turn == 1 ? 2.0f : 1.0f;
+        x.up(), by.up();
+        need(cudaGraphLaunch(ready, nullptr), "graph");
+        x.down();
+        for (int i = 0; i < n; i++) {
+            float expected =
+                turn == 1 ? (float)((1 << steps) * (1 + i % 2) - 1) : (float)(i % 2 + steps);
+            wrong += x.host[(size_t)i] != expected;
+        }
+    }
+    CHECK_EQ(wrong, 0);
+    cudaGraphExecDestroy(ready);
+}
+
 TEST(launches_have_gaps)
 {
 #ifdef __CUDACC__
@@ -437,6 +478,7 @@ TEST(launches_have_gaps)
     cudaEvent_t from, to;
     cudaGraph_t graph;
     cudaGraphExec_t ready;
+    cudaGraphNode_t last = nullptr;
     need(cudaStreamCreate(&stream), "stream");
     need(cudaEventCreate(&from), "event");
     need(cudaEventCreate(&to), "event");
@@ -448,10 +490,9 @@ TEST(launches_have_gaps)
         if (turn) probe("launch_us", microseconds(from, to, launches));
         need(cudaStreamSynchronize(stream), "launches");
     }
-    need(cudaStreamBeginCapture(stream, cudaStreamCaptureModeGlobal), "capture");
+    need(cudaGraphCreate(&graph, 0), "graph");
     for (int i = 0; i < launches; i++)
-        need(launch(nothing, 1, 32, 0, stream), "launch");
-    need(cudaStreamEndCapture(stream, &graph), "capture");
+        need(launch(nothing, 1, 32, 0, chain{graph, &last}), "node");
     need(cudaGraphInstantiate(&ready, graph, 0), "graph");
     for (int turn = 0; turn < 2; turn++) {
         need(cudaEventRecord(from, stream), "event");

@@ -119,30 +119,95 @@ TEST(a_pointer_on_the_wrong_side_is_a_segmentation_fault)
     CHECK(child_dies(planted(PAST_THE_END)));
 }
 
-/* A decode step: new numbers through pinned memory, no new arguments. */
-TEST(a_captured_stream_runs_again_with_new_numbers)
+/* x = in by in, y = x by 2, behind each other, or with a planted mistake not. */
+static cudaError_t make_steps(flow *f, cudaGraphExec_t *ready, bool in_order)
+{
+    cudaGraph_t g;
+    cudaGraphNode_t last = nullptr, none = nullptr;
+    cudaError_t e = cudaGraphCreate(&g, 0);
+    if (e != cudaSuccess) return e;
+    e = launch(scale, dim3(4), dim3(256), 0, chain{g, &last}, f->x, f->x, f->by, (int)N);
+    if (e == cudaSuccess)
+        e = launch(scale, dim3(4), dim3(256), 0, chain{g, in_order ? &last : &none}, f->y, f->x,
+                   f->by, (int)N);
+    if (e == cudaSuccess) e = cudaGraphInstantiate(ready, g, 0);
+    cudaGraphDestroy(g);
+    return e;
+}
+
+static int run_steps(bool in_order)
 {
     flow f;
     cudaGraphExec_t g;
     int wrong = 0;
-    REQUIRE(open_flow(&f));
-    cudaStreamBeginCapture(f.compute, 0);
-    cudaMemcpyAsync(f.x, f.in, N * sizeof *f.x, cudaMemcpyHostToDevice, f.compute);
-    cudaMemcpyAsync(f.by, f.in + N, sizeof *f.by, cudaMemcpyHostToDevice, f.compute);
-    launch(scale, dim3(4), dim3(256), 0, f.compute, f.y, f.x, f.by, (int)N);
-    cudaMemcpyAsync(f.out, f.y, N * sizeof *f.out, cudaMemcpyDeviceToHost, f.compute);
-    cudaStreamEndCapture(f.compute, &g);
+    if (!open_flow(&f) || make_steps(&f, &g, in_order) != cudaSuccess) return CHILD_WRONG;
     for (int step = 1; step < 5; step++) {
         for (int i = 0; i < N; i++)
             f.in[i] = (float)i;
         f.in[N] = (float)step;
+        cudaMemcpyAsync(f.x, f.in, N * sizeof *f.x, cudaMemcpyHostToDevice, f.compute);
+        cudaMemcpyAsync(f.by, f.in + N, sizeof *f.by, cudaMemcpyHostToDevice, f.compute);
         cudaGraphLaunch(g, f.compute);
+        cudaMemcpyAsync(f.out, f.y, N * sizeof *f.out, cudaMemcpyDeviceToHost, f.compute);
         cudaStreamSynchronize(f.compute);
         for (int i = 0; i < N; i++)
-            wrong += f.out[i] != (float)(i * step);
+            wrong += f.out[i] != (float)(i * step * step);
     }
-    CHECK_EQ(wrong, 0);
-    cudaGraphExecDestroy(g);
+    cudaGraphLaunch(g, f.compute);
+    cudaGraphExecDestroy(g); /* what runs goes on */
+    close_flow(&f);
+    return wrong || stub::m.taken ? CHILD_WRONG : CHILD_RIGHT;
+}
+
+/* As decoding does: new numbers, no new arguments. */
+TEST(a_graph_runs_again_with_new_numbers)
+{
+    CHECK_EQ(in_child([] { return run_steps(true); }), CHILD_RIGHT);
+    CHECK_EQ(in_child([] { return run_steps(false); }), CHILD_WRONG);
+}
+
+TEST(a_graph_that_is_gone_is_not_launched)
+{
+    CHECK(child_dies([] {
+        flow f;
+        cudaGraphExec_t g;
+        if (!open_flow(&f) || make_steps(&f, &g, true) != cudaSuccess) return CHILD_WRONG;
+        cudaGraphExecDestroy(g);
+        return cudaGraphLaunch(g, f.compute) == cudaSuccess ? CHILD_RIGHT : CHILD_WRONG;
+    }));
+}
+
+TEST(a_node_waits_for_nodes_of_its_own_graph_alone)
+{
+    cudaGraph_t one = nullptr, other = nullptr;
+    cudaGraphNode_t node = nullptr;
+    cudaGraphCreate(&one, 0);
+    cudaGraphCreate(&other, 0);
+    CHECK_EQ(launch(scale, dim3(1), dim3(32), 0, chain{one, &node}, nullptr, nullptr, nullptr, 0),
+             cudaSuccess);
+    CHECK_EQ(launch(scale, dim3(1), dim3(32), 0, chain{other, &node}, nullptr, nullptr, nullptr, 0),
+             cudaErrorInvalidValue);
+    cudaGraphDestroy(one);
+    cudaGraphDestroy(other);
+    CHECK_EQ(stub::m.graphs, 0);
+}
+
+TEST(each_call_about_a_graph_can_fail)
+{
+    flow f;
+    cudaGraphExec_t g;
+    REQUIRE(open_flow(&f));
+    for (int n = 0; n < 5; n++) { /* create, two nodes, instantiate */
+        stub::m.fail_graph = n;
+        cudaError_t e = make_steps(&f, &g, true);
+        CHECK_EQ(e == cudaSuccess, n == 4);
+        if (e != cudaSuccess) continue;
+        CHECK_EQ(cudaGraphLaunch(g, f.compute), cudaErrorInvalidValue);
+        CHECK_EQ(cudaStreamSynchronize(f.compute), cudaSuccess); /* and is no error of work */
+        cudaGraphExecDestroy(g);
+    }
+    CHECK_EQ(stub::m.fail_graph, -1);
+    CHECK_EQ(stub::m.graphs, 0);
     close_flow(&f);
 }
 
