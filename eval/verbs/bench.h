@@ -12,7 +12,7 @@ struct bench_rows {
 
 struct bench_args {
     struct cli_args common;
-    int shape, prompt_tokens, decode, repeat, max_seq_len, reuse, ops;
+    int shape, prompt_tokens, decode, repeat, max_seq_len, reuse, ops, single_launches;
     const char *filter, *onednn;
     struct bench_rows rows;
     double ratio; /* of --reuse */

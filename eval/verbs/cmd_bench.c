@@ -3,6 +3,7 @@
 #include "eval/run/origin.h"
 #include "eval/verbs/bench.h"
 #include "eval/verbs/verbs.h"
+#include "include/vlqa_experimental.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -108,6 +109,7 @@ static int stop_if_interrupted(void *user, const char *utf8, size_t bytes)
 static int run_once(struct bench *b, int run)
 {
     struct vlqa_ask_options options = vlqa_ask_options_default();
+    struct vlqa_experimental more = vlqa_experimental_default();
     struct vlqa_answer answer;
     vlqa_status status = vlqa_session_clear(b->session);
     int code, filler;
@@ -121,6 +123,8 @@ static int run_once(struct bench *b, int run)
     options.max_tokens = b->args.decode;
     options.ignore_eos = 1;
     options.on_token = stop_if_interrupted;
+    more.single_launches = b->args.single_launches;
+    if (more.single_launches) options.experimental = &more;
     status = vlqa_ask(b->session, b->question, &options, &answer, sizeof answer);
     if (status != VLQA_OK) return bench_failed(b, status);
     if (answer.stop == VLQA_STOP_CALLER) return bench_failed(b, VLQA_ECANCELLED);
@@ -157,7 +161,8 @@ static int open_all(struct bench *b)
     if (code != CLI_OK) return code;
     status = vlqa_engine_info(b->engine, &b->info, sizeof b->info);
     if (status != VLQA_OK) return cli_fail(&b->cli, status, vlqa_engine_message(b->engine));
-    code = cli_open_session(&b->cli, b->engine, b->args.max_seq_len, 0, &b->session);
+    code = cli_open_session(&b->cli, b->engine, b->args.max_seq_len, b->args.single_launches,
+                            &b->session);
     b->open_ms = env_ms() - start;
     return code;
 }
@@ -288,6 +293,8 @@ static const struct arg args[] = {
      FIELD(decode), .help = "length of the answer in tokens"},
     {ARG_INT, .name = "repeat", .value = "N", .min = 1, .max = MAX_REPEAT, .fallback = "1",
      FIELD(repeat), .help = "number of runs; their medians are printed"},
+    {ARG_FLAG, .name = "single-launches", FIELD(single_launches),
+     .help = "on a GPU: launch kernels of decoding one by one, not as a graph, to compare times"},
     {ARG_FLAG, .name = "reuse", FIELD(reuse),
      .help =
          "compare a cold question with one over repaired chunks and one behind a cached prefix"},

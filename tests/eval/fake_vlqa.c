@@ -487,6 +487,7 @@ static void note_reuse(const struct vlqa_ask_options *o)
               (int)x.score, (int)x.query_tokens, (unsigned long long)x.probe_layers[1],
               (unsigned long long)x.probe_layers[0]);
     if (x.parity) note_call("parity %d", (int)x.parity);
+    if (x.single_launches) note_call("single launches");
     if (x.geometry || x.reorder)
         note_call("score geometry=%d reorder=%d", (int)x.geometry, (int)x.reorder);
     if (x.order || o->halo != 4 || o->text_chunker)

@@ -76,6 +76,16 @@ TEST(bench_without_an_image_says_so)
     json_free(doc);
 }
 
+TEST(bench_launches_kernels_one_by_one_where_it_is_asked_to)
+{
+    struct run *r = run_script("answer=a\n", ARGS("bench", "--image=0x0", "--single-launches"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->calls, "single launches\n");
+    r = run_script("answer=a\n", ARGS("bench", "--image=0x0"));
+    CHECK_EQ(r->code, 0);
+    CHECK(!strstr(r->calls, "single launches"));
+}
+
 TEST(prompt_tokens_are_a_lower_bound)
 {
     static const char *const wanted[] = {"1", "6", "7", "20", "300"};

@@ -55,7 +55,7 @@ claim answers_of_probes_are_kept "$(
 claim a_crash_is_a_failure_and_stops_nothing "$(
     fake vlqa_emu 'echo "{\"shape\": \"default\"}"'
     run 1 crash emu 60 model,bench8b
-    says '1 passed, 1 failed, 0 skipped'
+    says '2 passed, 1 failed, 0 skipped'
     grep -q '"exit": 0' "$work/crash/bench.json" || cat "$work/crash/bench.json")"
 fake test_cuda_probes 'sleep 1000' 'echo "1 passed, 0 failed, 0 skipped"'
 claim what_hangs_is_ended "$(

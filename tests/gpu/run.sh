@@ -225,7 +225,9 @@ bench_shape() { # SHAPE
         bench_program=vlqa_emu bench_device=cpu # its CPU is the emulation
         shape=default
         [ -n "$(program $bench_program)" ] || { echo "no $bench_program in $programs" && return 1; }
-        bench 'prefill 40, decode' 20 --shape default --image 0x0 --prompt-tokens 40 --decode 2 -c 256
+        bench 'prefill 40, decode' 20 --shape default --image 0x0 --prompt-tokens 40 --decode 4 -c 256
+        bench 'prefill 40, decode by single launches' 20 --shape default --image 0x0 --prompt-tokens 40 \
+            --decode 4 -c 256 --single-launches
         counted
         return
     fi
@@ -233,6 +235,9 @@ bench_shape() { # SHAPE
     set -- --shape "$shape"
     bench 'prefill 512, decode' 25 "$@" --image 0x0 --prompt-tokens 512 --decode 32 --repeat 3
     bench 'prefill 1024, decode' 25 "$@" --image 0x0 --prompt-tokens 1024 --decode 64 --repeat 3
+    # The same kernels as before, which one by one may have gaps that they have not as a graph.
+    bench 'prefill 1024, decode by single launches' 25 "$@" --image 0x0 --prompt-tokens 1024 --decode 64 \
+        --repeat 3 --single-launches
     bench 'prefill 4096' 30 "$@" --image 0x0 --prompt-tokens 4096 --decode 2 --repeat 3
     bench 'tower 1024' 20 "$@" --image 1024x1024 --prompt-tokens 1 --decode 1 --repeat 3
     [ "$stage" = bench8b ] || { counted; return; }
@@ -268,7 +273,7 @@ stage_ncu() {
         if timeout -k 5 20 ncu --clock-control none --launch-skip $skipped_launches --launch-count 24 \
             --section SpeedOfLight --section Occupancy --section LaunchStats \
             "$(program vlqa)" bench --device cuda --shape 2b --image 0x0 --prompt-tokens 1024 --decode 8 \
-            </dev/null >"$work/ncu.log" 2>&1; then
+            --single-launches </dev/null >"$work/ncu.log" 2>&1; then
             count 1 0 0
         else
             count 0 1 0
