@@ -31,8 +31,7 @@ struct queue {
     struct env *env; /* of the session: outlives the queue */
     void *impl;
     int decode;          /* nonzero: operations are of a decode pass (ops.h) */
-    int single_launches; /* nonzero: kernels of decode passes are launched one by one, not together
-                          */
+    int single_launches; /* nonzero: decode passes launch their kernels one by one */
     trace_fn trace;      /* NULL: nobody looks */
     void *trace_user;
 };

@@ -1,6 +1,7 @@
 /* test_engine.c - questions on a GPU, as a rule the emulated one: identities of prefill and reuse
  * to the last bit, and an engine that runs out of memory or whose device fails at any place. */
 #include "fusion/session/session.h"
+#include "include/vlqa_experimental.h"
 #include "tests/check.h"
 #include "tests/cuda/emu_device.h"
 #include "tests/wants_cuda.h"
@@ -232,7 +233,7 @@ TEST(work_of_the_gpu_can_fail_anywhere)
 
 /* ---- decode passes as graphs ---- */
 
-enum { TOKENS = 9, FIRST = 508, DECODED_VOCAB = 1280 }; /* they cross 512 keys: a segment */
+enum { TOKENS = 9, FIRST = 1020, DECODED_VOCAB = 1280 }; /* they cross 1,024 keys: segments */
 
 static struct decoded {
     float logits[TOKENS * DECODED_VOCAB];
@@ -314,12 +315,45 @@ TEST(decode_passes_as_graphs_change_no_bit)
     CHECK_EQ(decode(&a, 0, &together), VLQA_OK);
     CHECK(memcmp(single.logits, together.logits, sizeof single.logits) == 0);
     CHECK(memcmp(single.logits, single.logits + DECODED_VOCAB, sizeof(float)) != 0);
-    if (!wants_cuda()) { /* up to 512 keys, and behind them, all but the first pass */
+    if (!wants_cuda()) { /* up to 1,024 keys, and behind them, all but the first pass */
         CHECK_EQ(single.launches + single.graphs, 0);
         CHECK_EQ(together.launches, TOKENS - 2);
         CHECK_EQ(together.graphs, 2);
         CHECK_EQ(single.allocs + together.allocs, 0);
     }
+    run_close(&a);
+}
+
+/* Graphs that a question of a few tokens launches. */
+static unsigned long long graphs_of(struct vlqa_session *s, int is_single)
+{
+    struct vlqa_experimental more = vlqa_experimental_default();
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer answer;
+    unsigned long long before = emu_count().graph_launches;
+    more.single_launches = is_single;
+    o.experimental = &more;
+    o.max_tokens = 6;
+    o.ignore_eos = 1;
+    CHECK_EQ(vlqa_ask(s, "One?", &o, &answer, sizeof answer), VLQA_OK);
+    CHECK_EQ(answer.n_tokens, 6);
+    return emu_count().graph_launches - before;
+}
+
+TEST(a_question_says_whether_kernels_are_launched_one_by_one)
+{
+    struct vlqa_session_options so = vlqa_session_options_default();
+    struct vlqa_session *s = NULL;
+    if (wants_cuda()) SKIP("a real GPU does not count");
+    run_open(&a);
+    REQUIRE(a.status == VLQA_OK);
+    so.max_seq_len = 512;
+    so.experimental = 1;
+    REQUIRE(vlqa_session_open(a.engine, &so, &s) == VLQA_OK);
+    CHECK_EQ(graphs_of(s, 0), 4); /* of five passes, all but the first */
+    CHECK_EQ(graphs_of(s, 1), 0);
+    CHECK_EQ(graphs_of(s, 0), 5); /* the graph of before */
+    vlqa_session_close(s);
     run_close(&a);
 }
 
