@@ -54,4 +54,17 @@ static inline float f16_to_f32(uint16_t h)
     return f;
 }
 
+/* FP8 with four bits of exponent and three of mantissa, without infinities: NaN is 0x7f and 0xff.
+ * Every value is one of bf16, too. */
+static inline float e4m3_to_f32(uint8_t code)
+{
+    uint32_t bits = code & 0x7fu, u = (bits << 20) + (120u << 23);
+    float f = (float)bits * 0x1p-9f; /* zero, subnormal */
+    if (bits == 0x7f) u = 0x7fc00000u;
+    if (bits < 8) memcpy(&u, &f, sizeof u);
+    u |= (uint32_t)(code & 0x80u) << 24;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
 #endif

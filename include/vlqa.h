@@ -125,7 +125,7 @@ enum vlqa_dtype {
 
 /* Of the decoder's matrices in memory; the vision tower is never quantised. */
 enum vlqa_weights {
-    VLQA_WEIGHTS_AUTO, /* as the model's files have them */
+    VLQA_WEIGHTS_AUTO, /* as the model's files have them, but bf16 for FP8 on the CPU */
     VLQA_WEIGHTS_BF16, /* not quantised: VLQA_EMODEL where the files are, as other integers there */
     VLQA_WEIGHTS_INT8, /* eight bits, a scale for a row; embedding and head, too */
     VLQA_WEIGHTS_INT4  /* four bits, a scale and a zero point for 32 columns; those two: int8 */
@@ -189,7 +189,7 @@ struct vlqa_model_info {
     char dtype[8];       /* of the computation: "bf16" or "f32" */
     char kv_dtype[8];    /* of keys and values: "bf16" or "f32" */
     char chunk_dtype[8]; /* of kept ones: as kv_dtype, or "int8" */
-    char stored[8];      /* of the weights in the files: "BF16", "F16", "F32", "INT8", "INT4" */
+    char stored[8];      /* of the weights in the files: BF16, F16, F32, INT8, INT4 or FP8 */
     char cpu[16];        /* instruction set in use */
     int threads;
     int64_t parameters, parameters_vision, parameters_text, parameters_embedding;

@@ -21,6 +21,7 @@ struct backend_ops {
     /* Of device_expect; NULL: products are made in one way. */
     vlqa_status (*expect)(struct env *env, struct device *d, struct weight w, enum dtype x,
                           int has_bias);
+    /* 0: weights of that format are not held. */
     size_t (*weight_block)(const struct device *d, enum weight_format format, int cols);
     void (*weight_pack)(const struct device *d, void *block, const struct weight_rows *rows);
     size_t (*attention_work)(const struct device *d, int n, int heads, int kv_heads, int dim,

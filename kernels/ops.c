@@ -45,6 +45,11 @@ static int converts(struct mat dst, struct mat src)
     return dst.dtype == src.dtype || (is_float(dst) && src.dtype != DT_ROW_INT8);
 }
 
+int k_weight_held(const struct device *d, enum weight_format format)
+{
+    return d->op->weight_block(d, format, 1) > 0;
+}
+
 size_t k_weight_block(const struct device *d, enum weight_format format, int cols)
 {
     assert(cols > 0);
@@ -54,7 +59,7 @@ size_t k_weight_block(const struct device *d, enum weight_format format, int col
 void k_weight_pack(const struct device *d, void *block, const struct weight_rows *rows)
 {
     assert(rows->rows > 0 && rows->rows <= WEIGHT_BLOCK && rows->cols > 0 && rows->value);
-    assert((rows->format == WEIGHT_INT8 || rows->format == WEIGHT_INT4) == !!rows->scale);
+    assert((rows->format > WEIGHT_F16) == !!rows->scale);
     assert((rows->format == WEIGHT_INT4) == !!rows->zero);
     d->op->weight_pack(d, block, rows);
 }

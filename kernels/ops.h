@@ -71,6 +71,8 @@ struct heads {
     struct ints slot;     /* [n], distinct, negative: skipped; or empty: row i goes to row i */
 };
 
+/* Whether the device multiplies by weights of that format; all but WEIGHT_FP8 are held by all. */
+int k_weight_held(const struct device *d, enum weight_format format);
 /* Bytes of a block of WEIGHT_BLOCK rows of a weight; the last block of one is as large. */
 size_t k_weight_block(const struct device *d, enum weight_format format, int cols);
 /* Makes a block, in host memory, of 1 to WEIGHT_BLOCK rows. It is the device's when it was uploaded

@@ -54,12 +54,14 @@ enum weight_format {
     WEIGHT_BF16,
     WEIGHT_F16,
     WEIGHT_INT8, /* -127..127 times the scale of the row, f32 */
-    WEIGHT_INT4  /* scale (q - zero): q and zero 0..15, a bf16 scale for WEIGHT_GROUP columns */
+    WEIGHT_INT4, /* scale (q - zero): q and zero 0..15, a bf16 scale for WEIGHT_GROUP columns */
+    WEIGHT_FP8   /* e4m3 times a scale for WEIGHT_FP8_GROUP columns of the row, f32 */
 };
 
 #define WEIGHT_BLOCK 16 /* rows */
-#define WEIGHT_GROUP \
-    32 /* columns that share scale and zero; the last group of a row may be shorter */
+/* Columns that share scale and zero; the last group of a row may be shorter. */
+#define WEIGHT_GROUP 32
+#define WEIGHT_FP8_GROUP 128
 
 struct weight {
     enum weight_format format;
@@ -71,14 +73,19 @@ struct weight {
 struct weight_rows {
     enum weight_format format;
     int rows, cols;
-    const void *value;   /* [rows, cols] float, uint16_t or, of both integer formats, a byte each */
-    const void *scale;   /* INT8: float [rows]; INT4: uint16_t [rows, groups] */
+    const void *value;   /* [rows, cols] float, uint16_t or, of integers and FP8, a byte each */
+    const void *scale;   /* INT8: float [rows]; INT4: uint16_t, FP8: float [rows, groups] */
     const uint8_t *zero; /* INT4: [rows, groups] */
 };
 
 static inline int weight_groups(int cols)
 {
     return cols / WEIGHT_GROUP + (cols % WEIGHT_GROUP != 0);
+}
+
+static inline int weight_fp8_groups(int cols)
+{
+    return cols / WEIGHT_FP8_GROUP + (cols % WEIGHT_FP8_GROUP != 0);
 }
 
 static inline struct mat mat_of(void *data, enum dtype dtype, int rows, int cols)

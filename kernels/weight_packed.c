@@ -1,12 +1,19 @@
-/* weight_packed.c - words of integers in a file to rows of bytes with scales and zero points. */
+/* weight_packed.c - words of integers and FP8 in a file to rows of bytes with scales and zero
+ * points.
+ */
 #include "kernels/weight_packed.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #define NAME_BYTES 300
+#define FP8_ROWS 128 /* of a block with one scale; its columns are WEIGHT_FP8_GROUP */
+#define FP8_MOST 448 /* the largest value */
+#define BF16_MOST 0x1.fep127f
 
-static const char *const endings[] = {"_packed", "_scale", "_zero_point", "_shape", "_g_idx"};
+static const char *const endings[] = {"_packed",     "_scale", "_scale_inv",
+                                      "_zero_point", "_shape", "_g_idx"};
 
 static void name_with(char out[NAME_BYTES], const char *name, const char *ending)
 {
@@ -16,9 +23,14 @@ static void name_with(char out[NAME_BYTES], const char *name, const char *ending
 void weight_packed_ignore(struct st_files *files, const char *name)
 {
     char full[NAME_BYTES];
+    const char *end = strrchr(name, '.');
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         name_with(full, name, endings[i]);
         st_ignore(files, full);
+    }
+    if (end) {
+        (void)snprintf(full, NAME_BYTES, "%.*s.input_scale", (int)(end - name), name);
+        st_ignore(files, full); /* of activations */
     }
 }
 
@@ -98,6 +110,16 @@ static vlqa_status want_values(struct search *s)
     return check_shape(s);
 }
 
+static vlqa_status check_scale_dtype(const struct search *s, const struct st_tensor *t,
+                                     const char *dtype)
+{
+    if (strcmp(dtype, "BF16") == 0 || strcmp(dtype, "F16") == 0 || strcmp(dtype, "F32") == 0)
+        return VLQA_OK;
+    return env_fail(s->env, VLQA_EMODEL,
+                    "%s: %.200s has dtype %s: scales that are not BF16, F16 or F32 are not read",
+                    st_file_of(s->files, t), t->key, dtype);
+}
+
 /* One for a row, or for 32 columns or a multiple of them. */
 static vlqa_status want_scales(struct search *s)
 {
@@ -108,8 +130,7 @@ static vlqa_status want_scales(struct search *s)
     if (!t) return want(s, "_scale", "BF16", p->rows, 1, &p->scale); /* which says that */
     groups = t->rank == 2 && t->dim[1] > 0 ? t->dim[1] : 1;
     TRY(want(s, "_scale", NULL, p->rows, groups, &p->scale));
-    if (strcmp(dtype, "BF16") != 0 && strcmp(dtype, "F16") != 0 && strcmp(dtype, "F32") != 0)
-        return fail(s, t, "scales that are not BF16, F16 or F32 are not read");
+    TRY(check_scale_dtype(s, t, dtype));
     p->group = groups <= p->cols ? p->cols / (int)groups : 0;
     if (p->format == WEIGHT_INT8 && groups != 1)
         return fail(s, t, "vlqa holds int8 with one scale a row, expected [rows, 1]");
@@ -137,6 +158,56 @@ static vlqa_status want_zeros(struct search *s)
     return want(s, "_zero_point", "I32", words_for(p->rows, 8), p->cols / p->group, &p->zero);
 }
 
+/* How many rows and columns share a scale, by the shape of the scales. */
+static vlqa_status fp8_groups(const struct search *s, const struct st_tensor *t)
+{
+    struct weight_packed *p = s->out;
+    const int64_t blocks[2] = {words_for(p->rows, FP8_ROWS), words_for(p->cols, WEIGHT_FP8_GROUP)};
+    int is_one = 1;
+    for (int i = 0; i < t->rank; i++)
+        is_one &= t->dim[i] == 1;
+    p->group = p->cols;
+    p->group_rows = p->rows;
+    if (is_one) return VLQA_OK;
+    p->group_rows = 1;
+    if (t->dim[0] == p->rows && (t->rank == 1 || (t->rank == 2 && t->dim[1] == 1))) return VLQA_OK;
+    p->group = WEIGHT_FP8_GROUP;
+    p->group_rows = FP8_ROWS;
+    if (t->rank == 2 && t->dim[0] == blocks[0] && t->dim[1] == blocks[1]) return VLQA_OK;
+    return env_fail(s->env, VLQA_EMODEL,
+                    "%s: %.200s is %s, expected %s, a scale for blocks of 128 x 128, [%d, 1], one "
+                    "for each row, or [1]: vlqa reads FP8 with no other blocks",
+                    st_file_of(s->files, t), t->key, st_shape(t->rank, t->dim).text,
+                    st_shape(2, blocks).text, p->rows);
+}
+
+static vlqa_status want_fp8(struct search *s)
+{
+    struct weight_packed *p = s->out;
+    char full[NAME_BYTES];
+    const char *dtype, *ending = "_scale_inv";
+    const struct st_tensor *t, *other;
+    p->format = WEIGHT_FP8;
+    TRY(want(s, "", "F8_E4M3", p->rows, p->cols, &p->value));
+    if ((other = find(s, "_zero_point", &dtype)))
+        return fail(s, other, "FP8 values have no zero points, expected none");
+    other = find(s, "_scale", &dtype);
+    t = find(s, ending, &dtype);
+    if (t && other)
+        return fail(s, other, "there is one that ends in _inv, too, expected one of both");
+    if (other) ending = "_scale", t = find(s, ending, &dtype);
+    if (!t)
+        return env_fail(s->env, VLQA_EMODEL,
+                        "%s: %.120s is FP8 (%s) without scales, expected %.120s_scale_inv or "
+                        "%.120s_scale: is a file of the model missing?",
+                        st_file_of(s->files, p->value), p->value->key,
+                        st_shape(2, p->value->dim).text, p->value->key, p->value->key);
+    TRY(fp8_groups(s, t));
+    TRY(check_scale_dtype(s, t, dtype));
+    name_with(full, s->name, ending);
+    return st_want_as(s->env, s->files, full, NULL, t->rank, t->dim, &p->scale);
+}
+
 vlqa_status weight_packed_want(struct env *env, struct st_files *files, const char *name, int rows,
                                int cols, struct weight_packed *out)
 {
@@ -147,6 +218,7 @@ vlqa_status weight_packed_want(struct env *env, struct st_files *files, const ch
     name_with(packed, name, "_packed");
     if (!st_peek(files, packed, &dtype)) {
         const struct st_tensor *t = st_peek(files, name, &dtype);
+        if (t && strncmp(dtype, "F8_", 3) == 0) return want_fp8(&s);
         if (!t || strcmp(dtype, "I8") != 0) return VLQA_OK;
     }
     TRY(want_values(&s));
@@ -189,6 +261,21 @@ static vlqa_status read_values(struct env *env, const struct st_files *files,
     return VLQA_OK;
 }
 
+static vlqa_status read_fp8(struct env *env, const struct st_files *files,
+                            const struct weight_packed *p, int first, int n, uint8_t *value)
+{
+    size_t cols = (size_t)p->cols;
+    TRY(st_read(env, files, p->value, (size_t)first * cols, value, (size_t)n * cols));
+    for (size_t i = 0; i < (size_t)n * cols; i++)
+        if ((value[i] & 0x7f) == 0x7f)
+            return env_fail(
+                env, VLQA_EMODEL,
+                "%s: %.200s has a NaN at [%d, %d]: the file is damaged, download it again",
+                st_file_of(files, p->value), p->value->key, first + (int)(i / cols),
+                (int)(i % cols));
+    return VLQA_OK;
+}
+
 static float float_at(const void *data, enum dtype dtype, size_t i)
 {
     uint16_t h;
@@ -204,8 +291,10 @@ static float float_at(const void *data, enum dtype dtype, size_t i)
 static vlqa_status check_scale(struct env *env, const struct st_files *files,
                                const struct weight_packed *p, float f, int row, int group)
 {
-    const char *why = f - f != 0                         ? "is not finite"
-                      : p->format == WEIGHT_INT8         ? NULL
+    const char *why = f - f != 0                 ? "is not finite"
+                      : p->format == WEIGHT_INT8 ? NULL
+                      : p->format == WEIGHT_FP8
+                          ? fabsf(f) > BF16_MOST / FP8_MOST ? "is too large for FP8 values" : NULL
                       : bf16_to_f32(f32_to_bf16(f)) != f ? "is no number of bf16, as vlqa holds it"
                                                          : NULL;
     if (!why) return VLQA_OK;
@@ -230,6 +319,26 @@ static vlqa_status read_scales(struct env *env, const struct st_files *files,
             }
             for (int k = g * wide / groups; k < (g + 1) * wide / groups; k++)
                 ((uint16_t *)scale)[r * wide + k] = f32_to_bf16(f);
+        }
+    return VLQA_OK;
+}
+
+/* A scale for each group of each row. */
+static vlqa_status read_fp8_scales(struct env *env, const struct st_files *files,
+                                   const struct weight_packed *p, int first, int n, void *raw,
+                                   float *scale)
+{
+    int groups = (int)words_for(p->cols, p->group), wide = weight_fp8_groups(p->cols);
+    int from = first / p->group_rows, rows = (first + n - 1) / p->group_rows - from + 1;
+    size_t row_bytes = (size_t)groups * dtype_size(p->scale->dtype);
+    TRY(st_read(env, files, p->scale, (size_t)from * row_bytes, raw, (size_t)rows * row_bytes));
+    for (int i = 0; i < rows * groups; i++)
+        TRY(check_scale(env, files, p, float_at(raw, p->scale->dtype, (size_t)i), from + i / groups,
+                        i % groups));
+    for (int r = 0; r < n; r++)
+        for (int k = 0; k < wide; k++) {
+            int row = (first + r) / p->group_rows - from, group = groups == 1 ? 0 : k;
+            scale[r * wide + k] = float_at(raw, p->scale->dtype, (size_t)(row * groups + group));
         }
     return VLQA_OK;
 }
@@ -259,6 +368,10 @@ vlqa_status weight_packed_rows(struct env *env, const struct st_files *files,
                                uint8_t *value, void *scale, uint8_t *zero)
 {
     assert(first % WEIGHT_BLOCK == 0 && n > 0 && n <= WEIGHT_BLOCK);
+    if (p->format == WEIGHT_FP8) {
+        TRY(read_fp8(env, files, p, first, n, value));
+        return read_fp8_scales(env, files, p, first, n, scratch, scale);
+    }
     TRY(read_values(env, files, p, first, n, scratch, value));
     TRY(read_scales(env, files, p, first, n, scratch, scale));
     if (p->format == WEIGHT_INT8) return VLQA_OK;

@@ -29,7 +29,7 @@ static vlqa_status name_of(struct weights *w, char out[NAME_BYTES], const char *
 struct source {
     const struct st_tensor *t;
     const uint8_t *memory;       /* its values in another order; NULL: as st_read gives them */
-    struct weight_packed packed; /* of integers; packed.value NULL: of floats */
+    struct weight_packed packed; /* of integers or FP8; packed.value NULL: of floats */
 };
 
 struct transfer {
@@ -153,6 +153,18 @@ static vlqa_status quantise(struct env *env, const struct transfer *job, const s
     return VLQA_OK;
 }
 
+/* The floats in b->wide, in the format of the weight. */
+static vlqa_status narrow(struct env *env, const struct transfer *job, const struct block *b,
+                          int first, struct weight_rows *out)
+{
+    out->value = b->wide;
+    if (out->format == WEIGHT_F32) return VLQA_OK;
+    out->value = b->value;
+    if (out->format > WEIGHT_F16) return quantise(env, job, b, first, out->rows);
+    round_to_bf16(b->value, b->wide, (size_t)out->rows * (size_t)out->cols);
+    return VLQA_OK;
+}
+
 /* Rows of floats as the file has them, in the format of the weight. */
 static vlqa_status convert(struct env *env, const struct transfer *job, const struct block *b,
                            int first, struct weight_rows *out)
@@ -163,15 +175,27 @@ static vlqa_status convert(struct env *env, const struct transfer *job, const st
     out->value = b->raw;
     if (out->format <= WEIGHT_F16 && from == job->dtype) return VLQA_OK;
     widen(b->wide, b->raw, from, n);
-    out->value = b->wide;
-    if (out->format > WEIGHT_F16) {
-        out->value = b->value;
-        return quantise(env, job, b, first, out->rows);
+    return narrow(env, job, b, first, out);
+}
+
+/* Rows of FP8 in a format that is not: products of value and scale, rounded to f32. */
+static vlqa_status convert_fp8(struct env *env, const struct transfer *job, const struct block *b,
+                               int first, struct weight_rows *out)
+{
+    const float *scale = b->scale;
+    float value[256];
+    int groups = weight_fp8_groups(out->cols);
+    TRY(weight_packed_rows(env, job->w->files, &job->from.packed, first, out->rows, b->raw,
+                           b->value, b->scale, NULL));
+    for (int i = 0; i < 256; i++)
+        value[i] = e4m3_to_f32((uint8_t)i);
+    for (int r = 0; r < out->rows; r++) {
+        const uint8_t *code = (const uint8_t *)b->value + (size_t)r * (size_t)out->cols;
+        float *wide = b->wide + (size_t)r * (size_t)out->cols;
+        for (int c = 0; c < out->cols; c++)
+            wide[c] = value[code[c]] * scale[r * groups + c / WEIGHT_FP8_GROUP];
     }
-    if (job->dtype == DT_F32) return VLQA_OK;
-    round_to_bf16(b->value, b->wide, n);
-    out->value = b->value;
-    return VLQA_OK;
+    return narrow(env, job, b, first, out);
 }
 
 /* The rows from `first` on, in the format of the weight. */
@@ -181,6 +205,7 @@ static vlqa_status get_rows(struct env *env, const struct transfer *job, const s
     if (out->format > WEIGHT_F16) out->scale = b->scale;
     if (out->format == WEIGHT_INT4) out->zero = b->zero;
     if (!job->from.packed.value) return convert(env, job, b, first, out);
+    if (job->from.packed.format != out->format) return convert_fp8(env, job, b, first, out);
     out->value = b->value;
     return weight_packed_rows(env, job->w->files, &job->from.packed, first, out->rows, b->raw,
                               b->value, b->scale, b->zero);
@@ -334,18 +359,28 @@ static int makes_itself(struct weights *w, struct weight to, struct source from)
            st_random_matrix(w->files, from.t, &seed, &scale) && k_random(w->queue, to, seed, scale);
 }
 
+static enum weight_format format_in_memory(const struct weights *w, const struct source *from,
+                                           enum dtype dtype)
+{
+    enum weight_format stored = from->packed.format;
+    if (from->packed.value && stored != WEIGHT_FP8) return stored;
+    if (w->wanted == WEIGHT_INT8 || w->wanted == WEIGHT_INT4) return w->wanted;
+    if (from->packed.value && w->wanted == WEIGHT_FP8 && k_weight_held(w->queue->device, stored))
+        return stored;
+    return format_of(dtype);
+}
+
 static vlqa_status get_source(struct weights *w, struct weight *out, struct source from)
 {
     const struct st_tensor *t = from.t;
-    enum dtype dtype = w->compute == DT_F32 ? t->dtype : DT_BF16;
+    enum dtype stored =
+        from.packed.value ? DT_F32 : t->dtype; /* of few bits: as products have it */
+    enum dtype dtype = w->compute == DT_F32 ? stored : DT_BF16;
     int rows = (int)t->dim[0], cols = 1;
     for (int i = 1; i < t->rank; i++)
         cols *= (int)t->dim[i];
     if (from.packed.value) cols = from.packed.cols;
-    *out = (struct weight){from.packed.value        ? from.packed.format
-                           : w->wanted > WEIGHT_F16 ? w->wanted
-                                                    : format_of(dtype),
-                           rows, cols, NULL};
+    *out = (struct weight){format_in_memory(w, &from, dtype), rows, cols, NULL};
     out->data = arena_push(w->mem, k_weight_bytes(w->queue->device, *out));
     if (w->pass == WEIGHTS_FILL && makes_itself(w, *out, from)) return VLQA_OK;
     if (w->pass == WEIGHTS_FILL) return bring_weight(w, *out, dtype, from);

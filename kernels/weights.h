@@ -20,8 +20,9 @@ struct weights { /* one pass: where from, where to */
     struct st_files *files;
     struct arena *mem;  /* device memory; base NULL but for WEIGHTS_FILL and WEIGHTS_LOOK */
     enum dtype compute; /* DT_BF16: tensors that are not BF16 are converted; DT_F32: they stay */
-    /* WEIGHT_INT8, WEIGHT_INT4: weights that the files have in floats are quantised; else as
-     * compute says. Those that the files have in integers stay as they are. */
+    /* WEIGHT_INT8, WEIGHT_INT4: weights that the files have in floats or FP8 are quantised. Else
+     * they become as compute says, but with WEIGHT_FP8 those in FP8 stay so where the device holds
+     * that. Those that the files have in integers stay as they are. */
     enum weight_format wanted;
     const struct st_tensor *bad; /* WEIGHTS_LOOK: the first that is not finite, else NULL */
     size_t bad_at;               /* the element */

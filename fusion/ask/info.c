@@ -9,8 +9,13 @@ static int64_t count(const struct vlqa_engine *e, const char *prefix)
     int64_t sum = 0;
     for (int i = 0; i < st_count(e->files); i++) {
         const struct st_tensor *t = st_at(e->files, i);
-        if (strncmp(t->name, prefix, strlen(prefix)) == 0 && !strstr(t->name, "_proj.weight"))
-            sum += (int64_t)(t->bytes / dtype_size(t->dtype));
+        int64_t values = 1;
+        if (strncmp(t->name, prefix, strlen(prefix)) != 0 || strstr(t->name, "_proj.weight") ||
+            strstr(t->name, "_scale"))
+            continue;
+        for (int k = 0; k < t->rank; k++)
+            values *= t->dim[k];
+        sum += values;
     }
     return sum;
 }
@@ -67,7 +72,7 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info
 {
     const struct vlqa_session_options plain = vlqa_session_options_default();
     struct vlqa_model_info all, *out = &all;
-    static const char *const formats[] = {"f32", "bf16", "f16", "int8", "int4"};
+    static const char *const formats[] = {"f32", "bf16", "f16", "int8", "int4", "fp8"};
     const char *kv;
     if (!e || !to || bytes < MODEL_INFO_LEAST || !e->usable) return VLQA_EUSAGE;
     memset(out, 0, sizeof *out);
@@ -80,10 +85,8 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info
     snprintf(out->chunk_dtype, sizeof out->chunk_dtype, "%s",
              e->chunk == DT_ROW_INT8 ? "int8" : kv);
     snprintf(out->stored, sizeof out->stored, "%s",
-             e->ids.weight_bits == 4 ? "INT4"
-             : e->ids.weight_bits == 8
-                 ? "INT8"
-                 : dtype_name(st_find(e->files, "text.embed_tokens.weight")->dtype));
+             e->ids.quant ? quant_name(e->ids.quant)
+                          : dtype_name(st_find(e->files, "text.embed_tokens.weight")->dtype));
     snprintf(out->cpu, sizeof out->cpu, "%s", device_name(e->device));
     out->threads = pool_threads(e->pool);
     out->parameters_vision = count(e, "visual.");

@@ -131,24 +131,26 @@ static vlqa_status open_store(struct vlqa_engine *e)
 }
 
 /* Of floats in the files. Where the files have integers, what they have in floats was left out on
- * purpose, but for embedding and head. */
+ * purpose, but for embedding and head. FP8 can be either: it stays, or is as good as floats. */
 static vlqa_status choose_weights(struct vlqa_engine *e, struct decoder_config *text)
 {
     enum vlqa_weights wanted = e->options.weights, stored = VLQA_WEIGHTS_BF16;
-    if (e->ids.weight_bits)
-        stored = e->ids.weight_bits == 4 ? VLQA_WEIGHTS_INT4 : VLQA_WEIGHTS_INT8;
-    if (e->ids.weight_bits && wanted != VLQA_WEIGHTS_AUTO && wanted != stored)
+    enum quant_kind quant = e->ids.quant;
+    int is_fp8 = quant == QUANT_FP8, is_integer = quant && !is_fp8;
+    if (is_integer) stored = quant == QUANT_INT4 ? VLQA_WEIGHTS_INT4 : VLQA_WEIGHTS_INT8;
+    if (is_integer && wanted != VLQA_WEIGHTS_AUTO && wanted != stored)
         return env_fail(&e->env, VLQA_EMODEL,
-                        "the weights in the files are quantised (int%d): open them as they are, or "
+                        "the weights in the files are quantised (%s): open them as they are, or "
                         "take the model that they were made from",
-                        e->ids.weight_bits);
+                        stored == VLQA_WEIGHTS_INT4 ? "int4" : "int8");
     if (wanted == VLQA_WEIGHTS_AUTO) wanted = stored;
     text->layer_weights = wanted == VLQA_WEIGHTS_INT4   ? WEIGHT_INT4
                           : wanted == VLQA_WEIGHTS_INT8 ? WEIGHT_INT8
                                                         : WEIGHT_F32;
     if (e->options.head_weights != VLQA_WEIGHTS_AUTO) wanted = e->options.head_weights;
     text->head_weights = wanted >= VLQA_WEIGHTS_INT8 ? WEIGHT_INT8 : WEIGHT_F32;
-    if (e->ids.weight_bits) text->layer_weights = WEIGHT_F32;
+    if (is_integer) text->layer_weights = WEIGHT_F32;
+    if (is_fp8 && e->options.weights == VLQA_WEIGHTS_AUTO) text->layer_weights = WEIGHT_FP8;
     return VLQA_OK;
 }
 
@@ -207,7 +209,7 @@ static vlqa_status load(struct vlqa_engine *e)
     if (o->model) {
         TRY(model_read(env, o->model, &text, &vision, &e->ids, &digest));
         TRY(st_open(env, o->model, engine_rename, engine_n_rename, &e->files));
-        TRY(engine_check_keys(env, e->files, e->ids.weight_bits != 0));
+        TRY(engine_check_keys(env, e->files, e->ids.quant != QUANT_NONE));
     } else {
         snprintf(e->name, sizeof e->name, "random-%s", o->random_shape);
         TRY(shape_named(env, o->random_shape, &text, &vision));

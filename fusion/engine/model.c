@@ -4,7 +4,6 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "fusion/engine/find.h"
-#include "fusion/engine/quant_config.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -40,7 +39,7 @@ static vlqa_status apply_config(struct env *env, const struct json_doc *doc, con
                                 struct model_ids *ids)
 {
     TRY(check_family(env, doc));
-    TRY(quant_config_read(env, doc, &ids->weight_bits));
+    TRY(quant_config_read(env, doc, &ids->quant));
     TRY(decoder_config_read(env, doc, text));
     TRY(vit_config_read(env, doc, dir, vision));
     TRY(model_check(env, text, vision));

@@ -3,6 +3,7 @@
 #define FUSION_MODEL_H
 
 #include "base/hash.h"
+#include "fusion/engine/quant_config.h"
 #include "text/decoder.h"
 #include "vision/vit.h"
 
@@ -12,7 +13,7 @@ struct model_ids { /* as config.json has them; -1: not said */
     int32_t image, vision_start, vision_end;
     int32_t eos[MODEL_MAX_EOS]; /* filled by ends_read */
     int n_eos;
-    int weight_bits; /* of quantised weights in the files: 4, 8, or 0 */
+    enum quant_kind quant;
 };
 
 /* config.json, the processor's configuration and generation_config.json of dir, each feeding the

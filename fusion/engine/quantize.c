@@ -36,10 +36,10 @@ static vlqa_status check(struct env *env, const char *dir, enum vlqa_cpu cpu,
     vlqa_status status;
     hash_begin(&digest, "vlqa model");
     TRY(model_read(env, dir, &text, &vision, &ids, &digest));
+    if (ids.quant)
+        return env_fail(env, VLQA_EMODEL, "%s: the weights are quantised already (%s)", dir,
+                        quant_name(ids.quant));
     TRY(engine_check_keys(env, files, 0));
-    if (ids.weight_bits)
-        return env_fail(env, VLQA_EMODEL, "%s: the weights are quantised already (int%d)", dir,
-                        ids.weight_bits);
     text.layer_weights = text.head_weights = WEIGHT_F32;
     TRY(device_open(env, cpu, &device));
     text.compute = vision.compute = DT_F32;

@@ -31,7 +31,7 @@ static const struct telltale {
     const char *part; /* of a key */
     int at_end;
     const char *what;
-    int is_packed; /* compressed-tensors has it, too */
+    int is_packed; /* schemes that are read have it, too */
 } telltales[] = {
     {".lora_A.", 0, "a LoRA adapter that is not merged", 0},
     {".lora_B.", 0, "a LoRA adapter that is not merged", 0},
@@ -46,7 +46,8 @@ static const struct telltale {
     {".qzeros", 1, "quantised (GPTQ or AWQ)", 0},
     {".weight_packed", 1, "quantised (compressed-tensors)", 1},
     {".weight_scale", 1, "quantised (FP8)", 1},
-    {".weight_scale_inv", 1, "quantised (FP8)", 0},
+    {".weight_scale_inv", 1, "quantised (FP8)", 1},
+    {".input_scale", 1, "quantised (FP8)", 1},
     {".absmax", 1, "quantised (bitsandbytes)", 0},
     {".SCB", 1, "quantised (bitsandbytes)", 0},
     {".quant_state.bitsandbytes__nf4", 1, "quantised (bitsandbytes)", 0},
@@ -75,6 +76,12 @@ vlqa_status engine_check_keys(struct env *env, const struct st_files *files, int
             return env_fail(env, VLQA_EMODEL,
                             "%s: %.200s: the file has %s: merge it first, in Python with peft: "
                             "model.merge_and_unload().save_pretrained('OUT')",
+                            st_file_of(files, t), t->key, found->what);
+        if (found->is_packed)
+            return env_fail(env, VLQA_EMODEL,
+                            "%s: %.200s: the weights are %s, and config.json has no "
+                            "quantization_config that says how: take the config.json that came "
+                            "with them",
                             st_file_of(files, t), t->key, found->what);
         return env_fail(env, VLQA_EMODEL,
                         "%s: %.200s: the weights are %s; vlqa reads BF16, F16 and F32: take the "

@@ -108,6 +108,7 @@ VEC_INLINE vec weight_vec(enum weight_format format, const uint8_t *at, int i, i
         return vec_bf16_of_pair(at + (size_t)(i / 2 * PANEL + o) * sizeof(uint32_t), i % 2);
     case WEIGHT_INT8: /* weight_words */
     case WEIGHT_INT4:
+    case WEIGHT_FP8: /* not held */
         break;
     }
     return vec_zero();

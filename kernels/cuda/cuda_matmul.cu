@@ -9,7 +9,7 @@
 size_t cuda_weight_block(const struct device *d, enum weight_format format, int cols)
 {
     (void)d;
-    return weight_layout_of(format, cols).bytes;
+    return format == WEIGHT_FP8 ? 0 : weight_layout_of(format, cols).bytes;
 }
 
 static void pack_int4(uint8_t *block, const struct weight_layout *l, const struct weight_rows *w)

@@ -261,9 +261,10 @@ TEST(every_dtype_has_its_size_and_others_are_refused)
     static const struct {
         const char *name;
         int size;
-    } known[] = {{"BOOL", 1}, {"U8", 1},  {"I8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1},
-                 {"I16", 2},  {"U16", 2}, {"F16", 2}, {"BF16", 2},    {"I32", 4},
-                 {"U32", 4},  {"F32", 4}, {"I64", 8}, {"U64", 8},     {"F64", 8}};
+    } known[] = {{"BOOL", 1},    {"U8", 1},      {"I8", 1},  {"F8_E4M3", 1},
+                 {"F8_E5M2", 1}, {"F8_E8M0", 1}, {"I16", 2}, {"U16", 2},
+                 {"F16", 2},     {"BF16", 2},    {"I32", 4}, {"U32", 4},
+                 {"F32", 4},     {"I64", 8},     {"U64", 8}, {"F64", 8}};
     char header[200];
     for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
         (void)snprintf(header, sizeof header, "{" E("a", "%s", "[3]", "0", "%d") "}", known[i].name,

@@ -224,9 +224,10 @@ TEST(other_families_and_quantisations_are_named)
         {CONFIG, HIDDEN, HIDDEN ", \"num_experts\": 64", {"mixture of experts"}},
         {CONFIG,
          type,
-         "\"model_type\": \"qwen3_vl\", \"quantization_config\": {\"quant_method\": \"fp8\"},"
+         "\"model_type\": \"qwen3_vl\", \"quantization_config\": {\"quant_method\": "
+         "\"fbgemm_fp8\"},"
          "\"dtype\"",
-         {"quantised", "fp8", "BF16"}},
+         {"quantised", "fbgemm_fp8", "BF16"}},
         {CONFIG,
          type,
          "\"model_type\": \"qwen3_vl\", \"quantization_config\": {\"quant_method\": \"gptq\"},"

@@ -1,15 +1,13 @@
 /* test_open_quantised.c - quantised weights answer alike from a file and from floats, and what is
  * refused of quantised directories. */
 #include "tests/check.h"
-#include "tests/fusion/fixture.h"
+#include "tests/fusion/answer_bits.h"
 
 #include <stdlib.h>
 #include <unistd.h>
 
 #define DEFAULT VLQA_SOURCE_DIR "/assets/default-model"
-#define CHART VLQA_SOURCE_DIR "/tests/charts/february.png"
 #define CONFIG "config.json"
-#define MOST_LOGITS 4096
 
 static char scratch[64];
 
@@ -33,69 +31,6 @@ static int quantise(const char *model, enum vlqa_weights weights, const char *ou
     o.weights = weights;
     if (access(out, F_OK) == 0) return 1;
     return vlqa_quantize(&o, out) == VLQA_OK;
-}
-
-struct answer_bits {
-    float logits[MOST_LOGITS];
-    int32_t token[4];
-    int n_logits, n_tokens, chunks_disk, visual_disk;
-    struct vlqa_model_info info;
-};
-
-struct setting {
-    const char *model, *cache;
-    enum vlqa_weights weights, head;
-    enum vlqa_dtype dtype;
-    int threads;
-};
-
-/* The first logits and tokens over a picture. Nonzero: there; else the reason is a failure. */
-static int answer_of(struct setting s, struct answer_bits *out)
-{
-    struct vlqa_engine_options eo = vlqa_engine_options_default();
-    struct vlqa_session_options so = vlqa_session_options_default();
-    struct vlqa_ask_options o = vlqa_ask_options_default();
-    struct vlqa_engine *engine = NULL;
-    struct vlqa_session *session = NULL;
-    struct vlqa_answer a;
-    vlqa_status status;
-    eo.model = s.model;
-    eo.weights = s.weights;
-    eo.head_weights = s.head;
-    eo.dtype = s.dtype;
-    eo.threads = s.threads;
-    eo.cache_dir = s.cache;
-    eo.no_cache = !s.cache;
-    so.max_seq_len = 512;
-    o.max_tokens = 4;
-    o.ignore_eos = 1;
-    o.reuse = s.cache ? VLQA_REUSE_ON : VLQA_REUSE_OFF;
-    status = vlqa_engine_open(&eo, &engine);
-    if (status == VLQA_OK) status = vlqa_engine_info(engine, &out->info, sizeof out->info);
-    if (status == VLQA_OK) status = vlqa_session_open(engine, &so, &session);
-    if (status == VLQA_OK) status = vlqa_add_image_file(session, CHART);
-    if (status == VLQA_OK) status = vlqa_add_image_file(session, CHART);
-    if (status == VLQA_OK) status = vlqa_ask(session, "What is it?", &o, &a, sizeof a);
-    if (status != VLQA_OK) {
-        CHECK_FAIL("%s: %s %s", s.model, vlqa_engine_message(engine), vlqa_message(session));
-    } else {
-        out->n_logits = a.n_logits;
-        out->n_tokens = a.n_tokens;
-        out->chunks_disk = a.chunks_disk;
-        out->visual_disk = a.visual_disk;
-        memcpy(out->logits, a.logits, (size_t)a.n_logits * sizeof *a.logits);
-        memcpy(out->token, a.token, (size_t)a.n_tokens * sizeof *a.token);
-    }
-    vlqa_session_close(session);
-    vlqa_engine_close(engine);
-    return status == VLQA_OK;
-}
-
-static int same_bits(const struct answer_bits *a, const struct answer_bits *b)
-{
-    return a->n_logits == b->n_logits && a->n_tokens == b->n_tokens &&
-           memcmp(a->logits, b->logits, (size_t)a->n_logits * sizeof *a->logits) == 0 &&
-           memcmp(a->token, b->token, (size_t)a->n_tokens * sizeof *a->token) == 0;
 }
 
 /* KL of the first token, nats. */
@@ -220,17 +155,6 @@ TEST(formats_do_not_share_chunks)
 
 /* ---- what is refused ---- */
 
-static void check_refused(const char *model, enum vlqa_weights weights, const char *part)
-{
-    struct vlqa_engine_options o = vlqa_engine_options_default();
-    struct vlqa_engine *engine;
-    o.model = model;
-    o.weights = weights;
-    CHECK_EQ(vlqa_engine_open(&o, &engine), VLQA_EMODEL);
-    CHECK_HAS(vlqa_engine_message(engine), part);
-    vlqa_engine_close(engine);
-}
-
 TEST(other_integers_than_the_files_have_are_refused)
 {
     REQUIRE(quantise(DEFAULT, VLQA_WEIGHTS_INT4, at("default4")));
@@ -242,12 +166,14 @@ TEST(schemes_that_are_not_read_are_refused_by_name)
 {
     static const char *const change[][3] = {
         {"\"compressed-tensors\"", "\"gptq\"", "the weights are quantised (gptq); vlqa reads"},
-        {"\"pack-quantized\"", "\"float-quantized\"",
-         "format of the quantised weights is \"float-quantized\", expected \"pack-quantized\""},
+        {"\"pack-quantized\"", "\"marlin-24\"",
+         "format of the quantised weights is \"marlin-24\", expected \"pack-quantized\""},
         {"\"input_activations\": null", "\"input_activations\": {\"num_bits\": 8}",
          "activations are quantised, too"},
         {"\"kv_cache_scheme\": null", "\"kv_cache_scheme\": {\"num_bits\": 8}", "kv_cache_scheme"},
-        {"\"type\": \"int\"", "\"type\": \"float\"", "type of the quantised weights is \"float\""},
+        {"\"type\": \"int\"", "\"type\": \"float\"",
+         "num_bits of the quantised weights is 4, expected 8 with type \"float\""},
+        {"\"type\": \"int\"", "\"type\": \"log\"", "type of the quantised weights is \"log\""},
         {"\"num_bits\": 4", "\"num_bits\": 3", "num_bits of the quantised weights is 3"},
         {"\"dynamic\": false", "\"dynamic\": true", "dynamic of the quantised weights is true"},
         {"\"dynamic\": false", "\"dynamic\": false, \"actorder\": \"group\"",

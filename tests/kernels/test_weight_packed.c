@@ -1,7 +1,8 @@
-/* test_weight_packed.c - matrices of integers in a file: what is read of them, and what is not. */
+/* test_weight_packed.c - matrices of few bits in a file: what is read of them, and what is not. */
 #include "tests/kernels/lab.h"
 
 #include "kernels/weights.h"
+#include "tests/e4m3.h"
 
 #define MOST_TENSORS 6
 
@@ -19,6 +20,7 @@ static struct {
 static void begin(void)
 {
     memset(&desk, 0, sizeof desk);
+    desk.w.compute = DT_BF16;
     strcpy(desk.header, "{");
 }
 
@@ -63,7 +65,7 @@ static vlqa_status load(int rows, int cols, struct weight *out)
                               .queue = desk.lab.queue,
                               .files = desk.files,
                               .mem = &desk.mem,
-                              .compute = DT_BF16};
+                              .compute = desk.w.compute};
     TRY(pass(WEIGHTS_NAMES, rows, cols, out));
     TRY(pass(WEIGHTS_MEASURE, rows, cols, out));
     TRY(st_all_used(&desk.lab.env, desk.files));
@@ -307,6 +309,171 @@ TEST(scales_that_are_no_numbers_or_not_of_bf16_are_refused)
     check_refused("m.weight_scale: inf at [3, 0] is not finite");
 }
 
+/* ---- FP8 ---- */
+
+TEST(all_codes_of_e4m3_are_what_the_definition_says)
+{
+    for (int code = 0; code < 256; code++) {
+        float found = e4m3_to_f32((uint8_t)code);
+        if ((code & 0x7f) == 0x7f) {
+            CHECK(isnan(found));
+            continue;
+        }
+        CHECK((double)found == e4m3_value(code));
+        CHECK_EQ(signbit(found) != 0, code >> 7);
+        CHECK(bf16_to_f32(f32_to_bf16(found)) == found);
+    }
+}
+
+static int code_at(int row, int col) /* no NaN */
+{
+    int code = some(row, col, 256);
+    return (code & 0x7f) == 0x7f ? code - 1 : code;
+}
+
+static float fp8_scale(int row, int group)
+{
+    return bf16_to_f32(f32_to_bf16(0.001f * (float)(1 + some(row, group, 999))));
+}
+
+static void put_scales(const char *name, const char *dtype, int rows, int cols)
+{
+    size_t size = strcmp(dtype, "F32") == 0 ? 4 : 2;
+    uint8_t *scale = add(name, dtype, size, rows, cols);
+    for (int i = 0; i < rows * cols; i++) {
+        float f = fp8_scale(i / cols, i % cols);
+        uint16_t h = strcmp(dtype, "F16") == 0 ? lab_f16((double)f) : f32_to_bf16(f);
+        memcpy(scale + (size_t)i * size, size == 4 ? (void *)&f : &h, size);
+    }
+}
+
+/* Round to nearest even at the eighth bit of a normal number. */
+static double rounded_to_bf16(double x)
+{
+    int exponent;
+    (void)frexp(x, &exponent);
+    return ldexp(nearbyint(ldexp(x, 8 - exponent)), exponent - 8);
+}
+
+struct fp8_case {
+    const char *name, *dtype; /* of the scales */
+    int rows, cols;           /* of the matrix */
+    int scale_rows, scale_cols, group_rows, group_cols;
+    enum dtype compute;
+};
+
+/* The values in double, and the rounding, too: bf16 scales make products that double holds. */
+static void check_fp8(struct fp8_case c)
+{
+    struct weight w;
+    uint8_t *code;
+    int bad = 0;
+    begin();
+    put_scales(c.name, c.dtype, c.scale_rows, c.scale_cols); /* first: codes lie on odd bytes */
+    code = add("m.weight", "F8_E4M3", 1, c.rows, c.cols);
+    (void)add("m.input_scale", "F32", 4, 1, 1);
+    for (int i = 0; i < c.rows * c.cols; i++)
+        code[i] = (uint8_t)code_at(i / c.cols, i % c.cols);
+    desk.w.compute = c.compute;
+    REQUIRE(load(c.rows, c.cols, &w) == VLQA_OK);
+    CHECK_EQ(w.format, c.compute == DT_F32 ? WEIGHT_F32 : WEIGHT_BF16);
+    for (int r = 0; r < c.rows; r++)
+        for (int col = 0; col < c.cols; col += 1 + (r * 5 + col) % 31) {
+            double scale = (double)fp8_scale(r / c.group_rows, col / c.group_cols);
+            double v = e4m3_value(code_at(r, col)) * scale;
+            bad += (double)value_of(w, r, col) != (c.compute == DT_F32 ? v : rounded_to_bf16(v));
+        }
+    CHECK_EQ(bad, 0);
+    end();
+}
+
+TEST(fp8_is_its_codes_times_the_scale_of_block_row_or_tensor)
+{
+    static const struct fp8_case cases[] = {
+        {"m.weight_scale_inv", "BF16", 150, 260, 2, 3, 128, 128, DT_BF16},
+        {"m.weight_scale_inv", "F32", 150, 260, 2, 3, 128, 128, DT_F32},
+        {"m.weight_scale_inv", "F32", 257, 128, 3, 1, 128, 128, DT_BF16},
+        {"m.weight_scale", "BF16", 16, 384, 1, 3, 128, 128, DT_F32},
+        {"m.weight_scale_inv", "BF16", 40, 72, 1, 1, 128, 128, DT_BF16},
+        {"m.weight_scale", "BF16", 37, 200, 37, 1, 1, 200, DT_F32},
+        {"m.weight_scale", "F32", 150, 40, 150, 1, 1, 40, DT_BF16},
+        {"m.weight_scale", "F32", 150, 300, 1, 1, 150, 300, DT_BF16},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        check_fp8(cases[i]);
+}
+
+static void begin_fp8(void) /* [16, 64] */
+{
+    begin();
+    (void)add("m.weight", "F8_E4M3", 1, 16, 64);
+}
+
+TEST(fp8_of_other_shapes_and_types_is_refused)
+{
+    static const char *const dtypes[] = {"F8_E5M2", "F8_E8M0"};
+    for (int i = 0; i < 2; i++) {
+        begin();
+        (void)add("m.weight", dtypes[i], 1, 16, 64);
+        (void)add("m.weight_scale_inv", "F32", 4, 1, 1);
+        check_refused(i ? "t: m.weight has dtype F8_E8M0, expected F8_E4M3"
+                        : "t: m.weight has dtype F8_E5M2, expected F8_E4M3");
+    }
+    begin();
+    (void)add("m.weight", "F8_E4M3", 1, 16, 63);
+    (void)add("m.weight_scale_inv", "F32", 4, 1, 1);
+    check_refused("t: m.weight is [16, 63], expected [16, 64]");
+    begin_fp8(); /* blocks of 32 columns */
+    (void)add("m.weight_scale_inv", "F32", 4, 1, 2);
+    check_refused("t: m.weight_scale_inv is [1, 2], expected [1, 1], a scale for blocks of 128 x "
+                  "128, [16, 1], one for each row, or [1]");
+    begin_fp8();
+    (void)add("m.weight_scale", "BF16", 2, 15, 1);
+    check_refused("m.weight_scale is [15, 1], expected [1, 1]");
+    begin_fp8();
+    (void)add("m.weight_scale_inv", "F8_E8M0", 1, 1, 1);
+    check_refused("m.weight_scale_inv has dtype F8_E8M0: scales that are not BF16, F16 or F32");
+}
+
+TEST(fp8_needs_one_tensor_of_scales_and_no_zero_points)
+{
+    begin_fp8();
+    check_refused("t: m.weight is FP8 ([16, 64]) without scales, expected m.weight_scale_inv or "
+                  "m.weight_scale: is a file of the model missing?");
+    begin_fp8();
+    (void)add("m.weight_scale", "F32", 4, 1, 1);
+    (void)add("m.weight_scale_inv", "F32", 4, 1, 1);
+    check_refused("m.weight_scale ([1]): there is one that ends in _inv, too");
+    begin_fp8();
+    (void)add("m.weight_scale", "F32", 4, 1, 1);
+    (void)add("m.weight_zero_point", "F8_E4M3", 1, 1, 1);
+    check_refused("m.weight_zero_point ([1]): FP8 values have no zero points");
+}
+
+TEST(fp8_that_is_no_number_is_refused)
+{
+    static const float bad[] = {NAN, INFINITY, -1e36f};
+    static const char *const what[] = {"nan at [11, 0] is not finite",
+                                       "inf at [11, 0] is not finite",
+                                       "at [11, 0] is too large for FP8 values"};
+    for (int i = 0; i < 2; i++) {
+        uint8_t *code;
+        begin_fp8();
+        code = desk.data + desk.used - 16 * 64;
+        put_scales("m.weight_scale", "BF16", 1, 1);
+        code[64 * 13 + 7] = i ? 0xff : 0x7f;
+        code[64 * 14 + 2] = 0x7f;
+        check_refused("t: m.weight has a NaN at [13, 7]: the file is damaged, download it again");
+    }
+    for (int i = 0; i < 3; i++) {
+        float *scale;
+        begin_fp8();
+        scale = add("m.weight_scale", "F32", 4, 16, 1);
+        scale[11] = bad[i];
+        check_refused(what[i]);
+    }
+}
+
 /* ---- quantised while it is read ---- */
 
 static vlqa_status load_wanted(enum weight_format wanted, int rows, int cols, struct weight *out)
@@ -345,6 +512,36 @@ TEST(floats_are_quantised_where_that_is_wanted)
         }
         CHECK(sqrt(error / all) < (k % 2 ? 0.08 : 0.006));
         CHECK(sqrt(error / all) > (k % 2 ? 0.02 : 0.001));
+        end();
+    }
+}
+
+/* From the products in f32: the same as from a file that has them so. */
+TEST(fp8_is_quantised_like_floats_where_that_is_wanted)
+{
+    static const enum weight_format formats[] = {WEIGHT_INT8, WEIGHT_INT4};
+    static uint8_t kept[2][200 * 200];
+    for (int k = 0; k < 4; k++) {
+        uint8_t *data;
+        struct weight w;
+        size_t bytes;
+        begin();
+        if (k % 2 == 0) put_scales("m.weight_scale_inv", "F32", 1, 2);
+        data = k % 2 ? add("m.weight", "F32", 4, 70, 200) : add("m.weight", "F8_E4M3", 1, 70, 200);
+        for (int i = 0; i < 70 * 200; i++) {
+            int code = code_at(i / 200, i % 200);
+            float f = (float)(e4m3_value(code) * (double)fp8_scale(0, i % 200 / 128));
+            if (k % 2)
+                memcpy(data + (size_t)i * sizeof f, &f, sizeof f);
+            else
+                data[i] = (uint8_t)code;
+        }
+        REQUIRE(load_wanted(formats[k / 2], 70, 200, &w) == VLQA_OK);
+        CHECK_EQ(w.format, formats[k / 2]);
+        bytes = k_weight_bytes(desk.lab.device, w);
+        REQUIRE(bytes <= sizeof kept[0]);
+        memcpy(kept[k % 2], w.data, bytes);
+        if (k % 2) CHECK(memcmp(kept[0], kept[1], bytes) == 0);
         end();
     }
 }
