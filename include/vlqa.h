@@ -202,7 +202,7 @@ struct vlqa_model_info {
     int64_t kv_bytes_per_token, visual_bytes_per_token;
     int64_t chunk_bytes_per_token; /* of kept keys and values */
     int64_t session_bytes;         /* what a session with default options takes at most */
-    char weights[8]; /* of the decoder's matrices in memory: "bf16", "f16", "f32", "int8", "int4" */
+    char weights[8]; /* of the decoder's matrices in memory: bf16, f16, f32, int8, int4 or fp8 */
     int64_t weight_memory_bytes; /* of all weights in memory */
 };
 

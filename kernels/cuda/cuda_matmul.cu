@@ -9,7 +9,7 @@
 size_t cuda_weight_block(const struct device *d, enum weight_format format, int cols)
 {
     (void)d;
-    return format == WEIGHT_FP8 ? 0 : weight_layout_of(format, cols).bytes;
+    return weight_layout_of(format, cols).bytes;
 }
 
 static void pack_int4(uint8_t *block, const struct weight_layout *l, const struct weight_rows *w)
@@ -37,6 +37,9 @@ void cuda_weight_pack(const struct device *d, void *block, const struct weight_r
     memcpy(block, w->value, (size_t)w->rows * l.row);
     if (w->format == WEIGHT_INT8)
         memcpy((uint8_t *)block + l.scale, w->scale, (size_t)w->rows * sizeof(float));
+    if (w->format == WEIGHT_FP8)
+        memcpy((uint8_t *)block + l.scale, w->scale,
+               (size_t)(w->rows * weight_fp8_groups(w->cols)) * sizeof(float));
 }
 
 /* ---- products ---- */
@@ -53,7 +56,12 @@ struct product {
 /* How many inputs are summed by themselves before the sum is added to the total: a group where it
  * has a scale of its own, else enough that rounding errors of long sums stay small. */
 template <int FORMAT> struct chunk_of {
-    enum { INPUTS = FORMAT == WEIGHT_INT4 ? WEIGHT_GROUP : 256 };
+    enum {
+        HAS_SCALE = FORMAT == WEIGHT_INT4 || FORMAT == WEIGHT_FP8,
+        INPUTS = FORMAT == WEIGHT_INT4  ? WEIGHT_GROUP
+                 : FORMAT == WEIGHT_FP8 ? WEIGHT_FP8_GROUP
+                                        : 256
+    };
 };
 
 DEVICE float input_at(const float *x, int k)
@@ -90,7 +98,7 @@ template <int FORMAT, class X> __global__ void __launch_bounds__(OUTPUTS) multip
             float value = weight_at<FORMAT>(w, k);
             UNROLL for (int r = 0; r < ROWS; r++) sum[r] += input_at(x[r], k) * value;
         }
-        float scale = FORMAT == WEIGHT_INT4 ? weight_scale<FORMAT>(w, begin) : 1.0f;
+        float scale = chunk_of<FORMAT>::HAS_SCALE ? weight_scale<FORMAT>(w, begin) : 1.0f;
         UNROLL for (int r = 0; r < ROWS; r++) total[r] += sum[r] * scale;
     }
     float scale = FORMAT == WEIGHT_INT8 ? weight_scale<FORMAT>(w, 0) : 1.0f;
@@ -115,6 +123,8 @@ template <class X> static multiply_fn multiply_of(enum weight_format format)
         return multiply<WEIGHT_F16, X>;
     case WEIGHT_INT8:
         return multiply<WEIGHT_INT8, X>;
+    case WEIGHT_FP8:
+        return multiply<WEIGHT_FP8, X>;
     default:
         return multiply<WEIGHT_INT4, X>;
     }

@@ -229,4 +229,16 @@ HOST_DEVICE float bf16_float(uint16_t h)
     return v.f;
 }
 
+/* FP8 with four bits of exponent and three of mantissa; no NaN. The bits are those of a float but
+ * for the bias of the exponent, also where it is subnormal. */
+HOST_DEVICE float e4m3_float(uint8_t code)
+{
+    union {
+        uint32_t u;
+        float f;
+    } v;
+    v.u = (code & 0x80u) << 24 | (code & 0x7fu) << 20;
+    return v.f * 0x1p120f;
+}
+
 #endif

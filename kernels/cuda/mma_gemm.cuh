@@ -1,5 +1,5 @@
-/* mma_gemm.cuh - products of many rows on tensor cores: bf16 rows times weights of bf16, int8 or
- * int4, where cuBLASLt is not asked.
+/* mma_gemm.cuh - products of many rows on tensor cores: bf16 rows times weights of bf16, int8,
+ * int4 or FP8, where cuBLASLt is not asked.
  *
  * A block has 128 outputs and 64 or 128 rows, a warp 64 outputs and a quarter of the rows. Tiles of
  * 32 inputs come through a ring in shared memory. As in mma_gemv.cuh, weights are the left side of
@@ -30,9 +30,9 @@ struct gemm {
  * that ldmatrix reads at once lie in eight banks. */
 template <int FORMAT> struct gemm_row {
     enum {
-        BYTES = FORMAT == WEIGHT_BF16   ? 64
-                : FORMAT == WEIGHT_INT8 ? 32
-                                        : 16,
+        BYTES = FORMAT == WEIGHT_BF16 ? 64
+                : is_byte(FORMAT)     ? 32
+                                      : 16,
         STRIDE = BYTES + (FORMAT == WEIGHT_BF16 ? 16 : 0)
     };
 };
@@ -145,9 +145,9 @@ DEVICE void multiply_part(float (&sum)[ROWS / 32][4], const struct gemm_inputs<R
     }
 }
 
-template <int ROWS>
-DEVICE void multiply_tile(struct gemm_sums<ROWS> &sum, const struct gemm_tile<WEIGHT_INT8, ROWS> &s,
-                          struct gemm_place p)
+template <int FORMAT, int ROWS>
+DEVICE void multiply_byte_tile(struct gemm_sums<ROWS> &sum, const struct gemm_tile<FORMAT, ROWS> &s,
+                               struct gemm_place p)
 {
     int lane = (int)threadIdx.x % 32;
     struct gemm_inputs<ROWS> x = inputs_of(s, p);
@@ -157,8 +157,33 @@ DEVICE void multiply_tile(struct gemm_sums<ROWS> &sum, const struct gemm_tile<WE
         UNROLL for (int r = 0; r < 2; r++) w[r] =
             *(const struct uint2 *)&s.w[p.warp_output + 16 * m + lane / 4 + 8 * r][lane % 4 * 8];
         multiply_part<ROWS>(sum.at[m], x, [&](int r, int i) {
-            return (int)(int8_t)((i < 4 ? w[r].x : w[r].y) >> i % 4 * 8);
+            return byte_code<FORMAT>((i < 4 ? w[r].x : w[r].y) >> i % 4 * 8);
         });
+    }
+}
+
+template <int ROWS> DEVICE void clear_sums(struct gemm_sums<ROWS> &sum)
+{
+    UNROLL for (int m = 0; m < GEMM_PARTS; m++) UNROLL for (int t = 0; t < ROWS / 32; t++)
+        UNROLL for (int c = 0; c < 4; c++) sum.at[m][t][c] = 0;
+}
+
+/* Sums of FP8: the tiles of a group are summed by themselves, as multiply_fp8 does, and the sum
+ * times the scale is added to those of the groups before. */
+template <int ROWS>
+DEVICE void add_group(struct gemm_sums<ROWS> &sum, const struct gemm_sums<ROWS> &group,
+                      const struct gemv &a, struct gemm_place p, int number)
+{
+    int lane = (int)threadIdx.x % 32;
+    int groups = (a.w.cols + WEIGHT_FP8_GROUP - 1) / WEIGHT_FP8_GROUP;
+    UNROLL for (int m = 0; m < GEMM_PARTS; m++)
+    {
+        int o = p.output + p.warp_output + 16 * m;
+        if (o >= a.w.rows) break; /* the whole warp */
+        const float *scale = (const float *)(block_of(a, o) + a.scale) + number;
+        UNROLL for (int t = 0; t < ROWS / 32; t++) UNROLL for (int c = 0; c < 4; c++)
+            sum.at[m][t][c] =
+            __fmaf_rn(group.at[m][t][c], scale[(lane / 4 + c / 2 * 8) * groups], sum.at[m][t][c]);
     }
 }
 
@@ -225,9 +250,9 @@ __global__ void __launch_bounds__(GEMM_THREADS) multiply_many(struct gemm g)
     struct gemm_place p = gemm_here<ROWS>();
     const struct gemv &a = g.of;
     bool idle = p.output + p.warp_output >= a.w.rows || p.row + p.warp_row >= a.x.rows;
-    struct gemm_sums<ROWS> sum;
-    UNROLL for (int m = 0; m < GEMM_PARTS; m++) UNROLL for (int t = 0; t < ROWS / 32; t++)
-        UNROLL for (int c = 0; c < 4; c++) sum.at[m][t][c] = 0;
+    struct gemm_sums<ROWS> sum, group;
+    clear_sums<ROWS>(sum);
+    clear_sums<ROWS>(group);
     for (int i = 0; i < GEMM_RING - 1; i++) {
         if (i * GEMM_INPUTS < a.w.cols)
             load_gemm_tile<FORMAT, ROWS>(s.ring[i], a, p, i * GEMM_INPUTS);
@@ -242,7 +267,15 @@ __global__ void __launch_bounds__(GEMM_THREADS) multiply_many(struct gemm g)
         if (idle) continue;
         if constexpr (FORMAT == WEIGHT_INT4)
             multiply_group<ROWS>(sum, s.ring[i], a, p, k / WEIGHT_GROUP);
-        else
+        else if constexpr (FORMAT == WEIGHT_INT8)
+            multiply_byte_tile<FORMAT, ROWS>(sum, s.ring[i], p);
+        else if constexpr (FORMAT == WEIGHT_FP8) {
+            int next = k + GEMM_INPUTS;
+            multiply_byte_tile<FORMAT, ROWS>(group, s.ring[i], p);
+            if (next % WEIGHT_FP8_GROUP != 0 && next < a.w.cols) continue;
+            add_group<ROWS>(sum, group, a, p, k / WEIGHT_FP8_GROUP);
+            clear_sums<ROWS>(group);
+        } else
             multiply_tile<ROWS>(sum, s.ring[i], p);
     }
     ptx::cp_wait<0>();
@@ -267,10 +300,11 @@ static inline cudaError_t enqueue_gemm_of(struct line to, const struct gemm &g)
                   sizeof(struct gemm_shared<FORMAT, ROWS>), to, g);
 }
 
-/* Whole numbers take the smaller block: what becomes of them takes registers, too. */
+/* Codes take the smaller block: what becomes of them takes registers, too. */
 static inline cudaError_t enqueue_gemm(struct line to, const struct gemm &g)
 {
     if (g.of.w.format == WEIGHT_INT8) return enqueue_gemm_of<WEIGHT_INT8, 64>(to, g);
+    if (g.of.w.format == WEIGHT_FP8) return enqueue_gemm_of<WEIGHT_FP8, 64>(to, g);
     if (g.of.w.format == WEIGHT_INT4) return enqueue_gemm_of<WEIGHT_INT4, 64>(to, g);
     return g.of.x.rows <= 64 ? enqueue_gemm_of<WEIGHT_BF16, 64>(to, g)
                              : enqueue_gemm_of<WEIGHT_BF16, 128>(to, g);

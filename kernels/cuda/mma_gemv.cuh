@@ -1,5 +1,5 @@
 /* mma_gemv.cuh - products of 1 to 16 rows on tensor cores, at the speed of memory: bf16 rows times
- * weights of bf16, int8 or int4.
+ * weights of bf16, int8, int4 or FP8.
  *
  * A warp, which is a block, has 16 outputs (a block of the weight) and goes through all inputs in
  * ascending order; nothing is split or summed across warps. Weights are the left side of the
@@ -30,14 +30,17 @@ struct gemv {
 
 /* ---- pieces: so many inputs of 16 outputs and of all rows ---- */
 
+HOST_DEVICE constexpr bool is_byte(int format)
+{
+    return format == WEIGHT_INT8 || format == WEIGHT_FP8;
+}
+
 /* Rows are longer than they need be, so that lanes that read them at once find other banks. */
-template <int FORMAT> struct piece_of {
+template <int FORMAT> struct piece_of { /* of FP8: a group */
     enum {
         INPUTS = FORMAT == WEIGHT_BF16 ? 64 : 128,
-        BYTES = FORMAT == WEIGHT_BF16   ? 128
-                : FORMAT == WEIGHT_INT8 ? 128
-                                        : 64,
-        STRIDE = BYTES + (FORMAT == WEIGHT_INT8 ? 32 : 16),
+        BYTES = FORMAT == WEIGHT_INT4 ? 64 : 128,
+        STRIDE = BYTES + (is_byte(FORMAT) ? 32 : 16),
         X_STRIDE = INPUTS + (FORMAT == WEIGHT_BF16 ? 8 : 32)
     };
 };
@@ -54,7 +57,7 @@ template <int FORMAT, int ROWS> struct gemv_shared {
 /* Bytes of a row of the weight. */
 template <int FORMAT> DEVICE int row_bytes(int inputs)
 {
-    return FORMAT == WEIGHT_BF16 ? inputs * 2 : FORMAT == WEIGHT_INT8 ? inputs : inputs / 2;
+    return FORMAT == WEIGHT_BF16 ? inputs * 2 : is_byte(FORMAT) ? inputs : inputs / 2;
 }
 
 /* The piece from input `first` on; zeros behind the last input and the last row. */
@@ -109,9 +112,23 @@ DEVICE uint32_t two_bf16(int lo, int hi) /* exact up to 256 */
     return ptx::pack_bf16((float)lo, (float)hi);
 }
 
-/* 32 inputs whose values are small whole numbers. A lane holds inputs 8 q to 8 q + 7 of its two
- * outputs, q = lane % 4: the first four go into one product and the others into a second one, and
- * the rows' inputs are read in the same order. */
+DEVICE uint32_t two_bf16(float lo, float hi) /* of e4m3: exact */
+{
+    return ptx::pack_bf16(lo, hi);
+}
+
+/* A byte of a weight without its scale. */
+template <int FORMAT> DEVICE auto byte_code(uint32_t byte)
+{
+    if constexpr (FORMAT == WEIGHT_FP8)
+        return e4m3_float((uint8_t)byte);
+    else
+        return (int)(int8_t)byte;
+}
+
+/* 32 inputs whose values are small whole numbers or e4m3. A lane holds inputs 8 q to 8 q + 7 of its
+ * two outputs, q = lane % 4: the first four go into one product and the others into a second one,
+ * and the rows' inputs are read in the same order. */
 template <int ROWS, class CODE>
 DEVICE void multiply_codes(struct gemv_sums<ROWS> &sum, const uint16_t (*x)[160], int k, CODE code)
 {
@@ -134,22 +151,37 @@ DEVICE void multiply_codes(struct gemv_sums<ROWS> &sum, const uint16_t (*x)[160]
     }
 }
 
-template <int ROWS>
-DEVICE void multiply_int8(struct gemv_sums<ROWS> &sum, const struct piece<WEIGHT_INT8, ROWS> &p)
+template <int FORMAT, int ROWS>
+DEVICE void multiply_bytes(struct gemv_sums<ROWS> &sum, const struct piece<FORMAT, ROWS> &p)
 {
     int lane = (int)threadIdx.x;
-    UNROLL for (int k = 0; k < piece_of<WEIGHT_INT8>::INPUTS; k += 32)
+    UNROLL for (int k = 0; k < piece_of<FORMAT>::INPUTS; k += 32)
     {
         struct uint2 w[2];
         UNROLL for (int r = 0; r < 2; r++) w[r] =
             *(const struct uint2 *)&p.w[lane / 4 + 8 * r][k + lane % 4 * 8];
         multiply_codes<ROWS>(sum, p.x, k, [&](int r, int i) {
-            return (int)(int8_t)((i < 4 ? w[r].x : w[r].y) >> i % 4 * 8);
+            return byte_code<FORMAT>((i < 4 ? w[r].x : w[r].y) >> i % 4 * 8);
         });
     }
 }
 
 /* A group is summed by itself; the sum times the scale is added to those of the groups before. */
+template <int ROWS>
+DEVICE void multiply_fp8(struct gemv_sums<ROWS> &sum, const struct piece<WEIGHT_FP8, ROWS> &p,
+                         const struct gemv &a, const uint8_t *block, int first)
+{
+    struct gemv_sums<ROWS> group;
+    int o = (int)threadIdx.x / 4;
+    int groups = (a.w.cols + WEIGHT_FP8_GROUP - 1) / WEIGHT_FP8_GROUP;
+    const float *scale = (const float *)(block + a.scale) + first / WEIGHT_FP8_GROUP;
+    UNROLL for (int t = 0; t < ROWS / 8; t++) UNROLL for (int c = 0; c < 4; c++) group.at[t][c] = 0;
+    multiply_bytes<WEIGHT_FP8, ROWS>(group, p);
+    UNROLL for (int t = 0; t < ROWS / 8; t++) UNROLL for (int c = 0; c < 4; c++) sum.at[t][c] =
+        __fmaf_rn(group.at[t][c], scale[(o + c / 2 * 8) * groups], sum.at[t][c]);
+}
+
+/* As multiply_fp8, with groups of 32. */
 template <int ROWS>
 DEVICE void multiply_int4(struct gemv_sums<ROWS> &sum, const struct piece<WEIGHT_INT4, ROWS> &p,
                           const struct gemv &a, const uint8_t *block, int first)
@@ -183,7 +215,8 @@ DEVICE void multiply_piece(struct gemv_sums<ROWS> &sum, const struct piece<FORMA
                            const struct gemv &a, const uint8_t *block, int first)
 {
     if constexpr (FORMAT == WEIGHT_BF16) multiply_bf16<ROWS>(sum, p);
-    if constexpr (FORMAT == WEIGHT_INT8) multiply_int8<ROWS>(sum, p);
+    if constexpr (FORMAT == WEIGHT_INT8) multiply_bytes<FORMAT, ROWS>(sum, p);
+    if constexpr (FORMAT == WEIGHT_FP8) multiply_fp8<ROWS>(sum, p, a, block, first);
     if constexpr (FORMAT == WEIGHT_INT4) multiply_int4<ROWS>(sum, p, a, block, first);
 }
 
@@ -232,9 +265,9 @@ template <int FORMAT, int ROWS> __global__ void __launch_bounds__(32) multiply_f
 static inline bool takes_gemv(const struct gemv *a)
 {
     int cols = a->w.cols;
-    bool whole = a->w.format == WEIGHT_BF16   ? cols % 8 == 0
-                 : a->w.format == WEIGHT_INT8 ? cols % 16 == 0
-                                              : a->w.format == WEIGHT_INT4 && cols % 32 == 0;
+    bool whole = a->w.format == WEIGHT_BF16 ? cols % 8 == 0
+                 : is_byte(a->w.format)     ? cols % 16 == 0
+                                            : a->w.format == WEIGHT_INT4 && cols % 32 == 0;
     return whole && a->x.rows <= MOST_ROWS && a->x.dtype == DT_BF16 && a->x.stride % 8 == 0 &&
            (uintptr_t)a->x.data % 16 == 0 && (uintptr_t)a->w.data % 16 == 0 && a->block % 16 == 0;
 }
@@ -253,6 +286,7 @@ static inline cudaError_t enqueue_gemv(struct line to, const struct gemv &a)
 {
     if (a.w.format == WEIGHT_BF16) return enqueue_gemv<WEIGHT_BF16>(to, a);
     if (a.w.format == WEIGHT_INT8) return enqueue_gemv<WEIGHT_INT8>(to, a);
+    if (a.w.format == WEIGHT_FP8) return enqueue_gemv<WEIGHT_FP8>(to, a);
     return enqueue_gemv<WEIGHT_INT4>(to, a);
 }
 } // namespace mma

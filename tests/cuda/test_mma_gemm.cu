@@ -8,7 +8,8 @@ static const struct shape shapes[] = {
     {WEIGHT_BF16, 1, 16, 8, DT_F32, false},     {WEIGHT_BF16, 70, 150, 200, DT_F32, true},
     {WEIGHT_BF16, 130, 70, 96, DT_BF16, false}, {WEIGHT_INT8, 17, 31, 48, DT_F32, true},
     {WEIGHT_INT8, 129, 66, 176, DT_F32, false}, {WEIGHT_INT4, 3, 20, 32, DT_BF16, false},
-    {WEIGHT_INT4, 66, 140, 160, DT_F32, true},
+    {WEIGHT_INT4, 66, 140, 160, DT_F32, true},  {WEIGHT_FP8, 17, 31, 48, DT_F32, true},
+    {WEIGHT_FP8, 129, 66, 304, DT_F32, false},  {WEIGHT_FP8, 3, 150, 256, DT_BF16, true},
 };
 
 static struct mma::gemm many_of(const problem &p, int row, int n, enum act act)

@@ -10,6 +10,8 @@ static const struct shape shapes[] = {
     {WEIGHT_INT8, 1, 16, 16, DT_F32, true},    {WEIGHT_INT8, 16, 40, 1168, DT_F32, false},
     {WEIGHT_INT8, 3, 31, 1024, DT_BF16, true}, {WEIGHT_INT4, 1, 16, 32, DT_F32, false},
     {WEIGHT_INT4, 13, 40, 1184, DT_F32, true}, {WEIGHT_INT4, 2, 20, 160, DT_BF16, false},
+    {WEIGHT_FP8, 1, 16, 16, DT_F32, true},     {WEIGHT_FP8, 16, 40, 1168, DT_F32, false},
+    {WEIGHT_FP8, 9, 31, 1024, DT_BF16, true},
 };
 
 static std::vector<double> reference(problem &p)

@@ -1,9 +1,11 @@
-/* weight_lab.h - weights of bf16, int8 and int4 as the GPU keeps them, and products with them. */
+/* weight_lab.h - weights of bf16, int8, int4 and FP8 as the GPU keeps them, and products with them.
+ */
 #ifndef TESTS_CUDA_WEIGHT_LAB_H
 #define TESTS_CUDA_WEIGHT_LAB_H
 
 #include "kernels/cuda/mma_gemv.cuh"
 #include "tests/cuda/mma_lab.h"
+#include "tests/e4m3.h"
 
 struct shape {
     enum weight_format format;
@@ -21,11 +23,13 @@ struct packed {
     {
         struct lab_random r = {seed};
         size_t n = (size_t)s.inputs, groups = n / WEIGHT_GROUP;
-        row = s.format == WEIGHT_BF16 ? 2 * n : s.format == WEIGHT_INT8 ? n : n / 2;
+        size_t wide = (n + WEIGHT_FP8_GROUP - 1) / WEIGHT_FP8_GROUP;
+        row = s.format == WEIGHT_BF16 ? 2 * n : s.format == WEIGHT_INT4 ? n / 2 : n;
         scale = (row * WEIGHT_BLOCK + 15) / 16 * 16;
         zero = scale + WEIGHT_BLOCK * groups * sizeof(uint16_t);
         block = s.format == WEIGHT_BF16   ? scale
                 : s.format == WEIGHT_INT8 ? scale + WEIGHT_BLOCK * sizeof(float)
+                : s.format == WEIGHT_FP8  ? scale + WEIGHT_BLOCK * wide * sizeof(float)
                                           : (zero + WEIGHT_BLOCK * groups + 15) / 16 * 16;
         bytes.resize(block * (size_t)((s.outputs + WEIGHT_BLOCK - 1) / WEIGHT_BLOCK));
         value.resize((size_t)s.outputs * n);
@@ -50,6 +54,14 @@ struct packed {
             b[in * row + (size_t)k] = (uint8_t)(int8_t)code;
             memcpy(b + scale + in * sizeof unit, &unit, sizeof unit);
             return (double)code * unit;
+        }
+        if (s.format == WEIGHT_FP8) {
+            size_t wide = (size_t)(s.inputs + WEIGHT_FP8_GROUP - 1) / WEIGHT_FP8_GROUP;
+            of_group = unit * (float)(k / WEIGHT_FP8_GROUP % 3 + 1) / 300;
+            b[in * row + (size_t)k] = e4m3_nearest((double)x * 300);
+            memcpy(b + scale + (in * wide + (size_t)(k / WEIGHT_FP8_GROUP)) * sizeof unit,
+                   &of_group, sizeof unit);
+            return e4m3_value(b[in * row + (size_t)k]) * of_group;
         }
         b[in * row + (size_t)k / 2] |= (uint8_t)(four << k % 2 * 4);
         memcpy(b + scale + (in * groups + group) * sizeof h, &h, sizeof h);

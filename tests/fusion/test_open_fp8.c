@@ -226,6 +226,37 @@ static void pair_close(struct pair *p)
 
 static struct answer_bits plain, opened, twin; /* too large for the stack of a test */
 
+#ifdef VLQA_EMU
+/* A GPU sums codes and multiplies by scales then, where its twin rounds products to bf16 first. */
+TEST(fp8_stays_in_the_memory_of_a_gpu)
+{
+    const char *const models[] = {FIXTURE_TIED, DEFAULT};
+    for (int i = 0; i < 4; i++) {
+        struct setting s = {.dtype = i % 2 ? VLQA_DTYPE_F32 : VLQA_DTYPE_BF16};
+        double error = 0, all = 0;
+        struct pair p;
+        REQUIRE(pair_open(&p, models[i / 2], &fine, "F32"));
+        s.model = p.twin.dir;
+        REQUIRE(answer_of(s, &twin));
+        s.model = p.fp8.dir;
+        REQUIRE(answer_of(s, &opened));
+        s.weights = VLQA_WEIGHTS_BF16;
+        REQUIRE(answer_of(s, &plain));
+        CHECK_STR(opened.info.weights, "fp8");
+        CHECK_STR(plain.info.weights, twin.info.weights);
+        CHECK(same_bits(&plain, &twin));
+        CHECK(opened.info.weight_memory_bytes < twin.info.weight_memory_bytes);
+        for (int k = 0; k < twin.n_logits; k++) {
+            error += pow((double)(opened.logits[k] - twin.logits[k]), 2);
+            all += pow((double)twin.logits[k], 2);
+        }
+        if (!(sqrt(error / all) < (i % 2 ? 1e-5 : 2e-2)))
+            CHECK_FAIL("%s: logits are off by %g", models[i / 2], sqrt(error / all));
+        CHECK(error > 0);
+        pair_close(&p);
+    }
+}
+#else
 static void check_alike(const char *model, const struct form *form, struct setting s)
 {
     struct pair p;
@@ -279,6 +310,7 @@ TEST(fp8_is_quantised_like_floats)
     check_alike(DEFAULT, &fine, (struct setting){.weights = VLQA_WEIGHTS_INT4});
     CHECK_STR(opened.info.weights, "int4");
 }
+#endif
 
 /* ---- what is refused ---- */
 

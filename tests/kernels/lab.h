@@ -7,6 +7,7 @@
 #include "kernels/cpu/cpu.h"
 #include "kernels/weight_quant.h"
 #include "tests/check.h"
+#include "tests/e4m3.h"
 #include "tests/kernels/lab_device.h"
 #include "tests/ref_ops.h"
 #include "tests/wants_cuda.h"
@@ -215,6 +216,17 @@ static inline void lab_quantise(struct mat m, enum weight_format format, int row
         weight_quant_int8(v, m.cols, (int8_t *)q, scale);
         for (int c = 0; c < m.cols; c++)
             stands_for[c] = *scale * (float)(int8_t)q[c];
+    } else if (format == WEIGHT_FP8) {
+        float *scale = (float *)to->scale + at * weight_fp8_groups(m.cols);
+        for (int c = 0; c < m.cols; c++) {
+            float *s = &scale[c / WEIGHT_FP8_GROUP];
+            *s = fmaxf(c % WEIGHT_FP8_GROUP ? *s : 1e-3f, fabsf(v[c]) / 300);
+        }
+        for (int c = 0; c < m.cols; c++) {
+            float s = scale[c / WEIGHT_FP8_GROUP];
+            q[c] = e4m3_nearest((double)(v[c] / s));
+            stands_for[c] = s * (float)e4m3_value(q[c]);
+        }
     } else {
         uint16_t *scale = (uint16_t *)to->scale + at * groups;
         uint8_t *zero = to->zero + at * groups;
@@ -233,7 +245,7 @@ static inline struct weight lab_weight_as(const struct lab *lab, struct mat m,
     struct weight w = {format, m.rows, m.cols, NULL};
     size_t block = k_weight_block(lab->device, format, m.cols);
     size_t row_bytes = mat_bytes(m.dtype, 1, m.cols), groups = (size_t)weight_groups(m.cols);
-    int is_quantised = format == WEIGHT_INT8 || format == WEIGHT_INT4;
+    int is_quantised = format > WEIGHT_F16;
     struct lab_rows rows = {lab_alloc(WEIGHT_BLOCK * row_bytes), lab_alloc(WEIGHT_BLOCK * groups),
                             lab_alloc(WEIGHT_BLOCK * groups * sizeof(float))};
     float *stands_for = lab_alloc((size_t)m.rows * (size_t)m.cols * sizeof *stands_for);
