@@ -41,8 +41,7 @@ struct backend_ops {
     void (*scatter)(struct queue *q, struct mat dst, struct ints index, struct mat src);
     void (*embed)(struct queue *q, struct mat dst, struct weight src, struct ints index);
     void (*add)(struct queue *q, struct mat dst, struct mat src, struct ints index);
-    void (*matmul)(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
-                   enum act act);
+    void (*matmul)(struct queue *q, const struct products *p);
     void (*rmsnorm)(struct queue *q, struct mat y, struct mat x, struct mat w, float eps);
     void (*layernorm)(struct queue *q, struct mat y, struct mat x, struct mat w, struct mat b,
                       float eps);

@@ -115,14 +115,67 @@ void k_add_rows(struct queue *q, struct mat dst, struct mat src, struct ints ind
     q->op->add(q, dst, src, index);
 }
 
+/* No element is in both: of other memory, or columns beside each other in rows of one matrix. */
+static int apart(struct mat a, struct mat b)
+{
+    uintptr_t at = (uintptr_t)a.data, to = (uintptr_t)b.data;
+    size_t step = mat_bytes(a.dtype, 1, a.stride), ahead;
+    if (a.rows == 0 || b.rows == 0 || !a.data || !b.data) return 1;
+    if (at > to) return apart(b, a);
+    if ((uintptr_t)mat_at(a, a.rows - 1, a.cols) <= to) return 1;
+    ahead = (to - at) % step;
+    return step == mat_bytes(b.dtype, 1, b.stride) && ahead >= mat_bytes(a.dtype, 1, a.cols) &&
+           ahead + mat_bytes(b.dtype, 1, b.cols) <= step;
+}
+
+static int product_ok(const struct product *p, const struct products *list)
+{
+    struct mat x = list->x;
+    if (!shape_ok(p->y) || !weight_ok(p->w) || !is_float(p->y) || !multiplies(x, p->w)) return 0;
+    if (p->y.rows != x.rows || p->y.cols != p->w.rows || x.cols != p->w.cols) return 0;
+    if (p->bias.data && !is_vector(p->bias, p->w.rows)) return 0;
+    if (!apart(p->y, x) || !apart(p->delta, x)) return 0;
+    return !p->delta.data || (same_shape(p->delta, p->y) && p->y.dtype == DT_F32 &&
+                              p->delta.dtype == DT_F32 && list->act == ACT_NONE);
+}
+
+/* Nothing that is written is written twice, room included. */
+static int written_apart(const struct products *p)
+{
+    struct mat written[2 * PRODUCTS_MOST];
+    int n = 0;
+    for (int i = 0; i < p->n; i++) {
+        written[n++] = p->of[i].y;
+        written[n++] = p->of[i].delta;
+    }
+    for (int i = 0; i < n; i++)
+        for (int k = 0; k < i; k++)
+            if (!apart(written[i], written[k])) return 0;
+    return 1;
+}
+
+void k_products(struct queue *q, const struct products *p)
+{
+    assert(p->n >= 1 && p->n <= PRODUCTS_MOST && shape_ok(p->x));
+    for (int i = 0; i < p->n; i++)
+        assert(product_ok(&p->of[i], p));
+    assert(written_apart(p));
+    q->op->matmul(q, p);
+}
+
 void k_matmul(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
               enum act act)
 {
-    assert(shape_ok(y) && shape_ok(x) && weight_ok(w));
-    assert(y.rows == x.rows && y.cols == w.rows && x.cols == w.cols);
-    assert(is_float(y) && multiplies(x, w));
-    assert(!bias.data || is_vector(bias, w.rows));
-    q->op->matmul(q, y, x, w, bias, act);
+    struct products p = {.x = x, .n = 1, .of = {{.y = y, .w = w, .bias = bias}}, .act = act};
+    k_products(q, &p);
+}
+
+void k_matmul_add(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
+                  struct mat delta)
+{
+    struct products p = {.x = x, .n = 1, .of = {{y, w, bias, delta}}};
+    assert(y.rows == 0 || delta.data);
+    k_products(q, &p);
 }
 
 void k_rmsnorm(struct queue *q, struct mat y, struct mat x, struct mat w, float eps)

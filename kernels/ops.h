@@ -16,6 +16,25 @@
 #define ATTN_MAX_DIM 256  /* of a head */
 #define ATTN_MAX_GROUP 64 /* query heads that share a KV head */
 
+#define PRODUCTS_MOST 3 /* of a list */
+
+/* y[n, out] = act(x w^T + bias). */
+struct product {
+    struct mat y;    /* f32 or bf16; overlaps neither x nor what else is written */
+    struct weight w; /* [out, in] */
+    struct mat bias; /* [1, out] f32, or mat_none() */
+    /* mat_none(): y is stored. Else, without act, it is added to y, f32; this, like y, is room for
+     * it on a device that cannot add while it multiplies. */
+    struct mat delta;
+};
+
+struct products { /* arguments of the matmul operation: products of one x */
+    struct mat x; /* [n, in] f32 or bf16 */
+    int n;        /* products, 1 to PRODUCTS_MOST */
+    struct product of[PRODUCTS_MOST];
+    enum act act; /* of all */
+};
+
 struct attn {            /* arguments of the attention operation */
     struct mat q;        /* [n, heads * dim] f32 */
     struct mat k, v;     /* [slots, kv_heads * dim] f32 or bf16; a stride wider than cols is fine */
@@ -94,11 +113,16 @@ void k_embed(struct queue *q, struct mat dst, struct weight src, struct ints ind
 void k_add(struct queue *q, struct mat dst, struct mat src);
 /* dst[i] += src[index[i]]; a negative index skips. */
 void k_add_rows(struct queue *q, struct mat dst, struct mat src, struct ints index);
-/* y[n, out] = act(x[n, in] w[out, in]^T + bias[out]). bias [1, out] f32, or mat_none(). x and y f32
- * or bf16; w of any format with x f32, and BF16, INT8 or INT4 with x bf16. Products of two bf16 are
- * summed in f32, others are made in f32. y may not overlap x. */
+/* Products of one x, with the bits of each by itself, and of k_add behind it where it is added. w
+ * of any format with x f32, and BF16, INT8 or INT4 with x bf16. Products of two bf16 are summed in
+ * f32, others are made in f32. */
+void k_products(struct queue *q, const struct products *p);
+/* One: y = act(x w^T + bias). */
 void k_matmul(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
               enum act act);
+/* One: y += x w^T + bias; delta is room (struct product). */
+void k_matmul_add(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
+                  struct mat delta);
 /* Each row: x * rsqrt(mean(x^2) + eps) * w; x f32, y f32 or bf16; y may be x. w [1, n] f32 is
  * repeated along the row: x.cols is a multiple of n and each run of n is normalised by itself
  * (q_norm and k_norm over heads). */

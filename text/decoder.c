@@ -261,13 +261,18 @@ static void write_values(struct queue *q, const struct decoder *m, int i, const 
     }
 }
 
+/* Queries are one product more where all tokens stay. */
 static void keys_and_values(struct queue *q, const struct decoder *m, int i,
-                            const struct pass *pass, const struct work *w)
+                            const struct pass *pass, const struct work *w, int all_stay)
 {
     const struct decoder_layer *layer = &m->layer[i];
+    struct products p = {.x = w->norm,
+                         .n = all_stay ? 3 : 2,
+                         .of = {{.y = w->key, .w = layer->k},
+                                {.y = w->v, .w = layer->v},
+                                {.y = w->q, .w = layer->q}}};
     k_rmsnorm(q, w->norm, w->x, layer->input_norm, m->config.eps);
-    k_matmul(q, w->key, w->norm, layer->k, mat_none(), ACT_NONE);
-    k_matmul(q, w->v, w->norm, layer->v, mat_none(), ACT_NONE);
+    k_products(q, &p);
     write_keys(q, m, i, pass, w);
     write_values(q, m, i, pass, w);
 }
@@ -281,13 +286,25 @@ static void queries(struct queue *q, const struct decoder *m, int i, const struc
                       .cos_sin = w->cos_sin,
                       .raw = w->q,
                       .out = w->q};
-    k_matmul(q, w->q, w->norm, m->layer[i].q, mat_none(), ACT_NONE);
     k_heads(q, &h);
     k_trace(q, "text.q", i, w->q);
 }
 
+/* A product joins the residual stream; whoever looks on sees it by itself. */
+static void join(struct queue *q, const struct work *w, struct mat x, struct weight weight,
+                 const char *name, int layer)
+{
+    if (!q->trace) {
+        k_matmul_add(q, w->x, x, weight, mat_none(), w->delta);
+        return;
+    }
+    k_matmul(q, w->delta, x, weight, mat_none(), ACT_NONE);
+    k_trace(q, name, layer, w->delta);
+    k_add(q, w->x, w->delta);
+}
+
 static void attend(struct queue *q, const struct decoder *m, int i, const struct pass *pass,
-                   const struct work *w)
+                   const struct work *w, int all_stay)
 {
     const struct decoder_config *c = &m->config;
     const struct decoder_layer *layer = &m->layer[i];
@@ -301,25 +318,25 @@ static void attend(struct queue *q, const struct decoder *m, int i, const struct
                      .scale = 1.0f / sqrtf((float)c->head_dim),
                      .products = c->compute == DT_F32 ? DT_F32 : c->kv,
                      .work = w->attn_work};
+    if (!all_stay) k_matmul(q, w->q, w->norm, layer->q, mat_none(), ACT_NONE);
     queries(q, m, i, w);
     if (pass->probe && pass->probe->layer[i]) count_attention(q, pass->probe, i, &a, w);
     k_attention(q, &a);
-    k_matmul(q, w->delta, w->mixed, layer->o, mat_none(), ACT_NONE);
-    k_trace(q, "text.attn", i, w->delta);
-    k_add(q, w->x, w->delta);
+    join(q, w, w->mixed, layer->o, "text.attn", i);
 }
 
 static void mlp(struct queue *q, const struct decoder *m, int i, const struct work *w)
 {
     const struct decoder_config *c = &m->config;
     const struct decoder_layer *layer = &m->layer[i];
+    struct products p = {.x = w->norm,
+                         .n = 2,
+                         .of = {{.y = mat_cols(w->gate_up, 0, c->inner), .w = layer->gate},
+                                {.y = mat_cols(w->gate_up, c->inner, c->inner), .w = layer->up}}};
     k_rmsnorm(q, w->norm, w->x, layer->post_norm, c->eps);
-    k_matmul(q, mat_cols(w->gate_up, 0, c->inner), w->norm, layer->gate, mat_none(), ACT_NONE);
-    k_matmul(q, mat_cols(w->gate_up, c->inner, c->inner), w->norm, layer->up, mat_none(), ACT_NONE);
+    k_products(q, &p);
     k_swiglu(q, w->inner, w->gate_up);
-    k_matmul(q, w->delta, w->inner, layer->down, mat_none(), ACT_NONE);
-    k_trace(q, "text.mlp", i, w->delta);
-    k_add(q, w->x, w->delta);
+    join(q, w, w->inner, layer->down, "text.mlp", i);
 }
 
 static void head(struct queue *q, const struct decoder *m, const struct work *w, float *logits)
@@ -370,10 +387,11 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
     k_trace(q, "text.cos_sin", 0, w.cos_sin);
     embed(q, m, tokens, &w);
     for (int i = 0; i < end; i++) {
-        keys_and_values(q, m, i, pass, &w);
-        leave(&w, order.left[i] - (tokens->n - w.n));
+        int leaving = order.left[i] - (tokens->n - w.n);
+        keys_and_values(q, m, i, pass, &w, leaving == 0);
+        leave(&w, leaving);
         if (w.n == 0) break;
-        attend(q, m, i, pass, &w);
+        attend(q, m, i, pass, &w, leaving == 0);
         mlp(q, m, i, &w);
         k_trace(q, "text.layer", i, w.x);
         if (i < tokens->n_deep && tokens->visual.rows) {

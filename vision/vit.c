@@ -134,32 +134,49 @@ static void attention(struct queue *q, const struct vit *vit, int i, const struc
     k_trace(q, "vit.q", i, a.q);
     k_trace(q, "vit.k", i, a.k);
     k_attention(q, &a);
-    k_matmul(q, w->delta, w->mixed, layer->proj, layer->proj_b, ACT_NONE);
-    k_trace(q, "vit.attn", i, w->delta);
-    k_add(q, w->x, w->delta);
+    if (q->trace) {
+        k_matmul(q, w->delta, w->mixed, layer->proj, layer->proj_b, ACT_NONE);
+        k_trace(q, "vit.attn", i, w->delta);
+        k_add(q, w->x, w->delta);
+    } else {
+        k_matmul_add(q, w->x, w->mixed, layer->proj, layer->proj_b, w->delta);
+    }
 }
 
-/* y = fc2(act(fc1(x))), with the wide middle held for one tile of tokens at a time. */
+struct two_layers {
+    struct weight fc1, fc2;
+    struct mat fc1_b, fc2_b;
+    enum act act;
+};
+
+/* y = fc2(act(fc1(x))), with the wide middle held for one tile of tokens at a time. With delta y is
+ * added to (k_matmul_add). */
 static void two_layers(struct queue *q, struct mat y, struct mat x, struct mat middle,
-                       struct weight fc1, struct mat fc1_b, enum act act, struct weight fc2,
-                       struct mat fc2_b)
+                       const struct two_layers *l, struct mat delta)
 {
     for (int begin = 0; begin < x.rows; begin += middle.rows) {
         int n = x.rows - begin < middle.rows ? x.rows - begin : middle.rows;
-        struct mat tile = mat_rows(middle, 0, n);
-        k_matmul(q, tile, mat_rows(x, begin, n), fc1, fc1_b, act);
-        k_matmul(q, mat_rows(y, begin, n), tile, fc2, fc2_b, ACT_NONE);
+        struct mat tile = mat_rows(middle, 0, n), to = mat_rows(y, begin, n);
+        k_matmul(q, tile, mat_rows(x, begin, n), l->fc1, l->fc1_b, l->act);
+        if (delta.data)
+            k_matmul_add(q, to, tile, l->fc2, l->fc2_b, mat_rows(delta, begin, n));
+        else
+            k_matmul(q, to, tile, l->fc2, l->fc2_b, ACT_NONE);
     }
 }
 
 static void mlp(struct queue *q, const struct vit *vit, int i, const struct work *w)
 {
     const struct vit_layer *layer = &vit->layer[i];
+    struct two_layers l = {layer->fc1, layer->fc2, layer->fc1_b, layer->fc2_b, ACT_GELU_TANH};
     k_layernorm(q, w->norm, w->x, layer->norm2_w, layer->norm2_b, VIT_EPS);
-    two_layers(q, w->delta, w->norm, w->inner, layer->fc1, layer->fc1_b, ACT_GELU_TANH, layer->fc2,
-               layer->fc2_b);
-    k_trace(q, "vit.mlp", i, w->delta);
-    k_add(q, w->x, w->delta);
+    if (q->trace) {
+        two_layers(q, w->delta, w->norm, w->inner, &l, mat_none());
+        k_trace(q, "vit.mlp", i, w->delta);
+        k_add(q, w->x, w->delta);
+    } else {
+        two_layers(q, w->x, w->norm, w->inner, &l, w->delta);
+    }
 }
 
 /* Patches come in merge order, so merge^2 tokens side by side are one visual token: no copy. */
@@ -173,11 +190,12 @@ static void merge(struct queue *q, const struct vit_config *c, const struct vit_
 {
     int cells = c->patch.merge * c->patch.merge;
     struct mat norm = side_by_side(w->norm, cells);
+    struct two_layers l = {m->fc1, m->fc2, m->fc1_b, m->fc2_b, ACT_GELU_ERF};
     if (m->norm_merged)
         k_layernorm(q, norm, side_by_side(w->x, cells), m->norm_w, m->norm_b, VIT_EPS);
     else
         k_layernorm(q, w->norm, w->x, m->norm_w, m->norm_b, VIT_EPS);
-    two_layers(q, out, norm, w->merged, m->fc1, m->fc1_b, ACT_GELU_ERF, m->fc2, m->fc2_b);
+    two_layers(q, out, norm, w->merged, &l, mat_none());
 }
 
 static void embed(struct queue *q, const struct vit *vit, const uint8_t *rgb, struct grid grid,

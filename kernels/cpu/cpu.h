@@ -113,8 +113,7 @@ void CPU(gather)(struct queue *q, struct mat dst, struct mat src, struct ints in
 void CPU(scatter)(struct queue *q, struct mat dst, struct ints index, struct mat src);
 void CPU(embed)(struct queue *q, struct mat dst, struct weight src, struct ints index);
 void CPU(add)(struct queue *q, struct mat dst, struct mat src, struct ints index);
-void CPU(matmul)(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
-                 enum act act);
+void CPU(matmul)(struct queue *q, const struct products *p);
 void CPU(rmsnorm)(struct queue *q, struct mat y, struct mat x, struct mat w, float eps);
 void CPU(layernorm)(struct queue *q, struct mat y, struct mat x, struct mat w, struct mat b,
                     float eps);

@@ -162,7 +162,7 @@ static void add_f32(const struct block *b, int pair, int n, const float *weight,
 {
     int width = b->j->width;
     float *sum = b->work->sum + pair * width;
-    struct product p = {.a = weight + begin, .ldc = width, .lda = TILE, .ldb = PANEL, .m = n};
+    struct keys_product p = {.a = weight + begin, .ldc = width, .lda = TILE, .ldb = PANEL, .m = n};
     p.k = end - begin;
     for (int d = 0; d < width && begin < end; d += PANEL) {
         p.b = (const float *)b->work->values + (d * TILE + begin * PANEL), p.c = sum + d;
@@ -255,7 +255,7 @@ static void stream_run(const struct block *b, struct mat v, int pair, int n, int
                        int end, struct ahead *ahead)
 {
     int width = b->j->width;
-    struct product p = {.c = b->work->sum + pair * width, .ldc = width, .lda = TILE, .m = n};
+    struct keys_product p = {.c = b->work->sum + pair * width, .ldc = width, .lda = TILE, .m = n};
     p.ldb = v.stride, p.n = width, p.ahead = ahead;
     for (int key = begin, next; key < end; key = next) { /* up to the gap, and behind it */
         int gap = b->visible.head - first;

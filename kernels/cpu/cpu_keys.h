@@ -48,7 +48,7 @@ VEC_INLINE void ahead_ask(struct ahead *a, int lines)
 }
 
 /* c[m, n] (+)= a[m, k] b[k, n], k ascending for each element. n is a multiple of VEC_LANES. */
-struct product {
+struct keys_product {
     float *c;
     const float *a;
     const void *b;
@@ -78,8 +78,8 @@ VEC_INLINE void product_right(struct product_kind kind, vec *right, const char *
     }
 }
 
-VEC_INLINE void product_tile(struct product_kind kind, const struct product *p, int row, int col,
-                             int rows, int vecs)
+VEC_INLINE void product_tile(struct product_kind kind, const struct keys_product *p, int row,
+                             int col, int rows, int vecs)
 {
     const size_t size = dtype_size(kind.dtype), ldb = (size_t)p->ldb * size;
     const char *b = (const char *)p->b + (size_t)col * size;
@@ -115,7 +115,8 @@ VEC_INLINE void product_tile(struct product_kind kind, const struct product *p, 
 }
 
 /* Register tiles as wide as the registers allow, and sums enough to hide the latency. */
-VEC_INLINE void product_rows(struct product_kind kind, const struct product *p, int row, int rows)
+VEC_INLINE void product_rows(struct product_kind kind, const struct keys_product *p, int row,
+                             int rows)
 {
     const int vecs = VEC_LANES == 16 || rows <= 2 ? 4 : 2, rest = kind.pairs ? 2 : 1;
     int col = 0;
@@ -125,7 +126,7 @@ VEC_INLINE void product_rows(struct product_kind kind, const struct product *p, 
         product_tile(kind, p, row, col, rows, rest);
 }
 
-VEC_INLINE void product(struct product_kind kind, const struct product *p)
+VEC_INLINE void product(struct product_kind kind, const struct keys_product *p)
 {
     int row = 0;
     for (; row + 6 <= p->m; row += 6)
@@ -138,7 +139,7 @@ VEC_INLINE void product(struct product_kind kind, const struct product *p)
         product_rows(kind, p, row, 1);
 }
 
-static inline void product_f32(const struct product *p)
+static inline void product_f32(const struct keys_product *p)
 {
     product((struct product_kind){DT_F32, 0, 0, 0}, p);
 }
@@ -206,7 +207,7 @@ static inline void load_panels(float *panels, struct mat k, struct visible v, in
 static inline void panel_scores(float *score, const float *q, const float *panels, int m, int dim,
                                 int n)
 {
-    struct product p = {
+    struct keys_product p = {
         .a = q, .lda = dim, .ldb = PANEL, .ldc = TILE, .m = m, .k = dim, .n = PANEL};
     for (int key = 0; key < n; key += PANEL) {
         p.b = panels + key * dim, p.c = score + key;

@@ -1,4 +1,4 @@
-/* cpu_matmul.c - y = act(x w^T + bias): parts for threads, inputs to f32, outputs from sums.
+/* cpu_matmul.c - products of one x: parts for threads, inputs to f32, outputs from sums.
  *
  * Parts and threads choose what is computed together, never how a sum is made (cpu_tile.c). */
 #include "kernels/cpu/cpu_matmul.h"
@@ -23,15 +23,21 @@ struct work {
     float chunk[CHUNK], scale[PART_ROWS]; /* of words: inputs before, scales of the rows */
 };
 
-struct job {
-    struct queue *q;
+struct job { /* a product */
     struct mat y, x;
     struct weight w;
     enum kind kind;
     const float *bias;
     enum act act;
+    int adds;         /* to y */
     int rows, panels; /* of a part */
-    int row_parts, panel_parts;
+};
+
+struct jobs {
+    struct queue *q;
+    int n;
+    struct job of[PRODUCTS_MOST];
+    int row_parts, panel_parts[PRODUCTS_MOST];
 };
 
 #define MOST 32767         /* of an int16, either sign */
@@ -134,7 +140,11 @@ static void finish_row(const struct job *j, void *y, float *sum, const float *sc
             sum[i] = gelu_erf_f32(sum[i]);
         break;
     }
-    block_store(j->y.dtype, y, sum, n);
+    if (j->adds)
+        for (int i = 0; i < n; i++)
+            ((float *)y)[i] += sum[i];
+    else
+        block_store(j->y.dtype, y, sum, n);
 }
 
 static void finish(const struct job *j, struct work *work, struct part *p, int row, int panel)
@@ -189,10 +199,14 @@ static void run_part(const struct job *j, struct work *work, int row, int panel)
 
 static void run_parts(void *arg, int begin, int end, int worker)
 {
-    const struct job *j = arg;
-    for (int item = begin; item < end; item++) /* neighbours share their weights */
-        run_part(j, cpu_work(j->q, worker), item % j->row_parts * j->rows,
-                 item / j->row_parts * j->panels);
+    const struct jobs *all = arg;
+    for (int item = begin; item < end; item++) { /* neighbours share their weights */
+        const struct job *j = all->of;
+        int part = item / all->row_parts;
+        for (; part >= all->panel_parts[j - all->of]; j++)
+            part -= all->panel_parts[j - all->of];
+        run_part(j, cpu_work(all->q, worker), item % all->row_parts * j->rows, part * j->panels);
+    }
 }
 
 static int parts(int n, int size)
@@ -200,28 +214,50 @@ static int parts(int n, int size)
     return n / size + (n % size != 0);
 }
 
-/* Large parts for reuse, smaller ones while threads would wait for each other. */
-static void choose_parts(struct job *j)
+/* Parts of so many panels of each product; returns how many there are of all. */
+static int cut_panels(struct jobs *all, int panels)
 {
-    int wanted = 4 * pool_threads(j->q->env->pool), panels = parts(j->w.rows, PANEL);
-    j->row_parts = parts(j->x.rows, PART_ROWS);
-    j->rows = parts(parts(j->x.rows, j->row_parts), TILE_ROWS) * TILE_ROWS;
-    j->row_parts = parts(j->x.rows, j->rows);
-    j->panels = PART_PANELS;
-    while (j->panels > 1 && j->row_parts * parts(panels, j->panels) < wanted)
-        j->panels /= 2;
-    j->panel_parts = parts(panels, j->panels);
+    int n = 0;
+    for (int i = 0; i < all->n; i++) {
+        all->of[i].panels = panels;
+        n += all->panel_parts[i] = parts(parts(all->of[i].w.rows, PANEL), panels);
+    }
+    return n * all->row_parts;
 }
 
-void CPU(matmul)(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
-                 enum act act)
+/* Large parts for reuse, smaller ones while threads would wait for each other. Returns how many. */
+static int choose_parts(struct jobs *all, int rows)
 {
-    struct job j = {.q = q, .y = y, .x = x, .w = w, .bias = bias.data, .act = act};
+    int wanted = 4 * pool_threads(all->q->env->pool), panels = PART_PANELS, n;
+    int of_part = parts(parts(rows, parts(rows, PART_ROWS)), TILE_ROWS) * TILE_ROWS;
+    all->row_parts = parts(rows, of_part);
+    for (int i = 0; i < all->n; i++)
+        all->of[i].rows = of_part;
+    while ((n = cut_panels(all, panels)) < wanted && panels > 1)
+        panels /= 2;
+    return n;
+}
+
+static struct job job_of(const struct products *p, const struct product *one)
+{
+    struct job j = {.y = one->y,
+                    .x = p->x,
+                    .w = one->w,
+                    .kind = (enum kind)one->w.format,
+                    .bias = one->bias.data,
+                    .act = p->act,
+                    .adds = one->delta.data != NULL};
+    if (CPU_PAIRS && j.x.dtype == DT_BF16 && j.w.format == WEIGHT_BF16) j.kind = KIND_PAIRS;
+    return j;
+}
+
+void CPU(matmul)(struct queue *q, const struct products *p)
+{
+    struct jobs all = {.q = q, .n = p->n};
     _Static_assert(sizeof(struct work) <= CPU_WORK_BYTES, "a worker's area holds a part");
     _Static_assert(PART_ROWS % TILE_ROWS == 0 && PART_ROWS % 32 == 0, "parts are whole tiles");
-    if (x.rows == 0) return;
-    j.kind = (enum kind)w.format;
-    if (CPU_PAIRS && x.dtype == DT_BF16 && w.format == WEIGHT_BF16) j.kind = KIND_PAIRS;
-    choose_parts(&j);
-    pool_for(q->env->pool, j.row_parts * j.panel_parts, 1, run_parts, &j);
+    if (p->x.rows == 0) return;
+    for (int i = 0; i < p->n; i++)
+        all.of[i] = job_of(p, &p->of[i]);
+    pool_for(q->env->pool, choose_parts(&all, p->x.rows), 1, run_parts, &all);
 }

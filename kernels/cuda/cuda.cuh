@@ -241,16 +241,14 @@ void cuda_heads(struct queue *q, const struct heads *h);
 /* cuda_matmul.cu */
 size_t cuda_weight_block(const struct device *d, enum weight_format format, int cols);
 void cuda_weight_pack(const struct device *d, void *block, const struct weight_rows *rows);
-void cuda_matmul(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
-                 enum act act);
+void cuda_matmul(struct queue *q, const struct products *p);
 
 /* cuda_plans.cu */
 vlqa_status cuda_expect(struct env *env, struct device *d, struct weight w, enum dtype x,
                         int has_bias);
 void cuda_plans_close(struct gpu *g);
 /* Returns false, whatever the number of rows, where cuBLASLt does not make such products. */
-bool cuda_multiply_planned(struct queue *q, struct mat y, struct mat x, struct weight w,
-                           struct mat bias);
+bool cuda_multiply_planned(struct queue *q, struct mat x, const struct product *p);
 
 /* cuda_attention.cu */
 size_t cuda_attention_work(const struct device *d, int n, int heads, int kv_heads, int dim,

@@ -121,55 +121,86 @@ int most_rows(const struct library *l)
 /* ---- products ---- */
 
 /* The library counts columns first: y^T[outputs, n] = w[outputs, inputs] x^T[inputs, n], w being
- * the transpose of what it sees in memory. */
+ * the transpose of what it sees in memory. What cannot be made is NULL. */
+
+static desc desc_of(struct library *l, bool has_bias, const float *bias)
+{
+    desc d = nullptr;
+    int32_t transposed = OP_T, epilogue = has_bias ? EPILOGUE_BIAS : EPILOGUE_DEFAULT;
+    if (l->desc_create(&d, COMPUTE_F32, REAL_F32) != STATUS_SUCCESS) return nullptr;
+    if (l->desc_set(d, DESC_TRANSA, &transposed, sizeof transposed) == STATUS_SUCCESS &&
+        l->desc_set(d, DESC_EPILOGUE, &epilogue, sizeof epilogue) == STATUS_SUCCESS &&
+        (!bias || l->desc_set(d, DESC_BIAS_POINTER, &bias, sizeof bias) == STATUS_SUCCESS))
+        return d;
+    l->desc_destroy(d);
+    return nullptr;
+}
+
+static layout layout_of(struct library *l, int type, int rows, int cols, int stride)
+{
+    layout made = nullptr;
+    int status = l->layout_create(&made, type, (uint64_t)rows, (uint64_t)cols, stride);
+    return status == STATUS_SUCCESS ? made : nullptr;
+}
+
+bool common_open(struct library *l, const struct product *p, struct common *out)
+{
+    out->d = desc_of(l, false, nullptr);
+    out->w = layout_of(l, REAL_BF16, p->w.cols, p->w.rows, p->w.cols);
+    return out->d && out->w;
+}
+
+void common_close(struct library *l, struct common *c)
+{
+    if (c->w) l->layout_destroy(c->w);
+    if (c->d) l->desc_destroy(c->d);
+    c->w = nullptr;
+    c->d = nullptr;
+}
+
+/* Of one call: rows, strides, and the bias of this weight. */
 struct described {
     struct library *l;
-    desc d = nullptr;
-    layout w = nullptr, x = nullptr, y = nullptr;
-    preference pref = nullptr;
-    bool fine = true;
+    desc d, biased;
+    layout x, y;
 
-    void note(int status)
+    described(struct library *library, const struct common *c, const struct product *p)
+        : l(library), d(c->d), biased(p->bias ? desc_of(l, true, p->bias) : nullptr),
+          x(layout_of(l, REAL_BF16, p->x.cols, p->x.rows, p->x.stride)),
+          y(layout_of(l, REAL_F32, p->y.cols, p->y.rows, p->y.stride))
     {
-        fine = fine && status == STATUS_SUCCESS;
-    }
-    template <class T> void set(int attribute, T value)
-    {
-        if (fine) note(l->desc_set(d, attribute, &value, sizeof value));
-    }
-    template <class T> void prefer(int attribute, T value)
-    {
-        if (fine) note(l->preference_set(pref, attribute, &value, sizeof value));
-    }
-    void see(layout *to, int type, int rows, int cols, int stride)
-    {
-        note(l->layout_create(to, type, (uint64_t)rows, (uint64_t)cols, stride));
-    }
-    described(struct library *library, const struct product *p) : l(library)
-    {
-        note(l->desc_create(&d, COMPUTE_F32, REAL_F32));
-        note(l->preference_create(&pref));
-        see(&w, REAL_BF16, p->w.cols, p->w.rows, p->w.cols);
-        see(&x, REAL_BF16, p->x.cols, p->x.rows, p->x.stride);
-        see(&y, REAL_F32, p->y.cols, p->y.rows, p->y.stride);
-        set<int32_t>(DESC_TRANSA, OP_T);
-        set<int32_t>(DESC_EPILOGUE, p->bias ? EPILOGUE_BIAS : EPILOGUE_DEFAULT);
-        if (p->bias) set<const void *>(DESC_BIAS_POINTER, p->bias);
-        prefer<uint64_t>(PREF_MAX_WORKSPACE, 0);
-        prefer<uint32_t>(PREF_REDUCTION_SCHEMES, REDUCTION_NONE);
-        for (int operand = 0; operand < 4; operand++)
-            prefer<uint32_t>(PREF_MIN_ALIGNMENT_A + operand, 16);
+        if (p->bias) d = biased;
     }
     described(const described &) = delete;
     ~described()
     {
-        if (pref) l->preference_destroy(pref);
         if (y) l->layout_destroy(y);
         if (x) l->layout_destroy(x);
-        if (w) l->layout_destroy(w);
-        if (d) l->desc_destroy(d);
+        if (biased) l->desc_destroy(biased);
+    }
+    bool fine() const
+    {
+        return d && x && y;
     }
 };
+
+template <class T> static bool prefer(struct library *l, preference pref, int attribute, T value)
+{
+    return l->preference_set(pref, attribute, &value, sizeof value) == STATUS_SUCCESS;
+}
+
+static preference preference_of(struct library *l)
+{
+    preference pref = nullptr;
+    if (l->preference_create(&pref) != STATUS_SUCCESS) return nullptr;
+    bool fine = prefer<uint64_t>(l, pref, PREF_MAX_WORKSPACE, 0) &&
+                prefer<uint32_t>(l, pref, PREF_REDUCTION_SCHEMES, REDUCTION_NONE);
+    for (int operand = 0; operand < 4; operand++)
+        fine = fine && prefer<uint32_t>(l, pref, PREF_MIN_ALIGNMENT_A + operand, 16);
+    if (fine) return pref;
+    l->preference_destroy(pref);
+    return nullptr;
+}
 
 static uint32_t config_of(struct library *l, const struct algo *algo, int attribute)
 {
@@ -185,27 +216,32 @@ static bool splits_sums(struct library *l, const struct heuristic *h)
            config_of(l, &h->algo, CONFIG_REDUCTION_SCHEME) != REDUCTION_NONE;
 }
 
-int find(struct library *l, const struct product *p, struct algo found[MOST_FOUND])
+int find(struct library *l, const struct common *c, const struct product *p,
+         struct algo found[MOST_FOUND])
 {
-    struct described of(l, p);
+    struct described of(l, c, p);
+    preference pref = preference_of(l);
     struct heuristic all[2 * MOST_FOUND];
     int n = 0, kept = 0;
-    if (of.fine)
-        of.note(l->heuristic_get(l->context, of.d, of.w, of.x, of.y, of.y, of.pref, 2 * MOST_FOUND,
-                                 all, &n));
-    for (int i = 0; of.fine && i < n && kept < MOST_FOUND; i++)
+    if (pref && of.fine() &&
+        l->heuristic_get(l->context, of.d, c->w, of.x, of.y, of.y, pref, 2 * MOST_FOUND, all, &n) !=
+            STATUS_SUCCESS)
+        n = 0;
+    for (int i = 0; i < n && kept < MOST_FOUND; i++)
         if (all[i].state == STATUS_SUCCESS && !splits_sums(l, &all[i])) found[kept++] = all[i].algo;
+    if (pref) l->preference_destroy(pref);
     return kept;
 }
 
-cudaError_t enqueue(struct library *l, const struct product *p, const struct algo *algo,
-                    cudaStream_t stream)
+cudaError_t enqueue(struct library *l, const struct common *c, const struct product *p,
+                    const struct algo *algo, cudaStream_t stream)
 {
-    const float one = 1, zero = 0;
-    struct described of(l, p);
-    if (of.fine)
-        of.note(l->matmul(l->context, of.d, &one, p->w.data, of.w, p->x.data, of.x, &zero,
-                          p->y.data, of.y, p->y.data, of.y, algo, nullptr, 0, stream));
-    return of.fine ? cudaSuccess : cudaErrorNotSupported;
+    const float one = 1, of_y = p->adds ? 1 : 0;
+    struct described of(l, c, p);
+    if (of.fine() &&
+        l->matmul(l->context, of.d, &one, p->w.data, c->w, p->x.data, of.x, &of_y, p->y.data, of.y,
+                  p->y.data, of.y, algo, nullptr, 0, stream) == STATUS_SUCCESS)
+        return cudaSuccess;
+    return cudaErrorNotSupported;
 }
 } // namespace lt

@@ -46,7 +46,7 @@ void cuda_weight_pack(const struct device *d, void *block, const struct weight_r
 
 enum { OUTPUTS = 128, ROWS = 8 }; /* of a block: an output a thread, that many rows each */
 
-struct product {
+struct operands {
     struct mat y, x;
     struct weight w;
     const float *bias; /* or NULL */
@@ -77,7 +77,8 @@ DEVICE float input_at(const uint16_t *x, int k)
 /* Output o of rows [first, first + ROWS): inputs ascend within a chunk, chunks ascend, and products
  * and sums are rounded one by one. Nothing depends on the other rows or outputs; rows past the end
  * are the last one again. X is the format of x. */
-template <int FORMAT, class X> __global__ void __launch_bounds__(OUTPUTS) multiply(struct product a)
+template <int FORMAT, class X>
+__global__ void __launch_bounds__(OUTPUTS) multiply(struct operands a)
 {
     int o = (int)(blockIdx.y * OUTPUTS + threadIdx.x), first = (int)blockIdx.x * ROWS;
     int last = a.x.rows - 1, inputs = a.w.cols;
@@ -110,7 +111,7 @@ template <int FORMAT, class X> __global__ void __launch_bounds__(OUTPUTS) multip
     }
 }
 
-typedef void (*multiply_fn)(struct product);
+typedef void (*multiply_fn)(struct operands);
 
 template <class X> static multiply_fn multiply_of(enum weight_format format)
 {
@@ -130,32 +131,52 @@ template <class X> static multiply_fn multiply_of(enum weight_format format)
     }
 }
 
-static struct mma::gemv gemv_of(const struct product *p)
+static struct operands operands_of(const struct products *list, int i)
+{
+    const struct product *p = &list->of[i];
+    return {p->y, list->x, p->w, (const float *)p->bias.data, list->act};
+}
+
+static struct mma::gemv gemv_of(const struct operands *p)
 {
     struct weight_layout l = weight_layout_of(p->w.format, p->w.cols);
-    return {p->y, p->x, p->w, p->bias, l.bytes, l.scale, l.zero};
+    return {p->y, p->x, p->w, p->bias, false, l.bytes, l.scale, l.zero};
 }
 
-/* Sixteen rows at a time. Returns false, whatever the number of rows, where it does not take the
- * operands. */
-static bool multiply_decoded(struct queue *q, const struct product *p)
+/* Products from the first one on that are made together, and how many these are; 0, whatever the
+ * number of rows, where the first one's operands are not taken. */
+static int gather_decoded(const struct products *p, int first, struct mma::gemv *all)
 {
-    struct mma::gemv a = gemv_of(p);
-    int rows = p->x.rows;
-    a.x.rows = 1;
-    if (p->act != ACT_NONE || !mma::takes_gemv(&a)) return false;
-    for (int row = 0; row < rows; row += mma::MOST_ROWS) {
-        int n = rows - row < mma::MOST_ROWS ? rows - row : mma::MOST_ROWS;
-        a.x = mat_rows(p->x, row, n);
-        a.y = mat_rows(p->y, row, n);
-        if (cuda_may_launch(q, "matmul"))
-            cuda_note(q, "matmul", mma::enqueue_gemv(cuda_line(q), a));
+    int n = 0;
+    for (; p->act == ACT_NONE && first + n < p->n; n++) {
+        struct operands a = operands_of(p, first + n);
+        all[n] = gemv_of(&a);
+        all[n].adds = p->of[first + n].delta.data != nullptr;
+        all[n].x.rows = 1;
+        if (!mma::takes_gemv(&all[n]) || all[n].w.format != all[0].w.format) break;
     }
-    return true;
+    return n;
 }
 
-/* As multiply_decoded, of any number of rows. */
-static bool multiply_tiles(struct queue *q, const struct product *p)
+/* Sixteen rows at a time. Returns how many products were made. */
+static int multiply_decoded(struct queue *q, const struct products *p, int first)
+{
+    struct mma::gemv all[PRODUCTS_MOST];
+    int made = gather_decoded(p, first, all), rows = p->x.rows;
+    for (int row = 0; made && row < rows; row += mma::MOST_ROWS) {
+        int n = rows - row < mma::MOST_ROWS ? rows - row : mma::MOST_ROWS;
+        for (int i = 0; i < made; i++) {
+            all[i].x = mat_rows(p->x, row, n);
+            all[i].y = mat_rows(p->of[first + i].y, row, n);
+        }
+        if (cuda_may_launch(q, "matmul"))
+            cuda_note(q, "matmul", mma::enqueue_gemv(cuda_line(q), all, made));
+    }
+    return made;
+}
+
+/* Returns false, whatever the number of rows, where it does not take the operands. */
+static bool multiply_tiles(struct queue *q, const struct operands *p)
 {
     struct mma::gemm a = {gemv_of(p), p->act};
     if (!mma::takes_gemm(&a)) return false;
@@ -163,15 +184,29 @@ static bool multiply_tiles(struct queue *q, const struct product *p)
     return true;
 }
 
-void cuda_matmul(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
-                 enum act act)
+/* What is added is made by itself first. */
+static void multiply_one(struct queue *q, const struct products *p, int i)
 {
-    struct product a = {y, x, w, (const float *)bias.data, act};
-    dim3 grid((unsigned)((x.rows - 1) / ROWS + 1), (unsigned)((w.rows - 1) / OUTPUTS + 1));
-    if (x.rows == 0 || (q->decode && multiply_decoded(q, &a))) return;
-    if (act == ACT_NONE && cuda_multiply_planned(q, y, x, w, bias)) return;
-    if (multiply_tiles(q, &a)) return;
-    cuda_launch(q, "matmul",
-                x.dtype == DT_F32 ? multiply_of<float>(w.format) : multiply_of<uint16_t>(w.format),
-                grid, OUTPUTS, a);
+    const struct product *one = &p->of[i];
+    struct operands a = operands_of(p, i);
+    dim3 grid((unsigned)((a.x.rows - 1) / ROWS + 1), (unsigned)((a.w.rows - 1) / OUTPUTS + 1));
+    if (p->act == ACT_NONE && cuda_multiply_planned(q, p->x, one)) return;
+    if (one->delta.data) a.y = one->delta;
+    if (!multiply_tiles(q, &a))
+        cuda_launch(q, "matmul",
+                    a.x.dtype == DT_F32 ? multiply_of<float>(a.w.format)
+                                        : multiply_of<uint16_t>(a.w.format),
+                    grid, OUTPUTS, a);
+    if (one->delta.data) cuda_add(q, one->y, one->delta, ints{});
+}
+
+void cuda_matmul(struct queue *q, const struct products *p)
+{
+    if (p->x.rows == 0) return;
+    for (int i = 0, made; i < p->n; i += made) {
+        made = q->decode ? multiply_decoded(q, p, i) : 0;
+        if (made) continue;
+        multiply_one(q, p, i);
+        made = 1;
+    }
 }

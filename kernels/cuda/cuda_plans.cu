@@ -52,7 +52,8 @@ vlqa_status cuda_expect(struct env *env, struct device *d, struct weight w, enum
     struct lt::product p = {{nullptr, DT_F32, 1, w.rows, w.rows},
                             {nullptr, x, 1, w.cols, w.cols},
                             w,
-                            has_bias ? (const float *)w.data : nullptr};
+                            has_bias ? (const float *)w.data : nullptr,
+                            false};
     if (!lt::takes(&p)) return VLQA_OK;
     if (cudaSetDevice(g->index) != cudaSuccess || !plans_of(env, g))
         return g->op.no_memory(env, d, "plans", sizeof *g->plans);
@@ -63,18 +64,23 @@ vlqa_status cuda_expect(struct env *env, struct device *d, struct weight w, enum
 
 void cuda_plans_close(struct gpu *g)
 {
-    if (g->plans) lt::close(g->host, g->plans->library);
+    if (g->plans) lt::plans_close(g->host, g->plans);
     g->host->free(g->plans);
 }
 
-bool cuda_multiply_planned(struct queue *q, struct mat y, struct mat x, struct weight w,
-                           struct mat bias)
+bool cuda_multiply_planned(struct queue *q, struct mat x, const struct product *one)
 {
     const struct lt::plans *plans = gpu_of(q->device)->plans;
-    struct lt::product p = {y, x, w, (const float *)bias.data};
+    bool adds = one->delta.data != nullptr;
+    struct lt::product p = {one->y, x, one->w, (const float *)one->bias.data, adds};
     const struct lt::plan *plan = plans ? lt::plan_of(plans, lt::kind_of(&p)) : nullptr;
+    if (plan && adds && !plan->adds) {
+        p.y = one->delta;
+        p.adds = false;
+    }
     if (!plan || !plan->buckets || !lt::takes(&p)) return false;
     if (cuda_ready(q, "matmul"))
         cuda_note(q, "matmul", lt::multiply(plans, plan, &p, cuda_of(q)->stream));
+    if (adds && !p.adds) cuda_add(q, one->y, one->delta, ints{});
     return true;
 }

@@ -4,8 +4,9 @@
  * Before an engine is handed out, each kind of product is made of random inputs and the real
  * weight. An algorithm is the reference if rows have the same bits in calls of any number of rows;
  * for calls of few rows a faster one is taken where its rows have the bits of the reference. What
- * does not pass is dropped. Calls of more rows than were tried are cut. What was chosen goes into a
- * hash, for other algorithms may have other last bits. */
+ * does not pass is dropped. Calls of more rows than were tried are cut. Where all of them add to y
+ * with the bits of a product and a sum behind it, such products are one call, too. What was chosen
+ * goes into a hash, for other algorithms may have other last bits. */
 #ifndef KERNELS_CUDA_LT_PLANS_CUH
 #define KERNELS_CUDA_LT_PLANS_CUH
 
@@ -27,6 +28,8 @@ struct plan {
     struct kind kind;
     int buckets; /* 0: nothing passed */
     struct algo algo[BUCKETS];
+    bool adds; /* to y, as a product and k_add do */
+    struct common common;
 };
 
 struct plans {
@@ -59,28 +62,49 @@ static inline const struct plan *plan_of(const struct plans *plans, struct kind 
 
 enum { PROOF_THREADS = 128, PROOF_BLOCKS = 1024, FLAGS = PROOF_BLOCKS * PROOF_THREADS / 32 };
 
+DEVICE uint32_t hash_of(size_t place)
+{
+    uint32_t h = (uint32_t)place * 0x9e3779b1u + 0x85ebca6bu;
+    h = (h ^ h >> 15) * 0x2c1b3c6du;
+    h = (h ^ h >> 12) * 0x297a2d39u;
+    return h ^ h >> 15;
+}
+
 /* Bits that depend on their place alone: bf16 of both signs, from 2^-7 to 2, so that sums in
  * another order are rounded to other bits. */
 __global__ void __launch_bounds__(PROOF_THREADS) fill_inputs(uint16_t *x, size_t n)
 {
     size_t step = (size_t)gridDim.x * PROOF_THREADS;
     for (size_t i = (size_t)blockIdx.x * PROOF_THREADS + threadIdx.x; i < n; i += step) {
-        uint32_t h = (uint32_t)i * 0x9e3779b1u + 0x85ebca6bu;
-        h = (h ^ h >> 15) * 0x2c1b3c6du;
-        h = (h ^ h >> 12) * 0x297a2d39u;
-        h ^= h >> 15;
+        uint32_t h = hash_of(i);
         x[i] = (uint16_t)((h & 0x807fu) | (120u + (h >> 8 & 7u)) << 7);
     }
 }
 
-/* A flag for each warp. */
+/* The same in f32: what is in y before a product is added to it. */
+DEVICE float before_sum(size_t place)
+{
+    uint32_t h = hash_of(place);
+    return __uint_as_float((h & 0x807fffffu) | (120u + (h >> 25 & 7u)) << 23);
+}
+
+__global__ void __launch_bounds__(PROOF_THREADS) fill_outputs(float *y, size_t n)
+{
+    size_t step = (size_t)gridDim.x * PROOF_THREADS;
+    for (size_t i = (size_t)blockIdx.x * PROOF_THREADS + threadIdx.x; i < n; i += step)
+        y[i] = before_sum(i);
+}
+
+/* Is b the bits of a or, with `adds`, of a added to what was there before? A flag for each warp. */
 __global__ void __launch_bounds__(PROOF_THREADS)
-    note_difference(int *differs, const uint32_t *a, const uint32_t *b, size_t n)
+    note_difference(int *differs, const float *a, const float *b, size_t n, bool adds)
 {
     size_t step = (size_t)gridDim.x * PROOF_THREADS;
     float found = 0;
-    for (size_t i = (size_t)blockIdx.x * PROOF_THREADS + threadIdx.x; i < n; i += step)
-        if (a[i] != b[i]) found = 1;
+    for (size_t i = (size_t)blockIdx.x * PROOF_THREADS + threadIdx.x; i < n; i += step) {
+        float expected = adds ? __fadd_rn(before_sum(i), a[i]) : a[i];
+        if (__float_as_uint(expected) != __float_as_uint(b[i])) found = 1;
+    }
     for (int lanes = 16; lanes; lanes /= 2)
         found += ptx::shfl_xor(found, lanes);
     if (found > 0 && threadIdx.x % 32 == 0)
@@ -89,6 +113,7 @@ __global__ void __launch_bounds__(PROOF_THREADS)
 
 struct proof {
     struct library *l;
+    const struct common *common;
     struct product p;    /* of all rows of the last bucket */
     struct mat expected; /* of the reference */
     int *differs;        /* [FLAGS] on the device */
@@ -106,15 +131,21 @@ static inline void proof_note(struct proof *t, cudaError_t e)
     if (t->error == cudaSuccess) t->error = e;
 }
 
-/* Rows [first, first + n) into the same rows of y, which hold no number before. */
+/* Rows [first, first + n) into the same rows of y, which hold no number before, or some where they
+ * are added to. */
 static inline bool proof_run(struct proof *t, const struct algo *algo, struct mat y, int first,
                              int n)
 {
     struct product part = t->p;
     part.x = mat_rows(part.x, first, n);
     part.y = mat_rows(y, first, n);
-    proof_note(t, cudaMemsetAsync(part.y.data, 0xff, mat_bytes(DT_F32, n, y.cols), nullptr));
-    return enqueue(t->l, &part, algo, nullptr) == cudaSuccess;
+    size_t words = (size_t)n * (size_t)y.cols;
+    if (part.adds)
+        proof_note(t, launch(fill_outputs, proof_blocks(words), dim3(PROOF_THREADS), 0, nullptr,
+                             (float *)part.y.data, words));
+    else
+        proof_note(t, cudaMemsetAsync(part.y.data, 0xff, words * sizeof(float), nullptr));
+    return enqueue(t->l, t->common, &part, algo, nullptr) == cudaSuccess;
 }
 
 /* Does the algorithm give rows [first, first + n), on their own, the bits of the reference? It goes
@@ -124,8 +155,8 @@ static inline bool proof_compare(struct proof *t, const struct algo *algo, int f
     size_t words = (size_t)n * (size_t)t->expected.cols;
     if (!proof_run(t, algo, t->p.y, first, n)) return false;
     proof_note(t, launch(note_difference, proof_blocks(words), dim3(PROOF_THREADS), 0, nullptr,
-                         t->differs, (const uint32_t *)mat_at(t->expected, first, 0),
-                         (const uint32_t *)mat_at(t->p.y, first, 0), words));
+                         t->differs, (const float *)mat_at(t->expected, first, 0),
+                         (const float *)mat_at(t->p.y, first, 0), words, t->p.adds));
     return true;
 }
 
@@ -164,7 +195,7 @@ static inline int rows_below(int bucket)
 static inline bool find_reference(struct proof *t, struct plan *plan)
 {
     struct algo found[MOST_FOUND];
-    int last = plan->buckets - 1, rows = t->p.x.rows, n = find(t->l, &t->p, found);
+    int last = plan->buckets - 1, rows = t->p.x.rows, n = find(t->l, t->common, &t->p, found);
     for (int i = 0; i < n && t->error == cudaSuccess; i++) {
         plan->algo[last] = found[i];
         if (proof_run(t, &found[i], t->expected, 0, rows) &&
@@ -180,11 +211,27 @@ static inline void find_others(struct proof *t, struct plan *plan)
         struct algo found[MOST_FOUND];
         struct product few = t->p;
         few.x.rows = few.y.rows = bucket_rows[b];
-        int i = 0, n = find(t->l, &few, found);
+        int i = 0, n = find(t->l, t->common, &few, found);
         while (i < n && !rows_are_alone(t, &found[i], bucket_rows[b], rows_below(b)))
             i++;
         plan->algo[b] = i < n ? found[i] : plan->algo[plan->buckets - 1];
     }
+}
+
+/* In the most and the fewest rows of each bucket; its algorithms make products with the right bits.
+ */
+static inline bool add_as_sums(struct proof *t, const struct plan *plan)
+{
+    bool made = true;
+    proof_note(t, cudaMemsetAsync(t->differs, 0, FLAGS * sizeof(int), nullptr));
+    t->p.adds = true;
+    for (int b = 0; b < plan->buckets && made; b++) {
+        int last = bucket_rows[b] - 1;
+        made = proof_compare(t, &plan->algo[b], 0, last + 1) &&
+               proof_compare(t, &plan->algo[b], last - rows_below(b), rows_below(b) + 1);
+    }
+    t->p.adds = false;
+    return made && proof_passes(t);
 }
 
 static inline int buckets_of(const struct library *l, struct kind kind)
@@ -231,8 +278,9 @@ static inline cudaError_t plan_add(struct plans *plans, struct kind kind, struct
     int rows = bucket_rows[buckets_of(plans->library, kind) - 1];
     uint8_t *x = (uint8_t *)room, *y = x + r.x, *expected = y + r.y, *bias = expected + r.y;
     struct proof t = {plans->library,
+                      &plan->common,
                       {mat_of(y, DT_F32, rows, kind.outputs), mat_of(x, DT_BF16, rows, kind.inputs),
-                       w, kind.has_bias ? (const float *)bias : nullptr},
+                       w, kind.has_bias ? (const float *)bias : nullptr, false},
                       mat_of(expected, DT_F32, rows, kind.outputs),
                       (int *)(bias + r.bias),
                       cudaSuccess};
@@ -243,16 +291,29 @@ static inline cudaError_t plan_add(struct plans *plans, struct kind kind, struct
     proof_note(&t, cudaMemsetAsync(bias, 0x3c, r.bias, nullptr)); /* 0.0115 each */
     proof_note(&t, launch(fill_inputs, proof_blocks(n), dim3(PROOF_THREADS), 0, nullptr,
                           (uint16_t *)x, n));
-    if (find_reference(&t, plan))
+    if (common_open(plans->library, &t.p, &plan->common) && find_reference(&t, plan)) {
         find_others(&t, plan);
-    else
+        plan->adds = add_as_sums(&t, plan);
+    } else {
         plan->buckets = 0;
+    }
     proof_note(&t, cudaStreamSynchronize(nullptr));
-    if (t.error != cudaSuccess) return t.error;
+    if (t.error != cudaSuccess) {
+        common_close(plans->library, &plan->common);
+        return t.error;
+    }
     plans->hash = hash_more(plans->hash, &plan->kind.outputs, 2 * sizeof(int));
     plans->hash = hash_more(plans->hash, plan->algo, (size_t)plan->buckets * sizeof *plan->algo);
+    plans->hash = hash_more(plans->hash, &plan->adds, sizeof plan->adds);
     plans->n++;
     return cudaSuccess;
+}
+
+static inline void plans_close(const struct cuda_host *host, struct plans *plans)
+{
+    for (int i = 0; i < plans->n; i++)
+        common_close(plans->library, &plans->of[i].common);
+    close(host, plans->library);
 }
 
 /* ---- use ---- */
@@ -278,7 +339,7 @@ static inline cudaError_t multiply(const struct plans *plans, const struct plan 
             b++;
         part.x = mat_rows(p->x, first, n);
         part.y = mat_rows(p->y, first, n);
-        cudaError_t e = enqueue(plans->library, &part, &plan->algo[b], stream);
+        cudaError_t e = enqueue(plans->library, &plan->common, &part, &plan->algo[b], stream);
         if (e != cudaSuccess) return e;
     }
     return cudaSuccess;

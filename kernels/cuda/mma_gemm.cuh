@@ -22,7 +22,7 @@ enum {
 };
 
 struct gemm {
-    struct gemv of; /* with any number of rows */
+    struct gemv of; /* with any number of rows; y is stored */
     enum act act;
 };
 

@@ -24,8 +24,15 @@ struct gemv {
     struct mat y, x;    /* y f32 or bf16 [n, outputs]; x bf16 [n, inputs], n <= 16 */
     struct weight w;    /* as cuda_weight.cuh lays it out */
     const float *bias;  /* [outputs], or NULL */
+    bool adds;          /* to y, which is f32 */
     size_t block;       /* bytes of 16 outputs */
     size_t scale, zero; /* where they begin in it */
+};
+
+struct gemv_list { /* products of one x and format, blocks of the first one first */
+    struct gemv of[PRODUCTS_MOST];
+    int first[PRODUCTS_MOST]; /* block; of no product: blocks */
+    int blocks;
 };
 
 /* ---- pieces: so many inputs of 16 outputs and of all rows ---- */
@@ -226,18 +233,37 @@ DEVICE void store_output(const struct gemv &a, int row, int o, float v, const ui
     if (row >= a.y.rows || o >= a.w.rows) return;
     if (scale) v = __fmul_rn(v, ((const float *)scale)[o % OUTPUTS]);
     if (a.bias) v = __fadd_rn(v, a.bias[o]);
-    if (a.y.dtype == DT_F32)
-        ((float *)a.y.data)[at] = v;
-    else
+    if (a.y.dtype != DT_F32)
         ((uint16_t *)a.y.data)[at] = (uint16_t)ptx::pack_bf16(v, 0);
+    else if (a.adds)
+        ((float *)a.y.data)[at] = __fadd_rn(((float *)a.y.data)[at], v);
+    else
+        ((float *)a.y.data)[at] = v;
 }
 
-template <int FORMAT, int ROWS> __global__ void __launch_bounds__(32) multiply_few(struct gemv a)
+/* The product that block `at` is of; it becomes its number there. */
+DEVICE struct gemv product_of(const struct gemv_list &list, int &at)
+{
+    struct gemv a = list.of[0];
+    int first = 0;
+    UNROLL for (int i = 1; i < PRODUCTS_MOST; i++) if (at >= list.first[i])
+    {
+        a = list.of[i];
+        first = list.first[i];
+    }
+    at -= first;
+    return a;
+}
+
+template <int FORMAT, int ROWS>
+__global__ void __launch_bounds__(32) multiply_few(struct gemv_list list)
 {
     typedef struct gemv_shared<FORMAT, ROWS> shared_type;
     SHARED(shared_type, s);
     const int inputs = piece_of<FORMAT>::INPUTS;
-    const uint8_t *block = (const uint8_t *)a.w.data + (size_t)blockIdx.x * a.block;
+    int at = (int)blockIdx.x;
+    const struct gemv a = product_of(list, at);
+    const uint8_t *block = (const uint8_t *)a.w.data + (size_t)at * a.block;
     int lane = (int)threadIdx.x, ahead = (RING - 1) * inputs;
     struct gemv_sums<ROWS> sum;
     UNROLL for (int t = 0; t < ROWS / 8; t++) UNROLL for (int c = 0; c < 4; c++) sum.at[t][c] = 0;
@@ -254,9 +280,9 @@ template <int FORMAT, int ROWS> __global__ void __launch_bounds__(32) multiply_f
         multiply_piece<FORMAT, ROWS>(sum, s.ring[i], a, block, k);
     }
     ptx::cp_wait<0>();
-    UNROLL for (int t = 0; t < ROWS / 8; t++) UNROLL for (int c = 0; c < 4; c++) store_output(
-        a, 8 * t + lane % 4 * 2 + c % 2, (int)blockIdx.x * OUTPUTS + lane / 4 + c / 2 * 8,
-        sum.at[t][c], FORMAT == WEIGHT_INT8 ? block + a.scale : nullptr);
+    UNROLL for (int t = 0; t < ROWS / 8; t++) UNROLL for (int c = 0; c < 4; c++)
+        store_output(a, 8 * t + lane % 4 * 2 + c % 2, at * OUTPUTS + lane / 4 + c / 2 * 8,
+                     sum.at[t][c], FORMAT == WEIGHT_INT8 ? block + a.scale : nullptr);
 }
 
 /* ---- on the host ---- */
@@ -272,22 +298,36 @@ static inline bool takes_gemv(const struct gemv *a)
            (uintptr_t)a->x.data % 16 == 0 && (uintptr_t)a->w.data % 16 == 0 && a->block % 16 == 0;
 }
 
-template <int FORMAT> static inline cudaError_t enqueue_gemv(struct line to, const struct gemv &a)
+static inline struct gemv_list list_of(const struct gemv *a, int n)
 {
-    dim3 grid((unsigned)((a.w.rows + OUTPUTS - 1) / OUTPUTS));
-    if (a.x.rows <= 8)
-        return launch(multiply_few<FORMAT, 8>, grid, dim3(32),
-                      sizeof(struct gemv_shared<FORMAT, 8>), to, a);
-    return launch(multiply_few<FORMAT, 16>, grid, dim3(32), sizeof(struct gemv_shared<FORMAT, 16>),
-                  to, a);
+    struct gemv_list l = {};
+    for (int i = 0; i < PRODUCTS_MOST; i++) {
+        l.first[i] = l.blocks;
+        if (i >= n) continue;
+        l.of[i] = a[i];
+        l.blocks += (a[i].w.rows + OUTPUTS - 1) / OUTPUTS;
+    }
+    return l;
 }
 
-static inline cudaError_t enqueue_gemv(struct line to, const struct gemv &a)
+template <int FORMAT>
+static inline cudaError_t enqueue_gemv(struct line to, const struct gemv_list &l)
 {
-    if (a.w.format == WEIGHT_BF16) return enqueue_gemv<WEIGHT_BF16>(to, a);
-    if (a.w.format == WEIGHT_INT8) return enqueue_gemv<WEIGHT_INT8>(to, a);
-    if (a.w.format == WEIGHT_FP8) return enqueue_gemv<WEIGHT_FP8>(to, a);
-    return enqueue_gemv<WEIGHT_INT4>(to, a);
+    dim3 grid((unsigned)l.blocks);
+    if (l.of[0].x.rows <= 8)
+        return launch(multiply_few<FORMAT, 8>, grid, dim3(32),
+                      sizeof(struct gemv_shared<FORMAT, 8>), to, l);
+    return launch(multiply_few<FORMAT, 16>, grid, dim3(32), sizeof(struct gemv_shared<FORMAT, 16>),
+                  to, l);
+}
+
+/* n products of one x and one format of weights, 1 to PRODUCTS_MOST. */
+static inline cudaError_t enqueue_gemv(struct line to, const struct gemv *a, int n)
+{
+    if (a->w.format == WEIGHT_BF16) return enqueue_gemv<WEIGHT_BF16>(to, list_of(a, n));
+    if (a->w.format == WEIGHT_INT8) return enqueue_gemv<WEIGHT_INT8>(to, list_of(a, n));
+    if (a->w.format == WEIGHT_FP8) return enqueue_gemv<WEIGHT_FP8>(to, list_of(a, n));
+    return enqueue_gemv<WEIGHT_INT4>(to, list_of(a, n));
 }
 } // namespace mma
 

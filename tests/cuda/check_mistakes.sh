@@ -55,6 +55,7 @@ mistake softmax_of_another_head mma_score.cuh 's/s.pair\[head % 2\]\[j/s.pair[0]
 mistake a_ring_that_waits_for_too_few mma_gemv.cuh 's/cp_wait<RING - 2>/cp_wait<RING - 1>/' $gemv definition
 mistake a_ring_without_a_barrier mma_gemv.cuh 's/ptx::syncwarp\(\); (.. all lanes)/\1/' $gemv definition \
     -fsanitize=thread
+mistake the_first_product_of_a_list_alone mma_gemv.cuh 's/at >= list.first\[i\]/false/' $gemv list
 mistake inputs_behind_the_last_one mma_gemv.cuh 's/bool fill = at >= bytes/bool fill = false/' $gemv definition
 mistake the_scale_of_another_output mma_gemv.cuh 's/scale\[c \/ 2\]/scale[c % 2]/' $gemv definition
 mistake an_upload_used_before_it_is_there $queue 's/cudaStreamWaitEvent\(c->stream, r->crossed\[i\], 0\)/cudaSuccess/' \
@@ -81,8 +82,9 @@ mistake tiles_that_wait_for_too_few $gemm 's/cp_wait<GEMM_RING - 2>/cp_wait<GEMM
 mistake tiles_without_a_barrier $gemm 's/__syncthreads\(\); (.. all copies)/\1/' test_mma_gemm few -fsanitize=thread
 mistake rows_of_another_warp $gemm 's/warp \/ 2 \* \(ROWS/(warp + 1) \/ 2 * (ROWS/' test_mma_gemm few
 plans=lt_plans.cuh
-mistake a_proof_that_compares_nothing $plans 's/a\[i\] != b\[i\]/false/' test_lt_plans chosen
+mistake a_proof_that_compares_nothing $plans 's/if \(__float_as_uint.*\) found/if (false) found/' test_lt_plans chosen
 mistake a_proof_without_single_rows $plans 's/n\[\] = \{1, /n[] = {most, /' test_lt_plans chosen
+mistake sums_that_are_not_proved $plans 's/made \&\& proof_passes\(t\)/made/' test_lt_plans add_as_sums
 mistake a_proof_of_the_first_rows_alone $plans 's/rows - n\[i\], n\[i\]/0, n[i]/' test_lt_plans chosen
 mistake calls_of_more_rows_than_were_tried $plans 's/\? rows - first : most/? rows - first : rows/' \
     test_lt_plans alone

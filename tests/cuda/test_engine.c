@@ -124,6 +124,31 @@ TEST(warm_equals_cold_and_takes_no_memory)
     run_close(&a);
 }
 
+static void look(void *user, struct queue *q, const char *name, int layer, struct mat m)
+{
+    (void)user, (void)q, (void)name, (void)layer, (void)m;
+}
+
+/* Where nobody looks, products are added as they are made (decoder.c, vit.c). */
+TEST(looking_on_changes_no_bit)
+{
+    static const enum vlqa_dtype dtypes[] = {VLQA_DTYPE_F32, VLQA_DTYPE_BF16};
+    for (int i = 0; i < 2; i++) {
+        run_open_in(&a, dtypes[i], VLQA_DTYPE_AUTO);
+        REQUIRE(a.status == VLQA_OK);
+        ask(&a, VLQA_REUSE_OFF, 0);
+        CHECK_STR(a.message, "");
+        run_close(&a);
+        run_open_in(&b, dtypes[i], VLQA_DTYPE_AUTO);
+        REQUIRE(b.status == VLQA_OK);
+        b.session->queue->trace = look;
+        ask(&b, VLQA_REUSE_OFF, 0);
+        CHECK_STR(b.message, "");
+        CHECK(same_logits());
+        run_close(&b);
+    }
+}
+
 TEST(passes_of_few_tokens_change_no_bit)
 {
     run_open(&a);

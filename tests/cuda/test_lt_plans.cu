@@ -35,7 +35,7 @@ struct problem {
     }
     ~problem()
     {
-        lt::close(&host, plans.library);
+        lt::plans_close(&host, &plans);
     }
     static struct lt::library *library()
     {
@@ -55,7 +55,7 @@ struct problem {
     struct lt::product product(int row, int n) const
     {
         return {mat_rows(y.mat(), row, n), mat_rows(x.mat(), row, n), weight(),
-                kind.has_bias ? bias.at : nullptr};
+                kind.has_bias ? bias.at : nullptr, false};
     }
     void run(int row, int n)
     {
@@ -87,7 +87,38 @@ TEST(only_algorithms_whose_rows_are_alone_are_chosen)
         REQUIRE(plan);
         CHECK_EQ(plan->buckets, 2);
         CHECK_EQ((int)plan->algo[1].data[0], lt::EMU_ASCENDING);
-        CHECK_EQ((int)plan->algo[0].data[0], lt::EMU_SAME_BITS); /* proposed before that */
+        CHECK_EQ((int)plan->algo[0].data[0], /* proposed before that */
+                 k.outputs == lt::EMU_OUTPUTS_FROM_Y ? lt::EMU_FROM_Y : lt::EMU_SAME_BITS);
+    }
+}
+
+/* Not where a sum begins with y, and not where y is added before the bias. */
+TEST(only_algorithms_that_add_as_sums_do_are_asked_to)
+{
+    for (const struct lt::kind &k : kinds) {
+        problem p(k, 70);
+        REQUIRE(p.choose() == cudaSuccess);
+        const struct lt::plan *plan = lt::plan_of(&p.plans, k);
+        REQUIRE(plan);
+        CHECK_EQ(plan->adds, !k.has_bias && k.outputs != lt::EMU_OUTPUTS_FROM_Y);
+        if (!plan->adds) continue;
+        p.run(0, 70);
+        p.y.bytes.down();
+        std::vector<uint8_t> product = p.y.bytes.host;
+        p.y.fill(3, 7);
+        lab_matrix before(DT_F32, 70, k.outputs, k.outputs + 8);
+        before.bytes.host = p.y.bytes.host;
+        struct lt::product a = p.product(0, 70);
+        a.adds = true;
+        REQUIRE(lt::multiply(&p.plans, plan, &a, nullptr) == cudaSuccess);
+        p.y.bytes.down();
+        for (int row = 0; row < 70; row++)
+            for (int o = 0; o < k.outputs; o++) {
+                float of_product;
+                size_t at = ((size_t)row * (size_t)p.y.stride + (size_t)o) * sizeof of_product;
+                memcpy(&of_product, &product[at], sizeof of_product);
+                CHECK_EQ((float)p.y.get(row, o) == (float)before.get(row, o) + of_product, 1);
+            }
     }
 }
 

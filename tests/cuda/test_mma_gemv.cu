@@ -53,6 +53,43 @@ TEST(a_row_alone_equals_the_row_among_many)
     }
 }
 
+/* Three products of the first one's x, of outputs around a block; alone, at once, and added. */
+static void check_list(enum weight_format format, int rows)
+{
+    problem p[] = {{{format, rows, 40, 160, DT_F32, true}, 1},
+                   {{format, rows, 16, 160, DT_F32, false}, 2},
+                   {{format, rows, 33, 160, DT_F32, false}, 3}};
+    struct mma::gemv a[3];
+    std::vector<uint8_t> alone[3], sum[3];
+    for (int i = 0; i < 3; i++) {
+        a[i] = p[i].rows(0, rows);
+        a[i].x = a[0].x;
+        need(mma::enqueue_gemv(nullptr, &a[i], 1), "a product");
+        p[i].y.bytes.down();
+        alone[i] = p[i].y.bytes.host;
+        p[i].y.bytes.spoil();
+    }
+    for (int adds = 0; adds < 2; adds++) {
+        for (int i = 0; i < 3; i++) {
+            if (adds) sum[i] = p[i].begin_sum(alone[i]);
+            a[i].adds = adds;
+        }
+        need(mma::enqueue_gemv(nullptr, a, 3), "a list");
+        for (int i = 0; i < 3; i++) {
+            p[i].y.bytes.down();
+            if (p[i].y.bytes.host != (adds ? sum[i] : alone[i]))
+                CHECK_FAIL("format %d, %d rows, product %d, added %d", format, rows, i, adds);
+        }
+    }
+}
+
+TEST(a_list_has_the_bits_of_its_products_and_sums)
+{
+    for (enum weight_format format : {WEIGHT_BF16, WEIGHT_INT8, WEIGHT_INT4})
+        for (int rows : {1, 11})
+            check_list(format, rows);
+}
+
 TEST(nothing_outside_of_the_view_is_written)
 {
     for (const struct shape &s : shapes) {

@@ -209,11 +209,11 @@ __global__ void __launch_bounds__(32)
         y[spot(i)] = d[i];
 }
 
-struct product {
+struct one_product {
     int inputs;
     on_device<uint16_t> x, w;
     on_device<float> first, y;
-    explicit product(int inputs_)
+    explicit one_product(int inputs_)
         : inputs(inputs_), x(16 * (size_t)inputs_), w(8 * (size_t)inputs_), first(128), y(128)
     {
     }
@@ -249,7 +249,7 @@ struct product {
 
 TEST(products_of_whole_numbers_are_exact)
 {
-    product p(64);
+    one_product p(64);
     for (size_t i = 0; i < p.x.host.size(); i++)
         p.x.host[i] = f32_to_bf16((float)((int)(i * 7 % 31) - 15));
     for (size_t i = 0; i < p.w.host.size(); i++)
@@ -271,7 +271,7 @@ static void fill_at_random(std::vector<uint16_t> &v, uint64_t seed)
 /* Bounds of all tests of kernels rest on this. Hardware may cut what it adds where f32 rounds. */
 TEST(products_are_summed_in_f32)
 {
-    product p(4096);
+    one_product p(4096);
     double error = 0, all = 0;
     int once = 0;
     fill_at_random(p.x.host, 1);
@@ -290,7 +290,7 @@ TEST(products_are_summed_in_f32)
 /* Rows and outputs that do not notice each other rest on this. */
 TEST(bits_depend_on_neither_row_nor_column)
 {
-    product p(512);
+    one_product p(512);
     int rows = 0, columns = 0;
     fill_at_random(p.x.host, 3);
     fill_at_random(p.w.host, 4);
@@ -316,7 +316,7 @@ TEST(zero_products_may_leave_bits)
                                   -0.0f, INFINITY, -INFINITY, NAN,         0x1.fffffep20f, -7};
     static const char *const name[] = {"ordinary", "denormal", "minus_zero", "infinity"};
     int kept[4] = {0, 0, 0, 0}, of[4] = {0, 0, 0, 0};
-    product p(32);
+    one_product p(32);
     for (int i = 0; i < 128; i++)
         p.first.host[(size_t)i] = value[i % 12];
     p.x.host.assign(p.x.host.size(), 0);

@@ -103,13 +103,31 @@ struct problem {
                 mat_rows(x.mat(), row, n),
                 weight,
                 s.bias ? bias.at : nullptr,
+                false,
                 host.block,
                 host.scale,
                 host.zero};
     }
     void run_few(int row, int n)
     {
-        need(mma::enqueue_gemv(nullptr, rows(row, n)), "product of few rows");
+        struct mma::gemv a = rows(row, n);
+        need(mma::enqueue_gemv(nullptr, &a, 1), "product of few rows");
+    }
+    /* y is some values, and what it is when `product` is added to them. */
+    std::vector<uint8_t> begin_sum(const std::vector<uint8_t> &product)
+    {
+        y.fill(3, 7);
+        std::vector<uint8_t> sum = y.bytes.host;
+        for (int row = 0; row < s.n; row++)
+            for (int o = 0; o < s.outputs; o++) {
+                size_t at = ((size_t)row * (size_t)y.stride + (size_t)o) * sizeof(float);
+                float a, b;
+                memcpy(&a, &sum[at], sizeof a);
+                memcpy(&b, &product[at], sizeof b);
+                a += b;
+                memcpy(&sum[at], &a, sizeof a);
+            }
+        return sum;
     }
     /* As the definition has it, in double. */
     double sum(int row, int o)

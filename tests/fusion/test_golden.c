@@ -196,15 +196,15 @@ static void spoil_on_device(const struct run *r, struct queue *q, const char *na
     heap_free(copy);
 }
 
-static void spoiled_matmul(struct queue *q, struct mat y, struct mat x, struct weight w,
-                           struct mat bias, enum act act)
+static void spoiled_matmul(struct queue *q, const struct products *p)
 {
     const struct run *r = q->trace_user;
-    if (r->fault == FAULT_TANH_IN_MERGERS && act == ACT_GELU_ERF)
-        act = ACT_GELU_TANH;
-    else if (r->fault == FAULT_ERF_IN_BLOCKS && act == ACT_GELU_TANH)
-        act = ACT_GELU_ERF;
-    r->real->matmul(q, y, x, w, bias, act);
+    struct products spoiled = *p;
+    if (r->fault == FAULT_TANH_IN_MERGERS && p->act == ACT_GELU_ERF)
+        spoiled.act = ACT_GELU_TANH;
+    else if (r->fault == FAULT_ERF_IN_BLOCKS && p->act == ACT_GELU_TANH)
+        spoiled.act = ACT_GELU_ERF;
+    r->real->matmul(q, &spoiled);
 }
 
 /* Behind its K and V of the last layer only the token whose logits are wanted goes on. */

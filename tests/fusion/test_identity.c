@@ -91,6 +91,33 @@ TEST(thread_count_changes_no_bit)
     }
 }
 
+static void look(void *user, struct queue *q, const char *name, int layer, struct mat m)
+{
+    int *looks = user;
+    (void)q, (void)layer, (void)m;
+    *looks += strcmp(name, "text.mlp") == 0 || strcmp(name, "vit.mlp") == 0;
+}
+
+/* Where nobody looks, products are added as they are made (decoder.c, vit.c). */
+TEST(looking_on_changes_no_bit)
+{
+    static float seen[VOCAB], unseen[VOCAB];
+    for (int i = 0; i < 2 * N_CPUS; i++) {
+        if (!device_has_cpu(cpus[i / 2])) continue;
+        for (int looks = 0, t = 0; t < 2; t++) {
+            struct run r;
+            REQUIRE(run_open(&r, cpus[i / 2], dtypes[i % 2], 2));
+            r.session->queue->trace = t ? look : NULL;
+            r.session->queue->trace_user = &looks;
+            add_context(&r);
+            ask_logits(&r, "What is the title?", t ? seen : unseen);
+            CHECK_EQ(looks > 0, t);
+            if (t) CHECK(memcmp(seen, unseen, sizeof seen) == 0);
+            run_close(&r);
+        }
+    }
+}
+
 /* The request of a session on paper, as vlqa_ask lays it out. */
 struct paper {
     struct layout layout;

@@ -59,9 +59,9 @@ struct call { /* one that is enqueued; the fields that its kind has */
     struct mat y, x, a, b;
     struct weight w;
     struct ints index;
-    enum act act;
     int heads;
     float eps;
+    struct products products;
     struct attn attn;
     struct score score;
     struct place place;
@@ -283,7 +283,7 @@ static void run(struct queue *q, const struct call *c)
         op->add(q, c->y, c->x, c->index);
         break;
     case CALL_MATMUL:
-        op->matmul(q, c->y, c->x, c->w, c->b, c->act);
+        op->matmul(q, &c->products);
         break;
     case CALL_RMSNORM:
         op->rmsnorm(q, c->y, c->x, c->a, c->eps);
@@ -396,11 +396,9 @@ static void guard_add(struct queue *q, struct mat dst, struct mat src, struct in
     c->y = dst, c->x = src, c->index = index;
 }
 
-static void guard_matmul(struct queue *q, struct mat y, struct mat x, struct weight w,
-                         struct mat bias, enum act act)
+static void guard_matmul(struct queue *q, const struct products *p)
 {
-    struct call *c = enqueue(q, CALL_MATMUL);
-    c->y = y, c->x = x, c->w = w, c->b = bias, c->act = act;
+    enqueue(q, CALL_MATMUL)->products = *p;
 }
 
 static void guard_rmsnorm(struct queue *q, struct mat y, struct mat x, struct mat w, float eps)

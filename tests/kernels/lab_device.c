@@ -1,5 +1,4 @@
-/* lab_device.c - operands in host memory for a device that cannot read it: copied there and back.
- */
+/* lab_device.c - operands in host memory for a device that cannot read it: there and back. */
 #include "tests/kernels/lab_device.h"
 
 #include "base/heap.h"
@@ -9,15 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MOST 9     /* operands of an operation */
+#define MOST 13    /* operands of an operation */
 #define ALIGN 256  /* where an operand begins within so many bytes is kept */
 #define GUARD 1024 /* bytes behind the work */
 
 struct over { /* impl of the device */
     struct device *inner;
 };
-
-/* ---- operands ---- */
 
 struct range { /* of host memory, and where it is on the device */
     uint8_t *host;
@@ -251,18 +248,24 @@ static void add_rows(struct queue *q, struct mat dst, struct mat src, struct int
     end(&c);
 }
 
-static void matmul(struct queue *q, struct mat y, struct mat x, struct weight w, struct mat bias,
-                   enum act act)
+static void matmul(struct queue *q, const struct products *p)
 {
     struct call c = call_of(q);
-    add_mat(&c, y, WRITTEN);
-    add_mat(&c, x, READ);
-    add_weight(&c, w);
-    add_mat(&c, bias, READ);
+    struct products there = *p;
+    add_mat(&c, p->x, READ);
+    for (int i = 0; i < p->n; i++) {
+        add_mat(&c, p->of[i].y, WRITTEN);
+        add_weight(&c, p->of[i].w);
+        add_mat(&c, p->of[i].bias, READ);
+        add_mat(&c, p->of[i].delta, WRITTEN);
+    }
     begin(&c);
+    there.x = mat_there(&c, p->x);
+    for (int i = 0; i < p->n; i++)
+        there.of[i] = (struct product){mat_there(&c, p->of[i].y), weight_there(&c, p->of[i].w),
+                                       mat_there(&c, p->of[i].bias), mat_there(&c, p->of[i].delta)};
     c.inner->decode = q->decode;
-    c.inner->op->matmul(c.inner, mat_there(&c, y), mat_there(&c, x), weight_there(&c, w),
-                        mat_there(&c, bias), act);
+    c.inner->op->matmul(c.inner, &there);
     end(&c);
 }
 

@@ -1,12 +1,16 @@
 /* test_matmul.c - products against the definition, and rows that do not notice each other. */
 #include "tests/kernels/lab_amx.h"
 
-struct product {
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct operands {
     enum dtype x, w; /* w: as it is made */
     enum weight_format format;
 };
 
-static const struct product products[] = {
+static const struct operands products[] = {
     {DT_F32, DT_F32, WEIGHT_F32},   {DT_F32, DT_BF16, WEIGHT_BF16}, {DT_F32, DT_F16, WEIGHT_F16},
     {DT_F32, DT_F32, WEIGHT_INT8},  {DT_F32, DT_F32, WEIGHT_INT4},  {DT_BF16, DT_BF16, WEIGHT_BF16},
     {DT_BF16, DT_F32, WEIGHT_INT8}, {DT_BF16, DT_F32, WEIGHT_INT4}, {DT_F32, DT_F32, WEIGHT_FP8},
@@ -43,7 +47,7 @@ static void multiply(struct lab *lab, struct mat y, struct mat x, struct mat w,
     lab_weight_free(packed);
 }
 
-static void check_product(struct lab *lab, struct product p, struct shape s, enum dtype y_dtype,
+static void check_product(struct lab *lab, struct operands p, struct shape s, enum dtype y_dtype,
                           enum act act)
 {
     struct mat x = lab_mat(p.x, s.n, s.in, s.in + 5, 1, 1);
@@ -256,6 +260,138 @@ EMULATED_CPU_TEST(products_of_either_kind_of_pass_match_the_definition)
         lab_free(w);
         lab_free(x);
     }
+    lab_close(&lab);
+}
+
+/* Three products of one x: two into columns of one matrix, the last of another format. */
+struct list {
+    struct mat x, both, last, delta[3];
+    struct weight w[3];
+    float *bias;
+};
+
+static void list_open(struct list *l, struct lab *lab, struct operands p, int rows)
+{
+    static const int outputs[] = {37, 130, 5};
+    l->x = lab_mat(p.x, rows, 608, 616, 1, 1);
+    l->both = lab_mat(DT_F32, rows, 167, 170, 1, 2);
+    l->last = lab_mat(DT_F32, rows, 5, 5, 1, 3);
+    l->bias = lab_vec(130, 0, 4);
+    for (int i = 0; i < 3; i++) {
+        struct mat w = lab_mat(p.w, outputs[i], 608, 608, 1, 5 + (uint64_t)i);
+        int is_int8 = i == 2 && p.w == DT_F32 && p.format != WEIGHT_F32;
+        l->w[i] = lab_weight_as(lab, w, is_int8 ? WEIGHT_INT8 : p.format, NULL);
+        l->delta[i] = lab_mat(DT_F32, rows, outputs[i], outputs[i] + 3, 0, 6);
+        lab_free(w);
+    }
+}
+
+static void list_close(struct list *l)
+{
+    for (int i = 0; i < 3; i++) {
+        lab_weight_free(l->w[i]);
+        lab_free(l->delta[i]);
+    }
+    heap_free(l->bias);
+    lab_free(l->last);
+    lab_free(l->both);
+    lab_free(l->x);
+}
+
+static struct products products_of(const struct list *l, int adds)
+{
+    struct products p = {
+        .x = l->x,
+        .n = 3,
+        .of = {{.y = mat_cols(l->both, 0, 37), .w = l->w[0]},
+               {.y = mat_cols(l->both, 37, 130), .w = l->w[1], .bias = lab_vector(l->bias, 130)},
+               {.y = l->last, .w = l->w[2]}}};
+    for (int i = 0; adds && i < 3; i++)
+        p.of[i].delta = l->delta[i];
+    return p;
+}
+
+/* The list at once, or its products one by one and, where they are added, k_add behind each. */
+static void run_list(struct lab *lab, const struct list *l, int adds, int at_once)
+{
+    struct products p = products_of(l, adds);
+    if (at_once) k_products(lab->queue, &p);
+    for (int i = 0; i < 3 && !at_once; i++) {
+        struct mat to = adds ? p.of[i].delta : p.of[i].y;
+        k_matmul(lab->queue, to, p.x, p.of[i].w, p.of[i].bias, ACT_NONE);
+        if (adds) k_add(lab->queue, p.of[i].y, to);
+    }
+}
+
+static void check_list(struct lab *lab, struct operands p, int rows, int adds)
+{
+    struct list a, b;
+    list_open(&a, lab, p, rows);
+    list_open(&b, lab, p, rows);
+    run_list(lab, &a, adds, 1);
+    run_list(lab, &b, adds, 0);
+    if (!lab_same(a.both, b.both) || !lab_same(a.last, b.last))
+        CHECK_FAIL("format %d, %d rows, %s, decode %d: other bits", (int)p.format, rows,
+                   adds ? "added" : "stored", lab->queue->decode);
+    list_close(&b);
+    list_close(&a);
+}
+
+EMULATED_CPU_TEST(a_list_has_the_bits_of_its_products_and_sums)
+{
+    static const int rows[] = {1, 3, 17, 100};
+    struct lab lab;
+    lab_open(&lab, cpu, 2);
+    for (int i = 0; i < n_products(cpu) * 4 * 2; i++)
+        for (lab.queue->decode = 0; lab.queue->decode < 2; lab.queue->decode++)
+            check_list(&lab, products[i / 8], rows[i / 2 % 4], i % 2);
+    lab_close(&lab);
+}
+
+/* By an assert, in a process of its own. */
+static int is_refused(struct lab *lab, const struct products *p)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        if (freopen("/dev/null", "w", stderr)) k_products(lab->queue, p);
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT;
+}
+
+TEST(lists_that_write_into_each_other_are_refused)
+{
+    struct lab lab;
+    struct list l;
+    struct products p;
+    lab_open(&lab, (struct lab_cpu){VLQA_CPU_PLAIN, NULL, NULL}, 0);
+    list_open(&l, &lab, products[0], 4);
+    p = products_of(&l, 1);
+    CHECK(!is_refused(&lab, &p));
+    p.of[1].y = mat_cols(l.both, 36, 130);
+    CHECK(is_refused(&lab, &p));
+    p.of[1].y = mat_cols(l.both, 37, 130);
+    p.of[1].y.stride--;
+    CHECK(is_refused(&lab, &p));
+    p = products_of(&l, 1);
+    p.of[2].delta = mat_cols(l.both, 160, 5);
+    CHECK(is_refused(&lab, &p));
+    p = products_of(&l, 0);
+    p.of[2].y = mat_cols(l.x, 600, 5);
+    CHECK(is_refused(&lab, &p));
+    p.of[2].y = mat_of(mat_at(l.x, 0, 608), DT_F32, 4, 5); /* between its rows and in them */
+    CHECK(is_refused(&lab, &p));
+    p.of[2].y.stride = 616; /* between its rows */
+    CHECK(!is_refused(&lab, &p));
+    p = products_of(&l, 1);
+    p.act = ACT_GELU_ERF;
+    CHECK(is_refused(&lab, &p));
+    p = products_of(&l, 0);
+    p.n = 4;
+    CHECK(is_refused(&lab, &p));
+    list_close(&l);
     lab_close(&lab);
 }
 
