@@ -80,6 +80,7 @@ struct vlqa_engine;  /* a loaded model, its threads and its cache */
 struct vlqa_session; /* a conversation, and the memory for its KV */
 struct vlqa_image;   /* an image that is ready to be added */
 struct vlqa_experimental;
+struct vlqa_ranks;
 
 /* ---- status and callbacks ---- */
 
@@ -104,9 +105,8 @@ enum vlqa_log_level { VLQA_LOG_ERROR, VLQA_LOG_WARN, VLQA_LOG_INFO, VLQA_LOG_DEB
 
 /* A finished line without a line break; valid during the call. */
 typedef void (*vlqa_log_fn)(void *user, enum vlqa_log_level level, const char *line);
-/* phase: "load", "vision", "prefill", "decode", and with chunks "prefix", "chunks",
- * "score", "repair"; 0 <= done <= total. Nonzero cancels at the next
- * boundary with VLQA_ECANCELLED; the session stays usable. */
+/* phase: "load", "vision", "prefill", "decode", and with chunks "prefix", "chunks", "score",
+ * "repair"; 0 <= done <= total. Nonzero cancels at the next boundary: VLQA_ECANCELLED. */
 typedef int (*vlqa_progress_fn)(void *user, const char *phase, int64_t done, int64_t total);
 /* The next delta of the answer or of thoughts: whole UTF-8 code points, without a NUL behind them.
  * Nonzero ends the answer there (stop = VLQA_STOP_CALLER); that is no error. */
@@ -177,10 +177,11 @@ struct vlqa_engine_options {
     /* Of embedding and head, where the files have floats: AUTO: int8 with int8 and int4 weights;
      * BF16: not quantised; INT8. */
     enum vlqa_weights head_weights;
-    enum vlqa_device device; /* CUDA: VLQA_EDEVICE where module, driver or GPU is missing */
-    int gpu;                 /* with CUDA: which one, from 0 */
-    int64_t gpu_cache_bytes; /* of its memory, for chunks that were used last; 0: none */
-    int64_t load_or_compute; /* nonzero: compute chunks that would take longer to load */
+    enum vlqa_device device;  /* CUDA: VLQA_EDEVICE where module, driver or GPU is missing */
+    int gpu;                  /* with CUDA: which one, from 0 */
+    int64_t gpu_cache_bytes;  /* of its memory, for chunks that were used last; 0: none */
+    int64_t load_or_compute;  /* nonzero: compute chunks that would take longer to load */
+    struct vlqa_ranks *ranks; /* processes that answer together (vlqa_ranks.h); NULL: this one */
 };
 
 struct vlqa_model_info {
@@ -209,8 +210,7 @@ struct vlqa_model_info {
 /* The directory of the default model, beside the library or the program or where it was installed.
  * VLQA_EIO: there is none; path is where it would be. VLQA_EUSAGE: cap bytes do not hold it. */
 VLQA_API vlqa_status vlqa_default_model_path(char *path, size_t cap);
-/* Sets all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the
- * struct. */
+/* Sets all fields to their defaults, or writes nothing: VLQA_EUSAGE: bytes is no size of it. */
 VLQA_API vlqa_status vlqa_engine_options_init(struct vlqa_engine_options *out, size_t bytes);
 /* On failure *out may still be a handle that holds the message: close it all the same. */
 VLQA_API vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options,

@@ -1,6 +1,7 @@
 /* device.c - devices, queues, and the room that a computation takes on both sides. */
 #include "base/heap.h"
 #include "kernels/backend.h"
+#include "kernels/comm.h"
 #include "kernels/cpu/cpu.h"
 
 #include <string.h>
@@ -107,7 +108,8 @@ void queue_clear(struct queue *q, void *dst, size_t bytes)
 
 vlqa_status queue_sync(struct queue *q)
 {
-    return q->op->sync(q);
+    TRY(q->op->sync(q));
+    return comm_status(q->ranks, q->env);
 }
 
 vlqa_status queue_read(struct queue *q, void *dst, struct mat src)

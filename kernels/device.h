@@ -14,6 +14,7 @@
 
 struct backend_ops;
 struct queue;
+struct vlqa_ranks;
 
 struct device {
     const struct backend_ops *op;
@@ -30,9 +31,10 @@ struct queue {
     struct device *device;
     struct env *env; /* of the session: outlives the queue */
     void *impl;
-    int decode;          /* nonzero: operations are of a decode pass (ops.h) */
-    int single_launches; /* nonzero: decode passes launch their kernels one by one */
-    trace_fn trace;      /* NULL: nobody looks */
+    struct vlqa_ranks *ranks; /* whose queues do the same; NULL: alone (comm.h) */
+    int decode;               /* nonzero: operations are of a decode pass (ops.h) */
+    int single_launches;      /* nonzero: decode passes launch their kernels one by one */
+    trace_fn trace;           /* NULL: nobody looks */
     void *trace_user;
 };
 

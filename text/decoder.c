@@ -4,12 +4,6 @@
 #include <math.h>
 #include <string.h>
 
-struct order { /* tokens that leave the pass sooner come first, so that those that stay are the last
-                */
-    int32_t *from;               /* [n] which token of the caller's stands there */
-    int left[KV_MAX_LAYERS + 1]; /* tokens that have left once K and V of a layer are written */
-};
-
 struct work { /* of one pass over n tokens; compute: f32 or bf16 */
     int n;
     struct header header;
@@ -17,35 +11,38 @@ struct work { /* of one pass over n tokens; compute: f32 or bf16 */
     struct spans span, query_span;
     int first_query; /* of the tokens that are still in the pass */
     int capture_first, n_captured;
-    struct mat x;         /* [n, hidden] f32: the residual stream */
-    struct mat norm;      /* [n, hidden] compute */
-    struct mat q;         /* [n, heads * head_dim] f32 */
-    struct mat key;       /* [n, kv_heads * head_dim] f32: before the norm */
-    struct mat raw, v;    /* [n, kv_heads * head_dim] kv: K without a place, V */
-    struct mat quantized; /* [n, row_int8_cols]: raw or v */
-    struct mat mixed;     /* [n, heads * head_dim] compute: what attention read */
-    struct mat delta;     /* [n, hidden] f32: what a half layer adds */
-    struct mat gate_up;   /* [n, 2 * inner] f32 */
-    struct mat inner;     /* [n, inner] compute */
-    struct mat cos_sin;   /* [n, head_dim] f32 */
-    struct mat last;      /* [1, hidden] compute */
-    struct mat logits;    /* [1, vocab] f32 */
-    void *captured;       /* room for K or V of a layer on their way to the capture */
+    struct mat x;           /* [n, hidden] f32: the residual stream */
+    struct mat norm;        /* [n, hidden] compute */
+    struct mat q;           /* [n, heads * head_dim] f32 */
+    struct mat key;         /* [n, kv_heads * head_dim] f32: before the norm */
+    struct mat raw, v;      /* [n, kv_heads * head_dim] kv: K without a place, V */
+    struct mat quantized;   /* [n, row_int8_cols]: raw or v */
+    struct mat mixed;       /* [n, heads * head_dim] compute: what attention read */
+    struct mat delta;       /* [n, hidden] f32: what a half layer adds */
+    struct mat gate_up;     /* [n, 2 * inner] f32 */
+    struct mat inner;       /* [n, inner] compute */
+    struct mat cos_sin;     /* [n, head_dim] f32 */
+    struct mat final;       /* [1, hidden] f32: the last token, where another rank has it */
+    struct mat last;        /* [1, hidden] compute */
+    struct mat logits;      /* [1, vocab] f32 */
+    struct sharing sharing; /* where ranks share the tokens */
+    void *captured;         /* room for K or V of a layer on their way to the capture */
     void *attn_work, *score_work;
 };
 
-static size_t header_bytes(int n, int n_query)
+static size_t header_bytes(int n, int n_all, int n_query)
 {
     return (size_t)n * (4 * sizeof(int32_t) + sizeof(struct pos) + sizeof(struct span)) +
-           (size_t)n_query * sizeof(struct span);
+           (size_t)n_all * sizeof(int32_t) + (size_t)n_query * sizeof(struct span);
 }
 
-static void work_layout(const struct device *d, const struct decoder_config *c, int n, int n_query,
-                        int slots, struct workspace *ws, struct work *w)
+/* n_all: tokens of all ranks; 0: they are not shared. */
+static void work_layout(const struct device *d, const struct decoder_config *c, int n, int n_all,
+                        int n_query, int slots, struct workspace *ws, struct work *w)
 {
     int q_dim = c->heads * c->head_dim, kv_dim = c->kv_heads * c->head_dim;
     w->n = n;
-    w->header = header_push(d, ws, header_bytes(n, n_query));
+    w->header = header_push(d, ws, header_bytes(n, n_all, n_query));
     w->x = workspace_mat(ws, DT_F32, n, c->hidden);
     w->norm = workspace_mat(ws, c->compute, n, c->hidden);
     w->q = workspace_mat(ws, DT_F32, n, q_dim);
@@ -58,6 +55,7 @@ static void work_layout(const struct device *d, const struct decoder_config *c, 
     w->gate_up = workspace_mat(ws, DT_F32, n, 2 * c->inner);
     w->inner = workspace_mat(ws, c->compute, n, c->inner);
     w->cos_sin = workspace_mat(ws, DT_F32, n, c->head_dim);
+    w->final = workspace_mat(ws, DT_F32, 1, c->hidden);
     w->last = workspace_mat(ws, c->compute, 1, c->hidden);
     w->logits = workspace_mat(ws, DT_F32, 1, c->vocab);
     if (!device_shares_host(d)) w->captured = arena_push(&ws->device, mat_bytes(DT_F32, n, kv_dim));
@@ -66,18 +64,15 @@ static void work_layout(const struct device *d, const struct decoder_config *c, 
     if (n_query) w->score_work = arena_push(&ws->device, k_score_work(d, n_query, c->heads, slots));
 }
 
-static struct order order_push(int n, struct workspace *ws)
-{
-    return (struct order){.from = arena_push(&ws->host, (size_t)n * sizeof(int32_t))};
-}
-
-void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int n_query,
-                     int slots, struct workspace *dry)
+void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int ranks,
+                     int n_query, int slots, struct workspace *dry)
 {
     struct workspace_used mark = workspace_mark(dry);
+    int n_all = ranks > 1 ? n * ranks : 0;
     struct work w;
-    work_layout(d, c, n, n_query, slots, dry, &w);
+    work_layout(d, c, n, n_all, n_query, slots, dry, &w);
     (void)order_push(n, dry);
+    if (n_all) sharing_measure(ranks, n_all, c->kv, c->kv_heads * c->head_dim, dry);
     workspace_rewind(dry, mark);
 }
 
@@ -98,27 +93,6 @@ double decoder_flops(const struct decoder_config *c, const struct tokens *tokens
 
 /* ---- the arrays of a pass, for the device ---- */
 
-static int depth_of(const struct tokens *tokens, int from, int layers)
-{
-    return tokens->depth && tokens->depth[from] < layers ? tokens->depth[from] : layers;
-}
-
-/* Stable, so that rows of the same depth, those of a probe among them, follow each other as before.
- */
-static void sort_by_depth(const struct tokens *tokens, int layers, struct order *o)
-{
-    int next[KV_MAX_LAYERS + 1] = {0};
-    for (int i = 0; i < tokens->n; i++)
-        next[depth_of(tokens, i, layers)]++;
-    for (int depth = 0, begin = 0; depth <= layers; depth++) {
-        int n = next[depth];
-        next[depth] = begin;
-        o->left[depth] = begin += n;
-    }
-    for (int i = 0; i < tokens->n; i++)
-        o->from[next[depth_of(tokens, i, layers)]++] = i;
-}
-
 /* Captured tokens follow each other in the capture, whatever their order here. */
 static void pack_captured(const struct tokens *tokens, int layers, const struct order *o,
                           struct work *w)
@@ -128,7 +102,7 @@ static void pack_captured(const struct tokens *tokens, int layers, const struct 
     for (int i = 0; i < tokens->n; i++) {
         int32_t at = tokens->capture_row[i];
         if (at < 0) continue;
-        assert(depth_of(tokens, i, layers) >= layers - 1);
+        assert(order_depth(tokens->depth, i, layers) >= layers - 1);
         first = at < first ? at : first;
         last = at > last ? at : last;
         w->n_captured++;
@@ -154,7 +128,7 @@ static void pack_probe(const struct probe *probe, const struct order *o, struct 
 }
 
 static void pack(struct queue *q, const struct pass *pass, int layers, const struct order *o,
-                 struct work *w)
+                 struct workspace *ws, struct work *w)
 {
     const struct tokens *tokens = &pass->tokens;
     int32_t *token, *visual_row, *slot, *pos;
@@ -174,6 +148,7 @@ static void pack(struct queue *q, const struct pass *pass, int layers, const str
     }
     if (pass->capture) pack_captured(tokens, layers, o, w);
     if (pass->probe) pack_probe(pass->probe, o, w);
+    if (pass->shares) sharing_pack(&w->sharing, pass->shares, layers, &w->header, ws);
     header_send(q, &w->header);
 }
 
@@ -339,14 +314,19 @@ static void mlp(struct queue *q, const struct decoder *m, int i, const struct wo
     join(q, w, w->inner, layer->down, "text.mlp", i);
 }
 
-static void head(struct queue *q, const struct decoder *m, const struct work *w, float *logits)
+static void head(struct queue *q, const struct decoder *m, const struct pass *pass,
+                 const struct work *w)
 {
-    struct mat last = mat_rows(w->x, w->x.rows - 1, 1);
+    int is_here = !pass->shares || pass->shares->last == comm_rank(q);
+    struct mat last = is_here ? mat_rows(w->x, w->x.rows - 1, 1) : w->final;
+    if (pass->shares)
+        comm_broadcast(q, COMM_HIDDEN, pass->shares->last, last.data,
+                       mat_bytes(last.dtype, 1, last.cols));
     k_rmsnorm(q, w->last, last, m->norm, m->config.eps);
     k_trace(q, "text.norm", 0, w->last);
     k_matmul(q, w->logits, w->last, m->head, mat_none(), ACT_NONE);
     k_trace(q, "logits", 0, w->logits);
-    queue_download(q, logits, w->logits.data, (size_t)m->config.vocab * sizeof *logits);
+    queue_download(q, pass->logits, w->logits.data, mat_bytes(DT_F32, 1, m->config.vocab));
 }
 
 /* The first n tokens leave the pass. */
@@ -373,23 +353,27 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
     const struct decoder_config *c = &m->config;
     const struct tokens *tokens = &pass->tokens;
     int end = pass->layer_end ? pass->layer_end : c->layers;
+    int n_all = pass->shares ? pass->shares->first[comm_n(q)] : 0;
     struct workspace_used mark = workspace_mark(ws);
     struct work w = {0};
     struct order order;
     assert(tokens->n >= 1 && pass->kv->layers == c->layers);
-    work_layout(q->device, c, tokens->n, pass->probe ? pass->probe->n_query : 0, pass->kv->slots,
-                ws, &w);
+    work_layout(q->device, c, tokens->n, n_all, pass->probe ? pass->probe->n_query : 0,
+                pass->kv->slots, ws, &w);
+    if (n_all) w.sharing = sharing_push(comm_n(q), n_all, c->kv, c->kv_heads * c->head_dim, ws);
     order = order_push(tokens->n, ws);
     q->decode = pass->decode;
-    sort_by_depth(tokens, end, &order);
-    pack(q, pass, end, &order, &w);
+    order_sort(tokens->depth, end, &order);
+    pack(q, pass, end, &order, ws, &w);
     k_angles(q, w.cos_sin, w.pos, m->rope_inverse);
     k_trace(q, "text.cos_sin", 0, w.cos_sin);
     embed(q, m, tokens, &w);
     for (int i = 0; i < end; i++) {
         int leaving = order.left[i] - (tokens->n - w.n);
-        keys_and_values(q, m, i, pass, &w, leaving == 0);
+        if (w.n) keys_and_values(q, m, i, pass, &w, leaving == 0);
+        if (n_all) sharing_exchange(q, &w.sharing, i, pass->kv->k[i], pass->kv->v[i]);
         leave(&w, leaving);
+        if (w.n == 0 && n_all) continue; /* others need not be done */
         if (w.n == 0) break;
         attend(q, m, i, pass, &w, leaving == 0);
         mlp(q, m, i, &w);
@@ -399,7 +383,7 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
             k_trace(q, "text.deep", i, w.x);
         }
     }
-    if (pass->logits && w.n) head(q, m, &w, pass->logits);
+    if (pass->logits && (w.n || n_all)) head(q, m, pass, &w);
     q->decode = 0;
     workspace_rewind(ws, mark);
 }

@@ -6,6 +6,7 @@
 #include "kernels/weights.h"
 #include "text/kv.h"
 #include "text/position.h"
+#include "text/shares.h"
 
 #define DECODER_MAX_DEEP 8
 
@@ -80,9 +81,11 @@ struct pass {
     int decode;    /* nonzero: tokens of an answer, one by one; their KV is for this answer alone
                     * where device_decodes_apart */
     int layer_end; /* 0: all. A pass may stop early: its tokens are then in the KV so far */
+    /* Several ranks make the pass, each with tokens of its own; or NULL: this one has all. */
+    const struct shares *shares;
     /* Optional outs in host memory: to be read after queue_sync. */
     struct kv_block *capture;  /* values or token-quantised ones, by tokens.capture_row */
-    float *logits;             /* [vocab] of the last token, which stays to the end */
+    float *logits;             /* [vocab] of the last token, which stays to the end; on all ranks */
     const struct probe *probe; /* optional */
 };
 
@@ -95,10 +98,11 @@ vlqa_status decoder_load(struct weights *w, const struct decoder_config *config,
                          struct decoder *out);
 /* The products of a pass, for device_expect. */
 vlqa_status decoder_expect(struct env *env, struct device *d, const struct decoder *m);
-/* The room of a pass of n tokens, with a probe of n_query of them (0: without), over a sequence of
- * slots: what it takes of ws while it runs, counted into the peaks of a measuring workspace. */
-void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int n_query,
-                     int slots, struct workspace *dry);
+/* The room of a pass of n tokens on each of so many ranks, with a probe of n_query of them (0:
+ * without), over a sequence of slots: what it takes of ws while it runs, counted into the peaks of
+ * a measuring workspace. */
+void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int ranks,
+                     int n_query, int slots, struct workspace *dry);
 /* Multiplications and additions of a pass's tokens in the layers, two for each pair: products with
  * weights, and attention over what a token sees. */
 double decoder_flops(const struct decoder_config *c, const struct tokens *tokens, int layer_end);

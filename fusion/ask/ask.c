@@ -9,6 +9,7 @@
 #include "fusion/engine/tensors.h"
 #include "fusion/reuse/attention.h"
 #include "fusion/reuse/evidence.h"
+#include "fusion/session/together.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -78,10 +79,34 @@ static vlqa_status find_evidence(struct ask *a)
     return VLQA_OK;
 }
 
+/* Of what ranks are asked: the conversation, the question and the options that lead to other work.
+ */
+static struct key key_of_ask(const struct ask *a)
+{
+    const struct vlqa_ask_options *o = &a->o;
+    const int64_t work[] = {o->max_tokens, o->keep,        o->n_forced,   o->reuse,
+                            o->chunker,    o->chunk_k,     o->halo,       o->chunk_text_tokens,
+                            o->n_bias,     o->n_stop_text, o->ignore_eos, a->x.variant};
+    const float ratio[] = {o->recompute_ratio, o->adaptive, o->temperature, a->x.taper};
+    struct hash h;
+    hash_begin(&h, "vlqa ask");
+    together_hash(a->s, &h);
+    hash_text(&h, a->question);
+    hash_u64(&h, o->seed);
+    for (size_t i = 0; i < sizeof work / sizeof *work; i++)
+        hash_u64(&h, (uint64_t)work[i]);
+    hash_bytes(&h, ratio, sizeof ratio);
+    return hash_end(&h);
+}
+
 static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options)
 {
     struct vlqa_session *s = a->s;
-    TRY(options_read(s, options, &a->o, &a->x));
+    vlqa_status read = options_read(s, options, &a->o, &a->x);
+    struct key key = {{0}};
+    if (read == VLQA_OK) key = key_of_ask(a);
+    TRY(together_begin(s, "the question", key));
+    TRY(read);
     s->queue->single_launches = a->x.single_launches != 0;
     return plan_build(s, a->question, NULL, &a->prompt, &a->layout);
 }

@@ -6,6 +6,8 @@
 #include "fusion/engine/tensors.h"
 #include "fusion/reuse/refresh.h"
 #include "fusion/session/cached_prefix.h"
+#include "fusion/session/together.h"
+#include "kernels/comm.h"
 
 #include <math.h>
 
@@ -69,6 +71,7 @@ static vlqa_status next_token(struct ask *a, struct sampler *sampler, int known,
     int at = a->answer.n_tokens;
     if (o->on_logits) o->on_logits(o->user, at, logits, a->s->engine->decoder.config.vocab);
     *id = at < o->n_forced ? o->forced[at] : sampler_pick(sampler, logits, known);
+    *id = comm_choose(a->s->engine->options.ranks, *id);
     if (at < o->n_forced || logits[*id] > -INFINITY) return VLQA_OK;
     return env_fail(&a->s->env, VLQA_EUSAGE, "ask options: the bias forbids every token");
 }
@@ -103,6 +106,7 @@ static vlqa_status write_tokens(struct ask *a, struct writer *w)
         size_t bytes;
         const char *delta;
         int32_t id;
+        int enough;
         TRY(next_token(a, &sampler, known, &id));
         delta = text_of(e->tokenizer, id, &bytes);
         if (!out->n_tokens) out->ms_first_token = env_ms() - a->begin;
@@ -111,12 +115,14 @@ static vlqa_status write_tokens(struct ask *a, struct writer *w)
             break;
         }
         s->answer_token[out->n_tokens++] = id;
-        if (writer_put(w, delta, bytes) || out->n_tokens == a->o.max_tokens) break;
+        enough = comm_choose(e->options.ranks, writer_put(w, delta, bytes));
+        if (enough && w->stop_text < 0) w->enough = 1; /* rank 0 was told so */
+        if (enough || out->n_tokens == a->o.max_tokens) break;
         if (out->n_tokens > room) {
             out->stop = VLQA_STOP_SESSION_FULL;
             break;
         }
-        TRY(env_progress(&s->env, "decode", out->n_tokens, a->o.max_tokens));
+        TRY(together_progress(s, "decode", out->n_tokens, a->o.max_tokens));
         TRY(decode(a, id));
     }
     writer_end(w);

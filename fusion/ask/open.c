@@ -7,6 +7,7 @@
 #include "fusion/reuse/chunk.h"
 #include "fusion/reuse/evidence.h"
 #include "fusion/reuse/score_deviation.h"
+#include "fusion/session/together.h"
 
 #include <string.h>
 
@@ -135,6 +136,7 @@ static vlqa_status open_session(struct vlqa_session *s)
                         s->max_seq_len, e->decoder.config.max_positions);
     s->pass_tokens = SESSION_PASS_TOKENS;
     TRY(queue_open(e->device, env, &s->queue));
+    s->queue->ranks = e->options.ranks;
     dry = measure_session(e, &s->options);
     TRY(device_room_open(env, e->device, "session", &dry, &s->memory));
     layout_session(s, &s->memory.ws);
@@ -174,7 +176,9 @@ vlqa_status vlqa_session_open(struct vlqa_engine *engine,
     *out = s;
     status = take_options(s, options);
     if (status == VLQA_OK) status = stack_check(&s->env);
+    if (status == VLQA_OK) status = together_begin(s, "a session", (struct key){{0}});
     if (status == VLQA_OK) status = open_session(s);
+    status = together_end(s, status);
     atomic_store(&s->busy, 0);
     return status;
 }

@@ -8,6 +8,7 @@
 #include "fusion/engine/find.h"
 #include "fusion/engine/shape.h"
 #include "fusion/engine/tensors.h"
+#include "kernels/comm.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -204,6 +205,7 @@ static vlqa_status load(struct vlqa_engine *e)
     TRY(pool_create(env, o->threads, &e->pool));
     env->pool = e->pool;
     TRY(device_choose(env, o->device, o->cpu, o->gpu, &e->device));
+    TRY(comm_open(o->ranks, env, e->device));
     TRY(env_progress(env, "load", 0, 4));
     hash_begin(&digest, "vlqa model");
     if (o->model) {
@@ -245,6 +247,28 @@ static vlqa_status find_and_load(struct vlqa_engine *e, char dir[MODEL_PATH_BYTE
     return load(e);
 }
 
+/* What one rank has given for all others to be the same. */
+static struct key key_of_engine(const struct vlqa_engine *e)
+{
+    struct key_parts parts;
+    engine_key_parts(e, &parts);
+    parts.chunker = e->options.no_cache;
+    parts.stored = e->decoder.config.kv;
+    return key_of(&parts);
+}
+
+/* On all ranks, or on none. */
+static vlqa_status load_together(struct vlqa_engine *e, char dir[MODEL_PATH_BYTES])
+{
+    struct vlqa_ranks *r = e->options.ranks;
+    struct key none = {{0}};
+    vlqa_status status;
+    TRY(comm_begin(r, &e->env, "the engine", none.b));
+    status = comm_agree(r, &e->env, find_and_load(e, dir));
+    return status == VLQA_OK && r ? comm_begin(r, &e->env, "the engine", key_of_engine(e).b)
+                                  : status;
+}
+
 static vlqa_status open_engine(struct vlqa_engine *e, const struct vlqa_engine_options *options)
 {
     char dir[MODEL_PATH_BYTES];
@@ -257,7 +281,7 @@ static vlqa_status open_engine(struct vlqa_engine *e, const struct vlqa_engine_o
     e->env.user = e->options.user;
     TRY(stack_check(&e->env));
     TRY(check_options(&e->env, &e->options));
-    status = find_and_load(e, dir);
+    status = load_together(e, dir);
     e->usable = status == VLQA_OK;
     e->options.model = e->options.random_shape = NULL;
     e->options.cache_dir = e->options.cache_salt = NULL; /* the caller's, and only until here */

@@ -20,8 +20,9 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
     int usable; /* the whole load succeeded; else only the message is of use */
     struct vlqa_engine_options options; /* model and random_shape point nowhere after open */
     pid_t process;                      /* threads do not survive a fork */
-    atomic_int holders; /* handle, a load in progress, sessions, images: the last one frees it */
-    atomic_int closed;  /* there is no handle any more */
+    atomic_int holders;  /* handle, a load in progress, sessions, images: the last one frees it */
+    atomic_int closed;   /* there is no handle any more */
+    atomic_int together; /* a session is in a call that all ranks make */
     struct pool *pool;
     struct device *device;
     struct st_files *files; /* names and shapes; what they are of is in weights */

@@ -1,6 +1,9 @@
 /* run.c - lists of slots become the decoder's tokens; which batch they are in changes no bit. */
 #include "fusion/session/run.h"
 
+#include "fusion/session/together.h"
+#include "kernels/comm.h"
+
 static void forward(const struct run *r, struct pass *pass, int no_deep)
 {
     struct vlqa_session *s = r->s;
@@ -27,61 +30,145 @@ static int depth_of(const struct run *r, const struct run_pass *p, int i, int n)
     return asks || (p->logits && i == n - 1) ? end : end - 1;
 }
 
-struct batch { /* [n] each */
-    int32_t *token, *visual_row, *slot, *depth;
+static struct span span_of(const struct run_pass *p, int32_t slot)
+{
+    return (struct span){0, 0, p->see_end ? p->see_end : slot + 1};
+}
+
+static int32_t write_slot(const struct run_pass *p, int i)
+{
+    return p->write_at ? p->write_at + i : slot_at(p, i);
+}
+
+/* ---- what each rank computes ---- */
+
+struct range {
+    int begin, n;
+};
+
+struct batch { /* of a pass's tokens, and which of them are this rank's */
+    struct range all, mine[2];
+    int total; /* of the pass */
+    const struct shares *shares;
+};
+
+/* A pass in which tokens ask or are captured is small, or one rank's: all make it alike. */
+static int is_shared(const struct run *r, const struct run_pass *p, int n)
+{
+    int ranks = comm_n(r->s->queue);
+    return ranks > 1 && n >= 2 * ranks && !p->capture && !p->probe;
+}
+
+/* Zig-zag: of two blocks for each rank, the first and the last are rank 0's, so that all ranks'
+ * tokens see as many others. */
+static void deal(struct range all, int ranks, int rank, struct range mine[2])
+{
+    for (int half = 0; half < 2; half++) {
+        int block = half ? 2 * ranks - 1 - rank : rank;
+        int begin = (int)((int64_t)all.n * block / (2 * ranks));
+        int end = (int)((int64_t)all.n * (block + 1) / (2 * ranks));
+        mine[half] = (struct range){all.begin + begin, end - begin};
+    }
+}
+
+static struct shares push_shares(int n, struct arena *mem, int32_t **slot, int32_t **depth)
+{
+    *slot = arena_push(mem, (size_t)n * sizeof **slot);
+    *depth = arena_push(mem, (size_t)n * sizeof **depth);
+    return (struct shares){.slot = *slot, .depth = *depth, .last = 0};
+}
+
+static struct shares shares_of(const struct run *r, const struct run_pass *p, struct range all,
+                               int total)
+{
+    int32_t *slot, *depth;
+    struct shares s = push_shares(all.n, &r->s->scratch.host, &slot, &depth);
+    int ranks = comm_n(r->s->queue), n = 0;
+    for (int rank = 0; rank < ranks; rank++) {
+        struct range of[2];
+        deal(all, ranks, rank, of);
+        for (int half = 0; half < 2; half++)
+            for (int i = of[half].begin; i < of[half].begin + of[half].n; i++, n++) {
+                slot[n] = write_slot(p, i);
+                depth[n] = depth_of(r, p, i, total);
+            }
+        s.first[rank + 1] = n;
+    }
+    return s;
+}
+
+/* ---- the decoder's tokens ---- */
+
+struct arrays { /* [n] each */
+    int32_t *token, *visual_row, *slot, *depth, *capture_row;
     struct pos *pos;
     struct span *span;
 };
 
-static struct batch push_batch(int n, struct arena *mem)
+static struct arrays push_arrays(int n, struct arena *mem)
 {
     size_t rows = (size_t)n;
-    return (struct batch){.token = arena_push(mem, rows * sizeof(int32_t)),
-                          .visual_row = arena_push(mem, rows * sizeof(int32_t)),
-                          .slot = arena_push(mem, rows * sizeof(int32_t)),
-                          .depth = arena_push(mem, rows * sizeof(int32_t)),
-                          .pos = arena_push(mem, rows * sizeof(struct pos)),
-                          .span = arena_push(mem, rows * sizeof(struct span))};
+    return (struct arrays){.token = arena_push(mem, rows * sizeof(int32_t)),
+                           .visual_row = arena_push(mem, rows * sizeof(int32_t)),
+                           .slot = arena_push(mem, rows * sizeof(int32_t)),
+                           .depth = arena_push(mem, rows * sizeof(int32_t)),
+                           .capture_row = arena_push(mem, rows * sizeof(int32_t)),
+                           .pos = arena_push(mem, rows * sizeof(struct pos)),
+                           .span = arena_push(mem, rows * sizeof(struct span))};
 }
 
 void run_measure(const struct vlqa_engine *e, int max_seq_len, struct workspace *dry)
 {
     struct workspace_used mark = workspace_mark(dry);
     int rows = max_seq_len < SESSION_PASS_TOKENS ? max_seq_len : SESSION_PASS_TOKENS;
-    (void)push_batch(rows, &dry->host);
-    decoder_measure(e->device, &e->decoder.config, rows, rows, max_seq_len, dry);
+    int ranks = vlqa_ranks_count(e->options.ranks);
+    int32_t *slot, *depth;
+    (void)push_arrays(rows, &dry->host);
+    if (ranks > 1) (void)push_shares(rows * ranks, &dry->host, &slot, &depth);
+    decoder_measure(e->device, &e->decoder.config, rows, ranks, rows, max_seq_len, dry);
     workspace_rewind(dry, mark);
 }
 
-/* Tokens [begin, begin + n) of the pass, as the decoder takes them. */
-static struct tokens tokens_of(const struct run *r, const struct run_pass *p, int begin, int n,
-                               int total)
+/* Those of this rank, as the decoder takes them. */
+static struct tokens tokens_of(const struct run *r, const struct run_pass *p, const struct batch *b)
 {
     const struct layout *l = r->layout;
-    struct batch b = push_batch(n, &r->s->scratch.host);
-    for (int i = 0; i < n; i++) {
-        int at = slot_at(p, begin + i);
-        b.token[i] = l->token[at];
-        b.visual_row[i] = l->visual_row[at];
-        b.slot[i] = p->write_at ? p->write_at + begin + i : at;
-        b.pos[i] = p->pos ? p->pos[begin + i] : l->pos[at];
-        b.span[i] = (struct span){0, 0, p->see_end ? p->see_end : b.slot[i] + 1};
-        b.depth[i] = depth_of(r, p, begin + i, total);
-    }
+    struct arrays a = push_arrays(b->mine[0].n + b->mine[1].n, &r->s->scratch.host);
+    int n = 0;
+    for (int half = 0; half < 2; half++)
+        for (int i = b->mine[half].begin; i < b->mine[half].begin + b->mine[half].n; i++, n++) {
+            int at = slot_at(p, i);
+            a.token[n] = l->token[at];
+            a.visual_row[n] = l->visual_row[at];
+            a.slot[n] = write_slot(p, i);
+            a.pos[n] = p->pos ? p->pos[i] : l->pos[at];
+            a.span[n] = span_of(p, a.slot[n]);
+            a.depth[n] = depth_of(r, p, i, b->total);
+            a.capture_row[n] = p->capture ? p->capture_row[i] : -1;
+        }
     return (struct tokens){.n = n,
-                           .token = b.token,
-                           .visual_row = b.visual_row,
-                           .slot = b.slot,
-                           .pos = b.pos,
-                           .span = b.span,
-                           .depth = b.depth,
-                           .capture_row = p->capture ? p->capture_row + begin : NULL};
+                           .token = a.token,
+                           .visual_row = a.visual_row,
+                           .slot = a.slot,
+                           .pos = a.pos,
+                           .span = a.span,
+                           .depth = a.depth,
+                           .capture_row = a.capture_row};
 }
 
-static void count_flops(const struct run *r, const struct pass *pass)
+static void count_flops(const struct run *r, const struct tokens *tokens, int layer_end)
 {
-    if (r->flops && !pass->capture)
-        *r->flops += decoder_flops(&r->s->engine->decoder.config, &pass->tokens, pass->layer_end);
+    if (r->flops) *r->flops += decoder_flops(&r->s->engine->decoder.config, tokens, layer_end);
+}
+
+/* Of all ranks. */
+static void count_batch(const struct run *r, const struct run_pass *p, const struct batch *b)
+{
+    for (int i = b->all.begin; i < b->all.begin + b->all.n && !p->capture; i++) {
+        struct span span = span_of(p, write_slot(p, i));
+        int32_t depth = depth_of(r, p, i, b->total);
+        count_flops(r, &(struct tokens){.n = 1, .span = &span, .depth = &depth}, p->layer_end);
+    }
 }
 
 /* For token `at` of a batch alone. */
@@ -96,44 +183,77 @@ static struct probe last_probe(const struct run *r, int at)
     return probe;
 }
 
-/* Tokens [begin, begin + n) of a pass of `total`. */
-static void run_batch(const struct run *r, const struct run_pass *p, int begin, int n, int total)
+/* What the rank that has the last token counted, to all. */
+static void give_counts(struct queue *q, const struct shares *shares, const struct probe *probe)
 {
-    int last = begin + n == total;
-    struct workspace_used mark = workspace_mark(&r->s->scratch);
+    for (int i = 0; i < probe->n; i++) {
+        struct mat sum = probe->count[i].sum;
+        comm_broadcast(q, COMM_SCORES, shares->last, sum.data,
+                       mat_bytes(sum.dtype, sum.rows, sum.cols));
+    }
+}
+
+static void run_batch(const struct run *r, const struct run_pass *p, const struct batch *b)
+{
+    int last = b->all.begin + b->all.n == b->total;
     struct probe probe;
-    struct pass pass = {.tokens = tokens_of(r, p, begin, n, total),
+    struct pass pass = {.tokens = tokens_of(r, p, b),
                         .layer_end = p->layer_end,
+                        .shares = b->shares,
                         .capture = p->capture,
                         .logits = last ? p->logits : NULL};
+    int counts = pass.logits && !p->probe && r->last;
     if (last && p->probe) {
         probe = *p->probe;
-        probe.first -= begin; /* from here on */
-        pass.probe = &probe;
-    } else if (pass.logits && r->last) {
-        probe = last_probe(r, n - 1);
+        probe.first -= b->all.begin; /* from here on */
         pass.probe = &probe;
     }
-    count_flops(r, &pass);
+    if (counts) {
+        probe = last_probe(r, pass.tokens.n - 1);
+        if (!b->shares || b->shares->last == comm_rank(r->s->queue)) pass.probe = &probe;
+    }
+    count_batch(r, p, b);
     forward(r, &pass, p->no_deep);
+    if (counts && b->shares) give_counts(r->s->queue, b->shares, &probe);
+}
+
+/* Tokens [begin, begin + n) of a pass of `total`. */
+static void run_part(const struct run *r, const struct run_pass *p, int begin, int n, int total)
+{
+    struct workspace_used mark = workspace_mark(&r->s->scratch);
+    struct batch b = {.all = {begin, n}, .mine = {{begin, n}}, .total = total};
+    struct shares shares;
+    if (is_shared(r, p, n)) {
+        shares = shares_of(r, p, b.all, total);
+        b.shares = &shares;
+        deal(b.all, comm_n(r->s->queue), comm_rank(r->s->queue), b.mine);
+    }
+    run_batch(r, p, &b);
     workspace_rewind(&r->s->scratch, mark);
+}
+
+/* A chunk may be this rank's alone. */
+static vlqa_status progress(const struct run *r, const struct run_pass *p, const char *phase,
+                            int done, int total)
+{
+    if (p->capture) return env_progress(&r->s->env, phase, done, total);
+    return together_progress(r->s, phase, done, total);
 }
 
 vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct run_pass *pass)
 {
-    struct env *env = &r->s->env;
-    int most = r->s->pass_tokens,
-        first = (n - 1) % most + 1; /* so that the last batch is a whole one */
+    int most = r->s->pass_tokens * (is_shared(r, pass, n) ? comm_n(r->s->queue) : 1);
+    int first = (n - 1) % most + 1; /* so that the last batch is a whole one */
     vlqa_status status = VLQA_OK, synced;
     if (n < 1) return VLQA_OK;
     for (int begin = 0, end = first; begin < n; begin = end, end += most) {
-        status = env_progress(env, phase, begin, n);
+        status = progress(r, pass, phase, begin, n);
         if (status != VLQA_OK) break;
-        run_batch(r, pass, begin, end - begin, n);
+        run_part(r, pass, begin, end - begin, n);
     }
     synced = queue_sync(r->s->queue); /* cancelled, too: what a pass writes may be freed now */
     TRY(status == VLQA_OK ? synced : status);
-    return env_progress(env, phase, n, n);
+    return progress(r, pass, phase, n, n);
 }
 
 void run_token(const struct run *r, int32_t id, int32_t slot, int32_t position,
@@ -148,6 +268,6 @@ void run_token(const struct run *r, int32_t id, int32_t slot, int32_t position,
         .decode = 1,
         .probe = probe,
         .logits = r->s->logits};
-    count_flops(r, &pass);
+    count_flops(r, &pass.tokens, 0);
     forward(r, &pass, 0);
 }

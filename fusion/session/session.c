@@ -1,6 +1,7 @@
 /* session.c - a conversation: who may use it, and adding texts to it. */
 #include "fusion/session/session.h"
 
+#include "fusion/session/together.h"
 #include "text/utf8.h"
 
 #include <string.h>
@@ -26,6 +27,7 @@ vlqa_status session_enter(struct vlqa_session *s)
 
 vlqa_status session_leave(struct vlqa_session *s, vlqa_status status)
 {
+    status = together_end(s, status);
     workspace_rewind(&s->scratch, (struct workspace_used){0, 0});
     workspace_rewind(&s->request, (struct workspace_used){0, 0});
     atomic_store(&s->busy, 0);

@@ -27,6 +27,7 @@ struct vlqa_session {
     struct vlqa_engine *engine;
     struct queue *queue;
     atomic_int busy;     /* in a call */
+    int together;        /* which all ranks make (together.h) */
     atomic_int refusing; /* to be closed meanwhile: the log is being told */
     int max_seq_len;
     int pass_tokens; /* that go through the decoder together: SESSION_PASS_TOKENS; fewer in tests */

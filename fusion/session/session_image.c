@@ -2,7 +2,7 @@
 #include "base/file.h"
 #include "base/hash_leaves.h"
 #include "base/heap.h"
-#include "fusion/session/session.h"
+#include "fusion/session/together.h"
 #include "vision/image.h"
 #include "vision/resize.h"
 
@@ -297,23 +297,32 @@ static vlqa_status add_rgb(struct vlqa_session *s, const uint8_t *rgb, int width
     return add_pixels(s, "pixels", im, 0);
 }
 
+/* Begins a call that adds an image, which all ranks make. */
+static vlqa_status enter(struct vlqa_session *s)
+{
+    vlqa_status status;
+    TRY(session_enter(s));
+    status = together_begin(s, "an image", (struct key){{0}});
+    return status == VLQA_OK ? VLQA_OK : session_leave(s, status);
+}
+
 vlqa_status vlqa_add_image_file(struct vlqa_session *s, const char *path)
 {
-    TRY(session_enter(s));
+    TRY(enter(s));
     return session_leave(s, add_file(s, path));
 }
 
 vlqa_status vlqa_add_image_bytes(struct vlqa_session *s, const void *data, size_t bytes,
                                  const char *name)
 {
-    TRY(session_enter(s));
+    TRY(enter(s));
     return session_leave(s, add_encoded(s, data, bytes, name ? name : "image"));
 }
 
 vlqa_status vlqa_add_image_rgb(struct vlqa_session *s, const uint8_t *rgb, int width, int height,
                                size_t stride)
 {
-    TRY(session_enter(s));
+    TRY(enter(s));
     return session_leave(s, add_rgb(s, rgb, width, height, stride));
 }
 
@@ -429,6 +438,6 @@ static vlqa_status add_opened(struct vlqa_session *s, const struct vlqa_image *i
 
 vlqa_status vlqa_add_image(struct vlqa_session *s, const struct vlqa_image *image)
 {
-    TRY(session_enter(s));
+    TRY(enter(s));
     return session_leave(s, add_opened(s, image));
 }

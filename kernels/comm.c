@@ -1,0 +1,253 @@
+/* comm.c - ranks over any transport: agreement, parts of blocks, and copies of a device's memory.
+ */
+#include "kernels/comm.h"
+
+#include "base/heap.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define DEFAULT_TIMEOUT_MS (10 * 60 * 1000)
+
+/* ---- handles ---- */
+
+vlqa_status comm_new(const struct comm_ops *op, int n, int64_t timeout_ms, struct vlqa_ranks **out)
+{
+    struct vlqa_ranks *r = heap_alloc_zero(sizeof *r);
+    *out = r;
+    if (!r) return VLQA_EMEMORY;
+    *r = (struct vlqa_ranks){.op = op,
+                             .rank = -1,
+                             .n = n,
+                             .on_host = n,
+                             .timeout_ms = timeout_ms ? timeout_ms : DEFAULT_TIMEOUT_MS};
+    if (timeout_ms < 0)
+        return env_fail(&r->env, VLQA_EUSAGE, "timeout_ms is %lld, expected 0 or more",
+                        (long long)timeout_ms);
+    if (n < 1 || n > VLQA_RANKS_MOST)
+        return env_fail(&r->env, VLQA_EUSAGE, "there are %d ranks, expected 1 to %d", n,
+                        VLQA_RANKS_MOST);
+    return VLQA_OK;
+}
+
+vlqa_status vlqa_ranks_join(struct vlqa_ranks *r, int rank)
+{
+    if (!r) return VLQA_EUSAGE;
+    if (rank < 0 || rank >= r->n)
+        return env_fail(&r->env, VLQA_EUSAGE, "there is no rank %d of %d", rank, r->n);
+    if (r->rank >= 0)
+        return env_fail(&r->env, VLQA_ESTATE, "this process is rank %d already", r->rank);
+    if (!r->op->join || r->op->join(r, rank) != 0)
+        return env_fail(&r->env, VLQA_ESTATE, "another process has been rank %d", rank);
+    r->rank = rank;
+    return VLQA_OK;
+}
+
+void vlqa_ranks_lost(struct vlqa_ranks *r, int rank, const char *why)
+{
+    if (r && r->op->lost && rank >= 0 && rank < r->n) r->op->lost(r, rank, why ? why : "has ended");
+}
+
+int vlqa_ranks_count(const struct vlqa_ranks *r)
+{
+    return r ? r->n : 1;
+}
+
+int vlqa_ranks_rank(const struct vlqa_ranks *r)
+{
+    return r ? r->rank : -1;
+}
+
+int vlqa_ranks_on_host(const struct vlqa_ranks *r)
+{
+    return r ? r->on_host : 1;
+}
+
+const char *vlqa_ranks_message(const struct vlqa_ranks *r)
+{
+    return r ? r->env.message : "no ranks";
+}
+
+void vlqa_ranks_close(struct vlqa_ranks *r)
+{
+    if (!r) return;
+    if (r->impl) r->op->close(r);
+    heap_free(r->room);
+    heap_free(r);
+}
+
+vlqa_status comm_open(struct vlqa_ranks *r, struct env *env, const struct device *d)
+{
+    size_t bytes = r ? (size_t)r->n * COMM_PIECE : 0;
+    if (!r) return VLQA_OK;
+    if (r->rank < 0)
+        return env_fail(env, VLQA_EUSAGE,
+                        "engine options: this process is none of the ranks: join them first");
+    if (device_shares_host(d) || r->room) return VLQA_OK;
+    r->room = heap_alloc(bytes);
+    return r->room ? VLQA_OK : env_no_memory(env, "copies for other ranks", bytes);
+}
+
+int comm_n(const struct queue *q)
+{
+    return q->ranks ? q->ranks->n : 1;
+}
+
+int comm_rank(const struct queue *q)
+{
+    return q->ranks ? q->ranks->rank : 0;
+}
+
+/* ---- statuses ---- */
+
+int comm_failed(struct vlqa_ranks *r, vlqa_status status, const char *format, ...)
+{
+    va_list args;
+    if (r->status != VLQA_OK) return -1;
+    va_start(args, format);
+    vsnprintf(r->env.message, sizeof r->env.message, format, args);
+    va_end(args);
+    r->status = status;
+    r->op->tell(r);
+    return -1;
+}
+
+vlqa_status comm_status(const struct vlqa_ranks *r, struct env *env)
+{
+    if (!r || r->status == VLQA_OK) return VLQA_OK;
+    return env_fail(env, r->status, "%s", r->env.message);
+}
+
+vlqa_status comm_end(struct vlqa_ranks *r, struct env *env, vlqa_status mine)
+{
+    if (!r || mine == VLQA_OK) return mine;
+    if (r->rank == 0)
+        (void)comm_failed(r, mine, "%s", env->message);
+    else
+        (void)comm_failed(r, mine, "rank %d: %s", r->rank, env->message);
+    return mine;
+}
+
+static void same_size(size_t at[VLQA_RANKS_MOST + 1], int n, size_t bytes)
+{
+    for (int i = 0; i <= n; i++)
+        at[i] = (size_t)i * bytes;
+}
+
+/* Of the rank `root` alone. */
+static void one_part(size_t at[VLQA_RANKS_MOST + 1], int n, int root, size_t bytes)
+{
+    for (int i = 0; i <= n; i++)
+        at[i] = i > root ? bytes : 0;
+}
+
+vlqa_status comm_agree(struct vlqa_ranks *r, struct env *env, vlqa_status mine)
+{
+    int32_t all[VLQA_RANKS_MOST];
+    size_t at[VLQA_RANKS_MOST + 1];
+    char message[sizeof env->message];
+    int first = 0;
+    if (!r) return mine;
+    all[r->rank] = (int32_t)mine;
+    same_size(at, r->n, sizeof *all);
+    comm_gather_host(r, COMM_CONTROL, all, at);
+    TRY(comm_status(r, env));
+    while (first < r->n && all[first] == VLQA_OK)
+        first++;
+    if (first == r->n) return VLQA_OK;
+    memcpy(message, env->message, sizeof message);
+    one_part(at, r->n, first, sizeof message);
+    comm_gather_host(r, COMM_CONTROL, message, at);
+    TRY(comm_status(r, env));
+    message[sizeof message - 1] = 0;
+    if (first == 0) return env_fail(env, (vlqa_status)all[0], "%s", message);
+    return env_fail(env, (vlqa_status)all[first], "rank %d: %s", first, message);
+}
+
+vlqa_status comm_begin(struct vlqa_ranks *r, struct env *env, const char *what,
+                       const uint8_t key[COMM_KEY])
+{
+    uint8_t all[VLQA_RANKS_MOST * COMM_KEY];
+    size_t at[VLQA_RANKS_MOST + 1];
+    if (!r) return VLQA_OK;
+    r->status = VLQA_OK;
+    if (r->op->begin(r) != 0) return comm_status(r, env);
+    memcpy(all + r->rank * COMM_KEY, key, COMM_KEY);
+    same_size(at, r->n, COMM_KEY);
+    comm_gather_host(r, COMM_CONTROL, all, at);
+    TRY(comm_status(r, env));
+    for (int i = 1; i < r->n; i++)
+        if (memcmp(all, all + i * COMM_KEY, COMM_KEY) != 0)
+            return env_fail(env, VLQA_ESTATE,
+                            "%s: rank %d was given something else than rank 0; ranks need the same "
+                            "model, options, images and texts",
+                            what, i);
+    return VLQA_OK;
+}
+
+int comm_choose(struct vlqa_ranks *r, int mine)
+{
+    int32_t said = mine;
+    size_t at[VLQA_RANKS_MOST + 1];
+    if (!r) return mine;
+    one_part(at, r->n, 0, sizeof said);
+    comm_gather_host(r, COMM_CONTROL, &said, at);
+    return r->status == VLQA_OK ? said : mine;
+}
+
+/* ---- bytes ---- */
+
+void comm_gather_host(struct vlqa_ranks *r, enum comm_kind kind, void *block, const size_t *at)
+{
+    size_t mine = at[r->rank + 1] - at[r->rank];
+    assert(at[0] == 0 && (block || mine == 0));
+    if (r->status != VLQA_OK || at[r->n] == 0) return;
+    r->count[kind].given += mine;
+    if (block) r->count[kind].taken += at[r->n] - mine;
+    (void)r->op->gather(r, block, at);
+}
+
+/* Through memory of the host, where each part has its next piece. */
+static void gather_piece(struct queue *q, enum comm_kind kind, uint8_t *block, const size_t *at,
+                         size_t done)
+{
+    struct vlqa_ranks *r = q->ranks;
+    size_t piece[VLQA_RANKS_MOST + 1] = {0};
+    uint8_t *room = r->room;
+    for (int i = 0; i < r->n; i++) {
+        size_t bytes = at[i + 1] - at[i], left = bytes > done ? bytes - done : 0;
+        piece[i + 1] = piece[i] + (left < COMM_PIECE ? left : COMM_PIECE);
+    }
+    queue_download(q, room + piece[r->rank], block + at[r->rank] + done,
+                   piece[r->rank + 1] - piece[r->rank]);
+    if (queue_sync(q) != VLQA_OK)
+        (void)comm_failed(r, VLQA_EDEVICE, "rank %d: %s", r->rank, q->env->message);
+    comm_gather_host(r, kind, room, piece);
+    for (int i = 0; i < r->n; i++)
+        if (i != r->rank)
+            queue_upload(q, block + at[i] + done, room + piece[i], piece[i + 1] - piece[i]);
+}
+
+void comm_gather(struct queue *q, enum comm_kind kind, void *block, const size_t *at)
+{
+    struct vlqa_ranks *r = q->ranks;
+    size_t most = 0;
+    if (!r || r->status != VLQA_OK) return;
+    if (device_shares_host(q->device)) {
+        if (queue_sync(q) == VLQA_OK) comm_gather_host(r, kind, block, at);
+        return;
+    }
+    for (int i = 0; i < r->n; i++)
+        most = at[i + 1] - at[i] > most ? at[i + 1] - at[i] : most;
+    for (size_t done = 0; done < most; done += COMM_PIECE)
+        gather_piece(q, kind, block, at, done);
+}
+
+void comm_broadcast(struct queue *q, enum comm_kind kind, int root, void *block, size_t bytes)
+{
+    size_t at[VLQA_RANKS_MOST + 1];
+    if (!q->ranks) return;
+    one_part(at, q->ranks->n, root, bytes);
+    comm_gather(q, kind, block, at);
+}

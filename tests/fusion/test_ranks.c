@@ -1,0 +1,98 @@
+/* test_ranks.c - several processes answer as one does, to the last bit. */
+#include "tests/fusion/ranks_lab.h"
+
+static enum vlqa_dtype format = VLQA_DTYPE_BF16; /* of the processes that are forked next */
+static enum reuse reuse = REUSE_OFF;
+static int pass_tokens;
+
+static const char note[] = "The note says: A means Apples and B means Bananas, sold in the north.";
+
+static void ask_about(struct vlqa_session *s, struct outcome *out)
+{
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer a;
+    o.max_tokens = 6;
+    o.ignore_eos = 1;
+    o.halo = CHART_HALO;
+    o.chunk_text_tokens = 8;
+    set_reuse(&o, reuse);
+    out->status = vlqa_ask(s, QUESTION, &o, &a, sizeof a);
+    snprintf(out->message, sizeof out->message, "%s", vlqa_message(s));
+    if (out->status == VLQA_OK) take_answer(&a, out);
+}
+
+static void about_charts(struct vlqa_ranks *ranks, struct outcome *out)
+{
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
+    struct run r;
+    eo.dtype = format;
+    eo.threads = 1;
+    eo.ranks = ranks;
+    eo.no_cache = reuse == REUSE_OFF;
+    if (!run_start(&r, eo, 640)) return;
+    if (pass_tokens) r.session->pass_tokens = pass_tokens;
+    add_image(r.session, CHART("february"));
+    add_text(r.session, note);
+    add_image(r.session, CHART("cows"));
+    ask_about(r.session, out);
+    run_close(&r);
+}
+
+/* On 1 to 4 ranks, each of them, as alone. */
+static void check_all(scenario_fn run)
+{
+    struct outcome *alone = outcomes(1), *rank = outcomes(MOST_RANKS);
+    REQUIRE(alone && rank);
+    on_ranks(0, run, alone);
+    CHECK_STR(alone->message, "");
+    CHECK(alone->n_tokens == 6);
+    for (int n = 1; n <= MOST_RANKS; n++) {
+        memset(rank, 0, MOST_RANKS * sizeof *rank);
+        on_ranks(n, run, rank);
+        for (int i = 0; i < n; i++)
+            if (!same_outcome(alone, &rank[i]))
+                CHECK_FAIL("rank %d of %d: \"%s\" %s, alone \"%s\"", i, n, rank[i].text,
+                           rank[i].message, alone->text);
+        if (n > 1 && reuse == REUSE_OFF && pass_tokens != 1)
+            CHECK(rank[0].count[COMM_KV].given > 0);
+    }
+    munmap(alone, sizeof *alone);
+    munmap(rank, MOST_RANKS * sizeof *rank);
+}
+
+TEST(full_prefill_by_ranks_is_that_of_one_process)
+{
+    reuse = REUSE_OFF;
+    format = VLQA_DTYPE_BF16;
+    check_all(about_charts);
+    format = VLQA_DTYPE_F32;
+    check_all(about_charts);
+}
+
+TEST(batches_of_any_size_are_shared)
+{
+    static const int sizes[] = {1, 7, 16};
+    format = VLQA_DTYPE_F32;
+    for (int i = 0; i < 3; i++) {
+        pass_tokens = sizes[i];
+        check_all(about_charts);
+    }
+    pass_tokens = 0;
+}
+
+TEST(every_variant_by_ranks_is_that_of_one_process)
+{
+    static const enum reuse all[] = {REUSE_FULL,       REUSE_NONE, REUSE_INFOFLOW, REUSE_PROPHET,
+                                     REUSE_CACHEBLEND, REUSE_EPIC, REUSE_KVSHARE,  REUSE_AUTO};
+    format = VLQA_DTYPE_BF16;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        reuse = all[i];
+        check_all(about_charts);
+    }
+    reuse = REUSE_OFF;
+}
+
+int main(int argc, char **argv)
+{
+    return check_main(argc, argv);
+}

@@ -1,0 +1,96 @@
+/* shares.c - ranks compute tokens of one pass, and each sees the keys and values of all. */
+#include "text/shares.h"
+
+/* ---- tokens that leave ---- */
+
+struct order order_push(int n, struct workspace *ws)
+{
+    return (struct order){.n = n, .from = arena_push(&ws->host, (size_t)n * sizeof(int32_t))};
+}
+
+int order_depth(const int32_t *depth, int token, int layers)
+{
+    return depth && depth[token] < layers ? depth[token] : layers;
+}
+
+void order_sort(const int32_t *depth, int layers, struct order *o)
+{
+    int next[KV_MAX_LAYERS + 1] = {0};
+    for (int i = 0; i < o->n; i++)
+        next[order_depth(depth, i, layers)]++;
+    for (int d = 0, begin = 0; d <= layers; d++) {
+        int n = next[d];
+        next[d] = begin;
+        o->left[d] = begin += n;
+    }
+    for (int i = 0; i < o->n; i++)
+        o->from[next[order_depth(depth, i, layers)]++] = i;
+}
+
+/* ---- tokens of ranks ---- */
+
+struct sharing sharing_push(int ranks, int n, enum dtype kv, int kv_dim, struct workspace *ws)
+{
+    size_t count = (size_t)ranks;
+    struct sharing s = {.ranks = ranks};
+    s.order = arena_push(&ws->host, count * sizeof *s.order);
+    s.slot = arena_push(&ws->host, count * sizeof *s.slot);
+    s.rows = workspace_mat(ws, kv, 2 * n, kv_dim);
+    return s;
+}
+
+void sharing_measure(int ranks, int n, enum dtype kv, int kv_dim, struct workspace *dry)
+{
+    (void)sharing_push(ranks, n, kv, kv_dim, dry);
+    for (int r = 0; r < ranks; r++) /* each is rounded up */
+        (void)order_push(n / ranks, dry);
+}
+
+void sharing_pack(struct sharing *s, const struct shares *shares, int layers, struct header *h,
+                  struct workspace *ws)
+{
+    for (int r = 0; r < s->ranks; r++) {
+        int first = shares->first[r], n = shares->first[r + 1] - first;
+        int32_t *slot;
+        s->order[r] = order_push(n, ws);
+        order_sort(shares->depth + first, layers, &s->order[r]);
+        s->slot[r] = header_ints(h, n, &slot);
+        for (int i = 0; i < n; i++)
+            slot[i] = shares->slot[first + s->order[r].from[i]];
+    }
+}
+
+struct part { /* of a rank that are in the pass in a layer */
+    struct ints slot;
+    struct mat k, v;
+};
+
+static struct part part_of(const struct sharing *s, int rank, int layer, int first)
+{
+    const struct order *o = &s->order[rank];
+    int left = layer ? o->left[layer - 1] : 0, n = o->n - left;
+    return (struct part){.slot = ints_from(s->slot[rank], left, n),
+                         .k = mat_rows(s->rows, 2 * first, n),
+                         .v = mat_rows(s->rows, 2 * first + n, n)};
+}
+
+void sharing_exchange(struct queue *q, const struct sharing *s, int layer, struct mat k,
+                      struct mat v)
+{
+    struct part rank[VLQA_RANKS_MOST];
+    size_t at[VLQA_RANKS_MOST + 1] = {0};
+    int me = comm_rank(q);
+    for (int r = 0, first = 0; r < s->ranks; r++) {
+        rank[r] = part_of(s, r, layer, first);
+        first += rank[r].slot.n;
+        at[r + 1] = mat_bytes(k.dtype, 2 * first, k.cols);
+    }
+    k_gather(q, rank[me].k, k, rank[me].slot);
+    k_gather(q, rank[me].v, v, rank[me].slot);
+    comm_gather(q, COMM_KV, s->rows.data, at);
+    for (int r = 0; r < s->ranks; r++) {
+        if (r == me) continue;
+        k_scatter(q, k, rank[r].slot, rank[r].k);
+        k_scatter(q, v, rank[r].slot, rank[r].v);
+    }
+}
