@@ -70,6 +70,14 @@ size_t k_weight_bytes(const struct device *d, struct weight w)
     return blocks * k_weight_block(d, w.format, w.cols);
 }
 
+struct weight k_weight_rows(const struct device *d, struct weight w, int begin, int n)
+{
+    assert(begin % WEIGHT_BLOCK == 0 && begin >= 0 && n >= 0 && begin + n <= w.rows);
+    w.data = (char *)w.data + (size_t)(begin / WEIGHT_BLOCK) * k_weight_block(d, w.format, w.cols);
+    w.rows = n;
+    return w;
+}
+
 int k_random(struct queue *q, struct weight w, uint64_t seed, float scale)
 {
     assert(weight_ok(w) && w.format == WEIGHT_BF16);

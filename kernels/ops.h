@@ -98,6 +98,8 @@ size_t k_weight_block(const struct device *d, enum weight_format format, int col
  * to its place in weight.data. On any thread; nothing is enqueued. */
 void k_weight_pack(const struct device *d, void *block, const struct weight_rows *rows);
 size_t k_weight_bytes(const struct device *d, struct weight w); /* all of its blocks */
+/* Rows [begin, begin + n) of it, begin a multiple of WEIGHT_BLOCK: products with their bits. */
+struct weight k_weight_rows(const struct device *d, struct weight w, int begin, int n);
 /* Fills a BF16 weight with the random matrix of st_random_matrix; 0: the device leaves that to the
  * host.
  */

@@ -26,14 +26,27 @@ struct work { /* of one pass over n tokens; compute: f32 or bf16 */
     struct mat last;        /* [1, hidden] compute */
     struct mat logits;      /* [1, vocab] f32 */
     struct sharing sharing; /* where ranks share the tokens */
-    void *captured;         /* room for K or V of a layer on their way to the capture */
+    /* Outputs that this rank computes: all, but where ranks divide each product. */
+    struct columns q_part, hidden_part, inner_part, vocab_part;
+    struct ints each; /* [n] 0, 1, 2, ..., where columns are exchanged */
+    void *columns;    /* room for them */
+    void *captured;   /* room for K or V of a layer on their way to the capture */
     void *attn_work, *score_work;
 };
 
 static size_t header_bytes(int n, int n_all, int n_query)
 {
     return (size_t)n * (4 * sizeof(int32_t) + sizeof(struct pos) + sizeof(struct span)) +
-           (size_t)n_all * sizeof(int32_t) + (size_t)n_query * sizeof(struct span);
+           (size_t)(n + n_all) * sizeof(int32_t) + (size_t)n_query * sizeof(struct span);
+}
+
+/* Of the widest matrix whose columns are exchanged. */
+static size_t columns_bytes(const struct decoder_config *c, int n)
+{
+    size_t q = mat_bytes(c->compute, n, c->heads * c->head_dim);
+    size_t x = mat_bytes(DT_F32, n, c->hidden), inner = mat_bytes(c->compute, n, c->inner);
+    size_t wide = q > x ? q : x;
+    return wide > inner ? wide : inner;
 }
 
 /* n_all: tokens of all ranks; 0: they are not shared. */
@@ -55,6 +68,7 @@ static void work_layout(const struct device *d, const struct decoder_config *c, 
     w->gate_up = workspace_mat(ws, DT_F32, n, 2 * c->inner);
     w->inner = workspace_mat(ws, c->compute, n, c->inner);
     w->cos_sin = workspace_mat(ws, DT_F32, n, c->head_dim);
+    w->columns = arena_push(&ws->device, columns_bytes(c, n));
     w->final = workspace_mat(ws, DT_F32, 1, c->hidden);
     w->last = workspace_mat(ws, c->compute, 1, c->hidden);
     w->logits = workspace_mat(ws, DT_F32, 1, c->vocab);
@@ -89,6 +103,20 @@ double decoder_flops(const struct decoder_config *c, const struct tokens *tokens
         sum += whole * (write + rest + 4 * q_dim * sees) + (whole < end ? write : 0);
     }
     return sum;
+}
+
+/* Heads go with those that share their keys. Of the logits each rank has a part whenever it has the
+ * last token. */
+static void divide(const struct queue *q, const struct decoder_config *c, const struct pass *pass,
+                   struct work *w)
+{
+    int head = c->heads / c->kv_heads * c->head_dim;
+    int n = q->trace || pass->capture ? 1 : comm_n(q), me = n > 1 ? comm_rank(q) : 0;
+    int ranks = pass->divided && head % WEIGHT_BLOCK == 0 ? n : 1, rank = ranks > 1 ? me : 0;
+    w->q_part = columns_of(c->heads * c->head_dim, head, ranks, rank);
+    w->hidden_part = columns_of(c->hidden, WEIGHT_BLOCK, ranks, rank);
+    w->inner_part = columns_of(c->inner, WEIGHT_BLOCK, ranks, rank);
+    w->vocab_part = columns_of(c->vocab, WEIGHT_BLOCK, n, me);
 }
 
 /* ---- the arrays of a pass, for the device ---- */
@@ -131,8 +159,9 @@ static void pack(struct queue *q, const struct pass *pass, int layers, const str
                  struct workspace *ws, struct work *w)
 {
     const struct tokens *tokens = &pass->tokens;
-    int32_t *token, *visual_row, *slot, *pos;
+    int32_t *token, *visual_row, *slot, *pos, *each;
     struct span *span;
+    w->each = header_ints(&w->header, tokens->n, &each);
     w->token = header_ints(&w->header, tokens->n, &token);
     w->visual_row = header_ints(&w->header, tokens->n, &visual_row);
     w->slot = header_ints(&w->header, tokens->n, &slot);
@@ -140,6 +169,7 @@ static void pack(struct queue *q, const struct pass *pass, int layers, const str
     w->span = header_spans(&w->header, tokens->n, &span);
     for (int i = 0; i < tokens->n; i++) {
         int32_t from = o->from[i];
+        each[i] = i;
         token[i] = tokens->token[from];
         visual_row[i] = tokens->visual_row[from];
         slot[i] = tokens->slot[from];
@@ -236,6 +266,23 @@ static void write_values(struct queue *q, const struct decoder *m, int i, const 
     }
 }
 
+/* Of weights that this rank has outputs of. */
+static void products(struct queue *q, struct products *p)
+{
+    int n = 0;
+    for (int i = 0; i < p->n; i++)
+        if (p->of[i].w.rows) p->of[n++] = p->of[i];
+    p->n = n;
+    if (n) k_products(q, p);
+}
+
+static struct product query_product(const struct queue *q, const struct decoder *m, int i,
+                                    const struct work *w)
+{
+    return (struct product){.y = columns_mat(w->q, &w->q_part),
+                            .w = columns_weight(q->device, m->layer[i].q, &w->q_part)};
+}
+
 /* Queries are one product more where all tokens stay. */
 static void keys_and_values(struct queue *q, const struct decoder *m, int i,
                             const struct pass *pass, const struct work *w, int all_stay)
@@ -245,78 +292,95 @@ static void keys_and_values(struct queue *q, const struct decoder *m, int i,
                          .n = all_stay ? 3 : 2,
                          .of = {{.y = w->key, .w = layer->k},
                                 {.y = w->v, .w = layer->v},
-                                {.y = w->q, .w = layer->q}}};
+                                query_product(q, m, i, w)}};
     k_rmsnorm(q, w->norm, w->x, layer->input_norm, m->config.eps);
-    k_products(q, &p);
+    products(q, &p);
     write_keys(q, m, i, pass, w);
     write_values(q, m, i, pass, w);
 }
 
 static void queries(struct queue *q, const struct decoder *m, int i, const struct work *w)
 {
-    struct heads h = {.x = w->q,
+    struct mat mine = columns_mat(w->q, &w->q_part);
+    struct heads h = {.x = mine,
                       .norm = m->layer[i].q_norm,
                       .eps = m->config.eps,
-                      .heads = m->config.heads,
+                      .heads = mine.cols / m->config.head_dim,
                       .cos_sin = w->cos_sin,
-                      .raw = w->q,
-                      .out = w->q};
-    k_heads(q, &h);
+                      .raw = mine,
+                      .out = mine};
+    if (h.heads) k_heads(q, &h);
     k_trace(q, "text.q", i, w->q);
+}
+
+static void exchange(struct queue *q, const struct work *w, struct mat m, const struct columns *c)
+{
+    columns_exchange(q, m, c, ints_from(w->each, 0, m.rows), w->columns);
 }
 
 /* A product joins the residual stream; whoever looks on sees it by itself. */
 static void join(struct queue *q, const struct work *w, struct mat x, struct weight weight,
                  const char *name, int layer)
 {
-    if (!q->trace) {
-        k_matmul_add(q, w->x, x, weight, mat_none(), w->delta);
+    const struct columns *c = &w->hidden_part;
+    if (q->trace) {
+        k_matmul(q, w->delta, x, weight, mat_none(), ACT_NONE);
+        k_trace(q, name, layer, w->delta);
+        k_add(q, w->x, w->delta);
         return;
     }
-    k_matmul(q, w->delta, x, weight, mat_none(), ACT_NONE);
-    k_trace(q, name, layer, w->delta);
-    k_add(q, w->x, w->delta);
+    if (c->n)
+        k_matmul_add(q, columns_mat(w->x, c), x, columns_weight(q->device, weight, c), mat_none(),
+                     columns_mat(w->delta, c));
+    exchange(q, w, w->x, c);
 }
 
 static void attend(struct queue *q, const struct decoder *m, int i, const struct pass *pass,
                    const struct work *w, int all_stay)
 {
     const struct decoder_config *c = &m->config;
-    const struct decoder_layer *layer = &m->layer[i];
-    struct attn a = {.q = w->q,
-                     .k = pass->kv->k[i],
-                     .v = pass->kv->v[i],
-                     .out = w->mixed,
+    int group = c->heads / c->kv_heads, heads = w->q_part.n / c->head_dim;
+    int kv_begin = w->q_part.begin / group, kv_dim = w->q_part.n / group;
+    struct attn a = {.q = columns_mat(w->q, &w->q_part),
+                     .k = mat_cols(pass->kv->k[i], kv_begin, kv_dim),
+                     .v = mat_cols(pass->kv->v[i], kv_begin, kv_dim),
+                     .out = columns_mat(w->mixed, &w->q_part),
                      .span = w->span,
-                     .heads = c->heads,
-                     .kv_heads = c->kv_heads,
+                     .heads = heads,
+                     .kv_heads = heads / group,
                      .scale = 1.0f / sqrtf((float)c->head_dim),
                      .products = c->compute == DT_F32 ? DT_F32 : c->kv,
                      .work = w->attn_work};
-    if (!all_stay) k_matmul(q, w->q, w->norm, layer->q, mat_none(), ACT_NONE);
+    struct products p = {.x = w->norm, .n = 1, .of = {query_product(q, m, i, w)}};
+    if (!all_stay) products(q, &p);
     queries(q, m, i, w);
     if (pass->probe && pass->probe->layer[i]) count_attention(q, pass->probe, i, &a, w);
-    k_attention(q, &a);
-    join(q, w, w->mixed, layer->o, "text.attn", i);
+    if (heads) k_attention(q, &a);
+    exchange(q, w, w->mixed, &w->q_part);
+    join(q, w, w->mixed, m->layer[i].o, "text.attn", i);
 }
 
 static void mlp(struct queue *q, const struct decoder *m, int i, const struct work *w)
 {
-    const struct decoder_config *c = &m->config;
     const struct decoder_layer *layer = &m->layer[i];
-    struct products p = {.x = w->norm,
-                         .n = 2,
-                         .of = {{.y = mat_cols(w->gate_up, 0, c->inner), .w = layer->gate},
-                                {.y = mat_cols(w->gate_up, c->inner, c->inner), .w = layer->up}}};
-    k_rmsnorm(q, w->norm, w->x, layer->post_norm, c->eps);
-    k_products(q, &p);
-    k_swiglu(q, w->inner, w->gate_up);
+    const struct columns *c = &w->inner_part;
+    struct mat gate_up = mat_cols(w->gate_up, 0, 2 * c->n);
+    struct products p = {
+        .x = w->norm,
+        .n = 2,
+        .of = {{.y = mat_cols(gate_up, 0, c->n), .w = columns_weight(q->device, layer->gate, c)},
+               {.y = mat_cols(gate_up, c->n, c->n), .w = columns_weight(q->device, layer->up, c)}}};
+    k_rmsnorm(q, w->norm, w->x, layer->post_norm, m->config.eps);
+    products(q, &p);
+    if (c->n) k_swiglu(q, columns_mat(w->inner, c), gate_up);
+    exchange(q, w, w->inner, c);
     join(q, w, w->inner, layer->down, "text.mlp", i);
 }
 
 static void head(struct queue *q, const struct decoder *m, const struct pass *pass,
                  const struct work *w)
 {
+    const struct columns *c = &w->vocab_part;
     int is_here = !pass->shares || pass->shares->last == comm_rank(q);
     struct mat last = is_here ? mat_rows(w->x, w->x.rows - 1, 1) : w->final;
     if (pass->shares)
@@ -324,7 +388,9 @@ static void head(struct queue *q, const struct decoder *m, const struct pass *pa
                        mat_bytes(last.dtype, 1, last.cols));
     k_rmsnorm(q, w->last, last, m->norm, m->config.eps);
     k_trace(q, "text.norm", 0, w->last);
-    k_matmul(q, w->logits, w->last, m->head, mat_none(), ACT_NONE);
+    k_matmul(q, columns_mat(w->logits, c), w->last, columns_weight(q->device, m->head, c),
+             mat_none(), ACT_NONE);
+    exchange(q, w, w->logits, c);
     k_trace(q, "logits", 0, w->logits);
     queue_download(q, pass->logits, w->logits.data, mat_bytes(DT_F32, 1, m->config.vocab));
 }
@@ -361,6 +427,7 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
     work_layout(q->device, c, tokens->n, n_all, pass->probe ? pass->probe->n_query : 0,
                 pass->kv->slots, ws, &w);
     if (n_all) w.sharing = sharing_push(comm_n(q), n_all, c->kv, c->kv_heads * c->head_dim, ws);
+    divide(q, c, pass, &w);
     order = order_push(tokens->n, ws);
     q->decode = pass->decode;
     order_sort(tokens->depth, end, &order);

@@ -81,6 +81,7 @@ struct pass {
     int decode;    /* nonzero: tokens of an answer, one by one; their KV is for this answer alone
                     * where device_decodes_apart */
     int layer_end; /* 0: all. A pass may stop early: its tokens are then in the KV so far */
+    int divided; /* nonzero: all ranks make the pass, and each computes some outputs of products */
     /* Several ranks make the pass, each with tokens of its own; or NULL: this one has all. */
     const struct shares *shares;
     /* Optional outs in host memory: to be read after queue_sync. */

@@ -94,3 +94,49 @@ void sharing_exchange(struct queue *q, const struct sharing *s, int layer, struc
         k_scatter(q, v, rank[r].slot, rank[r].v);
     }
 }
+
+/* ---- columns ---- */
+
+static int columns_begin(int cols, int unit, int ranks, int rank)
+{
+    int units = (cols + unit - 1) / unit;
+    int64_t begin = (int64_t)units * rank / ranks * unit;
+    return begin < cols ? (int)begin : cols;
+}
+
+struct columns columns_of(int cols, int unit, int ranks, int rank)
+{
+    int begin = columns_begin(cols, unit, ranks, rank);
+    int end = columns_begin(cols, unit, ranks, rank + 1);
+    return (struct columns){cols, unit, ranks, begin, end - begin};
+}
+
+struct mat columns_mat(struct mat m, const struct columns *c)
+{
+    return mat_cols(m, c->begin, c->n);
+}
+
+struct weight columns_weight(const struct device *d, struct weight w, const struct columns *c)
+{
+    return w.rows == c->n ? w : k_weight_rows(d, w, c->begin, c->n);
+}
+
+void columns_exchange(struct queue *q, struct mat m, const struct columns *c, struct ints each,
+                      void *room)
+{
+    int ranks = c->ranks, me = comm_rank(q);
+    struct mat part[VLQA_RANKS_MOST], to[VLQA_RANKS_MOST];
+    size_t at[VLQA_RANKS_MOST + 1] = {0};
+    void *block = m.rows == 1 ? m.data : room; /* parts of one row lie there already */
+    if (ranks == 1) return;
+    for (int r = 0; r < ranks; r++) {
+        struct columns of = columns_of(c->cols, c->unit, ranks, r);
+        part[r] = mat_of((char *)block + at[r], m.dtype, m.rows, of.n);
+        to[r] = columns_mat(m, &of);
+        at[r + 1] = at[r] + mat_bytes(m.dtype, m.rows, of.n);
+    }
+    if (m.rows > 1 && part[me].cols) k_gather(q, part[me], to[me], each);
+    comm_gather(q, COMM_HIDDEN, block, at);
+    for (int r = 0; r < ranks && m.rows > 1; r++)
+        if (r != me && part[r].cols) k_gather(q, to[r], part[r], each);
+}

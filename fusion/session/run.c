@@ -266,6 +266,7 @@ void run_token(const struct run *r, int32_t id, int32_t slot, int32_t position,
         .tokens =
             {.n = 1, .token = &id, .visual_row = &text, .pos = &pos, .slot = &slot, .span = &span},
         .decode = 1,
+        .divided = !probe, /* heads are counted together */
         .probe = probe,
         .logits = r->s->logits};
     count_flops(r, &pass.tokens, 0);
