@@ -40,6 +40,11 @@ VLQA_API vlqa_status vlqa_ranks_join(struct vlqa_ranks *ranks, int rank);
 /* In the process that forked them, which is no rank: one has ended, and the others shall not wait
  * for it. why is the rest of the sentence, "was killed by signal 9". */
 VLQA_API void vlqa_ranks_lost(struct vlqa_ranks *ranks, int rank, const char *why);
+/* Before an engine is opened. Zero, the default: each rank holds the whole model; tokens of a
+ * prefill are divided, which is the fastest. Nonzero: each holds and reads a part of the decoder's
+ * weights, for models that one does not hold; all products are divided, and ranks wait for one
+ * another four times a layer. */
+VLQA_API void vlqa_ranks_divide_weights(struct vlqa_ranks *ranks, int divide);
 VLQA_API int vlqa_ranks_count(const struct vlqa_ranks *ranks);
 VLQA_API int vlqa_ranks_rank(const struct vlqa_ranks *ranks); /* -1: this process is none */
 /* Those on this rank's host, itself among them: they share its cores. */

@@ -49,6 +49,11 @@ void vlqa_ranks_lost(struct vlqa_ranks *r, int rank, const char *why)
     if (r && r->op->lost && rank >= 0 && rank < r->n) r->op->lost(r, rank, why ? why : "has ended");
 }
 
+void vlqa_ranks_divide_weights(struct vlqa_ranks *r, int divide)
+{
+    if (r) r->divides_weights = divide != 0;
+}
+
 int vlqa_ranks_count(const struct vlqa_ranks *r)
 {
     return r ? r->n : 1;

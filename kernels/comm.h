@@ -44,6 +44,7 @@ struct comm_ops { /* a transport; what returns an int returns zero, or has faile
 struct vlqa_ranks {
     const struct comm_ops *op;
     int rank, n, on_host;
+    int divides_weights; /* vlqa_ranks_divide_weights */
     int64_t timeout_ms;
     void *impl;
     struct env env;     /* with the message of status */

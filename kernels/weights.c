@@ -38,6 +38,7 @@ struct transfer {
     uint8_t *to;
     enum dtype dtype;     /* there */
     struct weight weight; /* of blocks */
+    int first;            /* which row of the tensor is its first */
     uint8_t *scratch;     /* [threads][scratch_bytes]: blocks on their way */
     size_t scratch_bytes;
     atomic_int failed;
@@ -216,13 +217,13 @@ static vlqa_status bring_block(struct env *env, const struct transfer *job, int 
     const struct device *d = job->w->queue->device;
     const struct weight *w = &job->weight;
     size_t bytes = k_weight_block(d, w->format, w->cols);
-    int first = i * WEIGHT_BLOCK,
-        n = w->rows - first < WEIGHT_BLOCK ? w->rows - first : WEIGHT_BLOCK;
+    int begin = i * WEIGHT_BLOCK;
+    int n = w->rows - begin < WEIGHT_BLOCK ? w->rows - begin : WEIGHT_BLOCK;
     uint8_t *to = (uint8_t *)w->data + (size_t)i * bytes;
     struct weight_rows rows = {w->format, n, w->cols, NULL, NULL, NULL};
     struct block b;
     (void)block_layout(job, scratch, &b);
-    TRY(get_rows(env, job, &b, first, &rows));
+    TRY(get_rows(env, job, &b, job->first + begin, &rows));
     if (device_shares_host(d)) {
         k_weight_pack(d, to, &rows);
         return VLQA_OK;
@@ -259,7 +260,8 @@ static vlqa_status for_blocks(struct transfer *job)
 static vlqa_status bring_weight(struct weights *w, struct weight to, enum dtype dtype,
                                 struct source from)
 {
-    struct transfer job = {.w = w, .from = from, .dtype = dtype, .weight = to};
+    struct transfer job = {
+        .w = w, .from = from, .dtype = dtype, .weight = to, .first = w->part ? w->part->begin : 0};
     struct block none;
     size_t bytes;
     vlqa_status status;
@@ -317,6 +319,7 @@ static vlqa_status look_rows(struct weights *w, const struct st_tensor *t, struc
                              float *host, void *device)
 {
     int32_t row;
+    int first = w->part ? w->part->begin : 0;
     struct mat to = mat_of((uint8_t *)device + ARENA_ALIGN, DT_F32, 1, m.cols);
     struct ints index = {&row, device, 1};
     for (row = 0; row < m.rows && !w->bad; row++) {
@@ -324,7 +327,8 @@ static vlqa_status look_rows(struct weights *w, const struct st_tensor *t, struc
         k_embed(w->queue, to, m, index);
         queue_download(w->queue, host, to.data, (size_t)m.cols * sizeof *host);
         TRY(queue_sync(w->queue));
-        look_at(w, t, (size_t)row * (size_t)m.cols, (const uint8_t *)host, DT_F32, (size_t)m.cols);
+        look_at(w, t, (size_t)(first + row) * (size_t)m.cols, (const uint8_t *)host, DT_F32,
+                (size_t)m.cols);
     }
     return VLQA_OK;
 }
@@ -355,7 +359,7 @@ static int makes_itself(struct weights *w, struct weight to, struct source from)
 {
     uint64_t seed;
     float scale;
-    return to.format == WEIGHT_BF16 && !from.memory && !from.packed.value &&
+    return to.format == WEIGHT_BF16 && !w->part && !from.memory && !from.packed.value &&
            st_random_matrix(w->files, from.t, &seed, &scale) && k_random(w->queue, to, seed, scale);
 }
 
@@ -380,7 +384,9 @@ static vlqa_status get_source(struct weights *w, struct weight *out, struct sour
     for (int i = 1; i < t->rank; i++)
         cols *= (int)t->dim[i];
     if (from.packed.value) cols = from.packed.cols;
+    if (w->part) rows = w->part->n;
     *out = (struct weight){format_in_memory(w, &from, dtype), rows, cols, NULL};
+    if (rows == 0) return VLQA_OK;
     out->data = arena_push(w->mem, k_weight_bytes(w->queue->device, *out));
     if (w->pass == WEIGHTS_FILL && makes_itself(w, *out, from)) return VLQA_OK;
     if (w->pass == WEIGHTS_FILL) return bring_weight(w, *out, dtype, from);

@@ -13,6 +13,10 @@ enum weights_pass {
     WEIGHTS_LOOK     /* looks in that memory for a value that is not finite */
 };
 
+struct weight_part { /* rows of a matrix */
+    int begin, n;    /* begin is a multiple of WEIGHT_BLOCK */
+};
+
 struct weights { /* one pass: where from, where to */
     enum weights_pass pass;
     struct env *env;
@@ -24,8 +28,9 @@ struct weights { /* one pass: where from, where to */
      * they become as compute says, but with WEIGHT_FP8 those in FP8 stay so where the device holds
      * that. Those that the files have in integers stay as they are. */
     enum weight_format wanted;
-    const struct st_tensor *bad; /* WEIGHTS_LOOK: the first that is not finite, else NULL */
-    size_t bad_at;               /* the element */
+    const struct weight_part *part; /* all that is read of the next matrices; NULL: whole ones */
+    const struct st_tensor *bad;    /* WEIGHTS_LOOK: the first that is not finite, else NULL */
+    size_t bad_at;                  /* the element */
 };
 
 /* [rows, cols]; a tensor of higher rank is asked for with dims and seen as [dim 0, product of the

@@ -27,7 +27,7 @@ struct work { /* of one pass over n tokens; compute: f32 or bf16 */
     struct mat logits;      /* [1, vocab] f32 */
     struct sharing sharing; /* where ranks share the tokens */
     /* Outputs that this rank computes: all, but where ranks divide each product. */
-    struct columns q_part, hidden_part, inner_part, vocab_part;
+    struct decoder_parts part;
     struct ints each; /* [n] 0, 1, 2, ..., where columns are exchanged */
     void *columns;    /* room for them */
     void *captured;   /* room for K or V of a layer on their way to the capture */
@@ -43,7 +43,7 @@ static size_t header_bytes(int n, int n_all, int n_query)
 /* Of the widest matrix whose columns are exchanged. */
 static size_t columns_bytes(const struct decoder_config *c, int n)
 {
-    size_t q = mat_bytes(c->compute, n, c->heads * c->head_dim);
+    size_t q = mat_bytes(DT_F32, n, c->heads * c->head_dim);
     size_t x = mat_bytes(DT_F32, n, c->hidden), inner = mat_bytes(c->compute, n, c->inner);
     size_t wide = q > x ? q : x;
     return wide > inner ? wide : inner;
@@ -105,18 +105,15 @@ double decoder_flops(const struct decoder_config *c, const struct tokens *tokens
     return sum;
 }
 
-/* Heads go with those that share their keys. Of the logits each rank has a part whenever it has the
- * last token. */
+/* A pass that is not divided divides the logits all the same, whenever all ranks make them. */
 static void divide(const struct queue *q, const struct decoder_config *c, const struct pass *pass,
                    struct work *w)
 {
-    int head = c->heads / c->kv_heads * c->head_dim;
-    int n = q->trace || pass->capture ? 1 : comm_n(q), me = n > 1 ? comm_rank(q) : 0;
-    int ranks = pass->divided && head % WEIGHT_BLOCK == 0 ? n : 1, rank = ranks > 1 ? me : 0;
-    w->q_part = columns_of(c->heads * c->head_dim, head, ranks, rank);
-    w->hidden_part = columns_of(c->hidden, WEIGHT_BLOCK, ranks, rank);
-    w->inner_part = columns_of(c->inner, WEIGHT_BLOCK, ranks, rank);
-    w->vocab_part = columns_of(c->vocab, WEIGHT_BLOCK, n, me);
+    int n = q->trace || pass->capture ? 1 : comm_n(q), ranks = c->ranks;
+    if (ranks <= 1) ranks = pass->divided && decoder_divides(c) ? n : 1;
+    w->part = decoder_parts(c, ranks, ranks > 1 ? comm_rank(q) : 0);
+    if (c->ranks <= 1) w->part.vocab = decoder_parts(c, n, n > 1 ? comm_rank(q) : 0).vocab;
+    assert(ranks == 1 || !q->trace);
 }
 
 /* ---- the arrays of a pass, for the device ---- */
@@ -279,8 +276,8 @@ static void products(struct queue *q, struct products *p)
 static struct product query_product(const struct queue *q, const struct decoder *m, int i,
                                     const struct work *w)
 {
-    return (struct product){.y = columns_mat(w->q, &w->q_part),
-                            .w = columns_weight(q->device, m->layer[i].q, &w->q_part)};
+    return (struct product){.y = columns_mat(w->q, &w->part.q),
+                            .w = columns_weight(q->device, m->layer[i].q, &w->part.q)};
 }
 
 /* Queries are one product more where all tokens stay. */
@@ -301,7 +298,7 @@ static void keys_and_values(struct queue *q, const struct decoder *m, int i,
 
 static void queries(struct queue *q, const struct decoder *m, int i, const struct work *w)
 {
-    struct mat mine = columns_mat(w->q, &w->q_part);
+    struct mat mine = columns_mat(w->q, &w->part.q);
     struct heads h = {.x = mine,
                       .norm = m->layer[i].q_norm,
                       .eps = m->config.eps,
@@ -322,7 +319,7 @@ static void exchange(struct queue *q, const struct work *w, struct mat m, const 
 static void join(struct queue *q, const struct work *w, struct mat x, struct weight weight,
                  const char *name, int layer)
 {
-    const struct columns *c = &w->hidden_part;
+    const struct columns *c = &w->part.hidden;
     if (q->trace) {
         k_matmul(q, w->delta, x, weight, mat_none(), ACT_NONE);
         k_trace(q, name, layer, w->delta);
@@ -335,35 +332,51 @@ static void join(struct queue *q, const struct work *w, struct mat x, struct wei
     exchange(q, w, w->x, c);
 }
 
+/* Of the heads of this rank. */
+static struct attn of_part(struct attn a, const struct columns *c, int head_dim)
+{
+    int group = a.heads / a.kv_heads;
+    a.q = columns_mat(a.q, c);
+    a.out = columns_mat(a.out, c);
+    a.k = mat_cols(a.k, c->begin / group, c->n / group);
+    a.v = mat_cols(a.v, c->begin / group, c->n / group);
+    a.heads = c->n / head_dim;
+    a.kv_heads = a.heads / group;
+    return a;
+}
+
 static void attend(struct queue *q, const struct decoder *m, int i, const struct pass *pass,
                    const struct work *w, int all_stay)
 {
     const struct decoder_config *c = &m->config;
-    int group = c->heads / c->kv_heads, heads = w->q_part.n / c->head_dim;
-    int kv_begin = w->q_part.begin / group, kv_dim = w->q_part.n / group;
-    struct attn a = {.q = columns_mat(w->q, &w->q_part),
-                     .k = mat_cols(pass->kv->k[i], kv_begin, kv_dim),
-                     .v = mat_cols(pass->kv->v[i], kv_begin, kv_dim),
-                     .out = columns_mat(w->mixed, &w->q_part),
-                     .span = w->span,
-                     .heads = heads,
-                     .kv_heads = heads / group,
-                     .scale = 1.0f / sqrtf((float)c->head_dim),
-                     .products = c->compute == DT_F32 ? DT_F32 : c->kv,
-                     .work = w->attn_work};
+    const struct probe *probe = pass->probe && pass->probe->layer[i] ? pass->probe : NULL;
+    struct attn all = {.q = w->q,
+                       .k = pass->kv->k[i],
+                       .v = pass->kv->v[i],
+                       .out = w->mixed,
+                       .span = w->span,
+                       .heads = c->heads,
+                       .kv_heads = c->kv_heads,
+                       .scale = 1.0f / sqrtf((float)c->head_dim),
+                       .products = c->compute == DT_F32 ? DT_F32 : c->kv,
+                       .work = w->attn_work};
+    struct attn mine = of_part(all, &w->part.q, c->head_dim);
     struct products p = {.x = w->norm, .n = 1, .of = {query_product(q, m, i, w)}};
     if (!all_stay) products(q, &p);
     queries(q, m, i, w);
-    if (pass->probe && pass->probe->layer[i]) count_attention(q, pass->probe, i, &a, w);
-    if (heads) k_attention(q, &a);
-    exchange(q, w, w->mixed, &w->q_part);
+    if (probe) {
+        exchange(q, w, mat_rows(w->q, w->first_query, probe->n_query), &w->part.q);
+        count_attention(q, probe, i, &all, w);
+    }
+    if (mine.heads) k_attention(q, &mine);
+    exchange(q, w, w->mixed, &w->part.q);
     join(q, w, w->mixed, m->layer[i].o, "text.attn", i);
 }
 
 static void mlp(struct queue *q, const struct decoder *m, int i, const struct work *w)
 {
     const struct decoder_layer *layer = &m->layer[i];
-    const struct columns *c = &w->inner_part;
+    const struct columns *c = &w->part.inner;
     struct mat gate_up = mat_cols(w->gate_up, 0, 2 * c->n);
     struct products p = {
         .x = w->norm,
@@ -380,7 +393,7 @@ static void mlp(struct queue *q, const struct decoder *m, int i, const struct wo
 static void head(struct queue *q, const struct decoder *m, const struct pass *pass,
                  const struct work *w)
 {
-    const struct columns *c = &w->vocab_part;
+    const struct columns *c = &w->part.vocab;
     int is_here = !pass->shares || pass->shares->last == comm_rank(q);
     struct mat last = is_here ? mat_rows(w->x, w->x.rows - 1, 1) : w->final;
     if (pass->shares)

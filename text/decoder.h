@@ -10,6 +10,12 @@
 
 #define DECODER_MAX_DEEP 8
 
+/* Outputs of a layer's products that one of so many ranks computes: heads with those that share
+ * their keys, else blocks of weights. */
+struct decoder_parts {
+    struct columns q, hidden, inner, vocab;
+};
+
 struct decoder_config {
     int hidden, inner, layers, heads, kv_heads, head_dim, vocab, max_positions, tied;
     float eps;
@@ -18,6 +24,9 @@ struct decoder_config {
     enum dtype kv;      /* DT_F32 or DT_BF16: K and V; K is rounded before it is rotated */
     /* What matrices of floats become, of the layers, and embedding and head: as weights.wanted. */
     enum weight_format layer_weights, head_weights;
+    /* Of q, o, gate, up, down and a head that is not tied this process holds the part of one of so
+     * many ranks, and passes are divided among them; ranks 0: it holds all. */
+    int ranks, rank;
 };
 
 struct decoder_layer {
@@ -97,6 +106,9 @@ vlqa_status decoder_config_read(struct env *env, const struct json_doc *doc,
  */
 vlqa_status decoder_load(struct weights *w, const struct decoder_config *config,
                          struct decoder *out);
+struct decoder_parts decoder_parts(const struct decoder_config *c, int ranks, int rank);
+/* Nonzero: products of this model can be divided, as heads end where blocks of weights do. */
+int decoder_divides(const struct decoder_config *c);
 /* The products of a pass, for device_expect. */
 vlqa_status decoder_expect(struct env *env, struct device *d, const struct decoder *m);
 /* The room of a pass of n tokens on each of so many ranks, with a probe of n_query of them (0:

@@ -99,24 +99,52 @@ vlqa_status decoder_config_read(struct env *env, const struct json_doc *doc,
     return VLQA_OK;
 }
 
+/* ---- weights ---- */
+
+struct decoder_parts decoder_parts(const struct decoder_config *c, int ranks, int rank)
+{
+    int head = c->heads / c->kv_heads * c->head_dim;
+    return (struct decoder_parts){columns_of(c->heads * c->head_dim, head, ranks, rank),
+                                  columns_of(c->hidden, WEIGHT_BLOCK, ranks, rank),
+                                  columns_of(c->inner, WEIGHT_BLOCK, ranks, rank),
+                                  columns_of(c->vocab, WEIGHT_BLOCK, ranks, rank)};
+}
+
+int decoder_divides(const struct decoder_config *c)
+{
+    return c->heads / c->kv_heads * c->head_dim % WEIGHT_BLOCK == 0;
+}
+
+/* Outputs that this rank computes of the matrix `name`, with the number i in it. */
+static vlqa_status get_part(struct weights *w, const struct decoder_config *c, struct weight *out,
+                            const struct columns *rows, int cols, const char *name, int i)
+{
+    struct weight_part part = {rows->begin, rows->n};
+    vlqa_status status;
+    w->part = c->ranks > 1 ? &part : NULL;
+    status = weights_get2(w, out, rows->cols, cols, name, i);
+    w->part = NULL;
+    return status;
+}
+
 static vlqa_status layer_load(struct weights *w, const struct decoder_config *c, int i,
                               struct decoder_layer *out)
 {
-    int q_dim = c->heads * c->head_dim, kv_dim = c->kv_heads * c->head_dim;
-    int hidden = c->hidden, inner = c->inner;
+    int kv_dim = c->kv_heads * c->head_dim, hidden = c->hidden;
+    struct decoder_parts p = decoder_parts(c, c->ranks > 1 ? c->ranks : 1, c->rank);
     TRY(weights_vector(w, &out->input_norm, hidden, "text.layers.%d.input_layernorm.weight", i));
-    TRY(weights_get2(w, &out->q, q_dim, hidden, "text.layers.%d.self_attn.q_proj.weight", i));
+    TRY(get_part(w, c, &out->q, &p.q, hidden, "text.layers.%d.self_attn.q_proj.weight", i));
     TRY(weights_get2(w, &out->k, kv_dim, hidden, "text.layers.%d.self_attn.k_proj.weight", i));
     TRY(weights_get2(w, &out->v, kv_dim, hidden, "text.layers.%d.self_attn.v_proj.weight", i));
     TRY(weights_vector(w, &out->q_norm, c->head_dim, "text.layers.%d.self_attn.q_norm.weight", i));
     TRY(weights_vector(w, &out->k_norm, c->head_dim, "text.layers.%d.self_attn.k_norm.weight", i));
-    TRY(weights_get2(w, &out->o, hidden, q_dim, "text.layers.%d.self_attn.o_proj.weight", i));
+    TRY(get_part(w, c, &out->o, &p.hidden, p.q.cols, "text.layers.%d.self_attn.o_proj.weight", i));
     TRY(weights_vector(w, &out->post_norm, hidden, "text.layers.%d.post_attention_layernorm.weight",
                        i));
-    TRY(weights_get2(w, &out->gate, inner, hidden, "text.layers.%d.mlp.gate_proj.weight", i));
-    TRY(weights_get2(w, &out->up, inner, hidden, "text.layers.%d.mlp.up_proj.weight", i));
-    TRY(weights_get2(w, &out->down, hidden, inner, "text.layers.%d.mlp.down_proj.weight", i));
-    return VLQA_OK;
+    TRY(get_part(w, c, &out->gate, &p.inner, hidden, "text.layers.%d.mlp.gate_proj.weight", i));
+    TRY(get_part(w, c, &out->up, &p.inner, hidden, "text.layers.%d.mlp.up_proj.weight", i));
+    return get_part(w, c, &out->down, &p.hidden, c->inner, "text.layers.%d.mlp.down_proj.weight",
+                    i);
 }
 
 static int has_head(const struct st_files *files)
@@ -129,6 +157,8 @@ vlqa_status decoder_load(struct weights *w, const struct decoder_config *config,
 {
     float inverse[3 * ROPE_MAX_HALF];
     int vocab = config->vocab, hidden = config->hidden;
+    struct decoder_parts p =
+        decoder_parts(config, config->ranks > 1 ? config->ranks : 1, config->rank);
     assert(w->compute == config->compute);
     out->config = *config;
     w->wanted = config->head_weights;
@@ -145,7 +175,7 @@ vlqa_status decoder_load(struct weights *w, const struct decoder_config *config,
         out->head = out->embed;
         st_ignore(w->files, "lm_head.weight"); /* a re-saved copy: transformers ties all the same */
     } else {
-        TRY(weights_get2(w, &out->head, vocab, hidden, "lm_head.weight"));
+        TRY(get_part(w, config, &out->head, &p.vocab, hidden, "lm_head.weight", 0));
     }
     w->wanted = WEIGHT_F32;
     return VLQA_OK;
@@ -158,7 +188,7 @@ vlqa_status decoder_expect(struct env *env, struct device *d, const struct decod
         const struct decoder_layer *l = &m->layer[i];
         const struct weight sums[] = {l->k, l->q, l->o, l->gate, l->up, l->down};
         for (size_t j = 0; j < sizeof sums / sizeof *sums; j++)
-            TRY(device_expect(env, d, sums[j], x, 0));
+            if (sums[j].rows) TRY(device_expect(env, d, sums[j], x, 0));
         if (m->config.kv == DT_F32) TRY(device_expect(env, d, l->v, x, 0));
     }
     return device_expect(env, d, m->head, x, 0);

@@ -161,6 +161,15 @@ static vlqa_status load_weights(struct vlqa_engine *e, struct decoder_config *te
     TRY(choose_weights(e, text));
     text->compute = vision->compute = compute_dtype(e);
     text->kv = kv_dtype(e->options.kv_dtype, text->compute);
+    if (e->options.ranks && e->options.ranks->divides_weights && e->options.ranks->n > 1) {
+        text->ranks = e->options.ranks->n;
+        text->rank = e->options.ranks->rank;
+    }
+    if (text->ranks && !decoder_divides(text))
+        return env_fail(&e->env, VLQA_EUSAGE,
+                        "the weights of this model cannot be divided among ranks: %d heads of %d "
+                        "values share keys, expected a multiple of %d values",
+                        text->heads / text->kv_heads, text->head_dim, WEIGHT_BLOCK);
     e->chunk = e->options.kv_dtype == VLQA_DTYPE_INT8 ? DT_ROW_INT8 : text->kv;
     return engine_load_weights(e, text, vision);
 }

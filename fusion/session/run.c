@@ -52,11 +52,13 @@ struct batch { /* of a pass's tokens, and which of them are this rank's */
     const struct shares *shares;
 };
 
-/* A pass in which tokens ask or are captured is small, or one rank's: all make it alike. */
+/* Weights that are divided are there for all tokens. A pass in which tokens ask or are captured is
+ * small, or one rank's: all make it alike. */
 static int is_shared(const struct run *r, const struct run_pass *p, int n)
 {
     int ranks = comm_n(r->s->queue);
-    return ranks > 1 && n >= 2 * ranks && !p->capture && !p->probe;
+    return ranks > 1 && !r->s->engine->decoder.config.ranks && n >= 2 * ranks && !p->capture &&
+           !p->probe;
 }
 
 /* Zig-zag: of two blocks for each rank, the first and the last are rank 0's, so that all ranks'
@@ -232,11 +234,12 @@ static void run_part(const struct run *r, const struct run_pass *p, int begin, i
     workspace_rewind(&r->s->scratch, mark);
 }
 
-/* A chunk may be this rank's alone. */
+/* Of whole weights, a chunk may be this rank's alone. */
 static vlqa_status progress(const struct run *r, const struct run_pass *p, const char *phase,
                             int done, int total)
 {
-    if (p->capture) return env_progress(&r->s->env, phase, done, total);
+    if (p->capture && !r->s->engine->decoder.config.ranks)
+        return env_progress(&r->s->env, phase, done, total);
     return together_progress(r->s, phase, done, total);
 }
 

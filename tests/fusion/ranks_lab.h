@@ -21,6 +21,7 @@ struct outcome { /* of a rank, in memory that processes share */
     char text[512];
     int n_tokens, recomputed, exact, n_evidence;
     double flops;
+    size_t weight_bytes;
     struct vlqa_evidence evidence[16];
     struct comm_count count[COMM_KINDS];
 };

@@ -3,7 +3,8 @@
 
 static enum vlqa_dtype format = VLQA_DTYPE_BF16; /* of the processes that are forked next */
 static enum reuse reuse = REUSE_OFF;
-static int pass_tokens;
+static int pass_tokens, divided;
+static enum vlqa_weights weights;
 
 static const char note[] = "The note says: A means Apples and B means Bananas, sold in the north.";
 
@@ -26,8 +27,10 @@ static void about_charts(struct vlqa_ranks *ranks, struct outcome *out)
     struct vlqa_engine_options eo = vlqa_engine_options_default();
     struct run r;
     eo.dtype = format;
+    eo.weights = weights;
     eo.threads = 1;
     eo.ranks = ranks;
+    vlqa_ranks_divide_weights(ranks, divided);
     eo.no_cache = reuse == REUSE_OFF;
     if (!run_start(&r, eo, 640)) return;
     if (pass_tokens) r.session->pass_tokens = pass_tokens;
@@ -35,6 +38,7 @@ static void about_charts(struct vlqa_ranks *ranks, struct outcome *out)
     add_text(r.session, note);
     add_image(r.session, CHART("cows"));
     ask_about(r.session, out);
+    out->weight_bytes = r.engine->weights_bytes;
     run_close(&r);
 }
 
@@ -53,8 +57,11 @@ static void check_all(scenario_fn run)
             if (!same_outcome(alone, &rank[i]))
                 CHECK_FAIL("rank %d of %d: \"%s\" %s, alone \"%s\"", i, n, rank[i].text,
                            rank[i].message, alone->text);
-        if (n > 1 && reuse == REUSE_OFF && pass_tokens != 1)
+        if (n > 1 && reuse == REUSE_OFF && pass_tokens != 1 && !divided)
             CHECK(rank[0].count[COMM_KV].given > 0);
+        if (divided && n > 1) CHECK(rank[n - 1].weight_bytes < alone->weight_bytes / 10 * 9);
+        if (n > 1 && reuse == REUSE_OFF)
+            CHECK(rank[n - 1].count[COMM_HIDDEN].given > 6 * 4 * VOCAB / MOST_RANKS);
     }
     munmap(alone, sizeof *alone);
     munmap(rank, MOST_RANKS * sizeof *rank);
@@ -78,6 +85,22 @@ TEST(batches_of_any_size_are_shared)
         check_all(about_charts);
     }
     pass_tokens = 0;
+}
+
+TEST(divided_weights_have_the_bits_of_whole_ones)
+{
+    static const enum reuse all[] = {REUSE_OFF, REUSE_NONE, REUSE_INFOFLOW, REUSE_KVSHARE};
+    divided = 1;
+    for (int i = 0; i < 4; i++) {
+        reuse = all[i];
+        format = i % 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32;
+        check_all(about_charts);
+    }
+    reuse = REUSE_OFF;
+    for (weights = VLQA_WEIGHTS_INT8; weights <= VLQA_WEIGHTS_INT4; weights++)
+        check_all(about_charts);
+    weights = VLQA_WEIGHTS_AUTO;
+    divided = 0;
 }
 
 TEST(every_variant_by_ranks_is_that_of_one_process)
