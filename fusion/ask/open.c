@@ -4,7 +4,7 @@
 #include "base/heap.h"
 #include "base/stack.h"
 #include "fusion/ask/plan.h"
-#include "fusion/reuse/chunk.h"
+#include "fusion/reuse/chunk_parts.h"
 #include "fusion/reuse/evidence.h"
 #include "fusion/reuse/score_deviation.h"
 #include "fusion/session/together.h"
@@ -32,6 +32,7 @@ static void measure_request(const struct vlqa_engine *e, int max_seq_len, int ex
     arena_push(&dry->host, rows * sizeof(const struct record *)); /* view.chunk */
     arena_push(&dry->host, rows * sizeof(const void *));          /* view.on_gpu */
     arena_push(&dry->host, rows);                                 /* choice.depth */
+    chunk_measure_ranks(vlqa_ranks_count(e->options.ranks), max_seq_len, &dry->host);
     scorer_measure(e, max_seq_len, experimental, dry);
 }
 

@@ -1,9 +1,9 @@
 /* chunk.c - segments of the context as chunks: hit or computed, then placed. */
-#include "fusion/reuse/chunk.h"
+#include "fusion/reuse/chunk_parts.h"
 
 #include <string.h>
 
-static struct key prefix_key(const struct layout *l)
+struct key chunk_prefix(const struct layout *l)
 {
     struct hash h;
     hash_begin(&h, "vlqa prefix");
@@ -108,25 +108,33 @@ static struct load_estimate estimate(const struct view *v, const struct chunk_in
     return rates_estimate(&e->rates, bytes, where == STORE_DISK, to_device, chunk_flops(v, input));
 }
 
+void chunk_plan(const struct view *v, const struct segment *p, struct key prefix,
+                struct chunk_plan *out)
+{
+    out->segment = p;
+    out->shape = chunk_shape(v->run.s->engine, p, out->cols);
+    layout_chunk_input(v->run.layout, p, &v->run.s->request.host, &out->input);
+    out->key = chunk_key(v, p, &out->input, prefix);
+}
+
 /* Right behind the prefix, in slots that are overwritten when all chunks are placed. */
-static vlqa_status make(const struct view *v, const struct chunk_input *input, struct key key,
-                        const struct record_shape *shape, const struct record **out)
+vlqa_status chunk_make(const struct view *v, const struct chunk_plan *c, const struct record **out)
 {
     struct vlqa_session *s = v->run.s;
     struct record *r;
     struct kv_block block;
     vlqa_status status;
     double begin = env_ms();
-    struct run_pass pass = {.slot = input->slot,
-                            .pos = input->pos,
+    struct run_pass pass = {.slot = c->input.slot,
+                            .pos = c->input.pos,
                             .write_at = v->run.layout->prefix_end,
                             .capture = &block,
-                            .capture_row = input->kept};
-    TRY(store_new(&s->env, s->engine->store, key, shape, &r));
-    block_of(r, NULL, 0, shape->rows, &block);
-    status = run_pass(&v->run, "chunks", input->n, &pass);
+                            .capture_row = c->input.kept};
+    TRY(store_new(&s->env, s->engine->store, c->key, &c->shape, &r));
+    block_of(r, NULL, 0, c->shape.rows, &block);
+    status = run_pass(&v->run, "chunks", c->input.n, &pass);
     if (status == VLQA_OK)
-        rates_add(&s->engine->rates, RATE_FLOPS, chunk_flops(v, input), env_ms() - begin);
+        rates_add(&s->engine->rates, RATE_FLOPS, chunk_flops(v, &c->input), env_ms() - begin);
     if (status != VLQA_OK) {
         store_drop(s->engine->store, r);
         return status;
@@ -167,11 +175,12 @@ static void note_chunk(const struct view *v, const struct segment *p, enum vlqa_
     answer->chunks_computed += from == VLQA_SOURCE_COMPUTED;
 }
 
-static const struct record *load(struct vlqa_engine *e, struct key key,
-                                 const struct record_shape *shape, enum store_where *where)
+const struct record *chunk_load(const struct view *v, const struct chunk_plan *c,
+                                enum store_where *where)
 {
+    struct vlqa_engine *e = v->run.s->engine;
     double begin = env_ms();
-    const struct record *r = store_get(e->store, key, shape, where);
+    const struct record *r = store_get(e->store, c->key, &c->shape, where);
     if (*where == STORE_DISK) rates_add(&e->rates, RATE_DISK, (double)r->bytes, env_ms() - begin);
     return r;
 }
@@ -186,29 +195,31 @@ static int copy_to_gpu(const struct view *v, const struct record *r, const void 
     return copy.at && !copy.is_new;
 }
 
-static vlqa_status fetch(const struct view *v, const struct segment *p, struct key prefix,
-                         struct chunk_list before, const struct record **out, const void **on_gpu)
+void chunk_list(struct view *v, int segment, enum store_where where, struct load_estimate takes,
+                struct chunk_list before)
 {
     static const enum vlqa_source source[] = {[STORE_MISS] = VLQA_SOURCE_COMPUTED,
                                               [STORE_RAM] = VLQA_SOURCE_RAM,
                                               [STORE_DISK] = VLQA_SOURCE_DISK};
+    const struct segment *p = &v->run.layout->segment[segment];
+    enum vlqa_source from = where == STORE_RAM ? source_before(before, p) : source[where];
+    if (copy_to_gpu(v, v->chunk[segment], &v->on_gpu[segment]) && from == VLQA_SOURCE_RAM)
+        from = VLQA_SOURCE_GPU;
+    note_chunk(v, p, from, takes);
+}
+
+static vlqa_status fetch(struct view *v, int segment, struct key prefix, struct chunk_list before)
+{
     struct vlqa_session *s = v->run.s;
     struct workspace_used mark = workspace_mark(&s->request);
     enum store_where where = STORE_MISS;
     struct load_estimate takes;
-    enum vlqa_source from;
-    struct chunk_input input;
-    struct key key;
-    int cols[2 * KV_MAX_LAYERS];
-    struct record_shape shape = chunk_shape(s->engine, p, cols);
-    layout_chunk_input(v->run.layout, p, &s->request.host, &input);
-    key = chunk_key(v, p, &input, prefix);
-    takes = estimate(v, &input, key, &shape);
-    *out = load_is_slower(takes) ? NULL : load(s->engine, key, &shape, &where);
-    if (!*out) TRY(make(v, &input, key, &shape, out));
-    from = where == STORE_RAM ? source_before(before, p) : source[where];
-    if (copy_to_gpu(v, *out, on_gpu) && from == VLQA_SOURCE_RAM) from = VLQA_SOURCE_GPU;
-    note_chunk(v, p, from, takes);
+    struct chunk_plan c;
+    chunk_plan(v, &v->run.layout->segment[segment], prefix, &c);
+    takes = estimate(v, &c.input, c.key, &c.shape);
+    if (!load_is_slower(takes)) v->chunk[segment] = chunk_load(v, &c, &where);
+    if (!v->chunk[segment]) TRY(chunk_make(v, &c, &v->chunk[segment]));
+    chunk_list(v, segment, where, takes, before);
     workspace_rewind(&s->request, mark);
     return VLQA_OK;
 }
@@ -216,12 +227,13 @@ static vlqa_status fetch(const struct view *v, const struct segment *p, struct k
 vlqa_status chunk_fetch(struct view *v, struct chunk_list before)
 {
     const struct layout *l = v->run.layout;
-    struct key prefix = prefix_key(l);
+    struct key prefix = chunk_prefix(l);
     struct arena *mem = &v->run.s->request.host;
     v->chunk = arena_push_zero(mem, (size_t)l->n_segments * sizeof *v->chunk);
     v->on_gpu = arena_push_zero(mem, (size_t)l->n_segments * sizeof *v->on_gpu);
+    if (v->run.s->engine->options.ranks) return chunk_fetch_by_ranks(v, before);
     for (int i = 0; i < l->n_segments; i++)
-        TRY(fetch(v, &l->segment[i], prefix, before, &v->chunk[i], &v->on_gpu[i]));
+        TRY(fetch(v, i, prefix, before));
     return VLQA_OK;
 }
 

@@ -234,13 +234,14 @@ static void run_part(const struct run *r, const struct run_pass *p, int begin, i
     workspace_rewind(&r->s->scratch, mark);
 }
 
-/* Of whole weights, a chunk may be this rank's alone. */
+/* A chunk of whole weights is this rank's alone. */
 static vlqa_status progress(const struct run *r, const struct run_pass *p, const char *phase,
                             int done, int total)
 {
-    if (p->capture && !r->s->engine->decoder.config.ranks)
-        return env_progress(&r->s->env, phase, done, total);
-    return together_progress(r->s, phase, done, total);
+    struct vlqa_session *s = r->s;
+    if (!p->capture || s->engine->decoder.config.ranks)
+        return together_progress(s, phase, done, total);
+    return comm_rank(s->queue) ? VLQA_OK : env_progress(&s->env, phase, done, total);
 }
 
 vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct run_pass *pass)

@@ -19,7 +19,7 @@ struct outcome { /* of a rank, in memory that processes share */
     float logits[VOCAB];
     int32_t token[MOST_TOKENS];
     char text[512];
-    int n_tokens, recomputed, exact, n_evidence;
+    int n_tokens, recomputed, exact, computed, n_evidence;
     double flops;
     size_t weight_bytes;
     struct vlqa_evidence evidence[16];

@@ -20,6 +20,7 @@ static void ask_about(struct vlqa_session *s, struct outcome *out)
     out->status = vlqa_ask(s, QUESTION, &o, &a, sizeof a);
     snprintf(out->message, sizeof out->message, "%s", vlqa_message(s));
     if (out->status == VLQA_OK) take_answer(&a, out);
+    if (out->status == VLQA_OK) out->computed = a.chunks_computed;
 }
 
 static void about_charts(struct vlqa_ranks *ranks, struct outcome *out)
@@ -60,6 +61,8 @@ static void check_all(scenario_fn run)
         if (n > 1 && reuse == REUSE_OFF && pass_tokens != 1 && !divided)
             CHECK(rank[0].count[COMM_KV].given > 0);
         if (divided && n > 1) CHECK(rank[n - 1].weight_bytes < alone->weight_bytes / 10 * 9);
+        if (n > 1 && reuse == REUSE_INFOFLOW && !divided)
+            CHECK(rank[n - 1].count[COMM_CHUNKS].taken > rank[n - 1].count[COMM_KV].taken);
         if (n > 1 && reuse == REUSE_OFF)
             CHECK(rank[n - 1].count[COMM_HIDDEN].given > 6 * 4 * VOCAB / MOST_RANKS);
     }
@@ -112,6 +115,65 @@ TEST(every_variant_by_ranks_is_that_of_one_process)
         reuse = all[i];
         check_all(about_charts);
     }
+    reuse = REUSE_OFF;
+}
+
+/* ---- with stores on disk ---- */
+
+static char folder[MOST_RANKS][64]; /* of each rank */
+
+/* Folders of ranks, of which those from `first` on are empty. */
+static void make_folders(int first)
+{
+    for (int i = first; i < MOST_RANKS; i++) {
+        snprintf(folder[i], sizeof folder[i], "/tmp/vlqa-ranks-XXXXXX");
+        if (!mkdtemp(folder[i])) abort();
+    }
+}
+
+static void remove_folders(int first)
+{
+    char command[512];
+    for (int i = first; i < MOST_RANKS; i++) {
+        snprintf(command, sizeof command, "rm -rf %s", folder[i]);
+        CHECK(system(command) == 0);
+    }
+}
+
+static void over_a_folder(struct vlqa_ranks *ranks, struct outcome *out)
+{
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
+    struct run r;
+    eo.threads = 1;
+    eo.ranks = ranks;
+    eo.cache_dir = folder[ranks ? vlqa_ranks_rank(ranks) : 0];
+    if (!run_start(&r, eo, 640)) return;
+    add_image(r.session, CHART("february"));
+    add_text(r.session, note);
+    ask_about(r.session, out);
+    run_close(&r);
+}
+
+TEST(chunks_that_some_ranks_have_are_given_to_the_others)
+{
+    struct outcome *alone = outcomes(1), *rank = outcomes(MOST_RANKS);
+    REQUIRE(alone && rank);
+    reuse = REUSE_INFOFLOW;
+    make_folders(0);
+    on_ranks(0, over_a_folder, alone); /* rank 0 has all chunks, rank 1 none */
+    on_ranks(2, over_a_folder, rank);
+    CHECK(same_outcome(alone, &rank[0]) && same_outcome(alone, &rank[1]));
+    CHECK(alone->computed > 2);
+    CHECK_EQ(rank[0].computed, 0);
+    CHECK_EQ(rank[1].computed, 0);
+    CHECK(rank[0].count[COMM_CHUNKS].given > 0 && rank[1].count[COMM_CHUNKS].given == 0);
+    remove_folders(1);
+    make_folders(1);
+    on_ranks(3, over_a_folder, rank); /* and now three of them */
+    on_ranks(3, over_a_folder, rank);
+    for (int i = 0; i < 3; i++)
+        CHECK(same_outcome(alone, &rank[i]) && rank[i].count[COMM_CHUNKS].taken == 0);
+    remove_folders(0);
     reuse = REUSE_OFF;
 }
 
