@@ -201,6 +201,50 @@ int comm_choose(struct vlqa_ranks *r, int mine)
     return r->status == VLQA_OK ? said : mine;
 }
 
+int comm_first(struct vlqa_ranks *r, int has, int *n)
+{
+    uint8_t all[VLQA_RANKS_MOST];
+    size_t at[VLQA_RANKS_MOST + 1];
+    int first = -1;
+    *n = 0;
+    all[r ? r->rank : 0] = has != 0;
+    if (r) {
+        same_size(at, r->n, 1);
+        comm_gather_host(r, COMM_CONTROL, all, at);
+    }
+    for (int i = vlqa_ranks_count(r) - 1; i >= 0; i--)
+        if (all[i]) first = i, ++*n;
+    return first;
+}
+
+vlqa_status comm_progress(struct vlqa_ranks *r, struct env *env, const char *phase, int64_t done,
+                          int64_t total)
+{
+    vlqa_status mine = env_progress(env, phase, done, total), said;
+    if (!r) return mine;
+    said = (vlqa_status)comm_choose(r, (int)mine);
+    TRY(comm_status(r, env));
+    if (said != VLQA_OK) return env_fail(env, said, "cancelled during %s", phase);
+    env->message[0] = 0; /* only rank 0 can cancel */
+    return VLQA_OK;
+}
+
+/* ---- parts ---- */
+
+static int part_begin(int all, int unit, int ranks, int rank)
+{
+    int units = all / unit + (all % unit != 0);
+    int64_t begin = (int64_t)units * rank / ranks * unit;
+    return begin < all ? (int)begin : all;
+}
+
+struct comm_part comm_part_of(int all, int unit, int ranks, int rank)
+{
+    int begin = part_begin(all, unit, ranks, rank);
+    return (struct comm_part){all, unit, ranks, begin,
+                              part_begin(all, unit, ranks, rank + 1) - begin};
+}
+
 /* ---- bytes ---- */
 
 void comm_gather_host(struct vlqa_ranks *r, enum comm_kind kind, void *block, const size_t *at)

@@ -68,6 +68,11 @@ vlqa_status comm_end(struct vlqa_ranks *r, struct env *env, vlqa_status mine);
 vlqa_status comm_status(const struct vlqa_ranks *r, struct env *env);
 /* What rank 0 says; where ranks have failed, `mine`. */
 int comm_choose(struct vlqa_ranks *r, int mine);
+/* env_progress, as rank 0 says it: between things that all ranks do. */
+vlqa_status comm_progress(struct vlqa_ranks *r, struct env *env, const char *phase, int64_t done,
+                          int64_t total);
+/* The first rank that has something, on all ranks, and in *n how many have it; -1: none. */
+int comm_first(struct vlqa_ranks *r, int has, int *n);
 /* For transports: the ranks have failed; the first reason stays. */
 int comm_failed(struct vlqa_ranks *r, vlqa_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -85,6 +90,17 @@ void comm_broadcast(struct queue *q, enum comm_kind kind, int root, void *block,
 /* Of queue.ranks; 1 and 0: alone. */
 int comm_n(const struct queue *q);
 int comm_rank(const struct queue *q);
+
+/* ---- parts ---- */
+
+struct comm_part { /* of things in a row, columns or patches, that ranks deal out: whole units, the
+                      first ones to rank 0 */
+    int all, unit; /* the last unit may be shorter */
+    int ranks;     /* 1: all are this one's, and nothing is exchanged */
+    int begin, n;  /* this rank's; n 0: there are fewer units than ranks */
+};
+
+struct comm_part comm_part_of(int all, int unit, int ranks, int rank);
 
 /* ---- opening ---- */
 

@@ -310,7 +310,7 @@ static void queries(struct queue *q, const struct decoder *m, int i, const struc
     k_trace(q, "text.q", i, w->q);
 }
 
-static void exchange(struct queue *q, const struct work *w, struct mat m, const struct columns *c)
+static void exchange(struct queue *q, const struct work *w, struct mat m, const struct comm_part *c)
 {
     columns_exchange(q, m, c, ints_from(w->each, 0, m.rows), w->columns);
 }
@@ -319,7 +319,7 @@ static void exchange(struct queue *q, const struct work *w, struct mat m, const 
 static void join(struct queue *q, const struct work *w, struct mat x, struct weight weight,
                  const char *name, int layer)
 {
-    const struct columns *c = &w->part.hidden;
+    const struct comm_part *c = &w->part.hidden;
     if (q->trace) {
         k_matmul(q, w->delta, x, weight, mat_none(), ACT_NONE);
         k_trace(q, name, layer, w->delta);
@@ -333,7 +333,7 @@ static void join(struct queue *q, const struct work *w, struct mat x, struct wei
 }
 
 /* Of the heads of this rank. */
-static struct attn of_part(struct attn a, const struct columns *c, int head_dim)
+static struct attn of_part(struct attn a, const struct comm_part *c, int head_dim)
 {
     int group = a.heads / a.kv_heads;
     a.q = columns_mat(a.q, c);
@@ -376,7 +376,7 @@ static void attend(struct queue *q, const struct decoder *m, int i, const struct
 static void mlp(struct queue *q, const struct decoder *m, int i, const struct work *w)
 {
     const struct decoder_layer *layer = &m->layer[i];
-    const struct columns *c = &w->part.inner;
+    const struct comm_part *c = &w->part.inner;
     struct mat gate_up = mat_cols(w->gate_up, 0, 2 * c->n);
     struct products p = {
         .x = w->norm,
@@ -393,7 +393,7 @@ static void mlp(struct queue *q, const struct decoder *m, int i, const struct wo
 static void head(struct queue *q, const struct decoder *m, const struct pass *pass,
                  const struct work *w)
 {
-    const struct columns *c = &w->part.vocab;
+    const struct comm_part *c = &w->part.vocab;
     int is_here = !pass->shares || pass->shares->last == comm_rank(q);
     struct mat last = is_here ? mat_rows(w->x, w->x.rows - 1, 1) : w->final;
     if (pass->shares)

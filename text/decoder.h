@@ -13,7 +13,7 @@
 /* Outputs of a layer's products that one of so many ranks computes: heads with those that share
  * their keys, else blocks of weights. */
 struct decoder_parts {
-    struct columns q, hidden, inner, vocab;
+    struct comm_part q, hidden, inner, vocab;
 };
 
 struct decoder_config {

@@ -104,10 +104,10 @@ vlqa_status decoder_config_read(struct env *env, const struct json_doc *doc,
 struct decoder_parts decoder_parts(const struct decoder_config *c, int ranks, int rank)
 {
     int head = c->heads / c->kv_heads * c->head_dim;
-    return (struct decoder_parts){columns_of(c->heads * c->head_dim, head, ranks, rank),
-                                  columns_of(c->hidden, WEIGHT_BLOCK, ranks, rank),
-                                  columns_of(c->inner, WEIGHT_BLOCK, ranks, rank),
-                                  columns_of(c->vocab, WEIGHT_BLOCK, ranks, rank)};
+    return (struct decoder_parts){comm_part_of(c->heads * c->head_dim, head, ranks, rank),
+                                  comm_part_of(c->hidden, WEIGHT_BLOCK, ranks, rank),
+                                  comm_part_of(c->inner, WEIGHT_BLOCK, ranks, rank),
+                                  comm_part_of(c->vocab, WEIGHT_BLOCK, ranks, rank)};
 }
 
 int decoder_divides(const struct decoder_config *c)
@@ -117,12 +117,12 @@ int decoder_divides(const struct decoder_config *c)
 
 /* Outputs that this rank computes of the matrix `name`, with the number i in it. */
 static vlqa_status get_part(struct weights *w, const struct decoder_config *c, struct weight *out,
-                            const struct columns *rows, int cols, const char *name, int i)
+                            const struct comm_part *rows, int cols, const char *name, int i)
 {
     struct weight_part part = {rows->begin, rows->n};
     vlqa_status status;
     w->part = c->ranks > 1 ? &part : NULL;
-    status = weights_get2(w, out, rows->cols, cols, name, i);
+    status = weights_get2(w, out, rows->all, cols, name, i);
     w->part = NULL;
     return status;
 }
@@ -138,7 +138,7 @@ static vlqa_status layer_load(struct weights *w, const struct decoder_config *c,
     TRY(weights_get2(w, &out->v, kv_dim, hidden, "text.layers.%d.self_attn.v_proj.weight", i));
     TRY(weights_vector(w, &out->q_norm, c->head_dim, "text.layers.%d.self_attn.q_norm.weight", i));
     TRY(weights_vector(w, &out->k_norm, c->head_dim, "text.layers.%d.self_attn.k_norm.weight", i));
-    TRY(get_part(w, c, &out->o, &p.hidden, p.q.cols, "text.layers.%d.self_attn.o_proj.weight", i));
+    TRY(get_part(w, c, &out->o, &p.hidden, p.q.all, "text.layers.%d.self_attn.o_proj.weight", i));
     TRY(weights_vector(w, &out->post_norm, hidden, "text.layers.%d.post_attention_layernorm.weight",
                        i));
     TRY(get_part(w, c, &out->gate, &p.inner, hidden, "text.layers.%d.mlp.gate_proj.weight", i));

@@ -97,31 +97,17 @@ void sharing_exchange(struct queue *q, const struct sharing *s, int layer, struc
 
 /* ---- columns ---- */
 
-static int columns_begin(int cols, int unit, int ranks, int rank)
-{
-    int units = (cols + unit - 1) / unit;
-    int64_t begin = (int64_t)units * rank / ranks * unit;
-    return begin < cols ? (int)begin : cols;
-}
-
-struct columns columns_of(int cols, int unit, int ranks, int rank)
-{
-    int begin = columns_begin(cols, unit, ranks, rank);
-    int end = columns_begin(cols, unit, ranks, rank + 1);
-    return (struct columns){cols, unit, ranks, begin, end - begin};
-}
-
-struct mat columns_mat(struct mat m, const struct columns *c)
+struct mat columns_mat(struct mat m, const struct comm_part *c)
 {
     return mat_cols(m, c->begin, c->n);
 }
 
-struct weight columns_weight(const struct device *d, struct weight w, const struct columns *c)
+struct weight columns_weight(const struct device *d, struct weight w, const struct comm_part *c)
 {
     return w.rows == c->n ? w : k_weight_rows(d, w, c->begin, c->n);
 }
 
-void columns_exchange(struct queue *q, struct mat m, const struct columns *c, struct ints each,
+void columns_exchange(struct queue *q, struct mat m, const struct comm_part *c, struct ints each,
                       void *room)
 {
     int ranks = c->ranks, me = comm_rank(q);
@@ -130,7 +116,7 @@ void columns_exchange(struct queue *q, struct mat m, const struct columns *c, st
     void *block = m.rows == 1 ? m.data : room; /* parts of one row lie there already */
     if (ranks == 1) return;
     for (int r = 0; r < ranks; r++) {
-        struct columns of = columns_of(c->cols, c->unit, ranks, r);
+        struct comm_part of = comm_part_of(c->all, c->unit, ranks, r);
         part[r] = mat_of((char *)block + at[r], m.dtype, m.rows, of.n);
         to[r] = columns_mat(m, &of);
         at[r + 1] = at[r] + mat_bytes(m.dtype, m.rows, of.n);

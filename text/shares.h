@@ -44,21 +44,13 @@ void sharing_exchange(struct queue *q, const struct sharing *s, int layer, struc
 
 /* ---- columns that ranks deal out ---- */
 
-struct columns { /* of a matrix that each rank computes some of: whole units, those of rank 0 first
-                  */
-    int cols, unit; /* the last unit may be shorter */
-    int ranks;      /* 1: all are this one's, and nothing is exchanged */
-    int begin, n;   /* this rank's; 0: there are fewer units than ranks */
-};
-
-struct columns columns_of(int cols, int unit, int ranks, int rank);
-/* Its columns of m, and the outputs of w that they are. */
-struct mat columns_mat(struct mat m, const struct columns *c);
-struct weight columns_weight(const struct device *d, struct weight w, const struct columns *c);
+/* Columns of m that are a part of it, and the outputs of w that they are. */
+struct mat columns_mat(struct mat m, const struct comm_part *c);
+struct weight columns_weight(const struct device *d, struct weight w, const struct comm_part *c);
 /* Columns of m that this rank has computed go to the others, and theirs to it. each: [rows] 0, 1,
  * 2,
  * ...; room: of the size of m. */
-void columns_exchange(struct queue *q, struct mat m, const struct columns *c, struct ints each,
+void columns_exchange(struct queue *q, struct mat m, const struct comm_part *c, struct ints each,
                       void *room);
 
 #endif

@@ -6,8 +6,9 @@
 #define VIT_TILE 512 /* patches in the wide middle of an MLP at once; changes no result */
 #define VIT_EPS 1e-6f
 
-struct work {              /* of one image of n patches; compute: f32 or bf16 */
-    struct mirror patches; /* [n, channels * temporal * patch * patch] compute, made by the host */
+struct work {              /* of one image; n: patches of this rank; compute: f32 or bf16 */
+    struct comm_part mine; /* of the patches; whole visual tokens */
+    struct mirror patches; /* [all, channels * temporal * patch * patch] compute, by the host */
     struct header header;
     struct ints corner; /* [n, 4] learned positions around each patch */
     struct mat part;    /* [n, 4] how much of each */
@@ -16,6 +17,8 @@ struct work {              /* of one image of n patches; compute: f32 or bf16 */
     struct mat x;       /* [n, hidden] f32: the residual stream */
     struct mat norm;    /* [n, hidden] compute */
     struct mat qkv;     /* [n, 3 * hidden] f32 */
+    struct mat kv;      /* [all, 2 * hidden] f32: keys and values of all ranks */
+    struct ints each;   /* [n] 0, 1, 2, ... */
     struct mat mixed;   /* [n, hidden] compute: what attention read */
     struct mat delta;   /* [n, hidden] f32: what a half block adds */
     struct mat inner;   /* [tile, inner] compute */
@@ -29,31 +32,41 @@ static int patch_cols(const struct vit_config *c)
     return c->patch.channels * c->patch.temporal * c->patch.patch * c->patch.patch;
 }
 
-static void work_layout(const struct device *d, const struct vit_config *c, int n,
+/* Of all patches each rank has its part; those of a tiny image are all computed by all. */
+static struct comm_part part_of(const struct queue *q, const struct vit_config *c, int all)
+{
+    int cells = c->patch.merge * c->patch.merge, ranks = all / cells < comm_n(q) ? 1 : comm_n(q);
+    return comm_part_of(all, cells, ranks, ranks > 1 ? comm_rank(q) : 0);
+}
+
+static void work_layout(const struct device *d, const struct vit_config *c, struct comm_part part,
                         struct workspace *ws, struct work *w)
 {
+    int n = part.n;
     int tile = n < VIT_TILE ? n : VIT_TILE, cells = c->patch.merge * c->patch.merge;
-    w->patches = mirror_push(d, ws, mat_bytes(c->compute, n, patch_cols(c)));
+    w->mine = part;
+    w->patches = mirror_push(d, ws, mat_bytes(c->compute, part.all, patch_cols(c)));
     w->header = header_push(
-        d, ws, (size_t)n * (6 * sizeof(int32_t) + 4 * sizeof(float) + sizeof(struct span)));
+        d, ws, (size_t)n * (7 * sizeof(int32_t) + 4 * sizeof(float) + sizeof(struct span)));
     w->x = workspace_mat(ws, DT_F32, n, c->hidden);
     w->norm = workspace_mat(ws, c->compute, n, c->hidden);
     w->qkv = workspace_mat(ws, DT_F32, n, 3 * c->hidden);
+    if (part.ranks > 1) w->kv = workspace_mat(ws, DT_F32, part.all, 2 * c->hidden);
     w->mixed = workspace_mat(ws, c->compute, n, c->hidden);
     w->delta = workspace_mat(ws, DT_F32, n, c->hidden);
     w->inner = workspace_mat(ws, c->compute, tile, c->inner);
     w->merged = workspace_mat(ws, c->compute, tile, cells * c->hidden);
     w->cos_sin = workspace_mat(ws, DT_F32, n, c->hidden / c->heads);
-    w->attn_work = arena_push(&ws->device,
-                              k_attention_work(d, n, c->heads, c->heads, c->hidden / c->heads, n));
+    w->attn_work = arena_push(
+        &ws->device, k_attention_work(d, n, c->heads, c->heads, c->hidden / c->heads, part.all));
 }
 
-void vit_measure(const struct device *d, const struct vit_config *c, struct grid patches,
+void vit_measure(const struct queue *q, const struct vit_config *c, struct grid patches,
                  struct workspace *dry)
 {
     struct workspace_used mark = workspace_mark(dry);
     struct work w;
-    work_layout(d, c, patches.h * patches.w, dry, &w);
+    work_layout(q->device, c, part_of(q, c, patches.h * patches.w), dry, &w);
     workspace_rewind(dry, mark);
 }
 
@@ -91,26 +104,50 @@ static void corners_of(int side, struct grid grid, int row, int col, int32_t cor
 
 static void pack(struct queue *q, const struct vit_config *c, struct grid grid, struct work *w)
 {
-    int n = grid.h * grid.w;
-    int32_t *corner, *place;
+    int n = w->mine.n;
+    int32_t *corner, *place, *each;
     float *part;
     struct span *span;
     w->corner = header_ints(&w->header, 4 * n, &corner);
     w->part = header_floats(&w->header, n, 4, &part);
     w->place = header_ints(&w->header, 2 * n, &place);
+    w->each = header_ints(&w->header, n, &each);
     w->span = header_spans(&w->header, n, &span);
     for (int i = 0; i < n; i++) {
         int row, col;
-        patch_place(c->patch.merge, grid, i, &row, &col);
+        patch_place(c->patch.merge, grid, w->mine.begin + i, &row, &col);
+        each[i] = i;
         corners_of(c->side, grid, row, col, corner + 4 * i, part + 4 * i);
         place[2 * i] = row;
         place[2 * i + 1] = col;
-        span[i] = (struct span){0, 0, n};
+        span[i] = (struct span){0, 0, w->mine.all};
     }
     header_send(q, &w->header);
 }
 
 /* ---- a block, in the order of computation ---- */
+
+/* Rows of a matrix that lie behind one another, each rank's its part, to all ranks. */
+static void exchange(struct queue *q, struct mat all, const struct comm_part *part, int unit)
+{
+    size_t at[VLQA_RANKS_MOST + 1] = {0}, row = mat_bytes(all.dtype, 1, all.cols);
+    for (int r = 0; r < part->ranks; r++) {
+        struct comm_part of = comm_part_of(part->all, part->unit, part->ranks, r);
+        at[r + 1] = (size_t)((of.begin + of.n) / unit) * row;
+    }
+    if (part->ranks > 1) comm_gather(q, COMM_VISION, all.data, at);
+}
+
+/* Patches see those of all ranks. */
+static void share_keys(struct queue *q, const struct work *w, int h, struct attn *a)
+{
+    struct mat mine = mat_rows(w->kv, w->mine.begin, w->mine.n);
+    k_gather(q, mat_cols(mine, 0, h), a->k, w->each);
+    k_gather(q, mat_cols(mine, h, h), a->v, w->each);
+    exchange(q, w->kv, &w->mine, 1);
+    a->k = mat_cols(w->kv, 0, h);
+    a->v = mat_cols(w->kv, h, h);
+}
 
 static void attention(struct queue *q, const struct vit *vit, int i, const struct work *w)
 {
@@ -133,6 +170,7 @@ static void attention(struct queue *q, const struct vit *vit, int i, const struc
     k_rope(q, a.k, a.k, c->heads, w->cos_sin);
     k_trace(q, "vit.q", i, a.q);
     k_trace(q, "vit.k", i, a.k);
+    if (w->mine.ranks > 1) share_keys(q, w, h, &a);
     k_attention(q, &a);
     if (q->trace) {
         k_matmul(q, w->delta, w->mixed, layer->proj, layer->proj_b, ACT_NONE);
@@ -195,7 +233,9 @@ static void merge(struct queue *q, const struct vit_config *c, const struct vit_
         k_layernorm(q, norm, side_by_side(w->x, cells), m->norm_w, m->norm_b, VIT_EPS);
     else
         k_layernorm(q, w->norm, w->x, m->norm_w, m->norm_b, VIT_EPS);
-    two_layers(q, out, norm, w->merged, &l, mat_none());
+    two_layers(q, mat_rows(out, w->mine.begin / cells, w->mine.n / cells), norm, w->merged, &l,
+               mat_none());
+    exchange(q, out, &w->mine, cells);
 }
 
 static void embed(struct queue *q, const struct vit *vit, const uint8_t *rgb, struct grid grid,
@@ -207,8 +247,9 @@ static void embed(struct queue *q, const struct vit *vit, const uint8_t *rgb, st
                   host_mat_of(w->patches.host, c->compute, n, cols));
     mirror_send(q, w->patches);
     pack(q, c, grid, w);
-    k_matmul(q, w->x, mat_of(w->patches.at, c->compute, n, cols), vit->patch_w, vit->patch_b,
-             ACT_NONE);
+    k_matmul(q, w->x,
+             mat_rows(mat_of(w->patches.at, c->compute, n, cols), w->mine.begin, w->mine.n),
+             vit->patch_w, vit->patch_b, ACT_NONE);
     k_trace(q, "vit.patch_embed", 0, w->x);
     k_blend(q, w->delta, vit->pos, w->corner, w->part);
     k_trace(q, "vit.pos", 0, w->delta);
@@ -230,7 +271,7 @@ static vlqa_status blocks(struct queue *q, const struct vit *vit, const struct w
             k_trace(q, "vit.deepstack", out->n_deep, out->deep[out->n_deep]);
             out->n_deep++;
         }
-        TRY(env_progress(q->env, "vision", i + 1, c->depth));
+        TRY(comm_progress(q->ranks, q->env, "vision", i + 1, c->depth));
     }
     merge(q, c, &vit->merger, w, out->visual);
     k_trace(q, "vit.merger", 0, out->visual);
@@ -244,9 +285,9 @@ vlqa_status vit_encode(struct queue *q, const struct vit *vit, const uint8_t *rg
     int merge = c->patch.merge;
     struct workspace_used mark = workspace_mark(ws);
     vlqa_status status, synced;
-    struct work w;
+    struct work w = {0};
     assert(grid.h % merge == 0 && grid.w % merge == 0);
-    work_layout(q->device, c, grid.h * grid.w, ws, &w);
+    work_layout(q->device, c, part_of(q, c, grid.h * grid.w), ws, &w);
     out->n_deep = 0;
     out->grid = (struct grid){grid.h / merge, grid.w / merge};
     embed(q, vit, rgb, grid, &w);

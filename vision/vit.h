@@ -3,6 +3,7 @@
 #define VISION_VIT_H
 
 #include "base/json.h"
+#include "kernels/comm.h"
 #include "kernels/weights.h"
 #include "vision/patch.h"
 
@@ -57,10 +58,11 @@ vlqa_status vit_load(struct weights *w, const struct vit_config *config, struct 
 vlqa_status vit_expect(struct env *env, struct device *d, const struct vit *vit);
 /* The room of an image of that patch grid: what vit_encode takes of ws, counted into the peaks of
  * a measuring workspace. */
-void vit_measure(const struct device *d, const struct vit_config *c, struct grid patches,
+void vit_measure(const struct queue *q, const struct vit_config *c, struct grid patches,
                  struct workspace *dry);
 /* rgb [h * patch, w * patch, 3]: host memory. out's matrices are the caller's, in the compute
- * dtype. Progress and cancel between blocks: VLQA_ECANCELLED. ws is rewound, and all is done when
+ * dtype. On several ranks each computes a part of the patches, and all have all that is put out.
+ * Progress and cancel between blocks: VLQA_ECANCELLED. ws is rewound, and all is done when
  * the call returns. */
 vlqa_status vit_encode(struct queue *q, const struct vit *vit, const uint8_t *rgb, struct grid grid,
                        struct workspace *ws, struct vit_out *out);

@@ -6,7 +6,6 @@
 #include "fusion/engine/tensors.h"
 #include "fusion/reuse/refresh.h"
 #include "fusion/session/cached_prefix.h"
-#include "fusion/session/together.h"
 #include "kernels/comm.h"
 
 #include <math.h>
@@ -122,7 +121,7 @@ static vlqa_status write_tokens(struct ask *a, struct writer *w)
             out->stop = VLQA_STOP_SESSION_FULL;
             break;
         }
-        TRY(together_progress(s, "decode", out->n_tokens, a->o.max_tokens));
+        TRY(comm_progress(s->queue->ranks, &s->env, "decode", out->n_tokens, a->o.max_tokens));
         TRY(decode(a, id));
     }
     writer_end(w);

@@ -1,7 +1,6 @@
 /* run.c - lists of slots become the decoder's tokens; which batch they are in changes no bit. */
 #include "fusion/session/run.h"
 
-#include "fusion/session/together.h"
 #include "kernels/comm.h"
 
 static void forward(const struct run *r, struct pass *pass, int no_deep)
@@ -240,7 +239,7 @@ static vlqa_status progress(const struct run *r, const struct run_pass *p, const
 {
     struct vlqa_session *s = r->s;
     if (!p->capture || s->engine->decoder.config.ranks)
-        return together_progress(s, phase, done, total);
+        return comm_progress(s->queue->ranks, &s->env, phase, done, total);
     return comm_rank(s->queue) ? VLQA_OK : env_progress(&s->env, phase, done, total);
 }
 

@@ -3,6 +3,7 @@
 #include "base/hash_leaves.h"
 #include "base/heap.h"
 #include "fusion/session/together.h"
+#include "kernels/comm.h"
 #include "vision/image.h"
 #include "vision/resize.h"
 
@@ -41,7 +42,7 @@ static vlqa_status encode(struct vlqa_session *s, const uint8_t *rgb, struct gri
     struct device_room room;
     vlqa_status status;
     struct workspace dry = {0};
-    vit_measure(s->queue->device, c, grid, &dry);
+    vit_measure(s->queue, c, grid, &dry);
     TRY(device_room_open(&s->env, s->queue->device, "vision tower", &dry, &room));
     for (int i = 0; i < c->n_deep; i++)
         out.deep[i] = mat_rows(s->deep[i], s->visual_tokens, rows);
@@ -181,13 +182,9 @@ static vlqa_status keep(struct vlqa_session *s, struct key key, struct grid grid
     return VLQA_OK;
 }
 
-/* The next visual tokens: hit, or computed from pixels that are resized for that if need be. */
-static vlqa_status make_visual_tokens(struct vlqa_session *s, struct ready *r,
-                                      enum vlqa_source *source)
+static vlqa_status compute(struct vlqa_session *s, struct ready *r)
 {
     double begin;
-    *source = VLQA_SOURCE_COMPUTED;
-    if (recall(s, r->key, r->grid, source)) return VLQA_OK;
     if (!r->rgb) TRY(resize(&s->env, s->engine, r));
     begin = env_ms();
     TRY(encode(s, r->rgb, (struct grid){r->info.grid_h, r->info.grid_w}));
@@ -195,6 +192,32 @@ static vlqa_status make_visual_tokens(struct vlqa_session *s, struct ready *r,
     TRY(keep(s, r->key, r->grid));
     s->visual_computed++;
     return VLQA_OK;
+}
+
+/* The first rank that has them gives them to those that have not. */
+static vlqa_status give(struct vlqa_session *s, struct ready *r, int first, int found)
+{
+    struct mat mat[1 + DECODER_MAX_DEEP];
+    int rows = r->grid.h * r->grid.w, n = visual_mats(s, rows, mat);
+    for (int i = 0; i < n; i++)
+        comm_broadcast(s->queue, COMM_VISION, first, mat[i].data,
+                       mat_bytes(mat[i].dtype, rows, mat[i].cols));
+    TRY(queue_sync(s->queue));
+    s->visual_ram += !found;
+    return found ? VLQA_OK : keep(s, r->key, r->grid);
+}
+
+/* The next visual tokens: hit, or computed from pixels that are resized for that if need be. */
+static vlqa_status make_visual_tokens(struct vlqa_session *s, struct ready *r,
+                                      enum vlqa_source *source)
+{
+    int found, first, n;
+    *source = VLQA_SOURCE_COMPUTED;
+    found = recall(s, r->key, r->grid, source);
+    first = comm_first(s->queue->ranks, found, &n);
+    if (first < 0) return compute(s, r);
+    if (!found) *source = VLQA_SOURCE_RAM;
+    return n < comm_n(s->queue) ? give(s, r, first, found) : VLQA_OK;
 }
 
 static vlqa_status add_ready(struct vlqa_session *s, struct ready *r)

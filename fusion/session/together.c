@@ -1,4 +1,4 @@
-/* together.c - ranks meet when a call begins and agree on how it goes on and how it ended. */
+/* together.c - ranks meet when a call begins and agree on how it ended. */
 #include "fusion/session/together.h"
 
 #include "kernels/comm.h"
@@ -34,17 +34,4 @@ vlqa_status together_end(struct vlqa_session *s, vlqa_status mine)
     mine = mine == VLQA_OK ? comm_agree(r, &s->env, mine) : comm_end(r, &s->env, mine);
     atomic_store(&s->engine->together, 0);
     return mine;
-}
-
-vlqa_status together_progress(struct vlqa_session *s, const char *phase, int64_t done,
-                              int64_t total)
-{
-    struct vlqa_ranks *r = s->engine->options.ranks;
-    vlqa_status mine = env_progress(&s->env, phase, done, total), said;
-    if (!r) return mine;
-    said = (vlqa_status)comm_choose(r, (int)mine);
-    TRY(comm_status(r, &s->env));
-    if (said != VLQA_OK) return env_fail(&s->env, said, "cancelled during %s", phase);
-    s->env.message[0] = 0; /* only rank 0 can cancel */
-    return VLQA_OK;
 }

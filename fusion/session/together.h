@@ -1,4 +1,4 @@
-/* together.h - calls that all ranks make: they begin, go on and end with one status. */
+/* together.h - calls that all ranks make: they begin and end with one status. */
 #ifndef FUSION_TOGETHER_H
 #define FUSION_TOGETHER_H
 
@@ -12,8 +12,5 @@ vlqa_status together_begin(struct vlqa_session *s, const char *what, struct key 
 void together_hash(const struct vlqa_session *s, struct hash *h);
 /* For session_leave: the status of all ranks. */
 vlqa_status together_end(struct vlqa_session *s, vlqa_status mine);
-/* env_progress, as rank 0 says it: between passes that all ranks make. */
-vlqa_status together_progress(struct vlqa_session *s, const char *phase, int64_t done,
-                              int64_t total);
 
 #endif

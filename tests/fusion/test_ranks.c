@@ -63,6 +63,7 @@ static void check_all(scenario_fn run)
         if (divided && n > 1) CHECK(rank[n - 1].weight_bytes < alone->weight_bytes / 10 * 9);
         if (n > 1 && reuse == REUSE_INFOFLOW && !divided)
             CHECK(rank[n - 1].count[COMM_CHUNKS].taken > rank[n - 1].count[COMM_KV].taken);
+        if (n > 1) CHECK(rank[n - 1].count[COMM_VISION].given > 0);
         if (n > 1 && reuse == REUSE_OFF)
             CHECK(rank[n - 1].count[COMM_HIDDEN].given > 6 * 4 * VOCAB / MOST_RANKS);
     }
@@ -166,6 +167,7 @@ TEST(chunks_that_some_ranks_have_are_given_to_the_others)
     CHECK(alone->computed > 2);
     CHECK_EQ(rank[0].computed, 0);
     CHECK_EQ(rank[1].computed, 0);
+    CHECK(rank[0].count[COMM_VISION].taken == 0 && rank[1].count[COMM_VISION].taken > 0);
     CHECK(rank[0].count[COMM_CHUNKS].given > 0 && rank[1].count[COMM_CHUNKS].given == 0);
     remove_folders(1);
     make_folders(1);
