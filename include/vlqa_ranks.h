@@ -49,6 +49,17 @@ VLQA_API int vlqa_ranks_count(const struct vlqa_ranks *ranks);
 VLQA_API int vlqa_ranks_rank(const struct vlqa_ranks *ranks); /* -1: this process is none */
 /* Those on this rank's host, itself among them: they share its cores. */
 VLQA_API int vlqa_ranks_on_host(const struct vlqa_ranks *ranks);
+
+struct vlqa_ranks_traffic {
+    uint64_t given; /* bytes of this rank since it joined: once, however many ranks took them */
+    uint64_t taken;
+    double ms;     /* in the calls that exchanged them, waiting for others included */
+    char name[16]; /* "control", "kv", "chunks", "hidden", "scores", "vision" */
+};
+
+/* Of kind 0, 1, ... of what ranks gave one another. VLQA_EUSAGE: there is no such kind. */
+VLQA_API vlqa_status vlqa_ranks_read_traffic(const struct vlqa_ranks *ranks, int kind,
+                                             struct vlqa_ranks_traffic *out, size_t bytes);
 VLQA_API const char *vlqa_ranks_message(const struct vlqa_ranks *ranks);
 /* After the engines that use them. NULL is fine. */
 VLQA_API void vlqa_ranks_close(struct vlqa_ranks *ranks);

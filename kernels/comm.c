@@ -54,6 +54,23 @@ void vlqa_ranks_divide_weights(struct vlqa_ranks *r, int divide)
     if (r) r->divides_weights = divide != 0;
 }
 
+vlqa_status vlqa_ranks_read_traffic(const struct vlqa_ranks *r, int kind,
+                                    struct vlqa_ranks_traffic *out, size_t bytes)
+{
+    static const char *const names[] = {
+        [COMM_CONTROL] = "control", [COMM_KV] = "kv",         [COMM_CHUNKS] = "chunks",
+        [COMM_HIDDEN] = "hidden",   [COMM_SCORES] = "scores", [COMM_VISION] = "vision"};
+    struct vlqa_ranks_traffic t = {0};
+    if (!r || !out || kind < 0 || kind >= COMM_KINDS || bytes < sizeof t) return VLQA_EUSAGE;
+    t.given = r->count[kind].given;
+    t.taken = r->count[kind].taken;
+    t.ms = r->count[kind].ms;
+    snprintf(t.name, sizeof t.name, "%s", names[kind]);
+    memset(out, 0, bytes);
+    memcpy(out, &t, sizeof t);
+    return VLQA_OK;
+}
+
 int vlqa_ranks_count(const struct vlqa_ranks *r)
 {
     return r ? r->n : 1;
@@ -250,11 +267,13 @@ struct comm_part comm_part_of(int all, int unit, int ranks, int rank)
 void comm_gather_host(struct vlqa_ranks *r, enum comm_kind kind, void *block, const size_t *at)
 {
     size_t mine = at[r->rank + 1] - at[r->rank];
+    double begin = env_ms();
     assert(at[0] == 0 && (block || mine == 0));
     if (r->status != VLQA_OK || at[r->n] == 0) return;
     r->count[kind].given += mine;
     if (block) r->count[kind].taken += at[r->n] - mine;
     (void)r->op->gather(r, block, at);
+    r->count[kind].ms += env_ms() - begin;
 }
 
 /* Through memory of the host, where each part has its next piece. */

@@ -29,6 +29,7 @@ enum comm_kind {               /* what bytes are of */
 struct comm_count { /* bytes of a rank since it joined */
     uint64_t given; /* once, however many ranks took them */
     uint64_t taken;
+    double ms; /* in calls of the host: of enqueued ones, until they were */
 };
 
 struct comm_ops { /* a transport; what returns an int returns zero, or has failed (comm_lost) */

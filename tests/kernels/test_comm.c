@@ -66,6 +66,23 @@ static int gathers(struct vlqa_ranks *r)
     return r->count[COMM_KV].given == given && r->count[COMM_KV].taken == taken;
 }
 
+TEST(traffic_is_told_by_kind)
+{
+    struct vlqa_ranks *r;
+    struct vlqa_ranks_traffic t;
+    int kinds = 0;
+    REQUIRE(vlqa_ranks_local(1, 0, &r) == VLQA_OK);
+    r->count[COMM_KV] = (struct comm_count){7, 8, 9};
+    for (; vlqa_ranks_read_traffic(r, kinds, &t, sizeof t) == VLQA_OK; kinds++) {
+        CHECK(t.name[0] != 0);
+        if (strcmp(t.name, "kv") == 0) CHECK(t.given == 7 && t.taken == 8 && t.ms == 9);
+    }
+    CHECK_EQ(kinds, COMM_KINDS);
+    CHECK_EQ(vlqa_ranks_read_traffic(r, 0, &t, 8), VLQA_EUSAGE);
+    CHECK_EQ(vlqa_ranks_read_traffic(NULL, 0, &t, sizeof t), VLQA_EUSAGE);
+    vlqa_ranks_close(r);
+}
+
 TEST(blocks_are_gathered_whatever_their_parts)
 {
     for (int n = 1; n <= MOST; n++)
