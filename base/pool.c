@@ -95,7 +95,7 @@ static void *worker_main(void *arg)
     }
 }
 
-static int usable_cores(void)
+int pool_cores(void)
 {
     cpu_set_t set;
     long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
@@ -133,7 +133,7 @@ static int start_workers(struct pool *pool, int *started)
 
 vlqa_status pool_create(struct env *env, int threads, struct pool **out)
 {
-    int cores = usable_cores(), started, error;
+    int cores = pool_cores(), started, error;
     struct pool *pool;
     *out = NULL;
     if (threads < 0 || threads > POOL_MAX_THREADS)

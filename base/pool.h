@@ -9,6 +9,8 @@
 /* Works on items [begin, end); worker < pool_threads() tells scratch areas apart. */
 typedef void (*pool_fn)(void *arg, int begin, int end, int worker);
 
+/* Those that this process may use; at most POOL_MAX_THREADS. */
+int pool_cores(void);
 /* threads counts the caller; 0: one per core this process may use. */
 vlqa_status pool_create(struct env *env, int threads, struct pool **out);
 void pool_free(struct pool *pool);         /* NULL is fine */

@@ -4,6 +4,7 @@
 #include "base/heap.h"
 #include "eval/cli/help.h"
 #include "eval/cli/hint.h"
+#include "eval/cli/ranks.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -220,9 +221,18 @@ void cli_release_interrupt(void)
 {
     struct sigaction old, plain = {.sa_handler = SIG_DFL};
     sigemptyset(&plain.sa_mask);
-    if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler == on_interrupt)
-        sigaction(SIGINT, &plain, NULL);
+    if (sigaction(SIGINT, NULL, &old) != 0) return;
+    if (old.sa_handler == SIG_IGN) return; /* a rank is told once, also between two questions */
+    if (old.sa_handler == on_interrupt) sigaction(SIGINT, &plain, NULL);
     interrupted = 0;
+}
+
+void cli_interrupt_by(int signal_number)
+{
+    struct sigaction ours = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART};
+    sigemptyset(&ours.sa_mask);
+    signal(SIGINT, SIG_IGN);
+    sigaction(signal_number, &ours, NULL);
 }
 
 void cli_log(void *user, enum vlqa_log_level level, const char *line)
@@ -245,6 +255,21 @@ int cli_progress(void *user, const char *phase, int64_t done, int64_t total)
 }
 
 /* ---- engine and session ---- */
+
+/* What the command line says. */
+static void take_args(const struct cli *cli, struct vlqa_engine_options *options)
+{
+    const struct cli_args *args = cli->args;
+    options->chat_template = args->chat_template;
+    options->threads = args->threads;
+    options->dtype = (enum vlqa_dtype)args->dtype;
+    options->kv_dtype = (enum vlqa_dtype)args->kv_dtype;
+    options->weights = (enum vlqa_weights)args->weights;
+    options->head_weights = (enum vlqa_weights)args->head_weights;
+    options->cpu = (enum vlqa_cpu)args->cpu;
+    options->device = (enum vlqa_device)args->device;
+    options->gpu = args->gpu;
+}
 
 static int find_default_model(struct cli *cli, char *path, size_t cap)
 {
@@ -269,15 +294,9 @@ int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct
         if (code != CLI_OK) return code;
         options->model = found;
     }
-    options->chat_template = cli->args->chat_template;
-    options->threads = cli->args->threads;
-    options->dtype = (enum vlqa_dtype)cli->args->dtype;
-    options->kv_dtype = (enum vlqa_dtype)cli->args->kv_dtype;
-    options->weights = (enum vlqa_weights)cli->args->weights;
-    options->head_weights = (enum vlqa_weights)cli->args->head_weights;
-    options->cpu = (enum vlqa_cpu)cli->args->cpu;
-    options->device = (enum vlqa_device)cli->args->device;
-    options->gpu = cli->args->gpu;
+    take_args(cli, options);
+    code = ranks_start(cli, options);
+    if (code != CLI_OK) return code;
     options->log = cli_log;
     options->progress = cli_progress;
     options->user = cli;
@@ -289,6 +308,13 @@ int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct
     vlqa_engine_close(*out);
     *out = NULL;
     return code;
+}
+
+void cli_close_engine(struct cli *cli, struct vlqa_engine *engine)
+{
+    vlqa_engine_close(engine);
+    vlqa_ranks_close(cli->ranks);
+    cli->ranks = NULL;
 }
 
 int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_seq_len, int experimental,

@@ -5,6 +5,7 @@
 #include "eval/cli/args.h"
 #include "eval/cli/progress.h"
 #include "eval/cli/report.h"
+#include "include/vlqa_ranks.h"
 
 enum {
     CLI_OK = 0,
@@ -23,6 +24,7 @@ struct cli_args {
     const char *model, *chat_template;
     int threads, dtype, kv_dtype, weights, head_weights, cpu, device, gpu;
     int json, quiet, verbose, help, help_all;
+    int ranks, rank_timeout; /* zero in verbs without them */
 };
 
 extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[];
@@ -90,6 +92,23 @@ extern const char *const cli_weights[], *const cli_head_weights[], *const cli_de
                     .help = "highest instruction set to use", CLI_FIELD(cpu)                      \
     }
 
+/* Behind CLI_COMPUTE_ARGS, in verbs whose ranks make the same calls. */
+#define CLI_RANKS_ARGS                                                                          \
+    {ARG_INT,                                                                                   \
+     .name = "ranks",                                                                           \
+     .value = "N",                                                                              \
+     .min = 1,                                                                                  \
+     .max = VLQA_RANKS_MOST,                                                                    \
+     .fallback = "1",                                                                           \
+     .help =                                                                                    \
+         "processes that answer together; they share the cores, and the answer is that of one", \
+     CLI_FIELD(ranks)},                                                                         \
+    {                                                                                           \
+        ARG_INT, .name = "rank-timeout", .value = "SECONDS", .min = 1, .max = 86400,            \
+                 .fallback = "600", .help = "with --ranks: how long they wait for one another", \
+                 CLI_FIELD(rank_timeout)                                                        \
+    }
+
 #define CLI_HELP_ARGS                                                                        \
     {ARG_FLAG, .name = "help", .letter = 'h', .help = "this text", CLI_FIELD(help)},         \
     {                                                                                        \
@@ -114,6 +133,8 @@ struct cli {
     struct env env; /* for messages of our own */
     struct progress bar;
     double start_ms;
+    struct vlqa_ranks *ranks; /* NULL: this process alone */
+    int rank;                 /* 0 writes and speaks; others have /dev/null for that */
 };
 
 /* Before anything is opened: standard streams exist, SIGPIPE and SIGXFSZ are errors of write. */
@@ -143,13 +164,17 @@ void cli_catch_interrupt(void);
 int cli_interrupted(void);
 /* From now on it kills again, as before; what was noted is forgotten. */
 void cli_release_interrupt(void);
+/* SIGINT does nothing from now on, and this signal stands for the first one. */
+void cli_interrupt_by(int signal_number);
 /* vlqa_log_fn and vlqa_progress_fn; user is a struct cli. */
 void cli_log(void *user, enum vlqa_log_level level, const char *line);
 int cli_progress(void *user, const char *phase, int64_t done, int64_t total);
 
 /* Completes the options from the common arguments, finds the default model where neither a model
- * nor a random shape is named, and opens. An exit code; *out is NULL unless that is CLI_OK. */
+ * nor a random shape is named, and opens. An exit code; *out is NULL unless that is CLI_OK. With
+ * --ranks each of them returns, and the process that called only waits for them (ranks.h). */
 int cli_open_engine(struct cli *cli, struct vlqa_engine_options *options, struct vlqa_engine **out);
+void cli_close_engine(struct cli *cli, struct vlqa_engine *engine); /* and leaves the ranks */
 int cli_open_session(struct cli *cli, struct vlqa_engine *engine, int max_seq_len, int experimental,
                      struct vlqa_session **out);
 

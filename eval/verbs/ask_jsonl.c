@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_LINE ((size_t)256 << 20)
@@ -34,6 +35,13 @@ struct batch {
     int n_lines, n_failed;
 };
 
+/* One that every process can read from its beginning; or nothing, which is told later. */
+static int is_file(const char *path)
+{
+    struct stat about;
+    return strcmp(path, "-") != 0 && (stat(path, &about) != 0 || S_ISREG(about.st_mode));
+}
+
 int ask_jsonl_check(struct ask *a)
 {
     const struct ask_args *o = &a->args;
@@ -45,6 +53,10 @@ int ask_jsonl_check(struct ask *a)
     if (o->stream || o->logits || o->explain || o->explain_cache)
         return cli_fail(&a->cli, VLQA_EUSAGE,
                         "--jsonl excludes --stream, --logits, --explain and --explain-cache");
+    if (o->common.ranks > 1 && !is_file(o->jsonl))
+        return cli_fail(&a->cli, VLQA_EUSAGE,
+                        "--ranks: each of them reads --jsonl by itself, expected a file and not "
+                        "standard input or a pipe");
     if (strcmp(o->jsonl, "-") == 0 || access(o->jsonl, R_OK) == 0) return CLI_OK;
     (void)env_fail(env, VLQA_EIO, "--jsonl: %s: cannot open: %s", o->jsonl, strerror(errno));
     return cli_fail(&a->cli, VLQA_EIO, env->message);

@@ -160,8 +160,8 @@ static const char *library_of(const char *option)
 
 int bench_ops(struct bench *b)
 {
-    static const char *const unused[] = {"image", "prompt-tokens", "decode",
-                                         "reuse", "max-seq-len",   NULL};
+    static const char *const unused[] = {"image",       "prompt-tokens", "decode",       "reuse",
+                                         "max-seq-len", "ranks",         "rank-timeout", NULL};
     const struct bench_args *a = &b->args;
     struct table t = {.b = b, .report = report_begin()};
     struct ops_options options = {.shape = bench_shapes[a->shape],

@@ -267,9 +267,10 @@ static int write_picture(struct ask *a, const struct vlqa_answer *answer)
 static int finish(struct ask *a, const struct vlqa_answer *answer)
 {
     int code = write_answer(a, answer);
+    int writes = a->cli.rank == 0; /* others would write the same file */
     if (code == CLI_OK && a->args.explain_cache) explain_cache(&a->cli, answer);
-    if (code == CLI_OK && a->args.logits) code = write_logits(a, answer);
-    if (code == CLI_OK && a->args.explain) code = write_picture(a, answer);
+    if (code == CLI_OK && a->args.logits && writes) code = write_logits(a, answer);
+    if (code == CLI_OK && a->args.explain && writes) code = write_picture(a, answer);
     if (code != CLI_OK) return code;
     note_images(a, answer);
     if (answer->stop == VLQA_STOP_CALLER) return cli_fail(&a->cli, VLQA_ECANCELLED, NULL);
@@ -318,7 +319,7 @@ static int run(const struct verb *verb, int argc, char **argv)
     if (code == CLI_OK && !a.args.jsonl) code = document_add(&a.document, a.session);
     if (code == CLI_OK && !a.args.jsonl) code = answer_question(&a);
     vlqa_session_close(a.session);
-    vlqa_engine_close(a.engine);
+    cli_close_engine(&a.cli, a.engine);
     document_free(&a.document);
     return code;
 }
@@ -344,6 +345,7 @@ static const struct arg args[] = {
     DOCUMENT_IMAGE_ARGS(struct ask_args, document),
     CACHE_ARGS(struct ask_args, cache),
     CLI_COMPUTE_ARGS,
+    CLI_RANKS_ARGS,
     {ARG_HEADING, .name = "Output"},
     {ARG_FLAG, .name = "stream", FIELD(stream), .help = "print the answer while it is generated"},
     {ARG_TEXT, .name = "logits", .value = "FILE", FIELD(logits),

@@ -271,7 +271,7 @@ static int run(const struct verb *verb, int argc, char **argv)
     cli_catch_interrupt();
     code = bench(&b);
     vlqa_session_close(b.session);
-    vlqa_engine_close(b.engine);
+    cli_close_engine(&b.cli, b.engine);
     heap_free(b.rgb);
     heap_free(b.question);
     return code;
@@ -315,6 +315,7 @@ static const struct arg args[] = {
      .max = 1 << 20, FIELD(max_seq_len),
      .help = "longest sequence of prompt and answer [what the shape allows, at most 32768]"},
     CLI_COMPUTE_ARGS,
+    CLI_RANKS_ARGS,
     {ARG_HEADING, .name = "Output"},
     CLI_OUTPUT_ARGS,
 };

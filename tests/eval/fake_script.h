@@ -12,5 +12,9 @@ int script_number(const char *key);
 vlqa_status script_status(const char *key, char message[256]);
 /* A line in the list of calls. */
 void note_call(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* In fake_ranks.c: which rank opens an engine; whether this process waits where the script holds.
+ */
+void ranks_note(const struct vlqa_engine_options *options);
+int ranks_hold(void);
 
 #endif

@@ -134,7 +134,7 @@ __attribute__((format(printf, 2, 3))) static void note_image(const char *path, c
 static void count_step(int *step)
 {
     struct timespec t = {0, 5000000};
-    if (++*step != script_number("hold")) return;
+    if (++*step != script_number("hold") || !ranks_hold()) return;
     note_call("held");
     for (int i = 0; i < 2000 && access("fake.go", F_OK) != 0; i++)
         nanosleep(&t, NULL);
@@ -179,6 +179,7 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
     if (options->head_weights) note_call("head weights=%d", (int)options->head_weights);
     if (options->device || options->gpu)
         note_call("device=%d gpu=%d", (int)options->device, options->gpu);
+    ranks_note(options);
     if (options->gpu_cache_bytes) note_call("gpu cache=%lld", (long long)options->gpu_cache_bytes);
     if (options->load_or_compute) note_call("load or compute");
     if (options->weights) note_call("weights=%d", (int)options->weights);
