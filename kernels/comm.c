@@ -99,13 +99,17 @@ void vlqa_ranks_close(struct vlqa_ranks *r)
     heap_free(r);
 }
 
+vlqa_status comm_check(const struct vlqa_ranks *r, struct env *env)
+{
+    if (!r || r->rank >= 0) return VLQA_OK;
+    return env_fail(env, VLQA_EUSAGE,
+                    "engine options: this process is none of the ranks: join them first");
+}
+
 vlqa_status comm_open(struct vlqa_ranks *r, struct env *env, const struct device *d)
 {
     size_t bytes = r ? (size_t)r->n * COMM_PIECE : 0;
     if (!r) return VLQA_OK;
-    if (r->rank < 0)
-        return env_fail(env, VLQA_EUSAGE,
-                        "engine options: this process is none of the ranks: join them first");
     if (device_shares_host(d) || r->room) return VLQA_OK;
     r->room = heap_alloc(bytes);
     return r->room ? VLQA_OK : env_no_memory(env, "copies for other ranks", bytes);
@@ -148,7 +152,7 @@ vlqa_status comm_end(struct vlqa_ranks *r, struct env *env, vlqa_status mine)
         (void)comm_failed(r, mine, "%s", env->message);
     else
         (void)comm_failed(r, mine, "rank %d: %s", r->rank, env->message);
-    return mine;
+    return r->status == mine ? mine : comm_status(r, env); /* another one was first */
 }
 
 static void same_size(size_t at[VLQA_RANKS_MOST + 1], int n, size_t bytes)

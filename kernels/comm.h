@@ -105,6 +105,8 @@ struct comm_part comm_part_of(int all, int unit, int ranks, int rank);
 
 /* ---- opening ---- */
 
+/* VLQA_EUSAGE: this process has joined none of them. Before the first comm_begin. */
+vlqa_status comm_check(const struct vlqa_ranks *r, struct env *env);
 /* For engines: what copies to and from the memory of a device need. VLQA_EMEMORY. */
 vlqa_status comm_open(struct vlqa_ranks *r, struct env *env, const struct device *d);
 /* For transports. *out is the caller's to close, also on failure. */

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -54,13 +55,15 @@ static uint8_t *window_of(const struct local *l, int rank, unsigned step)
 
 /* ---- reasons ---- */
 
-static void reason_set(struct reason *to, int status, const char *message)
+/* Nonzero: it is this one. */
+static int reason_set(struct reason *to, int status, const char *message)
 {
     int none = 0;
-    if (!atomic_compare_exchange_strong(&to->state, &none, 1)) return;
+    if (!atomic_compare_exchange_strong(&to->state, &none, 1)) return 0;
     to->status = status;
     snprintf(to->message, sizeof to->message, "%s", message);
     atomic_store(&to->state, 2);
+    return 1;
 }
 
 /* Whoever writes it may have been killed over it. */
@@ -113,7 +116,7 @@ static int timed_out(struct vlqa_ranks *r, int rank)
     char message[128];
     snprintf(message, sizeof message, "rank %d has not answered for %.1f s", rank,
              (double)r->timeout_ms / 1000);
-    reason_set(&l->shared->lost, VLQA_EDEVICE, message);
+    (void)reason_set(&l->shared->lost, VLQA_EDEVICE, message);
     return take_reason(r, &l->shared->lost);
 }
 
@@ -121,7 +124,7 @@ static int timed_out(struct vlqa_ranks *r, int rank)
 static int wait_for(struct vlqa_ranks *r, int rank, struct word *w, unsigned value, int failing)
 {
     struct shared *s = ((struct local *)r->impl)->shared;
-    double begin = 0;
+    double waited = 0, mark = 0;
     for (int turn = 0;; turn++) {
         unsigned seen = atomic_load(&w->value);
         if ((int)(seen - value) >= 0) return 0;
@@ -129,11 +132,13 @@ static int wait_for(struct vlqa_ranks *r, int rank, struct word *w, unsigned val
             relax();
             continue;
         }
-        if (atomic_load(&s->lost.state)) return take_reason(r, &s->lost);
+        /* Whoever has failed may have ended since: why it failed says more. */
         if (!failing && atomic_load(&s->failed.state)) return take_reason(r, &s->failed);
-        if (begin == 0) begin = env_ms();
-        if (env_ms() - begin > (double)r->timeout_ms) return timed_out(r, rank);
+        if (atomic_load(&s->lost.state)) return take_reason(r, &s->lost);
+        if (waited > (double)r->timeout_ms) return timed_out(r, rank);
+        mark = env_ms();
         nap(w, seen);
+        waited += fmin(env_since(&mark), 10 * NAP_MS); /* longer: all were stopped, by Ctrl-Z */
     }
 }
 
@@ -187,9 +192,13 @@ static int begin(struct vlqa_ranks *r)
     return meet(r);
 }
 
+/* Where another one has told first, its reason is that of all. */
 static void tell(struct vlqa_ranks *r)
 {
-    reason_set(&((struct local *)r->impl)->shared->failed, (int)r->status, r->env.message);
+    struct reason *failed = &((struct local *)r->impl)->shared->failed;
+    if (reason_set(failed, (int)r->status, r->env.message)) return;
+    r->status = VLQA_OK;
+    (void)take_reason(r, failed);
 }
 
 static int join(struct vlqa_ranks *r, int rank)
@@ -203,7 +212,7 @@ static void lost(struct vlqa_ranks *r, int rank, const char *why)
 {
     char message[256];
     snprintf(message, sizeof message, "rank %d %s", rank, why);
-    reason_set(&((struct local *)r->impl)->shared->lost, VLQA_EDEVICE, message);
+    (void)reason_set(&((struct local *)r->impl)->shared->lost, VLQA_EDEVICE, message);
 }
 
 static void close_local(struct vlqa_ranks *r)

@@ -248,6 +248,8 @@ static vlqa_status load(struct vlqa_engine *e)
 /* From here on the model's path is that of its directory, in `dir`. */
 static vlqa_status find_and_load(struct vlqa_engine *e, char dir[MODEL_PATH_BYTES])
 {
+    TRY(stack_check(&e->env));
+    TRY(check_options(&e->env, &e->options));
     if (e->options.model) {
         set_name(e, e->options.model);
         TRY(model_find(&e->env, e->options.model, dir));
@@ -273,7 +275,8 @@ static vlqa_status load_together(struct vlqa_engine *e, char dir[MODEL_PATH_BYTE
     struct key none = {{0}};
     vlqa_status status;
     TRY(comm_begin(r, &e->env, "the engine", none.b));
-    status = comm_agree(r, &e->env, find_and_load(e, dir));
+    status = find_and_load(e, dir);
+    status = status == VLQA_OK ? comm_agree(r, &e->env, status) : comm_end(r, &e->env, status);
     return status == VLQA_OK && r ? comm_begin(r, &e->env, "the engine", key_of_engine(e).b)
                                   : status;
 }
@@ -288,14 +291,27 @@ static vlqa_status open_engine(struct vlqa_engine *e, const struct vlqa_engine_o
     e->env.log = e->options.log;
     e->env.progress = e->options.progress;
     e->env.user = e->options.user;
-    TRY(stack_check(&e->env));
-    TRY(check_options(&e->env, &e->options));
+    e->env.only_told = vlqa_ranks_rank(e->options.ranks) > 0;
+    TRY(comm_check(e->options.ranks, &e->env));
     status = load_together(e, dir);
     e->usable = status == VLQA_OK;
     e->options.model = e->options.random_shape = NULL;
     e->options.cache_dir = e->options.cache_salt = NULL; /* the caller's, and only until here */
     e->options.chat_template = NULL;
     return status;
+}
+
+/* Without memory for a handle: other ranks are not left waiting. */
+static vlqa_status no_engine(const struct vlqa_engine_options *options)
+{
+    struct vlqa_engine_options o = vlqa_engine_options_default();
+    struct env env = {0};
+    struct key none = {{0}};
+    if (abi_take(&env, "engine", options, &o, sizeof o, ENGINE_OPTIONS_LEAST) != VLQA_OK ||
+        comm_check(o.ranks, &env) != VLQA_OK)
+        return VLQA_EMEMORY;
+    TRY(comm_begin(o.ranks, &env, "the engine", none.b));
+    return comm_end(o.ranks, &env, env_no_memory(&env, "engine", sizeof(struct vlqa_engine)));
 }
 
 vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct vlqa_engine **out)
@@ -306,7 +322,7 @@ vlqa_status vlqa_engine_open(const struct vlqa_engine_options *options, struct v
     *out = NULL;
     if (!options) return VLQA_EUSAGE;
     e = heap_alloc(sizeof *e);
-    if (!e) return VLQA_EMEMORY;
+    if (!e) return no_engine(options);
     memset(e, 0, sizeof *e);
     rates_open(&e->rates);
     atomic_init(&e->holders, 2); /* this call, and the handle, which a callback may close */

@@ -106,6 +106,35 @@ TEST(all_have_the_status_of_the_first_that_failed)
     CHECK_EQ(right_on(4, 20000, agrees), 4);
 }
 
+/* Two leave for different reasons: one of these is that of all. */
+static int leaves_too(struct vlqa_ranks *r)
+{
+    static const vlqa_status statuses[] = {VLQA_OK, VLQA_EIO, VLQA_EMEMORY};
+    struct env env = {0};
+    for (int turn = 0; turn < 20; turn++) {
+        vlqa_status mine = statuses[r->rank % 3], all;
+        uint8_t seen[MOST] = {0};
+        size_t at[MOST + 1];
+        if (comm_begin(r, &env, "it", same) != VLQA_OK) return 0;
+        if (mine != VLQA_OK) (void)env_fail(&env, mine, "status %d", (int)mine);
+        all = mine == VLQA_OK ? comm_agree(r, &env, mine) : comm_end(r, &env, mine);
+        if ((all != VLQA_EIO && all != VLQA_EMEMORY) || !strstr(env.message, "status ")) return 0;
+        if (comm_begin(r, &env, "it", same) != VLQA_OK) return 0;
+        for (int i = 0; i <= r->n; i++)
+            at[i] = (size_t)i;
+        seen[r->rank] = (uint8_t)all;
+        comm_gather_host(r, COMM_CONTROL, seen, at);
+        for (int i = 0; i < r->n; i++)
+            if (seen[i] != all) return 0;
+    }
+    return 1;
+}
+
+TEST(ranks_that_leave_for_different_reasons_have_one_status)
+{
+    CHECK_EQ(right_on(3, 20000, leaves_too), 3);
+}
+
 /* One leaves in the middle, others wait for it; then all of them go on. */
 static int leaves(struct vlqa_ranks *r)
 {
