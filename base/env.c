@@ -40,7 +40,8 @@ void env_log(struct env *env, enum vlqa_log_level level, const char *format, ...
 
 vlqa_status env_progress(struct env *env, const char *phase, int64_t done, int64_t total)
 {
-    if (env->progress && env->progress(env->user, phase, done, total))
+    int cancelled = env->progress && env->progress(env->user, phase, done, total);
+    if (cancelled && !env->only_told)
         return env_fail(env, VLQA_ECANCELLED, "cancelled during %s", phase);
     return VLQA_OK;
 }

@@ -12,6 +12,7 @@ struct env {
     vlqa_log_fn log;           /* or NULL */
     vlqa_progress_fn progress; /* or NULL */
     void *user;
+    int only_told;     /* what progress returns counts elsewhere: on rank 0 (vlqa_ranks.h) */
     struct pool *pool; /* borrowed from the engine; NULL: the calling thread alone */
     char message[512]; /* why the last call failed, or "" */
 };

@@ -131,7 +131,9 @@ static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)
     found = find_evidence(a);
     TRY(status);
     TRY(found);
-    return a->o.keep ? keep_turns(a) : VLQA_OK;
+    if (!a->o.keep) return VLQA_OK;
+    TRY(together_agree(a->s));
+    return keep_turns(a);
 }
 
 static vlqa_status warm(struct ask *a, const struct vlqa_ask_options *options)
@@ -165,6 +167,9 @@ static vlqa_status finish(struct ask *a, vlqa_status status, struct vlqa_answer 
     end_answer(a);
     if (out) abi_give(out, bytes, &a->answer, sizeof a->answer);
     store_settle(&a->s->env, a->s->engine->store);
+    status = together_end(a->s, status);
+    /* Where one rank has failed others may have come further: no rank has what not all have. */
+    if (status != VLQA_OK && a->s->engine->options.ranks) a->s->n_cached_prefix = 0;
     return session_leave(a->s, status);
 }
 

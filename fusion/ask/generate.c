@@ -114,8 +114,7 @@ static vlqa_status write_tokens(struct ask *a, struct writer *w)
             break;
         }
         s->answer_token[out->n_tokens++] = id;
-        enough = comm_choose(e->options.ranks, writer_put(w, delta, bytes));
-        if (enough && w->stop_text < 0) w->enough = 1; /* rank 0 was told so */
+        enough = writer_put(w, delta, bytes);
         if (enough || out->n_tokens == a->o.max_tokens) break;
         if (out->n_tokens > room) {
             out->stop = VLQA_STOP_SESSION_FULL;
@@ -130,11 +129,34 @@ static vlqa_status write_tokens(struct ask *a, struct writer *w)
     return VLQA_OK;
 }
 
+/* What a callback returns counts on rank 0, for all ranks: they tell the same texts. */
+static int tell(const struct ask *a, vlqa_token_fn fn, const char *utf8, size_t bytes)
+{
+    int enough = fn && fn(a->o.user, utf8, bytes);
+    return comm_choose(a->s->engine->options.ranks, enough);
+}
+
+static int tell_answer(void *user, const char *utf8, size_t bytes)
+{
+    const struct ask *a = user;
+    return tell(a, a->o.on_token, utf8, bytes);
+}
+
+static int tell_thinking(void *user, const char *utf8, size_t bytes)
+{
+    const struct ask *a = user;
+    return tell(a, a->o.on_thinking, utf8, bytes);
+}
+
 vlqa_status generate(struct ask *a)
 {
+    struct vlqa_ask_options o = a->o;
     struct writer w;
     vlqa_status status;
-    writer_begin(&w, &a->o, a->s->answer, prompt_opens_thoughts(a));
+    o.on_token = tell_answer;
+    o.on_thinking = tell_thinking;
+    o.user = a;
+    writer_begin(&w, &o, a->s->answer, prompt_opens_thoughts(a));
     status = write_tokens(a, &w);
     writer_give(&w, &a->answer);
     return status;

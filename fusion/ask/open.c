@@ -153,6 +153,7 @@ static vlqa_status take_options(struct vlqa_session *s, const struct vlqa_sessio
     if (options)
         TRY(abi_take(&s->env, "session", options, &s->options, sizeof s->options,
                      SESSION_OPTIONS_LEAST));
+    s->env.only_told = vlqa_ranks_rank(s->engine->options.ranks) > 0;
     s->env.log = s->options.log;
     s->env.progress = s->options.progress;
     s->env.user = s->options.user;
@@ -169,17 +170,18 @@ vlqa_status vlqa_session_open(struct vlqa_engine *engine,
     if (!engine || !engine->usable) return VLQA_EUSAGE;
     if (atomic_load(&engine->closed)) return VLQA_ESTATE;
     s = heap_alloc(sizeof *s);
-    if (!s) return VLQA_EMEMORY;
+    if (!s) return together_refuse(engine, "a session", sizeof *s);
     memset(s, 0, sizeof *s);
     atomic_init(&s->busy, 1); /* until it is open */
     s->engine = engine;
     engine_hold(engine);
     *out = s;
-    status = take_options(s, options);
+    status = together_begin(s, "a session", (struct key){{0}});
+    if (status == VLQA_OK) status = take_options(s, options);
     if (status == VLQA_OK) status = stack_check(&s->env);
-    if (status == VLQA_OK) status = together_begin(s, "a session", (struct key){{0}});
     if (status == VLQA_OK) status = open_session(s);
     status = together_end(s, status);
+    if (status != VLQA_OK) device_room_close(&s->memory); /* another rank could not open it */
     atomic_store(&s->busy, 0);
     return status;
 }

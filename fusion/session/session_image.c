@@ -231,6 +231,7 @@ static vlqa_status add_ready(struct vlqa_session *s, struct ready *r)
                         r->name, info->tokens, info->resized_width, info->resized_height,
                         s->max_seq_len - s->visual_tokens, s->max_seq_len);
     TRY(make_visual_tokens(s, r, &source));
+    TRY(together_agree(s));
     s->image[s->n_images] = (struct layout_image){r->grid, s->visual_tokens, r->key};
     s->placed_image[s->n_images] =
         (struct vlqa_placed_image){.width = info->width,

@@ -16,6 +16,24 @@ vlqa_status together_begin(struct vlqa_session *s, const char *what, struct key 
     return comm_begin(e->options.ranks, &s->env, what, key.b);
 }
 
+vlqa_status together_refuse(struct vlqa_engine *e, const char *what, size_t bytes)
+{
+    struct vlqa_ranks *r = e->options.ranks;
+    struct key none = {{0}};
+    struct env env = {0};
+    int idle = 0;
+    if (!r || !atomic_compare_exchange_strong(&e->together, &idle, 1)) return VLQA_EMEMORY;
+    idle = comm_begin(r, &env, what, none.b) == VLQA_OK;
+    if (idle) (void)comm_end(r, &env, env_no_memory(&env, what, bytes));
+    atomic_store(&e->together, 0);
+    return VLQA_EMEMORY;
+}
+
+vlqa_status together_agree(struct vlqa_session *s)
+{
+    return s->together ? comm_agree(s->engine->options.ranks, &s->env, VLQA_OK) : VLQA_OK;
+}
+
 void together_hash(const struct vlqa_session *s, struct hash *h)
 {
     hash_u64(h, (uint64_t)s->n_items);
