@@ -201,6 +201,38 @@ TEST(a_rank_that_hangs_is_an_error_within_the_time)
     CHECK_EQ(right_on(3, 300, hangs), 3);
 }
 
+/* The last rank is late, while the others wait for it. */
+static int is_late(struct vlqa_ranks *r)
+{
+    struct env env = {0};
+    if (comm_begin(r, &env, "it", same) != VLQA_OK) return 0;
+    if (r->rank == r->n - 1) usleep(1000000);
+    return comm_agree(r, &env, VLQA_OK) == VLQA_OK;
+}
+
+/* By Ctrl-Z, for longer than they may wait. */
+TEST(ranks_that_were_all_stopped_go_on)
+{
+    struct vlqa_ranks *r = NULL;
+    pid_t child[3];
+    int right = 0, status;
+    REQUIRE(vlqa_ranks_local(3, 2500, &r) == VLQA_OK);
+    for (int i = 0; i < 3; i++) {
+        child[i] = fork();
+        if (child[i] == 0) _exit(vlqa_ranks_join(r, i) == VLQA_OK && is_late(r) ? 0 : 1);
+    }
+    usleep(300000);
+    for (int i = 0; i < 3; i++)
+        kill(child[i], SIGSTOP);
+    usleep(3000000);
+    for (int i = 0; i < 3; i++)
+        kill(child[i], SIGCONT);
+    while (wait(&status) > 0)
+        right += WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    CHECK_EQ(right, 3);
+    vlqa_ranks_close(r);
+}
+
 /* Whoever forked them says that one was killed: nobody waits for the time. */
 TEST(a_rank_that_dies_is_named_at_once)
 {
