@@ -451,7 +451,7 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
     for (int i = 0; i < end; i++) {
         int leaving = order.left[i] - (tokens->n - w.n);
         if (w.n) keys_and_values(q, m, i, pass, &w, leaving == 0);
-        if (n_all) sharing_exchange(q, &w.sharing, i, pass->kv->k[i], pass->kv->v[i]);
+        if (n_all) sharing_exchange(q, &w.sharing, COMM_KV, i, pass->kv->k[i], pass->kv->v[i]);
         leave(&w, leaving);
         if (w.n == 0 && n_all) continue; /* others need not be done */
         if (w.n == 0) break;

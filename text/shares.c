@@ -53,7 +53,7 @@ void sharing_pack(struct sharing *s, const struct shares *shares, int layers, st
         int first = shares->first[r], n = shares->first[r + 1] - first;
         int32_t *slot;
         s->order[r] = order_push(n, ws);
-        order_sort(shares->depth + first, layers, &s->order[r]);
+        order_sort(shares->depth ? shares->depth + first : NULL, layers, &s->order[r]);
         s->slot[r] = header_ints(h, n, &slot);
         for (int i = 0; i < n; i++)
             slot[i] = shares->slot[first + s->order[r].from[i]];
@@ -74,8 +74,8 @@ static struct part part_of(const struct sharing *s, int rank, int layer, int fir
                          .v = mat_rows(s->rows, 2 * first + n, n)};
 }
 
-void sharing_exchange(struct queue *q, const struct sharing *s, int layer, struct mat k,
-                      struct mat v)
+void sharing_exchange(struct queue *q, const struct sharing *s, enum comm_kind kind, int layer,
+                      struct mat k, struct mat v)
 {
     struct part rank[VLQA_RANKS_MOST];
     size_t at[VLQA_RANKS_MOST + 1] = {0};
@@ -87,7 +87,7 @@ void sharing_exchange(struct queue *q, const struct sharing *s, int layer, struc
     }
     k_gather(q, rank[me].k, k, rank[me].slot);
     k_gather(q, rank[me].v, v, rank[me].slot);
-    comm_gather(q, COMM_KV, s->rows.data, at);
+    comm_gather(q, kind, s->rows.data, at);
     for (int r = 0; r < s->ranks; r++) {
         if (r == me) continue;
         k_scatter(q, k, rank[r].slot, rank[r].k);

@@ -19,10 +19,10 @@ struct order order_push(int n, struct workspace *ws);
 void order_sort(const int32_t *depth, int layers, struct order *o);
 int order_depth(const int32_t *depth, int token, int layers);
 
-/* Rank r has the tokens [first[r], first[r + 1]), one at least. */
+/* Rank r has the tokens [first[r], first[r + 1]). */
 struct shares {
     int first[VLQA_RANKS_MOST + 1];
-    const int32_t *slot, *depth; /* [first[ranks]] as in struct tokens */
+    const int32_t *slot, *depth; /* [first[ranks]] as in struct tokens; depth may be NULL */
     int last;                    /* the rank that has the last token */
 };
 
@@ -39,8 +39,8 @@ void sharing_pack(struct sharing *s, const struct shares *shares, int layers, st
                   struct workspace *ws);
 void sharing_measure(int ranks, int n, enum dtype kv, int kv_dim, struct workspace *dry);
 /* K and V of a layer that this rank has written go to the others, and theirs to their slots. */
-void sharing_exchange(struct queue *q, const struct sharing *s, int layer, struct mat k,
-                      struct mat v);
+void sharing_exchange(struct queue *q, const struct sharing *s, enum comm_kind kind, int layer,
+                      struct mat k, struct mat v);
 
 /* ---- columns that ranks deal out ---- */
 

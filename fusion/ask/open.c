@@ -32,7 +32,7 @@ static void measure_request(const struct vlqa_engine *e, int max_seq_len, int ex
     arena_push(&dry->host, rows * sizeof(const struct record *)); /* view.chunk */
     arena_push(&dry->host, rows * sizeof(const void *));          /* view.on_gpu */
     arena_push(&dry->host, rows);                                 /* choice.depth */
-    chunk_measure_ranks(vlqa_ranks_count(e->options.ranks), max_seq_len, &dry->host);
+    chunk_measure_ranks(e, max_seq_len, dry);
     scorer_measure(e, max_seq_len, experimental, dry);
 }
 
@@ -46,6 +46,7 @@ static void measure_scratch(const struct vlqa_engine *e, int max_seq_len, size_t
     prompt_measure(2 * text_cap, SESSION_MAX_ITEMS + 1, &dry->host);
     evidence_measure(max_seq_len, &dry->host);
     chunk_measure(e, rows, dry);
+    chunk_measure_exchange(e, dry);
     score_deviation_measure(e, rows, dry);
     sampler_layout(e->decoder.config.vocab, &dry->host, &(struct sampler){0});
     run_measure(e, max_seq_len, dry);

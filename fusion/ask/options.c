@@ -200,6 +200,11 @@ vlqa_status options_read(struct vlqa_session *s, const struct vlqa_ask_options *
     TRY(check_reuse(env, o));
     TRY(check_experimental(env, o, x, c->layers));
     TRY(check_layout(env, o, x));
+    if (x->variant == VLQA_VARIANT_ORACLE && s->engine->options.ranks)
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "ask options: variant oracle looks at chunks one by one, which several ranks "
+            "have between them: ask one process");
     TRY(check_evidence(env, o));
     if (x->variant)
         o->reuse = VLQA_REUSE_ON;

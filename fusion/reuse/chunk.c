@@ -1,5 +1,6 @@
 /* chunk.c - segments of the context as chunks: hit or computed, then placed. */
 #include "fusion/reuse/chunk_parts.h"
+#include "kernels/comm.h"
 
 #include <string.h>
 
@@ -203,7 +204,8 @@ void chunk_list(struct view *v, int segment, enum store_where where, struct load
                                               [STORE_DISK] = VLQA_SOURCE_DISK};
     const struct segment *p = &v->run.layout->segment[segment];
     enum vlqa_source from = where == STORE_RAM ? source_before(before, p) : source[where];
-    if (copy_to_gpu(v, v->chunk[segment], &v->on_gpu[segment]) && from == VLQA_SOURCE_RAM)
+    if (v->chunk[segment] && copy_to_gpu(v, v->chunk[segment], &v->on_gpu[segment]) &&
+        from == VLQA_SOURCE_RAM)
         from = VLQA_SOURCE_GPU;
     note_chunk(v, p, from, takes);
 }
@@ -281,14 +283,22 @@ void chunk_place_part(const struct view *v, int segment, int begin, int n)
     workspace_rewind(&s->scratch, mark);
 }
 
+static int places(const struct view *v, int segment)
+{
+    int giver = v->giver ? v->giver[segment] : -1;
+    return giver < 0 || giver == comm_rank(v->run.s->queue);
+}
+
 void chunk_place(const struct view *v)
 {
     const struct layout *l = v->run.layout;
     for (int i = 0; i < l->n_segments; i++)
-        for (int begin = 0; begin < l->segment[i].tokens; begin += SESSION_PASS_TOKENS) {
+        for (int begin = 0; places(v, i) && begin < l->segment[i].tokens;
+             begin += SESSION_PASS_TOKENS) {
             int left = l->segment[i].tokens - begin;
             chunk_place_part(v, i, begin, left < SESSION_PASS_TOKENS ? left : SESSION_PASS_TOKENS);
         }
+    if (v->giver) chunk_exchange(v);
 }
 
 vlqa_status chunk_release(struct view *v)

@@ -25,9 +25,14 @@ vlqa_status chunk_make(const struct view *v, const struct chunk_plan *c, const s
  * listed in the answer. where: it was found, or STORE_MISS: computed. */
 void chunk_list(struct view *v, int segment, enum store_where where, struct load_estimate takes,
                 struct chunk_list before);
-/* chunk_fetch on several ranks: each chunk is looked up on all of them, what is missing is computed
- * by one of them, and all have all in the end. */
+/* chunk_fetch on several ranks: each chunk is looked up on all of them, and what is missing is
+ * computed by one of them. v->giver says who has what. */
 vlqa_status chunk_fetch_by_ranks(struct view *v, struct chunk_list before);
-void chunk_measure_ranks(int ranks, int max_seq_len, struct arena *dry);
+/* Keys and values that each rank has placed of the segments it gives, to all ranks. */
+void chunk_exchange(const struct view *v);
+/* What the former takes of the request, and the latter of the scratch while it runs, counted into
+ * their peaks. */
+void chunk_measure_ranks(const struct vlqa_engine *e, int max_seq_len, struct workspace *request);
+void chunk_measure_exchange(const struct vlqa_engine *e, struct workspace *scratch);
 
 #endif

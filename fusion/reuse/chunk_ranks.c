@@ -1,5 +1,5 @@
-/* chunk_ranks.c - chunks of several ranks: computed where they are missing, one rank each, and
- * given to all. */
+/* chunk_ranks.c - chunks of several ranks: each is had or computed by one of them, which places it
+ * for all. */
 #include "fusion/reuse/chunk_parts.h"
 #include "kernels/comm.h"
 
@@ -20,9 +20,10 @@ static struct holders push_holders(int ranks, int n, struct arena *mem)
                             .giver = arena_push(mem, count)};
 }
 
-void chunk_measure_ranks(int ranks, int max_seq_len, struct arena *dry)
+void chunk_measure_ranks(const struct vlqa_engine *e, int max_seq_len, struct workspace *request)
 {
-    if (ranks > 1) (void)push_holders(ranks, max_seq_len, dry);
+    int ranks = vlqa_ranks_count(e->options.ranks);
+    if (ranks > 1) (void)push_holders(ranks, max_seq_len, &request->host);
 }
 
 static enum store_where where_of(const struct holders *h, int rank, int i)
@@ -90,30 +91,6 @@ static vlqa_status compute(struct view *v, struct holders *h, const struct chunk
     return is_missing(h, i) && is_mine ? chunk_make(v, c, &v->chunk[i]) : VLQA_OK;
 }
 
-static vlqa_status give(struct view *v, struct holders *h, const struct chunk_plan *c, int i)
-{
-    struct vlqa_session *s = v->run.s;
-    struct vlqa_ranks *ranks = s->engine->options.ranks;
-    int giver = h->giver[i], me = comm_rank(s->queue);
-    size_t at[VLQA_RANKS_MOST + 1], bytes;
-    struct record *r = NULL;
-    void *block = NULL;
-    if (giver < 0) return VLQA_OK;
-    if (!v->chunk[i]) TRY(store_new(&s->env, s->engine->store, c->key, &c->shape, &r));
-    if (r || me == giver) block = r ? r->mat[0].data : v->chunk[i]->mat[0].data;
-    bytes = store_gpu_bytes(r ? r : v->chunk[i]);
-    for (int k = 0; k <= h->ranks; k++)
-        at[k] = k > giver ? bytes : 0;
-    comm_gather_host(ranks, COMM_CHUNKS, block, at);
-    if (!r) return comm_status(ranks, &s->env);
-    if (ranks->status == VLQA_OK) {
-        v->chunk[i] = store_put(&s->env, s->engine->store, r);
-        return VLQA_OK;
-    }
-    store_drop(s->engine->store, r);
-    return comm_status(ranks, &s->env);
-}
-
 vlqa_status chunk_fetch_by_ranks(struct view *v, struct chunk_list before)
 {
     struct vlqa_session *s = v->run.s;
@@ -127,11 +104,88 @@ vlqa_status chunk_fetch_by_ranks(struct view *v, struct chunk_list before)
     TRY(comm_status(ranks, &s->env));
     choose_givers(v, &h);
     TRY(comm_agree(ranks, &s->env, for_segments(v, &h, compute)));
-    TRY(for_segments(v, &h, give));
+    v->giver = h.giver;
     for (int i = 0; i < h.n; i++) {
         enum store_where where = where_of(&h, ranks->rank, i);
         if (where == STORE_MISS && h.giver[i] >= 0) where = where_of(&h, h.giver[i], i);
         chunk_list(v, i, where, (struct load_estimate){0, 0}, before);
     }
     return VLQA_OK;
+}
+
+/* ---- what is placed goes to all ranks ---- */
+
+struct cursor { /* where a rank is in the tokens that it gives */
+    int segment, token;
+};
+
+struct given { /* tokens that are exchanged at once */
+    struct sharing sharing;
+    struct header header;
+    int32_t *slot;
+};
+
+static struct given push_given(const struct vlqa_engine *e, struct workspace *ws)
+{
+    const struct decoder_config *c = &e->decoder.config;
+    int ranks = vlqa_ranks_count(e->options.ranks), n = ranks * SESSION_PASS_TOKENS;
+    return (struct given){.sharing = sharing_push(ranks, n, c->kv, c->kv_heads * c->head_dim, ws),
+                          .header = header_push(e->device, ws, (size_t)n * sizeof(int32_t)),
+                          .slot = arena_push(&ws->host, (size_t)n * sizeof(int32_t))};
+}
+
+void chunk_measure_exchange(const struct vlqa_engine *e, struct workspace *scratch)
+{
+    struct workspace_used mark = workspace_mark(scratch);
+    int ranks = vlqa_ranks_count(e->options.ranks);
+    if (ranks < 2) return;
+    (void)push_given(e, scratch);
+    for (int r = 0; r < ranks; r++)
+        (void)order_push(SESSION_PASS_TOKENS, scratch);
+    workspace_rewind(scratch, mark);
+}
+
+/* The next slots of those that a rank gives. */
+static int take_slots(const struct view *v, int rank, struct cursor *c, int32_t *slot)
+{
+    const struct layout *l = v->run.layout;
+    int n = 0;
+    while (n < SESSION_PASS_TOKENS && c->segment < l->n_segments) {
+        const struct segment *p = &l->segment[c->segment];
+        if (v->giver[c->segment] == rank && c->token < p->tokens)
+            slot[n++] = l->segment_slot[p->begin + c->token++];
+        else
+            *c = (struct cursor){c->segment + 1, 0};
+    }
+    return n;
+}
+
+static void exchange(struct vlqa_session *s, struct given *g, const struct shares *shares)
+{
+    struct workspace_used mark = workspace_mark(&s->scratch);
+    g->header.used = 0;
+    sharing_pack(&g->sharing, shares, s->kv.layers, &g->header, &s->scratch);
+    header_send(s->queue, &g->header);
+    for (int i = 0; i < s->kv.layers; i++)
+        sharing_exchange(s->queue, &g->sharing, COMM_CHUNKS, i, s->kv.k[i], s->kv.v[i]);
+    workspace_rewind(&s->scratch, mark);
+}
+
+void chunk_exchange(const struct view *v)
+{
+    struct vlqa_session *s = v->run.s;
+    struct cursor next[VLQA_RANKS_MOST] = {{0, 0}};
+    struct workspace_used mark = workspace_mark(&s->scratch);
+    struct given g = push_given(s->engine, &s->scratch);
+    struct shares shares = {.slot = g.slot};
+    int ranks = comm_n(s->queue), n;
+    do {
+        n = 0;
+        for (int r = 0; r < ranks; r++) {
+            n += take_slots(v, r, &next[r], g.slot + n);
+            shares.first[r + 1] = n;
+        }
+        if (n) exchange(s, &g, &shares);
+    } while (n);
+    workspace_rewind(&s->scratch, mark);
 }

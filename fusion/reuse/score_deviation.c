@@ -2,6 +2,7 @@
 #include "fusion/reuse/score_deviation.h"
 
 #include "fusion/reuse/layer_set.h"
+#include "kernels/comm.h"
 
 #include <math.h>
 #include <string.h>
@@ -73,13 +74,39 @@ static vlqa_status measure_rows(const struct scorer *c, int layer, int segment, 
     return status;
 }
 
+/* The rank that has the chunk tells the others. */
+static vlqa_status give_scores(const struct scorer *c, int giver, const int32_t *slot, int n)
+{
+    struct vlqa_session *s = c->view.run.s;
+    const int32_t *at = c->view.run.layout->prompt_index;
+    float score[SESSION_PASS_TOKENS];
+    size_t part[VLQA_RANKS_MOST + 1];
+    for (int i = 0; i < n; i++)
+        score[i] = c->score[at[slot[i]]];
+    for (int r = 0; r <= comm_n(s->queue); r++)
+        part[r] = r > giver ? (size_t)n * sizeof *score : 0;
+    comm_gather_host(s->queue->ranks, COMM_SCORES, score, part);
+    for (int i = 0; i < n; i++)
+        c->score[at[slot[i]]] = score[i];
+    return comm_status(s->queue->ranks, &s->env);
+}
+
+static vlqa_status measure_part(const struct scorer *c, int layer, int segment, int begin, int n)
+{
+    const struct layout *l = c->view.run.layout;
+    int giver = c->view.giver ? c->view.giver[segment] : -1;
+    if (c->view.chunk[segment]) TRY(measure_rows(c, layer, segment, begin, n));
+    if (giver < 0) return VLQA_OK;
+    return give_scores(c, giver, l->segment_slot + l->segment[segment].begin + begin, n);
+}
+
 static vlqa_status measure(const struct scorer *c, int layer)
 {
     const struct layout *l = c->view.run.layout;
     for (int p = 0; p < l->n_segments; p++)
         for (int begin = 0; begin < l->segment[p].tokens; begin += SESSION_PASS_TOKENS) {
             int left = l->segment[p].tokens - begin;
-            TRY(measure_rows(c, layer, p, begin,
+            TRY(measure_part(c, layer, p, begin,
                              left < SESSION_PASS_TOKENS ? left : SESSION_PASS_TOKENS));
         }
     return VLQA_OK;

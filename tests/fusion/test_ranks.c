@@ -176,12 +176,15 @@ TEST(chunks_that_some_ranks_have_are_given_to_the_others)
     CHECK_EQ(rank[1].computed, 0);
     CHECK(rank[0].count[COMM_VISION].taken == 0 && rank[1].count[COMM_VISION].taken > 0);
     CHECK(rank[0].count[COMM_CHUNKS].given > 0 && rank[1].count[COMM_CHUNKS].given == 0);
-    remove_folders(1);
-    make_folders(1);
-    on_ranks(3, over_a_folder, rank); /* and now three of them */
+    remove_folders(0);
+    make_folders(0);
+    on_ranks(3, over_a_folder, rank); /* now each computes and stores some */
+    for (int i = 0; i < 3; i++)
+        CHECK(same_outcome(alone, &rank[i]) && rank[i].computed == alone->computed);
     on_ranks(3, over_a_folder, rank);
     for (int i = 0; i < 3; i++)
-        CHECK(same_outcome(alone, &rank[i]) && rank[i].count[COMM_CHUNKS].taken == 0);
+        CHECK(same_outcome(alone, &rank[i]) && rank[i].computed == 0 &&
+              rank[i].count[COMM_CHUNKS].given > 0);
     remove_folders(0);
     reuse = REUSE_OFF;
 }
