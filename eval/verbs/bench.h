@@ -40,6 +40,7 @@ struct bench {
     struct cli cli;
     struct bench_args args;
     struct vlqa_engine *engine;
+    struct vlqa_engine_options engine_options; /* what it was opened with */
     struct vlqa_session *session;
     struct vlqa_model_info info;
     struct vlqa_image_info image; /* zero without one */
@@ -64,5 +65,7 @@ int bench_read_rows(const char *text, void *field);
 int bench_ops(struct bench *b);
 /* --reuse: the same questions cold, over repaired chunks, and behind rows that are held. */
 int bench_reuse(struct bench *b);
+/* --ranks: one process, a full prefill by all, and chunks of which each rank computes one. */
+int bench_ranks(struct bench *b);
 
 #endif

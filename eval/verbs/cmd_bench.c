@@ -156,8 +156,9 @@ static int open_all(struct bench *b)
     int code;
     options.random_shape = bench_shapes[b->args.shape];
     options.random_seed = b->args.seed;
-    options.no_cache = !b->args.reuse;
+    options.no_cache = !b->args.reuse && b->args.common.ranks < 2;
     code = cli_open_engine(&b->cli, &options, &b->engine);
+    b->engine_options = options;
     if (code != CLI_OK) return code;
     status = vlqa_engine_info(b->engine, &b->info, sizeof b->info);
     if (status != VLQA_OK) return cli_fail(&b->cli, status, vlqa_engine_message(b->engine));
@@ -249,12 +250,14 @@ static int bench(struct bench *b)
     int code;
     if (b->args.ops) return bench_ops(b);
     cli_note_unused(&b->cli, of_ops, "without --ops");
-    if (!b->args.reuse) cli_note_unused(&b->cli, of_reuse, "without --reuse");
+    if (!b->args.reuse && b->args.common.ranks < 2)
+        cli_note_unused(&b->cli, of_reuse, "without --reuse or --ranks");
     if (!b->args.image.width != !b->args.image.height)
         return cli_fail(&b->cli, VLQA_EUSAGE, "--image has one side of 0, expected both or none");
     code = allocate(b);
     if (code == CLI_OK) code = open_all(b);
     if (code == CLI_OK && b->args.reuse) return bench_reuse(b);
+    if (code == CLI_OK && b->cli.ranks) return bench_ranks(b);
     for (int run = 0; run < b->args.repeat && code == CLI_OK; run++)
         code = run_once(b, run);
     progress_clear(&b->cli.bar);
@@ -299,7 +302,7 @@ static const struct arg args[] = {
      .help =
          "compare a cold question with one over repaired chunks and one behind a cached prefix"},
     {ARG_REAL, .name = "recompute-ratio", .value = "R", .min = 0, .max = 1, .fallback = "0.15",
-     FIELD(ratio), .help = "with --reuse: share of the tokens that are recomputed"},
+     FIELD(ratio), .help = "with --reuse and --ranks: share of the tokens that are recomputed"},
     {ARG_FLAG, .name = "ops", FIELD(ops),
      .help = "time every operation by itself, in the sizes of the shape"},
     {ARG_TEXT, .name = "filter", .value = "TEXT", FIELD(filter),
@@ -335,6 +338,14 @@ const struct verb verb_bench = {
              "is null. first_token and total count from the image on, with decode_image and\n"
              "vision. The rate of tokens leaves out the first one, which prefill computes.\n",
     .after = "\n"
+             "--ranks above 1 asks about a text instead: rank 0 by itself with the threads of\n"
+             "one rank (single), all ranks by a full prefill (exact), and all ranks with a chunk\n"
+             "for each, of which --recompute-ratio of the tokens are computed again (chunks).\n"
+             "It prints what rank 0 took from the others, and its time in that. --json prints\n"
+             "shape, dtype, cpu, threads, ranks, repeat, prompt_tokens, single, exact and chunks\n"
+             "{first_token_ms, token_ms, recomputed, traffic {control, kv, chunks, hidden,\n"
+             "scores, vision {given, taken, ms}}}, version, command, commit, build, machine.\n"
+             "\n"
              "--ops times single operations: their fastest sample, what part it is of the\n"
              "floating point operations and of the bytes read that the same threads reached\n"
              "just before, and beside products those of oneDNN, in turn, in f32 and where\n"

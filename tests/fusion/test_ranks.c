@@ -126,6 +126,47 @@ TEST(every_variant_by_ranks_is_that_of_one_process)
     reuse = REUSE_OFF;
 }
 
+/* ---- what is sent ---- */
+
+static void about_a_long_text(struct vlqa_ranks *ranks, struct outcome *out)
+{
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
+    struct vlqa_ask_options o = vlqa_ask_options_default();
+    struct vlqa_answer a;
+    struct run r;
+    eo.threads = 1;
+    eo.ranks = ranks;
+    if (!run_start(&r, eo, 4096)) return;
+    for (int i = 0; i < 130; i++)
+        add_text(r.session, note);
+    o.max_tokens = 1;
+    o.chunk_text_tokens = 8;
+    o.halo = 0;
+    set_reuse(&o, reuse);
+    out->status = vlqa_ask(r.session, QUESTION, &o, &a, sizeof a);
+    snprintf(out->message, sizeof out->message, "%s", vlqa_message(r.session));
+    if (out->status == VLQA_OK) take_answer(&a, out);
+    run_close(&r);
+}
+
+/* A ring of ranks takes what full prefill does: keys and values of all others, once a layer. */
+TEST(chunks_exchange_the_keys_and_values_of_chosen_tokens_alone)
+{
+    struct outcome *full = outcomes(4), *some = outcomes(4);
+    REQUIRE(full && some);
+    reuse = REUSE_OFF;
+    on_ranks(4, about_a_long_text, full);
+    reuse = REUSE_INFOFLOW;
+    on_ranks(4, about_a_long_text, some);
+    for (int i = 0; i < 4; i++) {
+        CHECK_STR(some[i].message, "");
+        CHECK(full[i].recomputed > 2000 && full[i].count[COMM_CHUNKS].taken == 0);
+        CHECK((double)some[i].count[COMM_KV].taken <= 0.16 * (double)full[i].count[COMM_KV].taken);
+        CHECK(some[i].count[COMM_CHUNKS].taken < full[i].count[COMM_KV].taken);
+    }
+    reuse = REUSE_OFF;
+}
+
 /* ---- with stores on disk ---- */
 
 static char folder[MOST_RANKS][64]; /* of each rank */
