@@ -74,8 +74,8 @@ static inline void on_ranks(int n, scenario_fn run, struct outcome *out)
 
 static inline void take_answer(const struct vlqa_answer *a, struct outcome *out)
 {
-    REQUIRE(a->n_tokens <= MOST_TOKENS && a->n_evidence <= 16 && a->n_logits == VOCAB);
-    memcpy(out->logits, a->logits, sizeof out->logits);
+    REQUIRE(a->n_tokens <= MOST_TOKENS && a->n_evidence <= 16 && a->n_logits <= VOCAB);
+    memcpy(out->logits, a->logits, (size_t)a->n_logits * sizeof *a->logits);
     memcpy(out->token, a->token, (size_t)a->n_tokens * sizeof *a->token);
     snprintf(out->text, sizeof out->text, "%s", a->text);
     out->n_tokens = a->n_tokens;

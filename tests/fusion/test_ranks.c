@@ -43,8 +43,23 @@ static void about_charts(struct vlqa_ranks *ranks, struct outcome *out)
     run_close(&r);
 }
 
+/* What n ranks gave one another, and held. */
+static void check_counts(const struct outcome *rank, int n, const struct outcome *alone)
+{
+    const struct outcome *last = &rank[n - 1];
+    if (n == 1) return;
+    CHECK(last->count[COMM_VISION].given > 0);
+    if (reuse == REUSE_OFF) CHECK(last->count[COMM_HIDDEN].given > 6 * 4 * VOCAB / MOST_RANKS);
+    if (divided)
+        CHECK(last->weight_bytes < alone->weight_bytes / 10 * 9);
+    else if (reuse == REUSE_OFF && pass_tokens != 1)
+        CHECK(rank[0].count[COMM_KV].given > 0);
+    else if (reuse == REUSE_INFOFLOW)
+        CHECK(last->count[COMM_CHUNKS].taken > last->count[COMM_KV].taken);
+}
+
 /* On so many ranks, each of them, as alone. */
-static void check_on(int least, int most, scenario_fn run)
+static void check_answers(int least, int most, scenario_fn run, int charts)
 {
     struct outcome *alone = outcomes(1), *rank = outcomes(MOST_RANKS);
     REQUIRE(alone && rank);
@@ -58,31 +73,69 @@ static void check_on(int least, int most, scenario_fn run)
             if (!same_outcome(alone, &rank[i]))
                 CHECK_FAIL("rank %d of %d: \"%s\" %s, alone \"%s\"", i, n, rank[i].text,
                            rank[i].message, alone->text);
-        if (n > 1 && reuse == REUSE_OFF && pass_tokens != 1 && !divided)
-            CHECK(rank[0].count[COMM_KV].given > 0);
-        if (divided && n > 1) CHECK(rank[n - 1].weight_bytes < alone->weight_bytes / 10 * 9);
-        if (n > 1 && reuse == REUSE_INFOFLOW && !divided)
-            CHECK(rank[n - 1].count[COMM_CHUNKS].taken > rank[n - 1].count[COMM_KV].taken);
-        if (n > 1) CHECK(rank[n - 1].count[COMM_VISION].given > 0);
-        if (n > 1 && reuse == REUSE_OFF)
-            CHECK(rank[n - 1].count[COMM_HIDDEN].given > 6 * 4 * VOCAB / MOST_RANKS);
+        if (charts) check_counts(rank, n, alone);
     }
     munmap(alone, sizeof *alone);
     munmap(rank, MOST_RANKS * sizeof *rank);
 }
 
-static void check_all(scenario_fn run)
+static void check_on(int least, int most)
 {
-    check_on(1, MOST_RANKS, run);
+    check_answers(least, most, about_charts, 1);
+}
+
+static void check_all(void)
+{
+    check_on(1, MOST_RANKS);
 }
 
 TEST(full_prefill_by_ranks_is_that_of_one_process)
 {
     reuse = REUSE_OFF;
     format = VLQA_DTYPE_BF16;
-    check_all(about_charts);
+    check_all();
     format = VLQA_DTYPE_F32;
-    check_all(about_charts);
+    check_all();
+}
+
+/* Checkpoints whose results are those of transformers (test_golden.c). They have one or two KV
+ * heads, and widths that blocks do not fill. */
+static const char *checkpoint;
+
+static void about_a_golden_image(struct vlqa_ranks *ranks, struct outcome *out)
+{
+    struct vlqa_engine_options eo = vlqa_engine_options_default();
+    struct vlqa_engine *engine = NULL;
+    struct vlqa_session *session = NULL;
+    char path[256];
+    snprintf(path, sizeof path, "%s/%s", VLQA_SOURCE_DIR "/tests/golden", checkpoint);
+    eo.model = path;
+    eo.dtype = VLQA_DTYPE_F32;
+    eo.threads = 2;
+    eo.no_cache = 1;
+    eo.ranks = ranks;
+    vlqa_ranks_divide_weights(ranks, divided);
+    out->status = vlqa_engine_open(&eo, &engine);
+    if (out->status == VLQA_OK) session = session_of(engine, 512);
+    snprintf(out->message, sizeof out->message, "%s", vlqa_engine_message(engine));
+    if (session) {
+        add_image(session, VLQA_SOURCE_DIR "/tests/golden/images/down.png");
+        ask_about(session, out);
+    }
+    vlqa_session_close(session);
+    vlqa_engine_close(engine);
+}
+
+TEST(golden_checkpoints_are_answered_as_by_one_process)
+{
+    static const char *const all[] = {"tied64", "sharded12", "tower72"};
+    reuse = REUSE_OFF;
+    for (int i = 0; i < 6; i++) {
+        checkpoint = all[i / 2];
+        divided = i % 2;
+        check_answers(1, MOST_RANKS, about_a_golden_image, 0);
+    }
+    divided = 0;
 }
 
 TEST(batches_of_any_size_are_shared)
@@ -91,7 +144,7 @@ TEST(batches_of_any_size_are_shared)
     format = VLQA_DTYPE_F32;
     for (int i = 0; i < 3; i++) {
         pass_tokens = sizes[i];
-        check_on(2, 3, about_charts);
+        check_on(2, 3);
     }
     pass_tokens = 0;
 }
@@ -103,11 +156,11 @@ TEST(divided_weights_have_the_bits_of_whole_ones)
     for (int i = 0; i < 4; i++) {
         reuse = all[i];
         format = i % 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32;
-        check_on(2, i ? 2 : 4, about_charts);
+        check_on(2, i ? 2 : 4);
     }
     reuse = REUSE_OFF;
     for (weights = VLQA_WEIGHTS_INT8; weights <= VLQA_WEIGHTS_INT4; weights++)
-        check_on(3, 3, about_charts);
+        check_on(3, 3);
     weights = VLQA_WEIGHTS_AUTO;
     divided = 0;
 }
@@ -118,10 +171,10 @@ TEST(every_variant_by_ranks_is_that_of_one_process)
                                      REUSE_AUTO};
     format = VLQA_DTYPE_BF16;
     reuse = REUSE_INFOFLOW;
-    check_all(about_charts);
+    check_all();
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
         reuse = all[i];
-        check_on(3, 3, about_charts);
+        check_on(3, 3);
     }
     reuse = REUSE_OFF;
 }
