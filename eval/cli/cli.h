@@ -24,7 +24,7 @@ struct cli_args {
     const char *model, *chat_template;
     int threads, dtype, kv_dtype, weights, head_weights, cpu, device, gpu;
     int json, quiet, verbose, help, help_all;
-    int ranks, rank_timeout; /* zero in verbs without them */
+    int ranks, divide_weights, rank_timeout; /* zero in verbs without them */
 };
 
 extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[];
@@ -103,6 +103,10 @@ extern const char *const cli_weights[], *const cli_head_weights[], *const cli_de
      .help =                                                                                    \
          "processes that answer together; they share the cores, and the answer is that of one", \
      CLI_FIELD(ranks)},                                                                         \
+        {ARG_FLAG, .name = "divide-weights",                                                    \
+         .help = "with --ranks: each has a part of the decoder's weights, for models that one " \
+                 "does not hold",                                                               \
+         CLI_FIELD(divide_weights)},                                                            \
     {                                                                                           \
         ARG_INT, .name = "rank-timeout", .value = "SECONDS", .min = 1, .max = 86400,            \
                  .fallback = "600", .help = "with --ranks: how long they wait for one another", \

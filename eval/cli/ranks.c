@@ -233,6 +233,7 @@ static int fork_all(struct launch *l, int *error)
 static void divide(const struct cli *cli, struct vlqa_engine_options *options)
 {
     int here = vlqa_ranks_on_host(cli->ranks), cores = pool_cores();
+    vlqa_ranks_divide_weights(cli->ranks, cli->args->divide_weights);
     options->ranks = cli->ranks;
     if (!options->threads) options->threads = cores > here ? cores / here : 1;
     if (options->device != VLQA_DEVICE_CPU) options->gpu += cli->rank % here;

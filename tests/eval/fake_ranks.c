@@ -23,6 +23,9 @@ int __wrap_vlqa_ranks_rank(const struct vlqa_ranks *ranks);
 int __wrap_vlqa_ranks_on_host(const struct vlqa_ranks *ranks);
 const char *__wrap_vlqa_ranks_message(const struct vlqa_ranks *ranks);
 void __wrap_vlqa_ranks_close(struct vlqa_ranks *ranks);
+void __wrap_vlqa_ranks_divide_weights(struct vlqa_ranks *ranks, int divide);
+vlqa_status __wrap_vlqa_ranks_read_traffic(const struct vlqa_ranks *ranks, int kind,
+                                           struct vlqa_ranks_traffic *out, size_t bytes);
 
 static int this_rank = -1;
 
@@ -45,6 +48,18 @@ void __wrap_vlqa_ranks_lost(struct vlqa_ranks *ranks, int rank, const char *why)
 {
     (void)ranks;
     note_call("lost %d %s", rank, why);
+}
+
+void __wrap_vlqa_ranks_divide_weights(struct vlqa_ranks *ranks, int divide)
+{
+    if (divide) note_call("rank %d divides weights", ranks->rank);
+}
+
+vlqa_status __wrap_vlqa_ranks_read_traffic(const struct vlqa_ranks *ranks, int kind,
+                                           struct vlqa_ranks_traffic *out, size_t bytes)
+{
+    (void)ranks, (void)kind, (void)out, (void)bytes;
+    return VLQA_EUSAGE; /* nothing was given */
 }
 
 int __wrap_vlqa_ranks_count(const struct vlqa_ranks *ranks)
