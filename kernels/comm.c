@@ -222,6 +222,11 @@ int comm_choose(struct vlqa_ranks *r, int mine)
     return r->status == VLQA_OK ? said : mine;
 }
 
+void comm_beat(struct vlqa_ranks *r)
+{
+    if (r && r->op->beat) r->op->beat(r);
+}
+
 int comm_first(struct vlqa_ranks *r, int has, int *n)
 {
     uint8_t all[VLQA_RANKS_MOST];

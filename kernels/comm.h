@@ -40,6 +40,7 @@ struct comm_ops { /* a transport; what returns an int returns zero, or has faile
     void (*tell)(struct vlqa_ranks *r); /* the others: r->status and its message */
     int (*join)(struct vlqa_ranks *r, int rank);                   /* NULL: they have */
     void (*lost)(struct vlqa_ranks *r, int rank, const char *why); /* NULL: nobody can know */
+    void (*beat)(struct vlqa_ranks *r);                            /* NULL: nobody would hear it */
 };
 
 struct vlqa_ranks {
@@ -72,6 +73,8 @@ int comm_choose(struct vlqa_ranks *r, int mine);
 /* env_progress, as rank 0 says it: between things that all ranks do. */
 vlqa_status comm_progress(struct vlqa_ranks *r, struct env *env, const char *phase, int64_t done,
                           int64_t total);
+/* Whoever waits for this rank begins to count anew: between parts of work of its own. */
+void comm_beat(struct vlqa_ranks *r);
 /* The first rank that has something, on all ranks, and in *n how many have it; -1: none. */
 int comm_first(struct vlqa_ranks *r, int has, int *n);
 /* For transports: the ranks have failed; the first reason stays. */

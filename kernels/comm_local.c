@@ -28,6 +28,7 @@ struct place { /* of a rank; on lines of its own */
     _Alignas(128) struct word step;
     struct word meeting;
     atomic_int joined;
+    atomic_uint beats; /* signs of life of a rank that works by itself */
 };
 
 struct reason {       /* set once */
@@ -125,6 +126,7 @@ static int wait_for(struct vlqa_ranks *r, int rank, struct word *w, unsigned val
 {
     struct shared *s = ((struct local *)r->impl)->shared;
     double waited = 0, mark = 0;
+    unsigned beats = 0;
     for (int turn = 0;; turn++) {
         unsigned seen = atomic_load(&w->value);
         if ((int)(seen - value) >= 0) return 0;
@@ -135,6 +137,8 @@ static int wait_for(struct vlqa_ranks *r, int rank, struct word *w, unsigned val
         /* Whoever has failed may have ended since: why it failed says more. */
         if (!failing && atomic_load(&s->failed.state)) return take_reason(r, &s->failed);
         if (atomic_load(&s->lost.state)) return take_reason(r, &s->lost);
+        if (atomic_load(&s->place[rank].beats) != beats) waited = 0;
+        beats = atomic_load(&s->place[rank].beats);
         if (waited > (double)r->timeout_ms) return timed_out(r, rank);
         mark = env_ms();
         nap(w, seen);
@@ -215,6 +219,11 @@ static void lost(struct vlqa_ranks *r, int rank, const char *why)
     (void)reason_set(&((struct local *)r->impl)->shared->lost, VLQA_EDEVICE, message);
 }
 
+static void beat(struct vlqa_ranks *r)
+{
+    atomic_fetch_add(&((struct local *)r->impl)->shared->place[r->rank].beats, 1);
+}
+
 static void close_local(struct vlqa_ranks *r)
 {
     struct local *l = r->impl;
@@ -228,7 +237,8 @@ static const struct comm_ops ops = {.name = "memory of the host",
                                     .begin = begin,
                                     .tell = tell,
                                     .join = join,
-                                    .lost = lost};
+                                    .lost = lost,
+                                    .beat = beat};
 
 vlqa_status vlqa_ranks_local(int n, int64_t timeout_ms, struct vlqa_ranks **out)
 {

@@ -233,6 +233,23 @@ TEST(ranks_that_were_all_stopped_go_on)
     vlqa_ranks_close(r);
 }
 
+/* Three times as long as others wait, but alive. */
+static int works_by_itself(struct vlqa_ranks *r)
+{
+    struct env env = {0};
+    if (comm_begin(r, &env, "it", same) != VLQA_OK) return 0;
+    for (int i = 0; i < 30 && r->rank == 1; i++) {
+        usleep(100000);
+        comm_beat(r);
+    }
+    return comm_agree(r, &env, VLQA_OK) == VLQA_OK;
+}
+
+TEST(a_rank_that_works_by_itself_is_waited_for)
+{
+    CHECK_EQ(right_on(2, 1000, works_by_itself), 2);
+}
+
 /* Whoever forked them says that one was killed: nobody waits for the time. */
 TEST(a_rank_that_dies_is_named_at_once)
 {
