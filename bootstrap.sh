@@ -11,7 +11,7 @@ cd "$(dirname "$0")"
 # and say so.
 build_packages='build-essential cmake ninja-build pkg-config libcjson-dev libpcre2-dev libsodium-dev
     libstb-dev libturbojpeg0-dev libutf8proc-dev libwebp-dev libxxhash-dev'
-test_packages='clang clang-format libclang-rt-14-dev xz-utils'
+test_packages='clang clang-format iproute2 libclang-rt-14-dev libopenmpi-dev openmpi-bin xz-utils'
 
 # The compiler and the libraries are those of these packages, whatever the caller's PATH puts first.
 PATH=/usr/sbin:/usr/bin:/sbin:/bin:${PATH:-}

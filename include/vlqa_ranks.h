@@ -34,6 +34,13 @@ extern "C" {
  * timeout_ms is how long ranks wait for one another; 0: ten minutes. On failure *out may still be a
  * handle that holds the message. */
 VLQA_API vlqa_status vlqa_ranks_local(int n, int64_t timeout_ms, struct vlqa_ranks **out);
+/* The processes of MPI_COMM_WORLD, on any hosts, by the module libvlqa-mpi.so; all of them make
+ * this call, and no vlqa_ranks_join. MPI is initialised where the program has not done so, and is
+ * then finalised when the ranks are closed; a program that initialises it allows calls of the
+ * thread that uses the engine. VLQA_EDEVICE: the module or MPI is missing, or MPI has failed. After
+ * a rank was lost MPI is not finalised, which would wait for that rank: when a process ends so,
+ * mpirun ends the others. On failure *out may still be a handle that holds the message. */
+VLQA_API vlqa_status vlqa_ranks_mpi(int64_t timeout_ms, struct vlqa_ranks **out);
 /* This process is that rank from now on. VLQA_EUSAGE: there is no such rank; VLQA_ESTATE: some
  * process has been that rank, or this one is one. */
 VLQA_API vlqa_status vlqa_ranks_join(struct vlqa_ranks *ranks, int rank);

@@ -25,6 +25,11 @@ compile() { # PROGRAM PKG-CONFIG-OPTION SED-SCRIPT
 claim it_installs "$(fails cmake --install "$build" --prefix "$root")"
 lib=$(dirname "$(find "$root" -name 'libvlqa.so')")
 
+claim modules_are_installed "$(
+    for module in "$build"/libvlqa-*.so; do
+        [ ! -e "$module" ] || [ -e "$lib/${module##*/}" ] || echo "${module##*/} is missing"
+    done
+)"
 claim only_the_api_is_exported \
     "$(nm -D --defined-only "$lib/libvlqa.so" | awk '$3 !~ /^vlqa_/ { print $3 " is exported" }')"
 claim the_whole_api_is_exported "$(

@@ -1,0 +1,17 @@
+# module.cmake - libvlqa-mpi.so: the only file that is linked to MPI, built where there is one.
+set(VLQA_MPI AUTO CACHE STRING "The module for MPI: AUTO (where CMake finds MPI), ON or OFF")
+set(mpi_module FALSE)
+if(NOT VLQA_MPI STREQUAL "OFF")
+  find_package(MPI COMPONENTS C QUIET)
+  set(mpi_module ${MPI_C_FOUND})
+  if(VLQA_MPI STREQUAL "ON" AND NOT mpi_module)
+    message(FATAL_ERROR "VLQA_MPI is ON, and CMake finds no MPI for C: install libopenmpi-dev")
+  endif()
+endif()
+
+if(mpi_module)
+  add_library(vlqa_mpi MODULE ${CMAKE_SOURCE_DIR}/kernels/mpi/comm_mpi.c)
+  target_link_libraries(vlqa_mpi PRIVATE vlqa_options MPI::MPI_C)
+  set_target_properties(vlqa_mpi PROPERTIES OUTPUT_NAME vlqa-mpi)
+  install(TARGETS vlqa_mpi DESTINATION ${CMAKE_INSTALL_LIBDIR})
+endif()
