@@ -19,7 +19,8 @@ struct check_test {
     struct check_test *next;
 };
 
-static struct check_test *check_first, **check_last = &check_first;
+static struct check_test *check_first;
+__attribute__((unused)) static struct check_test **check_last = &check_first; /* without TEST */
 static int check_failures;          /* of the running test */
 static const char *check_skip_text; /* set by SKIP */
 
