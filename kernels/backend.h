@@ -35,6 +35,11 @@ struct backend_ops {
     void (*download)(struct queue *q, void *dst, const void *src, size_t bytes);
     void (*clear)(struct queue *q, void *dst, size_t bytes);
     vlqa_status (*sync)(struct queue *q); /* the first error, until the queue is closed */
+    /* Of comm_connect and comm_gather; NULL: memory goes through the host's. Where ranks_open is
+     * not VLQA_OK it is so on no rank; ranks_gather is called where it was, `block` is of the
+     * device, and some part is not empty. */
+    vlqa_status (*ranks_open)(struct env *env, struct device *d, struct vlqa_ranks *r);
+    void (*ranks_gather)(struct queue *q, void *block, const size_t *at);
 
     void (*random)(struct queue *q, struct weight w, uint64_t seed, float scale); /* may be NULL */
     void (*gather)(struct queue *q, struct mat dst, struct mat src, struct ints index);

@@ -3,12 +3,20 @@
 #include "kernels/comm.h"
 
 #include "base/heap.h"
+#include "kernels/backend.h"
 
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define DEFAULT_TIMEOUT_MS (10 * 60 * 1000)
+#define LOOK_MS 200 /* more between two looks is no wait: all were stopped, by Ctrl-Z */
+
+struct greeting { /* of a rank, when a call begins */
+    uint8_t key[COMM_KEY];
+    int32_t through_host;
+};
 
 /* ---- handles ---- */
 
@@ -115,6 +123,24 @@ vlqa_status comm_open(struct vlqa_ranks *r, struct env *env, const struct device
     return r->room ? VLQA_OK : env_no_memory(env, "copies for other ranks", bytes);
 }
 
+vlqa_status comm_connect(struct vlqa_ranks *r, struct env *env, struct device *d)
+{
+    static const uint8_t none[COMM_KEY];
+    char why[sizeof env->message];
+    if (!r || r->n == 1 || r->through_host || !d->op->ranks_open) return VLQA_OK;
+    if (d->op->ranks_open(env, d, r) == VLQA_OK) {
+        d->ranks = r;
+        return VLQA_OK;
+    }
+    memcpy(why, env->message, sizeof why);
+    TRY(comm_begin(r, env, "the engine", none)); /* whoever could not has marked them as failed */
+    if (r->rank == 0)
+        env_log(env, VLQA_LOG_WARN,
+                "ranks give one another memory of devices through memory of the host: %s", why);
+    env->message[0] = 0;
+    return VLQA_OK;
+}
+
 int comm_n(const struct queue *q)
 {
     return q->ranks ? q->ranks->n : 1;
@@ -137,6 +163,18 @@ int comm_failed(struct vlqa_ranks *r, vlqa_status status, const char *format, ..
     r->status = status;
     r->op->tell(r);
     return -1;
+}
+
+int comm_look(struct vlqa_ranks *r, struct comm_wait *w)
+{
+    if (r->status == VLQA_OK && r->op->look) (void)r->op->look(r);
+    if (r->status != VLQA_OK) return 1;
+    if (w->mark == 0) w->mark = env_ms();
+    w->waited += fmin(env_since(&w->mark), LOOK_MS);
+    if (w->waited <= (double)r->timeout_ms) return 0;
+    (void)comm_failed(r, VLQA_EDEVICE, "rank %d has waited for device memory for %.1f s", r->rank,
+                      (double)r->timeout_ms / 1000);
+    return 1;
 }
 
 vlqa_status comm_status(const struct vlqa_ranks *r, struct env *env)
@@ -191,20 +229,35 @@ vlqa_status comm_agree(struct vlqa_ranks *r, struct env *env, vlqa_status mine)
     return env_fail(env, (vlqa_status)all[first], "rank %d: %s", first, message);
 }
 
+/* How device memory goes is one rank's loss (through_host) and has to be all ranks'. */
+static void agree_on_way(struct vlqa_ranks *r, struct env *env, const struct greeting *all)
+{
+    int here = r->through_host;
+    for (int i = 0; i < r->n; i++)
+        r->through_host |= all[i].through_host;
+    if (r->through_host && !here)
+        env_log(env, VLQA_LOG_WARN,
+                "rank %d: memory of devices goes through memory of the host from now on, as on "
+                "other ranks",
+                r->rank);
+}
+
 vlqa_status comm_begin(struct vlqa_ranks *r, struct env *env, const char *what,
                        const uint8_t key[COMM_KEY])
 {
-    uint8_t all[VLQA_RANKS_MOST * COMM_KEY];
+    struct greeting all[VLQA_RANKS_MOST];
     size_t at[VLQA_RANKS_MOST + 1];
     if (!r) return VLQA_OK;
     r->status = VLQA_OK;
     if (r->op->begin(r) != 0) return comm_status(r, env);
-    memcpy(all + r->rank * COMM_KEY, key, COMM_KEY);
-    same_size(at, r->n, COMM_KEY);
+    memcpy(all[r->rank].key, key, COMM_KEY);
+    all[r->rank].through_host = r->through_host;
+    same_size(at, r->n, sizeof *all);
     comm_gather_host(r, COMM_CONTROL, all, at);
     TRY(comm_status(r, env));
+    agree_on_way(r, env, all);
     for (int i = 1; i < r->n; i++)
-        if (memcmp(all, all + i * COMM_KEY, COMM_KEY) != 0)
+        if (memcmp(all[0].key, all[i].key, COMM_KEY) != 0)
             return env_fail(env, VLQA_ESTATE,
                             "%s: rank %d was given something else than rank 0; ranks need the same "
                             "model, options, images and texts",
@@ -273,14 +326,23 @@ struct comm_part comm_part_of(int all, int unit, int ranks, int rank)
 
 /* ---- bytes ---- */
 
+static size_t own_bytes(const struct vlqa_ranks *r, const size_t *at)
+{
+    return at[r->rank + 1] - at[r->rank];
+}
+
+static void count(struct vlqa_ranks *r, enum comm_kind kind, const void *block, const size_t *at)
+{
+    r->count[kind].given += own_bytes(r, at);
+    if (block) r->count[kind].taken += at[r->n] - own_bytes(r, at);
+}
+
 void comm_gather_host(struct vlqa_ranks *r, enum comm_kind kind, void *block, const size_t *at)
 {
-    size_t mine = at[r->rank + 1] - at[r->rank];
     double begin = env_ms();
-    assert(at[0] == 0 && (block || mine == 0));
+    assert(at[0] == 0 && (block || own_bytes(r, at) == 0));
     if (r->status != VLQA_OK || at[r->n] == 0) return;
-    r->count[kind].given += mine;
-    if (block) r->count[kind].taken += at[r->n] - mine;
+    count(r, kind, block, at);
     (void)r->op->gather(r, block, at);
     r->count[kind].ms += env_ms() - begin;
 }
@@ -310,7 +372,14 @@ void comm_gather(struct queue *q, enum comm_kind kind, void *block, const size_t
 {
     struct vlqa_ranks *r = q->ranks;
     size_t most = 0;
-    if (!r || r->status != VLQA_OK) return;
+    if (!r || r->status != VLQA_OK || at[r->n] == 0) return;
+    if (q->device->ranks == r && !r->through_host) {
+        double begin = env_ms();
+        count(r, kind, block, at);
+        q->op->ranks_gather(q, block, at);
+        r->count[kind].ms += env_ms() - begin;
+        return;
+    }
     if (device_shares_host(q->device)) {
         if (queue_sync(q) == VLQA_OK) comm_gather_host(r, kind, block, at);
         return;
@@ -327,4 +396,12 @@ void comm_broadcast(struct queue *q, enum comm_kind kind, int root, void *block,
     if (!q->ranks) return;
     one_part(at, q->ranks->n, root, bytes);
     comm_gather(q, kind, block, at);
+}
+
+void comm_settle(struct queue *q)
+{
+    char message[sizeof q->env->message];
+    memcpy(message, q->env->message, sizeof message);
+    (void)q->op->sync(q);
+    memcpy(q->env->message, message, sizeof message);
 }

@@ -32,12 +32,18 @@ struct comm_count { /* bytes of a rank since it joined */
     double ms; /* in calls of the host: of enqueued ones, until they were */
 };
 
+struct comm_wait {
+    double waited, mark; /* ms */
+};
+
 struct comm_ops { /* a transport; what returns an int returns zero, or has failed (comm_lost) */
     const char *name;
     void (*close)(struct vlqa_ranks *r);
     int (*gather)(struct vlqa_ranks *r, void *block, const size_t *at); /* as comm_gather_host */
     int (*begin)(struct vlqa_ranks *r); /* ranks meet, and those that have failed are as new */
     void (*tell)(struct vlqa_ranks *r); /* the others: r->status and its message */
+    /* Without waiting: nonzero, another one has failed (comm_failed). NULL: nobody can know. */
+    int (*look)(struct vlqa_ranks *r);
     int (*join)(struct vlqa_ranks *r, int rank);                   /* NULL: they have */
     void (*lost)(struct vlqa_ranks *r, int rank, const char *why); /* NULL: nobody can know */
     void (*beat)(struct vlqa_ranks *r);                            /* NULL: nobody would hear it */
@@ -51,6 +57,7 @@ struct vlqa_ranks {
     void *impl;
     struct env env;     /* with the message of status */
     vlqa_status status; /* VLQA_OK: has not failed */
+    int through_host;   /* nonzero: device memory is given by way of the host's, for good */
     struct comm_count count[COMM_KINDS];
     void *room; /* [n, COMM_PIECE] bytes of the host, where the device has memory of its own */
 };
@@ -77,7 +84,10 @@ vlqa_status comm_progress(struct vlqa_ranks *r, struct env *env, const char *pha
 void comm_beat(struct vlqa_ranks *r);
 /* The first rank that has something, on all ranks, and in *n how many have it; -1: none. */
 int comm_first(struct vlqa_ranks *r, int has, int *n);
-/* For transports: the ranks have failed; the first reason stays. */
+/* For what waits for other ranks in a way of its own, and asks often: nonzero, they have failed;
+ * also when that has waited for longer than it may. *w is zeros at first. */
+int comm_look(struct vlqa_ranks *r, struct comm_wait *w);
+/* For transports and devices: the ranks have failed; the first reason stays. */
 int comm_failed(struct vlqa_ranks *r, vlqa_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
@@ -87,10 +97,13 @@ int comm_failed(struct vlqa_ranks *r, vlqa_status status, const char *format, ..
  * has its part of it, and then all have all. Host memory; it is done when the call returns. block
  * NULL: this rank's part is empty, and it wants no other. */
 void comm_gather_host(struct vlqa_ranks *r, enum comm_kind kind, void *block, const size_t *at);
-/* The same over device memory, enqueued: between queues of ranks that work in the same order. */
+/* The same over device memory, enqueued: between queues of ranks that work in the same order. By
+ * the device itself where that was connected, else through memory of the host. */
 void comm_gather(struct queue *q, enum comm_kind kind, void *block, const size_t *at);
 /* `bytes` of rank `root` to all. */
 void comm_broadcast(struct queue *q, enum comm_kind kind, int root, void *block, size_t bytes);
+/* Behind comm_end: nothing of the queue waits for other ranks any more. Messages stay. */
+void comm_settle(struct queue *q);
 /* Of queue.ranks; 1 and 0: alone. */
 int comm_n(const struct queue *q);
 int comm_rank(const struct queue *q);
@@ -112,6 +125,10 @@ struct comm_part comm_part_of(int all, int unit, int ranks, int rank);
 vlqa_status comm_check(const struct vlqa_ranks *r, struct env *env);
 /* For engines: what copies to and from the memory of a device need. VLQA_EMEMORY. */
 vlqa_status comm_open(struct vlqa_ranks *r, struct env *env, const struct device *d);
+/* Behind a comm_begin, on all ranks: their devices, which are of one kind, give one another memory
+ * by themselves from now on if all of them can; if not, the log says why. Statuses are those of
+ * ranks that have failed. */
+vlqa_status comm_connect(struct vlqa_ranks *r, struct env *env, struct device *d);
 /* For transports. *out is the caller's to close, also on failure. */
 vlqa_status comm_new(const struct comm_ops *op, int n, int64_t timeout_ms, struct vlqa_ranks **out);
 

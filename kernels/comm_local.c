@@ -205,6 +205,13 @@ static void tell(struct vlqa_ranks *r)
     (void)take_reason(r, failed);
 }
 
+static int look(struct vlqa_ranks *r)
+{
+    struct shared *s = ((struct local *)r->impl)->shared;
+    if (atomic_load(&s->failed.state) == 2) return take_reason(r, &s->failed);
+    return atomic_load(&s->lost.state) == 2 ? take_reason(r, &s->lost) : 0;
+}
+
 static int join(struct vlqa_ranks *r, int rank)
 {
     int no = 0;
@@ -236,6 +243,7 @@ static const struct comm_ops ops = {.name = "memory of the host",
                                     .gather = gather,
                                     .begin = begin,
                                     .tell = tell,
+                                    .look = look,
                                     .join = join,
                                     .lost = lost,
                                     .beat = beat};

@@ -20,6 +20,8 @@ struct device {
     const struct backend_ops *op;
     struct env *env; /* with the pool of its threads; outlives the device */
     void *impl;
+    /* Whose devices give one another memory by themselves (comm.h); NULL: none. */
+    struct vlqa_ranks *ranks;
 };
 
 /* Sees intermediate results, for tests and debugging: called in the order of computation. name is a

@@ -277,8 +277,9 @@ static vlqa_status load_together(struct vlqa_engine *e, char dir[MODEL_PATH_BYTE
     TRY(comm_begin(r, &e->env, "the engine", none.b));
     status = find_and_load(e, dir);
     status = status == VLQA_OK ? comm_agree(r, &e->env, status) : comm_end(r, &e->env, status);
-    return status == VLQA_OK && r ? comm_begin(r, &e->env, "the engine", key_of_engine(e).b)
-                                  : status;
+    if (status != VLQA_OK || !r) return status;
+    TRY(comm_begin(r, &e->env, "the engine", key_of_engine(e).b));
+    return comm_connect(r, &e->env, e->device);
 }
 
 static vlqa_status open_engine(struct vlqa_engine *e, const struct vlqa_engine_options *options)

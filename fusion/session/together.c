@@ -49,7 +49,12 @@ vlqa_status together_end(struct vlqa_session *s, vlqa_status mine)
     struct vlqa_ranks *r = s->engine->options.ranks;
     if (!s->together) return mine;
     s->together = 0;
-    mine = mine == VLQA_OK ? comm_agree(r, &s->env, mine) : comm_end(r, &s->env, mine);
+    if (mine == VLQA_OK) {
+        mine = comm_agree(r, &s->env, queue_sync(s->queue)); /* what others give it has come */
+    } else {
+        mine = comm_end(r, &s->env, mine);
+        if (s->queue) comm_settle(s->queue); /* one that opened */
+    }
     atomic_store(&s->engine->together, 0);
     return mine;
 }
