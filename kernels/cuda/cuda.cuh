@@ -20,6 +20,7 @@ namespace lt
 {
 struct plans;
 }
+struct cuda_link;
 
 struct gpu {
     struct device device; /* first: what is handed out */
@@ -29,6 +30,7 @@ struct gpu {
     int index;
     bool wgmma;              /* attention by products of warpgroups */
     struct lt::plans *plans; /* of cuBLASLt; NULL: none was asked for */
+    struct cuda_link *link;  /* to the GPUs of other ranks; NULL: none */
     char arithmetic[32];     /* the name, and what was chosen of plans */
 };
 
@@ -211,6 +213,14 @@ void cuda_upload(struct queue *q, void *dst, const void *src, size_t bytes);
 void cuda_download(struct queue *q, void *dst, const void *src, size_t bytes);
 void cuda_clear(struct queue *q, void *dst, size_t bytes);
 vlqa_status cuda_sync(struct queue *q);
+
+/* cuda_ranks.cu */
+vlqa_status cuda_ranks_open(struct env *env, struct device *d, struct vlqa_ranks *r);
+void cuda_ranks_gather(struct queue *q, void *block, const size_t *at);
+void cuda_ranks_close(struct gpu *g);
+/* Before anything waits for the device: what other ranks give has come, or never will and has been
+ * ended. Every call of the runtime that waits would do so for ever for a rank that is lost. */
+void cuda_settle(const struct gpu *g);
 
 /* cuda_copy.cu */
 void cuda_random(struct queue *q, struct weight w, uint64_t seed, float scale);

@@ -11,6 +11,7 @@
 static void *cuda_alloc(struct device *d, size_t bytes)
 {
     void *block = nullptr;
+    cuda_settle(gpu_of(d));
     if (cudaSetDevice(gpu_of(d)->index) != cudaSuccess) return nullptr;
     if (cudaMalloc(&block, bytes ? bytes : 1) != cudaSuccess) return nullptr;
     if (cudaMemsetAsync(block, 0, bytes, nullptr) == cudaSuccess &&
@@ -23,6 +24,7 @@ static void *cuda_alloc(struct device *d, size_t bytes)
 static void *cuda_alloc_host(struct device *d, size_t bytes)
 {
     void *block = nullptr;
+    cuda_settle(gpu_of(d));
     if (cudaSetDevice(gpu_of(d)->index) != cudaSuccess) return nullptr;
     if (cudaMallocHost(&block, bytes ? bytes : 1) != cudaSuccess) return nullptr;
     memset(block, 0, bytes);
@@ -31,13 +33,13 @@ static void *cuda_alloc_host(struct device *d, size_t bytes)
 
 static void cuda_release(struct device *d, void *block)
 {
-    (void)d;
+    cuda_settle(gpu_of(d));
     cudaFree(block);
 }
 
 static void cuda_release_host(struct device *d, void *block)
 {
-    (void)d;
+    cuda_settle(gpu_of(d));
     cudaFreeHost(block);
 }
 
@@ -60,6 +62,7 @@ static vlqa_status cuda_no_memory(struct env *env, const struct device *d, const
                                   size_t bytes)
 {
     const struct gpu *g = gpu_of(d);
+    cuda_settle(g);
     cudaError_t e = cudaStreamSynchronize(nullptr);
     if (e != cudaSuccess) return cuda_fail(env, g, "work before an allocation", e);
     return g->host->fail(env, VLQA_EMEMORY,
@@ -77,6 +80,7 @@ static const char *cuda_arithmetic(const struct device *d)
 static void cuda_close(struct device *d)
 {
     struct gpu *g = gpu_of(d);
+    cuda_ranks_close(g);
     cuda_plans_close(g);
     g->host->free(g);
 }
@@ -105,6 +109,8 @@ static struct backend_ops table(const char *name)
     op.download = cuda_download;
     op.clear = cuda_clear;
     op.sync = cuda_sync;
+    op.ranks_open = cuda_ranks_open;
+    op.ranks_gather = cuda_ranks_gather;
     op.random = cuda_random;
     op.gather = cuda_gather;
     op.scatter = cuda_scatter;

@@ -5,7 +5,7 @@
 #ifndef KERNELS_CUDA_CUDA_MODULE_H
 #define KERNELS_CUDA_CUDA_MODULE_H
 
-#include "kernels/device.h"
+#include "kernels/comm.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -13,7 +13,7 @@ extern "C" {
 
 /* Grows with every change of this file, of backend.h, or of a struct that goes through either: a
  * module of another version is refused. */
-#define CUDA_MODULE_VERSION 8
+#define CUDA_MODULE_VERSION 9
 
 struct cuda_host { /* of the library; outlives all devices */
     void *(*alloc_zero)(size_t bytes);
@@ -21,6 +21,11 @@ struct cuda_host { /* of the library; outlives all devices */
     vlqa_status (*fail)(struct env *env, vlqa_status status, const char *format, ...);
     void (*copy)(struct env *env, void *dst, const void *src, size_t bytes); /* by its threads */
     void (*log)(struct env *env, enum vlqa_log_level level, const char *format, ...);
+    /* comm.h: comm_gather_host, comm_agree, comm_look, comm_failed */
+    void (*ranks_gather)(struct vlqa_ranks *r, enum comm_kind kind, void *block, const size_t *at);
+    vlqa_status (*ranks_agree)(struct vlqa_ranks *r, struct env *env, vlqa_status mine);
+    int (*ranks_look)(struct vlqa_ranks *r, struct comm_wait *w);
+    int (*ranks_failed)(struct vlqa_ranks *r, vlqa_status status, const char *format, ...);
 };
 
 struct cuda_module {

@@ -33,7 +33,8 @@ static void copy(struct env *env, void *dst, const void *src, size_t bytes)
     pool_for(env->pool, (int)((bytes + COPY_PART - 1) / COPY_PART), 1, copy_parts, &c);
 }
 
-const struct cuda_host cuda_host = {heap_alloc_zero, heap_free, env_fail, copy, env_log};
+const struct cuda_host cuda_host = {heap_alloc_zero,  heap_free,  env_fail,  copy,       env_log,
+                                    comm_gather_host, comm_agree, comm_look, comm_failed};
 
 vlqa_status cuda_open(struct env *env, int gpu, struct device **out)
 {

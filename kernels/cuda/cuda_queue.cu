@@ -57,6 +57,7 @@ static bool bring(struct queue *q, void *dst, const void *src, size_t bytes)
     struct cuda_ring *r = &c->in;
     unsigned i = r->next++ % RING_SLOTS;
     uint8_t *host = r->host + (size_t)i * SLOT_BYTES, *at = r->at + (size_t)i * SLOT_BYTES;
+    cuda_settle(gpu_of(q->device));
     if (!step(q, "upload", cudaEventSynchronize(r->crossed[i]))) return false;
     gpu_of(q->device)->host->copy(q->env, host, src, bytes);
     return step(q, "upload", cudaStreamWaitEvent(r->stream, r->moved[i], 0)) &&
@@ -74,6 +75,7 @@ static bool deliver(struct queue *q, unsigned i)
     struct cuda_queue *c = cuda_of(q);
     struct cuda_due *due = &c->due[i];
     if (!due->bytes) return true;
+    cuda_settle(gpu_of(q->device));
     if (!step(q, "download", cudaEventSynchronize(c->out.crossed[i]))) return false;
     gpu_of(q->device)->host->copy(q->env, due->dst, c->out.host + (size_t)i * SLOT_BYTES,
                                   due->bytes);
@@ -106,6 +108,7 @@ static void stage(struct queue *q, void *dst, const void *src, size_t bytes)
 {
     struct cuda_queue *c = cuda_of(q);
     if (bytes > STAGING_BYTES - c->staged) {
+        cuda_settle(gpu_of(q->device));
         if (!step(q, "upload", cudaStreamSynchronize(c->stream))) return;
         c->staged = 0;
     }
@@ -241,12 +244,14 @@ vlqa_status cuda_queue_open(struct queue *q)
 void cuda_queue_close(struct queue *q)
 {
     cudaSetDevice(gpu_of(q->device)->index);
+    cuda_settle(gpu_of(q->device));
     close_all(q, cuda_of(q));
 }
 
 vlqa_status cuda_sync(struct queue *q)
 {
     struct cuda_queue *c = cuda_of(q);
+    cuda_settle(gpu_of(q->device));
     if (cuda_ready(q, "sync")) cuda_note(q, "work", cudaStreamSynchronize(c->stream));
     for (unsigned i = 0; i < RING_SLOTS && c->error == cudaSuccess; i++)
         (void)deliver(q, (c->out.next + i) % RING_SLOTS); /* the oldest first */

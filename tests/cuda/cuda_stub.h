@@ -3,24 +3,28 @@
  * Work is queued and runs as late as a wait allows (EMU_ORDER=random: at any allowed time), so what
  * the program does not order is seen out of order. Device memory is closed to the host outside of
  * work, and, where a test asks for it, memory of cudaMallocHost is closed while kernels run: a
- * pointer that is used on the wrong side is a SIGSEGV. The n-th allocation, work or call about a
- * graph can be made to fail. Threads take turns. */
+ * pointer that is used on the wrong side is a SIGSEGV. What depends on other processes
+ * (nccl_stub.cu) is waited for; a call that waits for ever ends the program. The n-th allocation,
+ * work or call about a graph can be made to fail. Threads take turns. */
 #ifndef TESTS_CUDA_CUDA_STUB_H
 #define TESTS_CUDA_CUDA_STUB_H
 
 #include "tests/cuda/emu_block.h"
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <set>
+#include <unistd.h>
 #include <vector>
 
 enum cudaError_t {
     cudaSuccess = 0,
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
+    cudaErrorNotReady = 600,
     cudaErrorIllegalAddress = 700,
     cudaErrorNotSupported = 801
 };
@@ -47,6 +51,7 @@ struct item {
     event *wait; /* or NULL: begins only when `until` records of it are done */
     uint64_t until;
     bool kernel;
+    std::function<bool()> may = nullptr; /* or none; it depends on other processes */
 };
 
 struct stream {
@@ -97,6 +102,7 @@ struct machine {
     std::set<ready_graph *> ready_graphs;
     int64_t fail_graph = -1; /* as fail_alloc: calls that make and launch graphs */
     uint64_t graphs = 0, graphs_made = 0, graph_launches = 0; /* graphs: not yet destroyed */
+    int uuid = 0;                                             /* of the device */
 };
 inline machine m;
 
@@ -165,6 +171,7 @@ static inline bool ready(const stream *s)
 {
     if (s->queue.empty()) return false;
     const item &next = s->queue.front();
+    if (next.may && m.sticky == cudaSuccess) return next.may();
     return !next.wait || next.wait->done >= next.until || m.sticky != cudaSuccess;
 }
 
@@ -193,6 +200,11 @@ static inline void step(stream *s)
     i.run();
 }
 
+static inline bool advance(stream *s)
+{
+    return ready(s) && (step(s), true);
+}
+
 static inline bool step_another(const stream *s)
 {
     for (stream *o : m.streams)
@@ -201,14 +213,25 @@ static inline bool step_another(const stream *s)
     return false;
 }
 
+/* Other processes let something happen, or a call that waits would never return. */
+static inline void wait_for_others(const char *what, int *turns)
+{
+    auto may = [](stream *o) { return !o->queue.empty() && o->queue.front().may; };
+    if (std::none_of(m.streams.begin(), m.streams.end(), may)) emu::die(what);
+    if (++*turns > 100000) emu::die("a call waits for other processes for ever");
+    open_for_host();
+    usleep(100);
+}
+
 /* Runs the stream's work and what it waits for, and nothing else. */
 static inline void finish(stream *s)
 {
+    int turns = 0;
     while (!s->queue.empty()) {
         if (ready(s))
             step(s);
         else if (!step_another(s))
-            emu::die("a stream waits for an event that nobody records");
+            wait_for_others("a stream waits for an event that nobody records", &turns);
     }
     open_for_host();
 }
@@ -216,11 +239,12 @@ static inline void finish(stream *s)
 /* Runs what is in front of the last record of an event. */
 static inline void finish_event(const event *e)
 {
+    int turns = 0;
     while (e->done < e->recorded && m.sticky == cudaSuccess) {
         if (ready(e->in))
             step(e->in);
         else if (!step_another(e->in))
-            emu::die("an event that nobody records is waited for");
+            wait_for_others("an event that nobody records is waited for", &turns);
     }
     open_for_host();
 }
@@ -274,6 +298,7 @@ struct cudaDeviceProp {
     char name[256];
     int major, minor;
     size_t totalGlobalMem;
+    char uuid[16]; /* a struct of it */
 };
 
 static inline cudaError_t cudaGetDeviceCount(int *n)
@@ -289,7 +314,8 @@ static inline cudaError_t cudaSetDevice(int i)
 
 static inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
 {
-    *p = cudaDeviceProp{"emulation", 8, 0, stub::m.capacity};
+    *p = cudaDeviceProp{"emulation", 8, 0, stub::m.capacity, {}};
+    memcpy(p->uuid, &stub::m.uuid, sizeof stub::m.uuid);
     return cudaSuccess;
 }
 
@@ -422,14 +448,6 @@ static inline cudaError_t cudaStreamSynchronize(cudaStream_t s)
     return stub::m.sticky;
 }
 
-static inline cudaError_t cudaDeviceSynchronize()
-{
-    stub::turn mine(stub::m.lock);
-    stub::m.syncs++;
-    stub::finish_all();
-    return stub::m.sticky;
-}
-
 static inline cudaError_t cudaEventCreate(cudaEvent_t *e)
 {
     *e = new stub::event;
@@ -462,6 +480,17 @@ static inline cudaError_t cudaEventSynchronize(cudaEvent_t e)
     stub::m.syncs++;
     stub::finish_event(e);
     return stub::m.sticky;
+}
+
+/* The one call that waits for nothing: a device goes on meanwhile, so what can run does. */
+static inline cudaError_t cudaEventQuery(cudaEvent_t e)
+{
+    stub::turn mine(stub::m.lock);
+    while (e->done < e->recorded && (stub::advance(e->in) || stub::step_another(e->in)))
+        continue;
+    stub::open_for_host();
+    if (stub::m.sticky != cudaSuccess) return stub::m.sticky;
+    return e->done < e->recorded ? cudaErrorNotReady : cudaSuccess;
 }
 
 static inline cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)

@@ -9,7 +9,8 @@ static void *alloc_zero(size_t bytes)
     return calloc(1, bytes);
 }
 
-static const struct cuda_host host = {alloc_zero, free, nullptr, nullptr, nullptr};
+static const struct cuda_host host = {alloc_zero, free,    nullptr, nullptr, nullptr,
+                                      nullptr,    nullptr, nullptr, nullptr};
 
 /* Long sums, so that another order has other bits; rows over both buckets of the emulation. */
 static const struct lt::kind kinds[] = {{40, 168, false}, {24, 200, false}, {36, 1024, true}};

@@ -23,6 +23,10 @@ vlqa_status cuda_fail(struct env *, const struct gpu *, const char *, cudaError_
     return VLQA_EDEVICE;
 }
 
+void cuda_settle(const struct gpu *)
+{
+}
+
 static int warnings;
 
 static void host_log(struct env *, enum vlqa_log_level, const char *, ...)
@@ -30,7 +34,8 @@ static void host_log(struct env *, enum vlqa_log_level, const char *, ...)
     warnings++;
 }
 
-static const struct cuda_host host = {host_alloc, free, host_fail, host_copy, host_log};
+static const struct cuda_host host = {host_alloc, free,    host_fail, host_copy, host_log,
+                                      nullptr,    nullptr, nullptr,   nullptr};
 
 struct lab {
     struct gpu gpu;
