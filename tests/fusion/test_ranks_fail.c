@@ -178,6 +178,36 @@ TEST(a_rank_without_memory_is_an_error_of_all_and_the_next_question_is_answered)
     munmap(none, MOST_RANKS * sizeof *none);
 }
 
+static void other_images(struct vlqa_ranks *ranks, struct outcome *unused)
+{
+    struct vlqa_engine *engine;
+    struct vlqa_session *s;
+    vlqa_status status;
+    struct trial *t;
+    (void)unused;
+    REQUIRE(open_engine(ranks, &engine) == VLQA_OK && open_session(engine, &s) == VLQA_OK);
+    status = vlqa_add_image_file(s, this_rank == 1 ? CHART("eggs") : CHART("february"));
+    t = new_trial(status, vlqa_message(s));
+    CHECK(strstr(vlqa_message(s), "rank 1 was given something else than rank 0") != NULL);
+    t->went_on = goes_on(s);
+    vlqa_session_close(s);
+    vlqa_engine_close(engine);
+}
+
+TEST(ranks_that_are_given_other_images_are_told)
+{
+    struct outcome *none = outcomes(MOST_RANKS);
+    struct lab lab;
+    reuse = REUSE_INFOFLOW;
+    REQUIRE(none && lab_open(&lab));
+    expected = lab.cold;
+    memset(trials, 0, RANKS * sizeof *trials);
+    on_ranks(RANKS, other_images, none);
+    check_trials(RANKS, 1, VLQA_ESTATE);
+    lab_close(&lab);
+    munmap(none, MOST_RANKS * sizeof *none);
+}
+
 TEST(a_process_that_has_joined_no_ranks_is_refused)
 {
     struct vlqa_ranks *ranks = NULL;
