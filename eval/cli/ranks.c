@@ -123,7 +123,7 @@ static void set_deadline(struct launch *l, int rank)
     double ms = 1e3 * l->cli->args->rank_timeout;
     if (rank != 0 && !failed) return;
     if (rank == 0 && failed && ms > GRACE_MS) ms = GRACE_MS;
-    if (!l->deadline_ms || env_ms() + ms < l->deadline_ms) l->deadline_ms = env_ms() + ms;
+    if (l->deadline_ms == 0 || env_ms() + ms < l->deadline_ms) l->deadline_ms = env_ms() + ms;
 }
 
 static void collect(struct launch *l)
@@ -141,7 +141,7 @@ static void collect(struct launch *l)
 
 static void give_up(struct launch *l)
 {
-    if (!l->deadline_ms || env_ms() < l->deadline_ms) return;
+    if (l->deadline_ms == 0 || env_ms() < l->deadline_ms) return;
     for (int i = l->n - 1; i >= 0; i--)
         if (l->pid[i]) l->given_up = i;
     kill_all(l);
@@ -151,7 +151,7 @@ static void give_up(struct launch *l)
 /* Until the next signal, or the deadline. */
 static int next_signal(const struct launch *l)
 {
-    double ms = l->deadline_ms ? l->deadline_ms - env_ms() : 3600e3;
+    double ms = l->deadline_ms > 0 ? l->deadline_ms - env_ms() : 3600e3;
     struct timespec t = {0, 0};
     if (ms > 0) {
         t.tv_sec = (time_t)(ms / 1e3);

@@ -12,10 +12,10 @@ static struct fault {
     int signal;        /* that it raises then; 0: it returns nonzero */
 } fault;
 static int this_rank;
-static enum reuse reuse = REUSE_INFOFLOW;
+static enum reuse asked = REUSE_INFOFLOW;
 static const char *cache; /* a directory; NULL: no cache */
 
-static const char note[] = "The note says: A means Apples and B means Bananas, sold in the north.";
+static const char words[] = "The note says: A means Apples and B means Bananas, sold in the north.";
 
 static inline int progress(void *user, const char *phase, int64_t done, int64_t total)
 {
@@ -53,7 +53,7 @@ static inline vlqa_status add_documents(struct vlqa_session *s)
 {
     TRY(vlqa_session_clear(s));
     TRY(vlqa_add_image_file(s, CHART("february")));
-    TRY(vlqa_add_text(s, note, sizeof note - 1));
+    TRY(vlqa_add_text(s, words, sizeof words - 1));
     return vlqa_add_image_file(s, CHART("cows"));
 }
 
@@ -64,7 +64,7 @@ static inline struct vlqa_ask_options options_of_question(void)
     o.ignore_eos = 1;
     o.halo = CHART_HALO;
     o.chunk_text_tokens = 8;
-    set_reuse(&o, reuse);
+    set_reuse(&o, asked);
     return o;
 }
 

@@ -166,7 +166,7 @@ TEST(a_rank_without_memory_is_an_error_of_all_and_the_next_question_is_answered)
 {
     struct outcome *none = outcomes(MOST_RANKS);
     struct lab lab;
-    reuse = REUSE_INFOFLOW;
+    asked = REUSE_INFOFLOW;
     REQUIRE(none && lab_open(&lab));
     expected = lab.cold;
     for (tried = CALL_ENGINE; tried < CALLS; tried++) {
@@ -198,7 +198,7 @@ TEST(ranks_that_are_given_other_images_are_told)
 {
     struct outcome *none = outcomes(MOST_RANKS);
     struct lab lab;
-    reuse = REUSE_INFOFLOW;
+    asked = REUSE_INFOFLOW;
     REQUIRE(none && lab_open(&lab));
     expected = lab.cold;
     memset(trials, 0, RANKS * sizeof *trials);
@@ -261,7 +261,7 @@ TEST(cancelling_counts_on_rank_0_alone)
 {
     struct outcome *none = outcomes(MOST_RANKS);
     struct lab lab;
-    reuse = REUSE_INFOFLOW;
+    asked = REUSE_INFOFLOW;
     REQUIRE(none && lab_open(&lab));
     expected = lab.cold;
     for (int rank = 0; rank < 2; rank++)
@@ -313,7 +313,7 @@ static void stopped(struct vlqa_ranks *ranks, struct outcome *out)
 TEST(a_caller_that_has_enough_counts_on_rank_0_alone)
 {
     struct outcome *rank = outcomes(MOST_RANKS);
-    reuse = REUSE_OFF;
+    asked = REUSE_OFF;
     cache = NULL;
     REQUIRE(rank);
     for (int who = 0; who < 2; who++) {

@@ -119,7 +119,7 @@ TEST(a_rank_that_is_killed_in_any_phase_is_named_and_leaves_nothing)
                                          "score", "repair", "decode"};
     struct lab lab;
     int shared = count_shared();
-    reuse = REUSE_INFOFLOW;
+    asked = REUSE_INFOFLOW;
     REQUIRE(lab_open(&lab));
     for (size_t i = 0; i < sizeof phases / sizeof *phases; i++)
         for (int rank = 0; rank < 2; rank++)
@@ -131,7 +131,7 @@ TEST(a_rank_that_is_killed_in_any_phase_is_named_and_leaves_nothing)
 TEST(so_is_one_in_a_full_prefill)
 {
     struct lab lab;
-    reuse = REUSE_OFF;
+    asked = REUSE_OFF;
     REQUIRE(lab_open(&lab));
     for (int rank = 0; rank < RANKS; rank++)
         check_kill(&lab, RANKS, rank, "prefill");
@@ -144,7 +144,7 @@ TEST(a_rank_that_hangs_is_an_error_on_all_within_the_time)
     static const char *const phases[] = {"prefill", "decode"};
     struct outcome *rank = outcomes(RANKS);
     cache = NULL;
-    reuse = REUSE_OFF;
+    asked = REUSE_OFF;
     for (int i = 0; i < 2; i++) {
         struct vlqa_ranks *ranks = NULL;
         pid_t child[RANKS];
