@@ -337,6 +337,28 @@ int args_cache_home(char *path, size_t cap)
     return path[0] == '/' && (is_set || (home && home[0])) && bytes < (int)cap;
 }
 
+static int number_of(const char *variable)
+{
+    const char *value = getenv(variable), *end = "";
+    int n;
+    return value && args_number(value, 0, INT_MAX - 1, &end, &n) && !*end ? n : -1;
+}
+
+struct args_launch args_launched(void)
+{
+    static const char *const launchers[][3] = {
+        {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK",
+         "OMPI_COMM_WORLD_LOCAL_RANK"},              /* Open MPI */
+        {"PMI_SIZE", "PMI_RANK", "MPI_LOCALRANKID"}, /* MPICH and what is made of it */
+        {"SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID"}}; /* srun */
+    for (size_t i = 0; i < sizeof launchers / sizeof *launchers; i++) {
+        struct args_launch l = {number_of(launchers[i][0]), number_of(launchers[i][1]),
+                                number_of(launchers[i][2])};
+        if (l.n > 1) return l;
+    }
+    return (struct args_launch){1, 0, 0};
+}
+
 /* There a word behind the value of an option is what the verb works on. */
 static int has_positional(const struct verb *verb)
 {

@@ -83,6 +83,12 @@ vlqa_status args_parse(struct env *env, const struct verb *verb, int argc, char 
 /* 1 if words that args_parse accepted have the option of this name, which the environment, too, may
  * have set. */
 int args_is_given(const struct verb *verb, int argc, char **argv, const char *name);
+/* Processes that mpirun or srun has started together, as its variables tell: how many, which of
+ * them this one is, and which on its host. n is 1 where there are none. */
+struct args_launch {
+    int n, rank, on_host;
+};
+struct args_launch args_launched(void);
 /* A whole number of decimal digits alone, in [min, max]; *end is behind them. For ARG_FORM. */
 int args_number(const char *text, int min, int max, const char **end, int *out);
 /* The next of a list "a,b,c", cut at the size of word; *list is behind it. 0: there is none. */

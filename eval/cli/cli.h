@@ -24,7 +24,7 @@ struct cli_args {
     const char *model, *chat_template;
     int threads, dtype, kv_dtype, weights, head_weights, cpu, device, gpu;
     int json, quiet, verbose, help, help_all;
-    int ranks, divide_weights, rank_timeout; /* zero in verbs without them */
+    int ranks, divide_weights, rank_timeout; /* rank_timeout is 0 in verbs without ranks */
 };
 
 extern const char *const cli_dtypes[], *const cli_kv_dtypes[], *const cli_cpus[];
@@ -99,9 +99,8 @@ extern const char *const cli_weights[], *const cli_head_weights[], *const cli_de
      .value = "N",                                                                              \
      .min = 1,                                                                                  \
      .max = VLQA_RANKS_MOST,                                                                    \
-     .fallback = "1",                                                                           \
-     .help =                                                                                    \
-         "processes that answer together; they share the cores, and the answer is that of one", \
+     .help = "processes that answer together; they share the cores, and the answer is that of " \
+             "one [1, or those of mpirun]",                                                     \
      CLI_FIELD(ranks)},                                                                         \
         {ARG_FLAG, .name = "divide-weights",                                                    \
          .help = "with --ranks: each has a part of the decoder's weights, for models that one " \

@@ -229,22 +229,46 @@ static int fork_all(struct launch *l, int *error)
     return -1;
 }
 
-/* What ranks of one host share. */
-static void divide(const struct cli *cli, struct vlqa_engine_options *options)
+/* What ranks of one host share; this is number i of them. */
+static void divide(const struct cli *cli, int i, struct vlqa_engine_options *options)
 {
     int here = vlqa_ranks_on_host(cli->ranks), cores = pool_cores();
     vlqa_ranks_divide_weights(cli->ranks, cli->args->divide_weights);
     options->ranks = cli->ranks;
     if (!options->threads) options->threads = cores > here ? cores / here : 1;
-    if (options->device != VLQA_DEVICE_CPU) options->gpu += cli->rank % here;
+    if (options->device != VLQA_DEVICE_CPU) options->gpu += i;
 }
 
-int ranks_start(struct cli *cli, struct vlqa_engine_options *options)
+/* Whoever fails says so: it may be the only one. */
+static int join_launched(struct cli *cli, struct args_launch l, struct vlqa_engine_options *options)
+{
+    vlqa_status status = vlqa_ranks_mpi((int64_t)cli->args->rank_timeout * 1000, &cli->ranks);
+    int n = vlqa_ranks_count(cli->ranks);
+    if (status == VLQA_OK && n != l.n)
+        status = env_fail(&cli->env, VLQA_EDEVICE,
+                          "%d processes were started together, but MPI has %d", l.n, n);
+    else if (status != VLQA_OK)
+        (void)env_fail(&cli->env, status, "%s", vlqa_ranks_message(cli->ranks));
+    if (status != VLQA_OK) return cli_fail(cli, status, cli->env.message);
+    cli->rank = vlqa_ranks_rank(cli->ranks);
+    if (cli->rank != 0 && say_nothing() != 0) return CLI_FAILED;
+    if (cli->rank != 0) cli->bar.enabled = 0;
+    divide(cli, l.on_host >= 0 ? l.on_host : cli->rank % vlqa_ranks_on_host(cli->ranks), options);
+    return CLI_OK;
+}
+
+int ranks_wanted(const struct cli *cli)
+{
+    int launched = args_launched().n, given = cli->args->ranks;
+    if (!cli->args->rank_timeout) return 1;
+    return launched > 1 ? launched : given ? given : 1;
+}
+
+static int fork_ranks(struct cli *cli, struct vlqa_engine_options *options)
 {
     struct launch l = {.cli = cli, .n = cli->args->ranks, .parent = getpid(), .given_up = -1};
     vlqa_status status;
     int rank, error, code;
-    if (l.n < 2) return CLI_OK;
     status = vlqa_ranks_local(l.n, (int64_t)cli->args->rank_timeout * 1000, &l.ranks);
     if (status != VLQA_OK) {
         code = cli_fail(cli, status, vlqa_ranks_message(l.ranks));
@@ -262,6 +286,19 @@ int ranks_start(struct cli *cli, struct vlqa_engine_options *options)
         return CLI_FAILED;
     }
     code = become(&l, rank);
-    if (code == CLI_OK) divide(cli, options);
+    if (code == CLI_OK) divide(cli, rank, options);
     return code;
+}
+
+int ranks_start(struct cli *cli, struct vlqa_engine_options *options)
+{
+    struct args_launch launched = args_launched();
+    int given = cli->args->ranks;
+    if (ranks_wanted(cli) == 1) return CLI_OK;
+    if (launched.n == 1) return fork_ranks(cli, options);
+    if (!given || given == launched.n) return join_launched(cli, launched, options);
+    (void)env_fail(&cli->env, VLQA_EUSAGE,
+                   "--ranks is %d, but %d processes were started together: leave it out", given,
+                   launched.n);
+    return cli_fail(cli, VLQA_EUSAGE, cli->env.message);
 }

@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/heap.h"
+#include "eval/cli/ranks.h"
 #include "eval/data/json_row.h"
 #include "eval/data/lines.h"
 
@@ -53,7 +54,7 @@ int ask_jsonl_check(struct ask *a)
     if (o->stream || o->logits || o->explain || o->explain_cache)
         return cli_fail(&a->cli, VLQA_EUSAGE,
                         "--jsonl excludes --stream, --logits, --explain and --explain-cache");
-    if (o->common.ranks > 1 && !is_file(o->jsonl))
+    if (ranks_wanted(&a->cli) > 1 && !is_file(o->jsonl))
         return cli_fail(&a->cli, VLQA_EUSAGE,
                         "--ranks: each of them reads --jsonl by itself, expected a file and not "
                         "standard input or a pipe");

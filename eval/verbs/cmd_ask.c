@@ -15,12 +15,24 @@ static int ends_with_png(const char *path)
     return dot && strcasecmp(dot, ".png") == 0;
 }
 
+static int reads_input(const struct ask_args *o)
+{
+    const struct arg_items *items = &o->document.items;
+    for (int i = 0; i < items->n; i++)
+        if (strcmp(items->item[i].value, "-") == 0) return 1;
+    return o->question && strcmp(o->question, "-") == 0;
+}
+
 static int check_args(struct ask *a)
 {
     const struct ask_args *o = &a->args;
     const struct arg_items *items = &o->document.items;
     int images = 0;
     if (o->jsonl) return ask_jsonl_check(a);
+    if (args_launched().n > 1 && reads_input(o))
+        return cli_fail(&a->cli, VLQA_EUSAGE,
+                        "standard input is that of one of the processes that were started "
+                        "together: give files");
     if (!o->question) return cli_fail(&a->cli, VLQA_EUSAGE, "no question: give --question TEXT");
     if (!o->question[strspn(o->question, " \t\r\n")])
         return cli_fail(&a->cli, VLQA_EUSAGE, "the question is empty");

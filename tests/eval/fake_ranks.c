@@ -2,6 +2,8 @@
  * those of the library, which operations of bench bring along.
  *
  *   ranks, join = STATUS  that call fails
+ *   mpi = STATUS          so does that of vlqa_ranks_mpi, which else finds mpi_ranks = N processes
+ *                         and is mpi_rank = R of them
  *   hold_rank = R         the hold of the script is for rank R alone
  */
 #include "include/vlqa_ranks.h"
@@ -16,6 +18,7 @@ struct vlqa_ranks {
 };
 
 vlqa_status __wrap_vlqa_ranks_local(int n, int64_t timeout_ms, struct vlqa_ranks **out);
+vlqa_status __wrap_vlqa_ranks_mpi(int64_t timeout_ms, struct vlqa_ranks **out);
 vlqa_status __wrap_vlqa_ranks_join(struct vlqa_ranks *ranks, int rank);
 void __wrap_vlqa_ranks_lost(struct vlqa_ranks *ranks, int rank, const char *why);
 int __wrap_vlqa_ranks_count(const struct vlqa_ranks *ranks);
@@ -36,6 +39,15 @@ vlqa_status __wrap_vlqa_ranks_local(int n, int64_t timeout_ms, struct vlqa_ranks
     (*out)->rank = -1;
     note_call("ranks %d timeout=%lld", n, (long long)timeout_ms);
     return script_status("ranks", (*out)->message);
+}
+
+vlqa_status __wrap_vlqa_ranks_mpi(int64_t timeout_ms, struct vlqa_ranks **out)
+{
+    *out = calloc(1, sizeof **out);
+    (*out)->n = script_number("mpi_ranks");
+    (*out)->rank = this_rank = script_number("mpi_rank");
+    note_call("mpi timeout=%lld", (long long)timeout_ms);
+    return script_status("mpi", (*out)->message);
 }
 
 vlqa_status __wrap_vlqa_ranks_join(struct vlqa_ranks *ranks, int rank)

@@ -161,6 +161,64 @@ TEST(bench_and_lines_of_a_file_take_ranks)
     CHECK_EQ(count(r->calls, "ask B? "), 2);
 }
 
+/* ---- processes that were started together ---- */
+
+static struct run *launched(const char *variable, const char *script, const char *const *args)
+{
+    return run_cli((struct setup){.environment = variable, .script = script}, args);
+}
+
+TEST(processes_of_mpirun_and_srun_are_ranks)
+{
+    static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE=3", "PMI_SIZE=3",
+                                            "SLURM_STEP_NUM_TASKS=3"};
+    for (int i = 0; i < 3; i++) {
+        struct run *r = launched(variables[i], "answer=a\nmpi_ranks=3\n", ARGS(ASK));
+        CHECK_EQ(r->code, 0);
+        CHECK_STR(r->out, "a\n");
+        CHECK_HAS(r->calls, "mpi timeout=600000");
+        CHECK_EQ(count(r->calls, "rank 0 is "), 1);
+        CHECK_EQ(count(r->calls, "ask ? "), 1);
+        r = launched(variables[i], "answer=a\nmpi_ranks=3\nmpi_rank=2\n",
+                     ARGS(ASK, "--ranks=3", "--rank-timeout=9", "--logits=none", "--device=cuda"));
+        CHECK_EQ(r->code, 0);
+        CHECK_STR(r->out, "");
+        CHECK_HAS(r->calls, "mpi timeout=9000");
+        CHECK_EQ(count(r->calls, "GPU 2"), 1);
+        CHECK(access("none", F_OK) != 0);
+    }
+}
+
+TEST(one_process_of_mpirun_is_none)
+{
+    struct run *r = launched("OMPI_COMM_WORLD_SIZE=1", "answer=a\n", ARGS(ASK));
+    CHECK_EQ(r->code, 0);
+    CHECK_EQ(count(r->calls, "rank") + count(r->calls, "mpi"), 0);
+    r = launched("OMPI_COMM_WORLD_SIZE=x", "answer=a\n", ARGS(ASK, "--ranks=2"));
+    CHECK_EQ(r->code, 0);
+    CHECK_EQ(count(r->calls, "ranks 2 "), 1);
+}
+
+TEST(what_does_not_fit_those_of_mpirun_is_refused)
+{
+    static const char size[] = "OMPI_COMM_WORLD_SIZE=3";
+    struct run *r = launched(size, "mpi_ranks=3\n", ARGS(ASK, "--ranks=2"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "--ranks is 2, but 3 processes were started together: leave it out");
+    r = launched(size, "mpi_ranks=1\n", ARGS(ASK));
+    CHECK_EQ(r->code, 1);
+    CHECK_STR(r->err, "vlqa: 3 processes were started together, but MPI has 1\n");
+    r = launched(size, "mpi=EDEVICE\n", ARGS(ASK));
+    CHECK_EQ(r->code, 1);
+    CHECK_STR(r->err, "vlqa: fake mpi fails with EDEVICE\n");
+    r = launched(size, "mpi_ranks=3\n", ARGS("-m", "model", "-p", "-"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "standard input is that of one of the processes");
+    r = launched(size, "mpi_ranks=3\n", ARGS("-m", "model", "--jsonl", "-"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "--ranks: each of them reads --jsonl by itself");
+}
+
 /* ---- what is refused ---- */
 
 TEST(what_each_rank_would_read_for_itself_is_refused)
