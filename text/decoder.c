@@ -401,8 +401,9 @@ static void head(struct queue *q, const struct decoder *m, const struct pass *pa
                        mat_bytes(last.dtype, 1, last.cols));
     k_rmsnorm(q, w->last, last, m->norm, m->config.eps);
     k_trace(q, "text.norm", 0, w->last);
-    k_matmul(q, columns_mat(w->logits, c), w->last, columns_weight(q->device, m->head, c),
-             mat_none(), ACT_NONE);
+    if (c->n)
+        k_matmul(q, columns_mat(w->logits, c), w->last, columns_weight(q->device, m->head, c),
+                 mat_none(), ACT_NONE);
     exchange(q, w, w->logits, c);
     k_trace(q, "logits", 0, w->logits);
     queue_download(q, pass->logits, w->logits.data, mat_bytes(DT_F32, 1, m->config.vocab));

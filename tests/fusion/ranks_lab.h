@@ -56,7 +56,7 @@ static inline pid_t start_rank(struct vlqa_ranks *ranks, int rank, scenario_fn r
 static inline void on_ranks(int n, scenario_fn run, struct outcome *out)
 {
     struct vlqa_ranks *ranks = NULL;
-    pid_t child[MOST_RANKS];
+    pid_t child[VLQA_RANKS_MOST];
     int processes = n ? n : 1;
     if (n) REQUIRE(vlqa_ranks_local(n, 60000, &ranks) == VLQA_OK);
     for (int i = 0; i < processes; i++)

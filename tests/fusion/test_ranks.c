@@ -96,6 +96,25 @@ TEST(golden_checkpoints_are_answered_as_by_one_process)
     divided = 0;
 }
 
+/* More of them than blocks of the head's outputs: some have none. */
+TEST(ranks_without_a_part_of_the_head_go_along)
+{
+    enum { MANY = 24 };
+    struct outcome *alone = outcomes(1), *rank = outcomes(MANY);
+    REQUIRE(alone && rank);
+    reuse = REUSE_OFF;
+    checkpoint = "sharded12"; /* its head is not tied */
+    on_ranks(0, about_a_golden_image, alone);
+    for (divided = 0; divided < 2; divided++) {
+        on_ranks(MANY, about_a_golden_image, rank);
+        for (int i = 0; i < MANY; i++)
+            CHECK(alone->n_tokens == 6 && same_outcome(alone, &rank[i]));
+    }
+    divided = 0;
+    munmap(alone, sizeof *alone);
+    munmap(rank, MANY * sizeof *rank);
+}
+
 TEST(batches_of_any_size_are_shared)
 {
     static const int sizes[] = {1, 7, 16};
