@@ -13,11 +13,6 @@
 #define DEFAULT_TIMEOUT_MS (10 * 60 * 1000)
 #define LOOK_MS 200 /* more between two looks is no wait: all were stopped, by Ctrl-Z */
 
-struct greeting { /* of a rank, when a call begins */
-    uint8_t key[COMM_KEY];
-    int32_t through_host;
-};
-
 /* ---- handles ---- */
 
 vlqa_status comm_new(const struct comm_ops *op, int n, int64_t timeout_ms, struct vlqa_ranks **out)
@@ -230,11 +225,10 @@ vlqa_status comm_agree(struct vlqa_ranks *r, struct env *env, vlqa_status mine)
 }
 
 /* How device memory goes is one rank's loss (through_host) and has to be all ranks'. */
-static void agree_on_way(struct vlqa_ranks *r, struct env *env, const struct greeting *all)
+static void agree_on_way(struct vlqa_ranks *r, struct env *env)
 {
-    int here = r->through_host;
-    for (int i = 0; i < r->n; i++)
-        r->through_host |= all[i].through_host;
+    int here = r->through_host, n;
+    r->through_host = comm_first(r, here, &n) >= 0;
     if (r->through_host && !here)
         env_log(env, VLQA_LOG_WARN,
                 "rank %d: memory of devices goes through memory of the host from now on, as on "
@@ -245,19 +239,25 @@ static void agree_on_way(struct vlqa_ranks *r, struct env *env, const struct gre
 vlqa_status comm_begin(struct vlqa_ranks *r, struct env *env, const char *what,
                        const uint8_t key[COMM_KEY])
 {
-    struct greeting all[VLQA_RANKS_MOST];
-    size_t at[VLQA_RANKS_MOST + 1];
     if (!r) return VLQA_OK;
     r->status = VLQA_OK;
     if (r->op->begin(r) != 0) return comm_status(r, env);
-    memcpy(all[r->rank].key, key, COMM_KEY);
-    all[r->rank].through_host = r->through_host;
-    same_size(at, r->n, sizeof *all);
+    agree_on_way(r, env);
+    return comm_same(r, env, what, key);
+}
+
+vlqa_status comm_same(struct vlqa_ranks *r, struct env *env, const char *what,
+                      const uint8_t key[COMM_KEY])
+{
+    uint8_t all[VLQA_RANKS_MOST * COMM_KEY];
+    size_t at[VLQA_RANKS_MOST + 1];
+    if (!r) return VLQA_OK;
+    memcpy(all + r->rank * COMM_KEY, key, COMM_KEY);
+    same_size(at, r->n, COMM_KEY);
     comm_gather_host(r, COMM_CONTROL, all, at);
     TRY(comm_status(r, env));
-    agree_on_way(r, env, all);
     for (int i = 1; i < r->n; i++)
-        if (memcmp(all[0].key, all[i].key, COMM_KEY) != 0)
+        if (memcmp(all, all + i * COMM_KEY, COMM_KEY) != 0)
             return env_fail(env, VLQA_ESTATE,
                             "%s: rank %d was given something else than rank 0; ranks need the same "
                             "model, options, images and texts",
@@ -282,7 +282,7 @@ void comm_beat(struct vlqa_ranks *r)
 
 int comm_first(struct vlqa_ranks *r, int has, int *n)
 {
-    uint8_t all[VLQA_RANKS_MOST];
+    uint8_t all[VLQA_RANKS_MOST] = {0};
     size_t at[VLQA_RANKS_MOST + 1];
     int first = -1;
     *n = 0;

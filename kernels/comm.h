@@ -69,6 +69,9 @@ struct vlqa_ranks {
  * VLQA_EDEVICE. */
 vlqa_status comm_begin(struct vlqa_ranks *r, struct env *env, const char *what,
                        const uint8_t key[COMM_KEY]);
+/* In the middle of a call: the same about a part of it. */
+vlqa_status comm_same(struct vlqa_ranks *r, struct env *env, const char *what,
+                      const uint8_t key[COMM_KEY]);
 /* `mine`, whose message is in env; or that of the first rank that has one, "rank 2: MESSAGE". */
 vlqa_status comm_agree(struct vlqa_ranks *r, struct env *env, vlqa_status mine);
 /* The call ends with a status that this rank alone may have: others do not wait for it then. */

@@ -84,10 +84,16 @@ static vlqa_status find_evidence(struct ask *a)
 static struct key key_of_ask(const struct ask *a)
 {
     const struct vlqa_ask_options *o = &a->o;
-    const int64_t work[] = {o->max_tokens, o->keep,        o->n_forced,   o->reuse,
-                            o->chunker,    o->chunk_k,     o->halo,       o->chunk_text_tokens,
-                            o->n_bias,     o->n_stop_text, o->ignore_eos, a->x.variant};
-    const float ratio[] = {o->recompute_ratio, o->adaptive, o->temperature, a->x.taper};
+    const struct vlqa_experimental *x = &a->x;
+    const int64_t work[] = {
+        o->max_tokens,  o->keep,       o->n_forced,          o->reuse,         o->chunker,
+        o->chunk_k,     o->halo,       o->chunk_text_tokens, o->text_chunker,  o->n_bias,
+        o->n_stop_text, o->ignore_eos, o->evidence_max,      x->variant,       x->budget_base,
+        x->order,       x->score,      x->query_tokens,      x->query_draft,   x->geometry,
+        x->reorder,     x->parity,     x->closing,           x->refresh_every, x->refresh_tokens};
+    const uint64_t layers[] = {x->probe_layers[0], x->probe_layers[1], x->check_layers[0],
+                               x->check_layers[1]};
+    const float ratio[] = {o->recompute_ratio, o->adaptive, o->temperature, x->taper};
     struct hash h;
     hash_begin(&h, "vlqa ask");
     together_hash(a->s, &h);
@@ -95,6 +101,7 @@ static struct key key_of_ask(const struct ask *a)
     hash_u64(&h, o->seed);
     for (size_t i = 0; i < sizeof work / sizeof *work; i++)
         hash_u64(&h, (uint64_t)work[i]);
+    hash_bytes(&h, layers, sizeof layers);
     hash_bytes(&h, ratio, sizeof ratio);
     return hash_end(&h);
 }

@@ -211,10 +211,13 @@ static vlqa_status give(struct vlqa_session *s, struct ready *r, int first, int 
 static vlqa_status make_visual_tokens(struct vlqa_session *s, struct ready *r,
                                       enum vlqa_source *source)
 {
+    struct vlqa_ranks *ranks = s->queue->ranks;
     int found, first, n;
     *source = VLQA_SOURCE_COMPUTED;
+    TRY(comm_same(ranks, &s->env, r->name, r->key.b));
     found = recall(s, r->key, r->grid, source);
-    first = comm_first(s->queue->ranks, found, &n);
+    first = comm_first(ranks, found, &n);
+    TRY(comm_status(ranks, &s->env));
     if (first < 0) return compute(s, r);
     if (!found) *source = VLQA_SOURCE_RAM;
     return n < comm_n(s->queue) ? give(s, r, first, found) : VLQA_OK;

@@ -38,10 +38,15 @@ void together_hash(const struct vlqa_session *s, struct hash *h)
 {
     hash_u64(h, (uint64_t)s->n_items);
     hash_u64(h, (uint64_t)s->n_cached_prefix);
-    hash_u64(h, s->text_used);
-    hash_bytes(h, s->text, s->text_used);
-    for (int i = 0; i < s->n_images; i++)
-        hash_bytes(h, s->image[i].key.b, sizeof s->image[i].key.b);
+    for (int i = 0; i < s->n_items; i++) {
+        const struct session_item *item = &s->item[i];
+        hash_u64(h, (uint64_t)item->role);
+        hash_u64(h, (uint64_t)(int64_t)item->document);
+        hash_u64(h, item->bytes);
+        hash_bytes(h, item->text ? item->text : "", item->bytes);
+        hash_u64(h, (uint64_t)(int64_t)item->image);
+        if (item->image >= 0) hash_bytes(h, s->image[item->image].key.b, sizeof(struct key));
+    }
 }
 
 vlqa_status together_end(struct vlqa_session *s, vlqa_status mine)
