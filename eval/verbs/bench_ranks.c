@@ -74,7 +74,8 @@ static int measure(struct bench *b, struct vlqa_session *s, enum way way, struct
     return CLI_OK;
 }
 
-/* Rank 0 by itself, with weights of its own, while the others wait for it. */
+/* Rank 0 by itself, with weights of its own, at the end: no other one waits for it, or does work.
+ */
 static int measure_single(struct bench *b, struct result *out)
 {
     struct vlqa_engine_options options = b->engine_options;
@@ -172,9 +173,9 @@ static int print_text(struct bench *b, struct result *r)
 int bench_ranks(struct bench *b)
 {
     static struct result r[N_WAYS];
-    int code = measure_single(b, &r[SINGLE]);
-    if (code == CLI_OK) code = measure(b, b->session, EXACT, &r[EXACT]);
+    int code = measure(b, b->session, EXACT, &r[EXACT]);
     if (code == CLI_OK) code = measure(b, b->session, CHUNKS, &r[CHUNKS]);
+    if (code == CLI_OK) code = measure_single(b, &r[SINGLE]);
     progress_clear(&b->cli.bar);
     if (code != CLI_OK) return code;
     return b->args.common.json ? print_json(b, r) : print_text(b, r);

@@ -161,6 +161,22 @@ TEST(bench_and_lines_of_a_file_take_ranks)
     CHECK_EQ(count(r->calls, "ask B? "), 2);
 }
 
+/* However long that takes, no rank waits for it. */
+TEST(bench_asks_one_process_when_all_ranks_are_done)
+{
+    pid_t pid =
+        run_start((struct setup){.script = "answer=a\nhold=1\nhold_rank=1\n"},
+                  ARGS("bench", "--image=0x0", "--ranks=2", "--decode=2", "--prompt-tokens=8"));
+    const char *together;
+    struct run *r;
+    CHECK(run_wait_for_call("reuse 3 "));
+    put_file("fake.go", "", 0);
+    r = check_ended(pid, 0);
+    together = strstr(r->calls, "reuse 3 ");
+    CHECK_EQ(count(r->calls, "open model="), 3);
+    CHECK(together && strstr(together, "open model="));
+}
+
 /* ---- processes that were started together ---- */
 
 static struct run *launched(const char *variable, const char *script, const char *const *args)
