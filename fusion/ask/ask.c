@@ -10,6 +10,7 @@
 #include "fusion/reuse/attention.h"
 #include "fusion/reuse/evidence.h"
 #include "fusion/session/together.h"
+#include "kernels/comm.h"
 
 #include <string.h>
 #include <sys/resource.h>
@@ -106,6 +107,18 @@ static struct key key_of_ask(const struct ask *a)
     return hash_end(&h);
 }
 
+/* Templates and the session's length are in it, too. */
+static vlqa_status same_prompt(struct ask *a)
+{
+    struct vlqa_session *s = a->s;
+    struct hash h;
+    if (!s->queue->ranks) return VLQA_OK;
+    hash_begin(&h, "vlqa prompt");
+    hash_u64(&h, (uint64_t)s->max_seq_len);
+    hash_bytes(&h, a->prompt.id, (size_t)a->prompt.n * sizeof *a->prompt.id);
+    return comm_same(s->queue->ranks, &s->env, "the prompt", hash_end(&h).b);
+}
+
 static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options)
 {
     struct vlqa_session *s = a->s;
@@ -115,7 +128,8 @@ static vlqa_status prepare(struct ask *a, const struct vlqa_ask_options *options
     TRY(together_begin(s, "the question", key));
     TRY(read);
     s->queue->single_launches = a->x.single_launches != 0;
-    return plan_build(s, a->question, NULL, &a->prompt, &a->layout);
+    TRY(plan_build(s, a->question, NULL, &a->prompt, &a->layout));
+    return same_prompt(a);
 }
 
 static vlqa_status answer(struct ask *a, const struct vlqa_ask_options *options)

@@ -265,6 +265,8 @@ static struct key key_of_engine(const struct vlqa_engine *e)
     engine_key_parts(e, &parts);
     parts.chunker = e->options.no_cache;
     parts.stored = e->decoder.config.kv;
+    parts.k = (int32_t)e->chunk;
+    parts.index = e->decoder.config.ranks; /* of which each has a part of the weights */
     return key_of(&parts);
 }
 

@@ -29,7 +29,8 @@ static void asks_otherwise(struct vlqa_ranks *ranks, struct outcome *out)
     struct vlqa_engine *engine;
     struct vlqa_session *s;
     struct vlqa_answer a;
-    REQUIRE(open_engine(ranks, &engine) == VLQA_OK && open_session(engine, &s) == VLQA_OK);
+    REQUIRE(open_engine(ranks, &engine) == VLQA_OK);
+    s = session_of(engine, is_about("room") ? 600 : 640);
     if (!is_about("order")) add_part(s, 0, is_about("cut") ? 20 : 30);
     take_message(out, add_image_of_rank(s), vlqa_message(s));
     if (is_about("order")) add_part(s, 0, 30);
@@ -46,8 +47,8 @@ static void asks_otherwise(struct vlqa_ranks *ranks, struct outcome *out)
 
 TEST(ranks_that_are_given_something_else_are_told_before_anything_is_computed)
 {
-    static const char *const all[] = {"order",    "cut",      "an image", "evidence",
-                                      "passages", "geometry", "layers"};
+    static const char *const all[] = {"room",     "order",    "cut",      "an image",
+                                      "evidence", "passages", "geometry", "layers"};
     struct outcome *rank = outcomes(2);
     REQUIRE(rank);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
@@ -57,6 +58,39 @@ TEST(ranks_that_are_given_something_else_are_told_before_anything_is_computed)
             if (rank[k].status != VLQA_ESTATE)
                 CHECK_FAIL("%s: status %d, \"%s\"", what, rank[k].status, rank[k].message);
             CHECK_HAS(rank[k].message, ": rank 1 was given something else than rank 0");
+        }
+    }
+    munmap(rank, 2 * sizeof *rank);
+}
+
+/* Of engines: parts of the weights, and chunks in another format. */
+static void opens_otherwise(struct vlqa_ranks *ranks, struct outcome *out)
+{
+    struct vlqa_engine_options o = vlqa_engine_options_default();
+    struct vlqa_engine *engine;
+    vlqa_status status;
+    this_rank = vlqa_ranks_rank(ranks);
+    o.model = MODEL;
+    o.threads = 1;
+    o.ranks = ranks;
+    if (is_about("chunks")) o.kv_dtype = VLQA_DTYPE_INT8;
+    vlqa_ranks_divide_weights(ranks, is_about("weights"));
+    status = vlqa_engine_open(&o, &engine);
+    take_message(out, status, vlqa_engine_message(engine));
+    vlqa_engine_close(engine);
+}
+
+TEST(ranks_that_open_another_engine_are_told)
+{
+    static const char *const all[] = {"chunks", "weights"};
+    struct outcome *rank = outcomes(2);
+    REQUIRE(rank);
+    for (int i = 0; i < 2; i++) {
+        what = all[i];
+        on_ranks(2, opens_otherwise, rank);
+        for (int k = 0; k < 2; k++) {
+            CHECK_EQ(rank[k].status, VLQA_ESTATE);
+            CHECK_HAS(rank[k].message, "the engine: rank 1 was given something else than rank 0");
         }
     }
     munmap(rank, 2 * sizeof *rank);
