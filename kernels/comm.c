@@ -36,7 +36,7 @@ vlqa_status comm_new(const struct comm_ops *op, int n, int64_t timeout_ms, struc
 
 vlqa_status vlqa_ranks_join(struct vlqa_ranks *r, int rank)
 {
-    if (!r) return VLQA_EUSAGE;
+    if (!r || !r->impl) return VLQA_EUSAGE; /* its message says why it is of no use */
     if (rank < 0 || rank >= r->n)
         return env_fail(&r->env, VLQA_EUSAGE, "there is no rank %d of %d", rank, r->n);
     if (r->rank >= 0)
@@ -49,7 +49,8 @@ vlqa_status vlqa_ranks_join(struct vlqa_ranks *r, int rank)
 
 void vlqa_ranks_lost(struct vlqa_ranks *r, int rank, const char *why)
 {
-    if (r && r->op->lost && rank >= 0 && rank < r->n) r->op->lost(r, rank, why ? why : "has ended");
+    if (r && r->impl && r->op->lost && rank >= 0 && rank < r->n)
+        r->op->lost(r, rank, why ? why : "has ended");
 }
 
 void vlqa_ranks_divide_weights(struct vlqa_ranks *r, int divide)

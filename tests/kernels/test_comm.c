@@ -199,6 +199,11 @@ TEST(ranks_are_checked)
     CHECK_EQ(vlqa_ranks_local(0, 0, &r), VLQA_EUSAGE);
     CHECK_HAS(vlqa_ranks_message(r), "there are 0 ranks, expected 1 to 64");
     vlqa_ranks_close(r);
+    CHECK_EQ(vlqa_ranks_local(65, 0, &r), VLQA_EUSAGE);
+    CHECK_EQ(vlqa_ranks_join(r, 0), VLQA_EUSAGE);
+    vlqa_ranks_lost(r, 0, "has ended");
+    CHECK_HAS(vlqa_ranks_message(r), "there are 65 ranks");
+    vlqa_ranks_close(r);
     CHECK_EQ(vlqa_ranks_local(2, -1, &r), VLQA_EUSAGE);
     vlqa_ranks_close(r);
     REQUIRE(vlqa_ranks_local(2, 0, &r) == VLQA_OK);
