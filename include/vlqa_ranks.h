@@ -15,9 +15,10 @@
  *       }
  *
  * A call that fails on one rank fails on all of them, with one status and a message that names the
- * rank; the next call can succeed. Where a rank ends or does not answer in time, calls of the
- * others are VLQA_EDEVICE, then and from then on. An engine of several ranks is used by one thread
- * at a time, and what it calls back decides on rank 0 alone.
+ * rank; the next call can succeed. Ranks that were not given the same are told, VLQA_ESTATE. Where
+ * a rank ends or does not answer in time, calls of the others are VLQA_EDEVICE, then and from then
+ * on. An engine of several ranks is used by one thread at a time, and what it calls back decides on
+ * rank 0 alone.
  */
 #ifndef VLQA_RANKS_H
 #define VLQA_RANKS_H
