@@ -354,6 +354,11 @@ static void beat(struct vlqa_ranks *r)
                             &m->request[BEAT][i]);
 }
 
+static int look_once(struct vlqa_ranks *r)
+{
+    return look(r, 0);
+}
+
 /* MPI_Finalize waits for all processes, and without end: so only where all of them are here. Where
  * they are not, MPI may still write to the memory of ranks, which stays. */
 static void close_mpi(struct vlqa_ranks *r)
@@ -379,7 +384,8 @@ static const struct comm_ops ops = {.name = "MPI",
                                     .gather = gather,
                                     .begin = begin,
                                     .tell = tell,
-                                    .beat = beat};
+                                    .beat = beat,
+                                    .look = look_once};
 
 /* ---- opening ---- */
 

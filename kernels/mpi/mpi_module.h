@@ -9,7 +9,7 @@
 
 /* Grows with every change of this file or of a struct of comm.h: a module of another version is
  * refused. */
-#define MPI_MODULE_VERSION 1
+#define MPI_MODULE_VERSION 2
 
 struct mpi_host { /* of the library; outlives all ranks */
     void *(*alloc_zero)(size_t bytes);

@@ -182,4 +182,34 @@ static inline int works_by_itself(struct vlqa_ranks *r)
     return comm_agree(r, &env, VLQA_OK) == VLQA_OK;
 }
 
+/* One fails, the others only look; then all of them go on. */
+static inline int looks(struct vlqa_ranks *r)
+{
+    struct env env = {0};
+    struct comm_wait w = {0, 0};
+    if (comm_begin(r, &env, "it", same) != VLQA_OK || comm_agree(r, &env, VLQA_OK) != VLQA_OK)
+        return 0;
+    if (r->rank == 1) {
+        usleep(20000);
+        (void)comm_failed(r, VLQA_EIO, "rank 1: the disk");
+    }
+    while (!comm_look(r, &w))
+        usleep(1000);
+    if (comm_status(r, &env) != VLQA_EIO || strcmp(env.message, "rank 1: the disk") != 0) return 0;
+    return comm_begin(r, &env, "it", same) == VLQA_OK && comm_agree(r, &env, VLQA_OK) == VLQA_OK &&
+           !comm_look(r, &w);
+}
+
+static inline int looks_too_long(struct vlqa_ranks *r)
+{
+    struct env env = {0};
+    struct comm_wait w = {0, 0};
+    double begin = env_ms();
+    if (comm_begin(r, &env, "it", same) != VLQA_OK) return 0;
+    while (!comm_look(r, &w))
+        usleep(1000);
+    return env_ms() - begin > 250 && env_ms() - begin < 10000 &&
+           comm_status(r, &env) == VLQA_EDEVICE && strstr(env.message, "device memory for 0.3 s");
+}
+
 #endif

@@ -136,39 +136,9 @@ TEST(a_rank_that_dies_is_named_at_once)
     vlqa_ranks_close(r);
 }
 
-/* One fails, the others only look; then all of them go on. */
-static int looks(struct vlqa_ranks *r)
-{
-    struct env env = {0};
-    struct comm_wait w = {0, 0};
-    if (comm_begin(r, &env, "it", same) != VLQA_OK || comm_agree(r, &env, VLQA_OK) != VLQA_OK)
-        return 0;
-    if (r->rank == 1) {
-        usleep(20000);
-        (void)comm_failed(r, VLQA_EIO, "rank 1: the disk");
-    }
-    while (!comm_look(r, &w))
-        usleep(1000);
-    if (comm_status(r, &env) != VLQA_EIO || strcmp(env.message, "rank 1: the disk") != 0) return 0;
-    return comm_begin(r, &env, "it", same) == VLQA_OK && comm_agree(r, &env, VLQA_OK) == VLQA_OK &&
-           !comm_look(r, &w);
-}
-
 TEST(a_look_sees_who_has_failed_and_waits_for_nobody)
 {
     CHECK_EQ(right_on(3, 600000, looks), 3);
-}
-
-static int looks_too_long(struct vlqa_ranks *r)
-{
-    struct env env = {0};
-    struct comm_wait w = {0, 0};
-    double begin = env_ms();
-    if (comm_begin(r, &env, "it", same) != VLQA_OK) return 0;
-    while (!comm_look(r, &w))
-        usleep(1000);
-    return env_ms() - begin > 250 && env_ms() - begin < 10000 &&
-           comm_status(r, &env) == VLQA_EDEVICE && strstr(env.message, "device memory for 0.3 s");
 }
 
 TEST(a_look_ends_within_the_time)

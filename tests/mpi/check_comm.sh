@@ -48,6 +48,8 @@ for n in 3 4; do
     claim "ranks_that_leave_for_different_reasons_have_one_status_$n" "$(right $n leaves_too 60000)"
 done
 claim a_rank_that_leaves_ends_the_call_on_all_and_the_next_one_works "$(right 3 leaves 60000)"
+claim a_look_sees_who_has_failed_and_waits_for_nobody "$(right 3 looks 60000)"
+claim a_look_ends_within_the_time "$(right 2 looks_too_long 300)"
 for n in 2 3 4; do
     claim "what_a_failed_call_leaves_is_not_taken_for_the_next_one_$n" "$(right $n leaves_much 60000)"
 done

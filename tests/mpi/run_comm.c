@@ -14,6 +14,8 @@ static const struct claim {
 } claims[] = {{"gathers", gathers},
               {"agrees", agrees},
               {"leaves", leaves},
+              {"looks", looks},
+              {"looks_too_long", looks_too_long},
               {"leaves_too", leaves_too},
               {"leaves_much", leaves_much},
               {"differs", differs},
