@@ -126,7 +126,7 @@ static int wait_for(struct vlqa_ranks *r, int rank, struct word *w, unsigned val
 {
     struct shared *s = ((struct local *)r->impl)->shared;
     double waited = 0, mark = 0;
-    unsigned beats = 0;
+    unsigned beats = 0, heard;
     for (int turn = 0;; turn++) {
         unsigned seen = atomic_load(&w->value);
         if ((int)(seen - value) >= 0) return 0;
@@ -137,8 +137,9 @@ static int wait_for(struct vlqa_ranks *r, int rank, struct word *w, unsigned val
         /* Whoever has failed may have ended since: why it failed says more. */
         if (!failing && atomic_load(&s->failed.state)) return take_reason(r, &s->failed);
         if (atomic_load(&s->lost.state)) return take_reason(r, &s->lost);
-        if (atomic_load(&s->place[rank].beats) != beats) waited = 0;
-        beats = atomic_load(&s->place[rank].beats);
+        heard = atomic_load(&s->place[rank].beats);
+        if (heard != beats) waited = 0;
+        beats = heard;
         if (waited > (double)r->timeout_ms) return timed_out(r, rank);
         mark = env_ms();
         nap(w, seen);

@@ -233,7 +233,7 @@ vlqa_status chunk_fetch(struct view *v, struct chunk_list before)
     struct arena *mem = &v->run.s->request.host;
     v->chunk = arena_push_zero(mem, (size_t)l->n_segments * sizeof *v->chunk);
     v->on_gpu = arena_push_zero(mem, (size_t)l->n_segments * sizeof *v->on_gpu);
-    if (v->run.s->engine->options.ranks) return chunk_fetch_by_ranks(v, before);
+    if (comm_n(v->run.s->queue) > 1) return chunk_fetch_by_ranks(v, before);
     for (int i = 0; i < l->n_segments; i++)
         TRY(fetch(v, i, prefix, before));
     return VLQA_OK;

@@ -238,12 +238,10 @@ static vlqa_status progress(const struct run *r, const struct run_pass *p, const
                             int done, int total)
 {
     struct vlqa_session *s = r->s;
-    vlqa_status status;
     if (!p->capture || s->engine->decoder.config.ranks)
         return comm_progress(s->queue->ranks, &s->env, phase, done, total);
     comm_beat(s->queue->ranks);
-    status = env_progress(&s->env, phase, done, total);
-    return comm_rank(s->queue) ? VLQA_OK : status;
+    return env_progress(&s->env, phase, done, total);
 }
 
 vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct run_pass *pass)
