@@ -43,7 +43,7 @@ static void check_same(const struct json_doc *one, const struct json_doc *many)
 
 static struct json_doc *ask(int ranks, const char *reuse, const char *cache)
 {
-    char n[16];
+    char n[32];
     struct run *r;
     struct json_doc *doc;
     snprintf(n, sizeof n, "--ranks=%d", ranks);
