@@ -50,8 +50,8 @@ static size_t columns_bytes(const struct decoder_config *c, int n)
 }
 
 /* n_all: tokens of all ranks; 0: they are not shared. */
-static void work_layout(const struct device *d, const struct decoder_config *c, int n, int n_all,
-                        int n_query, int slots, struct workspace *ws, struct work *w)
+static void work_layout(const struct device *d, const struct decoder_config *c, int n, int ranks,
+                        int n_all, int n_query, int slots, struct workspace *ws, struct work *w)
 {
     int q_dim = c->heads * c->head_dim, kv_dim = c->kv_heads * c->head_dim;
     w->n = n;
@@ -68,7 +68,7 @@ static void work_layout(const struct device *d, const struct decoder_config *c, 
     w->gate_up = workspace_mat(ws, DT_F32, n, 2 * c->inner);
     w->inner = workspace_mat(ws, c->compute, n, c->inner);
     w->cos_sin = workspace_mat(ws, DT_F32, n, c->head_dim);
-    w->columns = arena_push(&ws->device, columns_bytes(c, n));
+    if (ranks > 1) w->columns = arena_push(&ws->device, columns_bytes(c, n));
     w->final = workspace_mat(ws, DT_F32, 1, c->hidden);
     w->last = workspace_mat(ws, c->compute, 1, c->hidden);
     w->logits = workspace_mat(ws, DT_F32, 1, c->vocab);
@@ -84,7 +84,7 @@ void decoder_measure(const struct device *d, const struct decoder_config *c, int
     struct workspace_used mark = workspace_mark(dry);
     int n_all = ranks > 1 ? n * ranks : 0;
     struct work w;
-    work_layout(d, c, n, n_all, n_query, slots, dry, &w);
+    work_layout(d, c, n, ranks, n_all, n_query, slots, dry, &w);
     (void)order_push(n, dry);
     if (n_all) sharing_measure(ranks, n_all, c->kv, c->kv_heads * c->head_dim, dry);
     workspace_rewind(dry, mark);
@@ -438,7 +438,7 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
     struct work w = {0};
     struct order order;
     assert(tokens->n >= 1 && pass->kv->layers == c->layers);
-    work_layout(q->device, c, tokens->n, n_all, pass->probe ? pass->probe->n_query : 0,
+    work_layout(q->device, c, tokens->n, comm_n(q), n_all, pass->probe ? pass->probe->n_query : 0,
                 pass->kv->slots, ws, &w);
     if (n_all) w.sharing = sharing_push(comm_n(q), n_all, c->kv, c->kv_heads * c->head_dim, ws);
     divide(q, c, pass, &w);
