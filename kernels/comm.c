@@ -348,6 +348,13 @@ void comm_gather_host(struct vlqa_ranks *r, enum comm_kind kind, void *block, co
     r->count[kind].ms += env_ms() - begin;
 }
 
+/* What is enqueued is done; if that failed, no rank waits for this one. */
+static void wait_for_device(struct queue *q)
+{
+    if (queue_sync(q) != VLQA_OK)
+        (void)comm_failed(q->ranks, VLQA_EDEVICE, "rank %d: %s", comm_rank(q), q->env->message);
+}
+
 /* Through memory of the host, where each part has its next piece. */
 static void gather_piece(struct queue *q, enum comm_kind kind, uint8_t *block, const size_t *at,
                          size_t done)
@@ -361,8 +368,7 @@ static void gather_piece(struct queue *q, enum comm_kind kind, uint8_t *block, c
     }
     queue_download(q, room + piece[r->rank], block + at[r->rank] + done,
                    piece[r->rank + 1] - piece[r->rank]);
-    if (queue_sync(q) != VLQA_OK)
-        (void)comm_failed(r, VLQA_EDEVICE, "rank %d: %s", r->rank, q->env->message);
+    wait_for_device(q);
     comm_gather_host(r, kind, room, piece);
     for (int i = 0; i < r->n; i++)
         if (i != r->rank)
@@ -382,7 +388,8 @@ void comm_gather(struct queue *q, enum comm_kind kind, void *block, const size_t
         return;
     }
     if (device_shares_host(q->device)) {
-        if (queue_sync(q) == VLQA_OK) comm_gather_host(r, kind, block, at);
+        wait_for_device(q);
+        comm_gather_host(r, kind, block, at);
         return;
     }
     for (int i = 0; i < r->n; i++)
