@@ -14,6 +14,7 @@ struct backend_ops {
     void *(*alloc_host)(struct device *d, size_t bytes);
     void (*release)(struct device *d, void *block);
     void (*release_host)(struct device *d, void *block);
+    void (*forget)(struct device *d, void *at, size_t bytes); /* NULL: it keeps its memory */
     /* Why alloc gave NULL; itself NULL: there is not more to say than that. */
     vlqa_status (*no_memory)(struct env *env, const struct device *d, const char *name,
                              size_t bytes);

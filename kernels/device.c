@@ -69,6 +69,11 @@ void device_release_host(struct device *d, void *block)
     if (block) d->op->release_host(d, block);
 }
 
+void device_forget(struct device *d, void *at, size_t bytes)
+{
+    if (d->op->forget && bytes) d->op->forget(d, at, bytes);
+}
+
 vlqa_status queue_open(struct device *d, struct env *env, struct queue **out)
 {
     struct queue *q = heap_alloc_zero(sizeof *q);

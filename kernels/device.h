@@ -71,6 +71,9 @@ vlqa_status device_no_memory(struct env *env, const struct device *d, const char
                              size_t bytes);
 void device_release(struct device *d, void *block); /* NULL is fine */
 void device_release_host(struct device *d, void *block);
+/* What lies there is not wanted any more, and no queue works with it: a device that can gives the
+ * memory back until it is written again. Its contents are then anything. */
+void device_forget(struct device *d, void *at, size_t bytes);
 
 vlqa_status queue_open(struct device *d, struct env *env, struct queue **out);
 void queue_close(struct queue *q); /* NULL is fine; what is still enqueued is dropped */

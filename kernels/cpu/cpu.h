@@ -93,6 +93,7 @@ vlqa_status cpu_open_over(struct env *env, const struct backend_ops *ops, struct
 void cpu_close(struct device *d);
 void *cpu_alloc(struct device *d, size_t bytes);
 void cpu_release(struct device *d, void *block);
+void cpu_forget(struct device *d, void *at, size_t bytes);
 vlqa_status cpu_queue_open(struct queue *q);
 void cpu_queue_close(struct queue *q);
 void cpu_copy(struct queue *q, void *dst, const void *src, size_t bytes);

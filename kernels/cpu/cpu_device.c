@@ -2,12 +2,14 @@
 #include "base/heap.h"
 #include "kernels/cpu/cpu.h"
 
+#include <stdint.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #ifdef VLQA_CPU_X86
 #include <cpuid.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 /* The kernel hands out the tile registers only to processes that ask. */
 static int has_amx(void)
@@ -108,6 +110,15 @@ void cpu_release(struct device *d, void *block)
 {
     (void)d;
     heap_free(block);
+}
+
+/* Whole pages go back to the system. */
+void cpu_forget(struct device *d, void *at, size_t bytes)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), mask = ~(page - 1);
+    uintptr_t begin = ((uintptr_t)at + page - 1) & mask, end = ((uintptr_t)at + bytes) & mask;
+    (void)d;
+    if (begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
 }
 
 vlqa_status cpu_queue_open(struct queue *q)

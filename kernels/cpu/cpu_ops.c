@@ -14,6 +14,7 @@ const struct backend_ops CPU(ops) = {
     .alloc_host = cpu_alloc,
     .release = cpu_release,
     .release_host = cpu_release,
+    .forget = cpu_forget,
     .weight_block = cpu_weight_block,
     .weight_pack = cpu_weight_pack,
     .attention_work = CPU(attention_work),
