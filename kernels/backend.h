@@ -59,6 +59,7 @@ struct backend_ops {
     void (*swiglu)(struct queue *q, struct mat y, struct mat gate_up);
     void (*attention)(struct queue *q, const struct attn *a);
     void (*score)(struct queue *q, const struct score *s);
+    void (*entropy)(struct queue *q, struct mat out, struct mat logits, int top);
     void (*quantize)(struct queue *q, struct mat dst, struct mat src, int heads);
     void (*dequantize)(struct queue *q, struct mat dst, struct mat src, int heads);
     void (*place)(struct queue *q, const struct place *p);

@@ -284,6 +284,14 @@ size_t k_score_work(const struct device *d, int n, int heads, int slots)
     return d->op->score_work(d, n, heads, slots);
 }
 
+void k_entropy(struct queue *q, struct mat out, struct mat logits, int top)
+{
+    assert(shape_ok(out) && out.dtype == DT_F32 && out.cols == 1);
+    assert(shape_ok(logits) && logits.dtype == DT_F32 && logits.rows == out.rows);
+    assert(top >= 1 && top <= ENTROPY_MOST);
+    q->op->entropy(q, out, logits, top);
+}
+
 static int quantizes(struct mat quantized, struct mat plain, int heads)
 {
     return shape_ok(quantized) && shape_ok(plain) && quantized.rows == plain.rows &&

@@ -18,6 +18,8 @@
 
 #define PRODUCTS_MOST 3 /* of a list */
 
+#define ENTROPY_MOST 64 /* logits of a row that k_entropy looks at */
+
 /* y[n, out] = act(x w^T + bias). */
 struct product {
     struct mat y;    /* f32 or bf16; overlaps neither x nor what else is written */
@@ -157,6 +159,12 @@ size_t k_attention_work(const struct device *d, int n, int heads, int kv_heads, 
  */
 void k_score(struct queue *q, const struct score *s);
 size_t k_score_work(const struct device *d, int n, int heads, int slots);
+/* out[i] = the entropy in nats of the softmax over the `top` largest logits of row i alone, or over
+ * all of them where there are fewer: -sum p ln p (H of InfoKV, arXiv 2606.26875). out [n, 1] f32,
+ * logits [n, vocab] f32, top 1 to ENTROPY_MOST. Equal logits weigh the same: it does not matter
+ * which of them count. Sums begin with the largest and are made in double. -infinity weighs
+ * nothing; a row with a NaN or +infinity, or with nothing else, gives NaN. */
+void k_entropy(struct queue *q, struct mat out, struct mat logits, int top);
 /* src f32 or bf16 to dst, row-quantised (row_int8_cols) with the same rows. The scale of a run is
  * its largest magnitude / 127; a value becomes value / scale, rounded to nearest even. A run of
  * zeros has scale 0; one with a NaN or an infinity has scale NaN, and all of it reads as NaN. */

@@ -215,3 +215,30 @@ void ref_score(double *out, const struct score *s)
     free(weight);
     free(heads);
 }
+
+static int larger_first(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+void ref_entropy(double *out, struct mat logits, int top)
+{
+    int n = top < logits.cols ? top : logits.cols;
+    double *x = malloc((size_t)logits.cols * sizeof *x);
+    if (!x) abort();
+    for (int r = 0; r < logits.rows; r++) {
+        double sum = 0;
+        for (int c = 0; c < logits.cols; c++)
+            x[c] = ref_value(logits, r, c);
+        qsort(x, (size_t)logits.cols, sizeof *x, larger_first);
+        for (int i = 0; i < n; i++)
+            sum += exp(x[i] - x[0]);
+        out[r] = 0;
+        for (int i = 0; i < n; i++) {
+            double p = exp(x[i] - x[0]) / sum;
+            out[r] -= p > 0 ? p * log(p) : 0;
+        }
+    }
+    free(x);
+}

@@ -16,6 +16,7 @@ void ref_layernorm(double *y, struct mat x, const float *w, const float *b, doub
 void ref_rope(double *y, struct mat x, int heads, struct mat cos_sin);
 void ref_swiglu(double *y, struct mat gate_up);
 void ref_attention(double *out, const struct attn *a);
+void ref_entropy(double *out, struct mat logits, int top);
 void ref_score(double *out, const struct score *s); /* out and work of s are not looked at */
 
 #endif

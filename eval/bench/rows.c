@@ -1,10 +1,12 @@
-/* rows.c - the operations that go row by row: norms, rotation, copies, sums, quantisation. */
+/* rows.c - the operations that go row by row: norms, rotation, copies, sums, entropy, quantisation.
+ */
 #include "eval/bench/lab.h"
 
 #include <string.h>
 
 #define SLOTS 1024 /* rows of what is gathered from and scattered to, at least */
 #define EPS 1e-6f
+#define ENTROPY_TOP 20
 
 static void run_rmsnorm(struct queue *q, const struct call *c, int turn)
 {
@@ -240,6 +242,21 @@ static void blend(struct lab *lab, const struct op_case *c, int rows, struct wor
     out->bytes = lab_bytes(out->x) / c->out * 4 * rows + lab_bytes(out->y);
 }
 
+static void run_entropy(struct queue *q, const struct call *c, int turn)
+{
+    (void)turn;
+    k_entropy(q, c->y, c->x, ENTROPY_TOP);
+}
+
+static void entropy(struct lab *lab, const struct op_case *c, int rows, struct workspace *ws,
+                    struct call *out)
+{
+    out->run = run_entropy;
+    out->x = lab_mat(lab, ws, DT_F32, rows, c->in);
+    out->y = workspace_mat(ws, DT_F32, rows, 1);
+    out->bytes = lab_bytes(out->x) + lab_bytes(out->y);
+}
+
 static void run_quantize(struct queue *q, const struct call *c, int turn)
 {
     (void)turn;
@@ -308,6 +325,8 @@ void cases_add_rows(struct cases *list, const struct lab *lab)
     list->at[list->n - 1].format = lab->head;
     add_case(list, "blend", "vit", blend, v->hidden, 0);
     list->at[list->n - 1].out = v->side * v->side;
+    add_case(list, "entropy", "text.head", entropy, t->vocab, 0);
+    list->at[list->n - 1].most = 64; /* logits of a pass are made for few rows at a time */
     add_case(list, "quantize", "text.k", quantize, kv, t->kv_heads);
     add_case(list, "dequantize", "text.k", dequantize, kv, t->kv_heads);
 }

@@ -1,8 +1,8 @@
 /* cpu.h - what the files of the CPU backend share.
  *
- * cpu_ops.c, cpu_rows.c, cpu_matmul.c, cpu_attention.c and cpu_score.c are compiled once for each
- * set with CPU_ISA naming it (plain, avx2, avx512, amx); CPU(matmul) is then cpu_matmul_avx2. The
- * sets differ in cpu_vec.h, and AMX in its products of bf16 (cpu_matmul_amx.c,
+ * cpu_ops.c, cpu_rows.c, cpu_matmul.c, cpu_attention.c, cpu_score.c and cpu_measures.c are compiled
+ * once for each set with CPU_ISA naming it (plain, avx2, avx512, amx); CPU(matmul) is then
+ * cpu_matmul_avx2. The sets differ in cpu_vec.h, and AMX in its products of bf16 (cpu_matmul_amx.c,
  * cpu_attention_amx.c), and nowhere else, so each of them follows the same order of summation for
  * every row. */
 #ifndef KERNELS_CPU_CPU_H
@@ -126,6 +126,7 @@ void CPU(blend)(struct queue *q, struct mat dst, struct mat src, struct ints ind
 void CPU(swiglu)(struct queue *q, struct mat y, struct mat gate_up);
 void CPU(attention)(struct queue *q, const struct attn *a);
 void CPU(score)(struct queue *q, const struct score *s);
+void CPU(entropy)(struct queue *q, struct mat out, struct mat logits, int top);
 void CPU(quantize)(struct queue *q, struct mat dst, struct mat src, int heads);
 void CPU(dequantize)(struct queue *q, struct mat dst, struct mat src, int heads);
 #endif

@@ -40,6 +40,7 @@ const struct backend_ops CPU(ops) = {
     .swiglu = CPU(swiglu),
     .attention = CPU(attention),
     .score = CPU(score),
+    .entropy = CPU(entropy),
     .quantize = CPU(quantize),
     .dequantize = CPU(dequantize),
     .place = cpu_place,

@@ -269,4 +269,7 @@ void cuda_attention(struct queue *q, const struct attn *a);
 size_t cuda_score_work(const struct device *d, int n, int heads, int slots);
 void cuda_score(struct queue *q, const struct score *s);
 
+/* cuda_measures.cu */
+void cuda_entropy(struct queue *q, struct mat out, struct mat logits, int top);
+
 #endif

@@ -126,6 +126,7 @@ static struct backend_ops table(const char *name)
     op.swiglu = cuda_swiglu;
     op.attention = cuda_attention;
     op.score = cuda_score;
+    op.entropy = cuda_entropy;
     op.quantize = cuda_quantize;
     op.dequantize = cuda_dequantize;
     op.place = cuda_place;

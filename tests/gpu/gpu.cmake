@@ -7,7 +7,7 @@ add_executable(gpu_kernels EXCLUDE_FROM_ALL gpu/kernels.c)
 set_target_properties(gpu_kernels PROPERTIES OUTPUT_NAME test_kernels
                       RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/gpu)
 target_link_libraries(gpu_kernels PRIVATE test_ref_ops vlqa_cpu_amx_emulated)
-foreach(name ops heads matmul attention score placement random quantize device)
+foreach(name ops heads measures matmul attention score placement random quantize device)
   add_library(gpu_kernels_${name} OBJECT EXCLUDE_FROM_ALL kernels/test_${name}.c)
   target_link_libraries(gpu_kernels_${name} PRIVATE test_ref_ops)
   target_compile_definitions(gpu_kernels_${name} PRIVATE main=test_${name}_main VLQA_SANITIZED=0)

@@ -160,7 +160,7 @@ stage_operations() {
         return
     fi
     for name in mma_gemv mma_gemm mma_attention wgmma_attention mma_score; do test_of test_cuda_$name; done
-    for name in device ops heads quantize matmul attention placement score random; do
+    for name in device ops heads measures quantize matmul attention placement score random; do
         kernels $name _on_cuda
     done
     counted

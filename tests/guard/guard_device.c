@@ -47,6 +47,7 @@ enum kind {
     CALL_SWIGLU,
     CALL_ATTENTION,
     CALL_SCORE,
+    CALL_ENTROPY,
     CALL_QUANTIZE,
     CALL_DEQUANTIZE,
     CALL_PLACE
@@ -59,7 +60,7 @@ struct call { /* one that is enqueued; the fields that its kind has */
     struct mat y, x, a, b;
     struct weight w;
     struct ints index;
-    int heads;
+    int heads, top;
     float eps;
     struct products products;
     struct attn attn;
@@ -312,6 +313,9 @@ static void run(struct queue *q, const struct call *c)
     case CALL_SCORE:
         op->score(q, &c->score);
         break;
+    case CALL_ENTROPY:
+        op->entropy(q, c->y, c->x, c->top);
+        break;
     case CALL_QUANTIZE:
         op->quantize(q, c->y, c->x, c->heads);
         break;
@@ -454,6 +458,12 @@ static void guard_score(struct queue *q, const struct score *s)
     enqueue(q, CALL_SCORE)->score = *s;
 }
 
+static void guard_entropy(struct queue *q, struct mat out, struct mat logits, int top)
+{
+    struct call *c = enqueue(q, CALL_ENTROPY);
+    c->y = out, c->x = logits, c->top = top;
+}
+
 static void guard_quantize(struct queue *q, struct mat dst, struct mat src, int heads)
 {
     struct call *c = enqueue(q, CALL_QUANTIZE);
@@ -502,6 +512,7 @@ static const struct backend_ops guard_ops = {
     .swiglu = guard_swiglu,
     .attention = guard_attention,
     .score = guard_score,
+    .entropy = guard_entropy,
     .quantize = guard_quantize,
     .dequantize = guard_dequantize,
     .place = guard_place,

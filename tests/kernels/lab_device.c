@@ -181,6 +181,21 @@ static void end(struct call *c)
         device_release(c->inner->device, c->range[i].block);
 }
 
+/* A call that takes matrices, the first of which it writes, and an index or NULL: all of them are
+ * on the device then. */
+static struct call begin_with(struct queue *q, struct ints *index, int n, struct mat *const *m)
+{
+    struct call c = call_of(q);
+    for (int i = 0; i < n; i++)
+        add_mat(&c, *m[i], i == 0 ? WRITTEN : READ);
+    if (index) add_ints(&c, *index);
+    begin(&c);
+    for (int i = 0; i < n; i++)
+        *m[i] = mat_there(&c, *m[i]);
+    if (index) *index = ints_there(&c, *index);
+    return c;
+}
+
 /* ---- operations ---- */
 
 static void random_weight(struct queue *q, struct weight w, uint64_t seed, float scale)
@@ -195,23 +210,15 @@ static void random_weight(struct queue *q, struct weight w, uint64_t seed, float
 
 static void gather(struct queue *q, struct mat dst, struct mat src, struct ints index)
 {
-    struct call c = call_of(q);
-    add_mat(&c, dst, WRITTEN);
-    add_mat(&c, src, READ);
-    add_ints(&c, index);
-    begin(&c);
-    c.inner->op->gather(c.inner, mat_there(&c, dst), mat_there(&c, src), ints_there(&c, index));
+    struct call c = begin_with(q, &index, 2, (struct mat *[]){&dst, &src});
+    c.inner->op->gather(c.inner, dst, src, index);
     end(&c);
 }
 
 static void scatter(struct queue *q, struct mat dst, struct ints index, struct mat src)
 {
-    struct call c = call_of(q);
-    add_mat(&c, dst, WRITTEN);
-    add_mat(&c, src, READ);
-    add_ints(&c, index);
-    begin(&c);
-    c.inner->op->scatter(c.inner, mat_there(&c, dst), ints_there(&c, index), mat_there(&c, src));
+    struct call c = begin_with(q, &index, 2, (struct mat *[]){&dst, &src});
+    c.inner->op->scatter(c.inner, dst, index, src);
     end(&c);
 }
 
@@ -239,12 +246,8 @@ static void embed(struct queue *q, struct mat dst, struct weight src, struct int
 
 static void add_rows(struct queue *q, struct mat dst, struct mat src, struct ints index)
 {
-    struct call c = call_of(q);
-    add_mat(&c, dst, WRITTEN);
-    add_mat(&c, src, READ);
-    add_ints(&c, index);
-    begin(&c);
-    c.inner->op->add(c.inner, mat_there(&c, dst), mat_there(&c, src), ints_there(&c, index));
+    struct call c = begin_with(q, &index, 2, (struct mat *[]){&dst, &src});
+    c.inner->op->add(c.inner, dst, src, index);
     end(&c);
 }
 
@@ -271,49 +274,30 @@ static void matmul(struct queue *q, const struct products *p)
 
 static void rmsnorm(struct queue *q, struct mat y, struct mat x, struct mat w, float eps)
 {
-    struct call c = call_of(q);
-    add_mat(&c, y, WRITTEN);
-    add_mat(&c, x, READ);
-    add_mat(&c, w, READ);
-    begin(&c);
-    c.inner->op->rmsnorm(c.inner, mat_there(&c, y), mat_there(&c, x), mat_there(&c, w), eps);
+    struct call c = begin_with(q, NULL, 3, (struct mat *[]){&y, &x, &w});
+    c.inner->op->rmsnorm(c.inner, y, x, w, eps);
     end(&c);
 }
 
 static void layernorm(struct queue *q, struct mat y, struct mat x, struct mat w, struct mat b,
                       float eps)
 {
-    struct call c = call_of(q);
-    add_mat(&c, y, WRITTEN);
-    add_mat(&c, x, READ);
-    add_mat(&c, w, READ);
-    add_mat(&c, b, READ);
-    begin(&c);
-    c.inner->op->layernorm(c.inner, mat_there(&c, y), mat_there(&c, x), mat_there(&c, w),
-                           mat_there(&c, b), eps);
+    struct call c = begin_with(q, NULL, 4, (struct mat *[]){&y, &x, &w, &b});
+    c.inner->op->layernorm(c.inner, y, x, w, b, eps);
     end(&c);
 }
 
 static void angles(struct queue *q, struct mat cos_sin, struct ints at, struct mat inverse)
 {
-    struct call c = call_of(q);
-    add_mat(&c, cos_sin, WRITTEN);
-    add_ints(&c, at);
-    add_mat(&c, inverse, READ);
-    begin(&c);
-    c.inner->op->angles(c.inner, mat_there(&c, cos_sin), ints_there(&c, at),
-                        mat_there(&c, inverse));
+    struct call c = begin_with(q, &at, 2, (struct mat *[]){&cos_sin, &inverse});
+    c.inner->op->angles(c.inner, cos_sin, at, inverse);
     end(&c);
 }
 
 static void rope(struct queue *q, struct mat y, struct mat x, int heads, struct mat cos_sin)
 {
-    struct call c = call_of(q);
-    add_mat(&c, y, WRITTEN);
-    add_mat(&c, x, READ);
-    add_mat(&c, cos_sin, READ);
-    begin(&c);
-    c.inner->op->rope(c.inner, mat_there(&c, y), mat_there(&c, x), heads, mat_there(&c, cos_sin));
+    struct call c = begin_with(q, NULL, 3, (struct mat *[]){&y, &x, &cos_sin});
+    c.inner->op->rope(c.inner, y, x, heads, cos_sin);
     end(&c);
 }
 
@@ -339,24 +323,15 @@ static void heads(struct queue *q, const struct heads *h)
 static void blend(struct queue *q, struct mat dst, struct mat src, struct ints index,
                   struct mat part)
 {
-    struct call c = call_of(q);
-    add_mat(&c, dst, WRITTEN);
-    add_mat(&c, src, READ);
-    add_ints(&c, index);
-    add_mat(&c, part, READ);
-    begin(&c);
-    c.inner->op->blend(c.inner, mat_there(&c, dst), mat_there(&c, src), ints_there(&c, index),
-                       mat_there(&c, part));
+    struct call c = begin_with(q, &index, 3, (struct mat *[]){&dst, &src, &part});
+    c.inner->op->blend(c.inner, dst, src, index, part);
     end(&c);
 }
 
 static void swiglu(struct queue *q, struct mat y, struct mat gate_up)
 {
-    struct call c = call_of(q);
-    add_mat(&c, y, WRITTEN);
-    add_mat(&c, gate_up, READ);
-    begin(&c);
-    c.inner->op->swiglu(c.inner, mat_there(&c, y), mat_there(&c, gate_up));
+    struct call c = begin_with(q, NULL, 2, (struct mat *[]){&y, &gate_up});
+    c.inner->op->swiglu(c.inner, y, gate_up);
     end(&c);
 }
 
@@ -401,23 +376,24 @@ static void score(struct queue *q, const struct score *s)
     end(&c);
 }
 
+static void entropy(struct queue *q, struct mat out, struct mat logits, int top)
+{
+    struct call c = begin_with(q, NULL, 2, (struct mat *[]){&out, &logits});
+    c.inner->op->entropy(c.inner, out, logits, top);
+    end(&c);
+}
+
 static void quantize(struct queue *q, struct mat dst, struct mat src, int heads)
 {
-    struct call c = call_of(q);
-    add_mat(&c, dst, WRITTEN);
-    add_mat(&c, src, READ);
-    begin(&c);
-    c.inner->op->quantize(c.inner, mat_there(&c, dst), mat_there(&c, src), heads);
+    struct call c = begin_with(q, NULL, 2, (struct mat *[]){&dst, &src});
+    c.inner->op->quantize(c.inner, dst, src, heads);
     end(&c);
 }
 
 static void dequantize(struct queue *q, struct mat dst, struct mat src, int heads)
 {
-    struct call c = call_of(q);
-    add_mat(&c, dst, WRITTEN);
-    add_mat(&c, src, READ);
-    begin(&c);
-    c.inner->op->dequantize(c.inner, mat_there(&c, dst), mat_there(&c, src), heads);
+    struct call c = begin_with(q, NULL, 2, (struct mat *[]){&dst, &src});
+    c.inner->op->dequantize(c.inner, dst, src, heads);
     end(&c);
 }
 
@@ -574,6 +550,7 @@ static const struct backend_ops table = {.shares_host = 1,
                                          .swiglu = swiglu,
                                          .attention = attention,
                                          .score = score,
+                                         .entropy = entropy,
                                          .quantize = quantize,
                                          .dequantize = dequantize,
                                          .place = place};
