@@ -60,6 +60,7 @@ struct backend_ops {
     void (*attention)(struct queue *q, const struct attn *a);
     void (*score)(struct queue *q, const struct score *s);
     void (*entropy)(struct queue *q, struct mat out, struct mat logits, int top);
+    void (*cosine_distance)(struct queue *q, struct mat out, struct mat a, struct mat b);
     void (*quantize)(struct queue *q, struct mat dst, struct mat src, int heads);
     void (*dequantize)(struct queue *q, struct mat dst, struct mat src, int heads);
     void (*place)(struct queue *q, const struct place *p);

@@ -292,6 +292,13 @@ void k_entropy(struct queue *q, struct mat out, struct mat logits, int top)
     q->op->entropy(q, out, logits, top);
 }
 
+void k_cosine_distance(struct queue *q, struct mat out, struct mat a, struct mat b)
+{
+    assert(shape_ok(out) && out.dtype == DT_F32 && out.cols == 1 && out.rows == a.rows);
+    assert(same_shape(a, b) && a.dtype == DT_F32 && b.dtype == DT_F32);
+    q->op->cosine_distance(q, out, a, b);
+}
+
 static int quantizes(struct mat quantized, struct mat plain, int heads)
 {
     return shape_ok(quantized) && shape_ok(plain) && quantized.rows == plain.rows &&

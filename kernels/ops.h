@@ -165,6 +165,12 @@ size_t k_score_work(const struct device *d, int n, int heads, int slots);
  * which of them count. Sums begin with the largest and are made in double. -infinity weighs
  * nothing; a row with a NaN or +infinity, or with nothing else, gives NaN. */
 void k_entropy(struct queue *q, struct mat out, struct mat logits, int top);
+/* out[i] = 1 - the cosine between rows i of a and b: what a layer turned the representation by
+ * (InfoKV, arXiv 2606.26875). out [n, 1] f32, a and b [n, cols] f32. It is made as half of the
+ * squared distance of the rows at length 1, where little cancels: of equal rows it is 0, never
+ * below. Sums are f32. Where a row's squares add to 0 it is 0; where they are not finite it is NaN.
+ */
+void k_cosine_distance(struct queue *q, struct mat out, struct mat a, struct mat b);
 /* src f32 or bf16 to dst, row-quantised (row_int8_cols) with the same rows. The scale of a run is
  * its largest magnitude / 127; a value becomes value / scale, rounded to nearest even. A run of
  * zeros has scale 0; one with a NaN or an infinity has scale NaN, and all of it reads as NaN. */

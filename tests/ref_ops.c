@@ -242,3 +242,17 @@ void ref_entropy(double *out, struct mat logits, int top)
     }
     free(x);
 }
+
+void ref_cosine_distance(double *out, struct mat a, struct mat b)
+{
+    for (int r = 0; r < a.rows; r++) {
+        double dot = 0, of_a = 0, of_b = 0;
+        for (int c = 0; c < a.cols; c++) {
+            double x = ref_value(a, r, c), y = ref_value(b, r, c);
+            dot += x * y;
+            of_a += x * x;
+            of_b += y * y;
+        }
+        out[r] = of_a > 0 && of_b > 0 ? 1 - dot / sqrt(of_a * of_b) : 0;
+    }
+}

@@ -17,6 +17,7 @@ void ref_rope(double *y, struct mat x, int heads, struct mat cos_sin);
 void ref_swiglu(double *y, struct mat gate_up);
 void ref_attention(double *out, const struct attn *a);
 void ref_entropy(double *out, struct mat logits, int top);
+void ref_cosine_distance(double *out, struct mat a, struct mat b);
 void ref_score(double *out, const struct score *s); /* out and work of s are not looked at */
 
 #endif

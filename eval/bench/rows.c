@@ -1,4 +1,5 @@
-/* rows.c - the operations that go row by row: norms, rotation, copies, sums, entropy, quantisation.
+/* rows.c - the operations that go row by row: norms, rotation, copies, sums, entropy, distance,
+ * quantisation.
  */
 #include "eval/bench/lab.h"
 
@@ -257,6 +258,22 @@ static void entropy(struct lab *lab, const struct op_case *c, int rows, struct w
     out->bytes = lab_bytes(out->x) + lab_bytes(out->y);
 }
 
+static void run_cosine_distance(struct queue *q, const struct call *c, int turn)
+{
+    (void)turn;
+    k_cosine_distance(q, c->y, c->x, c->a);
+}
+
+static void cosine_distance(struct lab *lab, const struct op_case *c, int rows,
+                            struct workspace *ws, struct call *out)
+{
+    out->run = run_cosine_distance;
+    out->x = lab_mat(lab, ws, DT_F32, rows, c->in);
+    out->a = lab_mat(lab, ws, DT_F32, rows, c->in);
+    out->y = workspace_mat(ws, DT_F32, rows, 1);
+    out->bytes = lab_bytes(out->x) + lab_bytes(out->a) + lab_bytes(out->y);
+}
+
 static void run_quantize(struct queue *q, const struct call *c, int turn)
 {
     (void)turn;
@@ -327,6 +344,7 @@ void cases_add_rows(struct cases *list, const struct lab *lab)
     list->at[list->n - 1].out = v->side * v->side;
     add_case(list, "entropy", "text.head", entropy, t->vocab, 0);
     list->at[list->n - 1].most = 64; /* logits of a pass are made for few rows at a time */
+    add_case(list, "cosine_distance", "text", cosine_distance, t->hidden, 0);
     add_case(list, "quantize", "text.k", quantize, kv, t->kv_heads);
     add_case(list, "dequantize", "text.k", dequantize, kv, t->kv_heads);
 }

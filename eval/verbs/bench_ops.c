@@ -106,7 +106,7 @@ static void print_machine(const struct table *t)
     printf("%-10s %s in the decoder; each product takes its turn among copies of %s\n", "weights",
            m->weights, rotation);
     printf("%-10s %s\n\n", "oneDNN", *m->onednn ? m->onednn : "none");
-    printf("%-10s %-10s %-22s %5s %10s %9s %5s %8s %5s", "operation", "part", "shape", "rows", "ms",
+    printf("%-15s %-10s %-22s %5s %10s %9s %5s %8s %5s", "operation", "part", "shape", "rows", "ms",
            "GFLOP/s", "peak", "GB/s", "read");
     if (*m->onednn) printf("  oneDNN's time / ours: f32, bf16");
     putchar('\n');
@@ -122,7 +122,7 @@ static void print_rate(double rate, double limit, int width)
 
 static void print_result(const struct table *t, const struct ops_result *o)
 {
-    printf("%-10s %-10s %-22s %5d %10.4f", o->op, o->part, o->shape, o->rows, o->ms);
+    printf("%-15s %-10s %-22s %5d %10.4f", o->op, o->part, o->shape, o->rows, o->ms);
     print_rate(per_second(o->flops, o->ms), t->machine.flops, 9);
     print_rate(per_second(o->bytes, o->ms), t->machine.bytes, 8);
     for (int p = 0; p < N_PEERS; p++)

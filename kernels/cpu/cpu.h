@@ -127,6 +127,7 @@ void CPU(swiglu)(struct queue *q, struct mat y, struct mat gate_up);
 void CPU(attention)(struct queue *q, const struct attn *a);
 void CPU(score)(struct queue *q, const struct score *s);
 void CPU(entropy)(struct queue *q, struct mat out, struct mat logits, int top);
+void CPU(cosine_distance)(struct queue *q, struct mat out, struct mat a, struct mat b);
 void CPU(quantize)(struct queue *q, struct mat dst, struct mat src, int heads);
 void CPU(dequantize)(struct queue *q, struct mat dst, struct mat src, int heads);
 #endif

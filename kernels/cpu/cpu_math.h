@@ -95,6 +95,23 @@ static inline float parts_sum(const float part[PARTS])
     return t[0];
 }
 
+/* Of the squares of n values less their mean. */
+static inline float squares_sum(const float *x, float mean, int n)
+{
+    float part[PARTS] = {0};
+    int i = 0;
+    for (; i + PARTS <= n; i += PARTS)
+        for (int l = 0; l < PARTS; l++) {
+            float d = x[i + l] - mean;
+            part[l] = madd(d, d, part[l]);
+        }
+    for (int l = 0; i + l < n; l++) {
+        float d = x[i + l] - mean;
+        part[l] = madd(d, d, part[l]);
+    }
+    return parts_sum(part);
+}
+
 /* Of n values, a multiple of PARTS. */
 static inline float values_sum(const float *x, int n)
 {

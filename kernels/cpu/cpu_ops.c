@@ -41,6 +41,7 @@ const struct backend_ops CPU(ops) = {
     .attention = CPU(attention),
     .score = CPU(score),
     .entropy = CPU(entropy),
+    .cosine_distance = CPU(cosine_distance),
     .quantize = CPU(quantize),
     .dequantize = CPU(dequantize),
     .place = cpu_place,

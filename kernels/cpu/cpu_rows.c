@@ -134,28 +134,12 @@ static float sum_of(const float *x, int n)
     return parts_sum(part);
 }
 
-static float sum_of_squares(const float *x, float mean, int n) /* of x - mean */
-{
-    float part[PARTS] = {0};
-    int i = 0;
-    for (; i + PARTS <= n; i += PARTS)
-        for (int l = 0; l < PARTS; l++) {
-            float d = x[i + l] - mean;
-            part[l] = madd(d, d, part[l]);
-        }
-    for (int l = 0; i + l < n; l++) {
-        float d = x[i + l] - mean;
-        part[l] = madd(d, d, part[l]);
-    }
-    return parts_sum(part);
-}
-
 static void norm_run(const struct norm *a, int row, int col)
 {
     const float *x = mat_at(a->x, row, col);
     float block[BLOCK], n = (float)a->n;
     float mean = a->b ? sum_of(x, a->n) / n : 0.0f;
-    float scale = 1.0f / sqrtf(sum_of_squares(x, mean, a->n) / n + a->eps);
+    float scale = 1.0f / sqrtf(squares_sum(x, mean, a->n) / n + a->eps);
     for (int c = 0; c < a->n; c += BLOCK) {
         int m = min_int(BLOCK, a->n - c);
         if (a->b)

@@ -271,5 +271,6 @@ void cuda_score(struct queue *q, const struct score *s);
 
 /* cuda_measures.cu */
 void cuda_entropy(struct queue *q, struct mat out, struct mat logits, int top);
+void cuda_cosine_distance(struct queue *q, struct mat out, struct mat a, struct mat b);
 
 #endif

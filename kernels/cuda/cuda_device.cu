@@ -127,6 +127,7 @@ static struct backend_ops table(const char *name)
     op.attention = cuda_attention;
     op.score = cuda_score;
     op.entropy = cuda_entropy;
+    op.cosine_distance = cuda_cosine_distance;
     op.quantize = cuda_quantize;
     op.dequantize = cuda_dequantize;
     op.place = cuda_place;

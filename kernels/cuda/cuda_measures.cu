@@ -1,4 +1,5 @@
-/* cuda_measures.cu - one number for each row, by a warp: how uncertain its logits are. */
+/* cuda_measures.cu - one number for each row, by a warp: how uncertain its logits are, how far
+ * it turned. */
 #include "kernels/cuda/cuda.cuh"
 
 enum { TAKEN = 8 }; /* logits that a lane looks at before the lanes meet */
@@ -95,4 +96,40 @@ void cuda_entropy(struct queue *q, struct mat out, struct mat logits, int top)
     if (out.rows == 0) return;
     cuda_launch_shared(q, "entropy", entropy_rows, cuda_row_blocks(out.rows), WARPS * LANES,
                        sizeof(struct largest), out, logits, top);
+}
+
+/* What makes a row one of length 1; 0: it has none. NaN: there is no such number. In all lanes. */
+DEVICE float unit_scale(struct mat m, int row)
+{
+    float squares = 0;
+    for (int c = cuda_lane(); c < m.cols; c += LANES) {
+        float x = mat_load(m, row, c);
+        squares += x * x;
+    }
+    squares = cuda_warp_sum(squares);
+    if (squares == 0) return 0;
+    return squares < INFINITY ? 1.0f / sqrtf(squares) : (float)NAN;
+}
+
+__global__ void __launch_bounds__(WARPS *LANES)
+    cosine_distance_rows(struct mat out, struct mat a, struct mat b)
+{
+    int row = cuda_row();
+    float squares = 0;
+    if (row >= out.rows) return;
+    float by_a = unit_scale(a, row), by_b = unit_scale(b, row);
+    for (int c = cuda_lane(); c < a.cols; c += LANES) {
+        float d = mat_load(a, row, c) * by_a - mat_load(b, row, c) * by_b;
+        squares += d * d;
+    }
+    squares = cuda_warp_sum(squares);
+    if (by_a == 0 || by_b == 0) squares = 0 * (by_a + by_b); /* NaN if one is */
+    if (cuda_lane() == 0) mat_store(out, row, 0, 0.5f * squares);
+}
+
+void cuda_cosine_distance(struct queue *q, struct mat out, struct mat a, struct mat b)
+{
+    if (out.rows == 0) return;
+    cuda_launch(q, "cosine_distance", cosine_distance_rows, cuda_row_blocks(out.rows),
+                WARPS * LANES, out, a, b);
 }

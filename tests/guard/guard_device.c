@@ -48,6 +48,7 @@ enum kind {
     CALL_ATTENTION,
     CALL_SCORE,
     CALL_ENTROPY,
+    CALL_COSINE_DISTANCE,
     CALL_QUANTIZE,
     CALL_DEQUANTIZE,
     CALL_PLACE
@@ -316,6 +317,9 @@ static void run(struct queue *q, const struct call *c)
     case CALL_ENTROPY:
         op->entropy(q, c->y, c->x, c->top);
         break;
+    case CALL_COSINE_DISTANCE:
+        op->cosine_distance(q, c->y, c->a, c->b);
+        break;
     case CALL_QUANTIZE:
         op->quantize(q, c->y, c->x, c->heads);
         break;
@@ -464,6 +468,12 @@ static void guard_entropy(struct queue *q, struct mat out, struct mat logits, in
     c->y = out, c->x = logits, c->top = top;
 }
 
+static void guard_cosine_distance(struct queue *q, struct mat out, struct mat a, struct mat b)
+{
+    struct call *c = enqueue(q, CALL_COSINE_DISTANCE);
+    c->y = out, c->a = a, c->b = b;
+}
+
 static void guard_quantize(struct queue *q, struct mat dst, struct mat src, int heads)
 {
     struct call *c = enqueue(q, CALL_QUANTIZE);
@@ -513,6 +523,7 @@ static const struct backend_ops guard_ops = {
     .attention = guard_attention,
     .score = guard_score,
     .entropy = guard_entropy,
+    .cosine_distance = guard_cosine_distance,
     .quantize = guard_quantize,
     .dequantize = guard_dequantize,
     .place = guard_place,

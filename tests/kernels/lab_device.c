@@ -383,6 +383,13 @@ static void entropy(struct queue *q, struct mat out, struct mat logits, int top)
     end(&c);
 }
 
+static void cosine_distance(struct queue *q, struct mat out, struct mat a, struct mat b)
+{
+    struct call c = begin_with(q, NULL, 3, (struct mat *[]){&out, &a, &b});
+    c.inner->op->cosine_distance(c.inner, out, a, b);
+    end(&c);
+}
+
 static void quantize(struct queue *q, struct mat dst, struct mat src, int heads)
 {
     struct call c = begin_with(q, NULL, 2, (struct mat *[]){&dst, &src});
@@ -551,6 +558,7 @@ static const struct backend_ops table = {.shares_host = 1,
                                          .attention = attention,
                                          .score = score,
                                          .entropy = entropy,
+                                         .cosine_distance = cosine_distance,
                                          .quantize = quantize,
                                          .dequantize = dequantize,
                                          .place = place};

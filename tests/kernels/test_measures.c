@@ -129,12 +129,112 @@ CPU_TEST(logits_that_are_not_finite_are_seen)
     lab_close(&lab);
 }
 
+/* Rows like a, as far from it as `by` of their values. */
+static struct mat turned(struct mat a, double by, uint64_t seed)
+{
+    struct mat b = lab_mat(DT_F32, a.rows, a.cols, a.cols + 5, 1, seed);
+    for (int r = 0; r < a.rows; r++)
+        for (int c = 0; c < a.cols; c++)
+            lab_put(b, r, c, 3 * (ref_value(a, r, c) + by * ref_value(b, r, c)));
+    return b;
+}
+
+static const int row_widths[] = {1, 7, 16, 33, 256, 2050};
+/* Rows at length 1 are a rounding away from where they are, which is more of what is nearer. As one
+ * less the cosine, in f32, the first distance would be off by 1e-4. */
+static const struct {
+    double by, bound;
+} turns[] = {{0.02, 1e-5}, {0.5, 1e-6}, {40, 4e-7}};
+
+CPU_TEST(cosine_distance_matches_its_definition)
+{
+    struct lab lab;
+    lab_open(&lab, cpu, 2);
+    for (int i = 0; i < 6; i++)
+        for (int t = 0; t < 3; t++) {
+            struct mat a = lab_mat(DT_F32, 6, row_widths[i], row_widths[i] + 2, 5, 3);
+            struct mat b = turned(a, turns[t].by, 4), out = lab_mat(DT_F32, 6, 1, 3, 9, 1);
+            double ref[6];
+            uint64_t heap = heap_calls();
+            k_cosine_distance(lab.queue, out, a, b);
+            if (!cpu.open_gpu) CHECK_EQ(heap_calls(), heap);
+            ref_cosine_distance(ref, a, b);
+            CHECK_MAT(out, ref, turns[t].bound);
+            lab_free(a);
+            lab_free(b);
+            lab_free(out);
+        }
+    lab_close(&lab);
+}
+
+CPU_TEST(cosine_distance_does_not_notice_rows_or_threads)
+{
+    static const int threads[] = {0, 1, 2, 5};
+    struct mat a = lab_mat(DT_F32, 60, 777, 780, 2, 5), b = turned(a, 0.3, 6);
+    struct mat whole = lab_mat(DT_F32, 60, 1, 1, 9, 1);
+    for (int t = 0; t < 4; t++) {
+        struct mat out = lab_mat(DT_F32, 60, 1, 1, 9, 2);
+        struct lab lab;
+        lab_open(&lab, cpu, threads[t]);
+        if (t == 0) k_cosine_distance(lab.queue, whole, a, b);
+        k_cosine_distance(lab.queue, out, a, b);
+        CHECK(lab_same(out, whole));
+        for (int row = 0; row < 60; row += 3)
+            k_cosine_distance(lab.queue, mat_rows(out, row, 3), mat_rows(a, row, 3),
+                              mat_rows(b, row, 3));
+        for (int row = 0; row < 60; row += 7)
+            k_cosine_distance(lab.queue, mat_rows(out, row, 1), mat_rows(a, row, 1),
+                              mat_rows(b, row, 1));
+        CHECK(lab_same(out, whole));
+        lab_close(&lab);
+        lab_free(out);
+    }
+    lab_free(whole);
+    lab_free(a);
+    lab_free(b);
+}
+
+static float distance_of(struct lab *lab, float *a, float *b, int n)
+{
+    float out = 9;
+    k_cosine_distance(lab->queue, mat_of(&out, DT_F32, 1, 1), mat_of(a, DT_F32, 1, n),
+                      mat_of(b, DT_F32, 1, n));
+    return out;
+}
+
+CPU_TEST(cosine_distance_is_0_of_equal_rows_and_of_none)
+{
+    float a[40], b[40], zero[40] = {0}, far[40];
+    struct lab lab;
+    lab_open(&lab, cpu, 0);
+    for (int i = 0; i < 40; i++) {
+        a[i] = (float)(i - 11) * 0.37f;
+        b[i] = 1024 * a[i];
+        far[i] = -a[i];
+    }
+    CHECK(distance_of(&lab, a, a, 40) == 0);
+    CHECK(distance_of(&lab, a, b, 40) == 0);
+    CHECK(fabs((double)distance_of(&lab, a, far, 40) - 2) < 1e-6);
+    CHECK(distance_of(&lab, a, zero, 40) == 0);
+    CHECK(distance_of(&lab, zero, a, 40) == 0);
+    CHECK(distance_of(&lab, zero, zero, 40) == 0);
+    a[39] = NAN;
+    CHECK(isnan(distance_of(&lab, a, b, 40)) && isnan(distance_of(&lab, b, a, 40)));
+    CHECK(isnan(distance_of(&lab, a, zero, 40)) && isnan(distance_of(&lab, zero, a, 40)));
+    a[39] = -INFINITY;
+    CHECK(isnan(distance_of(&lab, a, b, 40)) && isnan(distance_of(&lab, b, a, 40)));
+    a[39] = 1e30f; /* its square is not finite */
+    CHECK(isnan(distance_of(&lab, a, b, 40)));
+    lab_close(&lab);
+}
+
 CPU_TEST(no_rows_are_not_measured)
 {
     struct mat none = {NULL, DT_F32, 0, 12, 12};
     struct lab lab;
     lab_open(&lab, cpu, 2);
     k_entropy(lab.queue, mat_cols(none, 0, 1), none, 20);
+    k_cosine_distance(lab.queue, mat_cols(none, 0, 1), none, none);
     CHECK_EQ(queue_sync(lab.queue), VLQA_OK);
     lab_close(&lab);
 }
