@@ -109,6 +109,27 @@ enum vlqa_parity {
     VLQA_PARITY_INFOFLOW_LLM
 };
 
+/* By what tokens are dropped from the KV while an answer is generated. Each layer and KV head keeps
+ * a budget of them, others in each where not said otherwise. "Observed" is the attention of the
+ * last kv_window tokens, summed over them and over the heads that share a KV head; the observed
+ * tokens are kept, where they are not more than half of the budget. */
+enum vlqa_compress {
+    VLQA_COMPRESS_OFF,
+    /* InfoKV (arXiv 2606.26875): observed attention as SNAPKV has it, and the entropy of what
+     * follows a token x the change of its hidden state in the layer. A reconstruction: the paper's
+     * scaling and weights are not known to us */
+    VLQA_COMPRESS_INFOKV,
+    VLQA_COMPRESS_SNAPKV, /* observed attention, each token with two neighbours on either side
+                             (SnapKV, arXiv 2404.14469) */
+    VLQA_COMPRESS_H2O,    /* attention of all tokens since each was there, and as many last tokens
+                             (H2O, arXiv 2306.14048) */
+    VLQA_COMPRESS_PYRAMIDKV, /* as SNAPKV; lower layers keep more (PyramidKV, arXiv 2406.02069) */
+    VLQA_COMPRESS_STREAMING, /* the first 4 and the last (StreamingLLM, arXiv 2309.17453) */
+    VLQA_COMPRESS_TOVA,   /* attention of the last token, all heads of a layer summed: they keep the
+                             same (TOVA, arXiv 2401.06104) */
+    VLQA_COMPRESS_UNIFORM /* evenly spaced ones */
+};
+
 struct vlqa_experimental {
     uint32_t version;      /* VLQA_OPTIONS_VERSION; set by vlqa_experimental_init */
     uint32_t struct_bytes; /* likewise */
@@ -147,6 +168,25 @@ struct vlqa_experimental {
      * of the pass before. Answers are the same: this is to compare times. (Of 64 bits, so that the
      * struct does not end in padding.) */
     int64_t single_launches;
+    /* compression of the KV; of one process */
+    enum vlqa_compress compress;
+    /* Tokens that a layer keeps for a KV head, at the end of the prompt and then whenever kv_step
+     * more have come: kv_budget, or where that is 0 the share kv_ratio (0..1) of the prompt's. At
+     * least 4. Memory of the others is given back on a CPU. The next question computes or places
+     * its context anew where tokens were dropped. */
+    int kv_budget;
+    float kv_ratio;
+    int kv_window; /* 1..512 last tokens that are observed */
+    int kv_step;   /* kv_window or more */
+    /* Tokens of a long prompt after which the KV is compressed while it is read, so that it never
+     * holds more than the budget and so many; 0: at the end of the prompt alone. kv_window..512.
+     * Needs reuse off; evidence is not looked for. */
+    int kv_block;
+    float kv_entropy; /* INFOKV: 0..1, the share of entropy x change in the score */
+    int kv_top;       /* INFOKV: 1..64 likeliest next tokens that the entropy is over */
+    int kv_share;     /* 1: heads of a layer share their budget (after Ada-KV, arXiv 2407.11550) */
+    int kv_worst; /* 1: those of the highest score are dropped instead, so many as the budget says:
+                     how much they mattered (InfoKV's forward influence) */
 };
 
 /* Sets all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the

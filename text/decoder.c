@@ -1,30 +1,39 @@
 /* decoder.c - the one loop over decoder layers: every pass of the program goes through it. */
 #include "text/decoder.h"
 
+#include "text/seen.h"
+
 #include <math.h>
 #include <string.h>
+
+#define INFO_TOKENS 16 /* whose logits are there together */
 
 struct work { /* of one pass over n tokens; compute: f32 or bf16 */
     int n;
     struct header header;
     struct ints token, visual_row, slot, pos, capture_row; /* [n], pos: 3 each */
     struct spans span, query_span;
-    int first_query; /* of the tokens that are still in the pass */
+    struct seen seen; /* where the KV was compressed */
+    int first_query;  /* of the tokens that are still in the pass */
     int capture_first, n_captured;
-    struct mat x;           /* [n, hidden] f32: the residual stream */
-    struct mat norm;        /* [n, hidden] compute */
-    struct mat q;           /* [n, heads * head_dim] f32 */
-    struct mat key;         /* [n, kv_heads * head_dim] f32: before the norm */
-    struct mat raw, v;      /* [n, kv_heads * head_dim] kv: K without a place, V */
-    struct mat quantized;   /* [n, row_int8_cols]: raw or v */
-    struct mat mixed;       /* [n, heads * head_dim] compute: what attention read */
-    struct mat delta;       /* [n, hidden] f32: what a half layer adds */
-    struct mat gate_up;     /* [n, 2 * inner] f32 */
-    struct mat inner;       /* [n, inner] compute */
-    struct mat cos_sin;     /* [n, head_dim] f32 */
-    struct mat final;       /* [1, hidden] f32: the last token, where another rank has it */
-    struct mat last;        /* [1, hidden] compute */
-    struct mat logits;      /* [1, vocab] f32 */
+    struct mat x;         /* [n, hidden] f32: the residual stream */
+    struct mat norm;      /* [n, hidden] compute */
+    struct mat q;         /* [n, heads * head_dim] f32 */
+    struct mat key;       /* [n, kv_heads * head_dim] f32: before the norm */
+    struct mat raw, v;    /* [n, kv_heads * head_dim] kv: K without a place, V */
+    struct mat quantized; /* [n, row_int8_cols]: raw or v */
+    struct mat mixed;     /* [n, heads * head_dim] compute: what attention read */
+    struct mat delta;     /* [n, hidden] f32: what a half layer adds */
+    struct mat gate_up;   /* [n, 2 * inner] f32 */
+    struct mat inner;     /* [n, inner] compute */
+    struct mat cos_sin;   /* [n, head_dim] f32 */
+    struct mat final;     /* [1, hidden] f32: the last token, where another rank has it */
+    struct mat last;      /* [1, hidden] compute */
+    struct mat logits;    /* [1, vocab] f32 */
+    /* What InfoKV asks for. */
+    struct mat before;      /* [n, hidden] f32: x in front of a layer */
+    struct mat measure;     /* [n, 1] f32 */
+    struct mat likely;      /* [INFO_TOKENS, vocab] f32 */
     struct sharing sharing; /* where ranks share the tokens */
     /* Outputs that this rank computes: all, but where ranks divide each product. */
     struct decoder_parts part;
@@ -34,10 +43,12 @@ struct work { /* of one pass over n tokens; compute: f32 or bf16 */
     void *attn_work, *score_work;
 };
 
-static size_t header_bytes(int n, int n_all, int n_query)
+static size_t header_bytes(const struct decoder_config *c, const struct pass_size *s)
 {
-    return (size_t)n * (4 * sizeof(int32_t) + sizeof(struct pos) + sizeof(struct span)) +
-           (size_t)(n + n_all) * sizeof(int32_t) + (size_t)n_query * sizeof(struct span);
+    size_t n = (size_t)s->n, n_all = s->ranks > 1 ? n * (size_t)s->ranks : 0;
+    return n * (4 * sizeof(int32_t) + sizeof(struct pos) + sizeof(struct span)) +
+           (n + n_all) * sizeof(int32_t) + (size_t)s->n_query * sizeof(struct span) +
+           (s->kept ? seen_bytes(c->layers, c->kv_heads, s->n) : 0);
 }
 
 /* Of the widest matrix whose columns are exchanged. */
@@ -49,13 +60,12 @@ static size_t columns_bytes(const struct decoder_config *c, int n)
     return wide > inner ? wide : inner;
 }
 
-/* n_all: tokens of all ranks; 0: they are not shared. */
-static void work_layout(const struct device *d, const struct decoder_config *c, int n, int ranks,
-                        int n_all, int n_query, int slots, struct workspace *ws, struct work *w)
+static void work_layout(const struct device *d, const struct decoder_config *c,
+                        const struct pass_size *size, struct workspace *ws, struct work *w)
 {
-    int q_dim = c->heads * c->head_dim, kv_dim = c->kv_heads * c->head_dim;
+    int n = size->n, q_dim = c->heads * c->head_dim, kv_dim = c->kv_heads * c->head_dim;
     w->n = n;
-    w->header = header_push(d, ws, header_bytes(n, n_all, n_query));
+    w->header = header_push(d, ws, header_bytes(c, size));
     w->x = workspace_mat(ws, DT_F32, n, c->hidden);
     w->norm = workspace_mat(ws, c->compute, n, c->hidden);
     w->q = workspace_mat(ws, DT_F32, n, q_dim);
@@ -68,25 +78,32 @@ static void work_layout(const struct device *d, const struct decoder_config *c, 
     w->gate_up = workspace_mat(ws, DT_F32, n, 2 * c->inner);
     w->inner = workspace_mat(ws, c->compute, n, c->inner);
     w->cos_sin = workspace_mat(ws, DT_F32, n, c->head_dim);
-    if (ranks > 1) w->columns = arena_push(&ws->device, columns_bytes(c, n));
+    if (size->ranks > 1) w->columns = arena_push(&ws->device, columns_bytes(c, n));
+    if (size->info) {
+        w->before = workspace_mat(ws, DT_F32, n, c->hidden);
+        w->measure = workspace_mat(ws, DT_F32, n, 1);
+        w->likely = workspace_mat(ws, DT_F32, INFO_TOKENS, c->vocab);
+    }
     w->final = workspace_mat(ws, DT_F32, 1, c->hidden);
     w->last = workspace_mat(ws, c->compute, 1, c->hidden);
     w->logits = workspace_mat(ws, DT_F32, 1, c->vocab);
     if (!device_shares_host(d)) w->captured = arena_push(&ws->device, mat_bytes(DT_F32, n, kv_dim));
-    w->attn_work =
-        arena_push(&ws->device, k_attention_work(d, n, c->heads, c->kv_heads, c->head_dim, slots));
-    if (n_query) w->score_work = arena_push(&ws->device, k_score_work(d, n_query, c->heads, slots));
+    w->attn_work = arena_push(
+        &ws->device, k_attention_work(d, n, c->heads, c->kv_heads, c->head_dim, size->slots));
+    if (size->n_query)
+        w->score_work =
+            arena_push(&ws->device, k_score_work(d, size->n_query, c->heads, size->slots));
 }
 
-void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int ranks,
-                     int n_query, int slots, struct workspace *dry)
+void decoder_measure(const struct device *d, const struct decoder_config *c,
+                     const struct pass_size *size, struct workspace *dry)
 {
     struct workspace_used mark = workspace_mark(dry);
-    int n_all = ranks > 1 ? n * ranks : 0;
     struct work w;
-    work_layout(d, c, n, ranks, n_all, n_query, slots, dry, &w);
-    (void)order_push(n, dry);
-    if (n_all) sharing_measure(ranks, n_all, c->kv, c->kv_heads * c->head_dim, dry);
+    work_layout(d, c, size, dry, &w);
+    (void)order_push(size->n, dry);
+    if (size->ranks > 1)
+        sharing_measure(size->ranks, size->n * size->ranks, c->kv, c->kv_heads * c->head_dim, dry);
     workspace_rewind(dry, mark);
 }
 
@@ -152,8 +169,8 @@ static void pack_probe(const struct probe *probe, const struct order *o, struct 
     memcpy(span, probe->span, (size_t)probe->n_query * sizeof *span);
 }
 
-static void pack(struct queue *q, const struct pass *pass, int layers, const struct order *o,
-                 struct workspace *ws, struct work *w)
+static void pack(struct queue *q, const struct decoder_config *c, const struct pass *pass,
+                 int layers, const struct order *o, struct workspace *ws, struct work *w)
 {
     const struct tokens *tokens = &pass->tokens;
     int32_t *token, *visual_row, *slot, *pos, *each;
@@ -176,6 +193,8 @@ static void pack(struct queue *q, const struct pass *pass, int layers, const str
     if (pass->capture) pack_captured(tokens, layers, o, w);
     if (pass->probe) pack_probe(pass->probe, o, w);
     if (pass->shares) sharing_pack(&w->sharing, pass->shares, layers, &w->header, ws);
+    if (pass->kept)
+        seen_pack(&w->seen, pass->kept, c->layers, c->kv_heads, span, tokens->n, &w->header);
     header_send(q, &w->header);
 }
 
@@ -188,27 +207,40 @@ static void embed(struct queue *q, const struct decoder *m, const struct tokens 
     if (tokens->visual.rows) k_gather(q, w->x, tokens->visual, w->visual_row);
 }
 
-/* What the query tokens attend to in this layer, added to what they did before. */
-static void count_attention(struct queue *q, const struct probe *probe, int layer,
+/* What the query tokens attend to in this layer, added to what they did before: heads together, or
+ * each KV head into a sum of its own. */
+static void count_attention(struct queue *q, const struct pass *pass, int layer,
                             const struct attn *a, const struct work *w)
 {
-    struct score s = {.q = mat_rows(a->q, w->first_query, probe->n_query),
-                      .k = a->k,
-                      .v = a->v,
-                      .span = probe->span ? w->query_span
-                                          : spans_from(a->span, w->first_query, probe->n_query),
-                      .heads = a->heads,
-                      .kv_heads = a->kv_heads,
-                      .scale = a->scale,
-                      .products = a->products,
-                      .work = w->score_work};
+    const struct probe *probe = pass->probe;
+    int stay = a->q.rows, alike;
     for (int i = 0; i < probe->n; i++) {
         const struct probe_count *count = &probe->count[i];
-        s.value = count->value;
-        s.over_heads = count->over_heads;
-        s.over_rows = count->over_rows;
-        s.out = mat_rows(count->sum, count->sum.rows > 1 ? layer : 0, 1);
-        k_score(q, &s);
+        int by_head = count->sum.rows == pass->kv->layers * a->kv_heads;
+        int n = by_head ? 1 : a->kv_heads;
+        assert(!pass->kept || (by_head && !probe->span));
+        for (int first = 0; first < a->kv_heads; first += n) {
+            struct attn some = seen_heads(*a, first, n);
+            struct spans span =
+                pass->kept ? seen_from(&w->seen, layer, first, stay, &alike) : a->span;
+            int row = by_head ? layer * a->kv_heads + first : count->sum.rows > 1 ? layer : 0;
+            struct score s = {.q = mat_rows(some.q, w->first_query, probe->n_query),
+                              .k = some.k,
+                              .v = some.v,
+                              .span = probe->span
+                                          ? w->query_span
+                                          : spans_from(span, w->first_query, probe->n_query),
+                              .heads = some.heads,
+                              .kv_heads = some.kv_heads,
+                              .scale = a->scale,
+                              .products = a->products,
+                              .value = count->value,
+                              .over_heads = count->over_heads,
+                              .over_rows = count->over_rows,
+                              .out = mat_rows(count->sum, row, 1),
+                              .work = w->score_work};
+            k_score(q, &s);
+        }
     }
 }
 
@@ -366,9 +398,12 @@ static void attend(struct queue *q, const struct decoder *m, int i, const struct
     queries(q, m, i, w);
     if (probe) {
         exchange(q, w, mat_rows(w->q, w->first_query, probe->n_query), &w->part.q);
-        count_attention(q, probe, i, &all, w);
+        count_attention(q, pass, i, &all, w);
     }
-    if (mine.heads) k_attention(q, &mine);
+    if (pass->kept)
+        seen_attend(q, &w->seen, i, &all);
+    else if (mine.heads)
+        k_attention(q, &mine);
     exchange(q, w, w->mixed, &w->part.q);
     join(q, w, w->mixed, m->layer[i].o, "text.attn", i);
 }
@@ -409,6 +444,35 @@ static void head(struct queue *q, const struct decoder *m, const struct pass *pa
     queue_download(q, pass->logits, w->logits.data, mat_bytes(DT_F32, 1, m->config.vocab));
 }
 
+/* ---- what InfoKV asks for ---- */
+
+static void download(struct queue *q, float *to, struct mat m)
+{
+    queue_download(q, to, m.data, mat_bytes(DT_F32, m.rows, m.cols));
+}
+
+/* How far the layer has turned the hidden states, DeepStack with it. */
+static void note_change(struct queue *q, const struct pass_info *info, int layer,
+                        const struct work *w)
+{
+    k_cosine_distance(q, w->measure, w->before, w->x);
+    download(q, info->change + (size_t)layer * (size_t)info->stride, w->measure);
+}
+
+/* How uncertain each token leaves what follows it. */
+static void note_entropy(struct queue *q, const struct decoder *m, const struct pass_info *info,
+                         const struct work *w)
+{
+    for (int at = 0, n; at < w->n; at += n) {
+        n = w->n - at < INFO_TOKENS ? w->n - at : INFO_TOKENS;
+        struct mat x = mat_rows(w->norm, at, n), likely = mat_rows(w->likely, 0, n);
+        k_rmsnorm(q, x, mat_rows(w->x, at, n), m->norm, m->config.eps);
+        k_matmul(q, likely, x, m->head, mat_none(), ACT_NONE);
+        k_entropy(q, mat_rows(w->measure, at, n), likely, info->top);
+    }
+    download(q, info->entropy, w->measure);
+}
+
 /* The first n tokens leave the pass. */
 static void leave(struct work *w, int n)
 {
@@ -434,23 +498,30 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
     const struct tokens *tokens = &pass->tokens;
     int end = pass->layer_end ? pass->layer_end : c->layers;
     int n_all = pass->shares ? pass->shares->first[comm_n(q)] : 0;
+    struct pass_size size = {.n = tokens->n,
+                             .ranks = comm_n(q),
+                             .n_query = pass->probe ? pass->probe->n_query : 0,
+                             .slots = pass->kv->slots,
+                             .kept = pass->kept != NULL,
+                             .info = pass->info != NULL};
     struct workspace_used mark = workspace_mark(ws);
     struct work w = {0};
     struct order order;
     assert(tokens->n >= 1 && pass->kv->layers == c->layers);
-    work_layout(q->device, c, tokens->n, comm_n(q), n_all, pass->probe ? pass->probe->n_query : 0,
-                pass->kv->slots, ws, &w);
+    assert((!pass->kept && !pass->info) || comm_n(q) == 1);
+    work_layout(q->device, c, &size, ws, &w);
     if (n_all) w.sharing = sharing_push(comm_n(q), n_all, c->kv, c->kv_heads * c->head_dim, ws);
     divide(q, c, pass, &w);
     order = order_push(tokens->n, ws);
     q->decode = pass->decode;
     order_sort(tokens->depth, end, &order);
-    pack(q, pass, end, &order, ws, &w);
+    pack(q, c, pass, end, &order, ws, &w);
     k_angles(q, w.cos_sin, w.pos, m->rope_inverse);
     k_trace(q, "text.cos_sin", 0, w.cos_sin);
     embed(q, m, tokens, &w);
     for (int i = 0; i < end; i++) {
         int leaving = order.left[i] - (tokens->n - w.n);
+        if (pass->info) k_gather(q, w.before, w.x, w.each);
         if (w.n) keys_and_values(q, m, i, pass, &w, leaving == 0);
         if (n_all) sharing_exchange(q, &w.sharing, COMM_KV, i, pass->kv->k[i], pass->kv->v[i]);
         leave(&w, leaving);
@@ -463,7 +534,9 @@ void decoder_forward(struct queue *q, const struct decoder *m, const struct pass
             k_add_rows(q, w.x, tokens->deep[i], w.visual_row); /* DeepStack */
             k_trace(q, "text.deep", i, w.x);
         }
+        if (pass->info) note_change(q, pass->info, i, &w);
     }
+    if (pass->info) note_entropy(q, m, pass->info, &w);
     if (pass->logits && (w.n || n_all)) head(q, m, pass, &w);
     q->decode = 0;
     workspace_rewind(ws, mark);

@@ -79,9 +79,17 @@ struct probe {
         enum score_value value;
         enum score_heads over_heads;
         enum score_rows over_rows;
-        struct mat
-            sum; /* [1 or layers, slots] f32, added to: layers summed, or each in its token */
+        struct mat sum; /* [1, layers or layers * KV heads, slots] f32, added to: layers summed,
+                         * each by itself, or each KV head of each by itself */
     } count[PROBE_MAX_COUNTS];
+};
+
+/* What InfoKV (arXiv 2606.26875) asks of each token of a pass, for host memory. */
+struct pass_info {
+    int top;        /* the likeliest next tokens that the entropy is over */
+    float *entropy; /* [n] of what follows the token, in nats */
+    float *change;  /* [layers, stride] 1 - cos(hidden state before the layer, behind it) */
+    int stride;
 };
 
 struct pass {
@@ -91,12 +99,17 @@ struct pass {
                     * where device_decodes_apart */
     int layer_end; /* 0: all. A pass may stop early: its tokens are then in the KV so far */
     int divided; /* nonzero: all ranks make the pass, and each computes some outputs of products */
+    /* [layers, KV heads] of the slots of a token's first interval those in front that are seen in
+     * that layer with that head, or NULL: all. What is counted is then by KV head. Not on several
+     * ranks. */
+    const int32_t *kept;
     /* Several ranks make the pass, each with tokens of its own; or NULL: this one has all. */
     const struct shares *shares;
     /* Optional outs in host memory: to be read after queue_sync. */
     struct kv_block *capture;  /* values or token-quantised ones, by tokens.capture_row */
     float *logits;             /* [vocab] of the last token, which stays to the end; on all ranks */
     const struct probe *probe; /* optional */
+    const struct pass_info *info; /* optional; all tokens stay to the end */
 };
 
 /* text_config of config.json; every rule of the format is checked. */
@@ -111,11 +124,17 @@ struct decoder_parts decoder_parts(const struct decoder_config *c, int ranks, in
 int decoder_divides(const struct decoder_config *c);
 /* The products of a pass, for device_expect. */
 vlqa_status decoder_expect(struct env *env, struct device *d, const struct decoder *m);
-/* The room of a pass of n tokens on each of so many ranks, with a probe of n_query of them (0:
- * without), over a sequence of slots: what it takes of ws while it runs, counted into the peaks of
- * a measuring workspace. */
-void decoder_measure(const struct device *d, const struct decoder_config *c, int n, int ranks,
-                     int n_query, int slots, struct workspace *dry);
+/* The largest pass of a sequence. */
+struct pass_size {
+    int n, ranks; /* tokens, on each of so many ranks */
+    int n_query;  /* of its probe; 0: without */
+    int slots;
+    int kept; /* nonzero: over a KV that may be compressed */
+    int info; /* nonzero: with a struct pass_info */
+};
+/* What such a pass takes of ws while it runs, counted into the peaks of a measuring workspace. */
+void decoder_measure(const struct device *d, const struct decoder_config *c,
+                     const struct pass_size *size, struct workspace *dry);
 /* Multiplications and additions of a pass's tokens in the layers, two for each pair: products with
  * weights, and attention over what a token sees. */
 double decoder_flops(const struct decoder_config *c, const struct tokens *tokens, int layer_end);

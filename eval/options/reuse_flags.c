@@ -1,6 +1,7 @@
 /* reuse_flags.c - names and forms of the options of reuse. */
 #include "eval/options/reuse_flags.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const char *const reuse_names[] = {"off",     "auto",       "full", "none",    "infoflow",
@@ -38,6 +39,13 @@ const char *const reuse_reorders[] = {"off", "density", NULL};
 _Static_assert(VLQA_REORDER_OFF == 0 && VLQA_REORDER_DENSITY == 1, "reuse_reorders");
 const char *const reuse_parities[] = {"off", "infoflow-vlm-release", "infoflow-llm-release", NULL};
 _Static_assert(VLQA_PARITY_INFOFLOW_VLM == 1 && VLQA_PARITY_INFOFLOW_LLM == 2, "reuse_parities");
+
+const char *const reuse_keeps[] = {"infokv",    "snapkv", "h2o",     "pyramidkv",
+                                   "streaming", "tova",   "uniform", NULL};
+static const enum vlqa_compress keep_values[] = {
+    VLQA_COMPRESS_INFOKV,    VLQA_COMPRESS_SNAPKV, VLQA_COMPRESS_H2O,     VLQA_COMPRESS_PYRAMIDKV,
+    VLQA_COMPRESS_STREAMING, VLQA_COMPRESS_TOVA,   VLQA_COMPRESS_UNIFORM,
+};
 
 const char *reuse_variant(const struct reuse_args *args)
 {
@@ -129,6 +137,20 @@ int reuse_read_layers(const char *text, void *field)
     return out->calibrated || strcmp(text, "all") == 0 || reuse_read_list(text, field);
 }
 
+int reuse_read_budget(const char *text, void *field)
+{
+    struct reuse_budget *out = field;
+    const char *end;
+    char *behind;
+    *out = (struct reuse_budget){0, 0};
+    if (args_number(text, 4, 1 << 20, &end, &out->tokens) && !*end) return 1;
+    out->tokens = 0;
+    out->share = strtod(text, &behind);
+    if (behind == text || (*behind && strcmp(behind, "%") != 0)) return 0;
+    if (*behind) out->share /= 100;
+    return out->share > 0 && out->share <= 1 && strpbrk(text, ".%");
+}
+
 int reuse_read_refresh(const char *text, void *field)
 {
     struct reuse_refresh *out = field;
@@ -155,6 +177,24 @@ int reuse_read_query(const char *text, void *field)
     return 0;
 }
 
+static int is_compressed(const struct reuse_keep *keep)
+{
+    return keep->budget.tokens || keep->budget.share > 0;
+}
+
+static void set_keep(const struct reuse_keep *keep, struct vlqa_experimental *out)
+{
+    out->compress = keep_values[keep->by];
+    out->kv_budget = keep->budget.tokens;
+    if (!keep->budget.tokens) out->kv_ratio = (float)keep->budget.share;
+    out->kv_window = keep->window;
+    out->kv_step = keep->step;
+    out->kv_block = keep->block;
+    out->kv_entropy = (float)keep->entropy;
+    out->kv_share = keep->shared;
+    out->kv_worst = keep->worst;
+}
+
 static void set_experimental(const struct reuse_args *args, struct vlqa_experimental *out)
 {
     *out = vlqa_experimental_default();
@@ -173,6 +213,7 @@ static void set_experimental(const struct reuse_args *args, struct vlqa_experime
     memcpy(out->check_layers, args->check.set, sizeof out->check_layers);
     out->refresh_every = args->refresh.every ? args->refresh.every : 1;
     out->refresh_tokens = args->refresh.tokens;
+    if (is_compressed(&args->keep)) set_keep(&args->keep, out);
 }
 
 int reuse_is_experimental(const struct reuse_args *args)
@@ -182,7 +223,7 @@ int reuse_is_experimental(const struct reuse_args *args)
     return is_experimental_variant || is_score || args->base || args->taper > 0 || args->closing ||
            args->order || args->geometry || args->reorder || args->parity || args->query.tokens ||
            args->query.draft || args->layers.calibrated || reuse_layers_end(&args->layers) ||
-           reuse_layers_end(&args->check);
+           reuse_layers_end(&args->check) || is_compressed(&args->keep);
 }
 
 void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out,

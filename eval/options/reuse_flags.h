@@ -45,6 +45,15 @@ struct reuse_args {
         int every, tokens;
     } refresh;
     int closing, order, halo, geometry, reorder, parity;
+    struct reuse_keep { /* compression of the KV */
+        int by;         /* of reuse_keeps */
+        int window, step, block, shared, worst;
+        struct reuse_budget {
+            int tokens; /* 0: the share; both 0: nothing is compressed */
+            double share;
+        } budget;
+        double entropy;
+    } keep;
 };
 
 /* "off", "auto", "full", ...; ends with NULL. */
@@ -71,6 +80,10 @@ int reuse_layers_end(const struct reuse_layers *layers);           /* behind the
 /* "auto", "suffix", "question", "last", "draft:4" (last, and 4 drafted tokens) */
 int reuse_read_query(const char *text, void *field);
 
+/* "64" tokens, "0.2" or "20%" of the prompt's. */
+int reuse_read_budget(const char *text, void *field);
+#define REUSE_BUDGET_FORM "a number of tokens from 4, or a share such as 0.2"
+
 /* Whether a session needs memory for experimental variants. */
 int reuse_is_experimental(const struct reuse_args *args);
 /* Sets what these options say; `more` must live as long as out, and is left out where nothing is
@@ -79,11 +92,70 @@ void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out,
                    struct vlqa_experimental *more);
 
 extern const char *const reuse_scores[], *const reuse_bases[], *const reuse_orders[];
+extern const char *const reuse_keeps[];
 extern const char *const reuse_geometries[], *const reuse_reorders[], *const reuse_parities[];
 
 #define REUSE_TEXT_FORM "N, passage or passage:N with N from 1 to 1048576"
 
 /* Rows of a table whose struct `type` has a struct reuse_args called `member`. */
+#define REUSE_KEEP_ARGS(type, member)                                                            \
+    {ARG_HEADING, .name = "Compression of the KV cache"},                                        \
+        {ARG_FORM,                                                                               \
+         .name = "kv-budget",                                                                    \
+         .value = "N|R",                                                                         \
+         .read = reuse_read_budget,                                                              \
+         .form = REUSE_BUDGET_FORM,                                                              \
+         .offset = offsetof(type, member.keep.budget),                                           \
+         .help = "tokens that a layer keeps in the KV cache while the answer is generated, or "  \
+                 "their share of the prompt's [all]"},                                           \
+        {ARG_CHOICE,                                                                             \
+         .name = "kv-keep",                                                                      \
+         .value = "HOW",                                                                         \
+         .fallback = "snapkv",                                                                   \
+         .choice = reuse_keeps,                                                                  \
+         .offset = offsetof(type, member.keep.by),                                               \
+         .help = "which tokens are kept; infokv needs --reuse off"},                             \
+        {ARG_INT,                                                                                \
+         .name = "kv-window",                                                                    \
+         .value = "N",                                                                           \
+         .min = 1,                                                                               \
+         .max = 512,                                                                             \
+         .fallback = "16",                                                                       \
+         .offset = offsetof(type, member.keep.window),                                           \
+         .help = "last tokens whose attention decides, and which are kept"},                     \
+        {ARG_INT,                                                                                \
+         .name = "kv-step",                                                                      \
+         .value = "N",                                                                           \
+         .min = 1,                                                                               \
+         .max = 1 << 20,                                                                         \
+         .fallback = "64",                                                                       \
+         .offset = offsetof(type, member.keep.step),                                             \
+         .help = "compress again when N tokens more than the budget are there; no less than "    \
+                 "--kv-window"},                                                                 \
+        {ARG_INT,                                                                                \
+         .name = "kv-block",                                                                     \
+         .value = "N",                                                                           \
+         .min = 0,                                                                               \
+         .max = 512,                                                                             \
+         .fallback = "0",                                                                        \
+         .offset = offsetof(type, member.keep.block),                                            \
+         .help = "compress a long prompt after every N tokens while it is read; 0: at its end "  \
+                 "alone (needs --reuse off)"},                                                   \
+        {ARG_REAL,                                                                               \
+         .name = "kv-entropy",                                                                   \
+         .value = "S",                                                                           \
+         .min = 0,                                                                               \
+         .max = 1,                                                                               \
+         .fallback = "0.5",                                                                      \
+         .offset = offsetof(type, member.keep.entropy),                                          \
+         .help = "infokv: share of entropy x change in a token's score; the rest is attention"}, \
+        {ARG_FLAG, .name = "kv-shared", .offset = offsetof(type, member.keep.shared),            \
+         .help = "heads of a layer share their budget"},                                         \
+    {                                                                                            \
+        ARG_FLAG, .name = "kv-worst", .offset = offsetof(type, member.keep.worst),               \
+                  .help = "drop the tokens of the highest score: how much they mattered"         \
+    }
+
 #define REUSE_CHUNK_ARGS(type, member) \
     REUSE_CHUNKING_ARG(type, member), REUSE_LAYOUT_ARGS(type, member)
 

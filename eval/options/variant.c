@@ -30,6 +30,35 @@ static int parse_named(const char *word, struct variant *out)
     return end > word + 6 && !*end && out->args.taper >= 0 && out->args.taper <= 1;
 }
 
+/* "kv:0.2", "keep:snapkv" and the like: of all. */
+static int parse_keep(const char *word, struct variant *out)
+{
+    struct reuse_keep *keep = &out->args.keep;
+    static const struct {
+        const char *name;
+        size_t offset;
+        int least, most;
+    } number[] = {{"window:", offsetof(struct reuse_keep, window), 1, 512},
+                  {"step:", offsetof(struct reuse_keep, step), 1, 1 << 20},
+                  {"block:", offsetof(struct reuse_keep, block), 0, 512}};
+    const char *rest;
+    char *end;
+    for (size_t i = 0; i < sizeof number / sizeof *number; i++) {
+        size_t bytes = strlen(number[i].name);
+        int *field = (int *)(void *)((char *)keep + number[i].offset);
+        if (strncmp(word, number[i].name, bytes) == 0)
+            return args_number(word + bytes, number[i].least, number[i].most, &rest, field) &&
+                   !*rest;
+    }
+    if (strcmp(word, "shared") == 0) return keep->shared = 1;
+    if (strcmp(word, "worst") == 0) return keep->worst = 1;
+    if (strncmp(word, "kv:", 3) == 0) return reuse_read_budget(word + 3, &keep->budget);
+    if (strncmp(word, "keep:", 5) == 0) return (keep->by = find(reuse_keeps, word + 5)) >= 0;
+    if (strncmp(word, "entropy:", 8) != 0) return 0;
+    keep->entropy = strtod(word + 8, &end);
+    return end > word + 8 && !*end && keep->entropy >= 0 && keep->entropy <= 1;
+}
+
 static vlqa_status parse_setting(struct env *env, const char *option, const char *word,
                                  struct variant *out)
 {
@@ -39,6 +68,7 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
         args_number(word + 5, 0, 4096, &end, &out->args.halo) && !*end)
         return VLQA_OK;
     if (variant_has_ratio(out) && !out->args.parity && parse_named(word, out)) return VLQA_OK;
+    if (parse_keep(word, out)) return VLQA_OK;
     if (!variant_has_layers(out) || (score >= 0 && out->reuse != REUSE_INFOFLOW))
         return env_fail(env, VLQA_EUSAGE, "%s: %s: %s does not take %s", option, out->name,
                         reuse_variant(&out->args), word);
@@ -67,6 +97,11 @@ vlqa_status variant_parse_over(struct env *env, const char *option, const char *
 {
     char words[sizeof out->name], *word, *slash = NULL;
     *out = (struct variant){.reuse = REUSE_OFF, .args = *base};
+    out->args.keep = (struct reuse_keep){/* the options' defaults */
+                                         .by = find(reuse_keeps, "snapkv"),
+                                         .window = 16,
+                                         .step = 64,
+                                         .entropy = 0.5};
     if (strlen(text) < sizeof words) {
         memcpy(out->name, text, strlen(text));
         memcpy(words, out->name, sizeof words);
@@ -80,7 +115,7 @@ vlqa_status variant_parse_over(struct env *env, const char *option, const char *
         } else
             out->args.parity = 0;
     }
-    if (out->reuse == REUSE_OFF)
+    if (out->reuse == REUSE_OFF && !(out->args.variant == REUSE_OFF && slash))
         return env_fail(
             env, VLQA_EUSAGE,
             "%s: %s is none of full, none, infoflow, prophet, cacheblend, epic, "

@@ -347,6 +347,7 @@ static const struct arg args[] = {
      .help = "ask what each line of a file says, - for standard input; answers are lines of JSON"},
     SAMPLING_ARGS(struct ask_args, sampling),
     REUSE_ARGS(struct ask_args, reuse),
+    REUSE_KEEP_ARGS(struct ask_args, reuse),
     {ARG_HEADING, .name = "Model"},
     {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},

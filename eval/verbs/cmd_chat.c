@@ -380,6 +380,7 @@ static const struct arg args[] = {
     DOCUMENT_ITEM_ARGS(struct chat_args, document),
     SAMPLING_ARGS(struct chat_args, sampling),
     REUSE_ARGS(struct chat_args, reuse),
+    REUSE_KEEP_ARGS(struct chat_args, reuse),
     {ARG_HEADING, .name = "Model"},
     {ARG_TEXT, .name = "model", .letter = 'm', .value = "DIR", CLI_FIELD(model),
      .help = "Hugging Face directory [the default model]"},

@@ -227,6 +227,8 @@ const struct verb verb_study = {
              "calibrated). taper:T and closing:N follow all but none, full and the releases;\n"
              "check:LIST follows cacheblend and kvshare; refresh:K:N follows kvshare. They\n"
              "mean what the options of ask mean. halo:N follows all but the releases.\n"
+             "kv:0.2 follows all, and off, whose KV cache is then compressed; with it keep:HOW,\n"
+             "window:N, step:N, block:N, entropy:S, shared and worst.\n"
              "\n"
              "The verb is vlqa eval --kl answer --prompt plain --strict with chunks in RAM\n"
              "only, and the file of --out is what that verb writes and reads: --report,\n"

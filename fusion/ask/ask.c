@@ -24,6 +24,7 @@ static void begin(struct ask *a, struct vlqa_session *s, const char *question)
                             .x = &a->x,
                             .answer = &a->answer};
     s->answer[0] = 0;
+    s->kept.base = s->kept.behind = 0;
     a->answer = (struct vlqa_answer){.text = s->answer,
                                      .thinking = s->answer,
                                      .stop_text = -1,
@@ -66,7 +67,7 @@ static int wants_evidence(const struct ask *a)
 {
     enum vlqa_variant by = a->x.variant;
     int silent = by == VLQA_VARIANT_EPIC || by == VLQA_VARIANT_VLCACHE || by == VLQA_VARIANT_RANDOM;
-    return a->s->n_images && a->o.evidence_max && !silent;
+    return a->s->n_images && a->o.evidence_max && !silent && !a->x.kv_block;
 }
 
 static vlqa_status find_evidence(struct ask *a)
@@ -91,7 +92,8 @@ static struct key key_of_ask(const struct ask *a)
         o->chunk_k,     o->halo,       o->chunk_text_tokens, o->text_chunker,  o->n_bias,
         o->n_stop_text, o->ignore_eos, o->evidence_max,      x->variant,       x->budget_base,
         x->order,       x->score,      x->query_tokens,      x->query_draft,   x->geometry,
-        x->reorder,     x->parity,     x->closing,           x->refresh_every, x->refresh_tokens};
+        x->reorder,     x->parity,     x->closing,           x->refresh_every, x->refresh_tokens,
+        x->compress};
     const uint64_t layers[] = {x->probe_layers[0], x->probe_layers[1], x->check_layers[0],
                                x->check_layers[1]};
     const float ratio[] = {o->recompute_ratio, o->adaptive, o->temperature, x->taper};
@@ -176,6 +178,7 @@ static void end_answer(struct ask *a)
     out->tokens_selected = a->choice.n_selected;
     out->token_selected = a->choice.selected;
     out->token_score = a->choice.score;
+    out->exact &= !a->s->kept.base;
     out->ms_total = env_ms() - a->begin;
     if (out->ms_first_token > 0) out->ms_decode = out->ms_total - out->ms_first_token;
     if (getrusage(RUSAGE_SELF, &usage) == 0) out->peak_bytes = (uint64_t)usage.ru_maxrss * 1024;

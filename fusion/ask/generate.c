@@ -82,6 +82,7 @@ static vlqa_status decode(struct ask *a, int32_t id)
     int n = a->answer.n_tokens;
     int32_t slot = l->n + n - 1, position = l->next + n - 1;
     int due = refresh_is_due(&a->view, &a->choice, n);
+    TRY(compress_tokens(&a->compress, slot, a->s->answer_token));
     if (due)
         TRY(refresh_decode(&a->view, &a->choice, n, id, slot, position));
     else

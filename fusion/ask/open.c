@@ -4,6 +4,8 @@
 #include "base/heap.h"
 #include "base/stack.h"
 #include "fusion/ask/plan.h"
+#include "fusion/compress/compress.h"
+#include "fusion/compress/move.h"
 #include "fusion/reuse/chunk_parts.h"
 #include "fusion/reuse/evidence.h"
 #include "fusion/reuse/score_deviation.h"
@@ -33,13 +35,14 @@ static void measure_request(const struct vlqa_engine *e, int max_seq_len, int ex
     arena_push(&dry->host, rows * sizeof(const void *));          /* view.on_gpu */
     arena_push(&dry->host, rows);                                 /* choice.depth */
     chunk_measure_ranks(e, max_seq_len, dry);
+    if (experimental) compress_measure(e, max_seq_len, dry);
     scorer_measure(e, max_seq_len, experimental, dry);
 }
 
 /* Encoding the prompt, placing and comparing chunks, finding evidence, and running the decoder
  * while tokens are sampled come one after the other. */
-static void measure_scratch(const struct vlqa_engine *e, int max_seq_len, size_t text_cap,
-                            struct workspace *dry)
+static void measure_scratch(const struct vlqa_engine *e, int max_seq_len, int experimental,
+                            size_t text_cap, struct workspace *dry)
 {
     int rows = max_seq_len < SESSION_PASS_TOKENS ? max_seq_len : SESSION_PASS_TOKENS;
     struct workspace_used mark = workspace_mark(dry);
@@ -49,7 +52,8 @@ static void measure_scratch(const struct vlqa_engine *e, int max_seq_len, size_t
     chunk_measure_exchange(e, dry);
     score_deviation_measure(e, rows, dry);
     sampler_layout(e->decoder.config.vocab, &dry->host, &(struct sampler){0});
-    run_measure(e, max_seq_len, dry);
+    if (experimental) move_measure(e, max_seq_len, dry);
+    run_measure(e, max_seq_len, experimental, dry);
     workspace_rewind(dry, mark);
 }
 
@@ -73,6 +77,11 @@ static void layout_session(struct vlqa_session *s, struct workspace *mem)
     struct arena *host = &mem->host;
     s->text_cap = SESSION_TEXT_BYTES + 16 * rows;
     kv_layout(&s->kv, c->layers, c->kv_heads, c->head_dim, s->max_seq_len, c->kv, &mem->device);
+    if (s->options.experimental) {
+        size_t heads = (size_t)c->layers * (size_t)c->kv_heads;
+        s->kept.n = arena_push(host, heads * sizeof *s->kept.n);
+        s->kept.token = arena_push(host, heads * rows * sizeof *s->kept.token);
+    }
     s->visual = workspace_mat(mem, c->compute, s->max_seq_len, c->hidden);
     for (int i = 0; i < e->vit.config.n_deep; i++)
         s->deep[i] = workspace_mat(mem, c->compute, s->max_seq_len, c->hidden);
@@ -94,7 +103,7 @@ static void layout_session(struct vlqa_session *s, struct workspace *mem)
     s->logits = arena_push(host, vocab * sizeof *s->logits);
     s->first_logits = arena_push(host, vocab * sizeof *s->first_logits);
     measure_request(e, s->max_seq_len, s->options.experimental, &request);
-    measure_scratch(e, s->max_seq_len, s->text_cap, &scratch);
+    measure_scratch(e, s->max_seq_len, s->options.experimental, s->text_cap, &scratch);
     s->request = push_workspace(&request, mem);
     s->scratch = push_workspace(&scratch, mem);
 }

@@ -164,6 +164,55 @@ static vlqa_status check_experimental(struct env *env, const struct vlqa_ask_opt
     return check_layers(env, "check_layers", x->check_layers, layers);
 }
 
+static vlqa_status check_budget(struct env *env, const struct vlqa_experimental *x)
+{
+    if ((unsigned)x->compress > VLQA_COMPRESS_UNIFORM)
+        return env_fail(env, VLQA_EUSAGE, "ask options: compress is %d, expected 0..%d",
+                        (int)x->compress, VLQA_COMPRESS_UNIFORM);
+    if (x->kv_budget < 0 || !(x->kv_ratio > 0 && x->kv_ratio <= 1))
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "ask options: kv_budget is %d, kv_ratio %g; expected 0 or more, above 0 and "
+            "up to 1",
+            x->kv_budget, (double)x->kv_ratio);
+    if (x->kv_window < 1 || x->kv_window > SESSION_PASS_TOKENS || x->kv_step < x->kv_window)
+        return env_fail(
+            env, VLQA_EUSAGE,
+            "ask options: kv_window is %d, kv_step %d; expected 1..%d, and no less than "
+            "kv_window",
+            x->kv_window, x->kv_step, SESSION_PASS_TOKENS);
+    if (x->kv_block && (x->kv_block < x->kv_window || x->kv_block > SESSION_PASS_TOKENS))
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: kv_block is %d, expected 0, or kv_window (%d) to %d",
+                        x->kv_block, x->kv_window, SESSION_PASS_TOKENS);
+    if (!(x->kv_entropy >= 0 && x->kv_entropy <= 1) || x->kv_top < 1 || x->kv_top > 64)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: kv_entropy is %g, kv_top %d; expected 0..1, 1..64",
+                        (double)x->kv_entropy, x->kv_top);
+    return VLQA_OK;
+}
+
+/* What needs to see all of the KV, or more of its tokens than are left. */
+static vlqa_status check_compress(struct env *env, const struct vlqa_ask_options *o,
+                                  const struct vlqa_experimental *x, int ranks)
+{
+    int by_blocks = x->kv_block || x->compress == VLQA_COMPRESS_INFOKV;
+    TRY(check_budget(env, x));
+    if (x->compress == VLQA_COMPRESS_OFF) return VLQA_OK;
+    if (ranks > 1)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: compress is for one process, and there are %d ranks", ranks);
+    if (x->parity || x->variant == VLQA_VARIANT_KVSHARE)
+        return env_fail(env, VLQA_EUSAGE, "ask options: %s looks at tokens that compress drops",
+                        x->parity ? "parity" : "variant kvshare");
+    if (by_blocks && (o->reuse != VLQA_REUSE_OFF || x->variant))
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: %s asks something of each token while it is computed, which "
+                        "tokens of chunks are not: set reuse to off",
+                        x->kv_block ? "kv_block" : "compress infokv");
+    return VLQA_OK;
+}
+
 /* The caller's over the defaults. */
 static vlqa_status take(struct vlqa_session *s, const struct vlqa_ask_options *from,
                         struct vlqa_ask_options *o, struct vlqa_experimental *x)
@@ -200,6 +249,7 @@ vlqa_status options_read(struct vlqa_session *s, const struct vlqa_ask_options *
     TRY(check_reuse(env, o));
     TRY(check_experimental(env, o, x, c->layers));
     TRY(check_layout(env, o, x));
+    TRY(check_compress(env, o, x, vlqa_ranks_count(s->engine->options.ranks)));
     if (x->variant == VLQA_VARIANT_ORACLE && s->engine->options.ranks)
         return env_fail(
             env, VLQA_EUSAGE,

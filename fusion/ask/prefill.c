@@ -12,6 +12,18 @@
 
 #define AUTO_ADAPTIVE 0.03f /* nats */
 
+/* All of the prompt: of a cached prefix nobody knows what InfoKV asks for. */
+static vlqa_status prefill_compressed(struct ask *a)
+{
+    int n = a->layout.n;
+    a->answer.tokens_recomputed = n;
+    a->answer.exact = 1;
+    a->s->n_cached_prefix = 0;
+    TRY(compress_prefill(&a->compress, &a->view.run, a->s->first_logits));
+    if (!a->s->kept.base) cached_prefix_set(a->s, &a->layout, n);
+    return VLQA_OK;
+}
+
 static vlqa_status prefill_full(struct ask *a)
 {
     int n = a->layout.n, cached = cached_prefix_count(a->s, &a->layout);
@@ -134,10 +146,13 @@ vlqa_status prefill(struct ask *a)
 {
     struct vlqa_session *s = a->s;
     settle(a);
+    a->compress = compress_begin(&a->view.run, &a->x);
     if (a->x.parity)
         TRY(parity_prefill(a));
+    else if (a->x.kv_block || a->x.compress == VLQA_COMPRESS_INFOKV)
+        TRY(prefill_compressed(a));
     else
         TRY(a->o.reuse == VLQA_REUSE_OFF ? prefill_full(a) : prefill_chunks(a));
     memcpy(s->logits, s->first_logits, (size_t)s->engine->decoder.config.vocab * sizeof(float));
-    return VLQA_OK;
+    return compress_tokens(&a->compress, a->layout.n, NULL);
 }

@@ -2,6 +2,7 @@
 #ifndef FUSION_REQUEST_H
 #define FUSION_REQUEST_H
 
+#include "fusion/compress/compress.h"
 #include "fusion/reuse/choose.h"
 
 struct ask {
@@ -13,6 +14,7 @@ struct ask {
     struct layout layout;
     struct view view; /* of all that is here; over chunks when they are fetched */
     struct choice choice;
+    struct compress compress;
     struct probe last_token;   /* what it attends to, for evidence */
     struct vlqa_answer answer; /* filled by each part as it goes */
     double begin;              /* when it was asked */

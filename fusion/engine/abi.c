@@ -88,8 +88,14 @@ vlqa_status vlqa_ask_options_init(struct vlqa_ask_options *out, size_t bytes)
 
 vlqa_status vlqa_experimental_init(struct vlqa_experimental *out, size_t bytes)
 {
-    static const struct vlqa_experimental defaults = {
-        .score = VLQA_SCORE_MAX, .refresh_every = 1, .refresh_tokens = 4};
+    static const struct vlqa_experimental defaults = {.score = VLQA_SCORE_MAX,
+                                                      .refresh_every = 1,
+                                                      .refresh_tokens = 4,
+                                                      .kv_ratio = 1,
+                                                      .kv_window = 16,
+                                                      .kv_step = 64,
+                                                      .kv_entropy = 0.5f,
+                                                      .kv_top = 10};
     return give_options(out, bytes, &defaults, sizeof defaults, EXPERIMENTAL_LEAST);
 }
 

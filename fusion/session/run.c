@@ -7,6 +7,7 @@ static void forward(const struct run *r, struct pass *pass, int no_deep)
 {
     struct vlqa_session *s = r->s;
     pass->kv = &s->kv;
+    pass->kept = s->kept.base ? s->kept.n : NULL;
     pass->tokens.visual = mat_rows(s->visual, 0, s->visual_tokens);
     pass->tokens.n_deep = no_deep ? 0 : s->engine->vit.config.n_deep;
     for (int i = 0; i < pass->tokens.n_deep; i++)
@@ -19,6 +20,11 @@ static int slot_at(const struct run_pass *p, int i)
     return p->slot ? p->slot[i] : p->begin + i;
 }
 
+static int asks_info(const struct run *r, const struct run_pass *p)
+{
+    return r->info && !p->capture;
+}
+
 /* A token's K and V of the last layer are all that others see of it there: only query tokens, and
  * the one whose logits are wanted, go through that layer whole. */
 static int depth_of(const struct run *r, const struct run_pass *p, int i, int n)
@@ -26,17 +32,19 @@ static int depth_of(const struct run *r, const struct run_pass *p, int i, int n)
     int end = p->layer_end ? p->layer_end : r->s->kv.layers;
     int asks = p->probe && i >= p->probe->first && i < p->probe->first + p->probe->n_query;
     if (p->depth && p->depth[slot_at(p, i)] < end) return p->depth[slot_at(p, i)] - 1;
-    return asks || (p->logits && i == n - 1) ? end : end - 1;
+    return asks || asks_info(r, p) || (p->logits && i == n - 1) ? end : end - 1;
 }
 
-static struct span span_of(const struct run_pass *p, int32_t slot)
+/* What was kept, and what is behind it. */
+static struct span span_of(const struct run *r, const struct run_pass *p, int32_t slot)
 {
-    return (struct span){0, 0, p->see_end ? p->see_end : slot + 1};
+    int base = r->s->kept.base;
+    return (struct span){base, base, p->see_end ? p->see_end : slot + 1};
 }
 
-static int32_t write_slot(const struct run_pass *p, int i)
+static int32_t write_slot(const struct run *r, const struct run_pass *p, int i)
 {
-    return p->write_at ? p->write_at + i : slot_at(p, i);
+    return p->write_at ? p->write_at + i : kept_slot(&r->s->kept, slot_at(p, i));
 }
 
 /* ---- what each rank computes ---- */
@@ -90,7 +98,7 @@ static struct shares shares_of(const struct run *r, const struct run_pass *p, st
         deal(all, ranks, rank, of);
         for (int half = 0; half < 2; half++)
             for (int i = of[half].begin; i < of[half].begin + of[half].n; i++, n++) {
-                slot[n] = write_slot(p, i);
+                slot[n] = write_slot(r, p, i);
                 depth[n] = depth_of(r, p, i, total);
             }
         s.first[rank + 1] = n;
@@ -118,7 +126,8 @@ static struct arrays push_arrays(int n, struct arena *mem)
                            .span = arena_push(mem, rows * sizeof(struct span))};
 }
 
-void run_measure(const struct vlqa_engine *e, int max_seq_len, struct workspace *dry)
+void run_measure(const struct vlqa_engine *e, int max_seq_len, int experimental,
+                 struct workspace *dry)
 {
     struct workspace_used mark = workspace_mark(dry);
     int rows = max_seq_len < SESSION_PASS_TOKENS ? max_seq_len : SESSION_PASS_TOKENS;
@@ -126,7 +135,9 @@ void run_measure(const struct vlqa_engine *e, int max_seq_len, struct workspace 
     int32_t *slot, *depth;
     (void)push_arrays(rows, &dry->host);
     if (ranks > 1) (void)push_shares(rows * ranks, &dry->host, &slot, &depth);
-    decoder_measure(e->device, &e->decoder.config, rows, ranks, rows, max_seq_len, dry);
+    decoder_measure(e->device, &e->decoder.config,
+                    &(struct pass_size){rows, ranks, rows, max_seq_len, experimental, experimental},
+                    dry);
     workspace_rewind(dry, mark);
 }
 
@@ -141,9 +152,9 @@ static struct tokens tokens_of(const struct run *r, const struct run_pass *p, co
             int at = slot_at(p, i);
             a.token[n] = l->token[at];
             a.visual_row[n] = l->visual_row[at];
-            a.slot[n] = write_slot(p, i);
+            a.slot[n] = write_slot(r, p, i);
             a.pos[n] = p->pos ? p->pos[i] : l->pos[at];
-            a.span[n] = span_of(p, a.slot[n]);
+            a.span[n] = span_of(r, p, a.slot[n]);
             a.depth[n] = depth_of(r, p, i, b->total);
             a.capture_row[n] = p->capture ? p->capture_row[i] : -1;
         }
@@ -166,7 +177,7 @@ static void count_flops(const struct run *r, const struct tokens *tokens, int la
 static void count_batch(const struct run *r, const struct run_pass *p, const struct batch *b)
 {
     for (int i = b->all.begin; i < b->all.begin + b->all.n && !p->capture; i++) {
-        struct span span = span_of(p, write_slot(p, i));
+        struct span span = span_of(r, p, write_slot(r, p, i));
         int32_t depth = depth_of(r, p, i, b->total);
         count_flops(r, &(struct tokens){.n = 1, .span = &span, .depth = &depth}, p->layer_end);
     }
@@ -194,9 +205,16 @@ static void give_counts(struct queue *q, const struct shares *shares, const stru
     }
 }
 
+/* Of the tokens from this number on. */
+static struct pass_info info_from(const struct run_info *i, int number)
+{
+    return (struct pass_info){i->top, i->entropy + number, i->change + number, i->stride};
+}
+
 static void run_batch(const struct run *r, const struct run_pass *p, const struct batch *b)
 {
     int last = b->all.begin + b->all.n == b->total;
+    struct pass_info info;
     struct probe probe;
     struct pass pass = {.tokens = tokens_of(r, p, b),
                         .layer_end = p->layer_end,
@@ -212,6 +230,10 @@ static void run_batch(const struct run *r, const struct run_pass *p, const struc
     if (counts) {
         probe = last_probe(r, pass.tokens.n - 1);
         if (!b->shares || b->shares->last == comm_rank(r->s->queue)) pass.probe = &probe;
+    }
+    if (asks_info(r, p)) {
+        info = info_from(r->info, slot_at(p, b->all.begin));
+        pass.info = &info;
     }
     count_batch(r, p, b);
     forward(r, &pass, p->no_deep);
@@ -260,11 +282,12 @@ vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct
     return progress(r, pass, phase, n, n);
 }
 
-void run_token(const struct run *r, int32_t id, int32_t slot, int32_t position,
+void run_token(const struct run *r, int32_t id, int32_t number, int32_t position,
                const struct probe *probe)
 {
-    int32_t text = -1;
-    struct span span = {0, 0, slot + 1};
+    const struct kept *kept = &r->s->kept;
+    int32_t text = -1, slot = kept_slot(kept, number);
+    struct span span = {kept->base, kept->base, slot + 1};
     struct pos pos = {position, position, position};
     struct pass pass = {
         .tokens =

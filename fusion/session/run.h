@@ -11,6 +11,16 @@ struct run {
     /* Of the last token of each run_pass that gives logits and has no probe of its own: the sums of
      * this one, its `first` aside, are cleared and then count it. NULL: nothing is counted */
     const struct probe *last;
+    /* Of tokens that are neither captured nor decoded: what InfoKV asks for, by number of the
+     * token. All of them go through all layers then. NULL: nothing is asked for */
+    const struct run_info *info;
+};
+
+struct run_info {
+    int top;        /* as struct pass_info has it */
+    float *entropy; /* [max_seq_len] */
+    float *change;  /* [layers, stride] */
+    int stride;
 };
 
 struct run_pass {          /* what the layout does not say of the tokens of a pass */
@@ -28,14 +38,16 @@ struct run_pass {          /* what the layout does not say of the tokens of a pa
     float *logits;              /* [vocab] of the last token, or NULL */
 };
 
-/* What a batch takes of the scratch while it runs, counted into the peaks of an empty workspace. */
-void run_measure(const struct vlqa_engine *e, int max_seq_len, struct workspace *dry);
+/* What a batch takes of the scratch while it runs, counted into the peaks of an empty workspace;
+ * experimental: of a KV that is compressed, too. */
+void run_measure(const struct vlqa_engine *e, int max_seq_len, int experimental,
+                 struct workspace *dry);
 /* Runs n tokens in batches of s->pass_tokens; the cuts change no bit. phase: for progress. What was
  * written may be read afterwards. */
 vlqa_status run_pass(const struct run *r, const char *phase, int n, const struct run_pass *pass);
 /* One text token behind all others, in a decode pass; its logits go to s->logits, to be read after
- * queue_sync. probe may be NULL. */
-void run_token(const struct run *r, int32_t id, int32_t slot, int32_t position,
+ * queue_sync. probe may be NULL. number: the slot that it has where nothing was dropped. */
+void run_token(const struct run *r, int32_t id, int32_t number, int32_t position,
                const struct probe *probe);
 
 #endif

@@ -4,6 +4,7 @@
 
 #include "fusion/engine/engine.h"
 #include "fusion/layout/layout.h"
+#include "fusion/session/kept.h"
 #include "text/sampler.h"
 
 #include <stdatomic.h>
@@ -34,6 +35,7 @@ struct vlqa_session {
 
     struct device_room memory; /* for everything below */
     struct kv kv;
+    struct kept kept; /* has memory in a session that is open to experiments */
     struct mat visual, deep[DECODER_MAX_DEEP]; /* [max_seq_len, hidden] of all images, one by one */
     char *text;                                /* every text of the conversation */
     size_t text_cap, text_used;

@@ -67,6 +67,30 @@ TEST(any_method_takes_a_halo)
     CHECK(m.args.halo == 0 && m.reuse == REUSE_AUTO);
 }
 
+TEST(all_take_a_budget_of_the_kv)
+{
+    struct variant m;
+    const struct reuse_keep *keep = &m.args.keep;
+    REQUIRE(variant_parse(&env, "--variants", "off/kv:0.2/keep:infokv/entropy:0.25", &m) ==
+            VLQA_OK);
+    CHECK_EQ(m.reuse, REUSE_OFF);
+    CHECK(!keep->budget.tokens && fabs(keep->budget.share - 0.2) < 1e-9);
+    CHECK_STR(reuse_keeps[keep->by], "infokv");
+    CHECK(fabs(keep->entropy - 0.25) < 1e-9 && keep->window == 16 && keep->step == 64);
+    REQUIRE(variant_parse(&env, "--variants", "off/kv:64/block:128/window:8/step:32/shared/worst",
+                          &m) == VLQA_OK);
+    CHECK(keep->budget.tokens == 64 && keep->block == 128 && keep->window == 8);
+    CHECK(keep->step == 32 && keep->shared && keep->worst);
+    REQUIRE(variant_parse(&env, "--variants", "infoflow/halo:4/kv:10%", &m) == VLQA_OK);
+    CHECK(m.reuse == REUSE_INFOFLOW && fabs(keep->budget.share - 0.1) < 1e-9);
+    CHECK_EQ(variant_parse(&env, "--variants", "off", &m), VLQA_EUSAGE);
+    CHECK_EQ(variant_parse(&env, "--variants", "off/kv:1.5", &m), VLQA_EUSAGE);
+    CHECK_EQ(variant_parse(&env, "--variants", "off/kv:3", &m), VLQA_EUSAGE);
+    CHECK_EQ(variant_parse(&env, "--variants", "off/kv:0.2/keep:best", &m), VLQA_EUSAGE);
+    CHECK_EQ(variant_parse(&env, "--variants", "off/kv:0.2/window:0", &m), VLQA_EUSAGE);
+    CHECK_EQ(variant_parse(&env, "--variants", "off/last", &m), VLQA_EUSAGE);
+}
+
 TEST(named_settings_go_with_every_method_that_chooses)
 {
     struct variant m;

@@ -90,7 +90,8 @@ static inline int lab_open(struct lab *lab, enum dtype dtype)
         lab->deep[i] = random_rows(&mem, dtype, VISUAL, c.hidden);
     for (int i = 0; i < LAYERS; i++)
         lab->q[i] = random_rows(&mem, DT_F32, N, HEADS * HEAD_DIM);
-    decoder_measure(lab->device, &c, N, 1, N, SLOTS, &dry);
+    decoder_measure(lab->device, &c,
+                    &(struct pass_size){.n = N, .ranks = 1, .n_query = N, .slots = SLOTS}, &dry);
     kv_place_measure(lab->device, LAYERS, KV_HEADS, HEAD_DIM, dtype, N, &dry);
     lab->queue->trace = keep_q;
     lab->queue->trace_user = lab;
