@@ -42,15 +42,17 @@ _TEST = {
         (4, "text", (320, 224)),
         (4, "two", (320, 224)),
     ],
+    "large": [(32, "one", (1280, 832))],
 }
 TEST_SEED = 10**9  # training seeds are strings of another split: no number can meet
 
 
-def write_set(split, n, out, each, model="small"):
-    """n questions, `each` at most about one sample: (questions, samples) written to the folder out."""
+def write_set(split, n, out, each, model="small", seed=0):
+    """n questions, `each` at most about one sample: (questions, samples) written to the folder out.
+    Seeds that are further apart than there are samples give sets without a sample in common."""
     os.makedirs(out, exist_ok=True)
     plan = [(maker, size) for weight, maker, size in _TEST[model] for _ in range(weight)]
-    written, seed, samples = 0, TEST_SEED, 0
+    written, seed, samples = 0, TEST_SEED + seed, 0
     with open(f"{out}/questions.jsonl", "w", encoding="utf-8") as f:
         while written < n:
             maker, (width, height) = plan[seed * 11 % len(plan)]
@@ -104,7 +106,7 @@ def main():
     p.add_argument("--kinds", default=",".join(WEIGHTS))
     p.add_argument("--size", default="384x288")
     p.add_argument("--columns", type=int, default=5)
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--seed", type=int, default=0, help="of the sheet, or of another set")
     args = p.parse_args()
     fonts.add_folder(args.fonts)
     if args.sheet:
@@ -113,7 +115,7 @@ def main():
     elif args.out:
         print(
             "%d questions about %d samples"
-            % write_set(args.set, args.n, args.out, args.each, args.model)
+            % write_set(args.set, args.n, args.out, args.each, args.model, args.seed)
         )
     else:
         p.error("--out or --sheet is needed")

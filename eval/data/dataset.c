@@ -436,6 +436,7 @@ static void put_item(struct arena *mem, const struct dataset_item *item, struct 
     out->split = put_name(mem, item->split);
     out->cycle = put_name(mem, item->cycle);
     out->dataset = put_name(mem, item->dataset);
+    out->group = put_name(mem, item->group);
     out->file = put_name(mem, item->file);
     for (int i = 0; i < item->n_images; i++) {
         out->image[i].path = put_name(mem, item->image[i].path);

@@ -7,7 +7,8 @@
  *              a Python list of base64; columns by name
  *   jsonl      one object a line: question and images under any key of json_row.h, texts (list),
  *              answers (text or list), answer or label, options or choices, metric, id, hint,
- *              category, split, cycle_category, dataset; numbers in answers are texts as written
+ *              category, split, cycle_category, dataset, group; numbers in answers are texts
+ *              as written
  *   json       the same objects in an array
  *   longbench  one object a line: input, context, answers, dataset, _id
  *
@@ -37,6 +38,7 @@ struct dataset_item {
     const char *id; /* as text; where the row has none its number, of ChartQA "human-7" */
     const char *question;
     const char *hint, *category, *split, *cycle, *dataset; /* or NULL */
+    const char *group; /* rows of one name belong together (group.h), or NULL: by their documents */
     struct dataset_image image[DATASET_IMAGES];
     int n_images;
     const char *text[DATASET_IMAGES]; /* documents that are read before the question */

@@ -204,15 +204,16 @@ static void read_names(struct dataset *d, const struct json *row)
     d->item.split = dataset_member(d, row, "split");
     d->item.cycle = dataset_member(d, row, "cycle_category");
     d->item.dataset = dataset_member(d, row, "dataset");
+    d->item.group = dataset_member(d, row, "group");
 }
 
 /* Question and images, and no key that seems to be meant for one of ours. */
 static vlqa_status read_question(struct env *env, struct dataset *d, const struct json *row,
                                  struct json_row *out)
 {
-    static const char *const known[] = {"answer", "answers", "options",        "texts",
-                                        "metric", "id",      "hint",           "category",
-                                        "split",  "dataset", "cycle_category", NULL};
+    static const char *const known[] = {
+        "answer",   "answers", "options", "texts",          "metric", "id", "hint",
+        "category", "split",   "dataset", "cycle_category", "group",  NULL};
     struct json_row_file file = {.path = d->path, .images = d->options.images};
     char name[256];
     snprintf(name, sizeof name, "%.200s, %s %d", d->item.file, d->reader->unit, d->item.line);

@@ -48,6 +48,7 @@ void dataset_report(struct report *r, const struct dataset_item *item)
     report_optional(r, "split", item->split);
     report_optional(r, "cycle_category", item->cycle);
     report_optional(r, "dataset", item->dataset);
+    report_optional(r, "group", item->group);
 }
 
 static void report_texts(struct report *r, const struct prompt_form *form,

@@ -5,6 +5,7 @@
 #include "base/hash.h"
 #include "base/heap.h"
 #include "eval/data/lines.h"
+#include "eval/run/group.h"
 #include "eval/run/row.h"
 #include "eval/run/run_file.h"
 
@@ -271,6 +272,7 @@ static vlqa_status read_graded(struct env *env, struct keeper *k, const char *na
         return env_fail(env, VLQA_EUSAGE, "%s: score is %s, expected a number from 0 to 1", name,
                         isnan(row->score) ? json_kind_name(score) : "beyond its range");
     row->key = checksum64(id, strlen(id));
+    row->documents = group_of_line(root, id);
     row->id = keep(k, id);
     row->group[ANSWER_CATEGORY] = keep(k, text_at(root, "category"));
     row->group[ANSWER_SPLIT] = keep(k, text_at(root, "split"));
@@ -407,6 +409,43 @@ static vlqa_status read_times_of(struct env *env, struct answer_set *set, const 
     return status;
 }
 
+static int by_documents(const struct answer_row *x, const struct answer_row *y, int group)
+{
+    if (x->variant != y->variant) return x->variant < y->variant ? -1 : 1;
+    if (x->documents != y->documents) return x->documents < y->documents ? -1 : 1;
+    return strcmp(x->group[group], y->group[group]);
+}
+
+static int by_category(const void *a, const void *b)
+{
+    return by_documents(*(struct answer_row *const *)a, *(struct answer_row *const *)b,
+                        ANSWER_CATEGORY);
+}
+
+static int by_split(const void *a, const void *b)
+{
+    return by_documents(*(struct answer_row *const *)a, *(struct answer_row *const *)b,
+                        ANSWER_SPLIT);
+}
+
+/* Marks a row for each set of documents in each category and split. */
+static vlqa_status mark_documents(struct env *env, struct answer_set *set)
+{
+    size_t bytes = (size_t)set->n * sizeof(struct answer_row *);
+    struct answer_row **row = heap_alloc(bytes);
+    if (!row) return env_no_memory(env, "rows", bytes);
+    for (int g = 0; g < ANSWER_GROUPS; g++) {
+        for (int i = 0; i < set->n; i++)
+            row[i] = &set->row[i];
+        if (set->n > 1)
+            qsort(row, (size_t)set->n, sizeof *row, g == ANSWER_SPLIT ? by_split : by_category);
+        for (int i = 0; i < set->n; i++)
+            row[i]->is_first[g] = i == 0 || by_documents(row[i - 1], row[i], g) != 0;
+    }
+    heap_free(row);
+    return VLQA_OK;
+}
+
 vlqa_status answers_close(struct env *env, struct answer_set *set)
 {
     if (!set->facts.command) set->facts = no_facts;
@@ -420,7 +459,7 @@ vlqa_status answers_close(struct env *env, struct answer_set *set)
     }
     for (int i = 0; i < set->n_files; i++)
         TRY(read_times_of(env, set, set->file[i]));
-    return VLQA_OK;
+    return mark_documents(env, set);
 }
 
 void answers_free(struct answer_set *set)

@@ -1,8 +1,9 @@
 /* answers.h - the graded lines of run files: what was asked, by which variant, and what came of it.
  *
  * A line is {"id", "score" from 0 to 1} and, where it is there, "dataset", "category",
- * "split", "metric", "question", "prediction", what is right ("answers", "targets" or "answer"
- * with "options"), "image" or "images", "variant", "chunk" ("" and absent: none), "ratio", "rows"
+ * "split", "group", "metric", "question", "prediction", what is right ("answers", "targets" or
+ * "answer" with "options"), "image" or "images", "variant", "chunk" ("" and absent: none), "ratio",
+ * "rows"
  * {"total", "recomputed"}, "flops", "kl", "kl_answer", "digests" {"model"}, "ms" {...}. A line
  * without id tells of the run and those behind it: "command", "commit", "version", "build",
  * "machine", "cpu", "model", "model_digest", "dataset". Times may lie beside it instead, in
@@ -37,10 +38,12 @@ struct answer_variant {
     int is_full_prefill;                         /* no chunks: what the others are held against */
 };
 
-struct answer_row { /* texts are never NULL */
-    uint64_t key;   /* of the id */
+struct answer_row {     /* texts are never NULL */
+    uint64_t key;       /* of the id */
+    uint64_t documents; /* equal where questions belong together: group.h */
     const char *id, *group[ANSWER_GROUPS], *question, *prediction, *target, *path;
     const char *error;               /* why nothing was said */
+    uint8_t is_first[ANSWER_GROUPS]; /* of those of its variant, documents and category or split */
     int variant, line, ordinal;      /* ordinal: among the lines with an id of its file, from 0 */
     double score, total, recomputed; /* rows; NaN: unknown */
     double flops, kl;        /* of the prompt; of the first token, to full prefill; NaN: unknown */

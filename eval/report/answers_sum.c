@@ -63,16 +63,29 @@ static void sum_costs(const struct answer_row *row, int n, struct answer_sum *s)
     s->flops /= n_flops;
 }
 
-/* memory [rows + STATS_RESAMPLES] */
-static struct stats_interval divergence(const struct answer_row *row, int n, int of_answer,
-                                        double *memory)
+struct pairs { /* room for those of all rows */
+    double *x, *y;
+    uint64_t *group;
+    struct stats_work *work;
+    int n;
+};
+
+static void add_pair(struct pairs *p, const struct answer_row *row, double x, double y)
 {
-    int found = 0;
+    p->x[p->n] = x;
+    p->y[p->n] = y;
+    p->group[p->n++] = row->documents;
+}
+
+static struct stats_interval divergence(const struct answer_row *row, int n, int of_answer,
+                                        struct pairs *p)
+{
+    p->n = 0;
     for (int i = 0; i < n; i++) {
         double kl = of_answer ? row[i].kl_answer : row[i].kl;
-        if (!isnan(kl)) memory[found++] = kl;
+        if (!isnan(kl)) add_pair(p, &row[i], kl, 1);
     }
-    return stats_ratio(memory, NULL, found, 0, memory + found);
+    return stats_ratio(p->x, NULL, p->group, p->n, 0, p->work);
 }
 
 /* The way without repair that has the chunks of another; -1. */
@@ -86,74 +99,87 @@ static int find_none(const struct answer_set *set, int variant)
     return -1;
 }
 
-/* Over the questions that both have. memory [3 * rows + STATS_RESAMPLES] */
-static struct stats_interval gap(const struct answer_set *set, int variant, double *memory)
+/* Over the questions that both have. */
+static struct stats_interval gap(const struct answer_set *set, int variant, struct pairs *p)
 {
-    double *x = memory, *base = x + set->n, *work = base + set->n;
-    int none = find_none(set, variant), begin, end = answers_of(set, variant, &begin), n = 0;
+    int none = find_none(set, variant), begin, end = answers_of(set, variant, &begin);
+    p->n = 0;
     for (int i = begin; i < end && none >= 0; i++) {
-        const struct answer_row *other = answers_find(set, none, set->row[i].key);
-        if (!other || isnan(other->kl_answer) || isnan(set->row[i].kl_answer)) continue;
-        x[n] = set->row[i].kl_answer;
-        base[n++] = other->kl_answer;
+        const struct answer_row *row = &set->row[i], *other = answers_find(set, none, row->key);
+        if (!other || isnan(other->kl_answer) || isnan(row->kl_answer)) continue;
+        add_pair(p, row, row->kl_answer, other->kl_answer);
     }
-    return stats_share(x, base, n, 0, work);
+    return stats_share(p->x, p->y, p->group, p->n, 0, p->work);
 }
 
-/* memory [3 * rows + STATS_RESAMPLES] */
-static void compare(const struct answer_set *set, const struct answer_row *row, double *memory,
+static void compare(const struct answer_set *set, const struct answer_row *row, struct pairs *p,
                     struct answer_sum *s)
 {
-    double *a = memory, *b = a + set->n, *work = b + set->n;
-    int n = 0;
+    p->n = 0;
     for (int i = 0; i < s->n; i++) {
         const struct answer_row *full = answers_find(set, s->base, row[i].key);
-        if (!full) continue;
-        a[n] = full->score;
-        b[n++] = row[i].score;
+        if (full) add_pair(p, &row[i], full->score, row[i].score);
     }
-    if (n) s->pair = stats_compare(a, b, n, 0, work);
+    if (p->n) s->pair = stats_compare(p->x, p->y, p->group, p->n, 0, p->work);
+}
+
+static int documents(const struct answer_row *row, int n, struct pairs *p)
+{
+    p->n = 0;
+    for (int i = 0; i < n; i++)
+        add_pair(p, &row[i], 0, 0);
+    return stats_groups(p->group, n, p->work);
+}
+
+static void sum_variant(const struct answer_set *set, int variant, struct pairs *p,
+                        struct answer_sum *s)
+{
+    int begin, end = answers_of(set, variant, &begin);
+    const struct answer_row *row = set->row + begin;
+    *s = (struct answer_sum){.n = end - begin, .base = answers_base(set, variant)};
+    s->documents = documents(row, s->n, p);
+    for (int i = 0; i < s->n; i++)
+        s->mean += row[i].score / s->n;
+    s->work = work_of(row, s->n, set->variant[variant].is_full_by_name);
+    sum_costs(row, s->n, s);
+    s->kl = divergence(row, s->n, 0, p);
+    s->kl_answer = divergence(row, s->n, 1, p);
+    s->gap = gap(set, variant, p);
+    sum_times(row, s->n, s->ms);
+    if (s->base == variant) s->base = -1;
+    if (s->base >= 0) compare(set, row, p, s);
 }
 
 vlqa_status answers_sum(struct env *env, const struct answer_set *set, struct answer_sum *out)
 {
-    size_t bytes = (3 * (size_t)set->n + STATS_RESAMPLES) * sizeof(double);
-    double *memory = heap_alloc(bytes);
-    if (!memory) return env_no_memory(env, "pairs", bytes);
-    for (int w = 0; w < set->n_variants; w++) {
-        struct answer_sum *s = &out[w];
-        int begin, end = answers_of(set, w, &begin);
-        const struct answer_row *row = set->row + begin;
-        *s = (struct answer_sum){.n = end - begin, .base = answers_base(set, w)};
-        for (int i = 0; i < s->n; i++)
-            s->mean += row[i].score / s->n;
-        s->work = work_of(row, s->n, set->variant[w].is_full_by_name);
-        sum_costs(row, s->n, s);
-        s->kl = divergence(row, s->n, 0, memory);
-        s->kl_answer = divergence(row, s->n, 1, memory);
-        s->gap = gap(set, w, memory);
-        sum_times(row, s->n, s->ms);
-        if (s->base == w) s->base = -1;
-        if (s->base >= 0) compare(set, row, memory, s);
-    }
-    heap_free(memory);
+    size_t n = (size_t)set->n, work = stats_work_bytes(set->n);
+    size_t bytes = work + n * (2 * sizeof(double) + sizeof(uint64_t));
+    struct pairs p = {.work = heap_alloc(bytes)};
+    if (!p.work) return env_no_memory(env, "pairs", bytes);
+    p.x = (double *)(void *)((char *)p.work + work);
+    p.y = p.x + n;
+    p.group = (uint64_t *)(void *)(p.y + n);
+    for (int i = 0; i < set->n_variants; i++)
+        sum_variant(set, i, &p, &out[i]);
+    heap_free(p.work);
     return VLQA_OK;
 }
 
 /* ---- categories ---- */
 
-double answers_group_mean(const struct answer_set *set, int variant, enum answer_group group,
-                          const char *name, int *n)
+struct answer_mean answers_group_mean(const struct answer_set *set, int variant,
+                                      enum answer_group group, const char *name)
 {
     int begin, end = answers_of(set, variant, &begin);
-    double sum = 0;
-    *n = 0;
+    struct answer_mean m = {0, 0, 0};
     for (int i = begin; i < end; i++)
         if (strcmp(set->row[i].group[group], name) == 0) {
-            sum += set->row[i].score;
-            ++*n;
+            m.mean += set->row[i].score;
+            m.documents += set->row[i].is_first[group];
+            m.n++;
         }
-    return sum / *n;
+    m.mean /= m.n;
+    return m;
 }
 
 static int insert_category(const char **out, int n, int cap, const char *name)

@@ -7,10 +7,10 @@
 #include "eval/report/answers.h"
 #include "eval/stats/stats.h"
 
-struct answer_sum { /* of a variant */
-    int n;
-    double mean; /* score, 0 to 1 */
-    double work; /* rows recomputed / rows, of all questions; full prefill 1; NaN: unknown */
+struct answer_sum {   /* of a variant */
+    int n, documents; /* questions, and the groups that they make */
+    double mean;      /* score, 0 to 1 */
+    double work;      /* rows recomputed / rows, of all questions; full prefill 1; NaN: unknown */
     double tokens, flops;     /* recomputed; means over the questions that have them; NaN: none */
     struct stats_interval kl; /* mean over the questions that have it; NaN: none has */
     struct stats_interval kl_answer; /* likewise */
@@ -27,9 +27,12 @@ vlqa_status answers_sum(struct env *env, const struct answer_set *set, struct an
 int answers_base(const struct answer_set *set, int variant);
 int answers_same_data(const struct answer_variant *a, const struct answer_variant *b);
 
-/* Mean score of the rows of a variant in a category or split; NaN: there are none. */
-double answers_group_mean(const struct answer_set *set, int variant, enum answer_group group,
-                          const char *name, int *n);
+struct answer_mean { /* of the rows of a variant in a category or split */
+    double mean;     /* score; NaN: there are none */
+    int n, documents;
+};
+struct answer_mean answers_group_mean(const struct answer_set *set, int variant,
+                                      enum answer_group group, const char *name);
 /* The names of the categories or splits of a data set that are not empty, by their bytes; at most
  * cap. */
 int answers_groups(const struct answer_set *set, int variant, enum answer_group group,

@@ -3,6 +3,7 @@
 
 #include "base/hash.h"
 #include "base/heap.h"
+#include "eval/run/group.h"
 #include "eval/run/row.h"
 #include "eval/run/run_file.h"
 #include "eval/run/variants.h"
@@ -14,6 +15,7 @@
 
 struct graded {
     uint64_t id;      /* hash */
+    uint64_t group;   /* equal where questions belong together: group.h */
     double score, kl; /* of the answer; NaN: not known */
     int metric;       /* -1: the row names none */
     int line, variant;
@@ -55,6 +57,7 @@ static vlqa_status read_row(struct env *env, const char *name, const struct json
         return env_fail(env, VLQA_EUSAGE, "%s: id is %s, expected a text or a number", name,
                         json_kind_name(id));
     out->id = checksum64(text, strlen(text));
+    out->group = group_of_line(root, text);
     out->score = json_number(score);
     if (!(out->score >= 0 && out->score <= 1))
         return env_fail(env, VLQA_EUSAGE,
@@ -116,27 +119,30 @@ static vlqa_status read_run(struct env *env, struct graded_run *run)
 
 struct pairs {
     double *a, *b, *a_kl, *b_kl;
+    uint64_t *group;
     int *metric;
     int n, n_a, n_b; /* pairs; rows that there are */
     const char *a_name, *b_name;
-    double *a_of, *b_of, *work; /* those of one metric; room for stats_compare */
-    void *memory;
+    double *a_of, *b_of; /* those of one metric */
+    uint64_t *group_of;
+    struct stats_work *work;
 };
 
 static vlqa_status allocate(struct env *env, struct pairs *p, int n)
 {
-    size_t doubles = 7 * (size_t)n + STATS_RESAMPLES;
-    size_t bytes = doubles * sizeof(double) + (size_t)n * sizeof(int);
-    p->memory = heap_alloc(bytes);
-    if (!p->memory) return env_no_memory(env, "pairs", bytes);
-    p->a = p->memory;
+    size_t work = stats_work_bytes(n);
+    size_t bytes = work + (size_t)n * (6 * sizeof(double) + 2 * sizeof(uint64_t) + sizeof(int));
+    p->work = heap_alloc(bytes);
+    if (!p->work) return env_no_memory(env, "pairs", bytes);
+    p->a = (double *)(void *)((char *)p->work + work);
     p->b = p->a + n;
     p->a_kl = p->b + n;
     p->b_kl = p->a_kl + n;
     p->a_of = p->b_kl + n;
     p->b_of = p->a_of + n;
-    p->work = p->b_of + n;
-    p->metric = (int *)(void *)(p->work + n + STATS_RESAMPLES);
+    p->group = (uint64_t *)(void *)(p->b_of + n);
+    p->group_of = p->group + n;
+    p->metric = (int *)(void *)(p->group_of + n);
     return VLQA_OK;
 }
 
@@ -168,6 +174,7 @@ static vlqa_status match(struct env *env, const struct graded_run *a, int a_vari
             p->b[p->n] = y[k].score;
             p->a_kl[p->n] = x[i].kl;
             p->b_kl[p->n] = y[k].kl;
+            p->group[p->n] = x[i].group;
             p->metric[p->n++] = x[i].metric;
         }
         i += x_id <= y_id;
@@ -181,10 +188,12 @@ static vlqa_status match(struct env *env, const struct graded_run *a, int a_vari
 
 static void print_text(const char *metric, const struct stats_pair *s)
 {
-    printf("%-9s %d questions: A %.2f, B %.2f, B - A %+.2f [%+.2f, %+.2f]; right in A alone %d, in "
+    char text[STATS_QUESTIONS];
+    printf("%-9s %s: A %.2f, B %.2f, B - A %+.2f [%+.2f, %+.2f]; right in A alone %d, in "
            "B alone %d, p %.2g: %s\n",
-           metric, s->n, 100 * s->a, 100 * s->b, 100 * s->difference.value, 100 * s->difference.low,
-           100 * s->difference.high, s->only_a, s->only_b, s->p,
+           metric, stats_questions(s->n, s->groups, text), 100 * s->a, 100 * s->b,
+           100 * s->difference.value, 100 * s->difference.low, 100 * s->difference.high, s->only_a,
+           s->only_b, s->p,
            s->is_noise               ? "the difference is noise"
            : s->difference.value > 0 ? "B is better"
                                      : "A is better");
@@ -198,6 +207,7 @@ static int print_json(struct cli *cli, const struct pairs *p, const char *metric
     if (*p->b_name) report_string(&r, "b_variant", p->b_name);
     report_string(&r, "metric", metric);
     report_int(&r, "questions", s->n);
+    report_int(&r, "documents", s->groups);
     report_number(&r, "a", s->a);
     report_number(&r, "b", s->b);
     report_number(&r, "difference", s->difference.value);
@@ -219,10 +229,11 @@ static int report_metric(struct cli *cli, const struct pairs *p, int metric)
     for (int i = 0; i < p->n; i++)
         if (p->metric[i] == metric) {
             p->a_of[n] = p->a[i];
-            p->b_of[n++] = p->b[i];
+            p->b_of[n] = p->b[i];
+            p->group_of[n++] = p->group[i];
         }
     if (!n) return CLI_OK;
-    s = stats_compare(p->a_of, p->b_of, n, 0, p->work);
+    s = stats_compare(p->a_of, p->b_of, p->group_of, n, 0, p->work);
     if (cli->args->json) return print_json(cli, p, name, &s);
     print_text(name, &s);
     return cli_flush();
@@ -232,22 +243,26 @@ static int report_metric(struct cli *cli, const struct pairs *p, int metric)
 static int report_kl(struct cli *cli, const struct pairs *p)
 {
     struct stats_interval d;
+    char text[STATS_QUESTIONS];
     double a = 0, b = 0;
-    int n = 0;
+    int n = 0, groups;
     for (int i = 0; i < p->n; i++) {
         if (!isfinite(p->a_kl[i]) || !isfinite(p->b_kl[i])) continue;
         a += p->a_kl[i];
         b += p->b_kl[i];
-        p->a_of[n++] = p->b_kl[i] - p->a_kl[i];
+        p->a_of[n] = p->b_kl[i] - p->a_kl[i];
+        p->group_of[n++] = p->group[i];
     }
     if (!n) return CLI_OK;
-    d = stats_ratio(p->a_of, NULL, n, 0, p->work);
+    groups = stats_groups(p->group_of, n, p->work);
+    d = stats_ratio(p->a_of, NULL, p->group_of, n, 0, p->work);
     if (cli->args->json) {
         struct report r = report_begin();
         if (*p->a_name) report_string(&r, "a_variant", p->a_name);
         if (*p->b_name) report_string(&r, "b_variant", p->b_name);
         report_string(&r, "metric", "kl_answer");
         report_int(&r, "questions", n);
+        report_int(&r, "documents", groups);
         report_number(&r, "a", a / n);
         report_number(&r, "b", b / n);
         report_number(&r, "difference", d.value);
@@ -255,8 +270,8 @@ static int report_kl(struct cli *cli, const struct pairs *p)
         report_number(&r, "high", d.high);
         return cli_write_report(cli, &r);
     }
-    printf("%-9s %d questions: A %.3g, B %.3g, B - A %+.3g [%+.3g, %+.3g]\n", "KL", n, a / n, b / n,
-           d.value, d.low, d.high);
+    printf("%-9s %s: A %.3g, B %.3g, B - A %+.3g [%+.3g, %+.3g]\n", "KL",
+           stats_questions(n, groups, text), a / n, b / n, d.value, d.low, d.high);
     return cli_flush();
 }
 
@@ -277,7 +292,7 @@ static int report_pair(struct cli *cli, const struct graded_run *a, int a_varian
             cli,
             "left out: %d rows of A and %d of B, because the other file does not have their ids",
             p.n_a - p.n, p.n_b - p.n);
-    heap_free(p.memory);
+    heap_free(p.work);
     return code;
 }
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* ---- JSON ---- */
 
@@ -15,6 +16,7 @@ static int print_json(struct cli *cli, const struct answer_variant *w, const str
     if (*w->chunk) report_string(&r, "chunk", w->chunk);
     if (!isnan(w->ratio)) report_number(&r, "ratio", w->ratio);
     report_int(&r, "questions", s->n);
+    report_int(&r, "documents", s->documents);
     report_number(&r, "tokens_computed", s->tokens);
     report_number(&r, "tokens_share", s->work);
     report_number(&r, "flops", s->flops);
@@ -82,8 +84,11 @@ static void print_variant(const struct answer_variant *w, const struct answer_su
 
 static void print_data(const struct eval_report *r, int first)
 {
-    printf("%s%s\n%-24s %-8s %9s %8s %8s %8s %7s  %-30s %s\n", first ? "\n" : "",
-           report_data(&r->set.variant[first]), "variant", "chunks", "questions", "tokens",
+    const struct answer_sum *s = &r->sum[first];
+    char text[STATS_QUESTIONS + 2] = "";
+    if (s->documents < s->n) stats_questions(s->n, s->documents, strcpy(text, ", ") + 2);
+    printf("%s%s%s\n%-24s %-8s %9s %8s %8s %8s %7s  %-30s %s\n", first ? "\n" : "",
+           report_data(&r->set.variant[first]), text, "variant", "chunks", "questions", "tokens",
            "of all", "GFLOP", "score", "points to full prefill [95 %]", "KL [95 %]");
     for (int i = first; i < r->set.n_variants; i++)
         if (answers_same_data(&r->set.variant[i], &r->set.variant[first]))

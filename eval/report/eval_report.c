@@ -33,13 +33,17 @@ static void data_facts(struct eval_report *r)
 {
     for (int i = 0; i < r->set.n_variants; i++) {
         const struct answer_variant *w = &r->set.variant[i];
-        char text[160];
-        int most = 0;
+        char text[200], questions[STATS_QUESTIONS];
+        int most = 0, documents = 0;
         if (!report_is_first(&r->set, i)) continue;
         for (int k = i; k < r->set.n_variants; k++)
-            if (answers_same_data(&r->set.variant[k], w) && r->sum[k].n > most) most = r->sum[k].n;
-        snprintf(text, sizeof text, "%.60s: %d question%s%s%.60s", report_data(w), most,
-                 most == 1 ? "" : "s", *w->metric ? ", graded as " : "", w->metric);
+            if (answers_same_data(&r->set.variant[k], w) && r->sum[k].n > most) {
+                most = r->sum[k].n;
+                documents = r->sum[k].documents;
+            }
+        snprintf(text, sizeof text, "%.60s: %s%s%.60s", report_data(w),
+                 stats_questions(most, documents, questions), *w->metric ? ", graded as " : "",
+                 w->metric);
         page_fact(&r->page, i ? "" : "data", text);
     }
 }

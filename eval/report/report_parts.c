@@ -176,7 +176,7 @@ void report_scores(struct eval_report *r)
     page_paragraph(
         &r->page,
         "Mean score \xc3\x97 100; below it the difference to full prefill with its 95 % "
-        "interval (paired bootstrap over questions). k: an image is cut into k \xc3\x97 k "
+        "interval (paired bootstrap over documents). k: an image is cut into k \xc3\x97 k "
         "cells, 0: not cut. Slanted numbers differ from full prefill by no more than noise.");
     overview(r);
     for (int i = 0; i < r->set.n_variants; i++)
@@ -426,7 +426,7 @@ static void group_bars(struct eval_report *r, const char *chunk, const int *vari
     char name[MAX_BARS][96];
     char caption[96];
     const char *part[MAX_BARS];
-    int colour[MAX_BARS], ignored, any = 0;
+    int colour[MAX_BARS], any = 0;
     struct plot_bars b = {g->plot, "score \xc3\x97 100", g->name, part, g->n, 0, value, colour,
                           0,       (double)NAN};
     b.parts = variants < MAX_BARS ? variants : MAX_BARS;
@@ -435,7 +435,7 @@ static void group_bars(struct eval_report *r, const char *chunk, const int *vari
         part[k] = name[k];
         colour[k] = r->set.variant[variant[k]].is_full_by_name ? 0 : k;
         for (int i = 0; i < g->n; i++) {
-            double mean = answers_group_mean(&r->set, variant[k], g->group, g->name[i], &ignored);
+            double mean = answers_group_mean(&r->set, variant[k], g->group, g->name[i]).mean;
             value[i * b.parts + k] = 100 * mean;
             any |= mean > 0;
         }
@@ -470,24 +470,26 @@ static void group_plots(struct eval_report *r, int first, const struct grouping 
     }
 }
 
-/* "NAME (N)": of the questions of the variant that comes first. */
+/* "NAME (N)" or, of questions that share documents, "NAME (N about M)": of the questions of the
+ * variant that comes first. */
 static const char *group_head(const struct eval_report *r, int variant, const struct grouping *g,
                               int i, char out[REPORT_TEXT])
 {
-    int questions;
-    (void)answers_group_mean(&r->set, variant, g->group, g->name[i], &questions);
-    snprintf(out, REPORT_TEXT, "%.70s (%d)", g->name[i], questions);
+    struct answer_mean m = answers_group_mean(&r->set, variant, g->group, g->name[i]);
+    if (m.documents < m.n)
+        snprintf(out, REPORT_TEXT, "%.60s (%d about %d)", g->name[i], m.n, m.documents);
+    else
+        snprintf(out, REPORT_TEXT, "%.70s (%d)", g->name[i], m.n);
     return out;
 }
 
 static void group_cell(struct eval_report *r, int variant, const struct grouping *g, int i)
 {
-    int n;
-    double mean = answers_group_mean(&r->set, variant, g->group, g->name[i], &n);
-    struct stats_interval s = stats_wilson(mean, n);
+    struct answer_mean m = answers_group_mean(&r->set, variant, g->group, g->name[i]);
+    struct stats_interval s = stats_wilson(m.mean, m.documents);
     struct stats_interval percent = {100 * s.value, 100 * s.low, 100 * s.high};
-    page_cell(&r->page, PAGE_NUMBER, report_score(mean, REPORT_ROOM),
-              n ? report_interval("[%.1f, %.1f]", &percent, REPORT_ROOM) : NULL, 0);
+    page_cell(&r->page, PAGE_NUMBER, report_score(m.mean, REPORT_ROOM),
+              m.n ? report_interval("[%.1f, %.1f]", &percent, REPORT_ROOM) : NULL, 0);
 }
 
 static void group_table(struct eval_report *r, const int *variant, int variants,
@@ -501,8 +503,10 @@ static void group_table(struct eval_report *r, const int *variant, int variants,
         head[k + 1] = name[k];
         kind[k + 1] = PAGE_NUMBER;
     }
-    page_table_begin(&r->page, "Mean score \xc3\x97 100 with Wilson's 95 % interval.", head, kind,
-                     variants + 1);
+    page_table_begin(&r->page,
+                     "Mean score \xc3\x97 100 with Wilson's 95 % interval for as many answers as "
+                     "there are documents.",
+                     head, kind, variants + 1);
     for (int i = 0; i < g->n; i++) {
         page_row_begin(&r->page);
         page_cell(&r->page, PAGE_NAME, group_head(r, variant[0], g, i, REPORT_ROOM), NULL, 0);

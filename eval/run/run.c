@@ -2,6 +2,7 @@
 #include "base/heap.h"
 #include "eval/data/id_set.h"
 #include "eval/options/calibration.h"
+#include "eval/run/group.h"
 #include "eval/run/runner.h"
 
 #include <errno.h>
@@ -71,6 +72,7 @@ static void hash_item(struct runner *r, struct hash *h)
     hash_u64(h, (uint64_t)item->n_texts);
     for (int i = 0; i < item->n_texts; i++)
         hash_text(h, item->text[i]);
+    if (item->group) hash_text(h, item->group);
 }
 
 static vlqa_status survey_rows(struct runner *r, struct feed_rows *rows, struct hash *h)
@@ -296,27 +298,13 @@ static vlqa_status next_question(struct runner *r)
     return prompt_form_make(env, r->form, r->item, &r->prompt);
 }
 
-static uint64_t document_of(const struct runner *r)
-{
-    uint64_t sum[2] = {0, 0};
-    for (int i = 0; i < r->item->n_images; i++) {
-        const char *name = r->item->image[i].path ? r->item->image[i].path : r->at->digest[i];
-        sum[1] = checksum64(name, strlen(name));
-        sum[0] = checksum64(sum, sizeof sum);
-    }
-    for (int i = 0; i < r->item->n_texts; i++) {
-        sum[1] = checksum64(r->item->text[i], strlen(r->item->text[i]));
-        sum[0] = checksum64(sum, sizeof sum);
-    }
-    return sum[0];
-}
-
 static vlqa_status run_questions(struct runner *r)
 {
     for (r->question = 0; r->question < r->run.n_questions; r->question++) {
+        char room[GROUP_NAME];
         int is_open = 0;
         TRY(next_question(r));
-        r->run.document[r->question] = document_of(r);
+        r->run.group[r->question] = group_number(group_name(r->at, room));
         for (int variant = r->run.first; variant < r->run.n_variants; variant++)
             TRY(run_variant(r, variant, &is_open));
     }
@@ -396,9 +384,9 @@ static vlqa_status allocate(struct run *run)
         grown =
             run->outcome ? heap_resize(run->outcome, run->outcome_bytes, bytes) : heap_alloc(bytes);
     if (!run->metric) run->metric = heap_alloc(n);
-    if (!run->document) run->document = heap_alloc(n * sizeof *run->document);
+    if (!run->group) run->group = heap_alloc(n * sizeof *run->group);
     if (grown) run->outcome = grown;
-    if (!run->metric || !run->document || !grown)
+    if (!run->metric || !run->group || !grown)
         return env_no_memory(&run->cli->env, "outcomes", bytes);
     run->outcome_bytes = bytes;
     for (size_t i = n * (size_t)run->first; i < n * variants; i++)
@@ -511,7 +499,7 @@ void run_close(struct run *run)
             heap_free(run->variant[i].tally[m]);
     heap_free(run->variant);
     heap_free(run->metric);
-    heap_free(run->document);
+    heap_free(run->group);
     heap_free(run->outcome);
     heap_free(r->full.logits);
     heap_free(r->full.token);

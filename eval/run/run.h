@@ -78,7 +78,7 @@ struct run {
     size_t variants_cap;
     int first;                   /* variants that were asked before those that are asked now */
     signed char *metric;         /* [n_questions] */
-    uint64_t *document;          /* [n_questions] equal where images and texts are the same */
+    uint64_t *group;             /* [n_questions] equal where questions belong together: group.h */
     struct run_outcome *outcome; /* [n_variants, n_questions] */
     size_t outcome_bytes;
     struct vlqa_model_info info;

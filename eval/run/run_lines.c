@@ -3,6 +3,7 @@
 #include "base/heap.h"
 #include "eval/data/dataset_list.h"
 #include "eval/grade/thoughts.h"
+#include "eval/run/group.h"
 #include "eval/run/repaired.h"
 #include "eval/run/runner.h"
 
@@ -91,6 +92,7 @@ char *runner_line(const struct runner *r, const struct run_variant *variant,
                   const struct vlqa_answer *answer, const struct metric_grade *grade)
 {
     struct report out = report_begin();
+    char room[GROUP_NAME];
     report_string(&out, "id", r->item->id);
     report_int(&out, "line", r->item->line);
     report_string(&out, "metric", metric_names[runner_metric(r)]);
@@ -104,6 +106,7 @@ char *runner_line(const struct runner *r, const struct run_variant *variant,
         report_close(&out);
     }
     if (variant) {
+        if (!r->item->group) report_string(&out, "group", group_name(r->at, room));
         report_string(&out, "question", r->item->question);
         dataset_report_images(&out, r->item);
         if (!*r->error) {

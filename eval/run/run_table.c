@@ -8,20 +8,27 @@
 #include <string.h>
 
 struct pairs { /* of a metric: the scores of a variant and of full prefill */
-    double *a, *b, *work;
+    double *a, *b;
+    uint64_t *group;
+    struct stats_work *work;
     int n;
 };
+
+static void add_pair(const struct run *r, int question, double a, double b, struct pairs *p)
+{
+    p->a[p->n] = a;
+    p->b[p->n] = b;
+    p->group[p->n++] = r->group[question];
+}
 
 static struct stats_pair compare(const struct run *r, int full, int variant, int metric,
                                  struct pairs *p)
 {
     p->n = 0;
     for (int i = 0; i < r->n_questions; i++)
-        if (r->metric[i] == metric) {
-            p->a[p->n] = run_outcome(r, i, full)->score;
-            p->b[p->n++] = run_outcome(r, i, variant)->score;
-        }
-    return stats_compare(p->a, p->b, p->n, 0, p->work);
+        if (r->metric[i] == metric)
+            add_pair(r, i, run_outcome(r, i, full)->score, run_outcome(r, i, variant)->score, p);
+    return stats_compare(p->a, p->b, p->group, p->n, 0, p->work);
 }
 
 /* The variant without repair that has the chunking of another; -1: there is none. */
@@ -42,11 +49,18 @@ static struct stats_interval recovered(const struct run *r, int variant, int met
     p->n = 0;
     for (int i = 0; i < r->n_questions && none >= 0 && r->args->kl == RUN_KL_ANSWER; i++) {
         double kl = run_kl(r, i, variant), base = run_kl(r, i, none);
-        if (r->metric[i] != metric || isnan(kl) || isnan(base)) continue;
-        p->a[p->n] = kl;
-        p->b[p->n++] = base;
+        if (r->metric[i] == metric && !isnan(kl) && !isnan(base)) add_pair(r, i, kl, base, p);
     }
-    return stats_share(p->a, p->b, p->n, 0, p->work);
+    return stats_share(p->a, p->b, p->group, p->n, 0, p->work);
+}
+
+/* The groups that the questions of a metric are about. */
+static int documents(const struct run *r, int metric, struct pairs *p)
+{
+    p->n = 0;
+    for (int i = 0; i < r->n_questions; i++)
+        if (r->metric[i] == metric) add_pair(r, i, 0, 0, p);
+    return stats_groups(p->group, p->n, p->work);
 }
 
 static int failures(const struct run *r, int variant, int metric)
@@ -104,6 +118,7 @@ static int print_json(struct run *r, int variant, int metric, int full, struct p
     if (r->variant[variant].chunking[0]) report_string(&out, "chunk", r->variant[variant].chunking);
     if (!isnan(r->variant[variant].ratio)) report_number(&out, "ratio", r->variant[variant].ratio);
     tally_report(r->variant[variant].tally[metric], &out);
+    report_int(&out, "documents", documents(r, metric, p));
     report_int(&out, "failed", failures(r, variant, metric));
     report_string(&out, "prompt", r->prompt);
     report_string(&out, "prompt_by", r->args->prompt_by);
@@ -250,14 +265,16 @@ static void print_chunk_times(const struct run *r, int metric)
 
 static int print_metric(struct run *r, int metric, int full, struct pairs *p)
 {
-    int code = CLI_OK, grid = 0, n;
+    int code = CLI_OK, grid = 0, n, about;
+    char text[STATS_QUESTIONS];
     if (r->cli->args->json) {
         for (int i = 0; i < r->n_variants && code == CLI_OK; i++)
             code = print_json(r, i, metric, full, p);
         return code;
     }
     n = (int)r->variant[0].tally[metric]->n;
-    printf("%s, %d question%s\n", metric_names[metric], n, n == 1 ? "" : "s");
+    about = documents(r, metric, p);
+    printf("%s, %s\n", metric_names[metric], stats_questions(n, about, text));
     printf("%-24s %-9s %8s %8s %9s", "variant", "chunk", "score", "tokens", "ms");
     if (full >= 0 && r->n_variants > 1)
         printf(" %8s  points to %s [95 %%]", "KL", r->variant[full].name);
@@ -288,17 +305,18 @@ static void print_conditions(const struct run *r)
 
 int run_print(struct run *r)
 {
-    size_t doubles = 3 * (size_t)r->n_questions + STATS_RESAMPLES;
-    struct pairs p = {.a = heap_alloc(doubles * sizeof(double))};
+    size_t n = (size_t)r->n_questions, work = stats_work_bytes(r->n_questions);
+    size_t bytes = work + n * (2 * sizeof(double) + sizeof(uint64_t));
+    struct pairs p = {.work = heap_alloc(bytes)};
     int code = CLI_OK, full = run_full_prefill(r);
-    if (!p.a)
-        return cli_fail(r->cli, env_no_memory(&r->cli->env, "pairs", doubles * sizeof(double)),
-                        r->cli->env.message);
-    p.b = p.a + r->n_questions;
-    p.work = p.b + r->n_questions;
+    if (!p.work)
+        return cli_fail(r->cli, env_no_memory(&r->cli->env, "pairs", bytes), r->cli->env.message);
+    p.a = (double *)(void *)((char *)p.work + work);
+    p.b = p.a + n;
+    p.group = (uint64_t *)(void *)(p.b + n);
     for (int metric = 0; metric < N_METRICS && code == CLI_OK; metric++)
         if (r->variant[0].tally[metric]) code = print_metric(r, metric, full, &p);
     if (!r->cli->args->json) print_conditions(r);
-    heap_free(p.a);
+    heap_free(p.work);
     return code == CLI_OK ? cli_flush() : code;
 }

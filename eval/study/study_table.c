@@ -4,7 +4,6 @@
 #include "base/heap.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The questions of one table, and room for their numbers. */
@@ -12,8 +11,9 @@ struct view {
     const struct study *s;
     int chunking, right; /* 1: full prefill answers right; 0: the others; -1: all */
     int n;
-    double *x, *y; /* [n_questions] */
-    double *work;  /* [STATS_RESAMPLES] */
+    double *x, *y;   /* [n_questions] */
+    uint64_t *group; /* [n_questions] of those that are in x */
+    struct stats_work *work;
 };
 
 enum { CELL = 32 };
@@ -35,7 +35,10 @@ static void gather_kl(const struct view *v, int variant, int ratio, double *out)
 {
     int n = 0;
     for (int q = 0; q < v->s->run->n_questions; q++)
-        if (in_view(v, q)) out[n++] = study_kl(v->s, q, v->chunking, variant, ratio);
+        if (in_view(v, q)) {
+            v->group[n] = v->s->run->group[q];
+            out[n++] = study_kl(v->s, q, v->chunking, variant, ratio);
+        }
 }
 
 /* ---- cells ---- */
@@ -45,7 +48,7 @@ static void share_cell(const struct view *v, int variant, int ratio, char out[CE
     struct stats_interval share;
     gather_kl(v, variant, ratio, v->x);
     gather_kl(v, 0, 0, v->y);
-    share = stats_share(v->x, v->y, v->n, v->s->args.seed, v->work);
+    share = stats_share(v->x, v->y, v->group, v->n, v->s->args.seed, v->work);
     if (isfinite(share.value))
         snprintf(out, CELL, "%.0f [%.0f, %.0f]", share.value * 100, share.low * 100,
                  share.high * 100);
@@ -60,7 +63,7 @@ static void difference_cell(const struct view *v, int variant, int ratio, char o
     gather_kl(v, v->s->against, ratio, v->y);
     for (int i = 0; i < v->n; i++)
         v->x[i] -= v->y[i];
-    d = stats_ratio(v->x, NULL, v->n, v->s->args.seed, v->work);
+    d = stats_ratio(v->x, NULL, v->group, v->n, v->s->args.seed, v->work);
     snprintf(out, CELL, "%+.3f [%+.3f, %+.3f]", d.value, d.low, d.high);
 }
 
@@ -125,17 +128,17 @@ static void print_group(struct view *v, int right)
     static const char *const names[] = {"full prefill answers wrong or no answer is known",
                                         "full prefill answers right"};
     const struct study *s = v->s;
-    char title[256];
+    char title[256], text[STATS_QUESTIONS];
     v->right = right;
     v->n = 0;
     for (int q = 0; q < s->run->n_questions; q++)
         v->n += in_view(v, q);
     if (!v->n) return;
     gather_kl(v, 0, 0, v->x);
-    snprintf(title, sizeof title,
-             "%s: %d questions: %s: %% of the KL gap recovered (none: mean KL %.3f)",
-             s->chunking[v->chunking].name, v->n, names[right],
-             stats_ratio(v->x, NULL, v->n, s->args.seed, v->work).value);
+    snprintf(title, sizeof title, "%s: %s: %s: %% of the KL gap recovered (none: mean KL %.3f)",
+             s->chunking[v->chunking].name,
+             stats_questions(v->n, stats_groups(v->group, v->n, v->work), text), names[right],
+             stats_ratio(v->x, NULL, v->group, v->n, s->args.seed, v->work).value);
     print_table(v, title, 14, share_cell);
     if (s->against < 0) return;
     snprintf(title, sizeof title, "%s: the same questions: mean KL minus that of %s",
@@ -166,40 +169,34 @@ static void print_chunking(struct view *v)
     print_table(v, title, 14, work_cell);
 }
 
-static int ascending(const void *a, const void *b)
+static void print_head(const struct view *v)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static void print_head(const struct study *s)
-{
+    const struct study *s = v->s;
     const struct run *run = s->run;
     const struct vlqa_model_info *i = &run->info;
-    int documents = 0;
-    qsort(run->document, (size_t)run->n_questions, sizeof *run->document, ascending);
-    for (int q = 0; q < run->n_questions; q++)
-        documents += q == 0 || run->document[q] != run->document[q - 1];
+    int documents = stats_groups(run->group, run->n_questions, v->work);
     printf("model      %s, %.16s..., %d layers\n", i->name, i->digest, i->layers);
     printf("processor  %s, %s, weights %s\n", i->cpu, i->dtype, i->weights);
     printf("questions  %d about %d documents\n", run->n_questions, documents);
     printf("KL         full prefill to variant, mean over the answer of full prefill, at most %d "
            "tokens\n",
            run->args->max_tokens);
-    printf("intervals  95 %%, paired bootstrap over questions, %d resamples, seed %llu\n",
+    printf("intervals  95 %%, paired bootstrap over documents, %d resamples, seed %llu\n",
            STATS_RESAMPLES, (unsigned long long)s->args.seed);
 }
 
 vlqa_status study_print(struct study *s)
 {
-    size_t n = (size_t)s->run->n_questions, bytes = (2 * n + STATS_RESAMPLES) * sizeof(double);
-    struct view v = {.s = s, .x = heap_alloc(bytes)};
-    if (!v.x) return env_no_memory(&s->cli.env, "tables", bytes);
+    size_t n = (size_t)s->run->n_questions, work = stats_work_bytes(s->run->n_questions);
+    size_t bytes = work + n * (2 * sizeof(double) + sizeof(uint64_t));
+    struct view v = {.s = s, .work = heap_alloc(bytes)};
+    if (!v.work) return env_no_memory(&s->cli.env, "tables", bytes);
+    v.x = (double *)(void *)((char *)v.work + work);
     v.y = v.x + n;
-    v.work = v.y + n;
-    print_head(s);
+    v.group = (uint64_t *)(void *)(v.y + n);
+    print_head(&v);
     for (v.chunking = 0; v.chunking < s->n_chunkings; v.chunking++)
         print_chunking(&v);
-    heap_free(v.x);
+    heap_free(v.work);
     return VLQA_OK;
 }

@@ -243,7 +243,8 @@ TEST(a_bad_image_is_a_wrong_answer_in_its_place)
     }
     CHECK_HAS(first, "\"id\":\"q4\",\"line\":5,\"metric\":\"em\",\"variant\":\"none\",\"chunk\":"
                      "\"grid:2\",\"prediction\":\"\",\"error\":\"b4.png: fake image is broken\","
-                     "\"score\":0,\"answers\":[\"blue\"],\"question\":\"Why 4?\",\"image\":["
+                     "\"score\":0,\"answers\":[\"blue\"],\"group\":\"7803862d25450b6c\","
+                     "\"question\":\"Why 4?\",\"image\":["
                      "\"a4.png\",\"b4.png\"],\"digests\":");
     CHECK_EQ(count(first, "\"error\":\"a2.png: "), 2);
     CHECK_EQ(count(first, "\"score\":0,"), 10); /* and of q0, q3 and q6 */

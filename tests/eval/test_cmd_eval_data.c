@@ -23,6 +23,8 @@ static struct run *fake(const char *const *args)
     "{\"id\": \"" id "\", " image "\"question\": \"Why " id "?\", \"answer\": \"blue\"}\n"
 #define SEEN(id) ROW(id, "\"images\": [\"i.png\"], ")
 
+#define GROUPED(id, group) ROW(id, "\"images\": [\"i.png\"], \"group\": " group ", ")
+
 static void put_images(void)
 {
     put_text("i.png", "pixels");
@@ -77,7 +79,7 @@ TEST(rows_without_an_image_are_not_asked_blind_in_silence)
         r = fake(ARGS(EVAL, sets[i][0], "--variants", "full", "--out", "run.jsonl"));
         CHECK_EQ(r->code, 0);
         CHECK_HAS(r->err, "2 rows have no image; left out (--without-image ask asks them)\n");
-        CHECK_HAS(r->out, ", 2 questions\n");
+        CHECK_HAS(r->out, ", 2 questions about 1 document\n");
         CHECK_HAS(r->out, "\n2 rows have no image; left out (--without-image ask asks them)\n");
         CHECK(strstr(r->calls, "ask Why 0?") && strstr(r->calls, "ask Why 3?"));
         CHECK(!strstr(r->calls, "ask Why 1?") && !strstr(r->calls, "ask Why 2?"));
@@ -197,6 +199,55 @@ TEST(a_study_that_was_begun_with_calibrate_says_so)
     r = fake(ARGS(STUDY, "--calibrate", "--cache-dir", "c"));
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "calibrate was nothing and is 1 now");
+}
+
+/* By their images and texts in their order; a member "group" says otherwise. Questions that have no
+ * document are by themselves. */
+TEST(questions_belong_together_by_their_documents)
+{
+    static const struct {
+        const char *rows, *told;
+    } sets[] = {
+        {SEEN("0") SEEN("1") SEEN("2"), "3 questions about 1 document"},
+        {SEEN("0") ROW("1", "\"images\": [\"j.png\"], ") SEEN("2"),
+         "3 questions about 2 documents"},
+        {ROW("0", "\"images\": [\"i.png\", \"j.png\"], ")
+             ROW("1", "\"images\": [\"j.png\", \"i.png\"], "),
+         "2 questions"},
+        {ROW("0", "\"images\": [\"i.png\"], \"texts\": [\"a\"], ")
+             ROW("1", "\"images\": [\"i.png\"], \"texts\": [\"b\"], "),
+         "2 questions"},
+        {ROW("0", "") ROW("1", ""), "2 questions"},
+        {GROUPED("0", "\"x\"") GROUPED("1", "\"y\""), "2 questions"},
+        {GROUPED("0", "7") ROW("1", "\"images\": [\"j.png\"], \"group\": 7, "),
+         "2 questions about 1 document"},
+    };
+    put_images();
+    put_text("j.png", "others");
+    for (size_t i = 0; i < sizeof sets / sizeof *sets; i++) {
+        char told[64];
+        struct run *r;
+        put_text("t.jsonl", sets[i].rows);
+        unlink("run.jsonl");
+        r = fake(ARGS(EVAL, "t.jsonl", "--variants", "full", "--out", "run.jsonl"));
+        CHECK_EQ(r->code, 0);
+        snprintf(told, sizeof told, "em, %s\n", sets[i].told);
+        CHECK_HAS(r->out, told);
+        r = fake(ARGS("eval", "--curve", "run.jsonl")); /* the file says the same */
+        snprintf(told, sizeof told, "t.jsonl%s%s\n", strstr(sets[i].told, "about") ? ", " : "",
+                 strstr(sets[i].told, "about") ? sets[i].told : "");
+        CHECK_HAS(r->out, told);
+    }
+}
+
+TEST(a_key_that_is_nearly_group_is_refused)
+{
+    struct run *r;
+    put_images();
+    put_text("t.jsonl", ROW("0", "\"images\": [\"i.png\"], \"groups\": \"x\", "));
+    r = fake(ARGS(EVAL, "t.jsonl", "--variants", "full"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "group");
 }
 
 int main(int argc, char **argv)

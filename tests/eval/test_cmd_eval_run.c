@@ -70,9 +70,10 @@ TEST(every_question_is_asked_by_every_arm_and_graded)
     CHECK_EQ(count(first, "\"prediction\":\"blue\",\"score\":0,"), VARIANTS);
     CHECK_HAS(first, "\n{\"id\":\"q1\",\"line\":2,\"metric\":\"em\",\"variant\":\"epic\",\"chunk\":"
                      "\"strips:3\",\"ratio\":0.2,\"prediction\":\"blue\",\"score\":1,\"answers\":["
-                     "\"blue\"],\"split\":\"odd\",\"question\":\"Why 1?\",\"image\":[\"i.png\"],"
+                     "\"blue\"],\"split\":\"odd\",\"group\":\"4a03a8bb69e392a7\",\"question\":"
+                     "\"Why 1?\",\"image\":[\"i.png\"],"
                      "\"prompt_tokens\":{\"total\":");
-    CHECK_HAS(r->out, "em, 4 questions\n");
+    CHECK_HAS(r->out, "em, 4 questions about 1 document\n");
     CHECK_HAS(r->out, "\nfull                     -            75.00");
     CHECK_HAS(r->out, "\nepic:0.2                 strips:3     75.00");
     CHECK_HAS(r->out, "+0.00 [+0.00, +0.00] noise\n");
@@ -412,7 +413,7 @@ TEST(what_is_kept_can_be_regraded_and_compared)
     run_script("answer=red\n", ARGS(EVAL, "q.jsonl", "--variants", "none", "--out", "b.jsonl"));
     r = fake(ARGS(EVAL, "--compare", "a.jsonl", "b.jsonl"));
     CHECK_EQ(r->code, 0);
-    CHECK_HAS(r->out, "em        8 questions: A 75.00, B 25.00");
+    CHECK_HAS(r->out, "em        8 questions about 1 document: A 75.00, B 25.00");
     r = fake(ARGS(EVAL, "--regrade", "a.jsonl"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->err, "\"rows\":8,");

@@ -161,7 +161,7 @@ TEST(a_study_is_a_run_whose_divergence_is_of_the_answer)
     CHECK_HAS(r->out, "\"kl_answer\":");
     CHECK_HAS(r->out, "\"kl_gap_recovered\":0,");
     r = vlqa(ARGS("eval", "--compare", "as-study.jsonl", "--variants", "none,infoflow:0.1"));
-    CHECK_HAS(r->out, "\nKL        2 questions: A ");
+    CHECK_HAS(r->out, "\nKL        2 questions about 1 document: A ");
     r = vlqa(ARGS("eval", "--report", "study.md", "as-study.jsonl"));
     CHECK_EQ(r->code, 0);
     CHECK(get_file("study.md", studied, sizeof studied) > 0);
@@ -199,7 +199,7 @@ TEST(documents_are_counted_and_answers_are_graded)
                   "mixed.lines"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->out, "\nquestions  3 about 2 documents\n");
-    CHECK_HAS(r->out, "1 questions: full prefill answers right");
+    CHECK_HAS(r->out, "1 question: full prefill answers right");
     n_order = 0;
     CHECK_EQ(each_line("mixed.lines", note_order), 3 * 2);
     CHECK(order[0] == 1 && order[2] == 3 && order[4] == 4);

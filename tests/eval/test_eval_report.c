@@ -225,7 +225,8 @@ TEST(curves_tell_divergence_and_work)
     CHECK_HAS(r->out,
               "\n{\"dataset\":\"\",\"metric\":\"\",\"variant\":\"none\",\"chunk\":\"grid:2\","
               "\"questions\":"
-              "4,\"tokens_computed\":2.5,\"tokens_share\":0.25,\"flops\":2500000000,\"score\":1,"
+              "4,\"documents\":4,\"tokens_computed\":2.5,\"tokens_share\":0.25,\"flops\":"
+              "2500000000,\"score\":1,"
               "\"difference\":0,\"low\":0,\"high\":0,\"noise\":1,\"kl\":2.5,\"kl_low\":1.5,"
               "\"kl_high\":3.5}\n");
 }

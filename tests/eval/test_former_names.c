@@ -41,7 +41,7 @@ TEST(run_files_of_the_version_before_make_curves_and_reports)
     r = run_script("", ARGS("eval", "--curve", "run.jsonl", "--json"));
     CHECK_EQ(r->code, 0);
     CHECK_HAS(r->out, "\"variant\":\"epic\",\"chunk\":\"grid:2\",\"ratio\":0.15,\"questions\":1,"
-                      "\"tokens_computed\":25,\"tokens_share\":0.25,");
+                      "\"documents\":1,\"tokens_computed\":25,\"tokens_share\":0.25,");
     r = run_script("", ARGS("eval", "--report", "out.md", "run.jsonl"));
     CHECK_EQ(r->code, 0);
     CHECK(get_file("out.md", page, sizeof page) > 0);
