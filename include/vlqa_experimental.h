@@ -187,6 +187,13 @@ struct vlqa_experimental {
     int kv_share;     /* 1: heads of a layer share their budget (after Ada-KV, arXiv 2407.11550) */
     int kv_worst; /* 1: those of the highest score are dropped instead, so many as the budget says:
                      how much they mattered (InfoKV's forward influence) */
+    /* Above 0: before a token of the answer whose logit is less than this above the next best one's
+     * (before sampling and bias), all that is stale is recomputed, and the answer is full prefill's
+     * from there on: prompt exact, exact is 1, the recomputed tokens are of round 2. With
+     * VLQA_REUSE_AUTO it stands in the place of adaptive. How likely an answer is that of full
+     * prefill at some margin depends on the model: vlqa study --calibrate-quality finds it. Not
+     * with VLQA_ORDER_CHUNK, reorder or parity. */
+    double margin;
 };
 
 /* Sets all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the

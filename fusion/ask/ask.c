@@ -96,7 +96,8 @@ static struct key key_of_ask(const struct ask *a)
         x->compress};
     const uint64_t layers[] = {x->probe_layers[0], x->probe_layers[1], x->check_layers[0],
                                x->check_layers[1]};
-    const float ratio[] = {o->recompute_ratio, o->adaptive, o->temperature, x->taper};
+    const float ratio[] = {o->recompute_ratio, o->adaptive, o->temperature, x->taper,
+                           (float)x->margin};
     struct hash h;
     hash_begin(&h, "vlqa ask");
     together_hash(a->s, &h);

@@ -2,6 +2,7 @@
 #include "fusion/ask/generate.h"
 
 #include "base/thinking.h"
+#include "fusion/ask/certain.h"
 #include "fusion/ask/writer.h"
 #include "fusion/engine/tensors.h"
 #include "fusion/reuse/refresh.h"
@@ -107,6 +108,7 @@ static vlqa_status write_tokens(struct ask *a, struct writer *w)
         const char *delta;
         int32_t id;
         int enough;
+        TRY(certain_check(a));
         TRY(next_token(a, &sampler, known, &id));
         delta = text_of(e->tokenizer, id, &bytes);
         if (!out->n_tokens) out->ms_first_token = env_ms() - a->begin;

@@ -136,6 +136,18 @@ static vlqa_status check_reuse(struct env *env, const struct vlqa_ask_options *o
     return VLQA_OK;
 }
 
+static vlqa_status check_margin(struct env *env, const struct vlqa_experimental *x)
+{
+    if (!(x->margin >= 0 && x->margin <= 1e6))
+        return env_fail(env, VLQA_EUSAGE, "ask options: margin is %g, expected 0..1000000",
+                        x->margin);
+    if (x->margin > 0 && (x->order || x->reorder || x->parity))
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: margin leads to full prefill, and order, reorder and parity "
+                        "away from it");
+    return VLQA_OK;
+}
+
 static vlqa_status check_experimental(struct env *env, const struct vlqa_ask_options *o,
                                       const struct vlqa_experimental *x, int layers)
 {
@@ -160,6 +172,7 @@ static vlqa_status check_experimental(struct env *env, const struct vlqa_ask_opt
             "ask options: refresh_every is %d, refresh_tokens %d; expected 1 or more, 0 "
             "or more",
             x->refresh_every, x->refresh_tokens);
+    TRY(check_margin(env, x));
     TRY(check_layers(env, "probe_layers", x->probe_layers, layers));
     return check_layers(env, "check_layers", x->check_layers, layers);
 }

@@ -55,19 +55,35 @@ static double divergence(const float *before, const float *after, int n)
     return kl;
 }
 
-/* All that is stale, in one exact pass with all behind it. */
-static vlqa_status repair_rest(struct ask *a, int round)
+/* Tokens between chunks are computed with every question: exact when all before them are. */
+static int leading_exact(const struct layout *l)
 {
+    int n = l->prefix_end;
+    while (n < l->n && (l->exact[n] || !l->in_segment[n]))
+        n++;
+    return n;
+}
+
+/* Exact tokens of chunks are full prefill's to the last bit, so they stay. */
+vlqa_status prefill_rest(struct ask *a, int round)
+{
+    struct vlqa_session *s = a->s;
     const struct layout *l = &a->layout;
     struct choice *c = &a->choice;
-    for (int row = 0; row < l->n; row++) {
-        int slot = l->slot[row];
-        if (l->in_segment[slot] && !l->exact[slot] && !c->selected[row])
-            c->selected[row] = (uint8_t)round, c->n_selected++;
+    struct run_pass pass = {.slot = a->view.list, .logits = s->first_logits};
+    int n = 0, exact = leading_exact(l);
+    for (int i = l->prefix_end; i < l->n; i++) {
+        int row = l->prompt_index[i], stale = l->in_segment[i] && !l->exact[i];
+        if (l->in_segment[i] && !stale) continue;
+        a->view.list[n++] = i;
+        if (stale && !c->selected[row]) c->selected[row] = (uint8_t)round, c->n_selected++;
     }
-    a->answer.tokens_recomputed += l->n - l->prefix_end;
+    if (s->n_cached_prefix > exact) s->n_cached_prefix = exact; /* until it has gone through */
+    TRY(run_pass(&a->view.run, "repair", n, &pass));
+    cached_prefix_set(s, l, l->n);
+    a->answer.tokens_recomputed += n;
     a->answer.exact = a->x.order == VLQA_ORDER_RASTER;
-    return cached_prefix_extend(&a->view.run, "repair", l->prefix_end, l->n, a->s->first_logits);
+    return VLQA_OK;
 }
 
 /* Doubles the budget until a repair moves the first token no more; all tokens in the end. Scoring
@@ -87,7 +103,7 @@ static vlqa_status repair_adaptively(struct ask *a, double *mark)
         if (answered && divergence(s->logits, s->first_logits, vocab) < (double)a->o.adaptive)
             return VLQA_OK;
     }
-    return repair_rest(a, round);
+    return prefill_rest(a, round);
 }
 
 static vlqa_status repair_once(struct ask *a, double *mark)
@@ -97,15 +113,6 @@ static vlqa_status repair_once(struct ask *a, double *mark)
     TRY(repair_round(&a->view, 1, &a->choice));
     a->answer.ms_repair = env_since(mark);
     return VLQA_OK;
-}
-
-/* Tokens between chunks are computed with every question: exact when all before them are. */
-static int leading_exact(const struct layout *l)
-{
-    int n = l->prefix_end;
-    while (n < l->n && (l->exact[n] || !l->in_segment[n]))
-        n++;
-    return n;
 }
 
 static vlqa_status prefill_chunks(struct ask *a)
@@ -138,7 +145,8 @@ static void settle(struct ask *a)
     if (a->o.reuse != VLQA_REUSE_AUTO) return;
     a->o.reuse = cached || a->s->engine->options.no_cache ? VLQA_REUSE_OFF : VLQA_REUSE_ON;
     a->x.variant = VLQA_VARIANT_INFOFLOW;
-    if (!(a->o.adaptive > 0) && !a->x.geometry && !a->x.reorder && !(a->x.taper > 0))
+    if (!(a->o.adaptive > 0) && !(a->x.margin > 0) && !a->x.geometry && !a->x.reorder &&
+        !(a->x.taper > 0))
         a->o.adaptive = AUTO_ADAPTIVE;
 }
 
