@@ -7,7 +7,7 @@
 
 struct cJSON;
 
-#define REPORT_DEPTH 4
+#define REPORT_DEPTH 6
 
 struct report {
     struct cJSON *level[REPORT_DEPTH]; /* objects and lists that are open; level[0] owns all */

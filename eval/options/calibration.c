@@ -10,20 +10,20 @@
 #include <sys/stat.h>
 
 #define FORMAT "vlqa calibration 1"
+#define KIND "calibration"
 #define MAX_BYTES ((size_t)1 << 16)
 
-static vlqa_status path_of(struct env *env, const struct cache_args *cache, const char *digest,
-                           char path[CACHE_PATH])
+vlqa_status calibration_path(struct env *env, const struct cache_args *cache, const char *kind,
+                             const char *digest, char path[CACHE_PATH])
 {
     char home[CACHE_PATH];
     const char *dir = cache->off ? NULL : cache_dir(cache, home);
     if (!dir)
         return env_fail(
             env, VLQA_EUSAGE,
-            cache->off
-                ? "calibrated layers are stored in the cache and cannot be used with --no-cache"
-                : "the environment names no cache directory: give --cache-dir DIR");
-    if (snprintf(path, CACHE_PATH, "%s/calibration-%.16s.json", dir, digest) >= CACHE_PATH)
+            cache->off ? "calibrations are stored in the cache and cannot be used with --no-cache"
+                       : "the environment names no cache directory: give --cache-dir DIR");
+    if (snprintf(path, CACHE_PATH, "%s/%s-%.16s.json", dir, kind, digest) >= CACHE_PATH)
         return env_fail(env, VLQA_EIO, "%s: the path is too long", dir);
     return VLQA_OK;
 }
@@ -31,7 +31,7 @@ static vlqa_status path_of(struct env *env, const struct cache_args *cache, cons
 vlqa_status calibration_check(struct env *env, const struct cache_args *cache)
 {
     char path[CACHE_PATH];
-    return path_of(env, cache, "", path);
+    return calibration_path(env, cache, KIND, "", path);
 }
 
 /* The folder that a path is in, and the one that is in. */
@@ -46,14 +46,27 @@ static void make_folders(const char *path)
     }
 }
 
+vlqa_status calibration_keep(struct env *env, const struct cache_args *cache, const char *kind,
+                             const char *digest, char *text, char path[CACHE_PATH])
+{
+    struct file_part part;
+    vlqa_status status;
+    if (!text) return env_no_memory(env, "calibration", 0);
+    part = (struct file_part){text, strlen(text)};
+    status = calibration_path(env, cache, kind, digest, path);
+    if (status == VLQA_OK) {
+        make_folders(path);
+        status = file_write_atomic(env, path, &part, 1);
+    }
+    heap_free(text);
+    return status;
+}
+
 vlqa_status calibration_write(struct env *env, const struct cache_args *cache,
                               const struct vlqa_model_info *model, const struct calibration *c,
                               char path[CACHE_PATH])
 {
     struct report r = report_begin();
-    struct file_part part;
-    vlqa_status status;
-    char *text;
     int list[REUSE_MAX_LAYERS], n = 0;
     for (int i = 0; i < REUSE_MAX_LAYERS; i++)
         if (reuse_has_layer(&c->layers, i)) list[n++] = i;
@@ -64,16 +77,7 @@ vlqa_status calibration_write(struct env *env, const struct cache_args *cache,
     report_int(&r, "questions", c->questions);
     report_number(&r, "kl", c->kl);
     report_number(&r, "kl_all", c->kl_all);
-    text = report_end(&r);
-    if (!text) return env_no_memory(env, "calibration", 0);
-    part = (struct file_part){text, strlen(text)};
-    status = path_of(env, cache, model->digest, path);
-    if (status == VLQA_OK) {
-        make_folders(path);
-        status = file_write_atomic(env, path, &part, 1);
-    }
-    heap_free(text);
-    return status;
+    return calibration_keep(env, cache, KIND, model->digest, report_end(&r), path);
 }
 
 static vlqa_status read_layers(struct env *env, const struct json_doc *doc, const char *path,
@@ -106,7 +110,7 @@ vlqa_status calibration_apply(struct env *env, const struct cache_args *cache,
     vlqa_status status;
     if (!layers->calibrated) return VLQA_OK;
     TRY(vlqa_engine_info(engine, &model, sizeof model));
-    TRY(path_of(env, cache, model.digest, path));
+    TRY(calibration_path(env, cache, KIND, model.digest, path));
     if (!file_exists(path))
         return env_fail(env, VLQA_EUSAGE,
                         "no layers are calibrated for this model: %s is not there; make it with "

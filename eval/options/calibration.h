@@ -17,6 +17,12 @@ struct calibration {
     double kl, kl_all; /* mean KL of these layers, and of all; NaN: unknown */
 };
 
+/* KIND-DDDDDDDDDDDDDDDD.json in the cache directory. VLQA_EUSAGE where there is none. */
+vlqa_status calibration_path(struct env *env, const struct cache_args *cache, const char *kind,
+                             const char *digest, char path[CACHE_PATH]);
+/* Writes text, of report_end, there, and frees it. */
+vlqa_status calibration_keep(struct env *env, const struct cache_args *cache, const char *kind,
+                             const char *digest, char *text, char path[CACHE_PATH]);
 /* Into the cache directory, which is made where it is not there. path: what was written. */
 vlqa_status calibration_write(struct env *env, const struct cache_args *cache,
                               const struct vlqa_model_info *model, const struct calibration *c,

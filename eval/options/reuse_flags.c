@@ -214,6 +214,7 @@ static void set_experimental(const struct reuse_args *args, struct vlqa_experime
     out->refresh_every = args->refresh.every ? args->refresh.every : 1;
     out->refresh_tokens = args->refresh.tokens;
     if (is_compressed(&args->keep)) set_keep(&args->keep, out);
+    out->margin = args->quality.margin;
 }
 
 int reuse_is_experimental(const struct reuse_args *args)
@@ -223,7 +224,8 @@ int reuse_is_experimental(const struct reuse_args *args)
     return is_experimental_variant || is_score || args->base || args->taper > 0 || args->closing ||
            args->order || args->geometry || args->reorder || args->parity || args->query.tokens ||
            args->query.draft || args->layers.calibrated || reuse_layers_end(&args->layers) ||
-           reuse_layers_end(&args->check) || is_compressed(&args->keep);
+           reuse_layers_end(&args->check) || args->quality.asked > 0 ||
+           is_compressed(&args->keep);
 }
 
 void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out,

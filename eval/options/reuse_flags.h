@@ -54,6 +54,12 @@ struct reuse_args {
         } budget;
         double entropy;
     } keep;
+    struct reuse_quality { /* --quality; quality.h */
+        double asked;      /* 0: not asked for */
+        double margin, lower;
+        int answers, failures;
+        const char *why;
+    } quality;
 };
 
 /* "off", "auto", "full", ...; ends with NULL. */
@@ -234,6 +240,15 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
          .offset = offsetof(type, member.adaptive),                                                \
          .help = "double the ratio until the first token's distribution moves by less than KL "    \
                  "nats; 0 is off"},                                                                \
+        {ARG_REAL,                                                                                 \
+         .name = "quality",                                                                        \
+         .value = "Q",                                                                             \
+         .min = 0,                                                                                 \
+         .max = 1,                                                                                 \
+         .fallback = "0",                                                                          \
+         .offset = offsetof(type, member.quality.asked),                                           \
+         .help = "with auto: recompute as much as keeps the share Q of answers equal to full "     \
+                 "prefill's, as calibrated; 1 is exact, 0 promises nothing"},                      \
         {ARG_REAL,                                                                                 \
          .name = "taper",                                                                          \
          .value = "T",                                                                             \

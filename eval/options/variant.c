@@ -59,6 +59,16 @@ static int parse_keep(const char *word, struct variant *out)
     return end > word + 8 && !*end && keep->entropy >= 0 && keep->entropy <= 1;
 }
 
+/* "quality:0.99", of auto alone. */
+static int parse_quality(const char *word, struct variant *out)
+{
+    double *asked = &out->args.quality.asked;
+    char *end;
+    if (out->reuse != REUSE_AUTO || strncmp(word, "quality:", 8) != 0) return 0;
+    *asked = strtod(word + 8, &end);
+    return end > word + 8 && !*end && *asked > 0 && *asked <= 1;
+}
+
 static vlqa_status parse_setting(struct env *env, const char *option, const char *word,
                                  struct variant *out)
 {
@@ -67,6 +77,7 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
     if (strncmp(word, "halo:", 5) == 0 && !out->args.parity &&
         args_number(word + 5, 0, 4096, &end, &out->args.halo) && !*end)
         return VLQA_OK;
+    if (parse_quality(word, out)) return VLQA_OK;
     if (variant_has_ratio(out) && !out->args.parity && parse_named(word, out)) return VLQA_OK;
     if (parse_keep(word, out)) return VLQA_OK;
     if (!variant_has_layers(out) || (score >= 0 && out->reuse != REUSE_INFOFLOW))
@@ -121,6 +132,7 @@ vlqa_status variant_parse_over(struct env *env, const char *option, const char *
             "%s: %s is none of full, none, infoflow, prophet, cacheblend, epic, "
             "vlcache, random, oracle, kvshare, infoflow-vlm-release, infoflow-llm-release",
             option, text);
+    if (out->reuse != REUSE_AUTO) out->args.quality.asked = 0;
     while (slash) {
         word = slash + 1;
         if ((slash = strchr(word, '/'))) *slash = 0;
@@ -131,6 +143,7 @@ vlqa_status variant_parse_over(struct env *env, const char *option, const char *
 
 int variant_has_ratio(const struct variant *m)
 {
+    if (m->args.quality.asked > 0) return 0; /* it finds one */
     return m->reuse == REUSE_AUTO || m->reuse > REUSE_NONE;
 }
 

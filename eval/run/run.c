@@ -2,6 +2,7 @@
 #include "base/heap.h"
 #include "eval/data/id_set.h"
 #include "eval/options/calibration.h"
+#include "eval/options/quality.h"
 #include "eval/run/group.h"
 #include "eval/run/runner.h"
 
@@ -313,10 +314,11 @@ static vlqa_status run_questions(struct runner *r)
 
 /* ---- the whole ---- */
 
-static vlqa_status find_layers(struct runner *r)
+static vlqa_status apply_calibrations(struct runner *r)
 {
     for (int i = r->run.first; i < r->run.n_variants; i++) {
         struct reuse_layers *layers = &r->run.variant[i].args.layers;
+        TRY(quality_apply(r->run.cli, &r->run.args->cache, r->engine, &r->run.variant[i].args));
         if (!layers->calibrated) continue;
         TRY(calibration_apply(&r->run.cli->env, &r->run.args->cache, r->engine, layers));
         reuse_write_layers(layers, ',', r->run.calibrated, sizeof r->run.calibrated);
@@ -447,7 +449,7 @@ int run_ask(struct run *run)
 {
     struct runner *r = (struct runner *)run;
     int code = CLI_OK;
-    vlqa_status status = find_layers(r);
+    vlqa_status status = apply_calibrations(r);
     r->asked = 0;
     r->start_ms = 0;
     if (status == VLQA_OK) status = allocate(run);

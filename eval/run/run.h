@@ -66,8 +66,11 @@ struct run_outcome {             /* of a question by a variant */
     double ms;        /* without computing chunks; NaN: it was asked before, and the file of times
                        * has it not */
     double ms_chunks; /* computing chunks, which the first variant that needs them pays for all */
-    uint64_t prediction; /* its checksum: equal where two answers are the same */
-    int failed;          /* it could not be asked: score 0, and nothing was computed */
+    uint64_t prediction;           /* its checksum: equal where two answers are the same */
+    double total, selected, stale; /* tokens: of the prompt; chosen; of chunks that are not exact */
+    double lead;                   /* as in stats_divergence; NaN: not with --kl answer */
+    int apart;                     /* likewise */
+    int failed;                    /* it could not be asked: score 0, and nothing was computed */
 };
 
 struct run {

@@ -54,6 +54,7 @@ static void report_reuse(struct report *r, const struct reuse_args *a)
     report_number(r, "recompute_ratio", a->ratio);
     report_string(r, "budget_base", reuse_bases[a->base]);
     report_number(r, "adaptive", a->adaptive);
+    if (a->quality.asked > 0) report_number(r, "quality", a->quality.asked);
     report_number(r, "taper", a->taper);
     report_int(r, "halo", a->halo);
     report_int(r, "chunk_text", a->text.tokens);

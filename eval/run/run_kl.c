@@ -79,11 +79,12 @@ void runner_follow_dense(struct runner *r, struct vlqa_ask_options *out)
 
 void runner_compare_first(struct runner *r, int variant, const struct vlqa_answer *answer)
 {
-    double none = (double)NAN;
+    const struct stats_divergence unknown = {(double)NAN, (double)NAN, (double)NAN,
+                                             (double)NAN, (double)NAN, 0};
     if (*r->error || r->run.variant[variant].is_full_prefill) {
-        r->kl = (struct stats_divergence){none, none, none, none};
+        r->kl = unknown;
     } else if (!runner_can_follow(r)) {
-        r->kl = (struct stats_divergence){none, none, none, none};
+        r->kl = unknown;
         if (r->full.question == r->question + 1 && r->full.steps && r->full.n == answer->n_logits)
             r->kl.kl_first = stats_kl(r->full.logits, answer->logits, r->full.n);
     }

@@ -45,12 +45,22 @@ static void report_grade(struct report *out, enum metric metric, const struct me
     if (metric == METRIC_MCQ) report_string(out, "extracted", letter);
 }
 
+/* Tokens of chunks that are not what a full prefill gives. */
+static int count_stale(const struct vlqa_answer *answer)
+{
+    int n = 0;
+    for (int i = 0; i < answer->n_chunks; i++)
+        n += vlqa_chunk_at(answer, i).tokens - vlqa_chunk_at(answer, i).tokens_exact;
+    return n;
+}
+
 static void report_cost(struct report *out, const struct vlqa_answer *answer)
 {
     report_open(out, "prompt_tokens");
     report_int(out, "total", answer->tokens_total);
     report_int(out, "selected", answer->tokens_selected);
     report_int(out, "recomputed", answer->tokens_recomputed);
+    report_int(out, "stale", count_stale(answer));
     report_close(out);
     report_number(out, "flops", answer->flops);
     report_int(out, "exact", answer->exact);
@@ -64,6 +74,7 @@ static void report_divergence(struct report *out, const struct runner *r)
     report_number(out, "kl_answer", r->kl.kl);
     report_int(out, "steps", r->full.steps);
     report_number(out, "top1", r->kl.top1);
+    if (isfinite(r->kl.lead)) report_number(out, "lead", r->kl.lead);
     report_number(out, "cosine", r->kl.cosine);
 }
 
@@ -170,7 +181,12 @@ static vlqa_status add_score(struct runner *r, int variant, const struct row *ro
     out->score = grade->score;
     out->tokens =
         json_number(json_get(json_get_renamed(root, "prompt_tokens", "rows"), "recomputed"));
+    out->total = json_number(json_get(json_get(root, "prompt_tokens"), "total"));
+    out->selected = json_number(json_get(json_get(root, "prompt_tokens"), "selected"));
+    out->stale = json_number(json_get(json_get(root, "prompt_tokens"), "stale"));
     out->flops = json_number(json_get(root, "flops"));
+    out->lead = json_number(json_get(root, "lead"));
+    out->apart = json_number(json_get(root, "top1")) < 1 - 1e-9;
     out->kl = json_number(json_get(root, "kl"));
     out->kl_answer = json_number(json_get(root, "kl_answer"));
     out->prediction = checksum64(prediction, strlen(prediction));

@@ -91,6 +91,7 @@ struct run_variant run_full(const struct reuse_args *base, const char *name)
 {
     struct run_variant variant = {.args = *base, .is_full_prefill = 1, .ratio = (double)NAN};
     variant.args.variant = variant.args.parity = 0; /* off */
+    variant.args.quality.asked = 0;
     snprintf(variant.name, sizeof variant.name, "%s", name);
     return variant;
 }

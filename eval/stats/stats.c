@@ -44,6 +44,16 @@ int stats_argmax(const float *x, int n)
     return best;
 }
 
+/* How far the likeliest is above the next one. */
+static double lead_of(const float *x, int n)
+{
+    int best = stats_argmax(x, n);
+    float next = -INFINITY;
+    for (int i = 0; i < n; i++)
+        if (i != best && x[i] > next) next = x[i];
+    return (double)x[best] - (double)next;
+}
+
 void stats_divergence_add(struct stats_divergence *d, const float *full, const float *other, int n,
                           int step, int steps)
 {
@@ -52,6 +62,9 @@ void stats_divergence_add(struct stats_divergence *d, const float *full, const f
     if (step == 0) d->kl_first = kl;
     d->kl += kl / steps;
     d->top1 += (double)(stats_argmax(full, n) == stats_argmax(other, n)) / steps;
+    if (step == 0) d->lead = INFINITY;
+    if (!d->apart) d->lead = fmin(d->lead, lead_of(other, n));
+    d->apart |= stats_argmax(full, n) != stats_argmax(other, n);
     if (step < STATS_COSINE_STEPS) d->cosine += stats_cosine(full, other, n) / cosine_steps;
 }
 
@@ -224,6 +237,30 @@ double stats_mcnemar(int only_a, int only_b)
         sum += exp(term);
     }
     return 2 * sum < 1 ? 2 * sum : 1;
+}
+
+/* How probable so many or more of n are, each with p. */
+static double upper_tail(int right, int n, double p)
+{
+    double sum = 0;
+    for (int k = right; k <= n; k++)
+        sum += exp(lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0) + k * log(p) +
+                   (n - k) * log1p(-p));
+    return sum;
+}
+
+double stats_least_share(int right, int n, double confidence)
+{
+    double low = 0, high = (double)right / n;
+    if (right == n) return pow(1 - confidence, 1.0 / n);
+    for (int i = 0; i < 60 && right; i++) {
+        double middle = (low + high) / 2;
+        if (upper_tail(right, n, middle) > 1 - confidence)
+            high = middle;
+        else
+            low = middle;
+    }
+    return low;
 }
 
 static int is_binary(double x)

@@ -24,6 +24,10 @@ struct stats_divergence {
     double kl_first; /* of the first */
     double top1;     /* share of steps whose likeliest token is the same */
     double cosine;   /* of the logits, mean over the first STATS_COSINE_STEPS */
+    /* By how much the other's likeliest token leads the next one, in logits: the least of the steps
+     * up to the first at which it is another one */
+    double lead;
+    int apart; /* there is such a step */
 };
 #define STATS_COSINE_STEPS 8
 /* Adds step 0, 1, ... of so many to what begins zeroed. */
@@ -59,6 +63,10 @@ struct stats_interval stats_share(const double *x, const double *base, const uin
  * documents, n is the number of these: as if all questions about one had one fate, which is at
  * worst too wide. */
 struct stats_interval stats_wilson(double mean, int n);
+
+/* The lower end of Clopper and Pearson's one-sided interval of a probability, after `right` of n >
+ * 0 independent trials: the probability at which so many or more are seen with 1 - confidence. */
+double stats_least_share(int right, int n, double confidence);
 
 /* McNemar's exact test, two-sided: how probable it is that of only_a + only_b coins at least so
  * many show the same side. 1 where there are none. */

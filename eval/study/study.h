@@ -13,14 +13,15 @@ struct study_args {
     struct run_args run; /* its variants, chunks and ratios are lists */
     const char *against;
     uint64_t seed;
-    int calibrate;
+    int calibrate, calibrate_quality;
 };
 
 struct study {
     struct cli cli;
     struct study_args args;
     struct run *run;
-    struct variant variant[STUDY_VARIANTS]; /* the first is none, the baseline */
+    struct variant variant[STUDY_VARIANTS]; /* the first is none, the baseline; not
+                                             * with --calibrate-quality */
     int run_at[STUDY_VARIANTS];             /* its first run_at: ratios x chunkings are behind it */
     double ratio[STUDY_RATIOS];
     struct run_cut chunking[RUN_CHUNKINGS];
@@ -51,6 +52,11 @@ vlqa_status study_expand_layers(struct study *s);
 vlqa_status study_add_sets(struct study *s);
 /* Keeps what of all these has the lowest mean KL, and says so. */
 vlqa_status study_keep_layers(struct study *s);
+/* --calibrate-quality: lists that were not given; whether those that were can be calibrated;
+ * margins from one answer about each document, which are kept and told. */
+vlqa_status study_quality_lists(struct study *s);
+vlqa_status study_quality_check(struct study *s);
+vlqa_status study_keep_quality(struct study *s);
 /* Tables of all that was run, to standard output. */
 vlqa_status study_print(struct study *s);
 

@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "eval/options/calibration.h"
+#include "eval/options/quality.h"
 #include "eval/report/explain.h"
 #include "eval/verbs/ask.h"
 #include "eval/verbs/verbs.h"
@@ -58,10 +59,11 @@ static void note_unused(struct ask *a)
     if (o->cache.off) cli_note_unused(&a->cli, cache, "with --no-cache");
 }
 
-static int find_layers(struct ask *a)
+static int apply_calibrations(struct ask *a)
 {
-    vlqa_status status =
-        calibration_apply(&a->cli.env, &a->args.cache, a->engine, &a->args.reuse.layers);
+    struct reuse_args *reuse = &a->args.reuse;
+    vlqa_status status = calibration_apply(&a->cli.env, &a->args.cache, a->engine, &reuse->layers);
+    if (status == VLQA_OK) status = quality_apply(&a->cli, &a->args.cache, a->engine, reuse);
     return status == VLQA_OK ? CLI_OK : cli_fail(&a->cli, status, a->cli.env.message);
 }
 
@@ -78,7 +80,7 @@ static int open_all(struct ask *a)
         code = cli_open_session(&a->cli, a->engine, a->args.max_seq_len,
                                 reuse_is_experimental(&a->args.reuse), &a->session);
     a->load_ms = env_ms() - start;
-    return code == CLI_OK ? find_layers(a) : code;
+    return code == CLI_OK ? apply_calibrations(a) : code;
 }
 
 /* ---- the answer ---- */
@@ -212,6 +214,7 @@ void ask_report(struct report *r, const struct ask *a, const struct vlqa_answer 
     report_string(r, "stop", sampling_stop_name(answer->stop));
     report_string(r, "variant", reuse_variant(&a->args.reuse));
     report_int(r, "exact", answer->exact);
+    quality_report(r, &a->args.reuse, answer);
     report_tokens(r, answer);
     report_counts(r, "chunks", answer->chunks_ram, answer->chunks_disk, answer->chunks_computed);
     report_counts(r, "visual", answer->visual_ram, answer->visual_disk, answer->visual_computed);
@@ -281,6 +284,7 @@ static int finish(struct ask *a, const struct vlqa_answer *answer)
     int code = write_answer(a, answer);
     int writes = a->cli.rank == 0; /* others would write the same file */
     if (code == CLI_OK && a->args.explain_cache) explain_cache(&a->cli, answer);
+    if (code == CLI_OK && a->args.explain_cache) quality_explain(&a->cli, &a->args.reuse, answer);
     if (code == CLI_OK && a->args.logits && writes) code = write_logits(a, answer);
     if (code == CLI_OK && a->args.explain && writes) code = write_picture(a, answer);
     if (code != CLI_OK) return code;
@@ -321,6 +325,7 @@ static int run(const struct verb *verb, int argc, char **argv)
     a.document =
         (struct document){.cli = &a.cli, .args = &a.args.document, .question = &a.args.question};
     code = check_args(&a);
+    if (code == CLI_OK) code = quality_check(&a.cli, &a.args.reuse, &a.args.sampling);
     if (code == CLI_OK) code = sampling_options(&a.cli, &a.args.sampling, &a.lists, &a.options);
     if (code == CLI_OK) note_unused(&a);
     if (code == CLI_OK) code = document_read(&a.document);
@@ -381,7 +386,9 @@ const struct verb verb_ask = {
     .notes = "The answer goes to standard output, everything else to standard error.\n"
              "\n"
              "--json prints one line: answer, tokens, stop (eos, length, session_full, text,\n"
-             "interrupted), variant, exact (0 or 1), prompt_tokens {total, prefix, context,\n"
+             "interrupted), variant, exact (0 or 1), with --quality quality {asked, why,\n"
+             "promised, answers, failures, ratio, margin, in_doubt, flops}, prompt_tokens\n"
+             "{total, prefix, context,\n"
              "question, selected, recomputed, exact}, chunks and visual {ram, disk, computed},\n"
              "ms {load, decode_image, vision, prefill, chunks, assemble, score, repair,\n"
              "first_token, decode, total}, images [{size [width, height], resized, tokens,\n"

@@ -5,6 +5,7 @@
 #include "eval/options/cache_flags.h"
 #include "eval/options/calibration.h"
 #include "eval/options/document.h"
+#include "eval/options/quality.h"
 #include "eval/options/reuse_flags.h"
 #include "eval/options/sampling.h"
 #include "eval/options/stream.h"
@@ -318,17 +319,22 @@ static int open_all(struct chat *c)
                                 reuse_is_experimental(&c->args.reuse), &c->session);
     if (code != CLI_OK) return code;
     status = calibration_apply(&c->cli.env, &c->args.cache, c->engine, &c->args.reuse.layers);
+    if (status == VLQA_OK)
+        status = quality_apply(&c->cli, &c->args.cache, c->engine, &c->args.reuse);
     return status == VLQA_OK ? CLI_OK : cli_fail(&c->cli, status, c->cli.env.message);
 }
 
 static int check_args(struct chat *c)
 {
     const struct arg_items *items = &c->args.document.items;
+    int code;
     for (int i = 0; i < items->n; i++)
         if (strcmp(items->item[i].value, "-") == 0)
             return cli_fail(&c->cli, VLQA_EUSAGE,
                             "chat reads its lines from standard input: give "
                             "--image and --text a file");
+    code = quality_check(&c->cli, &c->args.reuse, &c->args.sampling);
+    if (code != CLI_OK) return code;
     sampling_note_unused(&c->cli, &c->args.sampling, c->args.reuse.variant == REUSE_RANDOM);
     return sampling_options(&c->cli, &c->args.sampling, &c->lists, &c->options);
 }

@@ -2,6 +2,7 @@
 #include "base/heap.h"
 #include "eval/data/dataset_list.h"
 #include "eval/grade/metric.h"
+#include "eval/options/quality.h"
 #include "eval/report/compare.h"
 #include "eval/report/eval_report.h"
 #include "eval/report/export.h"
@@ -64,6 +65,7 @@ static int report(struct cli *cli, const struct eval_args *a)
 
 static int evaluate(struct cli *cli, struct eval_args *a)
 {
+    int code;
     if (a->report || a->curve) return report(cli, a);
     if (a->more.n) return usage(cli, "only --report and --curve take more than one file");
     if ((a->regrade || a->list) && a->file)
@@ -80,6 +82,8 @@ static int evaluate(struct cli *cli, struct eval_args *a)
     if (!a->file)
         return usage(cli,
                      "nothing to do: give a data set, --score, --regrade, --compare or --list");
+    code = quality_check(cli, &a->run.reuse, NULL);
+    if (code != CLI_OK) return code;
     a->run.dataset = a->file;
     a->run.prompt_by = a->run.prompt ? "choice" : "default";
     return run_dataset(cli, &a->run);

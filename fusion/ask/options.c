@@ -218,6 +218,10 @@ static vlqa_status check_compress(struct env *env, const struct vlqa_ask_options
     if (x->parity || x->variant == VLQA_VARIANT_KVSHARE)
         return env_fail(env, VLQA_EUSAGE, "ask options: %s looks at tokens that compress drops",
                         x->parity ? "parity" : "variant kvshare");
+    if (x->margin > 0)
+        return env_fail(env, VLQA_EUSAGE,
+                        "ask options: margin asks for all of the prompt, of which compress drops "
+                        "tokens");
     if (by_blocks && (o->reuse != VLQA_REUSE_OFF || x->variant))
         return env_fail(env, VLQA_EUSAGE,
                         "ask options: %s asks something of each token while it is computed, which "

@@ -586,6 +586,10 @@ TEST(options_are_refused_with_words)
     o = options(VLQA_COMPRESS_SNAPKV, 24);
     set_reuse(&o, REUSE_KVSHARE);
     check_refused(&r, o, "variant kvshare looks at tokens that compress drops");
+    o = options(VLQA_COMPRESS_SNAPKV, 24);
+    o.reuse = VLQA_REUSE_AUTO;
+    experimental(&o)->margin = 1;
+    check_refused(&r, o, "margin asks for all of the prompt");
     run_close(&r);
 }
 
