@@ -132,6 +132,20 @@ TEST(a_calibration_decides_what_is_recomputed)
     CHECK_HAS(r->err, "quality 0.999: full prefill: no margin");
 }
 
+/* What ships with the default model: of it, and with a margin for usual promises. */
+TEST(the_default_model_is_calibrated)
+{
+    struct run *r = vlqa(ARGS(ASK, "--quality", "0.95", "--json"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->out,
+              "\"quality\":{\"asked\":0.95,\"why\":\"the least work of the margins that keep "
+              "this\",\"promised\":0.95");
+    r = vlqa(ARGS(ASK, "--quality", "0.99", "--json"));
+    CHECK_HAS(r->out, "\"promised\":0.99");
+    r = vlqa(ARGS(ASK, "--quality", "0.99999", "--json"));
+    CHECK_HAS(r->out, "\"exact\":1,\"quality\":{\"asked\":0.99999,\"why\":\"no margin");
+}
+
 TEST(a_calibration_that_is_wrong_is_refused)
 {
     char *at;
