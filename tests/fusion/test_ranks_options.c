@@ -2,7 +2,7 @@
  * does. */
 #include "tests/fusion/fault_lab.h"
 
-#define SETTINGS 22 /* each of them is not as by default */
+#define SETTINGS 24 /* each of them is not as by default */
 
 static void set_selection(int i, struct vlqa_engine_options *eo, struct vlqa_ask_options *o)
 {
@@ -102,6 +102,13 @@ static void set_rest(int i, struct vlqa_engine_options *eo, struct vlqa_ask_opti
     case 21:
         eo->image_min_tokens = 1;
         eo->image_max_tokens = 2; /* fewer than ranks */
+        break;
+    case 22:
+        x->margin = 1e6; /* exact from the first token on */
+        o->recompute_ratio = 0;
+        break;
+    case 23:
+        x->margin = 0.5; /* from some token on */
         break;
     }
 }
