@@ -258,6 +258,13 @@ static vlqa_status add_row(struct env *env, struct answer_set *set, const struct
     return VLQA_OK;
 }
 
+static void read_distances(const struct json *list, double out[ANSWER_DISTANCES])
+{
+    const struct json *at = json_kind(list) == JSON_ARRAY ? json_first(list) : NULL;
+    for (int i = 0; i < ANSWER_DISTANCES; i++, at = at ? json_next(at) : NULL)
+        out[i] = json_number(at);
+}
+
 static vlqa_status read_graded(struct env *env, struct keeper *k, const char *name,
                                const struct json *root, const char *id, struct answer_row *row)
 {
@@ -285,6 +292,7 @@ static vlqa_status read_graded(struct env *env, struct keeper *k, const char *na
     row->flops = amount_at(root, "flops");
     row->kl = amount_at(root, "kl");
     row->kl_answer = amount_at(root, "kl_answer");
+    read_distances(json_get(root, "kl_by_distance"), row->kl_at);
     for (int i = 0; i < ANSWER_TIMES; i++)
         row->ms[i] = (double)NAN;
     read_times(root, row->ms);

@@ -4,16 +4,17 @@
  * "split", "group", "metric", "question", "prediction", what is right ("answers", "targets" or
  * "answer" with "options"), "image" or "images", "variant", "chunk" ("" and absent: none), "ratio",
  * "rows"
- * {"total", "recomputed"}, "flops", "kl", "kl_answer", "digests" {"model"}, "ms" {...}. A line
- * without id tells of the run and those behind it: "command", "commit", "version", "build",
- * "machine", "cpu", "model", "model_digest", "dataset". Times may lie beside it instead, in
- * PATH.times: "ms" with "row", the place among the lines with an id, from 0, or with the same id,
- * variant, chunk and ratio. */
+ * {"total", "recomputed"}, "flops", "kl", "kl_answer", "kl_by_distance", "digests" {"model"}, "ms"
+ * {...}. A line without id tells of the run and those behind it: "command", "commit", "version",
+ * "build", "machine", "cpu", "model", "model_digest", "dataset". Times may lie beside it instead,
+ * in PATH.times: "ms" with "row", the place among the lines with an id, from 0, or with the same
+ * id, variant, chunk and ratio. */
 #ifndef EVAL_ANSWERS_H
 #define EVAL_ANSWERS_H
 
 #include "base/env.h"
 
+#define ANSWER_DISTANCES 12
 #define ANSWER_TEXT 600         /* bytes of a text that are kept */
 #define ANSWER_MAX_VARIANTS 256 /* of all files */
 #define ANSWER_MAX_FILES 256
@@ -46,9 +47,10 @@ struct answer_row {     /* texts are never NULL */
     uint8_t is_first[ANSWER_GROUPS]; /* of those of its variant, documents and category or split */
     int variant, line, ordinal;      /* ordinal: among the lines with an id of its file, from 0 */
     double score, total, recomputed; /* rows; NaN: unknown */
-    double flops, kl;        /* of the prompt; of the first token, to full prefill; NaN: unknown */
-    double kl_answer;        /* mean over the tokens of full prefill's answer; NaN: unknown */
-    double ms[ANSWER_TIMES]; /* NaN: unknown */
+    double flops, kl; /* of the prompt; of the first token, to full prefill; NaN: unknown */
+    double kl_answer; /* mean over the tokens of full prefill's answer; NaN: unknown */
+    double kl_at[ANSWER_DISTANCES]; /* by their distance from the prompt (stats.h); NaN: unknown */
+    double ms[ANSWER_TIMES];        /* NaN: unknown */
 };
 
 struct answer_facts { /* "": unknown; a line for each that differs */

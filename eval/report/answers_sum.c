@@ -77,12 +77,13 @@ static void add_pair(struct pairs *p, const struct answer_row *row, double x, do
     p->group[p->n++] = row->documents;
 }
 
-static struct stats_interval divergence(const struct answer_row *row, int n, int of_answer,
+/* The mean of a member of the rows. */
+static struct stats_interval divergence(const struct answer_row *row, int n, size_t member,
                                         struct pairs *p)
 {
     p->n = 0;
     for (int i = 0; i < n; i++) {
-        double kl = of_answer ? row[i].kl_answer : row[i].kl;
+        double kl = *(const double *)(const void *)((const char *)&row[i] + member);
         if (!isnan(kl)) add_pair(p, &row[i], kl, 1);
     }
     return stats_ratio(p->x, NULL, p->group, p->n, 0, p->work);
@@ -142,8 +143,11 @@ static void sum_variant(const struct answer_set *set, int variant, struct pairs 
         s->mean += row[i].score / s->n;
     s->work = work_of(row, s->n, set->variant[variant].is_full_by_name);
     sum_costs(row, s->n, s);
-    s->kl = divergence(row, s->n, 0, p);
-    s->kl_answer = divergence(row, s->n, 1, p);
+    s->kl = divergence(row, s->n, offsetof(struct answer_row, kl), p);
+    s->kl_answer = divergence(row, s->n, offsetof(struct answer_row, kl_answer), p);
+    for (size_t i = 0; i < ANSWER_DISTANCES; i++)
+        s->kl_at[i] =
+            divergence(row, s->n, offsetof(struct answer_row, kl_at) + i * sizeof row->kl_at[0], p);
     s->gap = gap(set, variant, p);
     sum_times(row, s->n, s->ms);
     if (s->base == variant) s->base = -1;

@@ -14,6 +14,8 @@ struct answer_sum {   /* of a variant */
     double tokens, flops;     /* recomputed; means over the questions that have them; NaN: none */
     struct stats_interval kl; /* mean over the questions that have it; NaN: none has */
     struct stats_interval kl_answer; /* likewise */
+    /* likewise, of the tokens at a distance from the prompt */
+    struct stats_interval kl_at[ANSWER_DISTANCES];
     struct stats_interval gap; /* the share of none's kl_answer, of the same chunks, that is gone */
     int base; /* the variant of full prefill of its data set; -1: none, or it is itself */
     struct stats_pair pair;  /* a: base, b: this, over the questions of both; n 0: none */

@@ -37,6 +37,12 @@ static int print_json(struct cli *cli, const struct answer_variant *w, const str
         report_number(&r, "kl_answer_low", s->kl_answer.low);
         report_number(&r, "kl_answer_high", s->kl_answer.high);
     }
+    if (!isnan(s->kl_at[0].value)) {
+        report_open_list(&r, "kl_by_distance");
+        for (int i = 0; i < ANSWER_DISTANCES && !isnan(s->kl_at[i].value); i++)
+            report_number(&r, NULL, s->kl_at[i].value);
+        report_close(&r);
+    }
     if (!isnan(s->gap.value)) {
         report_number(&r, "kl_gap_recovered", s->gap.value);
         report_number(&r, "kl_gap_low", s->gap.low);
@@ -46,6 +52,8 @@ static int print_json(struct cli *cli, const struct answer_variant *w, const str
 }
 
 /* ---- text ---- */
+
+#define LONG_ANSWER 6 /* the distance from 32 tokens on */
 
 /* Right-aligned; a dash where it is not known. */
 static void print_number(int width, int digits, double value, const char *unit)
@@ -82,6 +90,17 @@ static void print_variant(const struct answer_variant *w, const struct answer_su
     printf("\n");
 }
 
+/* Of tokens 0, 1, 2 and 3, 4 to 7, ... behind the prompt, where answers are long. */
+static void print_distances(const struct answer_sum *s)
+{
+    if (isnan(s->kl_at[LONG_ANSWER].value)) return;
+    printf("%26sKL by distance", "");
+    for (int i = 0; i < ANSWER_DISTANCES && !isnan(s->kl_at[i].value); i++)
+        printf("%s %d: %.3g [%.3g, %.3g]", i ? "," : "", i ? 1 << (i - 1) : 0, s->kl_at[i].value,
+               s->kl_at[i].low, s->kl_at[i].high);
+    printf("\n");
+}
+
 static void print_data(const struct eval_report *r, int first)
 {
     const struct answer_sum *s = &r->sum[first];
@@ -91,8 +110,10 @@ static void print_data(const struct eval_report *r, int first)
            report_data(&r->set.variant[first]), text, "variant", "chunks", "questions", "tokens",
            "of all", "GFLOP", "score", "points to full prefill [95 %]", "KL [95 %]");
     for (int i = first; i < r->set.n_variants; i++)
-        if (answers_same_data(&r->set.variant[i], &r->set.variant[first]))
+        if (answers_same_data(&r->set.variant[i], &r->set.variant[first])) {
             print_variant(&r->set.variant[i], &r->sum[i]);
+            print_distances(&r->sum[i]);
+        }
 }
 
 int curve_print(struct cli *cli, const struct eval_report *r)

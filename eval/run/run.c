@@ -178,6 +178,7 @@ static vlqa_status ask(struct runner *r, const struct run_variant *variant,
     struct vlqa_experimental more;
     vlqa_status status = add_document(r);
     o.max_tokens = r->run.args->max_tokens;
+    o.ignore_eos = r->run.args->ignore_eos;
     o.seed =
         r->run.args->seed + (uint64_t)r->question; /* of --reuse random; the answer is greedy */
     reuse_options(&variant->args, &o, &more);

@@ -36,7 +36,7 @@ struct run_args {
     struct cache_args cache;
     struct reuse_args reuse;
     int limit, metric; /* a metric + 1; 0: the row's own */
-    int max_tokens, max_seq_len;
+    int max_tokens, max_seq_len, ignore_eos;
     int kl;         /* an enum run_kl */
     int unanswered; /* take questions without answers, too; no answer to them is right */
     int thoughts;   /* --thoughts: 1: graded, too */

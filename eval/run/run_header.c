@@ -84,6 +84,7 @@ char *run_header(const struct run *run, struct key dataset)
     report_string(&r, "variants", a->variants ? a->variants : reuse_variant(&a->reuse));
     report_string(&r, "chunk", a->chunks);
     report_int(&r, "max_tokens", a->max_tokens);
+    if (a->ignore_eos) report_int(&r, "ignore_eos", 1);
     if (a->ratios) report_string(&r, "ratios", a->ratios);
     if (a->thoughts) report_string(&r, "thoughts", row_thoughts[a->thoughts]);
     if (a->calibrate) report_int(&r, "calibrate", 1);

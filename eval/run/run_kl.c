@@ -79,8 +79,9 @@ void runner_follow_dense(struct runner *r, struct vlqa_ask_options *out)
 
 void runner_compare_first(struct runner *r, int variant, const struct vlqa_answer *answer)
 {
-    const struct stats_divergence unknown = {(double)NAN, (double)NAN, (double)NAN,
-                                             (double)NAN, (double)NAN, 0};
+    const double none = (double)NAN;
+    const struct stats_divergence unknown = {
+        .kl = none, .kl_first = none, .top1 = none, .cosine = none, .lead = none};
     if (*r->error || r->run.variant[variant].is_full_prefill) {
         r->kl = unknown;
     } else if (!runner_can_follow(r)) {

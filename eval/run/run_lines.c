@@ -76,6 +76,10 @@ static void report_divergence(struct report *out, const struct runner *r)
     report_number(out, "top1", r->kl.top1);
     if (isfinite(r->kl.lead)) report_number(out, "lead", r->kl.lead);
     report_number(out, "cosine", r->kl.cosine);
+    report_open_list(out, "kl_by_distance");
+    for (int i = 0; i <= stats_distance(r->full.steps - 1); i++)
+        report_number(out, NULL, r->kl.kl_at[i] / r->kl.steps_at[i]);
+    report_close(out);
 }
 
 /* The text, with --thoughts keep behind the thoughts as the model wrote them. */

@@ -54,6 +54,14 @@ static double lead_of(const float *x, int n)
     return (double)x[best] - (double)next;
 }
 
+int stats_distance(int step)
+{
+    int at = 0;
+    while (step > 0 && at < STATS_DISTANCES - 1)
+        step /= 2, at++;
+    return at;
+}
+
 void stats_divergence_add(struct stats_divergence *d, const float *full, const float *other, int n,
                           int step, int steps)
 {
@@ -61,6 +69,8 @@ void stats_divergence_add(struct stats_divergence *d, const float *full, const f
     double cosine_steps = steps < STATS_COSINE_STEPS ? steps : STATS_COSINE_STEPS;
     if (step == 0) d->kl_first = kl;
     d->kl += kl / steps;
+    d->kl_at[stats_distance(step)] += kl;
+    d->steps_at[stats_distance(step)]++;
     d->top1 += (double)(stats_argmax(full, n) == stats_argmax(other, n)) / steps;
     if (step == 0) d->lead = INFINITY;
     if (!d->apart) d->lead = fmin(d->lead, lead_of(other, n));

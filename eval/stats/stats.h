@@ -19,6 +19,8 @@ double stats_cosine(const float *a, const float *b, int n);
 int stats_argmax(const float *x, int n); /* the lowest of equals */
 
 /* Of two answers along the same tokens. */
+#define STATS_DISTANCES 12
+
 struct stats_divergence {
     double kl;       /* mean over the steps */
     double kl_first; /* of the first */
@@ -28,8 +30,13 @@ struct stats_divergence {
      * up to the first at which it is another one */
     double lead;
     int apart; /* there is such a step */
+    /* KL by the step's distance from the prompt, summed, and how many steps: 0, 1, 2 and 3, 4 to 7,
+     * 8 to 15, ... */
+    double kl_at[STATS_DISTANCES];
+    int steps_at[STATS_DISTANCES];
 };
 #define STATS_COSINE_STEPS 8
+int stats_distance(int step); /* the index of kl_at, the last one for all that is further */
 /* Adds step 0, 1, ... of so many to what begins zeroed. */
 void stats_divergence_add(struct stats_divergence *d, const float *full, const float *other, int n,
                           int step, int steps);

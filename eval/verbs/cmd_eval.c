@@ -138,6 +138,8 @@ static const struct arg args[] = {
      .help = "write [{questionId, answer}, ...] as the RRC server accepts it (one variant)"},
     {ARG_INT, .name = "max-tokens", .letter = 'n', .value = "N", .min = 1, .max = 1000000,
      .fallback = "128", FIELD(run.max_tokens), .help = "longest answer"},
+    {ARG_FLAG, .name = "ignore-eos", FIELD(run.ignore_eos),
+     .help = "let every answer have --max-tokens tokens, to compare long ones"},
     {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
      .max = 1 << 20, FIELD(run.max_seq_len),
      .help = "longest sequence of prompt and answer [what the model allows, at most 32768]"},
@@ -237,8 +239,8 @@ const struct verb verb_eval = {
              "--out writes a line for each answer: id, line, metric, variant, chunk, ratio,\n"
              "prediction, score, score_lmms, extracted, what is right, question, image,\n"
              "prompt_tokens {total, selected, recomputed}, flops, exact, tokens, kl (with --kl\n"
-             "answer also kl_answer, steps, top1, cosine), repaired, digests {model, prompt,\n"
-             "images}. repaired has for each image the grid of its tokens and, line by line,\n"
+             "answer also kl_answer, steps, top1, lead, cosine, kl_by_distance), repaired,\n"
+             "digests {model, prompt, images}. repaired has for each image the grid of its tokens and, line by line,\n"
              "one bit a token, four a hexadecimal digit:\n"
              "\"7x10:0c03\"; after 90x160/2 a bit stands for 2 x 2 tokens. The first line has\n"
              "the settings and the model, the command that began the run, its commit (of a\n"

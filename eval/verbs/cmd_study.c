@@ -176,6 +176,8 @@ static const struct arg args[] = {
      .help = "JSON lines, or any data set of vlqa eval"},
     {ARG_INT, .name = "limit", .value = "N", .min = 0, .max = 1 << 20, .fallback = "0",
      FIELD(run.limit), .help = "use the first N questions only; 0 uses all"},
+    {ARG_FLAG, .name = "ignore-eos", FIELD(run.ignore_eos),
+     .help = "let every answer have --max-tokens tokens, to compare long ones"},
     {ARG_INT, .name = "max-seq-len", .old = "max-rows", .letter = 'c', .value = "TOKENS", .min = 1,
      .max = 1 << 20, FIELD(run.max_seq_len),
      .help = "longest sequence of prompt and answer [what the model allows, at most 32768]"},

@@ -311,6 +311,22 @@ TEST(a_count_of_questions_names_documents_that_are_fewer)
     CHECK_STR(stats_questions(1, 1, text), "1 question");
 }
 
+TEST(divergence_is_kept_by_distance)
+{
+    static const float full[] = {1, 0}, same[] = {3, 2}, other[] = {0, 1};
+    static const int at[] = {0, 1, 2, 2, 3, 3, 3, 3, 4};
+    struct stats_divergence d = {.kl = 0};
+    double kl = stats_kl(full, other, 2);
+    for (int step = 0; step < 9; step++) {
+        CHECK_EQ(stats_distance(step), at[step]);
+        stats_divergence_add(&d, full, step == 3 || step == 8 ? other : same, 2, step, 9);
+    }
+    CHECK_EQ(stats_distance(1 << 20), STATS_DISTANCES - 1);
+    CHECK(d.steps_at[2] == 2 && d.steps_at[3] == 4 && d.steps_at[4] == 1 && d.steps_at[5] == 0);
+    CHECK(kl > 0.1 && fabs(d.kl_at[2] - kl) < 1e-9 && fabs(d.kl_at[4] - kl) < 1e-9);
+    CHECK(d.kl_at[0] < 1e-9 && d.kl_at[1] < 1e-9 && d.kl_at[3] < 1e-9);
+}
+
 int main(int argc, char **argv)
 {
     int code;
