@@ -46,7 +46,7 @@ def _one(rng, split, width, height, n, easy, kind=None):
     return Sample(scene.kind, [scene.canvas], [], scene.charts, found[:n])
 
 
-def _again(rng, chart):
+def again(rng, chart):
     """The same categories with other values and another title."""
     other = copy.deepcopy(chart)
     other.title = f"{chart.title.rstrip('0123456789, ()')} {rng.randint(1990, 2030)}"
@@ -70,7 +70,7 @@ def _two_images(rng, split, width, height, n, easy):
         raise DoesNotFit
     same = rng.random() < 0.7
     second = (
-        _again(rng, first)
+        again(rng, first)
         if same
         else random_chart(rng, split, rng.choice(("vbar", "hbar", "numbers")), 5)
     )
@@ -119,7 +119,7 @@ _KEYS = (
 )
 
 
-def _with_key(rng, split, chart):
+def with_key(rng, split, chart):
     """Codes in the chart, their meaning in the text: (drawn chart, text, chart as it is asked about)."""
     names = [
         words.made_up(rng, split) if rng.random() < 0.4 else rng.choice(words.pool(split))
@@ -148,7 +148,7 @@ def _image_and_text(rng, split, width, height, n, easy):
     if not chart.single:
         raise DoesNotFit
     if rng.random() < 0.6:
-        names, text = _with_key(rng, split, chart)
+        names, text = with_key(rng, split, chart)
         scene = draw_scene(rng, split, width, height, kind, [chart])
         asked = copy.copy(chart)
         asked.cats, asked.group = names, "name"

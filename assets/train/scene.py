@@ -110,7 +110,7 @@ def _dashboard(rng, split, canvas, style):
     return charts, heading
 
 
-def _fact(rng, chart, i, first):
+def fact(rng, chart, i, first):
     """A sentence that states one value."""
     name, value = chart.cats[i], chart.text(chart.values[0][i])
     forms = (
@@ -135,7 +135,7 @@ def _page(rng, split, canvas, style):
     chart.cats, chart.group = draw_labels(rng, split, rng.randint(2, 4), 0.1)
     chart.title = words.title(rng, split, chart.group)
     fill(rng, chart)
-    sentences = [_fact(rng, chart, i, i == 0) for i in range(len(chart.cats))]
+    sentences = [fact(rng, chart, i, i == 0) for i in range(len(chart.cats))]
     room = canvas.box.w * canvas.box.h / style.size**2
     most = min(len(words.FILLER), max(1, int(room / 250)))
     for filler in rng.sample(words.FILLER, rng.randint(min(2, most), most)):
