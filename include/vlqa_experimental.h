@@ -194,11 +194,23 @@ struct vlqa_experimental {
      * prefill at some margin depends on the model: vlqa study --calibrate-quality finds it. Not
      * with VLQA_ORDER_CHUNK, reorder or parity. */
     double margin;
+    /* Chunks of images and documents are computed behind the first so many of the session's
+     * stand-ins (vlqa_stand_in), but no more than images and documents that stand before them; 0:
+     * all, -1: none */
+    int64_t stand_ins;
 };
 
 /* Sets all fields to their defaults. VLQA_EUSAGE, and nothing is written: bytes is no size of the
  * struct. */
 VLQA_API vlqa_status vlqa_experimental_init(struct vlqa_experimental *out, size_t bytes);
+
+/* Makes the images of the conversation, which has nothing else yet, stand-ins of the session: no
+ * prompt has them and no answer tells of them, but chunks are computed in their sight. A chunk that
+ * saw nothing before it takes itself for the first of its prompt; one that saw other documents of
+ * its kind is much nearer to what a full prefill gives behind any others (docs/RESULTS.md). They
+ * stay when the session is cleared; another call adds more, up to 64 in all. With a prompt they
+ * have to fit into max_seq_len. VLQA_ESTATE: there are no images, or there is something else. */
+VLQA_API vlqa_status vlqa_stand_in(struct vlqa_session *session);
 
 /* For C and C++, with the size of this header. */
 static inline struct vlqa_experimental vlqa_experimental_default(void)

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/heap.h"
 #include "eval/cli/hint.h"
+#include "include/vlqa_experimental.h"
 
 #include <errno.h>
 #include <string.h>
@@ -211,6 +212,35 @@ static int add_text(struct document *d, struct vlqa_session *session, int index)
     }
     heap_free(file);
     return status == VLQA_OK ? CLI_OK : cli_fail(d->cli, status, env->message);
+}
+
+static vlqa_status add_stand_in(struct cli *cli, struct vlqa_session *session, const char *path)
+{
+    vlqa_status status = vlqa_add_image_file(session, path);
+    if (status == VLQA_OK) return status;
+    return env_fail(&cli->env, status == VLQA_EIO ? VLQA_EIMAGE : status, "--stand-in: %s",
+                    vlqa_message(session));
+}
+
+int document_stand_in(struct cli *cli, const struct document_args *args,
+                      struct vlqa_session *session)
+{
+    const char *list = args->stand_in;
+    char path[4096];
+    vlqa_status status = VLQA_OK;
+    if (!list) return CLI_OK;
+    while (status == VLQA_OK && *list) {
+        size_t bytes = strcspn(list, ",");
+        snprintf(path, sizeof path, "%.*s", (int)bytes, list);
+        list += bytes + (list[bytes] == ',');
+        if (bytes) status = add_stand_in(cli, session, path);
+        progress_clear(&cli->bar);
+    }
+    if (status == VLQA_OK) {
+        status = vlqa_stand_in(session);
+        if (status != VLQA_OK) (void)env_fail(&cli->env, status, "%s", vlqa_message(session));
+    }
+    return status == VLQA_OK ? CLI_OK : cli_fail(cli, status, cli->env.message);
 }
 
 int document_add(struct document *d, struct vlqa_session *session)

@@ -6,8 +6,8 @@
 #include "eval/cli/cli.h"
 
 struct document_args {
-    struct arg_items items; /* --image and --text as they were given */
-    const char *system;
+    struct arg_items items;        /* --image and --text as they were given */
+    const char *system, *stand_in; /* the latter: FILE,FILE or NULL */
     int image_mode, resize, image_min_tokens, image_max_tokens;
     int64_t image_max_pixels;
 };
@@ -30,6 +30,9 @@ struct document {
 int document_read(struct document *d);
 void document_options(const struct document_args *args, struct vlqa_engine_options *out);
 int document_add(struct document *d, struct vlqa_session *session);
+/* The images of --stand-in into a session that has nothing else yet. */
+int document_stand_in(struct cli *cli, const struct document_args *args,
+                      struct vlqa_session *session);
 /* The tokens that would keep an image as it is, where its resizing left less than half of its
  * pixels; else 0. */
 int64_t document_whole_tokens(const struct vlqa_placed_image *image);
@@ -54,6 +57,10 @@ void document_free(struct document *d);
 
 #define DOCUMENT_IMAGE_ARGS(type, member)                                                      \
     {ARG_HEADING, .name = "Images"},                                                           \
+        {ARG_TEXT, .name = "stand-in", .value = "FILE,...",                                    \
+         .offset = offsetof(type, member.stand_in),                                            \
+         .help = "compute chunks of later images and texts in sight of these images, which "   \
+                 "are in no prompt: some six like those that are asked about [none]"},         \
         {ARG_INT,                                                                              \
          .name = "image-min-tokens",                                                           \
          .value = "N",                                                                         \

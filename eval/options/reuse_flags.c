@@ -215,6 +215,7 @@ static void set_experimental(const struct reuse_args *args, struct vlqa_experime
     out->refresh_tokens = args->refresh.tokens;
     if (is_compressed(&args->keep)) set_keep(&args->keep, out);
     out->margin = args->quality.margin;
+    out->stand_ins = args->stand_ins;
 }
 
 int reuse_is_experimental(const struct reuse_args *args)
@@ -223,9 +224,9 @@ int reuse_is_experimental(const struct reuse_args *args)
     int is_score = args->variant != REUSE_OFF && score_values[args->score] != VLQA_SCORE_MAX;
     return is_experimental_variant || is_score || args->base || args->taper > 0 || args->closing ||
            args->order || args->geometry || args->reorder || args->parity || args->query.tokens ||
-           args->query.draft || args->layers.calibrated || reuse_layers_end(&args->layers) ||
-           reuse_layers_end(&args->check) || args->quality.asked > 0 ||
-           is_compressed(&args->keep);
+           args->query.draft || args->stand_ins || args->layers.calibrated ||
+           reuse_layers_end(&args->layers) || reuse_layers_end(&args->check) ||
+           args->quality.asked > 0 || is_compressed(&args->keep);
 }
 
 void reuse_options(const struct reuse_args *args, struct vlqa_ask_options *out,

@@ -60,6 +60,7 @@ struct reuse_args {
         int answers, failures;
         const char *why;
     } quality;
+    int stand_ins; /* as in vlqa_experimental */
 };
 
 /* "off", "auto", "full", ...; ends with NULL. */

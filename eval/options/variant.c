@@ -78,6 +78,11 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
         args_number(word + 5, 0, 4096, &end, &out->args.halo) && !*end)
         return VLQA_OK;
     if (parse_quality(word, out)) return VLQA_OK;
+    if (strncmp(word, "stand-in:", 9) == 0 && !out->args.parity &&
+        args_number(word + 9, 0, 64, &end, &out->args.stand_ins) && !*end) {
+        if (!out->args.stand_ins) out->args.stand_ins = -1;
+        return VLQA_OK;
+    }
     if (variant_has_ratio(out) && !out->args.parity && parse_named(word, out)) return VLQA_OK;
     if (parse_keep(word, out)) return VLQA_OK;
     if (!variant_has_layers(out) || (score >= 0 && out->reuse != REUSE_INFOFLOW))

@@ -342,6 +342,7 @@ static int open_model(struct runner *r)
     status = vlqa_engine_info(r->engine, &r->run.info, sizeof r->run.info);
     if (status != VLQA_OK) return cli_fail(cli, status, vlqa_engine_message(r->engine));
     code = cli_open_session(cli, r->engine, a->max_seq_len, 1, &r->session);
+    if (code == CLI_OK) code = document_stand_in(cli, &a->document, r->session);
     r->bar = cli->bar;
     cli->bar.enabled = 0; /* ours goes over all questions */
     return code;

@@ -35,6 +35,7 @@ static void report_data(struct report *r, const struct run *run, struct key data
 static void report_image_options(struct report *r, const struct document_args *d)
 {
     report_string(r, "system", d->system ? d->system : "");
+    if (d->stand_in) report_string(r, "stand_in", d->stand_in);
     report_int(r, "image_min_tokens", d->image_min_tokens);
     report_int(r, "image_max_tokens", d->image_max_tokens);
     report_string(r, "image_mode", document_image_modes[d->image_mode]);

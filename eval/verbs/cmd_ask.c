@@ -79,6 +79,7 @@ static int open_all(struct ask *a)
     if (code == CLI_OK)
         code = cli_open_session(&a->cli, a->engine, a->args.max_seq_len,
                                 reuse_is_experimental(&a->args.reuse), &a->session);
+    if (code == CLI_OK) code = document_stand_in(&a->cli, &a->args.document, a->session);
     a->load_ms = env_ms() - start;
     return code == CLI_OK ? apply_calibrations(a) : code;
 }

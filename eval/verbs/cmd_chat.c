@@ -317,6 +317,7 @@ static int open_all(struct chat *c)
     if (code == CLI_OK)
         code = cli_open_session(&c->cli, c->engine, c->args.max_seq_len,
                                 reuse_is_experimental(&c->args.reuse), &c->session);
+    if (code == CLI_OK) code = document_stand_in(&c->cli, &c->args.document, c->session);
     if (code != CLI_OK) return code;
     status = calibration_apply(&c->cli.env, &c->args.cache, c->engine, &c->args.reuse.layers);
     if (status == VLQA_OK)

@@ -48,7 +48,9 @@ static vlqa_status parse_lists(struct study *s)
     if (s->args.calibrate && s->args.calibrate_quality)
         return env_fail(env, VLQA_EUSAGE, "--calibrate and --calibrate-quality exclude each other");
     if (s->args.calibrate_quality) TRY(study_quality_lists(s));
-    if (!s->args.calibrate_quality) TRY(parse_variants(s, "--variants", "none", &at));
+    if (!s->args.calibrate_quality)
+        TRY(parse_variants(s, "--variants",
+                           s->args.run.document.stand_in ? "none/stand-in:0" : "none", &at));
     TRY(parse_variants(s, "--variants", s->args.run.variants, &at));
     TRY(parse_ratios(s));
     TRY(run_parse_cuts(env, s->args.run.chunks, s->chunking, &s->n_chunkings));
@@ -237,7 +239,8 @@ const struct verb verb_study = {
              "combined; for infoflow only) and the probe layers (all, 5, 4-6, 3+5-7,\n"
              "calibrated). taper:T and closing:N follow all but none, full and the releases;\n"
              "check:LIST follows cacheblend and kvshare; refresh:K:N follows kvshare. They\n"
-             "mean what the options of ask mean. halo:N follows all but the releases.\n"
+             "mean what the options of ask mean. halo:N and stand-in:N (the first N of\n"
+             "--stand-in, 0: none) follow all but the releases.\n"
              "kv:0.2 follows all, and off, whose KV cache is then compressed; with it keep:HOW,\n"
              "window:N, step:N, block:N, entropy:S, shared and worst.\n"
              "\n"

@@ -33,8 +33,9 @@ static int open_all(struct warm *w)
         return cli_fail(&w->cli, VLQA_EUSAGE, "nothing would be stored: give --cache-dir DIR");
     code = cli_open_engine(&w->cli, &options, &w->engine);
     if (code != CLI_OK) return code;
-    return cli_open_session(&w->cli, w->engine, w->args.max_seq_len,
+    code = cli_open_session(&w->cli, w->engine, w->args.max_seq_len,
                             reuse_is_experimental(&w->args.reuse), &w->session);
+    return code == CLI_OK ? document_stand_in(&w->cli, &w->args.document, w->session) : code;
 }
 
 static int print_json(struct warm *w, const struct vlqa_answer *a)

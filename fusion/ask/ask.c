@@ -93,7 +93,7 @@ static struct key key_of_ask(const struct ask *a)
         o->n_stop_text, o->ignore_eos, o->evidence_max,      x->variant,       x->budget_base,
         x->order,       x->score,      x->query_tokens,      x->query_draft,   x->geometry,
         x->reorder,     x->parity,     x->closing,           x->refresh_every, x->refresh_tokens,
-        x->compress};
+        x->compress,    x->stand_ins};
     const uint64_t layers[] = {x->probe_layers[0], x->probe_layers[1], x->check_layers[0],
                                x->check_layers[1]};
     const float ratio[] = {o->recompute_ratio, o->adaptive, o->temperature, x->taper,

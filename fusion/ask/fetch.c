@@ -6,6 +6,12 @@
 
 #include <string.h>
 
+static int stand_ins_of(const struct ask *a)
+{
+    int64_t asked = a->x.stand_ins, n = a->layout.stand.n;
+    return (int)(asked == 0 || asked > n ? n : asked < 0 ? 0 : asked);
+}
+
 static void cut_context(struct ask *a)
 {
     struct vlqa_session *s = a->s;
@@ -15,7 +21,8 @@ static void cut_context(struct ask *a)
                               .k = a->o.chunk_k,
                               .text_tokens = a->o.chunk_text_tokens,
                               .order = a->x.order,
-                              .halo = a->o.halo};
+                              .halo = a->o.halo,
+                              .stand_ins = stand_ins_of(a)};
     if (a->o.text_chunker == VLQA_TEXT_PASSAGE) {
         passage_mark(s->engine->tokenizer, &a->prompt, passage);
         chunker.passage = passage;

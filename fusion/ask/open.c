@@ -97,6 +97,7 @@ static void layout_session(struct vlqa_session *s, struct workspace *mem)
     s->attention_layer = arena_push(host, (size_t)c->layers);
     s->token_score = arena_push(host, rows * sizeof *s->token_score);
     s->token_selected = arena_push(host, rows);
+    s->stand_in = arena_push(host, SESSION_MAX_STAND_INS * sizeof *s->stand_in);
     s->placed_image = arena_push(host, SESSION_MAX_ITEMS * sizeof *s->placed_image);
     s->placed_chunk = arena_push(host, rows * sizeof *s->placed_chunk);
     s->evidence = arena_push(host, EVIDENCE_MAX * sizeof *s->evidence);

@@ -64,17 +64,32 @@ static vlqa_status check_question(struct vlqa_session *s, const char *question)
     return VLQA_OK;
 }
 
+/* A chunk is computed behind them, in the slots of the session. */
+static vlqa_status check_stand_ins(struct vlqa_session *s, int tokens,
+                                   const struct stand_ins *stand)
+{
+    int64_t takes = s->stand_in_tokens + 2 * stand->n + 1;
+    if (!stand->n || tokens + takes <= s->max_seq_len) return VLQA_OK;
+    return env_fail(&s->env, VLQA_ELIMIT,
+                    "a prompt of %d tokens and %lld of stand-ins, expected at most %d of both (a "
+                    "larger max_seq_len, or fewer stand-ins)",
+                    tokens, (long long)takes, s->max_seq_len);
+}
+
 vlqa_status plan_build(struct vlqa_session *s, const char *question, const int32_t *order,
                        struct prompt *prompt, struct layout *layout)
 {
     struct vlqa_engine *e = s->engine;
     struct turns t = push_turns((size_t)s->n_items + 1, &s->request.host);
+    struct stand_ins stand = {s->stand_in, s->n_stand_ins, e->tokens.vision_start,
+                              e->tokens.vision_end};
     TRY(check_question(s, question));
     collect_turns(s, question, order, &t);
     TRY(prompt_build(&s->env, e->tokenizer, &e->tokens, t.turn, t.n, s->max_seq_len,
                      &s->request.host, &s->scratch.host, prompt));
     memcpy(s->prompt_token, prompt->id, (size_t)prompt->n * sizeof *s->prompt_token);
-    layout_build(prompt, s->image, &s->request.host, layout);
+    TRY(check_stand_ins(s, prompt->n, &stand));
+    layout_build(prompt, s->image, &stand, &s->request.host, layout);
     for (int i = 0; i < prompt->n; i++)
         if (prompt->cell[i] == 0) s->placed_image[prompt->image[i]].first_token = i;
     layout->question_end = prompt->question_end;

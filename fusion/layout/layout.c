@@ -40,14 +40,67 @@ void layout_measure(int n, struct arena *dry)
     push_chunk_input(n, dry, &input);
 }
 
-void layout_build(const struct prompt *prompt, const struct layout_image *image, struct arena *mem,
-                  struct layout *out)
+/* ---- stand-ins, behind the prompt ---- */
+
+/* A prefix that an image follows has its vision_start already. */
+static int opens_image(const struct prompt *prompt, const struct stand_ins *s)
 {
+    return prompt->prefix_end && prompt->id[prompt->prefix_end - 1] == s->vision_start;
+}
+
+/* Tokens of the first `count`, with the vision_start of an image behind them. */
+static int stand_tokens_of(const struct stand_ins *s, int count, int is_open)
+{
+    int n = count && !is_open; /* the first vision_start */
+    for (int i = 0; i < count; i++)
+        n += s->image[i].grid.h * s->image[i].grid.w + 2;
+    return n;
+}
+
+static void put_control(struct layout *l, int *at, int32_t *next, int32_t id)
+{
+    l->token[*at] = id;
+    l->visual_row[*at] = -1;
+    position_text(next, 1, &l->pos[*at]);
+    (*at)++;
+}
+
+static void put_stand_ins(struct layout *l, int is_open, int32_t base)
+{
+    const struct stand_ins *s = &l->stand;
+    int at = l->n;
+    if (!is_open) put_control(l, &at, &base, s->vision_start);
+    for (int i = 0; i < s->n; i++) {
+        int cells = s->image[i].grid.h * s->image[i].grid.w;
+        position_image(&base, s->image[i].grid, &l->pos[at]);
+        for (int cell = 0; cell < cells; cell++, at++) {
+            l->token[at] = -1;
+            l->visual_row[at] = s->image[i].first + cell;
+        }
+        put_control(l, &at, &base, s->vision_end);
+        put_control(l, &at, &base, s->vision_start);
+    }
+}
+
+/* Where tokens stand when chunks are computed: right behind the prefix, whatever comes between in
+ * this request. The first image or document stands there anyway. */
+static int32_t own_base(const struct layout *l)
+{
+    return l->prefix_end ? l->pos[l->prefix_end - 1].t + 1 : 0;
+}
+
+void layout_build(const struct prompt *prompt, const struct layout_image *image,
+                  const struct stand_ins *stand, struct arena *mem, struct layout *out)
+{
+    int is_open = stand && opens_image(prompt, stand);
     memset(out, 0, sizeof *out);
     out->n = prompt->n;
     out->prefix_end = prompt->prefix_end;
     out->context_end = prompt->context_end;
-    push_arrays(prompt->n, mem, out);
+    if (stand) out->stand = *stand;
+    out->stand_open = is_open;
+    out->stand_tokens = stand_tokens_of(&out->stand, out->stand.n, is_open);
+    push_arrays(prompt->n + out->stand_tokens, mem, out);
     for (int i = 0; i < prompt->n; i++) {
         int picture = prompt->image[i];
         out->token[i] = picture < 0 ? prompt->id[i] : -1;
@@ -59,6 +112,7 @@ void layout_build(const struct prompt *prompt, const struct layout_image *image,
         else if (prompt->cell[i] == 0) /* its tokens follow each other: all at once */
             position_image(&out->next, image[picture].grid, &out->pos[i]);
     }
+    if (out->stand.n) put_stand_ins(out, is_open, own_base(out));
 }
 
 struct box layout_cell(struct grid grid, int k_rows, int k_cols, int index)
@@ -68,17 +122,37 @@ struct box layout_cell(struct grid grid, int k_rows, int k_cols, int index)
     return (struct box){y, x, (row + 1) * grid.h / k_rows - y, (col + 1) * grid.w / k_cols - x};
 }
 
-/* Where tokens stand when chunks are computed: right behind the prefix, whatever comes between in
- * this request. The first image or document stands there anyway. */
-static int32_t own_base(const struct layout *l)
+/* The same behind `behind` tokens of stand-ins. */
+static int32_t chunk_base(const struct layout *l, int behind)
 {
-    return l->prefix_end ? l->pos[l->prefix_end - 1].t + 1 : 0;
+    return behind ? l->pos[l->n + behind - 1].t + 1 : own_base(l);
 }
 
-static struct segment *begin_segment(struct layout *l, int *at, int image, int text, int item)
+struct item { /* an image or document of the context */
+    int image, text, slot;
+    int stand_ins, behind; /* as in a segment */
+};
+
+/* As many stand-ins as images and documents stand before it, at most `most`; an image sees the
+ * vision_start behind them, too. */
+static void put_behind(const struct layout *l, int before, int most, struct item *out)
+{
+    out->stand_ins = before < most ? before : most;
+    if (!l->prefix_end) out->stand_ins = 0; /* nothing to stand behind */
+    if (!out->stand_ins) return;
+    out->behind = stand_tokens_of(&l->stand, out->stand_ins, l->stand_open) - (out->image < 0);
+}
+
+static struct segment *begin_segment(struct layout *l, int *at, const struct item *of)
 {
     struct segment *p = &l->segment[l->n_segments];
-    *p = (struct segment){.begin = *at, .image = image, .text = text, .item = item};
+    int item = of->slot;
+    *p = (struct segment){.begin = *at,
+                          .image = of->image,
+                          .text = of->text,
+                          .item = item,
+                          .stand_ins = of->stand_ins,
+                          .behind = of->behind};
     if (l->n_segments++ && p[-1].item == item) p->index = p[-1].index + 1;
     return p;
 }
@@ -111,16 +185,17 @@ static void move_token(struct layout *l, int to, const struct first *first, int 
     l->pos[to] = (struct pos){first->pos.t, first->pos.h + y, first->pos.w + x};
 }
 
-static void cut_image(struct layout *l, int image, int slot, struct grid grid,
+static void cut_image(struct layout *l, const struct item *of, struct grid grid,
                       const struct chunker *c, int *at)
 {
     int k_rows = c->kind == VLQA_CHUNK_IMAGE ? 1 : at_most(c->k, grid.h);
     int k_cols = c->kind == VLQA_CHUNK_GRID ? at_most(c->k, grid.w) : 1;
-    int32_t base = own_base(l);
+    int slot = of->slot;
+    int32_t base = chunk_base(l, of->behind);
     const struct first first = {l->prompt_index[slot], l->visual_row[slot], l->pos[slot]};
     int next = slot;
     for (int i = 0; i < k_rows * k_cols; i++) {
-        struct segment *p = begin_segment(l, at, image, -1, slot);
+        struct segment *p = begin_segment(l, at, of);
         struct box b = p->box = layout_cell(grid, k_rows, k_cols, i);
         for (int y = b.y; y < b.y + b.h; y++)
             for (int x = b.x; x < b.x + b.w; x++) {
@@ -131,13 +206,14 @@ static void cut_image(struct layout *l, int image, int slot, struct grid grid,
     }
 }
 
-/* Tokens [from, from + tokens) of the document at `slot`, in as few and equal parts as may be. */
-static void cut_passage(struct layout *l, int text, int slot, int from, int rows, int most, int *at)
+/* Tokens [from, from + tokens) of a document, in as few and equal parts as may be. */
+static void cut_passage(struct layout *l, const struct item *of, int from, int rows, int most,
+                        int *at)
 {
-    int n = rows / most + (rows % most != 0);
-    int32_t base = own_base(l);
+    int n = rows / most + (rows % most != 0), slot = of->slot;
+    int32_t base = chunk_base(l, of->behind);
     for (int i = 0; i < n; i++) {
-        struct segment *p = begin_segment(l, at, -1, text, slot);
+        struct segment *p = begin_segment(l, at, of);
         int end = from + (int)((int64_t)(i + 1) * rows / n);
         p->first = from + (int)((int64_t)i * rows / n);
         for (int row = p->first; row < end; row++)
@@ -145,13 +221,13 @@ static void cut_passage(struct layout *l, int text, int slot, int from, int rows
     }
 }
 
-static void cut_text(struct layout *l, int text, int slot, int rows, const struct chunker *c,
+static void cut_text(struct layout *l, const struct item *of, int rows, const struct chunker *c,
                      int *at)
 {
     for (int begin = 0, end; begin < rows; begin = end) {
-        for (end = begin + 1; end < rows && !(c->passage && c->passage[slot + end]); end++)
+        for (end = begin + 1; end < rows && !(c->passage && c->passage[of->slot + end]); end++)
             ;
-        cut_passage(l, text, slot, begin, end - begin, c->text_tokens, at);
+        cut_passage(l, of, begin, end - begin, c->text_tokens, at);
     }
 }
 
@@ -187,7 +263,12 @@ void layout_chunk_input(const struct layout *l, const struct segment *p, struct 
     int first = mine[0], last = mine[p->tokens - 1], from = l->halo ? p->item : first, own = 0;
     int32_t by = moved(l, p);
     if (p->image < 0 && from < first - l->halo) from = first - l->halo;
-    push_chunk_input(last + 1 - from, mem, out);
+    push_chunk_input(last + 2 - from, mem, out);
+    if (p->behind && p->image >= 0) {
+        out->slot[out->n] = l->n + p->behind - 1;
+        out->pos[out->n] = l->pos[out->slot[out->n]];
+        out->kept[out->n++] = -1;
+    }
     for (int slot = from; slot <= last; slot++) {
         struct pos at = l->pos[slot];
         int halo = slot != mine[own];
@@ -218,19 +299,21 @@ static void mark_exact(struct layout *l)
 void layout_cut(struct layout *l, const struct prompt *prompt, const struct layout_image *image,
                 const struct chunker *chunker, struct arena *mem)
 {
-    int at = 0;
+    int at = 0, before = 0;
     l->halo = chunker->halo;
     push_segments(l->n, mem, l);
     memset(l->in_segment, 0, (size_t)l->n);
     memset(l->exact, 0, (size_t)l->n);
     for (int slot = l->prefix_end, end; slot < l->context_end; slot = end) {
-        int picture = prompt->image[slot], text = prompt->text[slot];
+        struct item of = {.image = prompt->image[slot], .text = prompt->text[slot], .slot = slot};
         for (end = slot + 1; end < l->context_end; end++)
-            if (prompt->image[end] != picture || prompt->text[end] != text) break;
-        if (picture >= 0)
-            cut_image(l, picture, slot, image[picture].grid, chunker, &at);
-        else if (text >= 0)
-            cut_text(l, text, slot, end - slot, chunker, &at);
+            if (prompt->image[end] != of.image || prompt->text[end] != of.text) break;
+        if (of.image < 0 && of.text < 0) continue;
+        put_behind(l, before++, chunker->stand_ins, &of);
+        if (of.image >= 0)
+            cut_image(l, &of, image[of.image].grid, chunker, &at);
+        else
+            cut_text(l, &of, end - slot, chunker, &at);
     }
     mark_exact(l);
 }

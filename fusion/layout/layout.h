@@ -13,6 +13,13 @@ struct layout_image { /* of the conversation, in the order of the prompt's image
     struct key key;   /* of its tower output */
 };
 
+struct stand_ins { /* images that no prompt has: chunks that stand behind others are computed in
+                    * their sight, for want of what will be there */
+    const struct layout_image *image;
+    int n;
+    int32_t vision_start, vision_end;
+};
+
 struct box { /* cells of an image's grid */
     int y, x, h, w;
 };
@@ -21,7 +28,7 @@ struct chunker {
     enum vlqa_chunker kind;
     int k, text_tokens;
     enum vlqa_order order;
-    int halo;
+    int halo, stand_ins; /* at most so many, the first of the session's */
     const uint8_t
         *passage; /* [n] nonzero: a passage begins at this token; NULL: documents are one */
 };
@@ -33,6 +40,8 @@ struct segment {       /* tokens computed together, seeing the prefix, their hal
     int item;          /* the first slot of that image or document */
     struct box box;    /* image: its cells */
     int first;         /* text: its first token in the document */
+    int stand_ins;     /* that its chunk sees between the prefix and itself */
+    int behind;        /* tokens of these */
 };
 
 struct layout {
@@ -54,19 +63,26 @@ struct layout {
         *segment_own; /* where a token stands when its chunk is computed: right behind the prefix */
     uint8_t *in_segment; /* [n] */
     uint8_t *exact;      /* [n] in a segment, and the chunk's token is what a full prefill gives */
+
+    /* token, visual_row and pos have stand-ins behind the prompt, [n, n + stand_tokens): as if they
+     * stood behind the prefix, with a vision_start behind the last */
+    struct stand_ins stand;
+    int stand_tokens, stand_open; /* nonzero: the prefix ends with the first vision_start */
 };
 
 struct chunk_input { /* what goes through the decoder for a chunk: ascending slots, positions of
-                        segment_own */
+                        segment_own; behind stand-ins an image has their last vision_start in front
+                      */
     int n;
     int32_t *slot;
     struct pos *pos;
-    int32_t *kept; /* [n] token of the segment; negative: of the halo, seen and not kept */
+    int32_t *kept; /* [n] token of the segment; negative: seen and not kept */
 };
 
-/* Arrays are pushed on mem: at most what layout_measure(n) takes, with one struct chunk_input. */
-void layout_build(const struct prompt *prompt, const struct layout_image *image, struct arena *mem,
-                  struct layout *out);
+/* Arrays are pushed on mem: at most what layout_measure(n + stand_tokens) takes, with one struct
+ * chunk_input. stand: NULL for none. */
+void layout_build(const struct prompt *prompt, const struct layout_image *image,
+                  const struct stand_ins *stand, struct arena *mem, struct layout *out);
 /* Cuts the context into segments; to be called once, after layout_build. */
 void layout_cut(struct layout *l, const struct prompt *prompt, const struct layout_image *image,
                 const struct chunker *chunker, struct arena *mem);

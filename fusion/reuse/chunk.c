@@ -13,6 +13,20 @@ struct key chunk_prefix(const struct layout *l)
     return hash_end(&h);
 }
 
+/* What a chunk sees in front of its document: stand-ins stand behind the prefix. */
+static struct key before_key(const struct layout *l, const struct segment *p, struct key prefix)
+{
+    struct hash h;
+    if (!p->behind) return prefix;
+    hash_begin(&h, "vlqa prefix and stand-ins");
+    hash_bytes(&h, prefix.b, sizeof prefix.b);
+    for (int i = 0; i < p->behind; i++)
+        hash_u64(&h, (uint64_t)(int64_t)l->token[l->n + i]);
+    for (int i = 0; i < p->stand_ins; i++)
+        hash_bytes(&h, l->stand.image[i].key.b, sizeof prefix.b);
+    return hash_end(&h);
+}
+
 /* The words of the halo are content, too. */
 static struct key text_key(const struct layout *l, const struct chunk_input *input)
 {
@@ -27,8 +41,8 @@ static struct key text_key(const struct layout *l, const struct chunk_input *inp
 static int32_t halo_key(const struct view *v, const struct segment *p,
                         const struct chunk_input *input)
 {
-    if (input->n == p->tokens) return 0;
-    if (p->image < 0) return input->n - p->tokens;
+    int halo = input->n - p->tokens - (p->behind && p->image >= 0); /* its vision_start */
+    if (halo == 0 || p->image < 0) return halo;
     return v->x->order == VLQA_ORDER_CHUNK && v->o->chunker == VLQA_CHUNK_GRID ? -v->o->halo
                                                                                : v->o->halo;
 }
@@ -39,7 +53,7 @@ static struct key chunk_key(const struct view *v, const struct segment *p,
     struct key_parts parts;
     engine_key_parts(v->run.s->engine, &parts);
     parts.kind = RECORD_CHUNK;
-    parts.prefix = prefix;
+    parts.prefix = before_key(v->run.layout, p, prefix);
     parts.halo = halo_key(v, p, input);
     if (p->image >= 0) {
         parts.content = v->run.s->image[p->image].key;
@@ -82,21 +96,29 @@ static struct record_shape chunk_shape(const struct vlqa_engine *e, const struct
     return shape;
 }
 
+/* Tokens of stand-ins that stand-in passes compute for it. */
+static int seen_before(const struct segment *p)
+{
+    return p->behind - (p->behind && p->image >= 0);
+}
+
 /* Of computing it, as rates measure it: what is kept of it does not matter. */
-static double chunk_flops(const struct view *v, const struct chunk_input *input)
+static double chunk_flops(const struct view *v, const struct segment *p,
+                          const struct chunk_input *input)
 {
     const struct decoder_config *c = &v->run.s->engine->decoder.config;
     double sum = 0;
     for (int i = 0; i < input->n; i++) {
-        struct span span = {0, 0, v->run.layout->prefix_end + i + 1};
+        struct span span = {0, 0, v->run.layout->prefix_end + seen_before(p) + i + 1};
         sum += decoder_flops(c, &(struct tokens){.n = 1, .span = &span}, 0);
     }
     return sum;
 }
 
 /* Of loading a chunk from where it is; zeros where nothing is chosen. */
-static struct load_estimate estimate(const struct view *v, const struct chunk_input *input,
-                                     struct key key, const struct record_shape *shape)
+static struct load_estimate estimate(const struct view *v, const struct segment *p,
+                                     const struct chunk_input *input, struct key key,
+                                     const struct record_shape *shape)
 {
     struct vlqa_engine *e = v->run.s->engine;
     enum store_where where = e->options.load_or_compute ? store_find(e->store, key) : STORE_MISS;
@@ -106,7 +128,8 @@ static struct load_estimate estimate(const struct view *v, const struct chunk_in
         return (struct load_estimate){0, 0};
     for (int i = 0; i < shape->n_mats; i++)
         bytes += (double)mat_bytes(shape->dtype, shape->rows, shape->cols[i]);
-    return rates_estimate(&e->rates, bytes, where == STORE_DISK, to_device, chunk_flops(v, input));
+    return rates_estimate(&e->rates, bytes, where == STORE_DISK, to_device,
+                          chunk_flops(v, p, input));
 }
 
 void chunk_plan(const struct view *v, const struct segment *p, struct key prefix,
@@ -118,24 +141,40 @@ void chunk_plan(const struct view *v, const struct segment *p, struct key prefix
     out->key = chunk_key(v, p, &out->input, prefix);
 }
 
-/* Right behind the prefix, in slots that are overwritten when all chunks are placed. */
-vlqa_status chunk_make(const struct view *v, const struct chunk_plan *c, const struct record **out)
+/* Stand-ins behind the prefix, as far as chunks before have not computed them. */
+static vlqa_status make_stand_ins(struct view *v, const struct segment *p)
+{
+    const struct layout *l = v->run.layout;
+    int from = v->stand_ready, to = seen_before(p);
+    struct run_pass pass = {.begin = l->n + from,
+                            .pos = l->pos + l->n + from,
+                            .write_at = l->prefix_end + from,
+                            .alone = 1};
+    v->stand_ready = to; /* what is behind them is written now */
+    return from < to ? run_pass(&v->run, "chunks", to - from, &pass) : VLQA_OK;
+}
+
+/* Behind the prefix and its stand-ins, in slots that are overwritten when all chunks are placed. */
+vlqa_status chunk_make(struct view *v, const struct chunk_plan *c, const struct record **out)
 {
     struct vlqa_session *s = v->run.s;
     struct record *r;
     struct kv_block block;
     vlqa_status status;
-    double begin = env_ms();
+    double begin;
     struct run_pass pass = {.slot = c->input.slot,
                             .pos = c->input.pos,
-                            .write_at = v->run.layout->prefix_end,
+                            .write_at = v->run.layout->prefix_end + seen_before(c->segment),
                             .capture = &block,
                             .capture_row = c->input.kept};
+    TRY(make_stand_ins(v, c->segment));
+    begin = env_ms();
     TRY(store_new(&s->env, s->engine->store, c->key, &c->shape, &r));
     block_of(r, NULL, 0, c->shape.rows, &block);
     status = run_pass(&v->run, "chunks", c->input.n, &pass);
     if (status == VLQA_OK)
-        rates_add(&s->engine->rates, RATE_FLOPS, chunk_flops(v, &c->input), env_ms() - begin);
+        rates_add(&s->engine->rates, RATE_FLOPS, chunk_flops(v, c->segment, &c->input),
+                  env_ms() - begin);
     if (status != VLQA_OK) {
         store_drop(s->engine->store, r);
         return status;
@@ -218,7 +257,7 @@ static vlqa_status fetch(struct view *v, int segment, struct key prefix, struct 
     struct load_estimate takes;
     struct chunk_plan c;
     chunk_plan(v, &v->run.layout->segment[segment], prefix, &c);
-    takes = estimate(v, &c.input, c.key, &c.shape);
+    takes = estimate(v, c.segment, &c.input, c.key, &c.shape);
     if (!load_is_slower(takes)) v->chunk[segment] = chunk_load(v, &c, &where);
     if (!v->chunk[segment]) TRY(chunk_make(v, &c, &v->chunk[segment]));
     chunk_list(v, segment, where, takes, before);
@@ -231,6 +270,7 @@ vlqa_status chunk_fetch(struct view *v, struct chunk_list before)
     const struct layout *l = v->run.layout;
     struct key prefix = chunk_prefix(l);
     struct arena *mem = &v->run.s->request.host;
+    v->stand_ready = 0;
     v->chunk = arena_push_zero(mem, (size_t)l->n_segments * sizeof *v->chunk);
     v->on_gpu = arena_push_zero(mem, (size_t)l->n_segments * sizeof *v->on_gpu);
     if (comm_n(v->run.s->queue) > 1) return chunk_fetch_by_ranks(v, before);

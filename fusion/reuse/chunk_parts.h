@@ -20,7 +20,7 @@ void chunk_plan(const struct view *v, const struct segment *p, struct key prefix
 const struct record *chunk_load(const struct view *v, const struct chunk_plan *c,
                                 enum store_where *where);
 /* Computed and put into the store; pinned. */
-vlqa_status chunk_make(const struct view *v, const struct chunk_plan *c, const struct record **out);
+vlqa_status chunk_make(struct view *v, const struct chunk_plan *c, const struct record **out);
 /* The chunk of a segment is there, in v->chunk: copied to the device where copies are kept, and
  * listed in the answer. where: it was found, or STORE_MISS: computed. */
 void chunk_list(struct view *v, int segment, enum store_where where, struct load_estimate takes,

@@ -15,6 +15,7 @@ struct view {
                           * each has the chunk and places it */
     const void **on_gpu; /* [layout.n_segments] their copies, pinned, or NULL */
     int32_t *list;       /* [layout.n] work: slots of a pass */
+    int stand_ready;     /* tokens of stand-ins whose KV stands behind the prefix */
     int exact_too;       /* nonzero: exact tokens may be chosen, too */
     struct vlqa_answer *answer; /* chunks and tokens that are computed are counted here */
 };

@@ -59,12 +59,17 @@ struct batch { /* of a pass's tokens, and which of them are this rank's */
     const struct shares *shares;
 };
 
+static int is_own(const struct run_pass *p)
+{
+    return p->capture || p->alone;
+}
+
 /* Weights that are divided are there for all tokens. A pass in which tokens ask or are captured is
  * small, or one rank's: all make it alike. */
 static int is_shared(const struct run *r, const struct run_pass *p, int n)
 {
     int ranks = comm_n(r->s->queue);
-    return ranks > 1 && !r->s->engine->decoder.config.ranks && n >= 2 * ranks && !p->capture &&
+    return ranks > 1 && !r->s->engine->decoder.config.ranks && n >= 2 * ranks && !is_own(p) &&
            !p->probe;
 }
 
@@ -176,7 +181,7 @@ static void count_flops(const struct run *r, const struct tokens *tokens, int la
 /* Of all ranks. */
 static void count_batch(const struct run *r, const struct run_pass *p, const struct batch *b)
 {
-    for (int i = b->all.begin; i < b->all.begin + b->all.n && !p->capture; i++) {
+    for (int i = b->all.begin; i < b->all.begin + b->all.n && !is_own(p); i++) {
         struct span span = span_of(r, p, write_slot(r, p, i));
         int32_t depth = depth_of(r, p, i, b->total);
         count_flops(r, &(struct tokens){.n = 1, .span = &span, .depth = &depth}, p->layer_end);
@@ -260,7 +265,7 @@ static vlqa_status progress(const struct run *r, const struct run_pass *p, const
                             int done, int total)
 {
     struct vlqa_session *s = r->s;
-    if (!p->capture || s->engine->decoder.config.ranks)
+    if (!is_own(p) || s->engine->decoder.config.ranks)
         return comm_progress(s->queue->ranks, &s->env, phase, done, total);
     comm_beat(s->queue->ranks);
     return env_progress(&s->env, phase, done, total);

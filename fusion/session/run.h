@@ -34,8 +34,9 @@ struct run_pass {          /* what the layout does not say of the tokens of a pa
     const uint8_t *depth;  /* by slot of the layout: layers whose K and V are written; NULL: all */
     struct kv_block *capture;
     const int32_t *capture_row; /* [n] */
-    const struct probe *probe;  /* its tokens are of all n, and in the last batch */
-    float *logits;              /* [vocab] of the last token, or NULL */
+    int alone; /* nonzero: of this rank, as a pass that captures; it does not count, either */
+    const struct probe *probe; /* its tokens are of all n, and in the last batch */
+    float *logits;             /* [vocab] of the last token, or NULL */
 };
 
 /* What a batch takes of the scratch while it runs, counted into the peaks of an empty workspace;

@@ -37,13 +37,42 @@ vlqa_status session_leave(struct vlqa_session *s, vlqa_status status)
 vlqa_status vlqa_session_clear(struct vlqa_session *s)
 {
     TRY(session_enter(s));
-    s->n_items = s->n_images = s->n_documents = s->visual_tokens = s->turn = 0;
+    s->n_items = s->n_images = s->n_documents = s->turn = 0;
+    s->visual_tokens = s->stand_in_tokens;
     s->text_used = 0;
     s->ms_decode_image = s->ms_vision = 0;
     s->visual_ram = s->visual_disk = s->visual_computed = 0;
     s->n_cached_prefix = 0;
     memset(&s->last_image, 0, sizeof s->last_image);
     return session_leave(s, VLQA_OK);
+}
+
+/* Stand-ins. */
+
+static vlqa_status stand_in(struct vlqa_session *s)
+{
+    if (!s->n_items || s->n_items != s->n_images)
+        return env_fail(&s->env, VLQA_ESTATE,
+                        "stand-ins are images that were just added, and the conversation has %d "
+                        "images among %d items: clear it, add images alone, then make them "
+                        "stand-ins",
+                        s->n_images, s->n_items);
+    if (s->n_images > SESSION_MAX_STAND_INS - s->n_stand_ins)
+        return env_fail(&s->env, VLQA_ELIMIT, "%d stand-ins, expected at most %d",
+                        s->n_stand_ins + s->n_images, SESSION_MAX_STAND_INS);
+    memcpy(s->stand_in + s->n_stand_ins, s->image, (size_t)s->n_images * sizeof *s->image);
+    s->n_stand_ins += s->n_images;
+    s->stand_in_tokens = s->visual_tokens;
+    s->ms_decode_image = s->ms_vision = 0;
+    s->visual_ram = s->visual_disk = s->visual_computed = 0;
+    s->n_items = s->n_images = s->n_cached_prefix = 0;
+    return VLQA_OK;
+}
+
+vlqa_status vlqa_stand_in(struct vlqa_session *s)
+{
+    TRY(session_enter(s));
+    return session_leave(s, stand_in(s));
 }
 
 /* Texts. */

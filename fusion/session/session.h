@@ -12,6 +12,7 @@
 #define SESSION_MAX_SEQ_LEN (1 << 20)
 #define SESSION_DEFAULT_SEQ_LEN 32768
 #define SESSION_MAX_ITEMS 4096
+#define SESSION_MAX_STAND_INS 64
 #define SESSION_PASS_TOKENS 512 /* at once through the decoder; changes no result */
 
 struct session_item { /* part of a turn, in the order of the conversation */
@@ -39,9 +40,11 @@ struct vlqa_session {
     struct mat visual, deep[DECODER_MAX_DEEP]; /* [max_seq_len, hidden] of all images, one by one */
     char *text;                                /* every text of the conversation */
     size_t text_cap, text_used;
-    struct session_item *item;  /* [SESSION_MAX_ITEMS + 1]: room for the question */
-    struct layout_image *image; /* [SESSION_MAX_ITEMS] */
-    int32_t *item_order;        /* [SESSION_MAX_ITEMS] of a question that reorders them */
+    struct session_item *item;     /* [SESSION_MAX_ITEMS + 1]: room for the question */
+    struct layout_image *image;    /* [SESSION_MAX_ITEMS] */
+    struct layout_image *stand_in; /* [SESSION_MAX_STAND_INS] of all conversations of the session */
+    int n_stand_ins, stand_in_tokens; /* visual tokens, in front of those of the conversation */
+    int32_t *item_order;              /* [SESSION_MAX_ITEMS] of a question that reorders them */
     int n_items, n_images, n_documents, visual_tokens, turn;
     char *answer;                         /* UTF-8 of the last answer */
     int32_t *answer_token, *prompt_token; /* [max_seq_len] */

@@ -38,6 +38,8 @@ void together_hash(const struct vlqa_session *s, struct hash *h)
 {
     hash_u64(h, (uint64_t)s->n_items);
     hash_u64(h, (uint64_t)s->n_cached_prefix);
+    for (int i = 0; i < s->n_stand_ins; i++)
+        hash_bytes(h, s->stand_in[i].key.b, sizeof(struct key));
     for (int i = 0; i < s->n_items; i++) {
         const struct session_item *item = &s->item[i];
         hash_u64(h, (uint64_t)item->role);

@@ -291,6 +291,13 @@ vlqa_status vlqa_session_clear(struct vlqa_session *session)
     return VLQA_OK;
 }
 
+vlqa_status vlqa_stand_in(struct vlqa_session *session)
+{
+    memset(&session->image, 0, sizeof session->image);
+    note_call("stand in");
+    return VLQA_OK;
+}
+
 const char *vlqa_message(const struct vlqa_session *session)
 {
     return session->message;
@@ -489,6 +496,7 @@ static void note_reuse(const struct vlqa_ask_options *o)
               (unsigned long long)x.probe_layers[0]);
     if (x.parity) note_call("parity %d", (int)x.parity);
     if (x.single_launches) note_call("single launches");
+    if (x.stand_ins) note_call("stand-ins %d", (int)x.stand_ins);
     if (x.geometry || x.reorder)
         note_call("score geometry=%d reorder=%d", (int)x.geometry, (int)x.reorder);
     if (x.order || o->halo != 4 || o->text_chunker)

@@ -82,6 +82,17 @@ TEST(an_image_without_evidence_says_why)
     CHECK(!strstr(r->out, "no_evidence"));
 }
 
+TEST(stand_ins_come_before_the_documents)
+{
+    struct run *r;
+    put_file("a.png", "", 0);
+    put_file("b.png", "", 0);
+    r = run_script("", ARGS(MODEL, "--image", "a.png", "--stand-in", "b.png,a.png", "-p", "?"));
+    CHECK_EQ(r->code, 0);
+    CHECK_HAS(r->calls, "session rows=0\nimage_file b.png\nimage_file a.png\nstand in\n"
+                        "image_file a.png\nask ? ");
+}
+
 int main(int argc, char **argv)
 {
     run_begin(FAKE_CLI);

@@ -56,6 +56,18 @@ TEST(released_code_is_a_method_without_settings)
     CHECK_EQ(m.args.parity, VLQA_PARITY_OFF);
 }
 
+TEST(any_method_takes_stand_ins)
+{
+    struct variant m;
+    REQUIRE(variant_parse(&env, "--variants", "infoflow/stand-in:3/last", &m) == VLQA_OK);
+    CHECK(m.args.stand_ins == 3 && m.args.query.tokens == VLQA_QUERY_LAST);
+    REQUIRE(variant_parse(&env, "--variants", "none/stand-in:0", &m) == VLQA_OK);
+    CHECK(m.args.stand_ins == -1 && m.reuse == REUSE_NONE);
+    CHECK(reuse_is_experimental(&m.args));
+    REQUIRE(variant_parse(&env, "--variants", "auto", &m) == VLQA_OK);
+    CHECK(m.args.stand_ins == 0 && !reuse_is_experimental(&m.args));
+}
+
 TEST(any_method_takes_a_halo)
 {
     struct variant m;
@@ -120,6 +132,8 @@ TEST(wrong_methods_are_refused_with_what_is_expected)
         {"infoflow-vlm-release/last", "infoflow-vlm-release does not take last"},
         {"none/halo:-1", "none does not take halo:-1"},
         {"epic/halo:2x", "epic does not take halo:2x"},
+        {"epic/stand-in:65", "epic does not take stand-in:65"},
+        {"infoflow-llm-release/stand-in:1", "infoflow-llm-release does not take stand-in:1"},
         {"infoflow-vlm-release/halo:2", "infoflow-vlm-release does not take halo:2"},
         {"prophet/norm", "prophet does not take norm"},
         {"none/taper:1", "none does not take taper:1"},

@@ -234,7 +234,7 @@ static void check_positions(const struct json *row)
     layout_measure(prompt.n, &mem);
     void *block = heap_alloc(mem.used);
     mem = arena_over(block, mem.used);
-    layout_build(&prompt, image, &mem, &layout);
+    layout_build(&prompt, image, NULL, &mem, &layout);
     check_layout(files, &layout);
     heap_free(block);
     st_close(files);

@@ -148,7 +148,7 @@ static void paper_make(struct run *r, const char *question, struct paper *out)
     turn[1].n_items = s->n_items;
     CHECK(prompt_build(&s->env, e->tokenizer, &e->tokens, turn, 2, s->max_seq_len, &out->mem,
                        &s->scratch.host, &prompt) == VLQA_OK);
-    layout_build(&prompt, s->image, &out->mem, &out->layout);
+    layout_build(&prompt, s->image, NULL, &out->mem, &out->layout);
 }
 
 /* Tokens [begin, begin + n), whose slots are those of the prompt. */

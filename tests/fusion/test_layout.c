@@ -77,7 +77,7 @@ static void page_open(struct page *page, const struct part *part, int n)
         if (part[i].kind != 't') p->context_end = p->n;
     }
     if (!context) p->prefix_end = p->context_end = part[0].rows;
-    layout_build(p, page->image, &page->mem, &page->l);
+    layout_build(p, page->image, NULL, &page->mem, &page->l);
 }
 
 static struct chunker cut_by(enum vlqa_chunker kind, int k, int text_tokens)
