@@ -6,17 +6,22 @@
 #include <stdint.h>
 #include <string.h>
 
-/* ROW_INT8: a row of quantised values, then the scales of its runs (kernels/tensor.h). */
-enum dtype { DT_F32, DT_BF16, DT_F16, DT_ROW_INT8 };
+/* ROW_INT8, ROW_INT4: bytes of a row, quantised values and then their scales (kernels/tensor.h). */
+enum dtype { DT_F32, DT_BF16, DT_F16, DT_ROW_INT8, DT_ROW_INT4 };
+
+static inline int dtype_is_quantised(enum dtype dtype)
+{
+    return dtype >= DT_ROW_INT8;
+}
 
 static inline size_t dtype_size(enum dtype dtype)
 {
-    return dtype == DT_F32 ? 4 : dtype == DT_ROW_INT8 ? 1 : 2;
+    return dtype == DT_F32 ? 4 : dtype_is_quantised(dtype) ? 1 : 2;
 }
 
 static inline const char *dtype_name(enum dtype dtype) /* as safetensors writes it */
 {
-    static const char *const name[] = {"F32", "BF16", "F16", "ROW_INT8"};
+    static const char *const name[] = {"F32", "BF16", "F16", "ROW_INT8", "ROW_INT4"};
     return name[dtype];
 }
 

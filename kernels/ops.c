@@ -42,7 +42,7 @@ static int rows_exist(struct ints index, int n, int rows)
 
 static int converts(struct mat dst, struct mat src)
 {
-    return dst.dtype == src.dtype || (is_float(dst) && src.dtype != DT_ROW_INT8);
+    return dst.dtype == src.dtype || (is_float(dst) && !dtype_is_quantised(src.dtype));
 }
 
 int k_weight_held(const struct device *d, enum weight_format format)
@@ -220,7 +220,7 @@ void k_rope(struct queue *q, struct mat y, struct mat x, int heads, struct mat c
 void k_blend(struct queue *q, struct mat dst, struct mat src, struct ints index, struct mat part)
 {
     assert(shape_ok(dst) && dst.dtype == DT_F32 && shape_ok(src) && dst.cols == src.cols);
-    assert(src.dtype != DT_ROW_INT8);
+    assert(!dtype_is_quantised(src.dtype));
     assert(shape_ok(part) && part.dtype == DT_F32 && part.rows == dst.rows);
     assert(rows_exist(index, dst.rows * part.cols, src.rows));
     q->op->blend(q, dst, src, index, part);
@@ -302,8 +302,9 @@ void k_cosine_distance(struct queue *q, struct mat out, struct mat a, struct mat
 static int quantizes(struct mat quantized, struct mat plain, int heads)
 {
     return shape_ok(quantized) && shape_ok(plain) && quantized.rows == plain.rows &&
-           quantized.dtype == DT_ROW_INT8 && is_float(plain) && heads > 0 &&
-           plain.cols % heads == 0 && quantized.cols == row_int8_cols(plain.cols, heads);
+           dtype_is_quantised(quantized.dtype) && is_float(plain) && heads > 0 &&
+           plain.cols % heads == 0 &&
+           quantized.cols == row_cols(quantized.dtype, plain.cols, heads);
 }
 
 static int keeps(const struct heads *h)
@@ -311,7 +312,7 @@ static int keeps(const struct heads *h)
     if (!h->kept.data) return 1;
     if (!shape_ok(h->kept) || !rows_exist(h->kept_row, h->x.rows, h->kept.rows)) return 0;
     if (is_float(h->kept)) return h->kept.cols == h->x.cols;
-    return quantizes(h->packed, h->raw, h->heads) && h->kept.dtype == DT_ROW_INT8 &&
+    return quantizes(h->packed, h->raw, h->heads) && h->kept.dtype == h->packed.dtype &&
            h->kept.cols == h->packed.cols;
 }
 
@@ -344,9 +345,9 @@ void k_dequantize(struct queue *q, struct mat dst, struct mat src, int heads)
 static int places(struct layers from, struct layers to, const struct place *p)
 {
     struct mat a = from.first, b = to.first;
-    int wide = a.dtype == DT_ROW_INT8 ? row_int8_cols(b.cols, p->heads) : b.cols;
-    return shape_ok(a) && shape_ok(b) && is_float(b) && a.rows == p->slot.n && a.cols == wide &&
-           (a.dtype == DT_ROW_INT8 || is_float(a));
+    return shape_ok(a) && shape_ok(b) && is_float(b) && a.rows == p->slot.n &&
+           a.cols == row_cols(a.dtype, b.cols, p->heads) &&
+           (dtype_is_quantised(a.dtype) || is_float(a));
 }
 
 void k_place(struct queue *q, const struct place *p)

@@ -87,7 +87,7 @@ struct heads {
     struct mat raw;       /* like x, of the format of out: room; may be x */
     struct mat kept;      /* [rows, heads * dim], or row-quantised; mat_none(): nothing is kept */
     struct ints kept_row; /* [n], where there is kept; negative: that row is not */
-    struct mat packed;    /* [n, row_int8_cols], where kept is row-quantised: room */
+    struct mat packed;    /* [n, row_cols], as kept, where that is row-quantised: room */
     struct mat out;       /* [rows, heads * dim] f32 or bf16; may be x where slot is empty */
     struct ints slot;     /* [n], distinct, negative: skipped; or empty: row i goes to row i */
 };
@@ -171,9 +171,14 @@ void k_entropy(struct queue *q, struct mat out, struct mat logits, int top);
  * below. Sums are f32. Where a row's squares add to 0 it is 0; where they are not finite it is NaN.
  */
 void k_cosine_distance(struct queue *q, struct mat out, struct mat a, struct mat b);
-/* src f32 or bf16 to dst, row-quantised (row_int8_cols) with the same rows. The scale of a run is
- * its largest magnitude / 127; a value becomes value / scale, rounded to nearest even. A run of
- * zeros has scale 0; one with a NaN or an infinity has scale NaN, and all of it reads as NaN. */
+/* src f32 or bf16 to dst, row-quantised (row_cols) with the same rows.
+ * Eight bits: the scale of a run is its largest magnitude / 127; a value becomes value / scale,
+ * rounded to nearest even. A run of zeros has scale 0; one with a NaN or an infinity has scale NaN,
+ * and all of it reads as NaN.
+ * Four bits: the base of a group is its least value, its step (largest - base) / 15, both rounded
+ * to bf16; a value becomes (value - base) / step, rounded to nearest even, 0 to 15. A group that is
+ * narrower than 2^-100 has step 0; one with a NaN or an infinity, or wider than 2^127, has step
+ * NaN, and all of it reads as NaN. */
 void k_quantize(struct queue *q, struct mat dst, struct mat src, int heads);
 /* And back. */
 void k_dequantize(struct queue *q, struct mat dst, struct mat src, int heads);

@@ -118,6 +118,26 @@ static inline int row_int8_cols(int cols, int heads)
     return cols + heads * (int)sizeof(float);
 }
 
+/* The same of DT_ROW_INT4. Each of `heads` equal runs is cut into groups of ROW_INT4_GROUP values,
+ * the last of which may be shorter. A row is the quantised values 0..15 of all runs, two a byte,
+ * the first one low, each run from a byte of its own on; then, for each group, as bf16, a step and
+ * a base. A value is base + its quantised value times step. */
+#define ROW_INT4_GROUP 32
+
+static inline int row_int4_cols(int cols, int heads)
+{
+    int run = cols / heads, groups = (run + ROW_INT4_GROUP - 1) / ROW_INT4_GROUP;
+    return heads * ((run + 1) / 2 + groups * 2 * (int)sizeof(uint16_t));
+}
+
+/* Columns of a matrix of that format, of `cols` values a row. */
+static inline int row_cols(enum dtype dtype, int cols, int heads)
+{
+    return dtype == DT_ROW_INT8   ? row_int8_cols(cols, heads)
+           : dtype == DT_ROW_INT4 ? row_int4_cols(cols, heads)
+                                  : cols;
+}
+
 /* Rows [begin, begin + n). */
 static inline struct mat mat_rows(struct mat m, int begin, int n)
 {
@@ -172,7 +192,7 @@ static inline float host_mat_get(struct host_mat m, int row, int col)
     const void *at = host_mat_at(m, row, col);
     float f;
     uint16_t h;
-    assert(m.dtype != DT_ROW_INT8);
+    assert(!dtype_is_quantised(m.dtype));
     if (m.dtype == DT_F32) {
         memcpy(&f, at, sizeof f);
         return f;

@@ -1,10 +1,10 @@
 /* cpu.h - what the files of the CPU backend share.
  *
- * cpu_ops.c, cpu_rows.c, cpu_matmul.c, cpu_attention.c, cpu_score.c and cpu_measures.c are compiled
- * once for each set with CPU_ISA naming it (plain, avx2, avx512, amx); CPU(matmul) is then
- * cpu_matmul_avx2. The sets differ in cpu_vec.h, and AMX in its products of bf16 (cpu_matmul_amx.c,
- * cpu_attention_amx.c), and nowhere else, so each of them follows the same order of summation for
- * every row. */
+ * cpu_ops.c, cpu_rows.c, cpu_matmul.c, cpu_attention.c, cpu_score.c, cpu_measures.c and
+ * cpu_quantize.c are compiled once for each set with CPU_ISA naming it (plain, avx2, avx512, amx);
+ * CPU(matmul) is then cpu_matmul_avx2. The sets differ in cpu_vec.h, and AMX in its products of
+ * bf16 (cpu_matmul_amx.c, cpu_attention_amx.c), and nowhere else, so each of them follows the same
+ * order of summation for every row. */
 #ifndef KERNELS_CPU_CPU_H
 #define KERNELS_CPU_CPU_H
 

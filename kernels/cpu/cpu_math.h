@@ -167,7 +167,8 @@ static inline void block_load(float *dst, enum dtype dtype, const void *src, int
         for (int i = 0; i < n; i++)
             dst[i] = f16_to_f32(h[i]);
         return;
-    case DT_ROW_INT8: /* means nothing without its scales */
+    case DT_ROW_INT8: /* they mean nothing without their scales */
+    case DT_ROW_INT4:
         break;
     }
 }

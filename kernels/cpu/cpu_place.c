@@ -9,7 +9,7 @@ size_t cpu_place_work(const struct device *d, int n, int cols)
 
 static struct mat read_rows(struct queue *q, struct mat stored, struct mat values, int heads)
 {
-    if (stored.dtype != DT_ROW_INT8) return stored;
+    if (!dtype_is_quantised(stored.dtype)) return stored;
     q->op->dequantize(q, values, stored, heads);
     return values;
 }

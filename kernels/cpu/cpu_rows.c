@@ -296,92 +296,12 @@ void CPU(blend)(struct queue *q, struct mat dst, struct mat src, struct ints ind
     for_rows(q, dst.rows, 4 * dst.cols, blend_rows, &a);
 }
 
-struct quantize {
-    struct mat quantized, plain;
-    int heads;
-};
-
-/* The largest magnitude of the run / 127, NaN where one is not finite. */
-static float run_scale(struct mat m, int row, int col, int n)
-{
-    float block[BLOCK];
-    uint32_t most = 0;
-    for (int c = 0; c < n; c += BLOCK) {
-        int k = min_int(BLOCK, n - c);
-        block_load(block, m.dtype, mat_at(m, row, col + c), k);
-        for (int i = 0; i < k; i++) { /* magnitudes are in the order of their bits */
-            uint32_t bits = bits_of_float(block[i]) & 0x7fffffffu;
-            most = bits > most ? bits : most;
-        }
-    }
-    return most < 0x7f800000u ? float_of_bits(most) / 127.0f : NAN;
-}
-
-static void quantize_run(const struct quantize *a, int row, int head)
-{
-    int n = a->plain.cols / a->heads, col = head * n;
-    float block[BLOCK], scale = run_scale(a->plain, row, col, n);
-    float divisor = scale > 0 ? scale : INFINITY;
-    int8_t *code = mat_at(a->quantized, row, col);
-    for (int c = 0; c < n; c += BLOCK) {
-        int k = min_int(BLOCK, n - c);
-        block_load(block, a->plain.dtype, mat_at(a->plain, row, col + c), k);
-        for (int i = 0; i < k; i++)
-            code[c + i] = code_of(block[i], divisor);
-    }
-    memcpy(mat_at(a->quantized, row, row_int8_cols(a->plain.cols, head)), &scale, sizeof scale);
-}
-
-static void dequantize_run(const struct quantize *a, int row, int head)
-{
-    int n = a->plain.cols / a->heads, col = head * n;
-    const int8_t *code = mat_at(a->quantized, row, col);
-    float block[BLOCK], scale;
-    memcpy(&scale, mat_at(a->quantized, row, row_int8_cols(a->plain.cols, head)), sizeof scale);
-    for (int c = 0; c < n; c += BLOCK) {
-        int k = min_int(BLOCK, n - c);
-        for (int i = 0; i < k; i++)
-            block[i] = (float)code[c + i] * scale;
-        block_store(a->plain.dtype, mat_at(a->plain, row, col + c), block, k);
-    }
-}
-
-static void quantize_rows(void *arg, int begin, int end, int worker)
-{
-    const struct quantize *a = arg;
-    (void)worker;
-    for (int row = begin; row < end; row++)
-        for (int head = 0; head < a->heads; head++)
-            quantize_run(a, row, head);
-}
-
-static void dequantize_rows(void *arg, int begin, int end, int worker)
-{
-    const struct quantize *a = arg;
-    (void)worker;
-    for (int row = begin; row < end; row++)
-        for (int head = 0; head < a->heads; head++)
-            dequantize_run(a, row, head);
-}
-
-void CPU(quantize)(struct queue *q, struct mat dst, struct mat src, int heads)
-{
-    struct quantize a = {dst, src, heads};
-    for_rows(q, dst.rows, src.cols, quantize_rows, &a);
-}
-
-void CPU(dequantize)(struct queue *q, struct mat dst, struct mat src, int heads)
-{
-    struct quantize a = {src, dst, heads};
-    for_rows(q, dst.rows, dst.cols, dequantize_rows, &a);
-}
-
 void CPU(heads)(struct queue *q, const struct heads *h)
 {
     struct mat turned = h->slot.n ? h->raw : h->out, kept = h->raw;
     CPU(rmsnorm)(q, h->raw, h->x, h->norm, h->eps);
     if (h->kept.data) {
-        if (h->kept.dtype == DT_ROW_INT8) {
+        if (dtype_is_quantised(h->kept.dtype)) {
             CPU(quantize)(q, h->packed, h->raw, h->heads);
             kept = h->packed;
         }

@@ -176,7 +176,7 @@ DEVICE uint16_t float_bf16(float x) /* to nearest even */
 
 DEVICE size_t dtype_bytes(enum dtype dtype)
 {
-    return dtype == DT_F32 ? 4 : dtype == DT_ROW_INT8 ? 1 : 2;
+    return dtype == DT_F32 ? 4 : dtype >= DT_ROW_INT8 ? 1 : 2;
 }
 
 DEVICE size_t element_of(struct mat m, int row, int col)

@@ -61,7 +61,7 @@ static void move_rows(struct queue *q, const char *what, struct rows_of a, int r
         copy_as<struct uint4>(q, what, a, rows, bytes);
     } else if (a.dst.dtype == DT_F32) {
         copy_as<uint32_t>(q, what, a, rows, bytes);
-    } else if (a.dst.dtype == DT_ROW_INT8) {
+    } else if (a.dst.dtype >= DT_ROW_INT8) {
         copy_as<uint8_t>(q, what, a, rows, bytes);
     } else {
         copy_as<uint16_t>(q, what, a, rows, bytes);
@@ -182,9 +182,71 @@ __global__ void __launch_bounds__(RUNS) quantize_codes(struct mat packed, struct
         to.code[c] = code_for(mat_load(x, row, head * n + c), factor);
 }
 
+/* ---- four bits: a thread a group of a run ---- */
+
+/* Step and base of a group; a step of NaN where a value is not finite or they lie too far apart. */
+__global__ void __launch_bounds__(RUNS) quantize_groups(struct mat packed, struct mat x, int heads)
+{
+    int groups = heads * groups_of(x.cols / heads), i = (int)(blockIdx.x * RUNS + threadIdx.x);
+    int row = i / groups;
+    if (row >= x.rows) return;
+    struct group g = group_of(packed, x.cols, heads, row, i % groups);
+    float least = mat_load(x, row, g.col), most = least, wrong = 0;
+    for (int c = 0; c < g.n; c++) {
+        float v = mat_load(x, row, g.col + c);
+        least = v < least ? v : least;
+        most = v > most ? v : most;
+        wrong += 0 * v;
+    }
+    float base = bf16_float(float_bf16(least)), width = most - base + wrong;
+    float step = bf16_float(float_bf16(width * (1.0f / 15.0f)));
+    if (width < 0x1p-100f) step = 0;
+    if (!(width <= 0x1p127f)) step = __uint_as_float(0x7fc00000u);
+    store_bf16(g.scales, step);
+    store_bf16(g.scales + 2, base);
+}
+
+__global__ void __launch_bounds__(RUNS) quantize_nibbles(struct mat packed, struct mat x, int heads)
+{
+    int groups = heads * groups_of(x.cols / heads), i = (int)(blockIdx.x * RUNS + threadIdx.x);
+    int row = i / groups;
+    if (row >= x.rows) return;
+    struct group g = group_of(packed, x.cols, heads, row, i % groups);
+    float step = bf16_at(g.scales), base = bf16_at(g.scales + 2), by = step > 0 ? 1.0f / step : 0;
+    for (int c = 0; c < g.n; c += 2) {
+        uint8_t low = code4_for(mat_load(x, row, g.col + c), base, by), high = 0;
+        if (c + 1 < g.n) high = code4_for(mat_load(x, row, g.col + c + 1), base, by);
+        g.code[c / 2] = (uint8_t)(low | high << 4);
+    }
+}
+
+__global__ void __launch_bounds__(RUNS)
+    dequantize_groups(struct mat y, struct mat packed, int heads)
+{
+    int groups = heads * groups_of(y.cols / heads), i = (int)(blockIdx.x * RUNS + threadIdx.x);
+    int row = i / groups;
+    if (row >= y.rows) return;
+    struct group g = group_of(packed, y.cols, heads, row, i % groups);
+    for (int c = 0; c < g.n; c++)
+        mat_store(y, row, g.col + c, group_value(g, c));
+}
+
+static dim3 group_blocks(struct mat plain, int heads)
+{
+    int run = plain.cols / heads, groups = (run + ROW_INT4_GROUP - 1) / ROW_INT4_GROUP;
+    return dim3((unsigned)((plain.rows * heads * groups - 1) / RUNS + 1));
+}
+
 void cuda_quantize(struct queue *q, struct mat dst, struct mat src, int heads)
 {
     if (src.rows == 0) return;
+    if (dst.dtype == DT_ROW_INT4) {
+        cuda_launch(q, "quantize", quantize_groups, group_blocks(src, heads), RUNS, dst, src,
+                    heads);
+        cuda_launch(q, "quantize", quantize_nibbles, group_blocks(src, heads), RUNS, dst, src,
+                    heads);
+        return;
+    }
     dim3 grid((unsigned)((src.rows * heads - 1) / RUNS + 1));
     cuda_launch(q, "quantize", quantize_scales, grid, RUNS, dst, src, heads);
     cuda_launch(q, "quantize", quantize_codes, grid, RUNS, dst, src, heads);
@@ -204,6 +266,11 @@ __global__ void __launch_bounds__(RUNS) dequantize_runs(struct mat y, struct mat
 void cuda_dequantize(struct queue *q, struct mat dst, struct mat src, int heads)
 {
     if (dst.rows == 0) return;
+    if (src.dtype == DT_ROW_INT4) {
+        cuda_launch(q, "dequantize", dequantize_groups, group_blocks(dst, heads), RUNS, dst, src,
+                    heads);
+        return;
+    }
     cuda_launch(q, "dequantize", dequantize_runs,
                 dim3((unsigned)((dst.rows * heads - 1) / RUNS + 1)), RUNS, dst, src, heads);
 }

@@ -132,6 +132,17 @@ static int lanes_of(int dim)
     return quads <= 8 ? 8 : quads <= 16 ? 16 : 32;
 }
 
+/* Where keys are kept in four bits: groups are not lanes. */
+static void heads_by_steps(struct queue *q, const struct heads *h)
+{
+    struct mat turned = h->slot.n ? h->raw : h->out;
+    cuda_rmsnorm(q, h->raw, h->x, h->norm, h->eps);
+    cuda_quantize(q, h->packed, h->raw, h->heads);
+    cuda_scatter(q, h->kept, h->kept_row, h->packed);
+    cuda_rope(q, turned, h->raw, h->heads, h->cos_sin);
+    if (h->slot.n) cuda_scatter(q, h->out, h->slot, turned);
+}
+
 void cuda_heads(struct queue *q, const struct heads *h)
 {
     int dim = h->x.cols / h->heads, lanes = lanes_of(dim), share = WARPS * LANES / lanes;
@@ -151,7 +162,9 @@ void cuda_heads(struct queue *q, const struct heads *h)
                         h->eps};
     dim3 grid((unsigned)((h->x.rows * h->heads + share - 1) / share));
     if (h->x.rows == 0) return;
-    if (wide)
+    if (h->kept.data && h->kept.dtype == DT_ROW_INT4)
+        heads_by_steps(q, h);
+    else if (wide)
         cuda_launch(q, "heads", is_quantized ? place_heads<true, true> : place_heads<true, false>,
                     grid, WARPS * LANES, a);
     else

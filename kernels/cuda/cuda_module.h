@@ -13,7 +13,7 @@ extern "C" {
 
 /* Grows with every change of this file, of backend.h, or of a struct that goes through either: a
  * module of another version is refused. */
-#define CUDA_MODULE_VERSION 11
+#define CUDA_MODULE_VERSION 12
 
 struct cuda_host { /* of the library; outlives all devices */
     void *(*alloc_zero)(size_t bytes);

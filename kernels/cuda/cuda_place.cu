@@ -14,7 +14,12 @@ DEVICE struct mat layer_of(struct layers l, unsigned layer)
 /* Value `col` of a row that may be quantised, of cols values with a scale for each of heads. */
 DEVICE float stored_value(struct mat m, int row, int col, int cols, int heads)
 {
-    if (m.dtype != DT_ROW_INT8) return mat_load(m, row, col);
+    if (m.dtype < DT_ROW_INT8) return mat_load(m, row, col);
+    if (m.dtype == DT_ROW_INT4) {
+        int run = cols / heads, in = col % run;
+        int at = col / run * groups_of(run) + in / ROW_INT4_GROUP;
+        return group_value(group_of(m, cols, heads, row, at), in % ROW_INT4_GROUP);
+    }
     const uint8_t *at = (const uint8_t *)m.data + element_of(m, row, 0);
     return (float)(int8_t)at[col] * scale_at(at + cols + col / (cols / heads) * 4);
 }

@@ -46,15 +46,14 @@ static struct mat poisoned(struct mat m)
 }
 
 /* Bytes as they come: the codes and scales of rows. */
-static struct mat new_packed(struct shape s, int rows)
+static struct mat new_packed(struct shape s, enum dtype dtype, int rows)
 {
-    int cols = row_int8_cols(s.heads * s.dim, s.heads);
-    struct mat m = {lab_alloc((size_t)rows * (size_t)(cols + 3)), DT_ROW_INT8, rows, cols,
-                    cols + 3};
+    int cols = row_cols(dtype, s.heads * s.dim, s.heads);
+    struct mat m = {lab_alloc((size_t)rows * (size_t)(cols + 3)), dtype, rows, cols, cols + 3};
     return poisoned(m);
 }
 
-static void open_problem(struct problem *p, struct shape s)
+static void open_as(struct problem *p, struct shape s, enum dtype packed)
 {
     int cols = s.heads * s.dim;
     *p = (struct problem){.shape = s};
@@ -71,12 +70,17 @@ static void open_problem(struct problem *p, struct shape s)
     p->h.heads = s.heads;
     p->h.cos_sin = new_mat(s, DT_F32, s.n, s.dim, 3);
     p->h.raw = new_mat(s, s.out, s.n, cols, 4);
-    p->h.packed = new_packed(s, s.n);
+    p->h.packed = new_packed(s, packed, s.n);
     p->h.out = poisoned(new_mat(s, s.out, 2 * s.n + 2, cols, 5));
     p->h.slot = lab_ints(p->slot, s.n);
     p->h.kept_row = lab_ints(p->kept_row, s.n);
     p->kept = poisoned(new_mat(s, s.out, s.n + 2, cols, 6));
-    p->quantized = new_packed(s, s.n + 2);
+    p->quantized = new_packed(s, packed, s.n + 2);
+}
+
+static void open_problem(struct problem *p, struct shape s)
+{
+    open_as(p, s, DT_ROW_INT8);
 }
 
 static void close_problem(struct problem *p)
@@ -164,19 +168,20 @@ CPU_TEST(heads_are_normalised_and_turned)
     lab_close(&lab);
 }
 
-/* What is kept in eight bits is what was rounded first, quantised: the bytes of k_quantize. */
+/* What is kept in fewer bits is what was rounded first, quantised: the bytes of k_quantize. */
 CPU_TEST(kept_heads_are_quantised_as_by_themselves)
 {
     struct lab lab;
     lab_open(&lab, cpu, 2);
     for (int i = 0; i < N_SHAPES; i++)
-        for (int spoilt = 0; spoilt < 2; spoilt++) {
+        for (int k = 0; k < 4; k++) {
+            enum dtype format = k / 2 ? DT_ROW_INT4 : DT_ROW_INT8;
             struct problem p;
             struct mat raw, packed;
-            open_problem(&p, shapes[i]);
-            packed = new_packed(p.shape, p.shape.n);
+            open_as(&p, shapes[i], format);
+            packed = new_packed(p.shape, format, p.shape.n);
             memset(mat_at(p.h.x, 0, 0), 0, (size_t)p.shape.dim * sizeof(float));
-            if (spoilt) lab_put(p.h.x, p.shape.n - 1, 1, (double)NAN);
+            if (k % 2) lab_put(p.h.x, p.shape.n - 1, 1, (double)NAN);
             raw = all_raw(&lab, &p);
             k_quantize(lab.queue, packed, raw, p.shape.heads);
             p.h.kept = p.quantized;

@@ -13,10 +13,9 @@ static const struct shape shapes[] = {
     {2, 13, 2, 16, 40, 3}, {2, 5, 3, 6, 11, 1},   {1, 2, 1, 256, 2, 0}};
 
 static const enum dtype formats[][2] = {/* of the chunk, of the KV cache */
-                                        {DT_F32, DT_F32},
-                                        {DT_BF16, DT_BF16},
-                                        {DT_ROW_INT8, DT_F32},
-                                        {DT_ROW_INT8, DT_BF16}};
+                                        {DT_F32, DT_F32},      {DT_BF16, DT_BF16},
+                                        {DT_ROW_INT8, DT_F32}, {DT_ROW_INT8, DT_BF16},
+                                        {DT_ROW_INT4, DT_F32}, {DT_ROW_INT4, DT_BF16}};
 
 struct stack { /* K and V of layers as a record or a sequence has them */
     char *memory;
@@ -37,12 +36,12 @@ static struct stack stack_open(enum dtype dtype, int layers, int rows, int cols,
     return s;
 }
 
-static void fill(struct stack *s, const struct lab *lab, int layers, int heads, uint64_t seed)
+static void fill(struct stack *s, const struct lab *lab, int layers, int heads, int cols,
+                 uint64_t seed)
 {
     for (int i = 0; i < 2 * layers; i++) {
         struct mat m = layers_at(i % 2 ? s->v : s->k, i / 2);
-        if (m.dtype == DT_ROW_INT8) {
-            int cols = m.cols - 4 * heads;
+        if (dtype_is_quantised(m.dtype)) {
             struct mat x = lab_mat(DT_F32, m.rows, cols, cols, 3, seed + (uint64_t)i);
             k_quantize(lab->queue, m, x, heads);
             lab_free(x);
@@ -61,7 +60,7 @@ static void by_steps(const struct lab *lab, const struct place *p, struct mat va
     for (int i = 0; i < 2 * p->n_layers; i++) {
         struct mat from = layers_at(i % 2 ? p->v : p->k, i / 2);
         struct mat to = layers_at(i % 2 ? p->to_v : p->to_k, i / 2);
-        if (from.dtype == DT_ROW_INT8) {
+        if (dtype_is_quantised(from.dtype)) {
             k_dequantize(lab->queue, values, from, p->heads);
             from = values;
         }
@@ -86,7 +85,7 @@ static void check_shape(const struct lab *lab, const struct shape *s, enum dtype
                         enum dtype kv)
 {
     int cols = s->heads * s->dim;
-    int wide = kept == DT_ROW_INT8 ? row_int8_cols(cols, s->heads) : cols;
+    int wide = row_cols(kept, cols, s->heads);
     struct stack from = stack_open(kept, s->layers, s->rows, wide, s->gap);
     struct stack found = stack_open(kv, s->layers, s->slots, cols, s->gap);
     struct stack expected = stack_open(kv, s->layers, s->slots, cols, s->gap);
@@ -108,7 +107,7 @@ static void check_shape(const struct lab *lab, const struct shape *s, enum dtype
         p.cos_sin.data = (char *)cos_sin.data - 4;
     }
     choose_slots(s, slot);
-    fill(&from, lab, s->layers, s->heads, 5);
+    fill(&from, lab, s->layers, s->heads, cols, 5);
     by_steps(lab, &p, values, rotated);
     p.to_k = found.k;
     p.to_v = found.v;
@@ -156,7 +155,7 @@ CPU_TEST(a_value_that_is_not_finite_stays_in_its_row_and_head)
                       .to_v = to.v};
     lab_open(&lab, cpu, 0);
     p.work = lab_alloc(k_place_work(lab.device, ROWS, COLS) + 1);
-    fill(&from, &lab, 1, HEADS, 5);
+    fill(&from, &lab, 1, HEADS, COLS, 5);
     memcpy(mat_at(from.k.first, 1, 3), &nan, sizeof nan);
     memcpy(mat_at(from.v.first, 1, 3), &nan, sizeof nan);
     k_place(lab.queue, &p);
