@@ -120,7 +120,8 @@ enum vlqa_dtype {
     VLQA_DTYPE_AUTO, /* bf16 for BF16 checkpoints, else f32 */
     VLQA_DTYPE_BF16, /* matrix inputs and KV in bf16, sums and residual stream in f32 */
     VLQA_DTYPE_F32,  /* everything in f32, weights widened: for parity work */
-    VLQA_DTYPE_INT8  /* kv_dtype only: K and V of stored chunks, see there */
+    VLQA_DTYPE_INT8, /* kv_dtype only: K and V of stored chunks, see there */
+    VLQA_DTYPE_INT4  /* likewise */
 };
 
 /* Of the decoder's matrices in memory; the vision tower is never quantised. */
@@ -152,10 +153,9 @@ struct vlqa_engine_options {
     const char *random_shape; /* "2b", "4b", "8b", "default": random weights, for timing */
     uint64_t random_seed;
     enum vlqa_dtype dtype;
-    /* Of keys and values, kept ones too; auto: as dtype. int8: of kept chunks alone, K before its
-     * rotation and V as eight bits with one f32 scale for each token, layer and KV head (the
-     * largest magnitude / 127, to nearest even); half the bytes of bf16. Computed tokens are never
-     * rounded to eight bits; those of chunks never count as exact, and all are candidates. */
+    /* Of keys and values; auto: as dtype. int8, int4: of kept chunks alone, K before its rotation
+     * and V, with an f32 scale for each token, layer and KV head, or a bf16 step and base for 32
+     * values: 53 and 31 % of bf16. Computed tokens are not rounded to them, and none is exact. */
     enum vlqa_dtype kv_dtype;
     enum vlqa_cpu cpu; /* highest instruction set to use; asking for a missing one is an error */
     int threads;       /* 0: one per core this process may use; at most 1024 */
@@ -189,7 +189,7 @@ struct vlqa_model_info {
     char digest[65];     /* 256 bits in hexadecimal: configuration, tokenizer, tensors */
     char dtype[8];       /* of the computation: "bf16" or "f32" */
     char kv_dtype[8];    /* of keys and values: "bf16" or "f32" */
-    char chunk_dtype[8]; /* of kept ones: as kv_dtype, or "int8" */
+    char chunk_dtype[8]; /* of kept ones: as kv_dtype, "int8" or "int4" */
     char stored[8];      /* of the weights in the files: BF16, F16, F32, INT8, INT4 or FP8 */
     char cpu[16];        /* instruction set in use */
     int threads;

@@ -21,7 +21,7 @@ struct work { /* of one pass over n tokens; compute: f32 or bf16 */
     struct mat q;         /* [n, heads * head_dim] f32 */
     struct mat key;       /* [n, kv_heads * head_dim] f32: before the norm */
     struct mat raw, v;    /* [n, kv_heads * head_dim] kv: K without a place, V */
-    struct mat quantized; /* [n, row_int8_cols]: raw or v */
+    struct mat quantized; /* [n, row_int8_cols], the widest: raw or v */
     struct mat mixed;     /* [n, heads * head_dim] compute: what attention read */
     struct mat delta;     /* [n, hidden] f32: what a half layer adds */
     struct mat gate_up;   /* [n, 2 * inner] f32 */
@@ -255,6 +255,12 @@ static struct mirror capture_of(struct queue *q, const struct work *w, struct ho
     return m;
 }
 
+/* Room for what goes there, where it is row-quantised; no format is wider than eight bits. */
+static struct mat packed_as(const struct work *w, struct mat kept)
+{
+    return mat_of(w->quantized.data, kept.dtype, w->quantized.rows, kept.cols);
+}
+
 /* Into the KV; what the pass leaves for later ones is raw, without a place: a chunk may go
  * anywhere. */
 static void write_keys(struct queue *q, const struct decoder *m, int i, const struct pass *pass,
@@ -268,10 +274,12 @@ static void write_keys(struct queue *q, const struct decoder *m, int i, const st
                       .cos_sin = w->cos_sin,
                       .raw = w->raw,
                       .kept_row = w->capture_row,
-                      .packed = w->quantized,
                       .out = pass->kv->k[i],
                       .slot = w->slot};
-    if (w->n_captured) captured = capture_of(q, w, pass->capture->k[i], &h.kept);
+    if (w->n_captured) {
+        captured = capture_of(q, w, pass->capture->k[i], &h.kept);
+        h.packed = packed_as(w, h.kept);
+    }
     k_heads(q, &h);
     if (w->n_captured) mirror_fetch(q, captured);
     if (!q->trace) return;
@@ -286,9 +294,10 @@ static void write_values(struct queue *q, const struct decoder *m, int i, const 
     if (w->n_captured) {
         struct mat kept, values = w->v;
         struct mirror captured = capture_of(q, w, pass->capture->v[i], &kept);
-        if (kept.dtype == DT_ROW_INT8) {
-            k_quantize(q, w->quantized, values, m->config.kv_heads);
-            values = w->quantized;
+        if (dtype_is_quantised(kept.dtype)) {
+            struct mat packed = packed_as(w, kept);
+            k_quantize(q, packed, values, m->config.kv_heads);
+            values = packed;
         }
         k_scatter(q, kept, w->capture_row, values);
         mirror_fetch(q, captured);

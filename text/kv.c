@@ -21,7 +21,7 @@ struct mat kv_read(struct queue *q, struct host_mat rows, int kv_heads, void *ro
     struct mirror stored = mirror_over(q->device, rows.data, room, bytes);
     struct mat read = mat_of(stored.at, rows.dtype, rows.rows, rows.cols);
     mirror_send(q, stored);
-    if (rows.dtype != DT_ROW_INT8) return read;
+    if (!dtype_is_quantised(rows.dtype)) return read;
     k_dequantize(q, values, read, kv_heads);
     return values;
 }
@@ -51,7 +51,7 @@ void kv_place_measure(const struct device *d, int layers, int kv_heads, int head
 {
     struct workspace_used mark = workspace_mark(dry);
     int cols = kv_heads * head_dim;
-    int wide = kept == DT_ROW_INT8 ? row_int8_cols(cols, kv_heads) : cols;
+    int wide = row_cols(kept, cols, kv_heads);
     (void)room_layout(d, layers, cols, mat_bytes(kept, rows, wide), rows, dry);
     workspace_rewind(dry, mark);
 }

@@ -14,7 +14,7 @@ struct kv {
 struct kv_block { /* tokens of a chunk, in host memory: K before RoPE */
     int layers, rows;
     struct host_mat k[KV_MAX_LAYERS]; /* [rows, kv_heads * head_dim] in the format of the KV, or */
-    struct host_mat v[KV_MAX_LAYERS]; /* DT_ROW_INT8 with a scale a KV head */
+    struct host_mat v[KV_MAX_LAYERS]; /* row-quantised, a run a KV head */
     const void *at; /* where k[0] lies on the device with all behind it as on the host; or NULL */
 };
 

@@ -41,7 +41,7 @@ static void fill(struct lab *lab, struct mat m)
 struct mat lab_mat(struct lab *lab, struct workspace *ws, enum dtype dtype, int rows, int cols)
 {
     struct mat m = workspace_mat(ws, dtype, rows, cols);
-    if (m.data && dtype != DT_ROW_INT8) fill(lab, m);
+    if (m.data && !dtype_is_quantised(dtype)) fill(lab, m);
     return m;
 }
 

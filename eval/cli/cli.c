@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 const char *const cli_dtypes[] = {"auto", "bf16", "f32", NULL};
-const char *const cli_kv_dtypes[] = {"auto", "bf16", "f32", "int8", NULL};
+const char *const cli_kv_dtypes[] = {"auto", "bf16", "f32", "int8", "int4", NULL};
 _Static_assert(VLQA_DTYPE_AUTO == 0 && VLQA_DTYPE_BF16 == 1 && VLQA_DTYPE_F32 == 2 &&
                    VLQA_DTYPE_INT8 == 3,
                "cli_dtypes");

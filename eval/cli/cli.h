@@ -58,8 +58,8 @@ extern const char *const cli_weights[], *const cli_head_weights[], *const cli_de
          .value = "TYPE",                                                                         \
          .fallback = "auto",                                                                      \
          .choice = cli_kv_dtypes,                                                                 \
-         .help =                                                                                  \
-             "number format of keys and values; auto follows --dtype, int8 is for stored chunks", \
+         .help = "number format of keys and values; auto follows --dtype, int8 and int4 are for " \
+                 "stored chunks",                                                                 \
          CLI_FIELD(kv_dtype)},                                                                    \
         {ARG_CHOICE,                                                                              \
          .name = "weights",                                                                       \

@@ -38,7 +38,7 @@ vlqa_status fetch_context(struct ask *a, struct chunk_list before)
     double mark = env_ms();
     int cached = cached_prefix_count(s, l);
     cut_context(a);
-    if (s->engine->chunk == DT_ROW_INT8) memset(l->exact, 0, (size_t)l->n); /* kept in fewer bits */
+    if (dtype_is_quantised(s->engine->chunk)) memset(l->exact, 0, (size_t)l->n); /* fewer bits */
     a->view.list = arena_push(&s->request.host, (size_t)l->n * sizeof *a->view.list);
     if (cached < l->prefix_end)
         TRY(cached_prefix_extend(&a->view.run, "prefix", cached, l->prefix_end, NULL));

@@ -83,7 +83,9 @@ vlqa_status vlqa_engine_info(const struct vlqa_engine *e, struct vlqa_model_info
              e->decoder.config.compute == DT_BF16 ? "bf16" : "f32");
     snprintf(out->kv_dtype, sizeof out->kv_dtype, "%s", kv);
     snprintf(out->chunk_dtype, sizeof out->chunk_dtype, "%s",
-             e->chunk == DT_ROW_INT8 ? "int8" : kv);
+             e->chunk == DT_ROW_INT8   ? "int8"
+             : e->chunk == DT_ROW_INT4 ? "int4"
+                                       : kv);
     snprintf(out->stored, sizeof out->stored, "%s",
              e->ids.quant ? quant_name(e->ids.quant)
                           : dtype_name(st_find(e->files, "text.embed_tokens.weight")->dtype));

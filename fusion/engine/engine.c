@@ -22,7 +22,7 @@ static vlqa_status check_options(struct env *env, const struct vlqa_engine_optio
     if (o->threads < 0 || o->threads > POOL_MAX_THREADS)
         return env_fail(env, VLQA_EUSAGE, "engine options: threads is %d, expected 0..%d",
                         o->threads, POOL_MAX_THREADS);
-    if ((unsigned)o->dtype > VLQA_DTYPE_F32 || (unsigned)o->kv_dtype > VLQA_DTYPE_INT8 ||
+    if ((unsigned)o->dtype > VLQA_DTYPE_F32 || (unsigned)o->kv_dtype > VLQA_DTYPE_INT4 ||
         (unsigned)o->cpu > VLQA_CPU_AMX || (unsigned)o->image_mode > VLQA_IMAGE_HF ||
         (unsigned)o->resize > VLQA_RESIZE_PILLOW || (unsigned)o->weights > VLQA_WEIGHTS_INT4 ||
         (unsigned)o->head_weights > VLQA_WEIGHTS_INT8 || (unsigned)o->device > VLQA_DEVICE_CUDA)
@@ -70,7 +70,7 @@ static enum dtype compute_dtype(const struct vlqa_engine *e)
     return e->options.dtype == VLQA_DTYPE_F32 ? DT_F32 : DT_BF16;
 }
 
-/* Of a sequence: int8 is for what is kept. */
+/* Of a sequence: int8 and int4 are for what is kept. */
 static enum dtype kv_dtype(enum vlqa_dtype option, enum dtype compute)
 {
     return option == VLQA_DTYPE_F32 ? DT_F32 : option == VLQA_DTYPE_BF16 ? DT_BF16 : compute;
@@ -89,7 +89,7 @@ int engine_chunk_cols(const struct vlqa_engine *e)
 {
     const struct decoder_config *c = &e->decoder.config;
     int values = c->kv_heads * c->head_dim;
-    return e->chunk == DT_ROW_INT8 ? row_int8_cols(values, c->kv_heads) : values;
+    return row_cols(e->chunk, values, c->kv_heads);
 }
 
 static int32_t quantised_format(struct weight w)
@@ -170,7 +170,9 @@ static vlqa_status load_weights(struct vlqa_engine *e, struct decoder_config *te
                         "the weights of this model cannot be divided among ranks: %d heads of %d "
                         "values share keys, expected a multiple of %d values",
                         text->heads / text->kv_heads, text->head_dim, WEIGHT_BLOCK);
-    e->chunk = e->options.kv_dtype == VLQA_DTYPE_INT8 ? DT_ROW_INT8 : text->kv;
+    e->chunk = e->options.kv_dtype == VLQA_DTYPE_INT8   ? DT_ROW_INT8
+               : e->options.kv_dtype == VLQA_DTYPE_INT4 ? DT_ROW_INT4
+                                                        : text->kv;
     return engine_load_weights(e, text, vision);
 }
 

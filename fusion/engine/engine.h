@@ -30,7 +30,7 @@ struct vlqa_engine { /* immutable after open: sessions on any threads share it *
     size_t weights_bytes;
     struct vit vit;
     struct decoder decoder;
-    enum dtype chunk; /* of K and V in chunks: that of the decoder's KV, or DT_ROW_INT8 */
+    enum dtype chunk; /* of K and V in chunks: that of the decoder's KV, or fewer bits */
     struct tokenizer *tokenizer;
     struct prompt_tokens tokens;
     struct model_ids ids;

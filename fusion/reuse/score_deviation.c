@@ -60,7 +60,7 @@ static vlqa_status measure_rows(const struct scorer *c, int layer, int segment, 
     header_send(s->queue, &m.header);
     k_gather(s->queue, mat_of(m.now_memory.at, m.now.dtype, n, cols), s->kv.v[layer], index);
     mirror_fetch(s->queue, m.now_memory);
-    if (kept.dtype == DT_ROW_INT8) {
+    if (dtype_is_quantised(kept.dtype)) {
         struct mat before = mat_of(m.before_memory.at, DT_F32, n, cols);
         (void)kv_read(s->queue, kept, s->engine->decoder.config.kv_heads, m.room, before);
         mirror_fetch(s->queue, m.before_memory);

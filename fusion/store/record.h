@@ -8,7 +8,7 @@
 enum record_kind {
     RECORD_VISUAL = 1, /* output of the tower for an image: exact, small */
     RECORD_CHUNK = 2   /* a segment in the decoder: K before RoPE, V, of every layer;
-                          DT_ROW_INT8:   quantised */
+                          DT_ROW_INT8, DT_ROW_INT4: quantised */
 };
 
 #define RECORD_MAX_MATS 512

@@ -38,7 +38,7 @@ enum { ROW_COLS = 0, ROW_OFFSET = 8, ROW_BYTES = 16, ROW_SUM = 24, ROW_SIZE = 32
 
 static const char magic[] = "vlqa-rec";
 
-_Static_assert(DT_F32 == 0 && DT_BF16 == 1 && DT_F16 == 2 && DT_ROW_INT8 == 3,
+_Static_assert(DT_F32 == 0 && DT_BF16 == 1 && DT_F16 == 2 && DT_ROW_INT8 == 3 && DT_ROW_INT4 == 4,
                "files have these numbers");
 _Static_assert(RECORD_VISUAL == 1 && RECORD_CHUNK == 2, "files have these numbers");
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "sections are used as they lie");
@@ -150,7 +150,7 @@ enum store_file_state store_file_header(const uint8_t *f, size_t n, uint64_t fil
         !get_int(f + AT_GRID, 0, INT32_MAX, &out->grid.h) ||
         !get_int(f + AT_GRID + 4, 0, INT32_MAX, &out->grid.w) ||
         !get_int(f + AT_N_MATS, 1, RECORD_MAX_MATS, &out->n_mats) ||
-        !get_int(f + AT_DTYPE, DT_F32, DT_ROW_INT8, &dtype) || !get_int(f + AT_ZERO, 0, 0, &zero))
+        !get_int(f + AT_DTYPE, DT_F32, DT_ROW_INT4, &dtype) || !get_int(f + AT_ZERO, 0, 0, &zero))
         return STORE_FILE_DAMAGED;
     if (n < head_bytes(out->n_mats) ||
         get(f + AT_TABLE_SUM, 8) !=

@@ -233,12 +233,12 @@ static struct vlqa_cache_stats cache_of(const struct run *r)
     return s;
 }
 
-/* Cold, from RAM, from the GPU, with room for some chunks only, in both formats of chunks. */
+/* Cold, from RAM, from the GPU, with room for some chunks only, in each format of chunks. */
 TEST(a_chunk_has_the_same_bits_wherever_it_was)
 {
-    static const enum vlqa_dtype format[] = {VLQA_DTYPE_AUTO, VLQA_DTYPE_INT8};
+    static const enum vlqa_dtype format[] = {VLQA_DTYPE_AUTO, VLQA_DTYPE_INT8, VLQA_DTYPE_INT4};
     static struct run ram, gpu;
-    for (int f = 0; f < 2; f++) {
+    for (int f = 0; f < 3; f++) {
         uint64_t all;
         REQUIRE(run_open(&ram, 0, format[f]));
         CHECK(ask(&ram) == VLQA_OK && ask(&ram) == VLQA_OK);
@@ -269,9 +269,9 @@ TEST(a_chunk_has_the_same_bits_wherever_it_was)
 /* As where PCIe is slow and products are fast; a copy on the GPU has nothing to wait for. */
 TEST(a_chunk_that_is_computed_again_has_the_same_bits)
 {
-    static const enum vlqa_dtype format[] = {VLQA_DTYPE_AUTO, VLQA_DTYPE_INT8};
+    static const enum vlqa_dtype format[] = {VLQA_DTYPE_AUTO, VLQA_DTYPE_INT8, VLQA_DTYPE_INT4};
     static struct run first, again;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 6; i++) {
         int64_t bytes = i % 2 ? 8 << 20 : 0;
         REQUIRE(run_open(&again, bytes, format[i / 2]));
         CHECK_EQ(ask(&again), VLQA_OK);

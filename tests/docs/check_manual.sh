@@ -63,7 +63,7 @@ touch 'a chart.png' other.txt
 mkdir model
 claim bash_completes_verbs "$(expect "$(reply ev)" eval)"
 claim bash_completes_verbs_of_verbs "$(expect "$(reply cache v)" verify)"
-claim bash_completes_choices "$(expect "$(reply ask --kv-dtype '' | tr '\n' ' ')" 'auto bf16 f32 int8 ')"
+claim bash_completes_choices "$(expect "$(reply ask --kv-dtype '' | tr '\n' ' ')" 'auto bf16 f32 int8 int4 ')"
 claim bash_completes_files "$(expect "$(reply --image 'a ch')" 'a chart.png')"
 claim bash_completes_folders "$(expect "$(reply -m '')" model)"
 claim bash_completes_words_and_files "$(expect "$(reply eval --prompt o)" 'other.txt'

@@ -91,23 +91,29 @@ TEST(a_second_run_finds_what_the_first_kept)
     CHECK_HAS(r->err, "chunk 4: loaded: nothing was computed yet to compare with");
 }
 
-/* In eight bits, too; and what the first format kept is of no use to the second. */
-TEST(a_second_run_in_eight_bits_finds_what_the_first_kept)
+static void check_fewer_bits(const char *dtype)
 {
     struct run *r;
-    vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "int8", "--logits", "cold16"));
-    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "int8", "--json", "--kv-dtype",
-                  "int8", "--logits", "cold8"));
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "bits", "--json", "--kv-dtype",
+                  dtype, "--logits", "cold"));
     CHECK_EQ(r->code, 0);
     CHECK(number(r, "chunks", "computed") == 4);
     CHECK(number(r, "visual", "disk") == 1);
     CHECK(number(r, "prompt_tokens", "exact") == 0);
-    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "int8", "--json", "--kv-dtype",
-                  "int8", "--logits", "warm8"));
+    r = vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "bits", "--json", "--kv-dtype",
+                  dtype, "--logits", "warm"));
     CHECK_EQ(r->code, 0);
     CHECK(number(r, "chunks", "disk") == 4);
-    CHECK(same_file("cold8", "warm8"));
-    CHECK(!same_file("cold8", "cold16"));
+    CHECK(same_file("cold", "warm"));
+    CHECK(!same_file("cold", "cold16"));
+}
+
+/* In eight and four bits, too; and what one format kept is of no use to another. */
+TEST(a_second_run_in_fewer_bits_finds_what_the_first_kept)
+{
+    vlqa(ARGS(MODEL, CHART, QUESTION, REUSE, "--cache-dir", "bits", "--logits", "cold16"));
+    check_fewer_bits("int8");
+    check_fewer_bits("int4");
 }
 
 TEST(exact_answers_are_the_same_with_and_without_a_cache)

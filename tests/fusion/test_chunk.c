@@ -293,15 +293,16 @@ TEST(an_engine_that_would_compute_other_bytes_misses)
 /* K and V in another format are other chunks; the tower's output has nothing to do with it. */
 TEST(another_format_of_keys_and_values_misses_chunks_and_finds_pictures)
 {
-    static const enum vlqa_dtype format[] = {VLQA_DTYPE_AUTO, VLQA_DTYPE_F32, VLQA_DTYPE_INT8};
+    static const enum vlqa_dtype format[] = {VLQA_DTYPE_AUTO, VLQA_DTYPE_F32, VLQA_DTYPE_INT8,
+                                             VLQA_DTYPE_INT4};
     struct desk d;
     REQUIRE(desk_begin(&d));
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 8; i++) {
         struct vlqa_answer a;
-        d.eo.kv_dtype = format[i % 3];
+        d.eo.kv_dtype = format[i % 4];
         a = ask_anew(&d);
         CHECK_EQ(a.visual_computed, i == 0);
-        if (i < 3)
+        if (i < 4)
             check_miss(a, 4);
         else
             check_hit(a);

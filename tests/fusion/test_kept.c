@@ -1,5 +1,5 @@
 /* test_kept.c - what a chunk leaves in the KV, from memory, from disk and from another process, in
- * the format of the KV and in eight bits; and what the eight bits cost. */
+ * the format of the KV and in eight and four bits; and what these cost. */
 #include "tests/device_memory.h"
 #include "tests/fusion/sample_lab.h"
 
@@ -131,28 +131,29 @@ TEST(a_chunk_leaves_the_same_bits_wherever_it_comes_from)
     REQUIRE(mkdtemp(dir));
     check_sources(VLQA_DTYPE_AUTO, dir);
     check_sources(VLQA_DTYPE_INT8, dir); /* beside the others */
+    check_sources(VLQA_DTYPE_INT4, dir);
     snprintf(command, sizeof command, "rm -rf %s", dir);
     CHECK(system(command) == 0);
 }
 
-TEST(eight_bits_are_near_and_what_is_computed_has_all_of_them)
+TEST(fewer_bits_are_near_and_what_is_computed_has_all_of_them)
 {
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 4; i++) {
         struct left *full = left_new(), *kept = left_new(), *coded = left_new();
-        enum vlqa_dtype dtype = i ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32;
+        enum vlqa_dtype dtype = i % 2 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32;
         struct vlqa_model_info info;
         struct run r;
         struct check_diff c;
         REQUIRE(run_open(&r, dtype, VLQA_DTYPE_AUTO, NULL));
         ask(r.session, REUSE_NONE, kept);
         run_close(&r);
-        REQUIRE(run_open(&r, dtype, VLQA_DTYPE_INT8, NULL));
+        REQUIRE(run_open(&r, dtype, i < 2 ? VLQA_DTYPE_INT8 : VLQA_DTYPE_INT4, NULL));
         REQUIRE(vlqa_engine_info(r.engine, &info, sizeof info) == VLQA_OK);
-        CHECK_STR(info.kv_dtype, i ? "bf16" : "f32");
-        CHECK_STR(info.chunk_dtype, "int8");
+        CHECK_STR(info.kv_dtype, i % 2 ? "bf16" : "f32");
+        CHECK_STR(info.chunk_dtype, i < 2 ? "int8" : "int4");
         ask(r.session, REUSE_NONE, coded);
         c = check_compare(coded->logits, kept->logits, VOCAB);
-        CHECK(c.max_abs > 0 && c.cosine > 0.999);
+        CHECK(c.max_abs > 0 && c.cosine > (i < 2 ? 0.999 : 0.99));
         ask(r.session, REUSE_OFF, full);
         ask(r.session, REUSE_FULL, coded);
         CHECK(same_left(full, coded));
@@ -170,18 +171,19 @@ static int add_chunk(void *user, const struct vlqa_record *record)
     return 0;
 }
 
-TEST(eight_bits_take_half_of_bf16)
+TEST(fewer_bits_take_half_and_a_third_of_bf16)
 {
-    uint64_t bytes[2] = {0, 0};
-    int64_t per_row[2] = {0, 0};
-    for (int i = 0; i < 2; i++) {
+    static const enum vlqa_dtype kv[] = {VLQA_DTYPE_AUTO, VLQA_DTYPE_INT8, VLQA_DTYPE_INT4};
+    uint64_t bytes[3] = {0};
+    int64_t per_row[3] = {0};
+    for (int i = 0; i < 3; i++) {
         struct vlqa_cache_options o = vlqa_cache_options_default();
         char dir[] = "/tmp/vlqa-test-XXXXXX", command[64];
         struct vlqa_model_info info;
         struct left *left = left_new();
         struct run r;
         REQUIRE(mkdtemp(dir));
-        REQUIRE(run_open(&r, VLQA_DTYPE_BF16, i ? VLQA_DTYPE_INT8 : VLQA_DTYPE_AUTO, dir));
+        REQUIRE(run_open(&r, VLQA_DTYPE_BF16, kv[i], dir));
         ask(r.session, REUSE_NONE, left);
         REQUIRE(vlqa_engine_info(r.engine, &info, sizeof info) == VLQA_OK);
         run_close(&r);
@@ -196,6 +198,8 @@ TEST(eight_bits_take_half_of_bf16)
     }
     CHECK_EQ(per_row[0], 8 * 2 * 2 * 64 * 2);
     CHECK_EQ(per_row[1], 8 * 2 * 2 * (64 + 4));
+    CHECK_EQ(per_row[2], 8 * 2 * 2 * (64 / 2 + 64 / 32 * 4));
+    CHECK(bytes[2] > bytes[0] / 4 && (double)bytes[2] < 0.36 * (double)bytes[0]);
     CHECK(bytes[1] > bytes[0] / 2 && (double)bytes[1] < 0.56 * (double)bytes[0]);
 }
 

@@ -110,9 +110,10 @@ static void set_rates(struct run *r, double disk_ms, double compute_ms)
 /* The same logits and the same number of files, whatever was done, in each format of chunks. */
 TEST(a_chunk_that_is_computed_again_is_the_one_that_was_stored)
 {
-    static const enum vlqa_dtype format[] = {VLQA_DTYPE_F32, VLQA_DTYPE_BF16, VLQA_DTYPE_INT8};
+    static const enum vlqa_dtype format[] = {VLQA_DTYPE_F32, VLQA_DTYPE_BF16, VLQA_DTYPE_INT8,
+                                             VLQA_DTYPE_INT4};
     static struct run cold, again;
-    for (int f = 0; f < 3; f++) {
+    for (int f = 0; f < 4; f++) {
         char dir[] = "/tmp/vlqa-load-XXXXXX", command[64];
         struct vlqa_cache_stats before, after;
         REQUIRE(mkdtemp(dir));

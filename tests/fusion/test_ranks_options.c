@@ -13,7 +13,7 @@ static void set_selection(int i, struct vlqa_engine_options *eo, struct vlqa_ask
         x->variant = VLQA_VARIANT_CACHEBLEND;
         break;
     case 1:
-        eo->kv_dtype = VLQA_DTYPE_INT8;
+        eo->kv_dtype = VLQA_DTYPE_INT4;
         x->geometry = VLQA_GEOMETRY_HLTP;
         break;
     case 2:

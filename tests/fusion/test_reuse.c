@@ -81,12 +81,13 @@ static int rows_in_chunks(const struct vlqa_answer *a)
 TEST(repairing_every_row_equals_full_prefill)
 {
     static float full[VOCAB], repaired[VOCAB];
-    static const enum vlqa_dtype kv[] = {VLQA_DTYPE_F32, VLQA_DTYPE_BF16, VLQA_DTYPE_INT8};
-    for (int i = 0; i < 12; i++) {
+    static const enum vlqa_dtype kv[] = {VLQA_DTYPE_F32, VLQA_DTYPE_BF16, VLQA_DTYPE_INT8,
+                                         VLQA_DTYPE_INT4};
+    for (int i = 0; i < 16; i++) {
         struct run r;
-        if (VLQA_SANITIZED && i % 6 && i % 6 != 5) continue;
-        REQUIRE(run_open_kv(&r, i & 1 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, kv[i / 2 % 3], NULL));
-        if (i >= 6)
+        if (VLQA_SANITIZED && i % 8 && i % 8 != 7) continue;
+        REQUIRE(run_open_kv(&r, i & 1 ? VLQA_DTYPE_BF16 : VLQA_DTYPE_F32, kv[i / 2 % 4], NULL));
+        if (i >= 8)
             add_many(r.session);
         else
             add_one(r.session);
@@ -95,7 +96,7 @@ TEST(repairing_every_row_equals_full_prefill)
             struct vlqa_answer a = ask_plan(r.session, cuts[c], repaired);
             CHECK(memcmp(full, repaired, sizeof full) == 0);
             CHECK(cuts[c].chunker == VLQA_CHUNK_IMAGE || a.tokens_selected > 0);
-            if (kv[i / 2 % 3] == VLQA_DTYPE_INT8) CHECK_EQ(a.tokens_selected, rows_in_chunks(&a));
+            if (kv[i / 2 % 4] >= VLQA_DTYPE_INT8) CHECK_EQ(a.tokens_selected, rows_in_chunks(&a));
         }
         run_close(&r);
     }
@@ -191,7 +192,9 @@ TEST(warm_equals_cold)
     REQUIRE(mkdtemp(dir));
     for (int p = 0; p < N_PLANS; p += VLQA_SANITIZED ? 3 : 1) {
         check_warm(plans[p], VLQA_DTYPE_BF16, dir);
-        if (!VLQA_SANITIZED || p == 0) check_warm(plans[p], VLQA_DTYPE_INT8, dir);
+        if (VLQA_SANITIZED && p > 0) continue;
+        check_warm(plans[p], VLQA_DTYPE_INT8, dir);
+        check_warm(plans[p], VLQA_DTYPE_INT4, dir);
     }
     snprintf(command, sizeof command, "rm -rf %s", dir);
     CHECK(system(command) == 0);
@@ -275,10 +278,11 @@ TEST(other_words_before_the_picture_miss)
 
 TEST(a_warm_question_makes_no_heap_call)
 {
+    static const enum vlqa_dtype kv[] = {VLQA_DTYPE_AUTO, VLQA_DTYPE_INT8, VLQA_DTYPE_INT4};
     static float logits[VOCAB];
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         struct run r;
-        REQUIRE(run_open_kv(&r, VLQA_DTYPE_BF16, i ? VLQA_DTYPE_INT8 : VLQA_DTYPE_AUTO, NULL));
+        REQUIRE(run_open_kv(&r, VLQA_DTYPE_BF16, kv[i], NULL));
         add_many(r.session);
         for (int p = 0; p < N_PLANS; p += VLQA_SANITIZED ? 3 : 1) {
             uint64_t before;

@@ -157,7 +157,8 @@ TEST(absurd_engine_options_are_refused)
     check_engine_option((o = d, o.threads = 1025, o), VLQA_EUSAGE, "threads is 1025");
     check_engine_option((o = d, o.threads = 1000000000, o), VLQA_EUSAGE, "threads is 1000000000");
     check_engine_option((o = d, o.dtype = VLQA_DTYPE_INT8, o), VLQA_EUSAGE, "dtype");
-    check_engine_option((o = d, o.kv_dtype = (enum vlqa_dtype)4, o), VLQA_EUSAGE, "kv_dtype");
+    check_engine_option((o = d, o.dtype = VLQA_DTYPE_INT4, o), VLQA_EUSAGE, "dtype");
+    check_engine_option((o = d, o.kv_dtype = (enum vlqa_dtype)5, o), VLQA_EUSAGE, "kv_dtype");
     check_engine_option((o = d, o.cpu = (enum vlqa_cpu)99, o), VLQA_EUSAGE, "cpu");
     check_engine_option((o = d, o.resize = (enum vlqa_resize)2, o), VLQA_EUSAGE, "resize");
     check_engine_option((o = d, o.image_mode = (enum vlqa_image_mode)7, o), VLQA_EUSAGE, "image");

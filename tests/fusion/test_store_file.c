@@ -128,11 +128,11 @@ TEST(every_flipped_bit_is_a_miss_or_changes_nothing)
     lab_clean();
 }
 
-/* Codes of eight bits with their scales: matrices like others to the store. */
-static int put_codes(struct store *store)
+/* Codes with their scales: matrices like others to the store. */
+static int put_codes(struct store *store, enum dtype dtype)
 {
     static const int cols[] = {24 + 8, 5 + 4}; /* two scales in a row, and one */
-    struct record_shape shape = {RECORD_CHUNK, LAB_ROWS, {0, 0}, 2, cols, DT_ROW_INT8};
+    struct record_shape shape = {RECORD_CHUNK, LAB_ROWS, {0, 0}, 2, cols, dtype};
     struct env env = {0};
     struct record *r;
     if (store_new(&env, store, lab_key(0), &shape, &r) != VLQA_OK) return 0;
@@ -143,25 +143,25 @@ static int put_codes(struct store *store)
     return store_flush(&env, store) == VLQA_OK;
 }
 
-static int has_codes(const struct record *r)
+static int has_codes(const struct record *r, enum dtype dtype)
 {
     for (int m = 0; m < 2; m++) {
         struct host_mat mat = r->mat[m];
-        if (mat.dtype != DT_ROW_INT8 || mat.rows != LAB_ROWS || mat.cols != (m ? 9 : 32)) return 0;
+        if (mat.dtype != dtype || mat.rows != LAB_ROWS || mat.cols != (m ? 9 : 32)) return 0;
         for (int i = 0; i < mat.rows * mat.cols; i++)
             if (((const uint8_t *)mat.data)[i] != (uint8_t)lab_cell(0, m, i)) return 0;
     }
     return 1;
 }
 
-TEST(codes_are_kept_and_checked_like_other_matrices)
+static void check_codes(enum dtype dtype)
 {
     struct env env = {0};
     struct store *store = lab_open(&env, lab_dir(), 0, LAB_LARGE);
     const size_t payload = 128 + 64; /* of LAB_ROWS rows of 32 and of 9 bytes */
     uint8_t *file;
     size_t n;
-    CHECK(put_codes(store));
+    CHECK(put_codes(store, dtype));
     file = lab_read_file(lab_record_path(0), &n);
     REQUIRE(n == 192 + payload);
     for (size_t at = 0; at <= n; at++) {
@@ -171,13 +171,19 @@ TEST(codes_are_kept_and_checked_like_other_matrices)
         lab_write_file(lab_record_path(0), file, n);
         r = store_get(store, lab_key(0), NULL, NULL);
         CHECK_EQ(r != NULL, padding || at == n);
-        if (r) CHECK(has_codes(r));
+        if (r) CHECK(has_codes(r, dtype));
         if (r) store_unpin(store, r);
         if (at < n) file[at] ^= 0x20;
     }
     store_close(&env, store);
     free(file);
     lab_clean();
+}
+
+TEST(codes_are_kept_and_checked_like_other_matrices)
+{
+    check_codes(DT_ROW_INT8);
+    check_codes(DT_ROW_INT4);
 }
 
 TEST(every_truncated_or_longer_file_is_a_miss)

@@ -52,7 +52,7 @@ static void try_file(const uint8_t *data, size_t bytes)
 static size_t make_file(const uint8_t data[SHAPE], uint8_t file[MAX_FILE])
 {
     static uint8_t payload[MAX_MATS * 512] __attribute__((aligned(64)));
-    enum dtype dtype = (enum dtype)(data[0] % 4);
+    enum dtype dtype = (enum dtype)(data[0] % (DT_ROW_INT4 + 1));
     struct host_mat mat[MAX_MATS];
     struct record r = {.kind = data[1] % 2 ? RECORD_CHUNK : RECORD_VISUAL,
                        .rows = 1 + data[2] % 8,

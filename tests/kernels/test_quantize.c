@@ -342,7 +342,11 @@ CPU_TEST(groups_without_width_have_no_step)
         CHECK(ref_value(p.y, 0, c) == (c / 3 == 1 ? 1.5 : 0));
     CHECK(group_of(&p, 0, 0).step == 0 && group_of(&p, 0, 3).step == 0);
     close_pair(&p);
+    p = code_as(lab.queue, DT_ROW_INT4, (float[2]){1.005f, 1.005f}, 2); /* bf16 has a larger base */
+    CHECK(group_of(&p, 0, 2).step == 0 && fabs(ref_value(p.y, 0, 2) - 1.005) <= 0x1p-8);
+    close_pair(&p);
     p = code_as(lab.queue, DT_ROW_INT4, (float[2]){0x1p-149f, 0x1p-101f}, 2);
+    CHECK(group_of(&p, 0, 2).step == 0);
     CHECK(fabs(ref_value(p.y, 0, 2)) <= 0x1p-100 && fabs(ref_value(p.y, 0, 3)) <= 0x1p-100);
     close_pair(&p);
     lab_close(&lab);
