@@ -203,6 +203,7 @@ static void score_head(const struct compress *c, const struct keep_rule *rule, i
     struct keep_tokens t = {.m = m, .number = number, .attention = c->observed};
     for (int i = 0; i < m; i++)
         c->observed[i] = attention[number[i]];
+    if (c->x->kv_worst) budget = m - budget + rule->recent; /* tokens that go, and the last */
     keep_score(rule, &t, budget, score, c->work);
     for (int i = 0; i < m && c->x->kv_worst; i++)
         score[i] = -score[i];

@@ -118,8 +118,8 @@ TEST(bench_times_single_operations)
     CHECK_STR(r->calls, ""); /* no engine is opened */
     CHECK_HAS(r->out, "shape      default\n");
     CHECK_HAS(r->out, "2 threads; at most ");
-    CHECK_HAS(r->out, "rmsnorm    text       256                        1 ");
-    CHECK_HAS(r->out, "rmsnorm    text.q     4x64                       3 ");
+    CHECK_HAS(r->out, "rmsnorm         text       256                        1 ");
+    CHECK_HAS(r->out, "rmsnorm         text.q     4x64                       3 ");
 }
 
 TEST(bench_of_operations_in_json_holds_every_number)
