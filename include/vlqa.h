@@ -363,8 +363,8 @@ struct vlqa_ask_options {
     enum vlqa_text_chunker text_chunker;
     int chunk_text_tokens; /* documents, or their passages, are cut after so many tokens at most */
     int halo; /* a chunk is computed in sight of its surroundings, which are not stored with it:
-                 tokens of the same image or text before its last one, so many grid cells (the
-                 larger of lines and columns) or text tokens away at most; 0..4096 */
+                 tokens of the same image or text before its last one, so many grid cells (lines or
+                 columns) or text tokens away at most; -1 (default): 4, and more in large images */
     const struct vlqa_experimental *experimental; /* NULL: none; vlqa_experimental.h. Needs a
                                                    * session that was opened for it */
     /* Evidence: boxes at most, 0..16 (default 16), and the share of the tokens of all images, those

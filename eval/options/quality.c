@@ -76,11 +76,15 @@ static vlqa_status apply_file(struct cli *cli, const struct quality_file *file, 
                               struct reuse_args *args)
 {
     struct quality_choice c;
-    if (file->halo != args->halo)
+    char its[16], asked[16];
+    if (file->halo != args->halo) {
+        reuse_write_halo(file->halo, its, sizeof its);
+        reuse_write_halo(args->halo, asked, sizeof asked);
         return env_fail(&cli->env, VLQA_EIO,
-                        "%s: halo is %d, and --halo %d: give --halo %d, or make another with vlqa "
-                        "study QUESTIONS --calibrate-quality --variants infoflow/last/max/halo:%d",
-                        path, file->halo, args->halo, file->halo, args->halo);
+                        "%s: halo is %s, and --halo %s: give --halo %s, or make another with vlqa "
+                        "study QUESTIONS --calibrate-quality --variants infoflow/last/max/halo:%s",
+                        path, its, asked, its, asked);
+    }
     if (!quality_choose(&file->table, args->quality.asked, &c)) {
         be_full_prefill(args, "no margin of the calibration keeps this for less than full prefill "
                               "takes");

@@ -117,7 +117,7 @@ static vlqa_status read_all(const struct reader *r, const struct vlqa_model_info
     TRY(check_text(r, "dtype", model->dtype));
     TRY(check_text(r, "weights", model->weights));
     TRY(check_text(r, "chunk_dtype", model->chunk_dtype));
-    TRY(json_want_int(r->env, r->doc, root, "halo", 0, 4096, &out->halo));
+    TRY(json_want_int(r->env, r->doc, root, "halo", -1, 4096, &out->halo));
     TRY(json_opt_int(r->env, r->doc, root, "max_tokens", 0, INT32_MAX, &out->max_tokens));
     TRY(json_opt_int(r->env, r->doc, root, "questions", 0, INT32_MAX, &out->questions));
     TRY(json_opt_int(r->env, r->doc, root, "documents", 0, INT32_MAX, &out->documents));

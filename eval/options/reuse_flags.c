@@ -151,6 +151,19 @@ int reuse_read_budget(const char *text, void *field)
     return out->share > 0 && out->share <= 1 && strpbrk(text, ".%");
 }
 
+int reuse_read_halo(const char *text, void *field)
+{
+    int *out = field;
+    const char *end;
+    *out = -1;
+    return strcmp(text, "auto") == 0 || (args_number(text, 0, 4096, &end, out) && !*end);
+}
+
+void reuse_write_halo(int halo, char *out, size_t cap)
+{
+    snprintf(out, cap, halo < 0 ? "auto" : "%d", halo);
+}
+
 int reuse_read_refresh(const char *text, void *field)
 {
     struct reuse_refresh *out = field;

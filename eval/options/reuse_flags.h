@@ -91,6 +91,11 @@ int reuse_read_query(const char *text, void *field);
 int reuse_read_budget(const char *text, void *field);
 #define REUSE_BUDGET_FORM "a number of tokens from 4, or a share such as 0.2"
 
+/* "auto" (-1), or "4" */
+int reuse_read_halo(const char *text, void *field);
+void reuse_write_halo(int halo, char *out, size_t cap);
+#define REUSE_HALO_FORM "auto or a whole number from 0 to 4096"
+
 /* Whether a session needs memory for experimental variants. */
 int reuse_is_experimental(const struct reuse_args *args);
 /* Sets what these options say; `more` must live as long as out, and is left out where nothing is
@@ -177,15 +182,15 @@ extern const char *const reuse_geometries[], *const reuse_reorders[], *const reu
     }
 
 #define REUSE_LAYOUT_ARGS(type, member)                                                          \
-    {ARG_INT,                                                                                    \
+    {ARG_FORM,                                                                                   \
      .name = "halo",                                                                             \
      .value = "N",                                                                               \
-     .min = 0,                                                                                   \
-     .max = 4096,                                                                                \
-     .fallback = "4",                                                                            \
+     .fallback = "auto",                                                                         \
+     .read = reuse_read_halo,                                                                    \
+     .form = REUSE_HALO_FORM,                                                                    \
      .offset = offsetof(type, member.halo),                                                      \
      .help = "compute a chunk in sight of the tokens before it, up to N grid cells or text "     \
-             "tokens away"},                                                                     \
+             "tokens away; auto: 4, and 9 in 20 of the shorter side of larger images"},          \
         {ARG_FORM,                                                                               \
          .name = "chunk-text",                                                                   \
          .value = "HOW",                                                                         \

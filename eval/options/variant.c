@@ -75,7 +75,7 @@ static vlqa_status parse_setting(struct env *env, const char *option, const char
     int score = find(reuse_scores, word);
     const char *end;
     if (strncmp(word, "halo:", 5) == 0 && !out->args.parity &&
-        args_number(word + 5, 0, 4096, &end, &out->args.halo) && !*end)
+        reuse_read_halo(word + 5, &out->args.halo))
         return VLQA_OK;
     if (parse_quality(word, out)) return VLQA_OK;
     if (strncmp(word, "stand-in:", 9) == 0 && !out->args.parity &&

@@ -52,12 +52,14 @@ static void report_layers(struct report *r, const char *name, const struct reuse
 /* What the names of the variants leave open. */
 static void report_reuse(struct report *r, const struct reuse_args *a)
 {
+    char halo[16];
     report_number(r, "recompute_ratio", a->ratio);
     report_string(r, "budget_base", reuse_bases[a->base]);
     report_number(r, "adaptive", a->adaptive);
     if (a->quality.asked > 0) report_number(r, "quality", a->quality.asked);
     report_number(r, "taper", a->taper);
-    report_int(r, "halo", a->halo);
+    reuse_write_halo(a->halo, halo, sizeof halo);
+    report_string(r, "halo", halo);
     report_int(r, "chunk_text", a->text.tokens);
     report_int(r, "chunk_text_passages", a->text.kind == VLQA_TEXT_PASSAGE);
     report_string(r, "order", reuse_orders[a->order]);

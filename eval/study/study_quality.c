@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* The variant that --quality is a promise of: auto's, whose settings these are. */
-#define AUTO "infoflow/last/max/halo:4"
+#define AUTO "infoflow/last/max/halo:auto"
 
 vlqa_status study_quality_lists(struct study *s)
 {

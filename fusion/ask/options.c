@@ -111,8 +111,8 @@ static vlqa_status check_layout(struct env *env, const struct vlqa_ask_options *
     if ((unsigned)o->text_chunker > VLQA_TEXT_PASSAGE)
         return env_fail(env, VLQA_EUSAGE, "ask options: text_chunker is %d, expected 0..%d",
                         (int)o->text_chunker, VLQA_TEXT_PASSAGE);
-    if (o->halo < 0 || o->halo > 4096)
-        return env_fail(env, VLQA_EUSAGE, "ask options: halo is %d, expected 0..4096", o->halo);
+    if (o->halo < LAYOUT_HALO_AUTO || o->halo > 4096)
+        return env_fail(env, VLQA_EUSAGE, "ask options: halo is %d, expected -1..4096", o->halo);
     return VLQA_OK;
 }
 

@@ -80,7 +80,7 @@ vlqa_status vlqa_ask_options_init(struct vlqa_ask_options *out, size_t bytes)
                                                      .recompute_ratio = 0.15f,
                                                      .chunk_k = 2,
                                                      .chunk_text_tokens = 256,
-                                                     .halo = 4,
+                                                     .halo = -1,
                                                      .evidence_max = 16,
                                                      .evidence_share = 0.05f};
     return give_options(out, bytes, &defaults, sizeof defaults, ASK_OPTIONS_LEAST);

@@ -24,11 +24,14 @@ struct box { /* cells of an image's grid */
     int y, x, h, w;
 };
 
+#define LAYOUT_HALO_AUTO (-1)
+
 struct chunker {
     enum vlqa_chunker kind;
     int k, text_tokens;
     enum vlqa_order order;
-    int halo, stand_ins; /* at most so many, the first of the session's */
+    int halo;      /* LAYOUT_HALO_AUTO: 9 in 20 of an image's shorter side, and 4 at least */
+    int stand_ins; /* at most so many, the first of the session's */
     const uint8_t
         *passage; /* [n] nonzero: a passage begins at this token; NULL: documents are one */
 };
@@ -40,6 +43,7 @@ struct segment {       /* tokens computed together, seeing the prefix, their hal
     int item;          /* the first slot of that image or document */
     struct box box;    /* image: its cells */
     int first;         /* text: its first token in the document */
+    int halo;          /* how far it sees: never LAYOUT_HALO_AUTO */
     int stand_ins;     /* that its chunk sees between the prefix and itself */
     int behind;        /* tokens of these */
 };
@@ -56,7 +60,7 @@ struct layout {
     struct span *span; /* [n] everything before and itself */
     int32_t next;      /* the position of the token after the last */
 
-    int n_segments, halo;
+    int n_segments;
     struct segment *segment;
     int32_t *segment_slot; /* slots of segment 0 ascending, of segment 1, ... */
     struct pos
@@ -87,7 +91,7 @@ void layout_build(const struct prompt *prompt, const struct layout_image *image,
 void layout_cut(struct layout *l, const struct prompt *prompt, const struct layout_image *image,
                 const struct chunker *chunker, struct arena *mem);
 /* A segment's tokens and its halo: tokens of the same image or document that come before its last
- * one and are no further away than l->halo, in cells (the larger of lines and columns) or in tokens
+ * one and are no further away than p->halo, in cells (the larger of lines and columns) or in tokens
  * of a text. */
 void layout_chunk_input(const struct layout *l, const struct segment *p, struct arena *mem,
                         struct chunk_input *out);

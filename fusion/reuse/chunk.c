@@ -43,8 +43,7 @@ static int32_t halo_key(const struct view *v, const struct segment *p,
 {
     int halo = input->n - p->tokens - (p->behind && p->image >= 0); /* its vision_start */
     if (halo == 0 || p->image < 0) return halo;
-    return v->x->order == VLQA_ORDER_CHUNK && v->o->chunker == VLQA_CHUNK_GRID ? -v->o->halo
-                                                                               : v->o->halo;
+    return v->x->order == VLQA_ORDER_CHUNK && v->o->chunker == VLQA_CHUNK_GRID ? -p->halo : p->halo;
 }
 
 static struct key chunk_key(const struct view *v, const struct segment *p,

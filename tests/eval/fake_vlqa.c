@@ -499,7 +499,7 @@ static void note_reuse(const struct vlqa_ask_options *o)
     if (x.stand_ins) note_call("stand-ins %d", (int)x.stand_ins);
     if (x.geometry || x.reorder)
         note_call("score geometry=%d reorder=%d", (int)x.geometry, (int)x.reorder);
-    if (x.order || o->halo != 4 || o->text_chunker)
+    if (x.order || o->halo != -1 || o->text_chunker)
         note_call("layout order=%d halo=%d text=%d", (int)x.order, o->halo, (int)o->text_chunker);
     if (x.taper > 0 || x.check_layers[0] || x.check_layers[1] || x.refresh_every != 1 ||
         x.refresh_tokens != 4 || x.closing)

@@ -92,7 +92,7 @@ static void calibrate(void)
     CHECK_HAS(r->out, "\nquality ");
     CHECK_HAS(r->out, "full prefill: no margin keeps it for less"); /* of 0.995: few answers */
     CHECK_HAS(kept, "{\"format\":\"vlqa quality 1\",\"model\":\"");
-    CHECK_HAS(kept, "\"halo\":4,\"max_tokens\":4,");
+    CHECK_HAS(kept, "\"halo\":-1,\"max_tokens\":4,");
     CHECK_HAS(kept, "\"families\":[{\"ratio\":0,\"answers\":");
 }
 
@@ -165,7 +165,8 @@ TEST(a_calibration_that_is_wrong_is_refused)
     r = vlqa(ARGS("-m", MODEL_DIR, "-t", "1", "-p", "Why?", "--cache-dir", "kept", "--quality",
                   "0.9", "--halo", "2"));
     CHECK_EQ(r->code, 1);
-    CHECK_HAS(r->err, "halo is 4, and --halo 2: give --halo 4, or make another with vlqa study");
+    CHECK_HAS(r->err,
+              "halo is auto, and --halo 2: give --halo auto, or make another with vlqa study");
     r = vlqa(ARGS("-m", MODEL_DIR, "-t", "1", "-p", "Why?", "--cache-dir", "kept", "--quality",
                   "0.9", "--dtype", "f32"));
     CHECK_EQ(r->code, 1);

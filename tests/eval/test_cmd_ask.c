@@ -386,7 +386,7 @@ TEST(forms_of_reuse_are_checked)
         {"--geometry", "local", "expected global, hlhp, tltp or hltp"},
         {"--reorder", "asc", "expected off or density"},
         {"--parity", "vlm", "expected off, infoflow-vlm-release or infoflow-llm-release"},
-        {"--halo", "-1", "--halo is -1, expected a whole number from 0"},
+        {"--halo", "-1", "--halo is -1, expected auto or a whole number from 0 to 4096"},
         {"--cache-ram", "0", "--cache-ram is 0, expected a whole number from 1"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

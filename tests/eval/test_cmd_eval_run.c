@@ -216,7 +216,7 @@ TEST(another_command_is_refused_with_what_differs)
         {"--limit", "2", "questions was 3 and is 2 now"},
         {"--prompt", "qwen", "prompt was \"plain\" and is \"qwen\" now"},
         {"--metric", "anls", "dataset_digest was \""},
-        {"--halo", "0", "halo was 4 and is 0 now"},
+        {"--halo", "0", "halo was \"auto\" and is \"0\" now"},
         {"--variants", "none,full", "variants was \"full,none\" and is \"none,full\" now"},
         {"--chunk", "grid:3", "chunk was \"grid:2\" and is \"grid:3\" now"},
     };

@@ -96,6 +96,12 @@ static void page_cut(struct page *page, enum vlqa_chunker kind, int k, int text_
     layout_cut(&page->l, &page->prompt, page->image, &c, &page->mem);
 }
 
+static void page_made(struct page *page, const struct part *part, int n, struct chunker c)
+{
+    page_open(page, part, n);
+    layout_cut(&page->l, &page->prompt, page->image, &c, &page->mem);
+}
+
 static void page_close(struct page *page)
 {
     heap_free(page->block);
@@ -212,12 +218,11 @@ TEST(rows_keep_raster_slots_and_places_whatever_the_chunker)
             CHECK_EQ(page.l.span[row].tail_end, row + 1);
             CHECK_EQ(page.l.token[row], page.prompt.image[row] < 0 ? 100 + row : -1);
         }
-        CHECK(is_pos(page.l.pos[4], 4, 4, 4)); /* the prefix ends */
-        CHECK(
-            is_pos(page.l.pos[5 + 6 * 2 + 3], 5, 5 + 2, 5 + 3)); /* first image, token 2 column 3 */
-        CHECK(is_pos(page.l.pos[29], 11, 11, 11));               /* max(4, 6) behind 5 */
-        CHECK(is_pos(page.l.pos[31 + 2 * 2 + 1], 13, 15, 14));   /* second image, its last cell */
-        CHECK(is_pos(page.l.pos[37], 16, 16, 16));               /* document */
+        CHECK(is_pos(page.l.pos[4], 4, 4, 4));                     /* the prefix ends */
+        CHECK(is_pos(page.l.pos[5 + 6 * 2 + 3], 5, 5 + 2, 5 + 3)); /* first image: line 2 */
+        CHECK(is_pos(page.l.pos[29], 11, 11, 11));                 /* max(4, 6) behind 5 */
+        CHECK(is_pos(page.l.pos[31 + 2 * 2 + 1], 13, 15, 14));     /* second image, its last cell */
+        CHECK(is_pos(page.l.pos[37], 16, 16, 16));                 /* document */
         CHECK(is_pos(page.l.pos[52], 31, 31, 31));
         CHECK_EQ(page.l.next, 32);
         CHECK_EQ(page.l.visual_row[5], 0);
@@ -243,11 +248,9 @@ static void check_row(const struct page *chunked, const struct page *raster, int
 TEST(chunk_order_moves_slots_and_no_position)
 {
     static const int second[6] = {31, 33, 32, 35, 34, 36}; /* 3 x 2 in cells of 1 or 2 x 1 */
-    struct chunker c = in_chunks(VLQA_CHUNK_GRID, 2);
     struct page raster, chunked;
     page_open(&raster, story, STORY_N);
-    page_open(&chunked, story, STORY_N);
-    layout_cut(&chunked.l, &chunked.prompt, chunked.image, &c, &chunked.mem);
+    page_made(&chunked, story, STORY_N, in_chunks(VLQA_CHUNK_GRID, 2));
     for (int slot = 0; slot < raster.l.n; slot++)
         check_row(&chunked, &raster, slot);
     for (int i = 0; i < 24; i++) /* 4 x 6 in cells of 2 x 3 */
@@ -339,13 +342,11 @@ TEST(passages_are_cut_evenly_where_they_are_long)
     struct page page;
     c.passage = passage;
     passage[3 + 5] = passage[3 + 14] = passage[1] = passage[20] = 1;
-    page_open(&page, parts, 3);
-    layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
+    page_made(&page, parts, 3, c);
     REQUIRE(page.l.n_segments == 4);
     page_close(&page);
     c.text_tokens = 3;
-    page_open(&page, parts, 3);
-    layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
+    page_made(&page, parts, 3, c);
     CHECK_EQ(page.l.n_segments, 6);
     for (int i = 0; i < 4; i++)
         CHECK_EQ(page.l.segment[i + 2].first, firsts[i + 1]);
@@ -394,10 +395,8 @@ static int exact_rows(const struct page *page, int begin, int end)
 static void check_exact(const struct part *part, int n, struct chunker c, int expected)
 {
     struct page page;
-    page_open(&page, part, n);
-    layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
+    page_made(&page, part, n, c);
     CHECK_EQ(exact_rows(&page, 0, page.l.n), expected);
-    /* they follow the prefix without a gap */
     CHECK_EQ(exact_rows(&page, page.l.prefix_end, page.l.prefix_end + expected), expected);
     page_close(&page);
 }
@@ -482,12 +481,25 @@ TEST(a_halo_is_of_the_item_before_the_last_row_and_near)
     static const enum vlqa_chunker kinds[] = {VLQA_CHUNK_IMAGE, VLQA_CHUNK_GRID, VLQA_CHUNK_STRIPS};
     for (int i = 0; i < 3 * 6 * 2; i++) {
         int halo = i / 3 % 6;
-        struct chunker c = with_halo(kinds[i % 3], 2 + halo % 2, halo, (enum vlqa_order)(i / 18));
         struct page page;
-        page_open(&page, story, STORY_N);
-        layout_cut(&page.l, &page.prompt, page.image, &c, &page.mem);
+        page_made(&page, story, STORY_N,
+                  with_halo(kinds[i % 3], 2 + halo % 2, halo, (enum vlqa_order)(i / 18)));
         for (int p = 0; p < page.l.n_segments; p++)
             check_chunk_input(&page, &page.l.segment[p], halo);
+        page_close(&page);
+    }
+}
+
+TEST(a_halo_that_is_chosen_grows_with_the_image)
+{
+    static const int cases[][3] = {{2, 3, 4}, {9, 12, 4}, {10, 20, 5}, {26, 40, 12}, {40, 26, 12}};
+    for (int i = 0; i < 5; i++) {
+        struct part parts[] = {{'i', 0, {cases[i][0], cases[i][1]}}, {'d', 9, {0, 0}}};
+        struct page page;
+        page_made(&page, parts, 2,
+                  with_halo(VLQA_CHUNK_GRID, 2, LAYOUT_HALO_AUTO, VLQA_ORDER_RASTER));
+        for (int p = 0; p < page.l.n_segments; p++)
+            CHECK_EQ(page.l.segment[p].halo, page.l.segment[p].image < 0 ? 4 : cases[i][2]);
         page_close(&page);
     }
 }
