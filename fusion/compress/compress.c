@@ -145,12 +145,15 @@ static int reads_attention(enum vlqa_compress by)
     return by != VLQA_COMPRESS_STREAMING && by != VLQA_COMPRESS_UNIFORM;
 }
 
-/* From which token on they go through again: the window, or all that came since the last time. */
+/* From which token on they go through again: the window, or all that came since the last time, none
+ * of them from before that, for those have moved. */
 static int look_from(const struct compress *c, int end, const int32_t *answer)
 {
-    int window = end - window_of(c), all = c->x->compress == VLQA_COMPRESS_H2O;
-    if (c->x->compress == VLQA_COMPRESS_INFOKV && answer && c->looked < window) all = 1;
-    return all ? c->looked : window > 0 ? window : 0;
+    int window = end - window_of(c), behind = c->run.s->kept.behind;
+    int all = c->x->compress == VLQA_COMPRESS_H2O ||
+              (c->x->compress == VLQA_COMPRESS_INFOKV && answer && c->looked < window);
+    if (all) return c->looked;
+    return window > behind ? window : behind;
 }
 
 static vlqa_status look(struct compress *c, int end, const int32_t *answer)
@@ -307,5 +310,6 @@ vlqa_status compress_prefill(struct compress *c, const struct run *by, float *lo
         TRY(run_pass(&run, "prefill", end - begin, &pass));
         if (end < n) TRY(compress_tokens(c, end, NULL));
     }
+    if (run.info) c->looked = n;
     return VLQA_OK;
 }

@@ -208,6 +208,32 @@ TEST(kept_tokens_keep_their_bits)
     run_close(&r);
 }
 
+/* The first layer's rows depend on nothing else; 211 tokens in blocks of 30 leave one behind. */
+TEST(blocks_move_tokens_and_overwrite_none)
+{
+    struct run r;
+    struct vlqa_ask_options o = options(VLQA_COMPRESS_OFF, 0);
+    uint8_t *k, *v;
+    REQUIRE(run_open(&r));
+    o.max_tokens = 1;
+    free(ask_new(&r, o));
+    k = copy_of(r.session->kv.k[0]);
+    v = copy_of(r.session->kv.v[0]);
+    for (int i = 0; i < 3 * N_ALL; i++) {
+        o = options(all[i / 3], 24);
+        o.max_tokens = 1;
+        experimental(&o)->kv_block = 30 + i % 3;
+        experimental(&o)->kv_window = experimental(&o)->kv_step = 24; /* 12 of them are kept */
+        free(ask_new(&r, o));
+        CHECK(r.session->kept.base >= 24);
+        check_rows(r.session, r.session->kv.k[0], k, 0);
+        check_rows(r.session, r.session->kv.v[0], v, 0);
+    }
+    free(k);
+    free(v);
+    run_close(&r);
+}
+
 /* StreamingLLM keeps two intervals, which a span says of the whole KV, too. */
 TEST(dropped_is_not_seen)
 {
@@ -331,104 +357,6 @@ TEST(each_head_sees_what_it_has_kept)
         workspace_rewind(&s->scratch, mark);
     }
     free(out);
-    run_close(&r);
-}
-
-/* ---- what InfoKV asks for ---- */
-
-struct states { /* hidden states of the first tokens, behind each layer, and before the first */
-    float x[KV_MAX_LAYERS][16][256];
-    int n;
-};
-
-static void keep_states(void *user, struct queue *q, const char *name, int layer, struct mat m)
-{
-    struct states *s = user;
-    static float values[512 * 256];
-    if (m.cols != 256 || m.rows > 512) return;
-    if (strcmp(name, "text.layer") != 0 && strcmp(name, "text.deep") != 0) return;
-    CHECK_EQ(queue_read(q, values, m), VLQA_OK);
-    s->n = m.rows < 16 ? m.rows : 16;
-    memcpy(s->x[layer], values, (size_t)s->n * sizeof s->x[layer][0]);
-}
-
-static double distance(const float *a, const float *b)
-{
-    double dot = 0, aa = 0, bb = 0;
-    for (int e = 0; e < 256; e++) {
-        dot += (double)a[e] * (double)b[e];
-        aa += (double)a[e] * (double)a[e];
-        bb += (double)b[e] * (double)b[e];
-    }
-    return 1 - dot / sqrt(aa * bb);
-}
-
-static double entropy_of_ten(const float *logits)
-{
-    static float x[VOCAB];
-    double top[10], sum = 0, entropy = 0;
-    memcpy(x, logits, sizeof x);
-    for (int k = 0; k < 10; k++) {
-        int best = 0;
-        for (int i = 1; i < VOCAB; i++)
-            if (x[i] > x[best]) best = i;
-        top[k] = (double)x[best];
-        x[best] = -INFINITY;
-    }
-    for (int k = 0; k < 10; k++)
-        sum += exp(top[k] - top[0]);
-    for (int k = 0; k < 10; k++)
-        entropy -= exp(top[k] - top[0]) / sum * (top[k] - top[0] - log(sum));
-    return entropy;
-}
-
-/* Tokens [0, n) of a text, with what the pass says of them. */
-static void pass_over(struct run *r, const int32_t *token, int n, float *logits,
-                      const struct pass_info *info)
-{
-    struct vlqa_session *s = r->session;
-    int32_t slot[64], text[64];
-    struct pos pos[64];
-    struct span span[64];
-    struct pass pass = {.kv = &s->kv, .logits = logits, .info = info};
-    for (int i = 0; i < n; i++) {
-        slot[i] = i;
-        text[i] = -1;
-        pos[i] = (struct pos){i, i, i};
-        span[i] = (struct span){0, 0, i + 1};
-    }
-    pass.tokens = (struct tokens){
-        .n = n, .token = token, .visual_row = text, .pos = pos, .slot = slot, .span = span};
-    decoder_forward(s->queue, &r->engine->decoder, &pass, &s->scratch);
-    CHECK_EQ(queue_sync(s->queue), VLQA_OK);
-}
-
-TEST(a_pass_tells_entropy_and_change)
-{
-    enum { N = 40, STRIDE = 64 };
-    static float entropy[N], change[KV_MAX_LAYERS][STRIDE], logits[VOCAB];
-    static struct states states;
-    struct pass_info info = {10, entropy, change[0], STRIDE};
-    int32_t token[N];
-    struct run r;
-    dtype = VLQA_DTYPE_F32;
-    REQUIRE(run_open(&r));
-    dtype = VLQA_DTYPE_AUTO;
-    for (int i = 0; i < N; i++)
-        token[i] = 300 + 17 * i;
-    r.session->queue->trace = keep_states;
-    r.session->queue->trace_user = &states;
-    pass_over(&r, token, N, NULL, &info);
-    r.session->queue->trace = NULL;
-    CHECK_EQ(states.n, 16);
-    for (int layer = 1; layer < r.session->kv.layers; layer++)
-        for (int i = 0; i < 16; i++)
-            CHECK(fabs(distance(states.x[layer - 1][i], states.x[layer][i]) -
-                       (double)change[layer][i]) < 1e-5);
-    for (int i = 0; i < N; i += 13) {
-        pass_over(&r, token, i + 1, logits, NULL);
-        CHECK(fabs(entropy_of_ten(logits) - (double)entropy[i]) < 1e-4);
-    }
     run_close(&r);
 }
 
