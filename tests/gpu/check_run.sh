@@ -40,7 +40,7 @@ claim a_missing_folder_is_refused "$(ended 2 "$here/run.sh" --programs "$work/no
 claim results_are_not_mixed "$(ended 2 "$here/run.sh" --programs "$work/none" --out "$work/full"; says 'is not empty')"
 claim missing_programs_fail_each_stage "$(
     ended 1 "$here/run.sh" --programs "$work/none" --out "$work/missing" --only probes,operations,model,bench8b
-    says '0 passed, 19 failed, 0 skipped'
+    says '0 passed, 20 failed, 0 skipped'
     for stage in probes operations model bench8b; do
         grep -q "\"stage\": \"$stage\", \"state\": \"failed\"" "$work/missing/summary.json" || echo "no $stage"
     done)"
