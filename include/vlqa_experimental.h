@@ -112,7 +112,8 @@ enum vlqa_parity {
 /* By what tokens are dropped from the KV while an answer is generated. Each layer and KV head keeps
  * a budget of them, others in each where not said otherwise. "Observed" is the attention of the
  * last kv_window tokens, summed over them and over the heads that share a KV head; the observed
- * tokens are kept, where they are not more than half of the budget. */
+ * tokens are kept, where they are not more than half of the budget. Over chunks that are not exact
+ * only tokens behind the context are observed, by H2O, too. */
 enum vlqa_compress {
     VLQA_COMPRESS_OFF,
     /* InfoKV (arXiv 2606.26875): observed attention as SNAPKV has it, and the entropy of what

@@ -162,5 +162,6 @@ vlqa_status prefill(struct ask *a)
     else
         TRY(a->o.reuse == VLQA_REUSE_OFF ? prefill_full(a) : prefill_chunks(a));
     memcpy(s->logits, s->first_logits, (size_t)s->engine->decoder.config.vocab * sizeof(float));
+    if (!a->answer.exact) a->compress.settled = a->layout.context_end;
     return compress_tokens(&a->compress, a->layout.n, NULL);
 }

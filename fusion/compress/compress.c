@@ -146,14 +146,15 @@ static int reads_attention(enum vlqa_compress by)
 }
 
 /* From which token on they go through again: the window, or all that came since the last time, none
- * of them from before that, for those have moved. */
+ * of them from before that, for those have moved, and none that would be another one. */
 static int look_from(const struct compress *c, int end, const int32_t *answer)
 {
     int window = end - window_of(c), behind = c->run.s->kept.behind;
+    int first = c->settled > behind ? c->settled : behind;
     int all = c->x->compress == VLQA_COMPRESS_H2O ||
               (c->x->compress == VLQA_COMPRESS_INFOKV && answer && c->looked < window);
-    if (all) return c->looked;
-    return window > behind ? window : behind;
+    if (all) window = c->looked;
+    return window > first ? window : first;
 }
 
 static vlqa_status look(struct compress *c, int end, const int32_t *answer)

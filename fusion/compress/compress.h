@@ -11,7 +11,9 @@ struct compress { /* of one question */
     struct run run;
     const struct vlqa_experimental *x;
     int budget;
-    int looked; /* tokens whose attention, or entropy, is known already */
+    int looked;  /* tokens whose attention, or entropy, is known already */
+    int settled; /* tokens from this one on may go through again and stay the same: those of chunks
+                  * would become other ones, as if they were recomputed */
     struct run_info info;
     struct mirror sum;  /* [layers * KV heads, max_seq_len] f32 by slot: what a probe counts */
     float *attention;   /* [layers * KV heads, max_seq_len] by number */

@@ -173,15 +173,16 @@ static void check_rows(const struct vlqa_session *s, struct mat now, const uint8
     }
 }
 
-TEST(kept_tokens_keep_their_bits)
+static void check_kept(enum reuse reuse, int window)
 {
     struct run r;
     struct vlqa_ask_options o = options(VLQA_COMPRESS_OFF, 0);
     struct vlqa_session *s;
     uint8_t *k[KV_MAX_LAYERS], *v[KV_MAX_LAYERS];
-    REQUIRE(run_open(&r));
+    if (!run_open(&r)) return;
     s = r.session;
     o.max_tokens = 1;
+    set_reuse(&o, reuse);
     free(ask_new(&r, o));
     for (int i = 0; i < s->kv.layers; i++) {
         k[i] = copy_of(s->kv.k[i]);
@@ -189,8 +190,11 @@ TEST(kept_tokens_keep_their_bits)
     }
     for (int by = 0; by < 2 * N_ALL; by++) {
         struct outcome *out;
+        if (reuse != REUSE_OFF && all[by / 2] == VLQA_COMPRESS_INFOKV) continue;
         o = options(all[by / 2], 40);
         o.max_tokens = 1;
+        set_reuse(&o, reuse);
+        experimental(&o)->kv_window = experimental(&o)->kv_step = window;
         experimental(&o)->kv_share = by % 2;
         out = ask_new(&r, o);
         CHECK_EQ(s->kept.behind, out->tokens_total);
@@ -206,6 +210,19 @@ TEST(kept_tokens_keep_their_bits)
         free(v[i]);
     }
     run_close(&r);
+}
+
+TEST(kept_tokens_keep_their_bits)
+{
+    check_kept(REUSE_OFF, 8);
+}
+
+/* What is observed goes through again: tokens of chunks would be recomputed by that. */
+TEST(kept_tokens_of_chunks_keep_their_bits)
+{
+    check_kept(REUSE_NONE, 8);
+    check_kept(REUSE_NONE, 128);
+    check_kept(REUSE_INFOFLOW, 128);
 }
 
 /* The first layer's rows depend on nothing else; 211 tokens in blocks of 30 leave one behind. */
