@@ -27,7 +27,7 @@ int quality_check(struct cli *cli, const struct reuse_args *reuse,
     static const char *const decided[] = {
         "recompute-ratio", "adaptive",     "budget-base", "taper",   "token-score", "query-tokens",
         "probe-layers",    "check-layers", "closing",     "refresh", "geometry",    NULL};
-    static const char *const others[] = {"order", "reorder", "parity", NULL};
+    static const char *const others[] = {"order", "reorder", "parity", "kv-budget", NULL};
     static const char *const drawn[] = {"temp", "logit-bias", "repetition-penalty",
                                         "presence-penalty", NULL};
     if (!(reuse->quality.asked > 0)) return CLI_OK;
@@ -39,6 +39,8 @@ int quality_check(struct cli *cli, const struct reuse_args *reuse,
     for (int i = 0; others[i]; i++)
         if (is_given(cli, others[i]))
             return refuse(cli, others[i], "it leads away from full prefill");
+    if (is_given(cli, "stand-in"))
+        return refuse(cli, "stand-in", "chunks that had seen nothing before them were calibrated");
     for (int i = 0; sampling && drawn[i]; i++)
         if (is_given(cli, drawn[i])) return refuse(cli, drawn[i], "greedy answers were calibrated");
     return CLI_OK;

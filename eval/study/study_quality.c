@@ -28,6 +28,10 @@ vlqa_status study_quality_check(struct study *s)
     struct reuse_args args = s->variant[0].args;
     TRY(variant_parse(&s->cli.env, "--variants", AUTO, &like));
     args.halo = like.args.halo;
+    if (s->args.run.document.stand_in)
+        return env_fail(&s->cli.env, VLQA_EUSAGE,
+                        "--calibrate-quality and --stand-in exclude each other: --quality is for "
+                        "chunks that have seen nothing before them");
     if (s->n_variants == 1 && memcmp(&args, &like.args, sizeof args) == 0 &&
         s->n_ratios <= QUALITY_FAMILIES)
         return VLQA_OK;

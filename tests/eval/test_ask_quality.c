@@ -47,11 +47,18 @@ TEST(quality_one_is_full_prefill_to_the_last_bit)
 
 TEST(options_that_contradict_quality_are_refused_by_both_names)
 {
-    static const char *const wrong[][2] = {
-        {"--reuse", "infoflow"},        {"--reuse", "off"},        {"--recompute-ratio", "0.15"},
-        {"--adaptive", "0.03"},         {"--token-score", "norm"}, {"--taper", "0.5"},
-        {"--order", "chunk"},           {"--reorder", "density"},  {"--temp", "0.5"},
-        {"--repetition-penalty", "1.1"}};
+    static const char *const wrong[][2] = {{"--reuse", "infoflow"},
+                                           {"--reuse", "off"},
+                                           {"--recompute-ratio", "0.15"},
+                                           {"--adaptive", "0.03"},
+                                           {"--token-score", "norm"},
+                                           {"--taper", "0.5"},
+                                           {"--order", "chunk"},
+                                           {"--reorder", "density"},
+                                           {"--temp", "0.5"},
+                                           {"--repetition-penalty", "1.1"},
+                                           {"--kv-budget", "8"},
+                                           {"--stand-in", "one.png"}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         char both[64];
         struct run *r = vlqa(ARGS(ASK, "--quality", "0.9", wrong[i][0], wrong[i][1]));
@@ -178,6 +185,9 @@ TEST(what_cannot_be_calibrated_is_refused)
     struct run *r = vlqa(ARGS(STUDY, ASKED, "--calibrate-quality", "--variants", "epic"));
     CHECK_EQ(r->code, 2);
     CHECK_HAS(r->err, "--calibrate-quality: --variants is epic, expected infoflow/last/max/halo:N");
+    r = vlqa(ARGS(STUDY, ASKED, "--calibrate-quality", "--stand-in", "one.png"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "--calibrate-quality and --stand-in exclude each other");
     r = vlqa(ARGS(STUDY, ASKED, "--calibrate-quality", "--calibrate"));
     CHECK_EQ(r->code, 2);
     put_text("t.jsonl", "{\"question\": \"Why?\", \"texts\": [\"A means Apples.\"]}\n");
