@@ -185,7 +185,8 @@ struct vlqa_experimental {
     int kv_block;
     float kv_entropy; /* INFOKV: 0..1, the share of entropy x change in the score */
     int kv_top;       /* INFOKV: 1..64 likeliest next tokens that the entropy is over */
-    int kv_share;     /* 1: heads of a layer share their budget (after Ada-KV, arXiv 2407.11550) */
+    int kv_share; /* 1: heads of a layer share their budget (after Ada-KV, arXiv 2407.11550); not
+                   * with TOVA, whose heads keep the same */
     int kv_worst; /* 1: those of the highest score are dropped instead, so many as the budget says:
                      how much they mattered (InfoKV's forward influence) */
     /* Above 0: before a token of the answer whose logit is less than this above the next best one's

@@ -207,6 +207,13 @@ static void read_names(struct dataset *d, const struct json *row)
     d->item.group = dataset_member(d, row, "group");
 }
 
+static vlqa_status check_group(struct env *env, struct dataset *d, const struct json *row)
+{
+    const struct json *group = json_get(row, "group");
+    if (!group || json_kind(group) == JSON_NULL || dataset_member(d, row, "group")) return VLQA_OK;
+    return dataset_fail(env, d, "group is %s, expected a text or a number", json_kind_name(group));
+}
+
 /* Question and images, and no key that seems to be meant for one of ours. */
 static vlqa_status read_question(struct env *env, struct dataset *d, const struct json *row,
                                  struct json_row *out)
@@ -220,6 +227,7 @@ static vlqa_status read_question(struct env *env, struct dataset *d, const struc
     file.name = name;
     TRY(json_row_read(env, &file, row, &d->arena, out));
     TRY(json_row_check_keys(env, &file, row, out, known));
+    TRY(check_group(env, d, row));
     return out->question ? VLQA_OK : dataset_want(env, d, row, "question", &out->question);
 }
 

@@ -315,10 +315,21 @@ static vlqa_status run_questions(struct runner *r)
 
 /* ---- the whole ---- */
 
+static vlqa_status check_quality(struct runner *r, const struct run_variant *variant)
+{
+    const struct reuse_args *a = &variant->args;
+    int stands_in = r->run.args->document.stand_in && a->stand_ins >= 0;
+    if (!(a->quality.asked > 0) || !stands_in) return VLQA_OK;
+    return env_fail(&r->run.cli->env, VLQA_EUSAGE,
+                    "--variants: %s: --stand-in was not calibrated: add /stand-in:0 to it",
+                    variant->name);
+}
+
 static vlqa_status apply_calibrations(struct runner *r)
 {
     for (int i = r->run.first; i < r->run.n_variants; i++) {
         struct reuse_layers *layers = &r->run.variant[i].args.layers;
+        TRY(check_quality(r, &r->run.variant[i]));
         TRY(quality_apply(r->run.cli, &r->run.args->cache, r->engine, &r->run.variant[i].args));
         if (!layers->calibrated) continue;
         TRY(calibration_apply(&r->run.cli->env, &r->run.args->cache, r->engine, layers));

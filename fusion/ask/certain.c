@@ -35,6 +35,7 @@ static vlqa_status repeat_answer(struct ask *a)
     struct vlqa_session *s = a->s;
     const struct layout *l = &a->layout;
     for (int i = 0; i < a->answer.n_tokens; i++) {
+        TRY(comm_progress(s->queue->ranks, &s->env, "repair", i, a->answer.n_tokens));
         run_token(&a->view.run, s->answer_token[i], l->n + i, l->next + i, NULL);
         cached_prefix_append(s, l->n + i, s->answer_token[i]);
         TRY(queue_sync(s->queue));

@@ -214,7 +214,8 @@ static vlqa_status check_compress(struct env *env, const struct vlqa_ask_options
     if (x->compress == VLQA_COMPRESS_OFF) return VLQA_OK;
     if (ranks > 1)
         return env_fail(env, VLQA_EUSAGE,
-                        "ask options: compress is for one process, and there are %d ranks", ranks);
+                        "ask options: compress is for one process, and there are %d ranks: ask one",
+                        ranks);
     if (x->parity || x->variant == VLQA_VARIANT_KVSHARE)
         return env_fail(env, VLQA_EUSAGE, "ask options: %s looks at tokens that compress drops",
                         x->parity ? "parity" : "variant kvshare");

@@ -60,7 +60,6 @@ struct compress compress_begin(const struct run *run, const struct vlqa_experime
     c = push(e, s->max_seq_len, &s->request);
     c.run = *run;
     c.run.last = NULL;
-    c.run.flops = NULL;
     c.x = x;
     c.budget = budget_of(x, run->layout->n);
     c.info.top = x->kv_top;
@@ -106,6 +105,7 @@ static vlqa_status look_at(struct compress *c, int first, int n, int n_query, co
     if (of_answer) {
         tail = tail_of(c, first, n, answer);
         run.layout = &tail;
+        run.flops = NULL; /* counts the prompt alone */
         pass.begin = 0;
         pass.write_at = kept_slot(&s->kept, first);
         info.entropy += first;
@@ -231,7 +231,7 @@ static void choose(const struct compress *c, int layer, int end, int32_t *m)
         score_head(c, &rule, budget, of_all, m[head], c->number + at, c->score + at);
     }
     if (rule.by == VLQA_COMPRESS_TOVA) sum_heads(c, heads, m);
-    if (c->x->kv_share) {
+    if (c->x->kv_share && rule.by != VLQA_COMPRESS_TOVA) {
         struct keep_heads h = {heads,        s->max_seq_len, m,        c->score,
                                c->candidate, c->more,        c->order, c->keep};
         keep_together(&h, budget, recent);

@@ -240,6 +240,16 @@ TEST(questions_belong_together_by_their_documents)
     }
 }
 
+TEST(a_group_of_another_kind_is_refused)
+{
+    struct run *r;
+    put_images();
+    put_text("t.jsonl", GROUPED("0", "[\"a\"]"));
+    r = fake(ARGS(EVAL, "t.jsonl", "--variants", "full"));
+    CHECK_EQ(r->code, 2);
+    CHECK_HAS(r->err, "group is array, expected a text or a number");
+}
+
 TEST(a_key_that_is_nearly_group_is_refused)
 {
     struct run *r;
