@@ -112,7 +112,7 @@ TEST(init_functions_stay_in_their_structs)
     CHECK_MORE(x.it);
     CHECK_EQ(ao.it.struct_bytes, sizeof ao.it);
     CHECK_EQ(ao.it.max_tokens, 128);
-    CHECK_EQ(ao.it.halo, 4);
+    CHECK_EQ(ao.it.halo, -1);
     CHECK_EQ(x.it.score, VLQA_SCORE_MAX);
     CHECK_EQ(x.it.refresh_tokens, 4);
 }

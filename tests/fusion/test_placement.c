@@ -280,7 +280,7 @@ TEST(the_words_of_a_halo_are_part_of_the_name)
 
 TEST(halos_are_checked)
 {
-    static const int halos[] = {-1, 4097};
+    static const int halos[] = {-2, 4097};
     struct vlqa_answer a;
     struct run r;
     REQUIRE(run_open(&r, VLQA_DTYPE_BF16));
@@ -288,7 +288,7 @@ TEST(halos_are_checked)
         struct vlqa_ask_options o = plan(REUSE_NONE, VLQA_CHUNK_GRID, 2, 0);
         o.halo = halos[i];
         CHECK_EQ(vlqa_ask(r.session, QUESTION, &o, &a, sizeof a), VLQA_EUSAGE);
-        CHECK_HAS(vlqa_message(r.session), "expected 0..4096");
+        CHECK_HAS(vlqa_message(r.session), "expected -1..4096");
     }
     run_close(&r);
 }
