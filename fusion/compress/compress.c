@@ -64,7 +64,6 @@ struct compress compress_begin(const struct run *run, const struct vlqa_experime
     c.budget = budget_of(x, run->layout->n);
     c.info.top = x->kv_top;
     memset(s->kept.n, 0, heads_of(e) * sizeof *s->kept.n);
-    memset(c.attention, 0, heads_of(e) * (size_t)s->max_seq_len * sizeof *c.attention);
     memset(c.every_layer, 1, (size_t)s->kv.layers);
     for (int i = 0; i < SESSION_PASS_TOKENS; i++)
         c.tail_text[i] = -1;
@@ -125,11 +124,10 @@ static void take_attention(struct compress *c, int end)
         const float *sum = (const float *)c->sum.host + head * stride;
         float *to = c->attention + head * stride;
         const int32_t *number = k->token + head * stride;
-        if (c->x->compress != VLQA_COMPRESS_H2O) memset(to, 0, stride * sizeof *to);
         for (int i = 0; i < k->n[head]; i++)
-            to[number[i]] += sum[i];
+            to[number[i]] = sum[i] + (c->x->compress == VLQA_COMPRESS_H2O ? to[number[i]] : 0);
         for (int i = k->behind; i < end; i++)
-            to[i] += sum[kept_slot(k, i)];
+            to[i] = sum[kept_slot(k, i)];
     }
 }
 
