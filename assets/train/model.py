@@ -15,6 +15,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from attend import Attend, sequences, suits
+
 
 @dataclasses.dataclass
 class Size:
@@ -95,7 +97,13 @@ class _Attention(nn.Module):
     def forward(self, x, cos, sin):
         """x [I, N, d]; every patch of an image sees all of them."""
         i, n, d = x.shape
-        q, k, v = self.qkv(x).view(i, n, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(x).view(i, n, 3, self.heads, d // self.heads)
+        if suits(qkv):
+            spans = [(k * n, k * n + n) for k in range(i)]
+            return self.proj(
+                Attend.apply(*qkv.flatten(0, 1).unbind(1), cos, sin, spans, None).reshape(i, n, d)
+            )
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
         out = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v)
         return self.proj(out.transpose(1, 2).reshape(i, n, d))
 
@@ -191,11 +199,16 @@ class _SelfAttention(nn.Module):
         self.q_norm, self.k_norm = _Norm(s.head), _Norm(s.head)
 
     def forward(self, x, cos, sin, place, mask, keep):
-        """x [N, D]; gives the rows `keep` (indices or a slice)."""
-        s, (b, _, t, _) = self.size, mask.shape
+        """x [N, D]; mask bool [B, 1, T, T] or what `sequences` makes of it; gives the rows `keep`
+        (indices or a slice)."""
+        s = self.size
         q = self.q_norm(self.q_proj(x).view(-1, s.heads, s.head))
         k = self.k_norm(self.k_proj(x).view(-1, s.kv_heads, s.head))
         v = self.v_proj(x).view(-1, s.kv_heads, s.head)
+        if isinstance(mask, tuple):
+            out = Attend.apply(q.to(v.dtype), k.to(v.dtype), v, cos, sin, *mask)
+            return self.o_proj(out.reshape(-1, s.heads * s.head)[keep])
+        b, _, t, _ = mask.shape
 
         def padded(rows):
             rows = rows.to(v.dtype)
@@ -264,6 +277,8 @@ class Decoder(nn.Module):
         """x [N, D]; place [N] in [B * T]; mask bool [B, 1, T, T]; `where`: rows that get the rows of
         deep [.., D]. Gives the rows `keep`: the last layer leaves the others out."""
         cos, sin = self.angles(positions)
+        if suits(x):
+            mask = sequences(mask, place)
         for k, layer in enumerate(self.layers):
             last = k + 1 == len(self.layers)
             x = layer(x, cos, sin, place, mask, keep if last else slice(None))

@@ -63,6 +63,12 @@ def arguments():
     p.add_argument(
         "--compile", action="store_true", help="compile blocks and layers (pays on a GPU)"
     )
+    p.add_argument(
+        "--precision",
+        choices=("auto", "f32", "bf16"),
+        default="auto",
+        help="of products (default: bf16 on a GPU and on a CPU with instructions for it)",
+    )
     p.add_argument("--cpu", action="store_true", help="no GPU even where there is one")
     p.add_argument("--save-every", type=float, default=4, help="minutes between checkpoints")
     p.add_argument("--test-every", type=float, default=4, help="minutes between evaluations")
@@ -70,6 +76,14 @@ def arguments():
     if args.tiny:
         args.size = "tiny"
     return args
+
+
+def has_bf16(device):
+    """Whether products in bf16 are faster there than in fp32."""
+    if device.type == "cuda":
+        return True
+    known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in known)
 
 
 class Log:
@@ -145,8 +159,10 @@ class Trainer:
         self.held = min(4, DEPTH * workers - 1)  # so many of them at most
 
     def precision(self):
-        """bf16 products on a GPU, fp32 on a CPU."""
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda")
+        """bf16 products on a GPU and on a CPU that has them, or what --precision says."""
+        wanted = self.args.precision
+        bf16 = wanted == "bf16" or (wanted == "auto" and has_bf16(self.device))
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
 
     def seconds(self):
         """Seconds of the schedule that are over, those of earlier calls included."""

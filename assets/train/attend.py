@@ -1,0 +1,118 @@
+"""Attention on a CPU in bf16: one head at a time, with all its scores, which stay in the cache.
+
+The flash attention of PyTorch makes many small products there, without the instructions for bf16 that
+large ones use: on two cores of Zen 5 it reached 80 to 185 GFLOP/s where a product of a head of 1,200
+rows reaches 800. Scores are rounded to bf16 before the softmax, which sums in fp32; the rotation of
+queries and keys happens here, too, for autograd would keep five arrays for each.
+"""
+
+import torch
+
+_scratch = {}
+
+
+def suits(x):
+    """Whether products with x are made in bf16 on a CPU."""
+    return x.device.type == "cpu" and (
+        x.dtype == torch.bfloat16 or torch.is_autocast_enabled("cpu")
+    )
+
+
+def sequences(mask, place):
+    """What Attend takes for a mask bool [B, 1, T, T] of rows at `place` in [B * T]: spans and masks."""
+    lengths = torch.bincount(place // mask.shape[-1], minlength=len(mask)).tolist()
+    spans, masks, first = [], [], 0
+    for seen, n in zip(mask[:, 0], lengths):
+        spans.append((first, first + n))
+        hidden = torch.zeros(n, n, dtype=torch.bfloat16)
+        masks.append(hidden.masked_fill_(~seen[:n, :n], float("-inf")))
+        first += n
+    return spans, masks
+
+
+def _buffer(name, *shape):
+    """An array of bf16 that is kept between calls: fresh memory costs more than the product in it."""
+    size = 1
+    for s in shape:
+        size *= s
+    held = _scratch.get(name)
+    if held is None or held.numel() < size:
+        held = _scratch[name] = torch.empty(size, dtype=torch.bfloat16)
+    return held[:size].view(shape)
+
+
+def _turn(x, cos, sin, out):
+    """Rotates pairs of x [N, H, head] into out; cos and sin are fp32 [N, 1, head / 2]."""
+    a, b = x.float().chunk(2, -1)
+    left, right = out.chunk(2, -1)
+    left.copy_((a * cos).addcmul_(b, sin, value=-1))
+    right.copy_((b * cos).addcmul_(a, sin))
+
+
+class Attend(torch.autograd.Function):
+    """Rotated attention of some sequences of rows, each among themselves.
+
+    q [N, H, head], k and v [N, K, head] in bf16, rows of all sequences behind each other; cos and sin
+    [N, .., head] as for `rotate` or those of one sequence, if all are as long; spans: [(first row, last row + 1)]; masks: None, or for each span an array of 0
+    and -inf in bf16 that is added to its scores. Gives [N, H, head].
+    """
+
+    @staticmethod
+    def forward(ctx, q, k, v, cos, sin, spans, masks):
+        half, scale = q.shape[-1] // 2, q.shape[-1] ** -0.5
+        cos, sin = (x[..., :half].reshape(-1, 1, half) for x in (cos, sin))
+        if len(cos) < len(q):
+            cos, sin = (x.repeat(len(spans), 1, 1) for x in (cos, sin))
+        heads, groups = q.shape[1], q.shape[1] // k.shape[1]
+        turned_q = q.new_empty(heads, q.shape[0], q.shape[2])
+        turned_k = q.new_empty(k.shape[1], *turned_q.shape[1:])
+        held_v = v.transpose(0, 1).contiguous()
+        out = torch.empty_like(turned_q)
+        for s, (a, b) in enumerate(spans):
+            _turn(q[a:b], cos[a:b] * scale, sin[a:b] * scale, turned_q[:, a:b].transpose(0, 1))
+            _turn(k[a:b], cos[a:b], sin[a:b], turned_k[:, a:b].transpose(0, 1))
+            for h in range(heads):
+                weights = _weights(turned_q[h, a:b], turned_k[h // groups, a:b], masks and masks[s])
+                torch.mm(weights, held_v[h // groups, a:b], out=out[h, a:b])
+        ctx.save_for_backward(turned_q, turned_k, held_v, out, cos, sin)
+        ctx.spans, ctx.masks = spans, masks
+        return out.transpose(0, 1)
+
+    @staticmethod
+    def backward(ctx, grad):
+        q, k, v, out, cos, sin = ctx.saved_tensors
+        heads, groups, scale = q.shape[0], q.shape[0] // k.shape[0], q.shape[2] ** -0.5
+        shape = lambda x: (x.shape[1], x.shape[0], x.shape[2])
+        grad_q, grad_k, grad_v = (x.new_empty(shape(x)) for x in (q, k, v))
+        for s, (a, b) in enumerate(ctx.spans):
+            n = b - a
+            g = _buffer("grad", heads, n, q.shape[2]).copy_(grad[a:b].transpose(0, 1))
+            inner = (g.float() * out[:, a:b].float()).sum(-1, keepdim=True).bfloat16()
+            to_q = _buffer("q", heads, n, q.shape[2])
+            to_k = _buffer("k", heads, n, q.shape[2])
+            to_v = _buffer("v", heads, n, q.shape[2])
+            for h in range(heads):
+                mine, their = q[h, a:b], k[h // groups, a:b]
+                weights = _weights(mine, their, ctx.masks and ctx.masks[s])
+                torch.mm(weights.t(), g[h], out=to_v[h])
+                change = torch.mm(g[h], v[h // groups, a:b].t(), out=_buffer("change", n, n))
+                change.sub_(inner[h]).mul_(weights)
+                torch.mm(change, their, out=to_q[h])
+                torch.mm(change.t(), mine, out=to_k[h])
+            if groups > 1:
+                to_k, to_v = (
+                    x.view(-1, groups, n, q.shape[2]).float().sum(1) for x in (to_k, to_v)
+                )
+            back = lambda x: x.transpose(0, 1)
+            _turn(back(to_q), cos[a:b] * scale, -sin[a:b] * scale, grad_q[a:b])
+            _turn(back(to_k), cos[a:b], -sin[a:b], grad_k[a:b])
+            grad_v[a:b] = back(to_v)
+        return grad_q, grad_k, grad_v, None, None, None, None
+
+
+def _weights(q, k, mask):
+    """The softmax of a head's scores, in the buffer of its name."""
+    scores = torch.mm(q, k.t(), out=_buffer("scores", len(q), len(k)))
+    if mask is not None:
+        scores += mask
+    return torch.softmax(scores, -1, out=_buffer("weights", len(q), len(k)))
