@@ -14,26 +14,27 @@ import torch
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 
 
-def orthogonal(stack, steps=5):
-    """Newton-Schulz: matrices [n, r, c] to nearly orthogonal ones of the same kind."""
-    x = stack.bfloat16() if stack.is_cuda else stack.float()
+def orthogonal(stack, half, steps=5):
+    """Newton-Schulz: matrices [n, r, c] to nearly orthogonal ones; half: with products in bf16."""
+    x = stack.bfloat16() if half else stack.float()
     flip = x.shape[1] > x.shape[2]
     x = x.transpose(1, 2) if flip else x
     x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(steps):
-        gram = x @ x.transpose(1, 2)
-        x = _A * x + (_B * gram + _C * (gram @ gram)) @ x
+        gram = torch.bmm(x, x.transpose(1, 2))
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=_B, alpha=_C), x, beta=_A)
     return x.transpose(1, 2) if flip else x
 
 
 class Muon:
     """params: (matrix, parts, tag): parts matrices lie above each other in a parameter (qkv: 3).
 
-    Matrices of one tag get gradients together or not at all; without one, nothing moves.
+    Matrices of one tag get gradients together or not at all; without one, nothing moves. half: the
+    products are made in bf16.
     """
 
-    def __init__(self, params, momentum=0.95, decay=0.05):
-        self.momentum, self.decay = momentum, decay
+    def __init__(self, params, momentum=0.95, decay=0.05, half=False):
+        self.momentum, self.decay, self.half = momentum, decay, half
         groups = collections.defaultdict(list)
         for p, parts, tag in params:
             rows = p.shape[0] // parts
@@ -51,7 +52,7 @@ class Muon:
                 continue
             grad = torch.stack([p.grad[a : a + n] for p, a, n in group])
             buffer.lerp_(grad, 1 - self.momentum)
-            update = orthogonal(grad.lerp(buffer, self.momentum)).float()
+            update = orthogonal(grad.lerp(buffer, self.momentum), self.half).float()
             step = 0.2 * math.sqrt(max(update.shape[1:])) * rate
             views = [p[a : a + n] for p, a, n in group]
             torch._foreach_mul_(views, 1 - rate * self.decay)
@@ -80,13 +81,13 @@ def _parts(name):
 
 
 class Optimizer:
-    """Both of them, for a Model."""
+    """Both of them, for a Model; half: Muon's products are made in bf16."""
 
-    def __init__(self, model):
+    def __init__(self, model, half=False):
         named = list(model.named_parameters())
         self.params = [p for _, p in named]
         self.muon = Muon(
-            [(p, _parts(name), _tag(name)) for name, p in named if _is_matrix(name, p)]
+            [(p, _parts(name), _tag(name)) for name, p in named if _is_matrix(name, p)], half=half
         )
         rest = [(name, p) for name, p in named if not _is_matrix(name, p)]
         self.adam = torch.optim.AdamW(

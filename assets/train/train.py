@@ -140,7 +140,9 @@ class Trainer:
             torch.backends.cuda.matmul.allow_tf32 = True
         torch.manual_seed(args.seed)
         self.model = Model(SIZES[args.size], GLYPHS, CELLS).to(self.device)
-        self.optimizer = Optimizer(self.model)
+        wanted = args.precision
+        self.half = wanted == "bf16" or (wanted == "auto" and has_bf16(self.device))
+        self.optimizer = Optimizer(self.model, self.half)
         self.steps, self.images = 0, 0
         if args.init and not state:
             export.read_weights(args.init, self.model)
@@ -160,9 +162,7 @@ class Trainer:
 
     def precision(self):
         """bf16 products on a GPU and on a CPU that has them, or what --precision says."""
-        wanted = self.args.precision
-        bf16 = wanted == "bf16" or (wanted == "auto" and has_bf16(self.device))
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bf16)
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
     def seconds(self):
         """Seconds of the schedule that are over, those of earlier calls included."""
