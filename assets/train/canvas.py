@@ -11,7 +11,7 @@ import math
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fonts import PAD
+from fonts import PAD, PHASES
 
 SCALE = 4  # how many times finer polygons are drawn before they are reduced
 
@@ -207,24 +207,26 @@ class Canvas:
 
     def text(self, x, y, text, face, colour, anchor="l", record=True):
         """Text whose capitals are centred on y; anchor l, m or r says what x is. Returns its width."""
-        width = face.width(text)
-        x = int(x - (width / 2 if anchor == "m" else width if anchor == "r" else 0))
-        baseline = int(round(y + face.cap / 2))
-        mask, at = face.mask(text)
-        self.blend(mask, x - PAD, baseline - at, colour)
+        width = face.width(text) if face.whole else face.length(text)
+        x -= width / 2 if anchor == "m" else width if anchor == "r" else 0
+        left, fx, baseline, fy = face.spot(x, y + face.cap / 2)
+        mask, at = face.mask(text, fx, fy)
+        self.blend(mask, left - PAD, baseline - at, colour)
         if record:
-            middle = baseline - face.cap / 2
-            xs = _centres(text, face, x)
+            middle = baseline + fy / PHASES - face.cap / 2
+            xs = _centres(text, face, left + fx / PHASES)
             self.runs.append((text, xs, [middle] * len(xs)))
         return width
 
     def slanted(self, x, y, text, face, colour, degrees):
         """Text turned by 30 to 90 degrees that ends at (x, y), as under a tick. Returns its height."""
         mask, at = face.mask(text)
-        mask = mask[:, PAD : PAD + face.width(text) + 1]
-        turned = np.asarray(
-            Image.fromarray(mask).rotate(degrees, Image.Resampling.BILINEAR, expand=True)
-        )
+        if degrees == 90:
+            turned = np.rot90(mask)
+        else:
+            turned = np.asarray(
+                Image.fromarray(mask).rotate(degrees, Image.Resampling.BILINEAR, expand=True)
+            )
         angle = math.radians(degrees)
         c, s = math.cos(angle), math.sin(angle)
         w, h = mask.shape[1], mask.shape[0]
@@ -233,10 +235,10 @@ class Canvas:
             (u - w / 2) * c + (v - h / 2) * s + turned.shape[1] / 2,
             -(u - w / 2) * s + (v - h / 2) * c + turned.shape[0] / 2,
         )
-        end_x, end_y = place(w, at - face.cap / 2)
+        end_x, end_y = place(PAD + face.length(text), at - face.cap / 2)
         left, top = round(x - end_x), round(y - end_y)
         self.blend(turned, left, top, colour)
-        spots = [place(u, at - face.cap / 2) for u in _centres(text, face, 0)]
+        spots = [place(u, at - face.cap / 2) for u in _centres(text, face, PAD)]
         self.runs.append((text, [left + p[0] for p in spots], [top + p[1] for p in spots]))
         return turned.shape[0]
 

@@ -10,7 +10,7 @@ from chart import Chart, draw_labels, fill
 from phrases import PHRASES
 from questions import Question, about_chart
 from scene import degrade
-from style import NAMES, Style, on
+from style import NAMES, Style, on, type_size
 
 
 def drill_chart(rng, split, n, easy):
@@ -82,10 +82,10 @@ def _phrase(rng, split):
 def lines(rng, split, width, height, n, easy):
     """A picture of lines of text: (canvas, chart without data, questions)."""
     style = Style(rng, split, width, height)
-    style.size = rng.randint(12, 22 if height > 64 else 16)
+    style.size = type_size(rng, style.mode, 8, rng.choice((14, 14, 24)) if height > 64 else 16)
     canvas = Canvas(width, height, style.page)
     y, found = rng.randint(1, 6), []
-    while y + style.size * 1.3 < height and len(found) < 12:
+    while y + style.size * 1.3 < height and len(found) < 16:
         face = style.face(rng.choice((1, 1, 1, 1.2)), rng.random() < 0.25)
         text = next(
             (t for t in (_phrase(rng, split) for _ in range(12)) if face.width(t) < width - 4), None
@@ -116,16 +116,16 @@ def lines(rng, split, width, height, n, easy):
 def pairs(rng, split, width, height, n, easy):
     """A picture of labels beside or above their values, at random places: (canvas, chart, questions)."""
     style = Style(rng, split, width, height)
-    style.size = rng.randint(13, 18)
+    style.size = type_size(rng, style.mode, 8, rng.choice((14, 14, 20)))
     canvas, face = Canvas(width, height, style.page), style.face()
     stacked = rng.random() < 0.5
     cell_w, cell_h = (
         (style.size * 6, 2 * face.height + 8) if stacked else (style.size * 10, face.height + 6)
     )
-    columns, rows = max(1, width // cell_w), max(1, height // cell_h)
+    columns, rows = max(1, int(width // cell_w)), max(1, int(height // cell_h))
     cells = canvas.box.grid(columns, rows, 0)
     need(len(cells) > 1)
-    chart = drill_chart(rng, split, min(len(cells), rng.randint(2, 8)), easy)
+    chart = drill_chart(rng, split, min(len(cells), rng.randint(2, 8 if style.size > 13 else 10)), easy)
     if chart.colour_of:
         chart.colours = style.colours(len(chart.cats))
         need(chart.colours)
@@ -147,7 +147,7 @@ def pairs(rng, split, width, height, n, easy):
             canvas.text(x, y - face.height / 2, pair[0], face, ink)
             canvas.text(x, y + face.height / 2, pair[1], face, ink)
         else:
-            gap, box = rng.randint(5, 12), style.size if shade else 0
+            gap, box = rng.randint(5, 12), round(style.size) if shade else 0
             total = face.width(name) + face.width(value) + gap + box + 4
             need(total + 4 <= cell.w)
             x, y = cell.x0 + 2 + rng.randint(0, cell.w - total - 4), cell.cy

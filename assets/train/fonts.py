@@ -1,12 +1,13 @@
 """Fonts of Debian packages, found by file name, and the masks of text set in them.
 
-Pillow draws each character of a face once; strings are put together from these masks, twenty times
-faster than Pillow draws them. There is no kerning, so a string is as wide as its advances and the
+Each character of a face is drawn once, by Pillow or from a large drawing of Pillow's; strings are put
+together from these masks, twenty times faster than Pillow draws them. There is no kerning, so a string is as wide as its advances and the
 place of every character is known.
 """
 
 import functools
 import glob
+import math
 import os
 
 import numpy as np
@@ -44,20 +45,117 @@ FAMILIES = {
         "Universalis Condensed": ("UniversalisADFStd-Cond.otf", "UniversalisADFStd-BoldCond.otf"),
         "Jura": ("Jura-Medium.otf", "Jura-Bold.otf"),
         "Quicksand": ("Quicksand-Medium.ttf", "Quicksand-Bold.ttf"),
+        "Roboto Condensed": ("RobotoCondensed-Regular.ttf", "RobotoCondensed-Bold.ttf"),
+        "Carlito": ("Carlito-Regular.ttf", "Carlito-Bold.ttf"),
+        "Lato": ("Lato-Regular.ttf", "Lato-Bold.ttf"),
+        "Arimo": ("Arimo-Regular.ttf", "Arimo-Bold.ttf"),
+        "Nimbus Sans": ("NimbusSans-Regular.otf", "NimbusSans-Bold.otf"),
+        "Aerial": ("Aerial.ttf", "AerialBd.ttf"),
+        "Veranda": ("Veranda.ttf", "VerandaBd.ttf"),
+        "Andika": ("Andika-Regular.ttf", "Andika-Bold.ttf"),
+        "Averia Sans": ("AveriaSansGWF-Regular.ttf", "AveriaSansGWF-Bold.ttf"),
+        "B612": ("B612-Regular.otf", "B612-Bold.otf"),
+        "Comfortaa": ("Comfortaa-Regular.ttf", "Comfortaa-Bold.ttf"),
+        "Dosis": ("Dosis-Book.otf", "Dosis-Bold.otf"),
+        "Dosis Medium": ("Dosis-Medium.otf", "Dosis-Bold.otf"),
+        "Go": ("Go-Regular.ttf", "Go-Bold.ttf"),
+        "Ikarius": ("IkariusADFStd-Regular.otf", "IkariusADFStd-Bold.otf"),
+        "Irianis": ("IrianisADFStd-Regular.otf", "IrianisADFStd-Bold.otf"),
+        "Libris": ("LibrisADFStd-Regular.otf", "LibrisADFStd-Bold.otf"),
+        "Switzera": ("SwitzeraADF-Regular.otf", "SwitzeraADF-Bold.otf"),
+        "League Spartan": ("LeagueSpartan-Regular.otf", "LeagueSpartan-Bold.otf"),
+        "M+ 1": ("Mplus1-Regular.otf", "Mplus1-Bold.otf"),
+        "M+ 2": ("Mplus2-Regular.otf", "Mplus2-Bold.otf"),
+        "Nanum Gothic": ("NanumGothic.ttf", "NanumGothicBold.ttf"),
+        "Nanum Barun Gothic": ("NanumBarunGothic.ttf", "NanumBarunGothicBold.ttf"),
+        "OpenDyslexic": ("OpenDyslexic-Regular.otf", "OpenDyslexic-Bold.otf"),
+        "Play": ("Play-Regular.ttf", "Play-Bold.ttf"),
+        "Sora": ("Sora-Regular.otf", "Sora-Bold.otf"),
+        "Tuffy": ("tuffy_regular.ttf", "tuffy_bold.ttf"),
+        "Verana Sans": ("VeranaSans-Regular.otf", "VeranaSans-Bold.otf"),
+        "Yanone Kaffeesatz": ("YanoneKaffeesatz-Regular.otf", "YanoneKaffeesatz-Bold.otf"),
+        "GFS Neohellenic": ("GFSNeohellenic.otf", "GFSNeohellenicBold.otf"),
+        "CMU Sans": ("cmunss.ttf", "cmunsx.ttf"),
+        "CMU Sans Condensed": ("cmunssdc.ttf", "cmunssdc.ttf"),
+        "Takao Gothic": ("TakaoPGothic.ttf", "TakaoPGothic.ttf"),
+        "Noto Sans Display": ("NotoSansDisplay-Regular.ttf", "NotoSansDisplay-Bold.ttf"),
+        "Open Sans Condensed": ("OpenSans-CondLight.ttf", "OpenSans-CondBold.ttf"),
+        "DejaVu Serif Condensed": ("DejaVuSerifCondensed.ttf", "DejaVuSerifCondensed-Bold.ttf"),
+        "Tinos": ("Tinos-Regular.ttf", "Tinos-Bold.ttf"),
+        "Accanthis": ("AccanthisADFStd-Regular.otf", "AccanthisADFStd-Bold.otf"),
+        "Averia Serif": ("AveriaSerifGWF-Regular.ttf", "AveriaSerifGWF-Bold.ttf"),
+        "Baskervald": ("BaskervaldADFStd.otf", "BaskervaldADFStd-Bold.otf"),
+        "Berenis": ("BerenisADFPro-Regular.otf", "BerenisADFPro-Bold.otf"),
+        "Caslon": ("CaslonRoman.ttf", "CaslonBold.ttf"),
+        "Charis SIL": ("CharisSIL-Regular.ttf", "CharisSIL-Bold.ttf"),
+        "Cardo": ("Cardo104s.ttf", "Cardob101.ttf"),
+        "Fanwood": ("FanwoodText.otf", "FanwoodText.otf"),
+        "GFS Artemisia": ("GFSArtemisia.otf", "GFSArtemisiaBold.otf"),
+        "GFS Didot": ("GFSDidot.otf", "GFSDidotBold.otf"),
+        "Old Standard": ("OldStandard-Regular.ttf", "OldStandard-Bold.ttf"),
+        "Rasa": ("Rasa-Regular.ttf", "Rasa-Bold.ttf"),
+        "Roboto Slab": ("RobotoSlab-Regular.otf", "RobotoSlab-Bold.otf"),
+        "Romande": ("RomandeADFStd-Regular.otf", "RomandeADFStd-DemiBold.otf"),
+        "STIX": ("STIXGeneral-Regular.otf", "STIXGeneral-Bold.otf"),
+        "Solothurn": ("Solothurn-Regular.otf", "Solothurn-Bold.otf"),
+        "Tribun": ("TribunADFStd-Regular.otf", "TribunADFStd-Bold.otf"),
+        "Linux Libertine": ("LinLibertine_R.otf", "LinLibertine_RB.otf"),
+        "CMU Serif": ("cmunrm.ttf", "cmunbx.ttf"),
+        "Mekanus": ("MekanusADFStd-Regular.otf", "MekanusADFStd-Bold.otf"),
+        "Junicode": ("JunicodeTwoBeta-Regular.otf", "JunicodeTwoBeta-Bold.otf"),
+        "Liberation Mono": ("LiberationMono-Regular.ttf", "LiberationMono-Bold.ttf"),
+        "FreeMono": ("FreeMono.ttf", "FreeMonoBold.ttf"),
+        "Hack": ("Hack-Regular.ttf", "Hack-Bold.ttf"),
+        "Fira Code": ("FiraCode-Regular.ttf", "FiraCode-Bold.ttf"),
+        "JetBrains Mono": ("JetBrainsMono-Regular.ttf", "JetBrainsMono-Bold.ttf"),
+        "Inconsolata": ("Inconsolata.otf", "Inconsolata.otf"),
+        "Fantasque Sans Mono": ("FantasqueSansMono-Regular.ttf", "FantasqueSansMono-Bold.ttf"),
+        "League Mono": ("LeagueMono-Regular.otf", "LeagueMono-Bold.otf"),
+        "League Mono Narrow": ("LeagueMono-NarrowRegular.otf", "LeagueMono-NarrowBold.otf"),
+        "Go Mono": ("Go-Mono.ttf", "Go-Mono-Bold.ttf"),
+        "B612 Mono": ("B612Mono-Regular.otf", "B612Mono-Bold.otf"),
+        "Mononoki": ("mononoki-Regular.ttf", "mononoki-Bold.ttf"),
+        "Nimbus Mono": ("NimbusMonoPS-Regular.otf", "NimbusMonoPS-Bold.otf"),
+        "Oxygen Mono": ("OxygenMono-Regular.ttf", "OxygenMono-Regular.ttf"),
+        "Courier Prime": ("Courier Prime.otf", "Courier Prime Bold.otf"),
+        "Anonymous Pro": ("Anonymous Pro.ttf", "Anonymous Pro B.ttf"),
+        "CMU Typewriter": ("cmuntt.ttf", "cmuntb.ttf"),
+        "Lobster Two": ("LobsterTwo-Regular.otf", "LobsterTwo-Bold.otf"),
     },
     "test": {
         "Liberation Sans Narrow": (
             "LiberationSansNarrow-Regular.ttf",
             "LiberationSansNarrow-Bold.ttf",
         ),
-        "Lato": ("Lato-Regular.ttf", "Lato-Bold.ttf"),
-        "Carlito": ("Carlito-Regular.ttf", "Carlito-Bold.ttf"),
         "Cantarell": ("Cantarell-Regular.otf", "Cantarell-Bold.otf"),
         "FreeSerif": ("FreeSerif.ttf", "FreeSerifBold.ttf"),
+        "Clear Sans": ("ClearSans-Regular.ttf", "ClearSans-Bold.ttf"),
+        "PT Sans": ("PTS55F.ttf", "PTS75F.ttf"),
+        "Karla": ("Karla-Regular.otf", "Karla-Bold.otf"),
+        "Vollkorn": ("Vollkorn-Regular.ttf", "Vollkorn-Bold.ttf"),
     },
 }
+# What charts are really set in, with weights: matplotlib takes DejaVu Sans, Vega, ggplot2 and
+# LibreOffice take Liberation Sans or what stands for Arial, plotly Open Sans, spreadsheets Carlito.
+# Half of the pictures to train with use one of these.
+USUAL = {
+    "DejaVu Sans": 8,
+    "Liberation Sans": 5,
+    "Arimo": 2,
+    "Open Sans": 4,
+    "Carlito": 2,
+    "Lato": 1,
+    "Roboto": 1,
+    "DejaVu Sans Mono": 1,
+}
 STRETCHES = (1.0, 1.0, 0.9, 1.12)  # widths of characters to train with: more shapes from a family
-_FINE = 4  # how many times larger stretched characters are drawn
+# How text is set. "grid": hinted, every character on whole pixels. "free": unhinted, at quarters of a
+# pixel in both directions. "dark": the same with more contrast, as browsers do. "slight": free across,
+# with capitals a whole number of pixels high on a whole baseline, as after vertical hinting.
+MODES = ("grid", "free", "dark", "slight")
+PHASES = 4  # places within a pixel
+_MASTERS = (64, 160)  # sizes of the drawings that all but hinted characters are reduced from
+_CONTRAST = (255 * (np.arange(256) / 255) ** 0.78 + 0.5).astype(np.uint8)
 PAD = 3  # columns beside a character for what leans out of its advance
 _folders = ["/usr/share/fonts"]
 
@@ -88,29 +186,93 @@ def families(split):
     return found
 
 
+def choose(rng, split):
+    """A family of a split: to train with, a usual one half of the time."""
+    known = families(split)
+    usual = [n for n in USUAL if n in known]
+    if usual and rng.random() < 0.5:
+        return rng.choices(usual, [USUAL[n] for n in usual])[0]
+    return rng.choice(known)
+
+
 def missing():
     """Families that are not installed: with one of these, a seed gives other pictures."""
     return [n for s in FAMILIES for n in FAMILIES[s] if n not in families(s)]
+
+
+class Master:
+    """The characters of a family in one weight, drawn so large that hinting does not matter.
+
+    All lengths are parts of the size (an em).
+    """
+
+    def __init__(self, family, bold, size):
+        self.size = size
+        self.font = _load(family, bold, size)
+        self.ascent, self.descent = (v / size for v in self.font.getmetrics())
+        self.margin = size // 2 + 2  # around a character
+        self.rows = round(self.ascent * size) + self.margin
+        top, bottom = self.font.getbbox("H", anchor="ls")[1::2]
+        self.cap = (bottom - top) / size
+        self._advance, self._image = {}, {}
+
+    def advance(self, c):
+        """Width of a character."""
+        w = self._advance.get(c)
+        if w is None:
+            w = self._advance[c] = self.font.getlength(c) / self.size
+        return w
+
+    def image(self, c):
+        """The drawing of a character; its pen is at (margin, rows)."""
+        found = self._image.get(c)
+        if found is None:
+            size = (
+                math.ceil(self.advance(c) * self.size) + 2 * self.margin + 8,
+                self.rows + math.ceil(self.descent * self.size) + self.margin + 8,
+            )
+            found = self._image[c] = Image.new("L", size, 0)
+            ImageDraw.Draw(found).text(
+                (self.margin, self.rows), c, fill=255, font=self.font, anchor="ls"
+            )
+        return found
+
+
+def _load(family, bold, size):
+    pair = FAMILIES["train"].get(family) or FAMILIES["test"][family]
+    return ImageFont.truetype(_files()[pair[bold]], size, layout_engine=ImageFont.Layout.BASIC)
+
+
+@functools.lru_cache(160)
+def _master(family, bold, size):
+    return Master(family, bold, size)
 
 
 class Face:
     """One family in one weight and size; stretch: how many times as wide its characters are.
 
     ascent, descent and height are in pixels; cap is the height of a capital letter, which is what
-    looks centred when numbers and labels are centred.
+    looks centred when numbers and labels are centred. mode: one of MODES.
     """
 
-    def __init__(self, family, bold, size, stretch):
-        pair = FAMILIES["train"].get(family) or FAMILIES["test"][family]
-        self.size, self.stretch = size, stretch
-        load = lambda s: ImageFont.truetype(
-            _files()[pair[bold]], s, layout_engine=ImageFont.Layout.BASIC
-        )
-        self.font = load(size)
-        self.fine = load(size * _FINE) if stretch != 1 else None
-        self.ascent, self.descent = self.font.getmetrics()
-        top, bottom = self.font.getbbox("H", anchor="ls")[1::2]
-        self.cap = bottom - top
+    def __init__(self, family, bold, size, stretch, mode):
+        self.size, self.stretch, self.mode = size, stretch, mode
+        self.whole = mode == "grid"
+        self.font = _load(family, bold, size) if self.whole and stretch == 1 else None
+        self.master = None
+        if self.font:
+            self.ascent, self.descent = self.font.getmetrics()
+            top, bottom = self.font.getbbox("H", anchor="ls")[1::2]
+            self.cap = bottom - top
+        else:
+            self.master = m = _master(family, bold, _MASTERS[size > 26])
+            self.ascent = math.ceil(m.ascent * size) + 1
+            self.descent = math.ceil(m.descent * size) + 1
+            self.cap = m.cap * size
+        self.rise = 1.0  # how many times as high its characters are
+        if mode == "slight" or self.whole and self.master:
+            self.rise = max(1, round(self.cap)) / self.cap
+            self.cap *= self.rise
         self.height = round(size * 1.2)
         self._advance = {}
         self._glyph, self._mask = {}, {}
@@ -119,51 +281,89 @@ class Face:
         """Width of a character in pixels."""
         w = self._advance.get(c)
         if w is None:
-            w = self._advance[c] = self.font.getlength(c) * self.stretch
+            w = self.font.getlength(c) if self.font else self.master.advance(c) * self.size
+            w = self._advance[c] = w * self.stretch
         return w
+
+    def length(self, text):
+        """Width of a string in pixels."""
+        return sum(map(self.advance, text))
 
     def width(self, text):
         """Width of a string in pixels, rounded up."""
         return int(sum(map(self.advance, text)) + 0.999)
 
-    def _draw(self, c):
-        """The mask of one character; its pen starts at column PAD."""
-        found = self._glyph.get(c)
+    def spot(self, x, baseline):
+        """Where a string is set that should begin at (x, baseline): whole numbers and quarters."""
+        if self.whole:
+            return int(x), 0, round(baseline), 0
+        x = math.floor(x * PHASES + 0.5)
+        if self.mode == "slight":
+            return x // PHASES, x % PHASES, round(baseline), 0
+        y = math.floor(baseline * PHASES + 0.5)
+        return x // PHASES, x % PHASES, y // PHASES, y % PHASES
+
+    def _draw(self, c, fx, fy):
+        """The mask of one character; its pen starts (fx, fy) quarters beyond column PAD."""
+        key = (c, fx, fy)
+        found = self._glyph.get(key)
         if found is None:
-            width, height = int(self.advance(c) + 0.999) + 2 * PAD, self.ascent + self.descent + 2
-            font, pen = self.font, (PAD, self.ascent)
-            size = width, height
-            if self.fine:
-                font, pen = self.fine, (PAD * _FINE / self.stretch, self.ascent * _FINE)
-                size = round(width * _FINE / self.stretch), height * _FINE
-            image = Image.new("L", size, 0)
-            ImageDraw.Draw(image).text(pen, c, fill=255, font=font, anchor="ls")
-            if self.fine:
-                image = image.resize((width, height), Image.Resampling.BOX)
-            found = self._glyph[c] = np.asarray(image).copy()
+            width, height = int(self.advance(c) + 1.999) + 2 * PAD, self.ascent + self.descent + 2
+            if self.font:
+                image = Image.new("L", (width, height), 0)
+                ImageDraw.Draw(image).text(
+                    (PAD, self.ascent), c, fill=255, font=self.font, anchor="ls"
+                )
+            else:
+                m = self.master
+                across, down = m.size / self.size / self.stretch, m.size / self.size / self.rise
+                left = m.margin - (PAD + fx / PHASES) * across
+                top = m.rows - (self.ascent + fy / PHASES) * down
+                whole = m.image(c)
+                box = (
+                    max(left, 0),
+                    max(top, 0),
+                    min(left + width * across, whole.width),
+                    min(top + height * down, whole.height),
+                )
+                image = whole.resize((width, height), Image.Resampling.BOX, box)
+            found = np.asarray(image)
+            found = _CONTRAST[found] if self.mode == "dark" else found.copy()
+            self._glyph[key] = found
         return found
 
-    def mask(self, text):
-        """(array [h, w] of 0..255, y of the baseline in it). The pen starts at column PAD."""
-        found = self._mask.get(text)
+    def mask(self, text, fx=0, fy=0):
+        """(array [h, w] of 0..255, y of the baseline in it). The pen starts (fx, fy) quarters of a
+        pixel beyond column PAD and the baseline."""
+        key = (text, fx, fy)
+        found = self._mask.get(key)
         if found is None:
-            if len(self._mask) > 1000:
+            if len(self._mask) > 500:
                 self._mask.clear()
             found = np.zeros(
-                (self.ascent + self.descent + 2, self.width(text) + 2 * PAD + 1), np.uint8
+                (self.ascent + self.descent + 2, self.width(text) + 2 * PAD + 2), np.uint8
             )
-            pen = 0.0
+            pen = fx / PHASES
             for c in text:
                 if c != " ":
-                    glyph, x = self._draw(c), round(pen)
+                    if self.whole:
+                        x, phase = round(pen), 0
+                    else:
+                        x, phase = divmod(math.floor(pen * PHASES + 0.5), PHASES)
+                    glyph = self._draw(c, phase, fy)
                     part = found[:, x : x + glyph.shape[1]]
                     np.maximum(part, glyph[:, : part.shape[1]], out=part)
                 pen += self.advance(c)
-            self._mask[text] = found
+            self._mask[key] = found
         return found, self.ascent
 
 
-@functools.lru_cache(None)
-def face(family, bold, size, stretch=1.0):
-    """The only Face of these properties."""
-    return Face(family, bool(bold), int(size), stretch)
+@functools.lru_cache(3000)
+def _face(family, bold, size, stretch, mode):
+    return Face(family, bold, size, stretch, mode)
+
+
+def face(family, bold, size, stretch=1.0, mode="grid"):
+    """The Face of these properties. Hinted ones have whole sizes, others any to a hundredth."""
+    size = round(size) if mode == "grid" else round(size, 2)
+    return _face(family, bool(bold), size, stretch, mode)

@@ -70,15 +70,16 @@ class Scene:
     canvas: Canvas
 
 
-def _most(width, height):
-    """How many categories a chart of this size may have."""
-    return max(3, min(10, width * height // 20000 + 1, width // 45))
+def _most(width, height, size):
+    """How many categories a chart of this size with type of this size may have."""
+    scale = max(0.45, min(1, size / 16))
+    return max(3, min(12, int(width * height / (20000 * scale**2)) + 1, int(width / (45 * scale))))
 
 
 def _single(rng, split, kind, canvas, style, charts):
     box = canvas.box
     margin = round(style.size * 0.8)
-    chart = charts[0] if charts else random_chart(rng, split, kind, _most(box.w, box.h))
+    chart = charts[0] if charts else random_chart(rng, split, kind, _most(box.w, box.h, style.size))
     DRAW[chart.kind](canvas, box.inset(margin, margin // 2 + 2, margin, margin), chart, style)
     return [chart], ""
 
@@ -93,11 +94,11 @@ def _dashboard(rng, split, canvas, style):
     if heading:
         inner = draw_title(canvas, inner, heading, style, 1.15)
     columns = {2: 2 if box.w >= box.h else 1, 3: 3 if box.w > 1.8 * box.h else 1, 4: 2}[n]
-    style.size = max(13, round(style.size * 0.9))
+    style.size = max(min(13, style.size), round(style.size * 0.9))
     style.title_size = round(style.size * 1.15)
     charts, titles, labels = [], set(), set()
     for cell in inner.grid(columns, -(-n // columns), gap)[:n]:
-        chart = random_chart(rng, split, rng.choice(_PANELS), min(5, _most(cell.w, cell.h)))
+        chart = random_chart(rng, split, rng.choice(_PANELS), min(5, _most(cell.w, cell.h, style.size)))
         need(chart.title not in titles and not labels & set(chart.cats))
         titles.add(chart.title)
         labels |= set(chart.cats)
@@ -153,7 +154,7 @@ def _page(rng, split, canvas, style):
     left = Rect(box.x0, y, box.x1, box.y1)
     if left.h < max(0.35 * canvas.box.h, 130) or rng.random() < 0.25:
         return [chart], ""
-    below = random_chart(rng, split, rng.choice(_PANELS), _most(left.w, left.h))
+    below = random_chart(rng, split, rng.choice(_PANELS), _most(left.w, left.h, style.size))
     need(below.title != chart.title and not set(below.cats) & set(chart.cats))
     DRAW[below.kind](canvas, left, below, style)
     return [chart, below], ""

@@ -68,6 +68,12 @@ def _distance(a, b):
     return sum(abs(x - y) for x, y in zip(a, b))
 
 
+def type_size(rng, mode, low, high):
+    """A size of type: whole where text is hinted, else in quarters of a pixel."""
+    size = rng.uniform(low, high)
+    return round(size) if mode == "grid" else round(4 * size) / 4
+
+
 class Style:
     """Everything about the looks of one picture; sizes in pixels."""
 
@@ -82,10 +88,13 @@ class Style:
         self.dark = luminance(self.page) < 128
         palette = rng.choice(_PALETTES["test" if held else "train"]).split()
         self.palette = dict(zip(NAMES, map(rgb, palette)))
-        self.family = rng.choice(fonts.families(split))
-        self.title_family = self.family if rng.random() < 0.8 else rng.choice(fonts.families(split))
+        self.family = fonts.choose(rng, split)
+        self.title_family = self.family if rng.random() < 0.8 else fonts.choose(rng, split)
+        self.mode = rng.choice(fonts.MODES)
         side = (width * height) ** 0.5
         self.size = round(min(max(side / 20, 14.5), 20) * rng.uniform(0.9, 1.15))
+        if rng.random() < 0.6:  # type as libraries set it, whatever the size of the picture
+            self.size = type_size(rng, self.mode, 9, 15.5)
         self.title_size = round(self.size * rng.uniform(1.1, 1.5))
         self.title_bold = rng.random() < 0.55
         self.label_bold = rng.random() < 0.12
@@ -113,8 +122,9 @@ class Style:
         return fonts.face(
             self.family,
             self.label_bold if bold is None else bold,
-            max(11, round(self.size * scale)),
+            max(8, self.size * scale),
             self.stretch,
+            self.mode,
         )
 
     def title_face(self, scale=1.0):
@@ -122,8 +132,9 @@ class Style:
         return fonts.face(
             self.title_family,
             self.title_bold,
-            max(12, round(self.title_size * scale)),
+            max(9, self.title_size * scale),
             self.stretch,
+            self.mode,
         )
 
     def colours(self, n):
