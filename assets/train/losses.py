@@ -3,6 +3,8 @@
 import torch
 import torch.nn.functional as F
 
+from pack import UNKNOWN
+
 
 def to_device(arrays, device):
     """Arrays of a batch as tensors on a device; all but images become int64."""
@@ -63,14 +65,18 @@ def loss(model, stage, job, batch):
     if rows is not None and not job.ideal:
         wanted = batch["glyphs"].view(-1)
         guess = model.glyphs(rows).float()
-        there = (wanted > 0).float()
+        known = (wanted != UNKNOWN).float()  # pictures of others say not where their text is
+        there = (wanted > 0).float() * known
         n = there.sum().clamp(min=1)
-        each = F.cross_entropy(guess, wanted, reduction="none")
-        parts["glyph"] = (each * there).sum() / n + 0.3 * (each * (1 - there)).mean()
+        each = F.cross_entropy(guess, wanted * known.long(), reduction="none") * known
+        empty = (each * (1 - there)).sum() / known.sum().clamp(min=1)
+        parts["glyph"] = (each * there).sum() / n + 0.3 * empty
         parts["glyphs_right"] = (there * (guess.argmax(-1) == wanted)).sum() / n
-        drawn = rows.reshape(-1, rows.shape[-1])[batch["word_row"]]
-        parts["word"] = F.cross_entropy(model.logits(drawn).float(), batch["word_id"])
-        extra = stage.glyph * parts["glyph"] + stage.word * parts["word"]
+        extra = stage.glyph * parts["glyph"]
+        if len(batch["word_row"]):
+            drawn = rows.reshape(-1, rows.shape[-1])[batch["word_row"]]
+            parts["word"] = F.cross_entropy(model.logits(drawn).float(), batch["word_id"])
+            extra = extra + stage.word * parts["word"]
         if len(batch["shade"]):  # which of the colours; that it is one, like a word that is written
             seen = model.logits(rows.reshape(-1, rows.shape[-1])[batch["shade_row"]]).float()
             parts["shade"] = F.cross_entropy(seen[:, batch["shade_id"]], batch["shade"])

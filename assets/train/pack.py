@@ -14,16 +14,20 @@ CHARACTERS = (
 )
 GLYPH = {c: i + 1 for i, c in enumerate(CHARACTERS)}
 GLYPHS = len(CHARACTERS) + 1  # class 0: nothing there
+UNKNOWN = 255  # in a cell: nobody recorded what is written there
 CELL_W, CELL_H = 4, 8  # of a glyph's cell: so small that hardly two characters have their centre in one
 CELLS = 32 // CELL_W * (32 // CELL_H)  # of a visual row
 MAX_TEXT = 1024
 
 
 def glyph_cells(canvas):
-    """uint8 [rows, CELLS]: the character whose centre is in each cell of a visual row, row by row."""
+    """uint8 [rows, CELLS]: the character whose centre is in each cell of a visual row, row by row.
+    UNKNOWN where the canvas has no record of its strings."""
     height, width = canvas.pixels.shape[:2]
     cells = np.zeros((height // 32 * (width // 32), CELLS), np.uint8)
-    for text, xs, ys in canvas.runs:
+    if canvas.runs is None:
+        cells[:] = UNKNOWN
+    for text, xs, ys in canvas.runs or ():
         for c, x, y in zip(text, xs, ys):
             if c != " " and 0 <= x < width and 0 <= y < height:
                 x, y = int(x), int(y)
@@ -36,7 +40,7 @@ def word_cells(canvas, tokens):
     """[(visual row, token)]: where the tokens of all strings begin and end."""
     height, width = canvas.pixels.shape[:2]
     found = []
-    for text, xs, ys in canvas.runs:
+    for text, xs, ys in canvas.runs or ():
         for token, first, last in tokens.spans(text):
             cells = set()
             for k in {first, min(last, len(xs) - 1)}:
@@ -161,8 +165,7 @@ def pack(samples, tokens, block=16):
             for i, c in enumerate(canvases)
             for cell, token in word_cells(c, tokens)
         ]
-        found = np.asarray(found or [(0, tokens.pad)], np.int32)
-        out["word_row"], out["word_id"] = found.T.copy()
+        out["word_row"], out["word_id"] = np.asarray(found, np.int32).reshape(-1, 2).T.copy()
         found = [(i * rows + cell, k) for i, c in enumerate(canvases) for cell, k in colour_cells(c)]
         out["shade_row"], out["shade"] = np.asarray(found, np.int32).reshape(-1, 2).T.copy()
         out["shade_id"] = np.asarray([tokens.ids(name)[0] for name in NAMES], np.int32)

@@ -172,6 +172,8 @@ class Asker:
         if c.colour_of == "":
             return None
         i = self.rng.randrange(len(c.colours))
+        if not c.colours[i]:  # people may give it different names
+            return None
         find = self.rng.random() < 0.5
         if c.colour_of == "series":
             return (

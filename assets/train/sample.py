@@ -8,6 +8,7 @@ import drills
 import words
 from axes import DoesNotFit
 from chart import fill, random_chart, shares
+from library import store
 from phrases import NOT_SHOWN
 from questions import Asker, about_chart, about_panels
 from scene import draw_scene
@@ -207,6 +208,13 @@ def _drill(draw, name):
     return make
 
 
+def _library(rng, split, width, height, n, easy):
+    """A stored chart that a real library drew with this size."""
+    canvas, chart, row = store.opened().pick(rng, split, width, height)
+    found = about_chart(rng, split, chart, n, easy=easy)
+    return Sample(row["kind"], [canvas], [], [chart], found)
+
+
 MAKERS = {
     "one": _one,
     "two": _two_images,
@@ -214,6 +222,7 @@ MAKERS = {
     "recall": _recall,
     "lines": _drill(drills.lines, "lines"),
     "pairs": _drill(drills.pairs, "pairs"),
+    "library": _library,
 }
 
 

@@ -19,6 +19,7 @@ import fonts
 import tokens as tokens_
 from evaluate import count, table
 from feed import DEPTH, Feeder
+from library import store
 from losses import loss, right, to_device
 from model import SIZES, DecoderLayer, Model, TowerBlock
 from optim import Optimizer, rate_at
@@ -57,6 +58,7 @@ def arguments():
     p.add_argument("--rate", type=float, help="peak learning rate (default: 1.5e-3, on a CPU 4e-4)")
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--fonts", help="a folder with fonts beside the system's")
+    p.add_argument("--library", help="folders of library.draw, for stages with its charts")
     p.add_argument(
         "--tokenizer", help="a folder with a tokenizer.json to take instead of learning one"
     )
@@ -107,6 +109,8 @@ class Trainer:
         self.args = args
         os.makedirs(args.out, exist_ok=True)
         fonts.add_folder(args.fonts)
+        if args.library:
+            store.open_folders(args.library)  # before the workers fork
         if args.tokenizer and not os.path.exists(f"{args.out}/tokenizer.json"):
             with open(f"{args.tokenizer}/tokenizer.json", encoding="utf-8") as f, open(
                 f"{args.out}/tokenizer.json", "w", encoding="utf-8"
