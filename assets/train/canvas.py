@@ -218,11 +218,12 @@ class Canvas:
             self.runs.append((text, xs, [middle] * len(xs)))
         return width
 
-    def slanted(self, x, y, text, face, colour, degrees):
-        """Text turned by 30 to 90 degrees that ends at (x, y), as under a tick. Returns its height."""
+    def slanted(self, x, y, text, face, colour, degrees, anchor="end"):
+        """Turned text under a tick at (x, y). anchor: what of it is there, its end, its start (for text
+        that is turned clockwise, by less than 0 degrees) or the middle of its top. Returns its height."""
         mask, at = face.mask(text)
-        if degrees == 90:
-            turned = np.rot90(mask)
+        if degrees in (90, -90):
+            turned = np.rot90(mask, degrees // 90)
         else:
             turned = np.asarray(
                 Image.fromarray(mask).rotate(degrees, Image.Resampling.BILINEAR, expand=True)
@@ -235,8 +236,11 @@ class Canvas:
             (u - w / 2) * c + (v - h / 2) * s + turned.shape[1] / 2,
             -(u - w / 2) * s + (v - h / 2) * c + turned.shape[0] / 2,
         )
-        end_x, end_y = place(PAD + face.length(text), at - face.cap / 2)
-        left, top = round(x - end_x), round(y - end_y)
+        if anchor == "top":
+            spot = (turned.shape[1] / 2, min(place(u, at - face.cap)[1] for u in (PAD, w - PAD)))
+        else:
+            spot = place(PAD + (face.length(text) if anchor == "end" else 0), at - face.cap / 2)
+        left, top = round(x - spot[0]), round(y - spot[1])
         self.blend(turned, left, top, colour)
         spots = [place(u, at - face.cap / 2) for u in _centres(text, face, PAD)]
         self.runs.append((text, [left + p[0] for p in spots], [top + p[1] for p in spots]))

@@ -169,11 +169,10 @@ class Asker:
 
     def colour(self):
         c = self.chart
-        if c.colour_of == "":
+        named = [i for i, name in enumerate(c.colours or ()) if name]
+        if c.colour_of == "" or not named:
             return None
-        i = self.rng.randrange(len(c.colours))
-        if not c.colours[i]:  # people may give it different names
-            return None
+        i = self.rng.choice(named)
         find = self.rng.random() < 0.5
         if c.colour_of == "series":
             return (

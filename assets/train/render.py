@@ -13,6 +13,7 @@ from PIL import Image
 
 import fonts
 from axes import DoesNotFit
+from looks import LOOKS
 from sample import draw_sample
 from scene import WEIGHTS, scene_of
 
@@ -79,14 +80,15 @@ def write_set(split, n, out, each, model="small", seed=0):
     return written, samples
 
 
-def sheet(path, kinds, width, height, columns, split, seed):
+def sheet(path, kinds, width, height, columns, split, seed, look):
     """A picture of many: one row a kind."""
     rows = []
     for kind in kinds:
         row = []
         for k in range(columns):
             cell = np.full((height + 6, width + 6, 3), 128, np.uint8)
-            cell[:height, :width] = scene_of(seed + k, split, width, height, kind).canvas.pixels
+            scene = scene_of(seed + k, split, width, height, kind, look)
+            cell[:height, :width] = scene.canvas.pixels
             row.append(cell)
         rows.append(np.concatenate(row, 1))
     Image.fromarray(np.concatenate(rows)).save(path)
@@ -105,13 +107,15 @@ def main():
     p.add_argument("--sheet", help="write a sheet of pictures there instead")
     p.add_argument("--kinds", default=",".join(WEIGHTS))
     p.add_argument("--size", default="384x288")
+    p.add_argument("--look", choices=(*LOOKS, "own"), help="of the charts of a sheet")
     p.add_argument("--columns", type=int, default=5)
     p.add_argument("--seed", type=int, default=0, help="of the sheet, or of another set")
     args = p.parse_args()
     fonts.add_folder(args.fonts)
     if args.sheet:
         width, height = map(int, args.size.split("x"))
-        sheet(args.sheet, args.kinds.split(","), width, height, args.columns, args.set, args.seed)
+        kinds = args.kinds.split(",")
+        sheet(args.sheet, kinds, width, height, args.columns, args.set, args.seed, args.look)
     elif args.out:
         print(
             "%d questions about %d samples"

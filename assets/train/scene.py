@@ -10,6 +10,7 @@ import random
 import numpy as np
 from PIL import Image
 
+import looks
 import words
 from axes import DoesNotFit, draw_title, need
 from canvas import Canvas, Rect, wrap
@@ -18,6 +19,7 @@ from charts_bar import draw_bars
 from charts_info import draw_callouts, draw_numbers, draw_steps, draw_table, draw_timeline
 from charts_line import draw_lines, draw_scatter
 from charts_pie import draw_pie
+from plots import can_draw, draw_plot
 from style import Style
 
 DRAW = {
@@ -80,7 +82,10 @@ def _single(rng, split, kind, canvas, style, charts):
     box = canvas.box
     margin = round(style.size * 0.8)
     chart = charts[0] if charts else random_chart(rng, split, kind, _most(box.w, box.h, style.size))
-    DRAW[chart.kind](canvas, box.inset(margin, margin // 2 + 2, margin, margin), chart, style)
+    if style.look and not chart.log:
+        draw_plot(canvas, chart, style, style.look)
+    else:
+        DRAW[chart.kind](canvas, box.inset(margin, margin // 2 + 2, margin, margin), chart, style)
     return [chart], ""
 
 
@@ -160,13 +165,19 @@ def _page(rng, split, canvas, style):
     return [chart, below], ""
 
 
-def draw_scene(rng, split, width, height, kind=None, charts=None):
-    """A Scene of width x height pixels. charts: [one chart] to draw instead of a random one."""
+def draw_scene(rng, split, width, height, kind=None, charts=None, look=None):
+    """A Scene of width x height pixels. charts: [one chart] to draw instead of a random one; look: of
+    looks.LOOKS or "own" instead of a random one."""
     kind = kind or rng.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+    look = look or looks.choose(rng)
     for attempt in range(400):
         if attempt % 40 == 39 and charts is None:  # this kind does not fit here: another
             kind = rng.choice(("vbar", "hbar", "line", "table", "numbers"))
+        if attempt % 40 == 20:
+            look = "own"
         style = Style(rng, split, width, height)
+        if can_draw(look, kind):
+            style.adopt(looks.look_of(rng, look, split, width, height))
         canvas = Canvas(width, height, style.page)
         if kind != "dashboard":
             style.card = style.page if kind not in ("numbers", "table") else style.card
@@ -208,6 +219,6 @@ def degrade(rng, canvas):
         canvas.pixels = soft.astype(np.uint8)
 
 
-def scene_of(seed, split, width, height, kind=None):
+def scene_of(seed, split, width, height, kind=None, look=None):
     """The scene of a seed: the same every time."""
-    return draw_scene(random.Random(f"{split}/{seed}"), split, width, height, kind)
+    return draw_scene(random.Random(f"{split}/{seed}"), split, width, height, kind, None, look)

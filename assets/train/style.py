@@ -63,6 +63,11 @@ def mix(a, b, share):
     return tuple(round(x + (y - x) * share) for x, y in zip(a, b))
 
 
+def palette_of(rng, split):
+    """{name: "rrggbb"} of a palette of a split."""
+    return dict(zip(NAMES, rng.choice(_PALETTES[split]).split()))
+
+
 def _distance(a, b):
     """How different two colours look, roughly: 0 to 765."""
     return sum(abs(x - y) for x, y in zip(a, b))
@@ -78,7 +83,7 @@ class Style:
     """Everything about the looks of one picture; sizes in pixels."""
 
     def __init__(self, rng, split, width, height):
-        self.rng, self.split, self.used = rng, split, set()
+        self.rng, self.split, self.used, self.look = rng, split, set(), None
         held = split == "test"
         self.page, self.card, self.ink, self.faint, self.grid = map(
             rgb, rng.choice(_THEMES["test"] if held and rng.random() < 0.7 else _THEMES["train"])
@@ -86,8 +91,8 @@ class Style:
         if not held and rng.random() < 0.25 and luminance(self.page) > 200:
             self.page = self.card = tuple(rng.randint(232, 255) for _ in range(3))
         self.dark = luminance(self.page) < 128
-        palette = rng.choice(_PALETTES["test" if held else "train"]).split()
-        self.palette = dict(zip(NAMES, map(rgb, palette)))
+        palette = palette_of(rng, "test" if held else "train")
+        self.palette = {name: rgb(text) for name, text in palette.items()}
         self.family = fonts.choose(rng, split)
         self.title_family = self.family if rng.random() < 0.8 else fonts.choose(rng, split)
         self.mode = rng.choice(fonts.MODES)
@@ -116,6 +121,13 @@ class Style:
         self.stretch = 1.0 if held else rng.choice(fonts.STRETCHES)
         self.line_width = rng.choice((1.6, 2.0, 2.5, 3.0)) * max(1, side / 500)
         self.bar_share = rng.uniform(0.55, 0.85)
+
+    def adopt(self, look):
+        """Takes the type and the colours of a library's Look."""
+        self.look, self.family, self.title_family, self.mode = look, look.family, look.family, look.mode
+        self.size, self.title_size, self.stretch = look.tick, look.title, 1.0
+        self.page, self.card, self.ink, self.faint = look.page, look.panel, look.ink, look.tick_ink
+        self.grid, self.dark = look.grid_ink, luminance(look.page) < 128
 
     def face(self, scale=1.0, bold=None):
         """The face of labels, larger or smaller by a factor."""

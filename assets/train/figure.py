@@ -1,0 +1,429 @@
+"""Charts as libraries lay them out: titles, a plot with its axes, and a legend beside or in it."""
+
+import math
+
+from axes import Plane, need
+from canvas import Rect, wrap
+from style import mix
+from ticks import snap, texts
+
+
+class Frame(Plane):
+    """A plane whose first and last category may stand at any distance from the ends of its axis."""
+
+    def __init__(self, plot, chart, across, edge):
+        self.plot, self.chart, self.across = plot, chart, across
+        self.edge = edge
+        slots = len(chart.cats) - 1 + 2 * edge
+        self.each = (plot.h if across else plot.w) / max(slots, 0.5)
+
+    def middle(self, i):
+        return (self.plot.y0 if self.across else self.plot.x0) + self.each * (i + self.edge)
+
+
+class Figure:
+    """One chart being drawn in a look. left: what is not used of the picture; hard: boxes that a legend
+    must not cover, soft: those that it should not."""
+
+    def __init__(self, canvas, chart, style, look, across=False):
+        self.canvas, self.chart, self.style, self.look = canvas, chart, style, look
+        self.rng, self.across = style.rng, across
+        self.hard, self.soft = [], []
+        self.page = canvas.box
+        m = look.margins
+        self.fixed, self.extra, self.used = look.fixed, 0, 0
+        self.upright = self.rng.random() < look.flat
+        self.room = Rect(0, 0, self.page.x1, self.page.y1)
+        if not self.fixed:
+            self.room = self.page.inset(*(math.ceil(v) if v >= 1 else 4 for v in m))
+        self.entries, self.place = [], ""
+        self.tick = look.face(look.tick)
+        self.label = look.face(look.label, look.label_bold)
+
+    # ---- titles ----
+
+    def title_lines(self, width):
+        """The title's face and its lines: smaller, then in two lines, where it is too wide."""
+        look, text = self.look, self.chart.title
+        face = look.face(look.title, look.title_bold)
+        if face.length(text) > width:
+            face = look.face(look.title * 0.85, look.title_bold)
+        lines = wrap(text, face, width)
+        need(len(lines) <= 2 and all(face.length(line) <= width for line in lines))
+        return face, lines
+
+    def head(self):
+        """Room for the title on top: the height that it takes."""
+        if not self.chart.title:
+            return 0
+        self.title_face, self.lines = self.title_lines(self.page.w * 0.94)
+        return self.title_face.height * len(self.lines) + round(self.look.title * 0.35)
+
+    def write_title(self, over):
+        """Writes the title; over: the plot, above which it stands unless the page is what it is for."""
+        if not self.chart.title:
+            return
+        face, look, left = self.title_face, self.look, self.look.left
+        wide = max(map(face.length, self.lines))
+        x = over.cx
+        if left:
+            x = over.x0 if left == "plot" else self.page.x0 + max(4, 0.05 * self.page.w)
+        elif not wide / 2 < min(x - self.page.x0, self.page.x1 - x) - 2:
+            x = self.page.cx
+        need(not left or x + wide < self.page.x1 - 2)
+        y = self.title_y + face.height / 2
+        for line in self.lines:
+            self.canvas.text(x, y, line, face, look.title_ink, "l" if left else "m")
+            y += face.height
+
+    # ---- the plot ----
+
+    def _turned(self, each):
+        """How the labels of categories stand under an axis: (degrees or lines, height, overhang)."""
+        look, face, cats = self.look, self.tick, self.chart.cats
+        widest = max(map(face.length, cats))
+        if self.upright and widest <= each - 5:
+            return 0, face.height, widest / 2
+        if self.upright and look.name in ("libreoffice", "excel", "plotly", "vega"):
+            lines = [wrap(c, face, each - 5) for c in cats]
+            if max(map(len, lines)) == 2 and all(face.length(t) < each - 4 for w in lines for t in w):
+                return "wrapped", 2 * face.height, each / 2
+        angle = self.angle
+        need(each >= face.size * (1.15 if abs(angle) > 60 else 1.5))
+        rad = math.radians(abs(angle))
+        height = widest * math.sin(rad) + face.cap * math.cos(rad) + 4
+        need(height < 0.38 * self.page.h)
+        reach = face.length(cats[0 if angle > 0 else -1]) * math.cos(rad)
+        return angle, round(height), reach / 2 if look.anchor == "top" else reach
+
+    def tick_texts(self):
+        chart = self.chart
+        suffix = "%" if chart.suffix == "%" else ""
+        return texts(chart.ticks, self.look.form, "", suffix)
+
+    def plane(self, zero, edge, axis=True):
+        """Lays out and draws axes around what is left. zero: whether values begin there."""
+        look, chart, style = self.look, self.chart, self.style
+        self.angle = self.rng.choice(look.turn)
+        room = self.room
+        top = self.head() + self.used * (self.place == "top")
+        self.title_y = room.y0
+        if self.fixed:
+            self._fixed(top)
+            room = self.room
+        titles = chart.y_title, chart.x_title
+        if self.across:
+            titles = titles[::-1]
+        axis_title = round(self.label.height + look.gap) if titles[0] and (axis or self.across) else 0
+        below = round(self.label.height + look.gap * 0.6) if titles[1] else 0
+        length = (room.w if self.across else room.h) * 0.75 / look.unit
+        more = 1.0
+        if chart.shown and look.rule in ("matplotlib", "ggplot") and not self.across:
+            more = self.rng.choice((1.0, 1.05, 1.1))
+        if self.across and chart.shown:
+            more = self.rng.choice((1.08, 1.15))
+        snap(self.rng, chart, look.rule, zero, length, look.tick / look.unit, self.across, more)
+        written = self.tick_texts()
+        out = max(look.ticks, 0) + look.gap
+        if self.across:
+            left = max(map(self.tick.length, chart.cats)) + out
+            need(left < 0.42 * self.page.w)
+            bottom = self.tick.height + out if axis else 2
+            right = self.tick.length(written[-1]) / 2
+        else:
+            left = max(map(self.tick.length, written)) + out if axis else 2
+            right = 4
+        if self.fixed:
+            plot = room
+            need(left + axis_title < plot.x0 - 1)
+        else:
+            plot = Rect(room.x0 + left + axis_title, room.y0 + top + max(2, self.tick.height * 0.2),
+                        room.x1 - right, room.y1)
+        if not self.across:
+            each = plot.w / (len(chart.cats) - 1 + 2 * edge)
+            self.turn, bottom, reach = self._turned(each)
+            bottom += out
+            if self.turn not in (0, "wrapped"):
+                if self.turn > 0:
+                    short = reach - (plot.x0 - self.page.x0) - each * edge + 2
+                    plot.x0 += 0 if self.fixed else max(0, round(short))
+                    need(short <= 0 or not self.fixed)
+                if self.turn < 0 or look.anchor == "top":
+                    plot.x1 -= max(0, round(reach - each * edge - (self.page.x1 - plot.x1) + 2))
+            elif edge < 0.4:
+                plot.x1 -= 0 if self.fixed else max(0, round(reach - each * edge - right))
+        if self.fixed:
+            need(bottom + below < self.page.y1 - plot.y1)
+        else:
+            plot.y1 -= round(bottom + below)
+        need(plot.h > 4.2 * self.tick.height and plot.w > 5 * self.tick.size and plot.w > 60)
+        plane = Frame(plot, chart, self.across, edge)
+        self.plot = plot
+        self._ground(plane, axis)
+        self._axis(plane, written, axis, out)
+        self._categories(plane, out)
+        self._axis_titles(plane, titles, axis, left + look.gap * 0.5, bottom + look.gap * 0.5)
+        self.write_title(plot)
+        return plane
+
+    def _fixed(self, head):
+        """The plot's place by margins that are fixed, in pixels or in parts of the picture."""
+        m, page = self.look.margins, self.page
+        if m[0] < 1:
+            m = m[0] * page.w, m[1] * page.h, m[2] * page.w, m[3] * page.h
+        self.room = Rect(m[0], m[1], page.x1 - max(m[2], self.extra), page.y1 - m[3])
+        need(head + 2 <= self.room.y0)
+        near = self.look.name != "plotly" or self.place == "top"
+        self.title_y = self.room.y0 - head if near else (self.room.y0 - head) / 2
+
+    def _ground(self, plane, axis):
+        """The panel and what lies under the marks."""
+        look, canvas, plot, chart = self.look, self.canvas, plane.plot, self.chart
+        if look.panel != look.page:
+            canvas.rect(plot, look.panel)
+        line = canvas.vline if self.across else canvas.hline
+        ends = (plot.y0, plot.y1) if self.across else (plot.x0, plot.x1)
+        put = lambda v, ink, width, dash=0: (
+            line(plane.at(v), *ends, ink, width, dash) if self.across
+            else line(*ends, plane.at(v), ink, width, dash))
+        if "v" in look.grid and axis:
+            step = chart.ticks[1] - chart.ticks[0] if len(chart.ticks) > 1 else 0
+            if look.minor and step:
+                for k in range(-1, len(chart.ticks)):
+                    v = chart.ticks[0] + (k + 0.5) * step
+                    if chart.base < v < chart.top:
+                        put(v, look.minor, 1)
+            for v in chart.ticks:
+                put(v, look.grid_ink, look.grid_width, look.grid_dash)
+            if look.name == "plotly" and 0 in chart.ticks:
+                put(0, look.grid_ink, 2)
+        if "c" in look.grid:
+            for i in range(len(chart.cats)):
+                at = plane.middle(i)
+                if self.across:
+                    canvas.hline(plot.x0, plot.x1, at, look.grid_ink, look.grid_width, look.grid_dash)
+                else:
+                    canvas.vline(at, plot.y0, plot.y1, look.grid_ink, look.grid_width, look.grid_dash)
+
+    def spines(self, plot):
+        """The lines around the plot, which libraries draw over the marks."""
+        look, canvas, w = self.look, self.canvas, self.look.spine_width
+        half = w / 2
+        for side in look.spines:
+            if side in "lr":
+                canvas.vline(plot.x0 if side == "l" else plot.x1, plot.y0 - half, plot.y1 + half,
+                             look.spine, w)
+            else:
+                canvas.hline(plot.x0 - half, plot.x1 + half, plot.y0 if side == "t" else plot.y1,
+                             look.spine, w)
+
+    def _mark(self, x, y, down):
+        """A tick mark of an axis at the left (down False) or below, and its mirror image."""
+        look, canvas, plot = self.look, self.canvas, self.plot
+        size, ink, w = look.ticks, look.spine, look.spine_width
+        if down:
+            canvas.vline(x, min(plot.y1, plot.y1 + size), max(plot.y1, plot.y1 + size), ink, w)
+            if look.mirrored:
+                canvas.vline(x, plot.y0, plot.y0 + abs(size), ink, w)
+        else:
+            canvas.hline(min(plot.x0, plot.x0 - size), max(plot.x0, plot.x0 - size), y, ink, w)
+            if look.mirrored:
+                canvas.hline(plot.x1 - abs(size), plot.x1, y, ink, w)
+
+    def _axis(self, plane, written, axis, out):
+        """Marks and numbers of the value axis."""
+        look, canvas, plot, face = self.look, self.canvas, plane.plot, self.tick
+        if not axis:
+            return
+        if self.across:
+            widest = max(map(face.length, written))
+            need(plot.w / max(1, len(written) - 1) * self._span(plane) > widest + 4)
+        else:
+            need(plot.h / max(1, len(written) - 1) * self._span(plane) > face.size * 1.05)
+        for value, text in zip(self.chart.ticks, written):
+            at = plane.at(value)
+            if self.across:
+                if look.ticks:
+                    self._mark(at, plot.y1, True)
+                canvas.text(at, plot.y1 + out + face.cap / 2 + 0.1 * face.size, text, face,
+                            look.tick_ink, "m")
+            else:
+                if look.ticks:
+                    self._mark(plot.x0, at, False)
+                canvas.text(plot.x0 - out, at, text, face, look.tick_ink, "r")
+
+    def _span(self, plane):
+        """The part of the axis that lies between its first and last tick."""
+        c = self.chart
+        return (c.ticks[-1] - c.ticks[0]) / (c.top - c.base)
+
+    def _categories(self, plane, out):
+        look, canvas, plot, face = self.look, self.canvas, plane.plot, self.tick
+        if self.across:
+            need(plane.each > face.size * 1.15)
+        for i, name in enumerate(self.chart.cats):
+            at = plane.middle(i)
+            if look.ticks and look.cat_ticks and name.strip():
+                self._mark(*((plot.x0, at) if self.across else (at, plot.y1)), not self.across)
+            if self.across:
+                canvas.text(plot.x0 - out, at, name, face, look.tick_ink, "r")
+                continue
+            y = plot.y1 + out + face.cap / 2 + 0.1 * face.size
+            if self.turn == 0:
+                canvas.text(at, y, name, face, look.tick_ink, "m")
+            elif self.turn == "wrapped":
+                for k, line in enumerate(wrap(name, face, plane.each - 5)):
+                    canvas.text(at, y + k * face.height, line, face, look.tick_ink, "m")
+            else:
+                canvas.slanted(at, plot.y1 + out + 1, name, face, look.tick_ink, self.turn, look.anchor)
+
+    def _axis_titles(self, plane, titles, axis, left, bottom):
+        look, canvas, plot, face = self.look, self.canvas, plane.plot, self.label
+        if titles[0] and (axis or self.across):
+            need(face.length(titles[0]) < self.page.h - 4)
+            y = min(max(plot.cy, face.length(titles[0]) / 2 + 2), self.page.y1 - face.length(titles[0]) / 2)
+            canvas.upward(plot.x0 - left - face.cap / 2 - 0.24 * face.size, y, titles[0], face, look.ink)
+        if titles[1]:
+            need(face.length(titles[1]) < self.page.w - 4)
+            canvas.text(plot.cx, plot.y1 + bottom + face.height / 2, titles[1], face, look.ink, "m")
+
+    def bare(self):
+        """Room for something without axes; writes the title above it."""
+        room, top = self.room, self.head() + self.used * (self.place == "top")
+        self.title_y = room.y0
+        box = Rect(room.x0, room.y0 + top, room.x1, room.y1)
+        self.write_title(box)
+        return box
+
+    # ---- legends ----
+
+    def place_for_pie(self):
+        """A legend beside a pie is not in it."""
+        if "best" in self.look.legend:
+            self.look.legend = ("outside", "outside", "bottom")
+
+    def plan_legend(self, entries, shape, heading=""):
+        """Decides where a legend stands and takes its room, unless that is in the plot."""
+        look = self.look
+        self.entries, self.shape = entries, shape
+        self.heading = heading if look.headed else ""
+        self.face = look.face(look.entry)
+        size = look.entry
+        self.handle = size * {"line": 2.0, "wide": 2.0, "disc": 0.8, "box": 0.85}[shape]
+        self.space = size * (0.8 if shape == "wide" or look.rule == "matplotlib" else 0.5)
+        self.step = size * (1.45 if look.rule == "matplotlib" else 1.55)
+        self.wide = self.handle + self.space + max(self.face.length(t) for t, _ in entries)
+        self.wide = max(self.wide, self._heading_face().length(self.heading))
+        self.high = self.step * (len(entries) + bool(self.heading))
+        self.place = self.rng.choice(look.legend)
+        room = self.room
+        if self.place == "outside":
+            used = self.wide + size * 1.6
+            need(used < 0.4 * self.page.w and self.high < 0.8 * self.page.h)
+            self.fixed = self.fixed and look.margins[0] >= 1
+            self.extra = used + 8
+            if not self.fixed:
+                self.room = Rect(room.x0, room.y0, room.x1 - used, room.y1)
+        elif self.place in ("bottom", "top"):
+            self._plan_rows()
+
+    def _heading_face(self):
+        look = self.look
+        bold = look.name == "vega"
+        return look.face(look.entry * (1.1 if look.name in ("vega", "seaborn") else 1.0), bold)
+
+    def _plan_rows(self):
+        """A legend in rows below or above the plot."""
+        size, room = self.look.entry, self.room
+        self.rows, row, x = [], [], 0
+        for entry in self.entries:
+            w = self.handle + self.space + self.face.length(entry[0]) + size * 1.2
+            if row and x + w > room.w:
+                self.rows.append((row, x))
+                row, x = [], 0
+            need(w <= room.w)
+            row.append((x, entry))
+            x += w
+        self.rows.append((row, x))
+        self.heading = ""
+        need(len(self.rows) <= 3 and (self.place == "top" or not self.fixed))
+        used = self.step * len(self.rows) + size * 0.4
+        if self.place == "bottom":
+            self.rows_y = room.y1 - used + self.step / 2 + size * 0.3
+            self.room = Rect(room.x0, room.y0, room.x1, room.y1 - used)
+        else:
+            self.rows_y, self.used = None, round(used)
+
+    def draw_legend(self, plot):
+        """Draws what was planned."""
+        if not self.entries:
+            return
+        size = self.look.entry
+        if self.place in ("bottom", "top"):
+            y = self.rows_y if self.rows_y is not None else plot.y0 - self.used + self.step / 2
+            for row, width in self.rows:
+                x = (plot if self.place == "top" else self.page).cx - (width - size * 1.2) / 2
+                x = max(x, 2)
+                for offset, (text, colour) in row:
+                    self._entry(x + offset, y, text, colour)
+                y += self.step
+            return
+        if self.place == "outside":
+            x = plot.x1 + size * 1.1
+            y = plot.y0 + (plot.h - self.high) * (0.5 if self.look.name in _CENTRED else 0.03)
+            self._stack(x, y)
+            return
+        self._best(plot)
+
+    def _stack(self, x, y):
+        """Entries below each other, the upper left corner at (x, y)."""
+        y += self.step / 2
+        if self.heading:
+            self.canvas.text(x, y, self.heading, self._heading_face(), self.look.ink)
+            y += self.step
+        for text, colour in self.entries:
+            self._entry(x, y, text, colour)
+            y += self.step
+
+    def _entry(self, x, y, text, colour):
+        """One entry of a legend whose middle is at y."""
+        canvas, look, size = self.canvas, self.look, self.look.entry
+        if self.shape == "line":
+            canvas.line([(x, y), (x + self.handle, y)], colour, look.line)
+            if look.marker:
+                canvas.disc(x + self.handle / 2, y, look.marker, colour, look.panel if look.ring else None)
+        elif self.shape == "disc":
+            canvas.disc(x + self.handle / 2, y, self.handle / 2 - 0.5, colour)
+        else:
+            high = size * (0.7 if self.shape == "wide" else 0.85)
+            canvas.rect(Rect(round(x), round(y - high / 2), round(x + self.handle), round(y + high / 2)),
+                        colour)
+        ink = look.tick_ink if look.name in ("ggplot", "excel") else look.ink
+        canvas.text(x + self.handle + self.space, y, text, self.face, ink)
+
+    def _best(self, plot):
+        """A framed legend in the plot, where it covers nothing that is needed and as little as may be."""
+        size, look = self.look.entry, self.look
+        pad, off = size * 0.4, size * 0.5
+        w, h = self.wide + 2 * pad, self.high + 2 * pad * 0.8
+        need(w < plot.w * 0.6 and h < plot.h * 0.6)
+        xs = {"l": plot.x0 + off, "m": plot.cx - w / 2, "r": plot.x1 - off - w}
+        ys = {"t": plot.y0 + off, "m": plot.cy - h / 2, "b": plot.y1 - off - h}
+        found = []
+        for k, (v, u) in enumerate(("tr", "tl", "bl", "br", "mr", "ml", "bm", "tm")):
+            box = Rect(xs[u], ys[v], xs[u] + w, ys[v] + h)
+            if not any(_meet(box, b) for b in self.hard):
+                found.append((sum(_meet(box, b) for b in self.soft), k, box))
+        need(found)
+        box = min(found, key=lambda f: f[:2])[2]
+        if look.frame:
+            self.canvas.rect(box, look.panel, 0.8)
+            self.canvas.frame(box, mix(look.panel, look.frame, 0.8))
+        self._stack(box.x0 + pad, box.y0 + pad * 0.8)
+
+
+_CENTRED = ("ggplot", "libreoffice", "seaborn")
+
+
+def _meet(a, b):
+    return a.x0 < b.x1 and b.x0 < a.x1 and a.y0 < b.y1 and b.y0 < a.y1
