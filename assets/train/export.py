@@ -10,6 +10,7 @@ import os
 
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
 
 import tokens as tokens_
 from evaluate import table
@@ -229,13 +230,34 @@ def write_card(folder, size, total, summary, found):
         f.write("\n".join(lines))
 
 
-def read_weights(folder, model):
-    """Loads exported tensors into a model. The glyph head, which is not exported, stays as it is."""
+def grown_rows(rows, old, new):
+    """Embedding rows for a grown tokenizer [new size, D]: a new token's row is the mean of the rows of
+    the pieces by which the old tokenizer wrote the same bytes. old, new: paths of tokenizer.json."""
+    with open(new, encoding="utf-8") as f:
+        vocabulary = json.load(f)["model"]["vocab"]
+    before = Tokenizer.from_file(old)
+    names = sorted(vocabulary, key=vocabulary.get)
+    n = rows.shape[0]
+    assert [before.token_to_id(t) for t in names[:n]] == list(range(n)), "old ids have moved"
+    found = torch.empty(len(names), rows.shape[1])
+    found[:n] = rows
+    for i, name in enumerate(names[n:], n):
+        found[i] = rows[[t.id for t in before.model.tokenize(name)]].mean(0)
+    return found
+
+
+def read_weights(folder, model, tokenizer=None):
+    """Loads exported tensors into a model. The glyph head, which is not exported, stays as it is.
+    tokenizer: the tokenizer.json of the model, where it has more entries than the folder's."""
     state = {}
     for file in sorted(glob.glob(os.path.join(folder, "*.safetensors"))):
         state.update({n.removeprefix("model."): t.float() for n, t in load_file(file).items()})
     name = "visual.patch_embed.proj.weight"
     state[name] = state[name].sum(2).flatten(1)
+    name = "language_model.embed_tokens.weight"
+    if tokenizer and state[name].shape[0] < model.state_dict()[name].shape[0]:
+        old = os.path.join(folder, "tokenizer.json")
+        state[name] = grown_rows(state[name], old, tokenizer)
     lost = model.load_state_dict(state, strict=False)
     assert not lost.unexpected_keys and all(
         n.startswith("glyph_head") for n in lost.missing_keys

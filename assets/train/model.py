@@ -34,7 +34,7 @@ class Size:
     inner: int
     table: int = 32  # side of the table of patch positions
     theta: float = 10000.0
-    vocab: int = 3072
+    vocab: int = 4096
     most: int = 1048576  # pixels of an image: larger ones are made smaller
 
     @property
@@ -47,7 +47,7 @@ class Size:
 SIZES = {
     "base": Size(256, 4, 8, (1, 3, 5), 384, 6, 2, 64, 10, 1024),  # 29.7 M parameters
     # 12.5 M: what two CPU cores can train
-    "small": Size(192, 3, 6, (1, 3), 256, 4, 2, 64, 8, 768, most=147456),
+    "small": Size(192, 3, 6, (1, 3), 256, 4, 2, 64, 8, 768),
     "tiny": Size(64, 2, 3, (0, 1), 64, 2, 1, 32, 3, 128, table=16),
 }
 

@@ -6,6 +6,7 @@ it is spelt: with " Service" in the question and "S", "ervice" in the answer, co
 by word and held-out words were garbled.
 
     python tokens.py --out DIR      learns it and writes tokenizer.json
+    python tokens.py --grow OLD --out DIR      goes on from OLD/tokenizer.json, whose ids stay
 """
 
 import argparse
@@ -28,7 +29,7 @@ from tokenizers import (
 
 import fonts
 import words
-from phrases import PHRASES
+from phrases import MARKS, PHRASES
 from sample import draw_sample
 
 SPECIAL = [
@@ -42,7 +43,7 @@ SPECIAL = [
     "<|video_pad|>",
 ]
 QWEN = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-SIZE = 3072
+SIZE = 4096
 
 
 def corpus(samples=1200):
@@ -63,7 +64,8 @@ def asked():
     nouns = {n for pair in words.NOUNS.values() for n in pair} | {"category", "categories"}
     sentences = [s for forms in PHRASES.values() for s in forms]
     sentences += [" in the panel", " in the first image", " in the second image"]
-    found = {w for s in sentences for w in re.findall("(?<= )[a-z]+", s)}
+    sentences += [" " + marks for marks in MARKS.values()]
+    found = {w for s in sentences for w in re.findall("(?<= )[a-z]+", s)} - {"x", "y"}
     return sorted(found | {w for n in nouns for w in re.findall("[a-z]+", n)})
 
 
@@ -163,7 +165,15 @@ def load(folder):
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", required=True)
+    parser.add_argument("--grow", help="a folder with the tokenizer.json to go on from")
     parser.add_argument("--fonts")
     args = parser.parse_args()
     fonts.add_folder(args.fonts)
+    if args.grow:
+        from grow import grow
+
+        os.makedirs(args.out, exist_ok=True)
+        grow(os.path.join(args.grow, "tokenizer.json"), SIZE, asked()).save(
+            os.path.join(args.out, "tokenizer.json")
+        )
     print(load(args.out).size, "tokens")

@@ -149,7 +149,7 @@ class Trainer:
         self.optimizer = Optimizer(self.model, self.half)
         self.steps, self.images = 0, 0
         if args.init and not state:
-            export.read_weights(args.init, self.model)
+            export.read_weights(args.init, self.model, f"{args.out}/tokenizer.json")
         if state:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])

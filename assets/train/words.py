@@ -3,10 +3,14 @@
 A word belongs to the test split when a checksum of it says so: no list can drift, and no word is in
 both. Months, weekdays, quarters, years and the words of questions are closed classes that any chart
 uses; they are in both. Made-up names teach reading of words never seen; the two splits build them
-from different syllables.
+from different syllables. A label of several words is held out when one of its words is.
 """
 
+import functools
+import re
 import zlib
+
+import vocabulary
 
 GROUPS = {
     "country": "Albania Algeria Angola Argentina Armenia Australia Austria Bahrain Bangladesh Belarus Belgium "
@@ -121,6 +125,10 @@ NOUNS = {
     "day": ("day", "days"),
     "name": ("item", "items"),
     "code": ("code", "codes"),
+    "quarter": ("quarter", "quarters"),
+    "hour": ("hour", "hours"),
+    "size": ("size", "sizes"),
+    "group": ("group", "groups"),
 }
 ADJECTIVES = "New Old Big Small Upper Lower Raw Dry Fresh Royal Grand Mixed Frozen Local Other Cheap Rare Early Late".split()
 FILLER = (
@@ -149,16 +157,139 @@ def split_of(word):
     return "test" if zlib.crc32(word.lower().encode()) % 8 == 0 else "train"
 
 
+@functools.lru_cache(1 << 16)
+def is_held_out(word):
+    """Whether a word, in lower case, is one of the test split."""
+    return split_of(word) == "test"
+
+
 _POOL = {
     s: {g: [w for w in dict.fromkeys(t.split()) if split_of(w) == s] for g, t in GROUPS.items()}
     for s in ("train", "test")
 }
-_FLAT = {s: sorted({w for ws in g.values() for w in ws}) for s, g in _POOL.items()}
+
+
+def _library(name, needed):
+    """A module that is used to train and not to run; says what is missing."""
+    try:
+        return __import__(name, fromlist=[needed])
+    except ImportError:
+        raise SystemExit(f"{name.split('.')[0]} is missing: pip install -r requirements.txt") from None
+
+
+# Words of long lists that are not for pictures.
+_UNFIT = re.compile(
+    "fuck|shit|nigg|cunt|rape|rapi|porn|sex|slut|whor|dick|cock|bitch|fag|nazi|hitler|nude|naked|puss|penis|vagin|ass$|tits"
+)
+
+
+@functools.lru_cache(None)
+def _names():
+    """First and last names."""
+    people = _library("faker.providers.person.en_US", "Provider").Provider
+    return sorted({n for n in [*people.first_names, *people.last_names] if n.isascii() and n.isalpha()})
+
+
+@functools.lru_cache(None)
+def _common():
+    """Frequent English words of 3 to 12 letters, with a capital first letter."""
+    listed = _library("wordfreq", "top_n_list").top_n_list("en", 12000)
+    listed = [w for w in listed if w.isascii() and w.isalpha() and 3 <= len(w) <= 12]
+    return sorted({w.capitalize() for w in listed if not _UNFIT.search(w)})
+
+
+def frequencies(split):
+    """[(word with a capital, weight)] of the frequent words of a split; 1 for the rarest of them."""
+    count = _library("wordfreq", "word_frequency").word_frequency
+    listed = [w for w in _common() if split_of(w) == split]
+    return [(w, max(1.0, (count(w, "en") * 4e6) ** 0.5)) for w in listed] + [(n, 2.0) for n in _names_of(split)]
+
+
+# The words of both splits: what any chart and any question says.
+CLOSED = {
+    w.lower()
+    for text in [" ".join(vocabulary.COMMON), SERIES, vocabulary.SERIES, *FILLER]
+    + MONTHS + SHORT_MONTHS + DAYS + MEASURES + ADJECTIVES + [n for pair in NOUNS.values() for n in pair]
+    for w in re.findall("[A-Za-z]{3,}", text)
+}
+
+
+def open_words(text):
+    """The words of a text, in lower case, that belong to one of the splits."""
+    return [w for w in re.findall("[a-z]{3,}", text.lower()) if w not in CLOSED]
+
+
+def _parts(text):
+    return [p.strip() for p in text.replace("\n", ";").split(";") if p.strip()]
+
+
+def _label_groups():
+    """{split: [(group, names)]} of vocabulary.LABELS; also enters the nouns."""
+    found = {"train": [], "test": []}
+    for text in vocabulary.LABELS.split("==="):
+        noun, nouns, names = text.strip().split("|", 2)
+        NOUNS.setdefault(noun, (noun, nouns))
+        for split in found:
+            names_of = [n for n in dict.fromkeys(_parts(names)) if _belongs(n, split)]
+            if len(names_of) >= 3:
+                found[split].append((noun, names_of))
+    return found
+
+
+def _belongs(label, split):
+    """Whether a label may be in a split: test needs a held-out word, train has none."""
+    return any(map(is_held_out, open_words(label))) == (split == "test")
+
+
+_GROUPED = _label_groups()
+
+
+@functools.lru_cache(None)
+def _flat(split):
+    listed = {w for ws in _POOL[split].values() for w in ws}
+    more = {
+        w
+        for w in _names() + _common()
+        if split_of(w) == split and w.lower() not in CLOSED
+    }
+    return sorted(listed), sorted(more - listed)
 
 
 def pool(split, group=None):
-    """The words of one split: a group's, or all of them."""
-    return _POOL[split][group] if group else _FLAT[split]
+    """The words of one split: a group's, or all of the groups."""
+    return _POOL[split][group] if group else _flat(split)[0]
+
+
+def wide_pool(split):
+    """Names and frequent English words of one split that are in no group."""
+    return _flat(split)[1]
+
+
+def any_word(rng, split):
+    """A word of a group or one of many thousand others."""
+    return rng.choice(pool(split) if rng.random() < 0.5 else wide_pool(split))
+
+
+@functools.lru_cache(None)
+def _names_of(split):
+    return [n for n in _names() if split_of(n) == split]
+
+
+def person(rng, split):
+    """ "Anna Miller", "A. Miller" or "Miller"."""
+    listed = _names_of(split)
+    first, last = rng.choice(listed), rng.choice(listed)
+    return rng.choice((f"{first} {last}", f"{first} {last}", f"{first[0]}. {last}", last, first))
+
+
+def company(rng, split):
+    """ "Miller Ltd", "Smith & Jones", "Plodira Group"."""
+    listed = _names_of(split)
+    a = rng.choice(listed) if rng.random() < 0.6 else made_up(rng, split)
+    b = rng.choice(listed)
+    return rng.choice(
+        (f"{a} Inc", f"{a} Inc.", f"{a} Ltd", f"{a} & {b}", f"{a} Group", f"{a} Corp", f"{a}-{b}", f"{a} LLC", f"{a} AG")
+    )
 
 
 def made_up(rng, split):
@@ -176,18 +307,86 @@ def code(rng):
 
 def _ordered(rng, n):
     """Labels with an order of their own, and their group; None where n does not fit."""
-    kind = rng.choice(("year", "year", "year", "month", "short", "day", "quarter"))
+    kind = rng.choice(("year", "year", "year", "month", "short", "day", "quarter", "range", "date", "date", "count"))
     if kind == "year":
         step = rng.choice([s for s in (1, 1, 1, 2, 5, 10) if s * n <= 80])
         first = rng.randint(1950, 2030 - step * n)
+        form = rng.random()
+        if form < 0.06 and step == 1:
+            return [f"{first + i}/{(first + i + 1) % 100:02}" for i in range(n)], "year"
         return [str(first + step * i) for i in range(n)], "year"
+    if kind == "range":
+        return _ranges(rng, n)
+    if kind == "date":
+        return _dates(rng, n)
+    if kind == "count":
+        return _counted(rng, n)
     if kind == "quarter":
         return ([f"Q{i + 1}" for i in range(n)], "name") if n <= 4 else None
-    names = {"month": MONTHS, "short": SHORT_MONTHS, "day": DAYS}[kind]
+    names = {"month": MONTHS, "short": SHORT_MONTHS, "day": rng.choice((DAYS, [d[:3] for d in DAYS]))}[kind]
     if n > len(names):
         return None
     first = rng.randint(0, len(names) - n)
     return names[first : first + n], "day" if kind == "day" else "month"
+
+
+def _ranges(rng, n):
+    """Ages, incomes and other steps: "18-24", "$20k-40k", "65+"."""
+    step = rng.choice((5, 10, 10, 15, 20, 25, 50, 100))
+    first, dash = rng.choice((0, 0, step, 18 if step == 10 else step)), rng.choice("----–")
+    edges = [first + step * i for i in range(n + 1)]
+    form = rng.random()
+    if form < 0.3 and step >= 10:
+        found = [f"${a}k{dash}{b}k" for a, b in zip(edges, edges[1:])]
+    elif form < 0.65:
+        found = [f"{a}{dash}{b - 1}" for a, b in zip(edges, edges[1:])]
+    else:
+        found = [f"{a}{dash}{b}" for a, b in zip(edges, edges[1:])]
+    if form >= 0.3 and rng.random() < 0.6:
+        found[-1] = f"{edges[-2]}+"
+    if form >= 0.3 and edges[0] == 0 and rng.random() < 0.4:
+        found[0] = f"<{edges[1]}"
+    return found, "group"
+
+
+def _dates(rng, n):
+    """Quarters, months and days of years: "Q1 2023", "2023-01", "Jan 2021", "Mar 3"."""
+    y, at, kind = rng.randint(1995, 2026), rng.randrange(12), rng.random()
+    if kind < 0.35:
+        form = rng.choice(("Q{q} {y}", "{y} Q{q}", "Q{q} '{s}", "Q{q}/{s}", "{y}-Q{q}"))
+        return [form.format(q=(at + i) % 4 + 1, y=y + (at % 4 + i) // 4, s=f"{(y + (at % 4 + i) // 4) % 100:02}") for i in range(n)], "quarter"
+    if kind < 0.8:
+        form = rng.choice(("{y}-{k:02}", "{m} {y}", "{m} {y}", "{m} '{s}", "{k:02}/{y}", "{m}-{s}", "{M} {y}"))
+        found = []
+        for i in range(n):
+            k, now = (at + i) % 12, y + (at + i) // 12
+            found.append(form.format(k=k + 1, y=now, s=f"{now % 100:02}", m=SHORT_MONTHS[k], M=MONTHS[k]))
+        return found, "month"
+    step, first, month = rng.choice((1, 1, 2)), rng.randint(1, 6), at + 1
+    form = rng.choice(("{m} {d}", "{d} {m}", "{y}-{k:02}-{d:02}", "{k:02}-{d:02}"))
+    days = [min(first + step * i, 28) for i in range(n)]
+    return [form.format(m=SHORT_MONTHS[at], d=d, y=y, k=month) for d in days], "day"
+
+
+def _counted(rng, n):
+    """ "Week 1", "Group A", "P-101", "8:00": labels that count on."""
+    kind, first = rng.random(), rng.randint(1, 3)
+    if kind < 0.35:
+        word = rng.choice("Week;Day;Week;Group;Stage;Phase;Step;Level;Round;Trial;Test;Grade;Year;Lap;Hour;Unit;Lesson".split(";"))
+        return [f"{word} {first + i}" for i in range(n)], "name"
+    if kind < 0.65 and n <= 12:
+        word = rng.choice("Model;Product;Group;Team;Class;Store;Region;Plant;Brand;Option;Type;Item;Company;Site;Section;Category".split(";"))
+        return [f"{word} {'ABCDEFGHIJKL'[i]}" for i in range(n)], "name"
+    if kind < 0.75:
+        head, at = rng.choice(("P-", "A-", "ID-", "X", "SKU-", "M-", "T", "S")), rng.choice((1, 10, 101, 201, 1001))
+        return [f"{head}{at + i}" for i in range(n)], "code"
+    if kind < 0.88 and n <= 12:
+        at, step = rng.randint(0, 11), rng.choice((1, 1, 2))
+        form = rng.choice(("{h}:00", "{h:02}:00", "{h}h"))
+        return [form.format(h=(at + step * i) % 24) for i in range(n)], "hour"
+    if n <= 6:
+        return ["XS S M L XL XXL".split()[i] for i in range(n)], "size"
+    return [chr(65 + i) for i in range(min(n, 26))], "name"
 
 
 def labels(rng, split, n, ordered=0.3):
@@ -197,10 +396,15 @@ def labels(rng, split, n, ordered=0.3):
         if found:
             return found
     kind = rng.random()
+    if kind < 0.4:
+        fits = [(g, names) for g, names in _GROUPED[split] if len(names) >= n]
+        if fits:
+            group, names = rng.choice(fits)
+            return rng.sample(names, n), group
     group = rng.choice(sorted(GROUPS))
-    if kind < 0.55 and len(pool(split, group)) >= n:
+    if kind < 0.6 and len(pool(split, group)) >= n:
         return rng.sample(pool(split, group), n), group
-    make = made_up if kind < 0.85 else lambda r, s: r.choice((made_up(r, s), r.choice(pool(s))))
+    make = rng.choice((made_up, any_word, any_word, _mixed, _two_words, person, company))
     if kind > 0.96:
         make = lambda r, s: code(r)
     found = []
@@ -211,6 +415,16 @@ def labels(rng, split, n, ordered=0.3):
     return found, "code" if kind > 0.96 else "name"
 
 
+def _mixed(rng, split):
+    return made_up(rng, split) if rng.random() < 0.5 else any_word(rng, split)
+
+
+def _two_words(rng, split):
+    """ "Barley Fields", "Barley fields" or a single word."""
+    a, b = any_word(rng, split), any_word(rng, split)
+    return rng.choice((a, f"{a} {b}", f"{a} {b.lower()}", f"{a}-{b.lower()}", f"{a} & {b}", f"{a} {rng.randint(1, 20)}"))
+
+
 def absent(rng, split, present):
     """A label that looks like those present and is none of them."""
     while True:
@@ -219,11 +433,17 @@ def absent(rng, split, present):
             return word
 
 
+_SERIES = [_parts(s) for s in vocabulary.SERIES.replace("\n", "|").split("|") if s.strip()]
+
+
 def series(rng, split, n):
     """n names of series that belong together, or that do not."""
-    sets = [_pairs(s) for s in SERIES.split(";")]
-    if rng.random() < 0.6:
-        fits = [s for s in sets if len(s) >= n]
+    kind = rng.random()
+    if kind < 0.45:
+        fits = [s for s in _SERIES if len(s) == n] or [s for s in _SERIES if len(s) >= n]
+        return list(rng.choice(fits))[:n]
+    if kind < 0.65:
+        fits = [s for s in map(_pairs, SERIES.split(";")) if len(s) >= n]
         return rng.choice(fits)[:n]
     if rng.random() < 0.5:
         first = rng.randint(1990, 2024)
@@ -242,6 +462,8 @@ def _pairs(text):
 
 def title(rng, split, group):
     """A title that says what, by what and sometimes when."""
+    if rng.random() < 0.8:
+        return titles.title(rng, split, group)
     measure, other = rng.sample(MEASURES, 2)
     subject = rng.choice(pool(split)) if rng.random() < 0.7 else made_up(rng, split)
     noun = NOUNS[group][0]
@@ -259,3 +481,6 @@ def title(rng, split, group):
         f"{measure} and {other.lower()}",
     )
     return rng.choice(forms)
+
+
+import titles  # noqa: E402 (it takes the lists above)
