@@ -114,7 +114,7 @@ def sheet(out, path, columns=4, most=24, width=480, library=None):
     cells = []
     for r in found:
         image = Image.open(os.path.join(out, r["file"])).convert("RGB")
-        image.thumbnail((width, width))
+        image.thumbnail((width, width * 3 // 4))
         cell = Image.new("RGB", (width + 4, width * 3 // 4 + 4), (128, 128, 128))
         cell.paste(image, (2, 2))
         cells.append(cell)

@@ -83,3 +83,19 @@ def complete(chart, texts):
     for text in wanted:
         if text not in texts and not any(text in t for t in texts):
             raise Unfit(f"{text!r} is not written")
+
+
+def inked(image, runs, least=60):
+    """Unfit where a string that should be in the picture leaves no ink there, as when its font is
+    missing or it is cut off."""
+    grey = np.asarray(image.convert("L")).astype(np.int16)
+    for text, xs, ys in runs:
+        seen = n = 0
+        for c, x, y in zip(text, xs, ys):
+            if c.isalnum():
+                x, y = int(x), int(y)
+                part = grey[max(y - 5, 0) : y + 6, max(x - 4, 0) : x + 5]
+                seen += part.size > 0 and int(part.max()) - int(part.min()) >= least
+                n += 1
+        if seen < 0.75 * n:
+            raise Unfit(f"{text!r} is not seen")

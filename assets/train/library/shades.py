@@ -32,9 +32,16 @@ def name_of(rgb):
 
 
 def names_of(colours):
-    """Names of colours (r, g, b) that are seen side by side; "" where doubtful or given twice."""
+    """Names of colours (r, g, b) that are seen side by side; "" where doubtful or given twice, also
+    where one without a name has the same hue, as light blue has beside blue."""
     names = [name_of(c) for c in colours]
-    return [n if names.count(n) == 1 else "" for n in names]
+    hues = [colorsys.rgb_to_hsv(*(v / 255 for v in c[:3])) for c in colours]
+    vague = [h for n, (h, s, _) in zip(names, hues) if not n and s > 0.12]
+    found = []
+    for name, (h, s, _) in zip(names, hues):
+        near = s > 0.12 and any(min(abs(h - o), 1 - abs(h - o)) < 0.05 for o in vague)
+        found.append(name if name and names.count(name) == 1 and not near else "")
+    return found
 
 
 def rgb(text):
