@@ -84,7 +84,7 @@ class Figure:
         widest = max(map(face.length, cats))
         if self.upright and widest <= each - 5:
             return 0, face.height, widest / 2
-        if self.upright and look.name in ("libreoffice", "excel", "plotly", "vega"):
+        if self.upright and look.name in ("libreoffice", "excel", "sheets", "plotly"):
             lines = [wrap(c, face, each - 5) for c in cats]
             if max(map(len, lines)) == 2 and all(face.length(t) < each - 4 for w in lines for t in w):
                 return "wrapped", 2 * face.height, each / 2
@@ -310,6 +310,10 @@ class Figure:
         self.face = look.face(look.entry)
         size = look.entry
         self.handle = size * {"line": 2.0, "wide": 2.0, "disc": 0.8, "box": 0.85}[shape]
+        if look.name == "ggplot":
+            self.handle = size * 1.5
+        if look.name == "gnuplot":
+            self.handle = size * 2.5
         self.space = size * (0.8 if shape == "wide" or look.rule == "matplotlib" else 0.5)
         self.step = size * (1.45 if look.rule == "matplotlib" else 1.55)
         self.wide = self.handle + self.space + max(self.face.length(t) for t, _ in entries)
@@ -388,6 +392,13 @@ class Figure:
     def _entry(self, x, y, text, colour):
         """One entry of a legend whose middle is at y."""
         canvas, look, size = self.canvas, self.look, self.look.entry
+        if look.name == "gnuplot" and self.place == "best":  # the sign stands behind its text
+            x += self.wide - self.handle
+            canvas.text(x - self.space, y, text, self.face, look.ink, "r")
+        if look.back:
+            half = self.step * 0.46
+            middle = x + self.handle / 2
+            canvas.rect(Rect(middle - half, y - half, middle + half, y + half), look.back)
         if self.shape == "line":
             canvas.line([(x, y), (x + self.handle, y)], colour, look.line)
             if look.marker:
@@ -395,10 +406,12 @@ class Figure:
         elif self.shape == "disc":
             canvas.disc(x + self.handle / 2, y, self.handle / 2 - 0.5, colour)
         else:
-            high = size * (0.7 if self.shape == "wide" else 0.85)
+            high = size * (0.7 if self.shape == "wide" else 1.4 if look.name == "ggplot" else 0.85)
             canvas.rect(Rect(round(x), round(y - high / 2), round(x + self.handle), round(y + high / 2)),
                         colour)
-        ink = look.tick_ink if look.name in ("ggplot", "excel") else look.ink
+        if look.name == "gnuplot" and self.place == "best":
+            return
+        ink = look.tick_ink if look.name == "excel" else look.ink
         canvas.text(x + self.handle + self.space, y, text, self.face, ink)
 
     def _best(self, plot):
@@ -412,6 +425,8 @@ class Figure:
         found = []
         for k, (v, u) in enumerate(("tr", "tl", "bl", "br", "mr", "ml", "bm", "tm")):
             box = Rect(xs[u], ys[v], xs[u] + w, ys[v] + h)
+            if look.name == "gnuplot" and k > 1:
+                break
             if not any(_meet(box, b) for b in self.hard):
                 found.append((sum(_meet(box, b) for b in self.soft), k, box))
         need(found)

@@ -107,6 +107,10 @@ class Look:
     titled: float = 0.7  # how often axes have titles
     pie: tuple = ("beside", 0, -1)  # places of names, degrees of the beginning, direction
     pie_ring: bool = False  # white lines between slices
+    between: float = 0.0  # from one group to the next, in bars; 0: bar and group say it
+    outline: tuple = None  # of bars
+    border: tuple = None  # of the picture
+    back: tuple = None  # behind the signs of a legend
     single: tuple = None  # the colour of bars that are not told apart
 
     def face(self, size, bold=False):
@@ -274,11 +278,198 @@ def _vega(rng, small):
     return look
 
 
+def _ggplot(rng, small):
+    unit = rng.choice((72, 72, 80) if small else (72, 72, 96, 100, 100, 120)) / 72
+    base = unit * (rng.choice((9, 10, 11)) if small else 11)
+    look = Look(
+        "ggplot",
+        rng.choice(("Liberation Sans", "Liberation Sans", "Arimo", "DejaVu Sans")),
+        rng.choice(("free", "slight")),
+        0.8 * base,
+        base,
+        1.2 * base,
+        0.8 * base,
+        rng.choice((0.8, 0.9, 1.0)) * base,
+        rng.choice(("hue", "hue", "set1", "dark2", "set2")),
+        "ggplot",
+        unit,
+        left="plot",
+        tick_ink=rgb("4d4d4d"),
+        panel=rgb("ebebeb"),
+        spines="",
+        spine=rgb("333333"),
+        ticks=2.75 * unit,
+        gap=2.2 * unit,
+        grid="vc",
+        grid_ink=(255, 255, 255),
+        grid_width=rng.choice((1, 1, 2)) if unit > 1.2 else 1,
+        minor=rgb("f5f5f5"),
+        bar=0.9,
+        group=0.9,
+        edges=(0.6, rng.choice((0.6, 0.05))),
+        legend=rng.choice((("outside",), ("outside",), ("outside",), ("bottom",), ("top",))),
+        headed=True,
+        margins=(5.5 * unit,) * 4,
+        line=max(1.1, 1.07 * unit) * rng.choice((1, 1, 2)),
+        marker=rng.choice((0, 2 * unit, 2.7 * unit)),
+        turn=(45, 90, 90),
+        titled=0.95,
+        single=rng.choice((rgb("595959"), rgb("595959"), rgb("4682b4"), None)),
+        back=rgb("f2f2f2"),
+    )
+    theme = rng.random()
+    if theme < 0.45:
+        look.panel, look.back, look.minor = (255, 255, 255), None, rgb("f0f0f0")
+        look.grid_ink = rgb("ebebeb")
+        if theme < 0.15:  # theme_bw
+            look.spines = "lbrt"
+        elif theme < 0.35:  # theme_minimal
+            look.ticks = 0
+        else:  # theme_classic
+            look.grid, look.spines, look.spine = "", "lb", (0, 0, 0)
+    return look
+
+
+def _gnuplot(rng, small):
+    size = rng.choice((9, 10, 11) if small else (12, 12, 13, 14, 16))
+    look = Look(
+        "gnuplot",
+        rng.choice(("DejaVu Sans", "DejaVu Sans", "Liberation Sans", "Arimo")),
+        rng.choice(("slight", "free")),
+        size,
+        size,
+        size * rng.choice((1, 1, 1.2)),
+        size,
+        size,
+        "gnuplot",
+        "gnuplot",
+        ticks=-0.5 * size,
+        mirrored=True,
+        gap=0.6 * size,
+        grid=rng.choice(("", "", "v", "vc")),
+        grid_ink=rgb("a0a0a0"),
+        grid_dash=rng.choice((1, 2, 3)),
+        between=rng.choice((1, 1, 2)),
+        bar=rng.choice((0.5, 0.6, 0.8, 0.9)),
+        edges=(rng.choice((1.0, 0.75)), rng.choice((0.5, 0.0))),
+        legend=rng.choice((("best",), ("best",), ("outside",))),
+        margins=(4, 4, 10, 4),
+        form="short",
+        line=rng.choice((1.2, 2, 2.5)),
+        marker=rng.choice((0, 3, 4)),
+        turn=(45, 90, 45),
+        titled=0.6,
+        outline=rng.choice(((0, 0, 0), None)),
+    )
+    if rng.random() < 0.15:
+        look.spines, look.mirrored = "lb", False
+    return look
+
+
+def _libreoffice(rng, small):
+    unit = 96 / 72 * (0.75 if small else rng.choice((1, 1, 0.9)))
+    look = Look(
+        "libreoffice",
+        rng.choice(("Liberation Sans", "Liberation Sans", "Arimo", "Carlito", "DejaVu Sans")),
+        rng.choice(("free", "slight", "grid")),
+        10 * unit,
+        9 * unit,
+        13 * unit,
+        10 * unit,
+        10 * unit,
+        "libreoffice",
+        "office",
+        unit,
+        spines="lb",
+        spine=rgb("b3b3b3"),
+        ticks=3 * unit,
+        gap=3 * unit,
+        grid="v",
+        grid_ink=rgb("b3b3b3"),
+        between=1.0,
+        legend=rng.choice((("outside",), ("outside",), ("outside",), ("bottom",), ("top",))),
+        margins=(10, 10, 10, 10),
+        form="short",
+        line=rng.choice((2, 2.5, 3)),
+        marker=rng.choice((0, 3.5)),
+        zero=0.8,
+        turn=(45, 90, 30),
+        titled=0.5,
+        pie=("legend", 90, rng.choice((1, -1))),
+    )
+    if rng.random() < 0.3:
+        look.border = rgb("b3b3b3")
+    return look
+
+
+def _excel(rng, small):
+    unit = 96 / 72 * (0.8 if small else rng.choice((1, 1, 1, 1.25)))
+    size = unit * rng.choice((9, 9, 10))
+    ink = rng.choice((rgb("595959"), rgb("595959"), (0, 0, 0)))
+    look = Look(
+        "excel",
+        "Carlito",
+        rng.choice(("dark", "dark", "free", "grid")),
+        size,
+        size * rng.choice((1, 1.1)),
+        unit * (12 if small else rng.choice((14, 14, 18))),
+        size,
+        size,
+        rng.choice(("office", "office", "office 2007", "office 2023")),
+        "office",
+        unit,
+        title_bold=rng.random() < 0.15,
+        ink=ink,
+        title_ink=ink,
+        tick_ink=ink,
+        spines=rng.choice(("b", "b", "lb")),
+        spine=rgb("d9d9d9") if ink[0] else rgb("868686"),
+        gap=5 * unit,
+        grid=rng.choice(("v", "v", "v", "")),
+        grid_ink=rgb("d9d9d9"),
+        between=rng.choice((2.19, 2.19, 1.5, 1.0, 0.5)),
+        apart=rng.choice((0, 1, 3)),
+        legend=rng.choice((("bottom",), ("bottom",), ("bottom",), ("outside",), ("top",))),
+        margins=(12, 10, 12, 10),
+        form=rng.choice(("short", "short", "comma")),
+        line=2.25 * unit,
+        marker=rng.choice((0, 0, 3.3)),
+        zero=1.0,
+        turn=(45, 45, 90),
+        titled=0.4,
+        pie=("legend", 90, 1),
+        pie_ring=rng.random() < 0.7,
+    )
+    if rng.random() < 0.5:
+        look.border = rgb("d9d9d9")
+    return look
+
+
+def _sheets(rng, small):
+    look = _excel(rng, small)
+    ink = rgb("757575")
+    look.name, look.family, look.cycle = "sheets", "Roboto", "sheets"
+    look.title_ink, look.ink, look.tick_ink = ink, rgb("222222"), rng.choice((rgb("222222"), ink))
+    look.tick = look.entry = look.value = 10.0 if small else rng.choice((12, 12, 13))
+    look.label, look.title = look.tick, 12.0 if small else 16.0
+    look.spines, look.spine, look.grid_ink = "b", rgb("333333"), rgb("cccccc")
+    look.left, look.border, look.apart = "plot", None, 0
+    look.between, look.titled = rng.choice((0.62, 1.0)), 0.85
+    look.legend = rng.choice((("outside",), ("outside",), ("top",), ("bottom",)))
+    look.turn, look.form, look.zero = (30, 45, 90), rng.choice(("comma", "short")), 0.6
+    return look
+
+
 LOOKS = {
     "matplotlib": (20, _mpl),
     "seaborn": (12, _seaborn),
     "plotly": (10, _plotly),
     "vega": (10, _vega),
+    "ggplot": (8, _ggplot),
+    "gnuplot": (5, _gnuplot),
+    "libreoffice": (6, _libreoffice),
+    "excel": (7, _excel),
+    "sheets": (3, _sheets),
 }
 OWN = 25  # the weight of looks of our own, on the same scale
 

@@ -11,7 +11,7 @@ from style import luminance, mix, on
 HEADINGS = ("variable", "Series", "Group", "Type", "Category", "group", "series", "Legend", "Name", "key")
 MEASURES = ["Amount", "Value", "Number", "Total", "Share", "Quantity", "Units", "Level", "Count", "value"]
 KINDS = ("vbar", "hbar", "grouped", "stacked", "line", "lines", "area", "pie", "donut", "scatter")
-WITHOUT = {"seaborn": ("stacked", "area"), "ggplot": ("pie", "donut"), "gnuplot": ("pie", "donut")}
+WITHOUT = {"ggplot": ("pie", "donut"), "gnuplot": ("pie", "donut")}
 
 
 def can_draw(look, kind):
@@ -22,6 +22,8 @@ def can_draw(look, kind):
 def draw_plot(canvas, chart, style, look):
     """Draws a chart of one of KINDS on the whole canvas."""
     _title_axes(chart, style.rng, look)
+    if look.border:
+        canvas.frame(canvas.box, look.border)
     if chart.kind in ("pie", "donut"):
         _pie(canvas, chart, style, look)
     elif chart.kind in ("line", "lines", "area", "scatter"):
@@ -72,6 +74,8 @@ def _bars(canvas, chart, style, look):
         fig.plan_legend(list(zip(chart.series, shades)), shape, _heading(chart, style))
     lanes = 1 if chart.kind == "stacked" else len(chart.series)
     share = look.bar if lanes == 1 else look.group
+    if look.between:
+        share = lanes / (lanes + look.between)
     edge = look.edges[0]
     if look.name == "matplotlib":
         edge = share / 2 + 0.05 * (len(chart.cats) - 1 + share)
@@ -90,6 +94,8 @@ def _bars(canvas, chart, style, look):
             else:
                 bar = plane.bar(i, (s - lanes / 2) * thick, thick - look.apart, 0, value)
             canvas.rect(bar, shade)
+            if look.outline:
+                canvas.frame(bar, look.outline)
             fig.soft.append(bar)
             fig.hard.append(_end(bar, across))
             labels.append((bar, chart.text(value), shade))
@@ -155,6 +161,8 @@ def _lines(canvas, chart, style, look):
     edge = edge * (len(chart.cats) - 1) if edge < 0.2 else edge
     if scatter and look.rule == "matplotlib":
         edge = 0.06 * (len(chart.cats) - 1)
+    if chart.shown:  # values at the first and last point keep off the axes
+        edge = max(edge, 0.3)
     zero = chart.kind == "area" or rng.random() < look.zero
     plane = fig.plane(zero, edge)
     points = [[(plane.middle(i), plane.at(v)) for i, v in enumerate(row)] for row in chart.values]
