@@ -6,6 +6,7 @@ Everything that an answer needs is here, and nothing about pixels.
 import dataclasses
 import math
 
+import titles
 import words
 
 KINDS = (
@@ -25,6 +26,7 @@ KINDS = (
     "timeline",
     "callouts",
 )
+SIGNED = ("table", "numbers", "drill")  # kinds without an axis, whose values may be below zero
 
 
 @dataclasses.dataclass
@@ -94,27 +96,39 @@ def tick_text(value):
     return f"{value:.6g}" if abs(value) < 1e6 else f"{value:.0f}"
 
 
+_UNITS = (
+    "k M K B m bn mn t kg km h s ms mm cm °C °F MB GB GWh MW USD EUR € pts x min L g pp dB Mbps kWh ha"
+).split()
+
+
 def _number_form(rng, chart, scale):
     """Decides decimals, unit and separator for values of a scale."""
-    chart.decimals = (
-        0
-        if scale >= 200
-        else rng.choice((0, 0, 0, 1, 1, 2)) if scale >= 20 else rng.choice((1, 1, 2))
-    )
+    if scale >= 200:
+        chart.decimals = 0 if rng.random() < 0.88 or scale > 2000 else 1
+    else:
+        chart.decimals = rng.choice(
+            (0, 0, 0, 1, 1, 2) if scale >= 20 else (1, 1, 2) if scale > 1 else (2, 2, 2, 3)
+        )
     form = rng.random()
     if form < 0.2:
-        chart.suffix = "%" if scale <= 100 else ""
-    elif form < 0.3:
-        chart.prefix = rng.choice(("$", "$", "€", "£"))
-    elif form < 0.42:
-        chart.suffix = rng.choice(("k", "M", "K", "m", " t", " kg", " km", "bn", " h", " GWh"))
+        chart.suffix = rng.choice(("%", "%", "%", " %")) if scale <= 100 else ""
+    elif form < 0.32:
+        chart.prefix = rng.choice(("$", "$", "$", "€", "£", "US$", "€ "))
+    elif form < 0.42 and scale <= 2000:  # "$3k", "$1.2M"
+        chart.prefix = rng.choice(("$", "$", "€", "£", "", ""))
+        chart.suffix = rng.choice(("k", "K", "M", "M", "B", "bn", " M", " bn"))
+    elif form < 0.54:
+        unit = rng.choice(_UNITS)
+        chart.suffix = unit if unit in "kKMBm€x" or rng.random() < 0.15 else " " + unit
     if scale >= 2000:
-        chart.thousands = rng.choice((",", ",", "", " "))
+        chart.thousands = rng.choice((",", ",", ",", "", "", " "))
 
 
 def fill(rng, chart, smooth=False):
     """Draws the values and the axis of a chart whose categories and series are set."""
-    scale = rng.choice((5, 10, 20, 50, 100, 100, 100, 200, 500, 1000, 2000, 5000, 10000))
+    scale = rng.choice(
+        (1, 5, 10, 20, 50, 100, 100, 100, 100, 200, 500, 1000, 2000, 5000, 10000, 50000, 500000)
+    )
     _number_form(rng, chart, scale)
     n, unit = len(chart.cats), 10.0**-chart.decimals
     low = rng.choice((0.05, 0.15, 0.3))
@@ -138,6 +152,8 @@ def fill(rng, chart, smooth=False):
             row = [rng.choice((1, 1, 2, 5)) * 10.0 ** rng.randint(-3, -1) for _ in row]
         row = [max(step, round(v * scale / step) * step) for v in row]
         chart.values.append([round(v, chart.decimals) for v in row])
+    if chart.kind in SIGNED and chart.shown and rng.random() < 0.12:  # changes have both signs
+        chart.values = [[-v if rng.random() < 0.35 else v for v in row] for row in chart.values]
     if chart.single and n >= 3 and rng.random() < 0.15:  # a multiple, for questions about ratios
         a, b = rng.sample(range(n), 2)
         times = rng.randint(2, 5)
@@ -156,7 +172,7 @@ def decimals_of(step):
 
 def set_axis(rng, chart):
     """The axis: from 0 (or a broken beginning) to a round number above every value."""
-    flat = [v for row in chart.values for v in row]
+    flat = [abs(v) for row in chart.values for v in row]
     if chart.kind == "stacked":
         flat = [sum(row[i] for row in chart.values) for i in range(len(chart.cats))]
     if chart.log:
@@ -194,9 +210,11 @@ def draw_labels(rng, split, n, ordered=0.3):
     """Labels of categories, now and then in capitals or of two words, and their group."""
     cats, group = words.labels(rng, split, n, ordered)
     form = rng.random()
-    if group not in ("year", "code") and form < 0.07:
+    if group not in ("year", "code") and form < 0.05:
         cats = [c.upper() for c in cats]
-    elif group not in ("year", "code", "month", "day") and form < 0.15:
+        if len(set(cats)) < n:
+            return draw_labels(rng, split, n, ordered)
+    elif group in words.GROUPS and form < 0.15:
         cats = [
             f"{rng.choice(words.ADJECTIVES)} {c.lower()}" if rng.random() < 0.6 else c for c in cats
         ]
@@ -243,12 +261,11 @@ def random_chart(rng, split, kind, most=8):
     else:
         fill(rng, chart, smooth=kind in ("line", "lines", "area"))
     if kind in ("vbar", "hbar", "grouped", "stacked", "line", "lines", "area", "scatter"):
-        if rng.random() < 0.3:
-            chart.y_title = rng.choice(
-                ("Amount", "Value", "Number", "Total", "Share", "Quantity", "Units", "Level")
-            )
-        if rng.random() < 0.25:
-            chart.x_title = words.NOUNS[chart.group][0].capitalize()
+        longest = 28 if most >= 7 else 14
+        if rng.random() < 0.4:
+            chart.y_title = titles.value_title(rng, split, longest)
+        if rng.random() < 0.33:
+            chart.x_title = titles.category_title(rng, split, chart.group)
     return chart
 
 

@@ -7,6 +7,7 @@
 
 import argparse
 import os
+import random
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ import numpy as np
 
 import fonts
 import style
+import titles
 import tokens as tokens_
 import words
 from phrases import NOT_SHOWN
@@ -49,18 +51,31 @@ def check_words(args):
     assert not set(words._SYLLABLES["train"]) & set(words._SYLLABLES["test"])
     assert not set(fonts.FAMILIES["train"]) & set(fonts.FAMILIES["test"])
     assert not set(style._PALETTES["train"]) & set(style._PALETTES["test"])
-    closed = lower(words.MONTHS + words.SHORT_MONTHS + words.DAYS)
-    for k in range(300):
-        cats = set().union(*(c.cats for c in draw_sample(k, "test", "pairs", 256, 192).charts))
-        known = lower(w for c in cats for w in c.split()) & lower(train) - closed
-        assert not known, known
-    print(f"words: {len(train)} to train with, {len(test)} held out, none in both")
+    for split, listed in (("train", train), ("test", test)):
+        assert all(words.split_of(w) == split for w in listed | set(words.wide_pool(split)))
+        for text in _said(split, args.n):
+            assert not words.open_words(text) or titles.fits(text, split), (split, text)
+    n = len(train) + len(words.wide_pool("train")), len(test) + len(words.wide_pool("test"))
+    print(f"words: {n[0]} to train with, {n[1]} held out, none in both; no label or title leaks one")
+
+
+def _said(split, n):
+    """Labels, titles and the words of made-up names of a split. What a label is made of two words of
+    which one is held out, is held out."""
+    rng = random.Random(7)
+    for k in range(n):
+        for c in draw_sample(k, split, ("one", "pairs")[k % 2], 320, 256).charts:
+            yield from c.cats + c.series + [t for t in (c.title, c.x_title, c.y_title) if t]
+    for _ in range(20 * n):
+        yield words.title(rng, split, "city")
+        yield titles.value_title(rng, split)
 
 
 def check_tokens(args):
     """Names, colours and values have the same tokens alone and after a blank, in both splits."""
     tokens = _tokens(args)
-    names = words.pool("train") + words.pool("test") + list(style.NAMES)
+    names = [w for s in ("train", "test") for w in words.pool(s) + words.wide_pool(s)]
+    names += list(style.NAMES)
     names += [c for s in _samples(140, "test") for chart in s.charts for c in chart.cats]
     blank = tokens.ids(" ")
     assert len(blank) == 1, blank
@@ -108,6 +123,8 @@ def check_answers(args):
                     assert is_absent(q, s), (s.kind, q)
                 else:
                     assert solve(q, s) == {q.answer}, (s.kind, q, solve(q, s))
+                if q.form in ("x_title", "y_title"):
+                    assert q.answer in texts, (s.kind, q)
                 if (
                     q.category == "value_shown"
                     and q.form != "page"

@@ -133,7 +133,6 @@ PHRASES = {
         "Which {noun} has the most {s}{where}?",
         "Which {noun} has the largest value of {s}{where}?",
         "What {noun} has the maximum {s}{where}?",
-        "When does {s} peak{where}?",
     ],
     "lowest_series": [
         "Which {noun} has the lowest value for {s}{where}?",

@@ -2,9 +2,10 @@
 
 import dataclasses
 
+import titles
 import words
 from chart import tick_text
-from phrases import CATEGORY, NOT_SHOWN, PHRASES
+from phrases import CATEGORY, MARKS, NOT_SHOWN, PHRASES
 
 
 @dataclasses.dataclass
@@ -46,7 +47,11 @@ class Asker:
         if c.kind == "timeline":
             return self.make("year_of", answer, x=c.cats[i])
         if c.single:
-            return self.make("value", answer, x=c.cats[i])
+            measure = titles.measure_of(c.y_title)
+            if measure and rng.random() < 0.35:
+                return self.make("value_named", answer, x=c.cats[i], m=measure)
+            percent = c.suffix.strip() == "%" and rng.random() < 0.35
+            return self.make("value_percent" if percent else "value", answer, x=c.cats[i])
         return self.make("value_series", answer, x=c.cats[i], s=c.series[s])
 
     def _pair(self):
@@ -114,7 +119,7 @@ class Asker:
             (i, j, round(row[i] / row[j]))
             for i in range(len(row))
             for j in range(len(row))
-            if row[j] and row[i] > row[j] and abs(row[i] / row[j] - round(row[i] / row[j])) < 1e-9
+            if row[i] > row[j] > 0 and abs(row[i] / row[j] - round(row[i] / row[j])) < 1e-9
         ]
         if not found:
             return None
@@ -165,6 +170,10 @@ class Asker:
             if c.base < v < c.top and v not in c.values[0]:
                 text = tick_text(v) + (c.suffix if c.suffix == "%" else "")
                 return self.make("count_above", str(sum(x > v for x in c.values[0])), v=text)
+        marks = MARKS.get(c.kind)
+        if marks and (c.single or c.kind == "lines") and self.rng.random() < 0.5:
+            n = len(c.series) if c.kind == "lines" else len(c.cats)
+            return self.make("count_marks", str(n), marks=marks)
         return self.make("count", str(len(c.cats)))
 
     def colour(self):
@@ -188,6 +197,13 @@ class Asker:
 
     def title(self):
         return self.make("title", self.chart.title)
+
+    def axis(self, drawn):
+        """What an axis is called, where that is drawn."""
+        c = self.chart
+        below, beside = (c.y_title, "") if c.kind == "hbar" else (c.x_title, c.y_title)
+        form, text = self.rng.choice((("x_title", below), ("y_title", beside)))
+        return self.make(form, text) if text and text in drawn else None
 
     def absent(self, split, everything):
         """A question whose answer is not in the picture. everything: all labels of the sample."""
@@ -233,7 +249,8 @@ _WEIGHTS = {
     "order": 5,
     "count": 7,
     "colour": 11,
-    "title": 5,
+    "title": 6,
+    "axis": 3,
     "absent": 5,
     "read": 8,
 }
@@ -244,8 +261,9 @@ _EASY |= {"value": 34, "colour": 16, "title": 9, "extreme": 7, "compare": 5}
 _EASY_DRILL = _EASY | {"value": 24, "colour": 24, "extreme": 12, "compare": 8, "read": 8}
 
 
-def about_chart(rng, split, chart, n, where="", index=0, everything=None, easy=False):
-    """At most n different Questions about a chart; easy: few that ask for arithmetic."""
+def about_chart(rng, split, chart, n, where="", index=0, everything=None, easy=False, drawn=()):
+    """At most n different Questions about a chart; easy: few that ask for arithmetic; drawn: the texts
+    of its picture, for questions about the titles of axes."""
     asker = Asker(rng, chart, where, index)
     easy_weights = _EASY_DRILL if chart.kind == "drill" else _EASY
     kinds, weights = zip(*(easy_weights if easy else _WEIGHTS).items())
@@ -256,11 +274,10 @@ def about_chart(rng, split, chart, n, where="", index=0, everything=None, easy=F
         kind = rng.choices(kinds, weights)[0]
         if chart.kind == "page" and kind in ("count", "colour"):
             continue
-        question = (
-            asker.absent(split, everything or chart.cats + chart.series)
-            if kind == "absent"
-            else getattr(asker, kind)()
-        )
+        if kind == "absent":
+            question = asker.absent(split, everything or chart.cats + chart.series)
+        else:
+            question = asker.axis(drawn) if kind == "axis" else getattr(asker, kind)()
         if not question:
             continue
         same = (

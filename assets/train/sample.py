@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import random
+import re
 
 import drills
 import words
@@ -34,6 +35,7 @@ def _one(rng, split, width, height, n, easy, kind=None):
     if scene.kind == "dashboard":
         found += about_panels(rng, scene)
     several = len(scene.charts) > 1
+    drawn = {text for text, _, _ in scene.canvas.runs}
     for k, chart in enumerate(scene.charts):
         where = ""
         if several:
@@ -42,7 +44,8 @@ def _one(rng, split, width, height, n, easy, kind=None):
                 if scene.kind != "dashboard" or rng.random() < 0.5
                 else f' in the panel "{chart.title}"'
             )
-        found += about_chart(rng, split, chart, -(-n // len(scene.charts)), where, k, labels, easy)
+        each = -(-n // len(scene.charts))
+        found += about_chart(rng, split, chart, each, where, k, labels, easy, drawn)
     rng.shuffle(found)
     return Sample(scene.kind, [scene.canvas], [], scene.charts, found[:n])
 
@@ -50,7 +53,8 @@ def _one(rng, split, width, height, n, easy, kind=None):
 def again(rng, chart):
     """The same categories with other values and another title."""
     other = copy.deepcopy(chart)
-    other.title = f"{chart.title.rstrip('0123456789, ()')} {rng.randint(1990, 2030)}"
+    kept = re.sub(r"[,(\s]*\d{4}\)?$", "", chart.title)
+    other.title = f"{kept} {rng.randint(1990, 2030)}"
     if chart.kind in ("pie", "donut"):
         other.values = [shares(rng, len(chart.cats))]
         return other

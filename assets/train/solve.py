@@ -8,7 +8,7 @@ import itertools
 from decimal import Decimal
 
 import words
-from phrases import NOT_SHOWN, PHRASES
+from phrases import MARKS, NOT_SHOWN, PHRASES
 
 
 class Facts:
@@ -27,14 +27,14 @@ class Facts:
         if not c.shown:
             text = format(number, "f")
             return (text.rstrip("0").rstrip(".") if "." in text else text) + c.suffix
-        whole, _, part = format(number.quantize(Decimal(1).scaleb(-c.decimals)), "f").partition(".")
+        exact = format(abs(number).quantize(Decimal(1).scaleb(-c.decimals)), "f")
+        whole, _, part = exact.partition(".")
         groups = []
         while len(whole) > 3:
             groups.insert(0, whole[-3:])
             whole = whole[:-3]
-        return (
-            c.prefix + c.thousands.join([whole] + groups) + ("." + part if part else "") + c.suffix
-        )
+        sign, tail = "-" if number < 0 else "", "." + part if part else ""
+        return sign + c.prefix + c.thousands.join([whole] + groups) + tail + c.suffix
 
     def ranked(self, series):
         """Categories from high to low."""
@@ -49,7 +49,7 @@ def _solve(form, h, f, sample):
     """The answer for filled holes h, or None where they make no sense."""
     x, y, s, u = h.get("x"), h.get("y"), h.get("s", ""), h.get("u", "")
     a, b = f.of(x, s), f.of(y, s)
-    if form in ("value", "year_of", "value_series"):
+    if form in ("value", "year_of", "value_series", "value_percent", "value_named"):
         return f.write(a)
     if form in ("difference", "difference_series"):
         return f.write(abs(a - b))
@@ -73,6 +73,11 @@ def _solve(form, h, f, sample):
         return ", ".join(f.ranked(""))
     if form == "count":
         return str(len(set(f.cats)))
+    if form == "count_marks":
+        return str(len(f.series if h["marks"] == "lines" else f.cats))
+    if form in ("x_title", "y_title"):
+        lying = f.chart.kind == "hbar"
+        return f.chart.y_title if (form == "y_title") != lying else f.chart.x_title
     if form == "count_series":
         return str(len(set(f.series)))
     if form == "count_above":
@@ -133,6 +138,13 @@ def _solve_other(form, h, f, sample):
     return None
 
 
+def _measured(axis_title):
+    """ "Revenue (USD)" to "revenue", "GDP growth, %" to "GDP growth"."""
+    text = axis_title.split(" (")[0].split(" [")[0].split(", ")[0]
+    capitals = [c for c in text.split(" ")[0][1:] if c.isupper() or c.isdigit()]
+    return text if capitals or text.split(" ")[0].isupper() else text[:1].lower() + text[1:]
+
+
 def _fillings(form, text, f, sample):
     """Every dict of holes with which a sentence of the form becomes the text."""
     noun = [words.NOUNS[f.chart.group], ("category", "categories")]
@@ -153,6 +165,8 @@ def _fillings(form, text, f, sample):
         "where": wheres,
         "v": [v for t in ticks for v in (f"{t.normalize():f}", f"{t.normalize():f}%")],
         "colour": sorted(set(f.chart.colours or [])),
+        "m": [_measured(f.chart.y_title)],
+        "marks": sorted(set(MARKS.values())),
         "noun": [n[0] for n in noun],
         "nouns": [n[1] for n in noun],
     }

@@ -4,6 +4,7 @@ A title of the training split has no held-out word, one of the test split has at
 """
 
 import functools
+import re
 
 import vocabulary
 import words
@@ -230,9 +231,11 @@ def axis_titles(split):
     return [t for t in found if not words.open_words(t) or fits(t, split)]
 
 
-def value_title(rng, split):
+def value_title(rng, split, most=40):
     """The title of an axis of values: "Revenue (USD millions)", "Temperature (°C)"."""
     text = rng.choice(axis_titles(split))
+    while len(text) > most:
+        text = rng.choice(axis_titles(split))
     return title_case(text) if rng.random() < 0.3 and "(" not in text and "[" not in text else text
 
 
@@ -244,3 +247,10 @@ def category_title(rng, split, group):
     text = rng.choice(found)
     form = rng.random()
     return title_case(text) if form < 0.4 else upper(text) if form < 0.9 else text
+
+
+def measure_of(axis_title):
+    """What an axis measures, as a question says it: "Revenue (USD)" to "revenue"; "" where it does not say."""
+    text = re.sub(r"\s*[(\[].*$|, [^ ]+$", "", axis_title)
+    known = text in {m[0] for m in MEASURES} or text.startswith(("Number of", "Share of"))
+    return lower(text) if known else ""

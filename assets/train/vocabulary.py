@@ -207,6 +207,11 @@ Percentage;Percentage (%);Percent of respondents;Share of respondents;Share of t
 Number of employees;Frequency;Count;Density;Value;Amount;Total;Price;Price ($);Cost;Cost ($);Sales;Sales ($);Revenue ($);Units sold;Score;Rating
 In percent;In millions;In thousands;Millions;Thousands;Millions of dollars;Billions of dollars;Thousands of units;Million tonnes;Index
 """.strip().replace("\n", ";").split(";")
+# What is counted on with numbers, "Week 1", or with letters, "Model A".
+NUMBERED = "Week Week Week Day Group Stage Phase Step Level Round Trial Test Grade Year Lap Hour Unit Lesson".split()
+LETTERED = (
+    "Model Product Group Team Class Store Region Plant Brand Option Type Item Company Site Section Category"
+).split()
 # The words that titles of both splits may use, beside months, units and the words of questions.
 COMMON = """
 a about above actual adults after age aged all amount among an and annual are area as at average based before below between billion billions by
@@ -220,6 +225,6 @@ survey than the their these thousand thousands time times to top total trend tre
 value values very volume vs week weekly were what when where which who with without world worldwide year years yearly yes north south east west
 northern southern eastern western central not don't know at same some both a few of by reported spending usage budget three four five six seven
 eight nine ten second third half full half-year fiscal calendar key facts overview summary report statistics figures breakdown
-comparison analysis ranking rank list evolution development outlook history dashboard snapshot review
+comparison analysis ranking rank list inc ltd corp llc evolution development outlook history dashboard snapshot review
 us usa uk eu oecd gdp usd eur co2 aqi cpu gpu it hr kg km mm cm mwh gwh twh kwh mw gw ppm
 """.split()

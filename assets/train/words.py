@@ -90,6 +90,7 @@ MONTHS = (
 ).split()
 SHORT_MONTHS = [m[:3] for m in MONTHS]
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+SHORT_DAYS = [d[:3] for d in DAYS]
 SERIES = (
     "Men Women;Boys Girls;Urban Rural;Online Offline;Imports Exports;Public Private;Domestic Foreign;Planned Actual;"
     "Before After;Young Old;Summer Winter;Morning Evening;Buyers Sellers;Income Costs;Revenue Profit;Budget Spent;"
@@ -209,7 +210,7 @@ def frequencies(split):
 CLOSED = {
     w.lower()
     for text in [" ".join(vocabulary.COMMON), SERIES, vocabulary.SERIES, *FILLER]
-    + MONTHS + SHORT_MONTHS + DAYS + MEASURES + ADJECTIVES + [n for pair in NOUNS.values() for n in pair]
+    + vocabulary.NUMBERED + vocabulary.LETTERED + MONTHS + SHORT_MONTHS + DAYS + SHORT_DAYS + MEASURES + ADJECTIVES + [n for pair in NOUNS.values() for n in pair]
     for w in re.findall("[A-Za-z]{3,}", text)
 }
 
@@ -294,10 +295,11 @@ def company(rng, split):
 
 def made_up(rng, split):
     """A name that is in no list, such as "Plodira"."""
-    n = rng.choice((2, 2, 2, 3))
-    return (
-        "".join(rng.choice(_SYLLABLES[split]) for _ in range(n)) + rng.choice(_ENDINGS)
-    ).capitalize()
+    while True:
+        n = rng.choice((2, 2, 2, 3))
+        name = "".join(rng.choice(_SYLLABLES[split]) for _ in range(n)) + rng.choice(_ENDINGS)
+        if split_of(name) == split:
+            return name.capitalize()
 
 
 def code(rng):
@@ -323,7 +325,7 @@ def _ordered(rng, n):
         return _counted(rng, n)
     if kind == "quarter":
         return ([f"Q{i + 1}" for i in range(n)], "name") if n <= 4 else None
-    names = {"month": MONTHS, "short": SHORT_MONTHS, "day": rng.choice((DAYS, [d[:3] for d in DAYS]))}[kind]
+    names = {"month": MONTHS, "short": SHORT_MONTHS, "day": rng.choice((DAYS, SHORT_DAYS))}[kind]
     if n > len(names):
         return None
     first = rng.randint(0, len(names) - n)
@@ -372,10 +374,10 @@ def _counted(rng, n):
     """ "Week 1", "Group A", "P-101", "8:00": labels that count on."""
     kind, first = rng.random(), rng.randint(1, 3)
     if kind < 0.35:
-        word = rng.choice("Week;Day;Week;Group;Stage;Phase;Step;Level;Round;Trial;Test;Grade;Year;Lap;Hour;Unit;Lesson".split(";"))
+        word = rng.choice(vocabulary.NUMBERED)
         return [f"{word} {first + i}" for i in range(n)], "name"
     if kind < 0.65 and n <= 12:
-        word = rng.choice("Model;Product;Group;Team;Class;Store;Region;Plant;Brand;Option;Type;Item;Company;Site;Section;Category".split(";"))
+        word = rng.choice(vocabulary.LETTERED)
         return [f"{word} {'ABCDEFGHIJKL'[i]}" for i in range(n)], "name"
     if kind < 0.75:
         head, at = rng.choice(("P-", "A-", "ID-", "X", "SKU-", "M-", "T", "S")), rng.choice((1, 10, 101, 201, 1001))
@@ -464,6 +466,14 @@ def title(rng, split, group):
     """A title that says what, by what and sometimes when."""
     if rng.random() < 0.8:
         return titles.title(rng, split, group)
+    while True:
+        text = _plain_title(rng, split, group)
+        if titles.fits(text, split):
+            return text
+
+
+def _plain_title(rng, split, group):
+    """A title of a few words about one of them."""
     measure, other = rng.sample(MEASURES, 2)
     subject = rng.choice(pool(split)) if rng.random() < 0.7 else made_up(rng, split)
     noun = NOUNS[group][0]
