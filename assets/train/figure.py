@@ -2,7 +2,7 @@
 
 import math
 
-from axes import Plane, need
+from axes import DoesNotFit, Plane, need
 from canvas import Rect, wrap
 from style import mix
 from ticks import snap, texts
@@ -89,8 +89,12 @@ class Figure:
             if max(map(len, lines)) == 2 and all(face.length(t) < each - 4 for w in lines for t in w):
                 return "wrapped", 2 * face.height, each / 2
         angle = self.angle
-        need(each >= face.size * (1.15 if abs(angle) > 60 else 1.5))
         rad = math.radians(abs(angle))
+        off = [0.0] * len(cats)  # by how much a label stands lower than one that begins at its tick
+        if look.anchor == "top":
+            off = [face.length(c) * math.sin(rad) / 2 for c in cats]
+        for a, b in zip(off, off[1:]):
+            need(each * math.sin(rad) + (b - a) * math.cos(rad) > face.size * 1.08)
         height = widest * math.sin(rad) + face.cap * math.cos(rad) + 4
         need(height < 0.38 * self.page.h)
         reach = face.length(cats[0 if angle > 0 else -1]) * math.cos(rad)
@@ -103,68 +107,92 @@ class Figure:
 
     def plane(self, zero, edge, axis=True):
         """Lays out and draws axes around what is left. zero: whether values begin there."""
-        look, chart, style = self.look, self.chart, self.style
+        look, chart = self.look, self.chart
         self.angle = self.rng.choice(look.turn)
-        room = self.room
-        top = self.head() + self.used * (self.place == "top")
-        self.title_y = room.y0
-        if self.fixed:
-            self._fixed(top)
-            room = self.room
         titles = chart.y_title, chart.x_title
-        if self.across:
-            titles = titles[::-1]
-        axis_title = round(self.label.height + look.gap) if titles[0] and (axis or self.across) else 0
-        below = round(self.label.height + look.gap * 0.6) if titles[1] else 0
-        length = (room.w if self.across else room.h) * 0.75 / look.unit
+        self.titles = titles[::-1] if self.across else titles
+        if not axis and not self.across:
+            self.titles = "", titles[1]
+        length = (self.room.w if self.across else self.room.h) * 0.75
         more = 1.0
-        if chart.shown and look.rule in ("matplotlib", "ggplot") and not self.across:
-            more = self.rng.choice((1.0, 1.05, 1.1))
+        if chart.shown and look.rule in ("matplotlib", "ggplot", "plotly") and not self.across:
+            above = 1.6 * look.value / length  # what a value takes of the axis
+            more = self.rng.choice((1.0, max(1.0, above + 0.98), above + 1.02))
         if self.across and chart.shown:
             more = self.rng.choice((1.08, 1.15))
-        snap(self.rng, chart, look.rule, zero, length, look.tick / look.unit, self.across, more)
+        size = length / look.unit, look.tick / look.unit
+        snap(self.rng, chart, look.rule, zero, *size, self.across, more)
         written = self.tick_texts()
         out = max(look.ticks, 0) + look.gap
-        if self.across:
-            left = max(map(self.tick.length, chart.cats)) + out
-            need(left < 0.42 * self.page.w)
-            bottom = self.tick.height + out if axis else 2
-            right = self.tick.length(written[-1]) / 2
-        else:
-            left = max(map(self.tick.length, written)) + out if axis else 2
-            right = 4
-        if self.fixed:
-            plot = room
-            need(left + axis_title < plot.x0 - 1)
-        else:
-            plot = Rect(room.x0 + left + axis_title, room.y0 + top + max(2, self.tick.height * 0.2),
-                        room.x1 - right, room.y1)
-        if not self.across:
-            each = plot.w / (len(chart.cats) - 1 + 2 * edge)
-            self.turn, bottom, reach = self._turned(each)
-            bottom += out
-            if self.turn not in (0, "wrapped"):
-                if self.turn > 0:
-                    short = reach - (plot.x0 - self.page.x0) - each * edge + 2
-                    plot.x0 += 0 if self.fixed else max(0, round(short))
-                    need(short <= 0 or not self.fixed)
-                if self.turn < 0 or look.anchor == "top":
-                    plot.x1 -= max(0, round(reach - each * edge - (self.page.x1 - plot.x1) + 2))
-            elif edge < 0.4:
-                plot.x1 -= 0 if self.fixed else max(0, round(reach - each * edge - right))
-        if self.fixed:
-            need(bottom + below < self.page.y1 - plot.y1)
-        else:
-            plot.y1 -= round(bottom + below)
+        try:
+            plot, left, bottom = self._place(written, out, edge, axis)
+        except DoesNotFit:
+            need(self.fixed)  # then what people do is to fit the margins to the text
+            self.fixed = False
+            self.room = Rect(8, 8, self.page.x1 - max(8, self.extra), self.page.y1 - 8)
+            plot, left, bottom = self._place(written, out, edge, axis)
         need(plot.h > 4.2 * self.tick.height and plot.w > 5 * self.tick.size and plot.w > 60)
         plane = Frame(plot, chart, self.across, edge)
         self.plot = plot
         self._ground(plane, axis)
         self._axis(plane, written, axis, out)
         self._categories(plane, out)
-        self._axis_titles(plane, titles, axis, left + look.gap * 0.5, bottom + look.gap * 0.5)
+        self._axis_titles(plane, left + look.gap * 0.5, bottom + look.gap * 0.5)
         self.write_title(plot)
         return plane
+
+    def _place(self, written, out, edge, axis):
+        """(plot, and how far what is written beside it reaches to the left and down)."""
+        look, chart, tick = self.look, self.chart, self.tick
+        top = self.head() + self.used * (self.place == "top")
+        self.title_y = self.room.y0
+        if self.fixed:
+            self._fixed(top)
+        room = self.room
+        beside = round(self.label.height + look.gap) if self.titles[0] else 0
+        below = round(self.label.height + look.gap * 0.6) if self.titles[1] else 0
+        if self.across:
+            left = max(map(tick.length, chart.cats)) + out
+            need(left < 0.42 * self.page.w)
+            bottom = tick.height + out if axis else 2
+            right = tick.length(written[-1]) / 2
+        else:
+            left = max(map(tick.length, written)) + out if axis else 2
+            bottom, right = 0, 4
+        plot = room
+        if not self.fixed:
+            plot = Rect(
+                room.x0 + left + beside,
+                room.y0 + top + max(2, tick.height * 0.2),
+                room.x1 - right,
+                room.y1,
+            )
+        need(left + beside < plot.x0 - 1)
+        if not self.across:
+            bottom = self._below(plot, edge, right) + out
+        if not self.fixed:
+            plot.y1 -= round(bottom + below)
+        need(bottom + below < self.page.y1 - plot.y1)
+        return plot, left, bottom
+
+    def _below(self, plot, edge, right):
+        """Decides how categories are written and makes room for the first and the last of them. Returns
+        the height that they take."""
+        each = plot.w / (len(self.chart.cats) - 1 + 2 * edge)
+        self.turn, bottom, reach = self._turned(each)
+        if self.turn in (0, "wrapped"):
+            if edge < 0.4 and not self.fixed:
+                plot.x1 -= max(0, round(reach - each * edge - right))
+            return bottom
+        if self.turn > 0:
+            short = round(reach - (plot.x0 - self.page.x0) - each * edge + 2)
+            need(short <= 0 or not self.fixed)
+            plot.x0 += max(0, short)
+        if self.turn < 0 or self.look.anchor == "top":
+            short = round(reach - each * edge - (self.page.x1 - plot.x1) + 2)
+            need(short <= 0 or not self.fixed)
+            plot.x1 -= max(0, short)
+        return bottom
 
     def _fixed(self, head):
         """The plot's place by margins that are fixed, in pixels or in parts of the picture."""
@@ -277,9 +305,10 @@ class Figure:
             else:
                 canvas.slanted(at, plot.y1 + out + 1, name, face, look.tick_ink, self.turn, look.anchor)
 
-    def _axis_titles(self, plane, titles, axis, left, bottom):
+    def _axis_titles(self, plane, left, bottom):
         look, canvas, plot, face = self.look, self.canvas, plane.plot, self.label
-        if titles[0] and (axis or self.across):
+        titles = self.titles
+        if titles[0]:
             need(face.length(titles[0]) < self.page.h - 4)
             y = min(max(plot.cy, face.length(titles[0]) / 2 + 2), self.page.y1 - face.length(titles[0]) / 2)
             canvas.upward(plot.x0 - left - face.cap / 2 - 0.24 * face.size, y, titles[0], face, look.ink)

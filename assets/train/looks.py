@@ -5,6 +5,7 @@ that count in points have a unit of dots per inch / 72.
 """
 
 import dataclasses
+import math
 
 import fonts
 from style import NAMES, palette_of, rgb
@@ -36,16 +37,24 @@ _CYCLES = {
     "office 2023": "156082 - e97132 orange 196b24 green 0f9ed5 blue a02b93 - 4ea72e green",
     "sheets": "4285f4 blue ea4335 red fbbc04 - 34a853 green ff6d01 orange 46bdc6 -",
 }
-# ggplot2 spreads hues by the number of colours.
-_HUES = {
-    2: "f8766d 00bfc4",
-    3: "f8766d 00ba38 619cff",
-    4: "f8766d 7cae00 00bfc4 c77cff",
-    5: "f8766d a3a500 00bf7d 00b0f6 e76bf3",
-    6: "f8766d b79f00 00ba38 00bfc4 619cff f564e3",
-    7: "f8766d c49a00 53b400 00c094 00b6eb a58aff fb61d7",
-    8: "f8766d cd9600 7cae00 00be67 00bfc4 00a9ff c77cff ff61cc",
-}
+
+def _hues(n):
+    """The n colours that ggplot2 takes: as far apart in hue as can be, of one lightness and chroma (in
+    CIE L*u*v*, 65 and 100)."""
+    found = []
+    for i in range(n):
+        hue = math.radians(15 + 360 * i / n)
+        y = ((65 + 16) / 116) ** 3
+        u, v = 100 * math.cos(hue) / (13 * 65) + 0.19784, 100 * math.sin(hue) / (13 * 65) + 0.46834
+        x, z = y * 9 * u / (4 * v), y * (12 - 3 * u - 20 * v) / (4 * v)
+        linear = (
+            3.2406 * x - 1.5372 * y - 0.4986 * z,
+            -0.9689 * x + 1.8758 * y + 0.0415 * z,
+            0.0557 * x - 0.204 * y + 1.057 * z,
+        )
+        curve = lambda c: 12.92 * c if c <= 0.0031308 else 1.055 * c ** (1 / 2.4) - 0.055
+        found.append(tuple(round(255 * min(1, max(0, curve(max(0, c))))) for c in linear))
+    return found
 
 
 @dataclasses.dataclass
@@ -121,7 +130,7 @@ class Look:
         """n colours (r, g, b) in the library's order, and their names, "" where people may differ; or None
         twice."""
         if self.cycle == "hue":
-            return ([rgb(c) for c in _HUES[n].split()], [""] * n) if n in _HUES else (None, None)
+            return _hues(n), [""] * n
         words = _CYCLES.get(self.cycle, self.cycle).split()
         colours = [rgb(c) for c in words[::2]][:n]
         names = [w.strip("-") for w in words[1::2]][:n]
