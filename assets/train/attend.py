@@ -2,13 +2,25 @@
 
 The flash attention of PyTorch makes many small products there, without the instructions for bf16 that
 large ones use: on two cores of Zen 5 it reached 80 to 185 GFLOP/s where a product of a head of 1,200
-rows reaches 800. Scores are rounded to bf16 before the softmax, which sums in fp32; the rotation of
-queries and keys happens here, too, for autograd would keep five arrays for each.
+rows reaches 800. Scores are rounded to bf16 before the softmax, which sums in fp32. The weights are
+kept for the way back: computing them again was 10 % of a step. The rotation of queries and keys
+happens here, too, for autograd would keep five arrays for each.
+
+No mask may hide a whole row: its softmax would not be a number.
 """
 
 import torch
 
+_CHUNK = 1 << 25  # numbers in a piece of memory for weights
 _scratch = {}
+
+
+def has_bf16(device):
+    """Whether products in bf16 are faster there than in fp32."""
+    if device.type == "cuda":
+        return True
+    known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in known)
 
 
 def suits(x):
@@ -41,6 +53,40 @@ def _buffer(name, *shape):
     return held[:size].view(shape)
 
 
+class _Store:
+    """Memory for the weights of a step, taken piece after piece and used again by the next step."""
+
+    def __init__(self):
+        self.chunks, self.chunk, self.used, self.holders = [], 0, 0, 0
+
+    def take(self, rows, columns):
+        """An array of bf16 that is good while one that holds it (a _Held) is there."""
+        n = rows * columns
+        while self.chunk < len(self.chunks) and self.used + n > len(self.chunks[self.chunk]):
+            self.chunk, self.used = self.chunk + 1, 0
+        if self.chunk == len(self.chunks):
+            self.chunks.append(torch.empty(max(n, _CHUNK), dtype=torch.bfloat16))
+        found = self.chunks[self.chunk][self.used : self.used + n].view(rows, columns)
+        self.used += -(-n // 32) * 32
+        return found
+
+
+_store = _Store()
+
+
+class _Held:
+    """The weights of one call. When the last of all is gone, the store begins from its start."""
+
+    def __init__(self):
+        self.weights = []
+        _store.holders += 1
+
+    def __del__(self):
+        _store.holders -= 1
+        if not _store.holders:
+            _store.chunk = _store.used = 0
+
+
 def _turn(x, cos, sin, out):
     """Rotates pairs of x [N, H, head] into out; cos and sin are fp32 [N, 1, head / 2]."""
     a, b = x.float().chunk(2, -1)
@@ -53,8 +99,9 @@ class Attend(torch.autograd.Function):
     """Rotated attention of some sequences of rows, each among themselves.
 
     q [N, H, head], k and v [N, K, head] in bf16, rows of all sequences behind each other; cos and sin
-    [N, .., head] as for `rotate` or those of one sequence, if all are as long; spans: [(first row, last row + 1)]; masks: None, or for each span an array of 0
-    and -inf in bf16 that is added to its scores. Gives [N, H, head].
+    [N, .., head] as for `rotate`, or those of one sequence if all are as long; spans: [(first row,
+    last row + 1)]; masks: none, or for each span an array of 0 and -inf in bf16 that is added to its
+    scores. Gives [N, H, head].
     """
 
     @staticmethod
@@ -66,16 +113,24 @@ class Attend(torch.autograd.Function):
         heads, groups = q.shape[1], q.shape[1] // k.shape[1]
         turned_q = q.new_empty(heads, q.shape[0], q.shape[2])
         turned_k = q.new_empty(k.shape[1], *turned_q.shape[1:])
-        held_v = v.transpose(0, 1).contiguous()
+        rows_v = v.transpose(0, 1).contiguous()
         out = torch.empty_like(turned_q)
+        held = _Held() if any(ctx.needs_input_grad) else None
         for s, (a, b) in enumerate(spans):
             _turn(q[a:b], cos[a:b] * scale, sin[a:b] * scale, turned_q[:, a:b].transpose(0, 1))
             _turn(k[a:b], cos[a:b], sin[a:b], turned_k[:, a:b].transpose(0, 1))
             for h in range(heads):
-                weights = _weights(turned_q[h, a:b], turned_k[h // groups, a:b], masks and masks[s])
-                torch.mm(weights, held_v[h // groups, a:b], out=out[h, a:b])
-        ctx.save_for_backward(turned_q, turned_k, held_v, out, cos, sin)
-        ctx.spans, ctx.masks = spans, masks
+                scores = _buffer("scores", b - a, b - a)
+                torch.mm(turned_q[h, a:b], turned_k[h // groups, a:b].t(), out=scores)
+                if masks:
+                    scores += masks[s]
+                weights = _store.take(b - a, b - a) if held else _buffer("weights", b - a, b - a)
+                torch.softmax(scores, -1, out=weights)
+                torch.mm(weights, rows_v[h // groups, a:b], out=out[h, a:b])
+                if held:
+                    held.weights.append(weights)
+        ctx.save_for_backward(turned_q, turned_k, rows_v, out, cos, sin)
+        ctx.spans, ctx.held = spans, held
         return out.transpose(0, 1)
 
     @staticmethod
@@ -93,7 +148,7 @@ class Attend(torch.autograd.Function):
             to_v = _buffer("v", heads, n, q.shape[2])
             for h in range(heads):
                 mine, their = q[h, a:b], k[h // groups, a:b]
-                weights = _weights(mine, their, ctx.masks and ctx.masks[s])
+                weights = ctx.held.weights[s * heads + h]
                 torch.mm(weights.t(), g[h], out=to_v[h])
                 change = torch.mm(g[h], v[h // groups, a:b].t(), out=_buffer("change", n, n))
                 change.sub_(inner[h]).mul_(weights)
@@ -108,11 +163,3 @@ class Attend(torch.autograd.Function):
             _turn(back(to_k), cos[a:b], -sin[a:b], grad_k[a:b])
             grad_v[a:b] = back(to_v)
         return grad_q, grad_k, grad_v, None, None, None, None
-
-
-def _weights(q, k, mask):
-    """The softmax of a head's scores, in the buffer of its name."""
-    scores = torch.mm(q, k.t(), out=_buffer("scores", len(q), len(k)))
-    if mask is not None:
-        scores += mask
-    return torch.softmax(scores, -1, out=_buffer("weights", len(q), len(k)))

@@ -203,6 +203,38 @@ def check_packing(args):
     print(f"packing: packed and lone questions differ by {worst:.1e}")
 
 
+def check_attention(args):
+    """Attention in bf16 on a CPU is that of PyTorch, as are its gradients, but for bf16 itself."""
+    import torch
+    from attend import Attend, sequences
+    from losses import visibility
+    from model import rotate
+
+    torch.manual_seed(0)
+    segment = torch.full((2, 48), -1)
+    segment[0, :40], segment[1, :24] = torch.arange(40) // 16, torch.arange(24) // 20
+    mask, place = visibility(segment), (segment.view(-1) >= 0).nonzero()[:, 0]
+    angle = torch.rand(64, 1, 16).repeat(1, 1, 2) * 6
+    parts = [torch.randn(64, heads, 32).bfloat16().requires_grad_() for heads in (4, 2, 2)]
+    out = Attend.apply(*parts, angle.cos(), angle.sin(), *sequences(mask, place))
+    weight = torch.randn(out.shape)
+    ours = [out, *torch.autograd.grad((out * weight).sum(), parts)]
+    exact = [p.detach().float().requires_grad_() for p in parts]
+    turned = [rotate(x, angle.cos(), angle.sin()) for x in exact[:2]] + exact[2:]
+    wide = [
+        torch.zeros(96, *x.shape[1:]).index_copy(0, place, x).view(2, 48, *x.shape[1:])
+        for x in (turned[0], *(x.repeat_interleave(2, 1) for x in turned[1:]))
+    ]
+    out = torch.nn.functional.scaled_dot_product_attention(
+        *(x.transpose(1, 2) for x in wide), attn_mask=mask
+    )
+    out = out.transpose(1, 2).reshape(96, 4, 32)[place]
+    theirs = [out, *torch.autograd.grad((out * weight).sum(), exact)]
+    worst = max(float(((a - b).norm() / b.norm()).detach()) for a, b in zip(ours, theirs))
+    assert worst < 0.015, worst
+    print(f"attention: rows and gradients differ from those in fp32 by {100 * worst:.1f} %")
+
+
 def check_muon(args):
     """Our Muon is torch's, for wide, tall and square matrices."""
     import torch

@@ -90,7 +90,7 @@ def right(model, job, batch, n):
     """bool [n]: which questions are answered exactly.
 
     All tokens of an answer must be the likeliest after those before it: that is what greedy decoding
-    needs to give the answer. Gradients stay on: compiled blocks know that case.
+    needs to give the answer. Gradients may stay on: compiled blocks know that case.
     """
     out, _ = hidden(model, job, batch)
     wrong = model.logits(out).argmax(-1) != batch["label_id"]

@@ -17,6 +17,7 @@ import torch
 import export
 import fonts
 import tokens as tokens_
+from attend import has_bf16
 from evaluate import count, table
 from feed import DEPTH, Feeder
 from library import store
@@ -78,14 +79,6 @@ def arguments():
     if args.tiny:
         args.size = "tiny"
     return args
-
-
-def has_bf16(device):
-    """Whether products in bf16 are faster there than in fp32."""
-    if device.type == "cuda":
-        return True
-    known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, name, bool)() for name in known)
 
 
 class Log:
@@ -235,7 +228,7 @@ class Trainer:
         """Questions of the held-out split by category: {category: (right, all)}."""
         found = []
         for job, arrays, named in self.tests:
-            with self.precision():
+            with self.precision(), torch.set_grad_enabled(self.args.compile):
                 found += zip(
                     named, right(self.model, job, to_device(arrays, self.device), len(named))
                 )
