@@ -1,10 +1,11 @@
-"""How many answers are right, by category, with 95 % intervals.
+"""How many answers are right, by category, library, kind, skill and size, with 95 % intervals.
 
     python evaluate.py --predictions FILE            lines with answer, prediction and category
     python evaluate.py --questions FILE --model DIR  answers them with transformers first
 
 A prediction is exact when it is the answer but for case and blanks around it, relaxed when both are
-numbers within 5 % of each other.
+numbers within 5 % of each other. What counts ("right") is relaxed for values that are read off an
+axis and exact for all others. Tables are made of those fields that the lines have.
 """
 
 import argparse
@@ -45,10 +46,14 @@ def table(found):
     return "\n".join(lines)
 
 
+_SCALE = {"k": 1e3, "m": 1e6, "mn": 1e6, "b": 1e9, "bn": 1e9}
+
+
 def _number(text):
-    text = re.sub(r"[ ,$€£]", "", text)
+    """(number, unit in lower case without blanks), or None."""
+    text = re.sub(r"[\s,$€£]|US(?=\$)", "", text).replace("\u2212", "-")
     match = re.fullmatch(r"(-?\d*\.?\d+)([^\d]*)", text)
-    return (float(match[1]), match[2]) if match else None
+    return (float(match[1]), match[2].lower()) if match else None
 
 
 def is_exact(answer, prediction):
@@ -56,10 +61,38 @@ def is_exact(answer, prediction):
 
 
 def is_relaxed(answer, prediction):
+    """Within 5 % of a number; "3k" is 3 and 3,000, but not 3M. Other answers must be exact."""
     a, p = _number(answer), _number(prediction)
-    if a and p and a[0]:
-        return abs(a[0] - p[0]) / abs(a[0]) <= 0.05
-    return is_exact(answer, prediction)
+    if not a or not p or not a[0]:
+        return is_exact(answer, prediction)
+    near = lambda x, y: abs(x - y) <= 0.05 * abs(x)
+    if a[1] == p[1] or not (a[1] and p[1]) and near(a[0], p[0]):
+        return near(a[0], p[0])
+    return near(a[0] * _SCALE.get(a[1], 1), p[0] * _SCALE.get(p[1], 1))
+
+
+def is_right(row):
+    """Whether the prediction of a row counts: values off an axis need not be exact."""
+    said = row.get("prediction", row.get("model_answer", ""))
+    axis = "value_axis" in (row.get("category"), row.get("skill"))
+    return (is_relaxed if axis else is_exact)(row["answer"], said)
+
+
+def report(rows):
+    """Tables of rows with answers and predictions."""
+    said = lambda r: r.get("prediction", r.get("model_answer", ""))
+    lines = []
+    for name, test in (("exact", is_exact), ("relaxed", is_relaxed)):
+        found = ((r.get("category", "none"), test(r["answer"], said(r))) for r in rows)
+        lines += [name, table(count(found))]
+    for field in ("library", "kind", "skill", "size"):
+        having = [r for r in rows if field in r]
+        if having:
+            lines += [
+                f"right, by {field}",
+                table(count((str(r[field]), is_right(r)) for r in having)),
+            ]
+    return "\n".join(lines)
 
 
 def image_names(row):
@@ -179,10 +212,7 @@ def main():
     if args.write:
         with open(args.write, "w", encoding="utf-8") as f:
             f.writelines(json.dumps(r, ensure_ascii=False) + "\n" for r in rows)
-    said = lambda r: r.get("prediction", r.get("model_answer", ""))
-    for name, test in (("exact", is_exact), ("relaxed", is_relaxed)):
-        print(name)
-        print(table(count((r.get("category", "none"), test(r["answer"], said(r))) for r in rows)))
+    print(report(rows))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A trained model as a Hugging Face directory of Qwen3-VL.
 
-    python export.py --out DIR      from DIR/checkpoint.pt and DIR/tokenizer.json
+python export.py --out DIR      from DIR/checkpoint.pt and DIR/tokenizer.json
 """
 
 import argparse
@@ -232,7 +232,8 @@ def write_card(folder, size, total, summary, found):
 
 def grown_rows(rows, old, new):
     """Embedding rows for a grown tokenizer [new size, D]: a new token's row is the mean of the rows of
-    the pieces by which the old tokenizer wrote the same bytes. old, new: paths of tokenizer.json."""
+    the pieces by which the old tokenizer wrote the same bytes. old, new: paths of tokenizer.json.
+    """
     with open(new, encoding="utf-8") as f:
         vocabulary = json.load(f)["model"]["vocab"]
     before = Tokenizer.from_file(old)

@@ -53,7 +53,6 @@ PHRASES = {
         "What is the {m} in {x}{where}?",
         "What was the {m} in {x}{where}?",
         "What was the {m} of {x}{where}?",
-        "How much is the {m} for {x}{where}?",
     ],
     "year_of": [
         "When was {x}{where}?",

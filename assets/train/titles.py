@@ -50,7 +50,11 @@ def period(rng):
 def lower(phrase):
     """A phrase as it goes on in a sentence: "GDP growth" keeps its capitals, "Sales" does not."""
     first = phrase.split(" ")[0]
-    return phrase if first[1:] != first[1:].lower() or first.isupper() else phrase[0].lower() + phrase[1:]
+    return (
+        phrase
+        if first[1:] != first[1:].lower() or first.isupper()
+        else phrase[0].lower() + phrase[1:]
+    )
 
 
 def upper(phrase):
@@ -92,7 +96,11 @@ def subject(rng, split):
         group = rng.choice(("food", "product", "material", "transport", "sport", "animal"))
         return rng.choice(words.pool(split, group)).lower()
     if kind < 0.85:
-        return rng.choice(words.ADJECTIVES).lower() + " " + rng.choice(words.pool(split, "product")).lower()
+        return (
+            rng.choice(words.ADJECTIVES).lower()
+            + " "
+            + rng.choice(words.pool(split, "product")).lower()
+        )
     group = rng.choice(("sector", "plant", "energy", "food", "product", "animal"))
     return rng.choice(words.pool(split, group)).lower()
 
@@ -225,7 +233,10 @@ def axis_titles(split):
     found = [m[0] for m in MEASURES] + [upper(d) for d in DIMENSIONS] + vocabulary.AXES
     for m in MEASURES:
         for unit in m[1:]:
-            found += [f"{m[0]} ({unit})", f"{m[0]} ({unit})"] + [f"{m[0]} [{unit}]", f"{m[0]}, {unit}"][: len(unit) < 8]
+            found += [f"{m[0]} ({unit})", f"{m[0]} ({unit})"] + [
+                f"{m[0]} [{unit}]",
+                f"{m[0]}, {unit}",
+            ][: len(unit) < 8]
     found += [f"Number of {s}" for s in SUBJECTS] + [f"Share of {s}" for s in SUBJECTS]
     found = sorted(set(found))
     return [t for t in found if not words.open_words(t) or fits(t, split)]

@@ -225,6 +225,6 @@ survey than the their these thousand thousands time times to top total trend tre
 value values very volume vs week weekly were what when where which who with without world worldwide year years yearly yes north south east west
 northern southern eastern western central not don't know at same some both a few of by reported spending usage budget three four five six seven
 eight nine ten second third half full half-year fiscal calendar key facts overview summary report statistics figures breakdown
-comparison analysis ranking rank list inc ltd corp llc evolution development outlook history dashboard snapshot review
+comparison analysis ranking rank list quantity variable legend key name inc ltd corp llc evolution development outlook history dashboard snapshot review
 us usa uk eu oecd gdp usd eur co2 aqi cpu gpu it hr kg km mm cm mwh gwh twh kwh mw gw ppm
 """.split()

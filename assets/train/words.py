@@ -175,7 +175,9 @@ def _library(name, needed):
     try:
         return __import__(name, fromlist=[needed])
     except ImportError:
-        raise SystemExit(f"{name.split('.')[0]} is missing: pip install -r requirements.txt") from None
+        raise SystemExit(
+            f"{name.split('.')[0]} is missing: pip install -r requirements.txt"
+        ) from None
 
 
 # Words of long lists that are not for pictures.
@@ -188,7 +190,9 @@ _UNFIT = re.compile(
 def _names():
     """First and last names."""
     people = _library("faker.providers.person.en_US", "Provider").Provider
-    return sorted({n for n in [*people.first_names, *people.last_names] if n.isascii() and n.isalpha()})
+    return sorted(
+        {n for n in [*people.first_names, *people.last_names] if n.isascii() and n.isalpha()}
+    )
 
 
 @functools.lru_cache(None)
@@ -203,16 +207,18 @@ def frequencies(split):
     """[(word with a capital, weight)] of the frequent words of a split; 1 for the rarest of them."""
     count = _library("wordfreq", "word_frequency").word_frequency
     listed = [w for w in _common() if split_of(w) == split]
-    return [(w, max(1.0, (count(w, "en") * 4e6) ** 0.5)) for w in listed] + [(n, 2.0) for n in _names_of(split)]
+    return [(w, max(1.0, (count(w, "en") * 4e6) ** 0.5)) for w in listed] + [
+        (n, 2.0) for n in _names_of(split)
+    ]
 
 
+for _text in vocabulary.LABELS.split("==="):
+    NOUNS.setdefault(_text.strip().split("|")[0], tuple(_text.strip().split("|")[:2]))
 # The words of both splits: what any chart and any question says.
-CLOSED = {
-    w.lower()
-    for text in [" ".join(vocabulary.COMMON), SERIES, vocabulary.SERIES, *FILLER]
-    + vocabulary.NUMBERED + vocabulary.LETTERED + MONTHS + SHORT_MONTHS + DAYS + SHORT_DAYS + MEASURES + ADJECTIVES + [n for pair in NOUNS.values() for n in pair]
-    for w in re.findall("[A-Za-z]{3,}", text)
-}
+_SAID = [SERIES, vocabulary.SERIES, *FILLER, *(n for pair in NOUNS.values() for n in pair)]
+_SAID += vocabulary.COMMON + vocabulary.NUMBERED + vocabulary.LETTERED + MEASURES + ADJECTIVES
+_SAID += MONTHS + SHORT_MONTHS + DAYS + SHORT_DAYS
+CLOSED = {w.lower() for text in _SAID for w in re.findall("[A-Za-z]{3,}", text)}
 
 
 def open_words(text):
@@ -225,11 +231,10 @@ def _parts(text):
 
 
 def _label_groups():
-    """{split: [(group, names)]} of vocabulary.LABELS; also enters the nouns."""
+    """{split: [(group, names)]} of vocabulary.LABELS."""
     found = {"train": [], "test": []}
     for text in vocabulary.LABELS.split("==="):
-        noun, nouns, names = text.strip().split("|", 2)
-        NOUNS.setdefault(noun, (noun, nouns))
+        noun, _, names = text.strip().split("|", 2)
         for split in found:
             names_of = [n for n in dict.fromkeys(_parts(names)) if _belongs(n, split)]
             if len(names_of) >= 3:
@@ -248,11 +253,7 @@ _GROUPED = _label_groups()
 @functools.lru_cache(None)
 def _flat(split):
     listed = {w for ws in _POOL[split].values() for w in ws}
-    more = {
-        w
-        for w in _names() + _common()
-        if split_of(w) == split and w.lower() not in CLOSED
-    }
+    more = {w for w in _names() + _common() if split_of(w) == split and w.lower() not in CLOSED}
     return sorted(listed), sorted(more - listed)
 
 
@@ -289,7 +290,17 @@ def company(rng, split):
     a = rng.choice(listed) if rng.random() < 0.6 else made_up(rng, split)
     b = rng.choice(listed)
     return rng.choice(
-        (f"{a} Inc", f"{a} Inc.", f"{a} Ltd", f"{a} & {b}", f"{a} Group", f"{a} Corp", f"{a}-{b}", f"{a} LLC", f"{a} AG")
+        (
+            f"{a} Inc",
+            f"{a} Inc.",
+            f"{a} Ltd",
+            f"{a} & {b}",
+            f"{a} Group",
+            f"{a} Corp",
+            f"{a}-{b}",
+            f"{a} LLC",
+            f"{a} AG",
+        )
     )
 
 
@@ -309,7 +320,21 @@ def code(rng):
 
 def _ordered(rng, n):
     """Labels with an order of their own, and their group; None where n does not fit."""
-    kind = rng.choice(("year", "year", "year", "month", "short", "day", "quarter", "range", "date", "date", "count"))
+    kind = rng.choice(
+        (
+            "year",
+            "year",
+            "year",
+            "month",
+            "short",
+            "day",
+            "quarter",
+            "range",
+            "date",
+            "date",
+            "count",
+        )
+    )
     if kind == "year":
         step = rng.choice([s for s in (1, 1, 1, 2, 5, 10) if s * n <= 80])
         first = rng.randint(1950, 2030 - step * n)
@@ -356,13 +381,22 @@ def _dates(rng, n):
     y, at, kind = rng.randint(1995, 2026), rng.randrange(12), rng.random()
     if kind < 0.35:
         form = rng.choice(("Q{q} {y}", "{y} Q{q}", "Q{q} '{s}", "Q{q}/{s}", "{y}-Q{q}"))
-        return [form.format(q=(at + i) % 4 + 1, y=y + (at % 4 + i) // 4, s=f"{(y + (at % 4 + i) // 4) % 100:02}") for i in range(n)], "quarter"
+        return [
+            form.format(
+                q=(at + i) % 4 + 1, y=y + (at % 4 + i) // 4, s=f"{(y + (at % 4 + i) // 4) % 100:02}"
+            )
+            for i in range(n)
+        ], "quarter"
     if kind < 0.8:
-        form = rng.choice(("{y}-{k:02}", "{m} {y}", "{m} {y}", "{m} '{s}", "{k:02}/{y}", "{m}-{s}", "{M} {y}"))
+        form = rng.choice(
+            ("{y}-{k:02}", "{m} {y}", "{m} {y}", "{m} '{s}", "{k:02}/{y}", "{m}-{s}", "{M} {y}")
+        )
         found = []
         for i in range(n):
             k, now = (at + i) % 12, y + (at + i) // 12
-            found.append(form.format(k=k + 1, y=now, s=f"{now % 100:02}", m=SHORT_MONTHS[k], M=MONTHS[k]))
+            found.append(
+                form.format(k=k + 1, y=now, s=f"{now % 100:02}", m=SHORT_MONTHS[k], M=MONTHS[k])
+            )
         return found, "month"
     step, first, month = rng.choice((1, 1, 2)), rng.randint(1, 6), at + 1
     form = rng.choice(("{m} {d}", "{d} {m}", "{y}-{k:02}-{d:02}", "{k:02}-{d:02}"))
@@ -380,7 +414,9 @@ def _counted(rng, n):
         word = rng.choice(vocabulary.LETTERED)
         return [f"{word} {'ABCDEFGHIJKL'[i]}" for i in range(n)], "name"
     if kind < 0.75:
-        head, at = rng.choice(("P-", "A-", "ID-", "X", "SKU-", "M-", "T", "S")), rng.choice((1, 10, 101, 201, 1001))
+        head, at = rng.choice(("P-", "A-", "ID-", "X", "SKU-", "M-", "T", "S")), rng.choice(
+            (1, 10, 101, 201, 1001)
+        )
         return [f"{head}{at + i}" for i in range(n)], "code"
     if kind < 0.88 and n <= 12:
         at, step = rng.randint(0, 11), rng.choice((1, 1, 2))
@@ -424,7 +460,16 @@ def _mixed(rng, split):
 def _two_words(rng, split):
     """ "Barley Fields", "Barley fields" or a single word."""
     a, b = any_word(rng, split), any_word(rng, split)
-    return rng.choice((a, f"{a} {b}", f"{a} {b.lower()}", f"{a}-{b.lower()}", f"{a} & {b}", f"{a} {rng.randint(1, 20)}"))
+    return rng.choice(
+        (
+            a,
+            f"{a} {b}",
+            f"{a} {b.lower()}",
+            f"{a}-{b.lower()}",
+            f"{a} & {b}",
+            f"{a} {rng.randint(1, 20)}",
+        )
+    )
 
 
 def absent(rng, split, present):
