@@ -264,7 +264,9 @@ def random_chart(rng, split, kind, most=8):
     if kind in ("vbar", "hbar", "grouped", "stacked", "line", "lines", "area", "scatter"):
         longest = 28 if most >= 7 else 14
         if rng.random() < 0.4:
-            chart.y_title = titles.value_title(rng, split, longest)
+            chart.y_title = titles.value_title(rng, split, longest, chart.title)
+            if chart.prefix or chart.suffix:  # the numbers have their unit already
+                chart.y_title = titles.without_unit(chart.y_title)
         if rng.random() < 0.33:
             chart.x_title = titles.category_title(rng, split, chart.group)
     return chart

@@ -11,7 +11,7 @@ from style import NAMES
 
 CHARACTERS = (
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" ".,%-$€£:;()/+&'\"=?!#*"
-    "°Ω–—[]<>@_|~^{}\\×²³µ·©’“”¥éèêëáàâäãåíìîïóòôöõøúùûüñçßæÉÖÜÄØÅ"
+    "°–—[]<>@_|~^{}\\×²³µ·©’“”¥éèêëáàâäãåíìîïóòôöõøúùûüñçßæÉÖÜÄØÅ"
 )
 GLYPH = {c: i + 1 for i, c in enumerate(CHARACTERS)}
 GLYPHS = len(CHARACTERS) + 1  # class 0: nothing there

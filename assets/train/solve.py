@@ -154,7 +154,7 @@ def _fillings(form, text, f, sample):
         + [" in the first image", " in the second image"]
     )
     everything = [c for chart in sample.charts for c in chart.cats]
-    ticks = {Decimal(repr(t)) for t in f.chart.ticks}
+    ticks = {Decimal(repr(round(t, 9))) for t in f.chart.ticks}
     choices = {
         "x": everything,
         "y": everything,

@@ -17,6 +17,7 @@ def _split(text):
 
 
 MEASURES = [tuple(m.split("|")) for m in _split(vocabulary.MEASURES)]
+_NAMES = [m[0] for m in MEASURES]
 SUBJECTS = _split(vocabulary.SUBJECTS)
 DIMENSIONS = _split(vocabulary.DIMENSIONS)
 PLACES = _split(vocabulary.PLACES)
@@ -242,9 +243,22 @@ def axis_titles(split):
     return [t for t in found if not words.open_words(t) or fits(t, split)]
 
 
-def value_title(rng, split, most=40):
-    """The title of an axis of values: "Revenue (USD millions)", "Temperature (°C)"."""
-    text = rng.choice(axis_titles(split))
+@functools.lru_cache(4096)
+def _axes_of(split, title):
+    """Titles of axes about the measure that a title names, or all of them."""
+    named = [m for m in _NAMES if m.lower() in title.lower()]
+    if not named:
+        return axis_titles(split)
+    name = max(named, key=len)
+    return [t for t in axis_titles(split) if re.match(re.escape(name) + r"($| \(| \[|,)", t)]
+
+
+def value_title(rng, split, most=40, title=""):
+    """The title of an axis of values: "Revenue (USD millions)", "Temperature (°C)"; mostly about what
+    the title of the chart names. At most `most` characters."""
+    found = _axes_of(split, title) if title and rng.random() < 0.8 else axis_titles(split)
+    found = [t for t in found if len(t) <= most] or axis_titles(split)
+    text = rng.choice(found)
     while len(text) > most:
         text = rng.choice(axis_titles(split))
     return title_case(text) if rng.random() < 0.3 and "(" not in text and "[" not in text else text
@@ -252,16 +266,22 @@ def value_title(rng, split, most=40):
 
 def category_title(rng, split, group):
     """The title of an axis of categories: "Year", "Product category"."""
-    if rng.random() < 0.6 and group not in ("name", "code"):
-        return upper(words.NOUNS[group][0])
+    if rng.random() < 0.85 and group not in ("name", "code"):
+        noun = words.NOUNS[group][0]
+        return noun if rng.random() < 0.06 else upper(noun)
     found = [d for d in DIMENSIONS if not words.open_words(d) or fits(d, split)]
     text = rng.choice(found)
     form = rng.random()
     return title_case(text) if form < 0.4 else upper(text) if form < 0.9 else text
 
 
+def without_unit(axis_title):
+    """ "Revenue (USD)" to "Revenue"."""
+    return re.sub(r"\s*[(\[].*$|, [^ ]+$", "", axis_title)
+
+
 def measure_of(axis_title):
     """What an axis measures, as a question says it: "Revenue (USD)" to "revenue"; "" where it does not say."""
-    text = re.sub(r"\s*[(\[].*$|, [^ ]+$", "", axis_title)
-    known = text in {m[0] for m in MEASURES} or text.startswith(("Number of", "Share of"))
+    text = without_unit(axis_title)
+    known = text in _NAMES or text.startswith(("Number of", "Share of"))
     return lower(text) if known else ""
