@@ -66,9 +66,13 @@ def few_colours(image):
 
 
 def row_of(spec, picture, name, image):
-    """What charts.jsonl says of a picture."""
+    """What charts.jsonl says of a picture. Colours that are not seen lose their names."""
     pixels = np.asarray(image.convert("RGB"))
+    places = shades.patches(pixels, picture.shades)
+    seen = {name for name, _, _ in places}
     chart = dataclasses.asdict(spec.chart)
+    chart["colours"] = [c if c in seen else "" for c in spec.chart.colours or ()]
+    chart["colour_of"] = chart["colour_of"] if any(chart["colours"]) else ""
     return {
         "file": name,
         "library": spec.library,
@@ -79,7 +83,7 @@ def row_of(spec, picture, name, image):
         "seed": spec.seed,
         "chart": chart,
         "runs": picture.runs,
-        "patches": shades.patches(pixels, picture.shades),
+        "patches": places,
     }
 
 

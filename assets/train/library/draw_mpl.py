@@ -423,14 +423,15 @@ def _try(spec, drawer_class, tight):
     places.complete(spec.chart, {r[0] for r in runs})
     if _covered(drawer, drawer.record):
         raise Unfit("the legend covers a text")
-    pixels = np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
-    if pixels.shape[:2] != (spec.height, spec.width):
-        raise Unfit(f"the picture has {pixels.shape}")
+    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[:, :, :3].copy())
+    places.inked(image, runs, 45)
+    if image.size != (spec.width, spec.height):
+        raise Unfit(f"the picture is {image.size}")
     if spec.chart.kind in ("pie", "donut"):
         found = finish(spec, drawer.colours)
     else:
         found = finish(spec, drawer.colours, *drawer.value_axis())
-    return Picture(Image.fromarray(pixels), runs, found)
+    return Picture(image, runs, found)
 
 
 def _draw(spec, settings, drawer_class):

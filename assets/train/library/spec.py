@@ -24,7 +24,7 @@ _KINDS = {
     "donut": 3,
     "scatter": 4,
 }
-_WITHOUT = {"seaborn": ("stacked", "pie", "donut", "area"), "gnuplot": ("pie", "donut")}
+_WITHOUT = {"seaborn": ("stacked", "pie", "donut", "area"), "gnuplot": ("pie", "donut", "hbar")}
 _WITHOUT["calc"] = ("scatter",)
 _MAIN = (640, 480)
 _SIZES = {
@@ -186,6 +186,6 @@ def finish(spec, colours, ticks=None, low=None, high=None):
         pad = 1e-6 * (high - low)
         chart.ticks = [round(float(t), 9) for t in ticks if low - pad <= t <= high + pad]
         chart.base, chart.top = round(float(low), 9), round(float(high), 9)
-    elif chart.kind in ("pie", "donut"):
-        chart.ticks = []
+    else:
+        chart.ticks, chart.base, chart.top = [], 0, 0  # nobody knows them: nothing is asked of them
     return {n: tuple(int(v) for v in c) for n, c in zip(names, colours) if n}
