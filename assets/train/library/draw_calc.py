@@ -189,10 +189,10 @@ class Sheet:
             values |= {"name": chart.y_title, "name_font": self.font | {"bold": rng.random() < 0.4}}
         if chart.kind not in ("line", "lines"):
             values["min"] = 0
-        made.set_x_axis(names)  # of categories also where bars lie
-        made.set_y_axis(values)
         if chart.kind == "hbar" and rng.random() < 0.3:
-            made.set_x_axis(names | {"reverse": True})
+            names["reverse"] = True
+        made.set_x_axis(values if spec.across else names)
+        made.set_y_axis(names if spec.across else values)
 
 
 def draw_many(seeds, split, batch=60):

@@ -8,7 +8,6 @@ import tempfile
 
 from PIL import Image
 
-import fonts
 from library import estimate, shades
 from library.spec import Picture, Unfit, finish, spec_of
 
@@ -191,7 +190,7 @@ class Script:
             theme = "theme_void"
         family = ""
         if not spec.default and rng.random() < 0.5:
-            family = f", base_family = {_q(rng.choice(fonts.families(spec.split)))}"
+            family = f", base_family = {_q(rng.choice(estimate.families(spec.split)))}"
         self.parts.append(f"{theme}(base_size = {self.base}{family})")
         extra = ['plot.title = element_text(hjust = 0.5)'] if rng.random() < 0.35 else []
         place = {"bottom": "bottom", "top": "top"}.get(spec.legend, "right")

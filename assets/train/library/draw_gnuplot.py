@@ -7,7 +7,6 @@ import tempfile
 
 from PIL import Image
 
-import fonts
 from library import estimate, shades
 from library.spec import Picture, Unfit, finish, spec_of
 
@@ -42,7 +41,7 @@ class Script:
         spec.across = False
         self.size = rng.choice((9, 10, 10, 11, 12)) if not spec.default else 12
         self.pixels = self.size * 4 / 3
-        family = "" if spec.default else rng.choice(fonts.families(spec.split) + ["Arial"] * 4)
+        family = "" if spec.default else rng.choice(estimate.families(spec.split) + ["Arial"] * 4)
         n = len(chart.cats) if chart.single and spec.many and chart.kind == "vbar" else len(chart.series)
         self.own = not spec.default or rng.random() < 0.35
         self.colours = (rng.choice(_WAYS[spec.split]).split() if self.own else _DEFAULT)[:n]

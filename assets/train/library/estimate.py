@@ -9,9 +9,14 @@ def _path():
     return fonts._files()["LiberationSans-Regular.ttf"]
 
 
+def families(split):
+    """Families of fonts that are not much wider than what is measured with."""
+    return [f for f in fonts.families(split) if "Mono" not in f]
+
+
 def width(text, size):
     """About how wide a string of a size is."""
-    return places.centres(_path(), 0, text)[1] * size * 1.06
+    return places.centres(_path(), 0, text)[1] * size * 1.15
 
 
 def turn(chart, room, size, wanted=0):
