@@ -52,6 +52,7 @@ class Chart:
     ticks: list = dataclasses.field(default_factory=list)
     log: bool = False
     base: float = 0  # where the value axis begins, not 0 when it is broken
+    lying: bool = False  # the axis of values is the horizontal one, as it is of the kind hbar
 
     def text(self, value):
         """A value as it is written, such as "$1,200" or "3.5%"; read off an axis, as its ticks are."""

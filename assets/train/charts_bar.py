@@ -48,6 +48,7 @@ def draw_bars(canvas, box, chart, style):
     across = (
         chart.kind == "hbar" or chart.kind in ("grouped", "stacked") and style.rng.random() < 0.3
     )
+    chart.lying = across
     box = draw_title(canvas, box, chart.title, style)
     if not chart.single:
         box = draw_legend(

@@ -63,6 +63,7 @@ def _heading(chart, style):
 def _bars(canvas, chart, style, look):
     rng = style.rng
     across = chart.kind == "hbar" or chart.kind in ("grouped", "stacked") and rng.random() < 0.25
+    chart.lying = across
     many = chart.single and rng.random() < (0.5 if look.name == "seaborn" else 0.25)
     many = many and look.shades(len(chart.cats))[0] is not None
     n = len(chart.cats) if many else len(chart.series)

@@ -201,7 +201,8 @@ class Asker:
     def axis(self, drawn):
         """What an axis is called, where that is drawn."""
         c = self.chart
-        below, beside = (c.y_title, c.x_title)[:: 1 if c.kind == "hbar" else -1]
+        lying = c.lying or c.kind == "hbar"
+        below, beside = (c.y_title, c.x_title) if lying else (c.x_title, c.y_title)
         form, text = self.rng.choice((("x_title", below), ("y_title", beside)))
         return self.make(form, text) if text and text in drawn else None
 

@@ -215,7 +215,8 @@ def _drill(draw, name):
 def _library(rng, split, width, height, n, easy):
     """A stored chart that a real library drew with this size."""
     canvas, chart, row = store.opened().pick(rng, split, width, height)
-    found = about_chart(rng, split, chart, n, easy=easy)
+    drawn = {chart.x_title, chart.y_title} - {""}
+    found = about_chart(rng, split, chart, n, easy=easy, drawn=drawn)
     return Sample(row["kind"], [canvas], [], [chart], found)
 
 

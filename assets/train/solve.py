@@ -76,7 +76,7 @@ def _solve(form, h, f, sample):
     if form == "count_marks":
         return str(len(f.series if h["marks"] == "lines" else f.cats))
     if form in ("x_title", "y_title"):
-        lying = f.chart.kind == "hbar"
+        lying = f.chart.lying or f.chart.kind == "hbar"
         return f.chart.y_title if (form == "y_title") != lying else f.chart.x_title
     if form == "count_series":
         return str(len(set(f.series)))

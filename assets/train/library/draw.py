@@ -106,7 +106,9 @@ def draw_library(library, seeds, split, out, rows):
             rate = drawn / (time.monotonic() - begin)
             print(f"draw: {library} {drawn}, {rate:.1f} a second", flush=True)
     seconds = time.monotonic() - begin
-    print(f"draw: {library}: {drawn} of {len(seeds)} in {seconds:.0f} s, {drawn / seconds:.1f} a second")
+    print(
+        f"draw: {library}: {drawn} of {len(seeds)} in {seconds:.0f} s, {drawn / seconds:.1f} a second"
+    )
     return drawn
 
 

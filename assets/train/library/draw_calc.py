@@ -43,7 +43,11 @@ _TYPES = {
 def _python():
     """An interpreter that has the module uno."""
     for path in (sys.executable, "/usr/bin/python3", shutil.which("python3")):
-        if path and subprocess.run([path, "-c", "import uno"], stderr=subprocess.DEVNULL).returncode == 0:
+        if (
+            path
+            and subprocess.run([path, "-c", "import uno"], stderr=subprocess.DEVNULL).returncode
+            == 0
+        ):
             return path
     raise OSError("no Python has the module uno (python3-uno)")
 
@@ -66,7 +70,9 @@ class Sheet:
         pie = chart.kind in ("pie", "donut")
         self.many = pie or chart.single and spec.many and chart.kind in ("vbar", "hbar")
         n = len(chart.cats) if self.many else len(chart.series)
-        way = _WAYS[spec.split][0 if spec.default and not pie else rng.randrange(len(_WAYS[spec.split]))]
+        way = _WAYS[spec.split][
+            0 if spec.default and not pie else rng.randrange(len(_WAYS[spec.split]))
+        ]
         self.colours = way.split()[:n]
         if len(self.colours) < n:
             raise Unfit("not enough colours")
@@ -95,7 +101,9 @@ class Sheet:
     def number(self):
         """The format in which the values are written as Chart.text does."""
         chart = self.chart
-        digits = ("#,##0" if chart.thousands else "0") + ("." + "0" * chart.decimals) * (chart.decimals > 0)
+        digits = ("#,##0" if chart.thousands else "0") + ("." + "0" * chart.decimals) * (
+            chart.decimals > 0
+        )
         quote = lambda t: f'"{t}"' if t else ""
         return quote(chart.prefix) + digits + quote(chart.suffix)
 
@@ -178,10 +186,18 @@ class Sheet:
         names = {"num_font": small | ({"rotation": -self.angle} if self.angle else {})}
         values = {"num_font": small, "major_gridlines": {"visible": spec.grid is not False}}
         if spec.grid is not False:
-            values["major_gridlines"]["line"] = {"color": rng.choice(("#D9D9D9", "#B3B3B3", "#868686"))}
+            values["major_gridlines"]["line"] = {
+                "color": rng.choice(("#D9D9D9", "#B3B3B3", "#868686"))
+            }
         percent = chart.suffix == "%" and (not chart.shown or rng.random() < 0.5)
-        values["num_format"] = '0"%"' if percent and chart.decimals == 0 else (
-            '0.0"%"' if percent else "#,##0" if spec.commas and chart.decimals == 0 else "General"
+        values["num_format"] = (
+            '0"%"'
+            if percent and chart.decimals == 0
+            else (
+                '0.0"%"'
+                if percent
+                else "#,##0" if spec.commas and chart.decimals == 0 else "General"
+            )
         )
         if chart.x_title:
             names |= {"name": chart.x_title, "name_font": self.font | {"bold": rng.random() < 0.4}}
@@ -219,7 +235,9 @@ def _sheet(seed, split, book, name):
     """The sheet of a seed, once it is known to fit."""
     for attempt in range(12):
         try:
-            Sheet(spec_of(seed, split, "calc", attempt)).write(xlsxwriter.Workbook(os.devnull), name)
+            Sheet(spec_of(seed, split, "calc", attempt)).write(
+                xlsxwriter.Workbook(os.devnull), name
+            )
             sheet = Sheet(spec_of(seed, split, "calc", attempt))
             sheet.write(book, name)
             return sheet

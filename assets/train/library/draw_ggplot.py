@@ -64,7 +64,9 @@ class Script:
 
     def __init__(self, spec, path):
         self.spec, self.chart, self.rng, self.path = spec, spec.chart, spec.rng, path
-        self.res = spec.rng.choice((72, 96, 100, 100, 120) if spec.width < 900 else (96, 100, 120, 150))
+        self.res = spec.rng.choice(
+            (72, 96, 100, 100, 120) if spec.width < 900 else (96, 100, 120, 150)
+        )
         if spec.width == spec.height:
             self.res = 72
         self.base = 11 if spec.default else spec.rng.choice((11, 12, 14, 16))
@@ -129,7 +131,9 @@ class Script:
             if chart.kind != "stacked":
                 axis = "x" if spec.across else "y"
                 wide = "0.22" if spec.across else "0.1"
-                self.parts.append(f"scale_{axis}_continuous(expand = expansion(mult = c(0.05, {wide})))")
+                self.parts.append(
+                    f"scale_{axis}_continuous(expand = expansion(mult = c(0.05, {wide})))"
+                )
 
     def lines(self):
         chart, rng, spec = self.chart, self.rng, self.spec
@@ -137,22 +141,34 @@ class Script:
         mapped = "group = series" + (", colour = series" if several else "")
         self.paint = "colour"
         self.parts.append(f"ggplot(d, aes(category, value, {mapped}))")
-        one = "" if several or rng.random() < 0.4 else f"colour = {_q(rng.choice(_ONE[spec.split]))}"
+        one = (
+            "" if several or rng.random() < 0.4 else f"colour = {_q(rng.choice(_ONE[spec.split]))}"
+        )
         if chart.kind == "area":
             self.paint, self.opacity = "fill", rng.choice((1.0, 0.5, 0.4))
-            self.parts.append(f"geom_area({one.replace('colour', 'fill') or 'fill = ' + _q('steelblue')}, alpha = {self.opacity})")
+            self.parts.append(
+                f"geom_area({one.replace('colour', 'fill') or 'fill = ' + _q('steelblue')}, alpha = {self.opacity})"
+            )
         elif chart.kind == "scatter":
-            self.parts.append(f"geom_point({one + ', ' if one else ''}size = {rng.choice((2, 3, 4))})")
+            self.parts.append(
+                f"geom_point({one + ', ' if one else ''}size = {rng.choice((2, 3, 4))})"
+            )
         else:
             wide = rng.choice(("", "", "linewidth = 1"))
             self.parts.append("geom_line(" + ", ".join(p for p in (one, wide) if p) + ")")
             if rng.random() < 0.65:
-                self.parts.append("geom_point(" + ", ".join(p for p in (one, rng.choice(("", "size = 2"))) if p) + ")")
+                self.parts.append(
+                    "geom_point("
+                    + ", ".join(p for p in (one, rng.choice(("", "size = 2"))) if p)
+                    + ")"
+                )
         if several:
             self.scale("colour")
         if chart.shown:
             size = round(self.base * 0.8 / 2.85, 1)
-            self.parts.append(f'geom_text(aes(label = text), size = {size}, vjust = -0.9, show.legend = FALSE)')
+            self.parts.append(
+                f"geom_text(aes(label = text), size = {size}, vjust = -0.9, show.legend = FALSE)"
+            )
             self.parts.append("scale_y_continuous(expand = expansion(mult = c(0.06, 0.12)))")
         elif chart.kind != "area" and rng.random() < 0.35:
             self.parts.append("expand_limits(y = 0)")
@@ -167,7 +183,9 @@ class Script:
         size = round(self.base * 0.8 / 2.85 * rng.choice((1, 1.2)), 1)
         self.ink = rng.choice(("black", "black", "white"))
         ink = f", colour = {_q(self.ink)}"
-        self.parts.append(f"geom_text(aes(label = text), position = position_stack(vjust = 0.5), size = {size}{ink})")
+        self.parts.append(
+            f"geom_text(aes(label = text), position = position_stack(vjust = 0.5), size = {size}{ink})"
+        )
         if chart.kind == "donut":
             self.parts.append("xlim(0.5, 2.5)")
         self.scale("fill")
@@ -178,6 +196,8 @@ class Script:
         pie = chart.kind in ("pie", "donut")
         labs = [f"title = {_q(chart.title)}"]
         named = rng.random() < 0.75  # else the names of the columns stand there
+        if not named and not pie:
+            chart.x_title, chart.y_title = "category", "value"
         if named and not pie:
             x, y = (chart.y_title, chart.x_title) if spec.across else (chart.x_title, chart.y_title)
             labs += [f"x = {_q(x) if x else 'NULL'}", f"y = {_q(y) if y else 'NULL'}"]
@@ -192,7 +212,7 @@ class Script:
         if not spec.default and rng.random() < 0.5:
             family = f", base_family = {_q(rng.choice(estimate.families(spec.split)))}"
         self.parts.append(f"{theme}(base_size = {self.base}{family})")
-        extra = ['plot.title = element_text(hjust = 0.5)'] if rng.random() < 0.35 else []
+        extra = ["plot.title = element_text(hjust = 0.5)"] if rng.random() < 0.35 else []
         place = {"bottom": "bottom", "top": "top"}.get(spec.legend, "right")
         if (not chart.single or pie) and place != "right":
             extra.append(f"legend.position = {_q(place)}")
@@ -297,7 +317,9 @@ def _scripts(seeds, split, folder):
     for seed in seeds:
         for attempt in range(12):
             try:
-                script = Script(spec_of(seed, split, "ggplot2", attempt), os.path.join(folder, f"{seed}.png"))
+                script = Script(
+                    spec_of(seed, split, "ggplot2", attempt), os.path.join(folder, f"{seed}.png")
+                )
                 script.code = script.text()
             except Unfit:
                 continue

@@ -18,7 +18,10 @@ _WAYS = {
         "4682b4 b22222 2e8b57 daa520 6a5acd 708090 ff8c00 5f9ea0",
         "ff0000 0000ff 008000 ffa500 800080 a52a2a 00ffff ff00ff",
     ),
-    "test": ("1b9e77 d95f02 7570b3 e7298a 66a61e e6ab02 a6761d 666666", "0060ad dd181f 5e9c36 8b1a0e"),
+    "test": (
+        "1b9e77 d95f02 7570b3 e7298a 66a61e e6ab02 a6761d 666666",
+        "0060ad dd181f 5e9c36 8b1a0e",
+    ),
 }
 
 
@@ -42,7 +45,11 @@ class Script:
         self.size = rng.choice((9, 10, 10, 11, 12)) if not spec.default else 12
         self.pixels = self.size * 4 / 3
         family = "" if spec.default else rng.choice(estimate.families(spec.split) + ["Arial"] * 4)
-        n = len(chart.cats) if chart.single and spec.many and chart.kind == "vbar" else len(chart.series)
+        n = (
+            len(chart.cats)
+            if chart.single and spec.many and chart.kind == "vbar"
+            else len(chart.series)
+        )
         self.own = not spec.default or rng.random() < 0.35
         self.colours = (rng.choice(_WAYS[spec.split]).split() if self.own else _DEFAULT)[:n]
         if len(self.colours) < n:
@@ -70,6 +77,8 @@ class Script:
     def around(self):
         """Title, titles of axes, legend, grid, ticks."""
         spec, chart, rng = self.spec, self.chart, self.rng
+        if estimate.width(chart.title, 1.4 * self.pixels) > 0.92 * spec.width:
+            raise Unfit("the title is too long")
         size = f' font ",{rng.choice((12, 14, 16))}"' if rng.random() < 0.35 else ""
         self.add(f"set title {_quoted(chart.title)}{size}")
         if chart.x_title:
@@ -109,7 +118,9 @@ class Script:
     def bars(self):
         chart, rng, n = self.chart, self.rng, len(self.chart.series)
         self.opacity = rng.choice((1, 1, 1, 0.5, 0.7))
-        self.add(f"set style fill solid {self.opacity}" + rng.choice((" border -1", "", " noborder")))
+        self.add(
+            f"set style fill solid {self.opacity}" + rng.choice((" border -1", "", " noborder"))
+        )
         plots = []
         if chart.kind == "vbar":
             self.add(f"set boxwidth {rng.choice((0.5, 0.6, 0.7, 0.8, 0.9))}")
@@ -127,9 +138,7 @@ class Script:
             self.add(f"set boxwidth {rng.choice((0.9, 0.9, 1.0) if n > 1 else (0.6,))}")
             for k, name in enumerate(chart.series):
                 source = "$D" if k == 0 else "''"
-                plots.append(
-                    f"{source} using {k + 2}:xtic(1) title {_quoted(name)}{self.paint(k)}"
-                )
+                plots.append(f"{source} using {k + 2}:xtic(1) title {_quoted(name)}{self.paint(k)}")
             for k in range(n if chart.shown else 0):
                 if chart.kind == "grouped":
                     x, y = f"($0+{(k - (n - 1) / 2) / (n + gap):.4f})", f"{k + 2}"
@@ -143,7 +152,9 @@ class Script:
     def points(self):
         """kinds line, lines, area and scatter."""
         chart, rng, n = self.chart, self.rng, len(self.chart.series)
-        form = rng.choice(("lines lw 2", "linespoints", "linespoints lw 2 pt 7", "linespoints pt 5"))
+        form = rng.choice(
+            ("lines lw 2", "linespoints", "linespoints lw 2 pt 7", "linespoints pt 5")
+        )
         if chart.kind == "scatter":
             form = rng.choice(("points pt 7 ps 1.5", "points pt 5 ps 2", "impulses lw 4"))
         plots, lift = [], 1.1 if chart.kind == "scatter" else 0.8
@@ -174,14 +185,14 @@ def draw_many(seeds, split, batch=50):
         with tempfile.TemporaryDirectory() as folder:
             made = list(_scripts(seeds[first : first + batch], split, folder))
             text = "".join(script.text_ for script in made)
-            subprocess.run(
-                ["gnuplot"], input=text.encode(), stderr=subprocess.DEVNULL, check=False
-            )
+            subprocess.run(["gnuplot"], input=text.encode(), stderr=subprocess.DEVNULL, check=False)
             for script in made:
                 if os.path.exists(script.path):
                     image = Image.open(script.path).convert("RGB")
                     white = (255, 255, 255)
-                    colours = [shades.blend(shades.rgb(c), script.opacity, white) for c in script.colours]
+                    colours = [
+                        shades.blend(shades.rgb(c), script.opacity, white) for c in script.colours
+                    ]
                     if script.spec.chart.kind == "stacked" and script.spec.chart.shown:
                         if not estimate.legible("black", colours):
                             continue

@@ -327,9 +327,11 @@ class Drawer:
             self.show_legend()
         if spec.grid is not None:
             axis = self.rng.choice(("x" if spec.across else "y", "both"))
-            ax.grid(spec.grid, axis=axis, alpha=self.rng.choice((0.3, 0.5, 0.7, 1))) if (
-                spec.grid
-            ) else ax.grid(False)
+            (
+                ax.grid(spec.grid, axis=axis, alpha=self.rng.choice((0.3, 0.5, 0.7, 1)))
+                if (spec.grid)
+                else ax.grid(False)
+            )
             ax.set_axisbelow(True)
         self.tick_labels()
 
@@ -356,7 +358,9 @@ class Drawer:
         if chart.suffix == "%" and (not chart.shown or self.rng.random() < 0.5):
             axis.set_major_formatter(FuncFormatter(lambda v, _: tick_text(round(v, 6)) + "%"))
         elif spec.commas:
-            axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}" if v < 1e5 else f"{v:,.0f}"))
+            axis.set_major_formatter(
+                FuncFormatter(lambda v, _: f"{v:,.6g}" if v < 1e5 else f"{v:,.0f}")
+            )
         elif max(v for row in chart.values for v in row) >= 1e5:
             ax.ticklabel_format(style="plain", axis="x" if spec.across else "y")
         if spec.rotate and not spec.across:
@@ -387,7 +391,9 @@ def _covered(drawer, record):
     box = legend.get_window_extent(drawer.record.renderer).padded(1)
     own = set(map(id, legend.findobj(matplotlib.text.Text)))
     height = drawer.spec.height
-    for (_, _, s, _, _, mtext), run in zip([t for t in record.texts if t[2].strip()], record.runs()[0]):
+    for (_, _, s, _, _, mtext), run in zip(
+        [t for t in record.texts if t[2].strip()], record.runs()[0]
+    ):
         if mtext is None or id(mtext) not in own:
             if any(box.contains(x, height - y) for x, y in zip(run[1], run[2])):
                 return True

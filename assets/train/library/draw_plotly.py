@@ -75,7 +75,11 @@ class Maker:
         if chart.kind == "stacked":
             where = rng.choice(("inside", "auto", None))
         many, clip = chart.single and spec.many, rng.random() < 0.5
-        given = rng.choice(_WAYS[spec.split]).split() if not spec.default and rng.random() < 0.5 else None
+        given = (
+            rng.choice(_WAYS[spec.split]).split()
+            if not spec.default and rng.random() < 0.5
+            else None
+        )
         for k, (name, row) in enumerate(zip(chart.series, chart.values)):
             bar = {"type": "bar", "name": name} | self.lay(row) | self.texts(row)
             if spec.across:
@@ -134,7 +138,9 @@ class Maker:
         if chart.kind == "donut":
             made["hole"] = rng.choice((0.3, 0.4, 0.5))
         if not self.spec.default and rng.random() < 0.6:
-            made["marker"] = {"colors": rng.choice(_WAYS[self.spec.split]).split()[: len(chart.cats)]}
+            made["marker"] = {
+                "colors": rng.choice(_WAYS[self.spec.split]).split()[: len(chart.cats)]
+            }
         return [made]
 
     def looks(self):
@@ -161,9 +167,9 @@ class Maker:
             layout["margin"] = {"l": 40, "r": 20, "t": 60, "b": 40}
         if chart.kind in ("pie", "donut"):
             return
-        values, names = {"title": {"text": chart.y_title}}, {"title": {"text": chart.x_title}}
         if rng.random() < 0.25:  # as plotly.express names axes
-            values, names = {"title": {"text": "value"}}, {"title": {"text": chart.group}}
+            chart.x_title, chart.y_title = chart.group, "value"
+        values, names = {"title": {"text": chart.y_title}}, {"title": {"text": chart.x_title}}
         names |= {"type": "category"}
         if chart.suffix == "%" and (not chart.shown or rng.random() < 0.5):
             values["ticksuffix"] = "%"
@@ -222,8 +228,10 @@ def _fills(drawn, chart):
         opacity = re.search(r"(?<!-)opacity:\s*([\d.]+)", part)
         thin = re.search(names[0] + r"-opacity:\s*([\d.]+)", part)
         if match:
-            colour = ImageColor.getrgb(match[1].replace("rgba", "rgb")) if "rgba" not in match[1] else (
-                tuple(int(float(v)) for v in re.findall(r"[\d.]+", match[1])[:3])
+            colour = (
+                ImageColor.getrgb(match[1].replace("rgba", "rgb"))
+                if "rgba" not in match[1]
+                else (tuple(int(float(v)) for v in re.findall(r"[\d.]+", match[1])[:3]))
             )
             clear = (float(opacity[1]) if opacity else 1) * (float(thin[1]) if thin else 1)
             found.append((colour[:3], clear))

@@ -115,13 +115,8 @@ class Seaborn(Drawer):
     def names(self):
         """seaborn writes the names of the columns on the axes where nobody changes them."""
         if self.rng.random() < 0.55:
-            x, y = (self.y, self.x) if self.spec.across else (self.x, self.y)
-            set_x, set_y = self.ax.set_xlabel, self.ax.set_ylabel
-            super().names()
-            set_x(x)
-            set_y(y)
-        else:
-            super().names()
+            self.chart.x_title, self.chart.y_title = self.x, self.y
+        super().names()
 
 
 def draw(spec):

@@ -38,8 +38,10 @@ class Maker:
 
     def __init__(self, spec):
         self.spec, self.chart, self.rng = spec, spec.chart, spec.rng
-        self.scheme = None if spec.default or self.rng.random() < 0.4 else self.rng.choice(
-            _SCHEMES[spec.split]
+        self.scheme = (
+            None
+            if spec.default or self.rng.random() < 0.4
+            else self.rng.choice(_SCHEMES[spec.split])
         )
         self.config, self.theme = {}, None
 
@@ -130,7 +132,10 @@ class Maker:
         chart, rng = self.chart, self.rng
         mark = {"type": "area" if chart.kind == "area" else "line"}
         if chart.kind == "scatter":
-            mark = {"type": rng.choice(("circle", "point", "square")), "size": rng.choice((60, 100))}
+            mark = {
+                "type": rng.choice(("circle", "point", "square")),
+                "size": rng.choice((60, 100)),
+            }
             if mark["type"] == "point":
                 mark["filled"] = True
         elif chart.kind == "area":
@@ -240,7 +245,9 @@ def _fills(image_svg, kind):
     roles = ["arc"] if kind in ("pie", "donut") else ["rect", "line", "area", "symbol"]
     found = []
     for role in roles:
-        for group in re.findall(rf'class="mark-{role} role-mark[^"]*"[^>]*>(.*?)</g>', image_svg, re.S):
+        for group in re.findall(
+            rf'class="mark-{role} role-mark[^"]*"[^>]*>(.*?)</g>', image_svg, re.S
+        ):
             for tag in re.findall(r"<path[^>]*>", group):
                 match = re.search(r'fill="(#[0-9a-fA-F]{6}|rgb\([^)]*\)|[a-z]+)"', tag)
                 line = re.search(r'stroke="(#[0-9a-fA-F]{6}|rgb\([^)]*\)|[a-z]+)"', tag)

@@ -36,7 +36,9 @@ def values(chart, room, size, across=False):
         return
     lanes = len(chart.series) if chart.kind == "grouped" else 1
     each = room / len(chart.cats) / lanes * (0.85 if lanes > 1 else 1)
-    need = size * 1.1 if across else max(width(chart.text(v), size) for r in chart.values for v in r)
+    need = (
+        size * 1.1 if across else max(width(chart.text(v), size) for r in chart.values for v in r)
+    )
     if need > each:
         raise Unfit("values do not fit")
     if chart.kind == "stacked":

@@ -78,6 +78,7 @@ def complete(chart, texts):
     """Unfit where something that is asked about was not written."""
     wanted = list(chart.cats) + [chart.title] * bool(chart.title)
     wanted += [s for s in chart.series if s]
+    wanted += [t for t in (chart.x_title, chart.y_title) if t]
     if chart.shown:
         wanted += [chart.text(v) for row in chart.values for v in row]
     for text in wanted:

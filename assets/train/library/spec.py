@@ -7,6 +7,7 @@ styles, fonts and palettes are of one split only.
 import dataclasses
 import random
 
+import titles
 import words
 from chart import Chart, random_chart, shares
 from library.shades import names_of
@@ -98,17 +99,6 @@ def _dates(rng, n):
     return found, "month"
 
 
-def _number(rng, chart):
-    """Now and then a way to write numbers that chart.py has not."""
-    pick = rng.random()
-    if chart.suffix == "%":
-        chart.suffix = " %" if pick < 0.2 else "%"
-    elif pick < 0.06:
-        chart.prefix, chart.suffix, chart.thousands = "$", rng.choice("kMB"), ""
-    elif pick < 0.1:
-        chart.prefix, chart.suffix = "", rng.choice((" €", " USD", " M", " k"))
-
-
 def _pie(rng, chart):
     """Shares with a decimal, as most pies are written."""
     if rng.random() < 0.6:
@@ -125,17 +115,20 @@ def _chart(rng, split, kind, most):
     shown = kind in ("pie", "donut") or rng.random() < _SHOWN.get(kind, 0.52)
     while True:
         chart = random_chart(rng, split, kind, most)
-        if chart.shown != shown or chart.log:
+        if chart.shown != shown or chart.log or len({v for r in chart.values for v in r}) < 2:
             continue
         if chart.group in ("month", "day") and rng.random() < 0.5:
             chart.cats, chart.group = _dates(rng, len(chart.cats))
-        if shown and kind not in ("pie", "donut"):
-            _number(rng, chart)
         if kind in ("pie", "donut"):
             _pie(rng, chart)
         break
-    chart.y_title = rng.choice(words.MEASURES + list(_AXIS)) if rng.random() < 0.6 else ""
-    chart.x_title = words.NOUNS[chart.group][0].capitalize() if rng.random() < 0.45 else ""
+    chart.x_title = chart.y_title = ""
+    if kind not in ("pie", "donut"):
+        if rng.random() < 0.6:
+            pick = rng.random()
+            chart.y_title = rng.choice(_AXIS) if pick < 0.3 else titles.value_title(rng, split, 26)
+        if rng.random() < 0.5:
+            chart.x_title = titles.category_title(rng, split, chart.group)
     return chart
 
 
@@ -172,12 +165,14 @@ def spec_of(seed, split, library, attempt=0):
 
 
 def finish(spec, colours, ticks=None, low=None, high=None):
-    """Writes into the chart what was drawn: names of colours, ticks and ends of the value axis.
+    """Writes into the chart what was drawn: names of colours, ticks and ends of the value axis. The
+    titles of the axes are the drawer's to change where the library writes others.
 
     colours: (r, g, b) of the series, or of the categories of a single one (or one for all of them).
     Returns {name: (r, g, b)} of those that have a name.
     """
     chart = spec.chart
+    chart.lying = spec.across
     names = names_of(colours)
     of = "series" if not chart.single else "cats" if len(colours) > 1 else ""
     chart.colours = names if len(colours) > 1 else names * len(chart.cats)

@@ -50,7 +50,9 @@ class Store:
         """A random chart drawn with that size: (Drawn, Chart, row)."""
         rows = self.rows.get((split, width, height))
         if not rows:
-            raise ValueError(f"store: no {split} chart of {width} x {height} in {self.sizes(split)}")
+            raise ValueError(
+                f"store: no {split} chart of {width} x {height} in {self.sizes(split)}"
+            )
         path, offset, length = rng.choice(rows)
         with open(path, "rb") as f:
             f.seek(offset)

@@ -164,7 +164,11 @@ def _lines(element, at, style, classes, label, found):
 
 def number(text):
     """The number of a tick such as "1,200", "2k" or "5%"; None where there is none."""
-    match = re.fullmatch(r"[$\u20ac\u00a3]?(-?[\d,]*\.?\d+)\s*([kKMB%]?)", text.strip().replace("\u2212", "-"))
+    match = re.fullmatch(
+        r"[$\u20ac\u00a3]?(-?[\d,]*\.?\d+)\s*([kKMB%]?)", text.strip().replace("\u2212", "-")
+    )
     if not match:
         return None
-    return float(match[1].replace(",", "")) * {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}.get(match[2], 1)
+    return float(match[1].replace(",", "")) * {"k": 1e3, "K": 1e3, "M": 1e6, "B": 1e9}.get(
+        match[2], 1
+    )
