@@ -52,12 +52,13 @@ class Rect:
 
 class Canvas:
     """pixels: uint8 [height, width, 3]; runs: (text, xs, ys), the centres of its characters;
-    patches: (name of a colour, x, y), a corner of every 32 x 32 pixels that show it."""
+    patches: (name of a colour, x, y), a corner of every 32 x 32 pixels that show it; loose: like runs, of
+    characters whose strings are not seen as a whole."""
 
     def __init__(self, width, height, colour=(255, 255, 255)):
         self.pixels = np.empty((height, width, 3), np.uint8)
         self.pixels[:] = _row(width, colour)
-        self.runs, self.patches = [], []
+        self.runs, self.patches, self.loose = [], [], []
 
     box = property(lambda s: Rect(0, 0, s.pixels.shape[1], s.pixels.shape[0]))
 
@@ -88,6 +89,22 @@ class Canvas:
                 continue
             found = same.reshape(height // 32, 32, width // 32, 32).sum((1, 3)) >= least
             self.patches += [(name, 32 * x, 32 * y) for y, x in zip(*np.nonzero(found))]
+
+    def window(self, x, y, width, height):
+        """A part of the picture as a Canvas; x and y are multiples of 32."""
+        part = Canvas(width, height)
+        part.pixels[:] = self.pixels[y : y + height, x : x + width]
+        for text, xs, ys in self.runs:
+            spots = [(c, u - x, v - y) for c, u, v in zip(text, xs, ys)]
+            inside = [s for s in spots if 3 <= s[1] < width - 3 and 4 <= s[2] < height - 4]
+            if inside:
+                whole = len(inside) == len(spots)
+                (part.runs if whole else part.loose).append(tuple(zip(*inside)))
+        part.runs = [("".join(text), xs, ys) for text, xs, ys in part.runs]
+        for name, u, v in self.patches:
+            if x <= u < x + width and y <= v < y + height:
+                part.patches.append((name, u - x, v - y))
+        return part
 
     # ---- straight edges ----
 
@@ -220,7 +237,8 @@ class Canvas:
 
     def slanted(self, x, y, text, face, colour, degrees, anchor="end"):
         """Turned text under a tick at (x, y). anchor: what of it is there, its end, its start (for text
-        that is turned clockwise, by less than 0 degrees) or the middle of its top. Returns its height."""
+        that is turned clockwise, by less than 0 degrees) or the middle of its top. Returns its height.
+        """
         mask, at = face.mask(text)
         if degrees in (90, -90):
             turned = np.rot90(mask, degrees // 90)

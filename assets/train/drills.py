@@ -9,7 +9,7 @@ from canvas import Canvas, Rect
 from chart import Chart, draw_labels, fill
 from phrases import PHRASES
 from questions import Question, about_chart
-from scene import degrade
+from scene import degrade, draw_scene
 from style import NAMES, Style, on, type_size
 
 
@@ -125,7 +125,9 @@ def pairs(rng, split, width, height, n, easy):
     columns, rows = max(1, int(width // cell_w)), max(1, int(height // cell_h))
     cells = canvas.box.grid(columns, rows, 0)
     need(len(cells) > 1)
-    chart = drill_chart(rng, split, min(len(cells), rng.randint(2, 8 if style.size > 13 else 10)), easy)
+    chart = drill_chart(
+        rng, split, min(len(cells), rng.randint(2, 8 if style.size > 13 else 10)), easy
+    )
     if chart.colour_of:
         chart.colours = style.colours(len(chart.cats))
         need(chart.colours)
@@ -158,3 +160,32 @@ def pairs(rng, split, width, height, n, easy):
     canvas.note_colours(style)
     degrade(rng, canvas)
     return canvas, chart, _ask(rng, split, chart, n, easy)
+
+
+_WHOLE = ((480, 480), (512, 384), (640, 480), (640, 480), (704, 448), (800, 608))
+
+
+def crop(rng, split, width, height, n, easy):
+    """A window of a large picture, one of six that shows the most characters: (canvas, chart, questions).
+    It is for the tower alone: strings may be cut, so the only question is about those that are not.
+    """
+    sizes = [s for s in _WHOLE if s[0] >= width and s[1] >= height]
+    need(sizes)
+    whole = draw_scene(rng, split, *rng.choice(sizes)).canvas
+    best = None
+    for _ in range(6):
+        x = rng.randrange(0, whole.box.w - width + 1, 32)
+        y = rng.randrange(0, whole.box.h - height + 1, 32)
+        part = whole.window(x, y, width, height)
+        seen = sum(len(text) for text, _, _ in part.runs)
+        if best is None or seen > best[0]:
+            best = seen, part
+    need(best[0] > 4)
+    found = [text for text, _, _ in best[1].runs]
+    ask = Question(
+        rng.choice(PHRASES["read_text"]).format(where=""),
+        "\n".join(found),
+        "read_text",
+        "transcription",
+    )
+    return best[1], Chart("crop", "", found, [""], []), [ask]

@@ -22,20 +22,20 @@ class Frame(Plane):
 
 
 class Figure:
-    """One chart being drawn in a look. left: what is not used of the picture; hard: boxes that a legend
-    must not cover, soft: those that it should not."""
+    """One chart being drawn in a look. page: what it may use of the picture, room: what is left of
+    that; hard: boxes that a legend must not cover, soft: those that it should not."""
 
-    def __init__(self, canvas, chart, style, look, across=False):
+    def __init__(self, canvas, chart, style, look, page=None, across=False, fixed=True):
         self.canvas, self.chart, self.style, self.look = canvas, chart, style, look
         self.rng, self.across = style.rng, across
         self.hard, self.soft = [], []
-        self.page = canvas.box
+        self.page = page or canvas.box
         m = look.margins
-        self.fixed, self.extra, self.used = look.fixed, 0, 0
+        self.fixed, self.extra, self.used = look.fixed and fixed and page is None, 0, 0
         self.upright = self.rng.random() < look.flat
-        self.room = Rect(0, 0, self.page.x1, self.page.y1)
+        self.room = Rect(self.page.x0, self.page.y0, self.page.x1, self.page.y1)
         if not self.fixed:
-            self.room = self.page.inset(*(math.ceil(v) if v >= 1 else 4 for v in m))
+            self.room = self.page.inset(*(8 if v < 1 or v > 40 else math.ceil(v) for v in m))
         self.entries, self.place = [], ""
         self.tick = look.face(look.tick)
         self.label = look.face(look.label, look.label_bold)
@@ -60,7 +60,8 @@ class Figure:
         return self.title_face.height * len(self.lines) + round(self.look.title * 0.35)
 
     def write_title(self, over):
-        """Writes the title; over: the plot, above which it stands unless the page is what it is for."""
+        """Writes the title; over: the plot, above which it stands unless the page is what it is
+        for."""
         if not self.chart.title:
             return
         face, look, left = self.title_face, self.look, self.look.left
@@ -79,14 +80,17 @@ class Figure:
     # ---- the plot ----
 
     def _turned(self, each):
-        """How the labels of categories stand under an axis: (degrees or lines, height, overhang)."""
+        """How the labels of categories stand under an axis: (degrees or lines, height,
+        overhang)."""
         look, face, cats = self.look, self.tick, self.chart.cats
         widest = max(map(face.length, cats))
         if self.upright and widest <= each - 5:
             return 0, face.height, widest / 2
         if self.upright and look.name in ("libreoffice", "excel", "sheets", "plotly"):
             lines = [wrap(c, face, each - 5) for c in cats]
-            if max(map(len, lines)) == 2 and all(face.length(t) < each - 4 for w in lines for t in w):
+            if max(map(len, lines)) == 2 and all(
+                face.length(t) < each - 4 for w in lines for t in w
+            ):
                 return "wrapped", 2 * face.height, each / 2
         angle = self.angle
         rad = math.radians(abs(angle))
@@ -176,8 +180,8 @@ class Figure:
         return plot, left, bottom
 
     def _below(self, plot, edge, right):
-        """Decides how categories are written and makes room for the first and the last of them. Returns
-        the height that they take."""
+        """Decides how categories are written and makes room for the first and the last of them.
+        Returns the height that they take."""
         each = plot.w / (len(self.chart.cats) - 1 + 2 * edge)
         self.turn, bottom, reach = self._turned(each)
         if self.turn in (0, "wrapped"):
@@ -212,8 +216,10 @@ class Figure:
         line = canvas.vline if self.across else canvas.hline
         ends = (plot.y0, plot.y1) if self.across else (plot.x0, plot.x1)
         put = lambda v, ink, width, dash=0: (
-            line(plane.at(v), *ends, ink, width, dash) if self.across
-            else line(*ends, plane.at(v), ink, width, dash))
+            line(plane.at(v), *ends, ink, width, dash)
+            if self.across
+            else line(*ends, plane.at(v), ink, width, dash)
+        )
         if "v" in look.grid and axis:
             step = chart.ticks[1] - chart.ticks[0] if len(chart.ticks) > 1 else 0
             if look.minor and step:
@@ -229,9 +235,13 @@ class Figure:
             for i in range(len(chart.cats)):
                 at = plane.middle(i)
                 if self.across:
-                    canvas.hline(plot.x0, plot.x1, at, look.grid_ink, look.grid_width, look.grid_dash)
+                    canvas.hline(
+                        plot.x0, plot.x1, at, look.grid_ink, look.grid_width, look.grid_dash
+                    )
                 else:
-                    canvas.vline(at, plot.y0, plot.y1, look.grid_ink, look.grid_width, look.grid_dash)
+                    canvas.vline(
+                        at, plot.y0, plot.y1, look.grid_ink, look.grid_width, look.grid_dash
+                    )
 
     def spines(self, plot):
         """The lines around the plot, which libraries draw over the marks."""
@@ -239,11 +249,21 @@ class Figure:
         half = w / 2
         for side in look.spines:
             if side in "lr":
-                canvas.vline(plot.x0 if side == "l" else plot.x1, plot.y0 - half, plot.y1 + half,
-                             look.spine, w)
+                canvas.vline(
+                    plot.x0 if side == "l" else plot.x1,
+                    plot.y0 - half,
+                    plot.y1 + half,
+                    look.spine,
+                    w,
+                )
             else:
-                canvas.hline(plot.x0 - half, plot.x1 + half, plot.y0 if side == "t" else plot.y1,
-                             look.spine, w)
+                canvas.hline(
+                    plot.x0 - half,
+                    plot.x1 + half,
+                    plot.y0 if side == "t" else plot.y1,
+                    look.spine,
+                    w,
+                )
 
     def _mark(self, x, y, down):
         """A tick mark of an axis at the left (down False) or below, and its mirror image."""
@@ -273,8 +293,14 @@ class Figure:
             if self.across:
                 if look.ticks:
                     self._mark(at, plot.y1, True)
-                canvas.text(at, plot.y1 + out + face.cap / 2 + 0.1 * face.size, text, face,
-                            look.tick_ink, "m")
+                canvas.text(
+                    at,
+                    plot.y1 + out + face.cap / 2 + 0.1 * face.size,
+                    text,
+                    face,
+                    look.tick_ink,
+                    "m",
+                )
             else:
                 if look.ticks:
                     self._mark(plot.x0, at, False)
@@ -303,15 +329,22 @@ class Figure:
                 for k, line in enumerate(wrap(name, face, plane.each - 5)):
                     canvas.text(at, y + k * face.height, line, face, look.tick_ink, "m")
             else:
-                canvas.slanted(at, plot.y1 + out + 1, name, face, look.tick_ink, self.turn, look.anchor)
+                canvas.slanted(
+                    at, plot.y1 + out + 1, name, face, look.tick_ink, self.turn, look.anchor
+                )
 
     def _axis_titles(self, plane, left, bottom):
         look, canvas, plot, face = self.look, self.canvas, plane.plot, self.label
         titles = self.titles
         if titles[0]:
             need(face.length(titles[0]) < self.page.h - 4)
-            y = min(max(plot.cy, face.length(titles[0]) / 2 + 2), self.page.y1 - face.length(titles[0]) / 2)
-            canvas.upward(plot.x0 - left - face.cap / 2 - 0.24 * face.size, y, titles[0], face, look.ink)
+            y = min(
+                max(plot.cy, face.length(titles[0]) / 2 + 2),
+                self.page.y1 - face.length(titles[0]) / 2,
+            )
+            canvas.upward(
+                plot.x0 - left - face.cap / 2 - 0.24 * face.size, y, titles[0], face, look.ink
+            )
         if titles[1]:
             need(face.length(titles[1]) < self.page.w - 4)
             canvas.text(plot.cx, plot.y1 + bottom + face.height / 2, titles[1], face, look.ink, "m")
@@ -431,20 +464,25 @@ class Figure:
         if self.shape == "line":
             canvas.line([(x, y), (x + self.handle, y)], colour, look.line)
             if look.marker:
-                canvas.disc(x + self.handle / 2, y, look.marker, colour, look.panel if look.ring else None)
+                canvas.disc(
+                    x + self.handle / 2, y, look.marker, colour, look.panel if look.ring else None
+                )
         elif self.shape == "disc":
             canvas.disc(x + self.handle / 2, y, self.handle / 2 - 0.5, colour)
         else:
             high = size * (0.7 if self.shape == "wide" else 1.4 if look.name == "ggplot" else 0.85)
-            canvas.rect(Rect(round(x), round(y - high / 2), round(x + self.handle), round(y + high / 2)),
-                        colour)
+            canvas.rect(
+                Rect(round(x), round(y - high / 2), round(x + self.handle), round(y + high / 2)),
+                colour,
+            )
         if look.name == "gnuplot" and self.place == "best":
             return
         ink = look.tick_ink if look.name == "excel" else look.ink
         canvas.text(x + self.handle + self.space, y, text, self.face, ink)
 
     def _best(self, plot):
-        """A framed legend in the plot, where it covers nothing that is needed and as little as may be."""
+        """A framed legend in the plot, where it covers nothing that is needed and as little as may
+        be."""
         size, look = self.look.entry, self.look
         pad, off = size * 0.4, size * 0.5
         w, h = self.wide + 2 * pad, self.high + 2 * pad * 0.8

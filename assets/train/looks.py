@@ -1,7 +1,7 @@
 """What the libraries draw by default, as numbers: type, frame, ticks, grid, colours, legends.
 
-A Look is one library's default or what people often change in it. Lengths are in pixels; the libraries
-that count in points have a unit of dots per inch / 72.
+A Look is one library's default or what people often change in it. Lengths are in pixels; the
+libraries that count in points have a unit of dots per inch / 72.
 """
 
 import dataclasses
@@ -10,37 +10,40 @@ import math
 import fonts
 from style import NAMES, palette_of, rgb
 
-# The colours of each library in their order, with their names in style.NAMES where nobody would differ.
+# The colours of each library in their order, with their names in style.NAMES where nobody would
+# differ.
 _CYCLES = {
-    "tab10": "1f77b4 blue ff7f0e orange 2ca02c green d62728 red 9467bd purple 8c564b brown e377c2 pink "
-    "7f7f7f gray bcbd22 - 17becf -",
-    "deep": "4c72b0 blue dd8452 orange 55a868 green c44e52 red 8172b3 purple 937860 brown da8bc3 pink "
-    "8c8c8c gray ccb974 - 64b5cd -",
-    "muted": "4878d0 blue ee854a orange 6acc64 green d65f5f red 956cb4 purple 8c613c brown dc7ec0 pink "
-    "797979 gray d5bb67 - 82c6e2 -",
+    "tab10": "1f77b4 blue ff7f0e orange 2ca02c green d62728 red 9467bd purple 8c564b brown "
+    "e377c2 pink 7f7f7f gray bcbd22 - 17becf -",
+    "deep": "4c72b0 blue dd8452 orange 55a868 green c44e52 red 8172b3 purple 937860 brown "
+    "da8bc3 pink 8c8c8c gray ccb974 - 64b5cd -",
+    "muted": "4878d0 blue ee854a orange 6acc64 green d65f5f red 956cb4 purple 8c613c brown "
+    "dc7ec0 pink 797979 gray d5bb67 - 82c6e2 -",
     "set2": "66c2a5 - fc8d62 - 8da0cb - e78ac3 pink a6d854 green ffd92f yellow",
-    "plotly": "636efa blue ef553b red 00cc96 - ab63fa purple ffa15a orange 19d3f3 - ff6692 pink b6e880 - "
-    "ff97ff - fecb52 yellow",
-    "d3": "1f77b4 blue ff7f0e orange 2ca02c green d62728 red 9467bd purple 8c564b brown e377c2 pink",
-    "tableau10": "4c78a8 blue f58518 orange e45756 red 72b7b2 teal 54a24b green eeca3b yellow b279a2 - "
-    "ff9da6 pink 9d755d brown bab0ac gray",
-    "set1": "e41a1c red 377eb8 blue 4daf4a green 984ea3 purple ff7f00 orange ffff33 yellow a65628 brown "
-    "f781bf pink 999999 gray",
+    "plotly": "636efa blue ef553b red 00cc96 - ab63fa purple ffa15a orange 19d3f3 - ff6692 pink "
+    "b6e880 - ff97ff - fecb52 yellow",
+    "d3": "1f77b4 blue ff7f0e orange 2ca02c green d62728 red 9467bd purple 8c564b brown e377c2 "
+    "pink",
+    "tableau10": "4c78a8 blue f58518 orange e45756 red 72b7b2 teal 54a24b green eeca3b yellow "
+    "b279a2 - ff9da6 pink 9d755d brown bab0ac gray",
+    "set1": "e41a1c red 377eb8 blue 4daf4a green 984ea3 purple ff7f00 orange ffff33 yellow "
+    "a65628 brown f781bf pink 999999 gray",
     "dark2": "1b9e77 - d95f02 orange 7570b3 - e7298a - 66a61e green e6ab02 -",
-    "gnuplot": "9400d3 purple 009e73 - 56b4e9 - e69f00 orange f0e442 yellow 0072b2 blue e51e10 red "
-    "000000 -",
+    "gnuplot": "9400d3 purple 009e73 - 56b4e9 - e69f00 orange f0e442 yellow 0072b2 blue e51e10 "
+    "red 000000 -",
     "libreoffice": "004586 blue ff420e - ffd320 yellow 579d1c green 7e0021 - 83caff - 314004 - "
     "aecf00 - 4b1f6f purple ff950e orange",
-    "office": "4472c4 blue ed7d31 orange a5a5a5 gray ffc000 yellow 5b9bd5 - 70ad47 green 264478 - "
-    "9e480e brown",
+    "office": "4472c4 blue ed7d31 orange a5a5a5 gray ffc000 yellow 5b9bd5 - 70ad47 green 264478 "
+    "- 9e480e brown",
     "office 2007": "4f81bd blue c0504d red 9bbb59 green 8064a2 purple 4bacc6 - f79646 orange",
     "office 2023": "156082 - e97132 orange 196b24 green 0f9ed5 blue a02b93 - 4ea72e green",
     "sheets": "4285f4 blue ea4335 red fbbc04 - 34a853 green ff6d01 orange 46bdc6 -",
 }
 
+
 def _hues(n):
-    """The n colours that ggplot2 takes: as far apart in hue as can be, of one lightness and chroma (in
-    CIE L*u*v*, 65 and 100)."""
+    """The n colours that ggplot2 takes: as far apart in hue as can be, of one lightness and chroma
+    (in CIE L*u*v*, 65 and 100)."""
     found = []
     for i in range(n):
         hue = math.radians(15 + 360 * i / n)
@@ -59,11 +62,11 @@ def _hues(n):
 
 @dataclasses.dataclass
 class Look:
-    """family, mode: of all type; tick, label, title, entry, value: its sizes for ticks, titles of axes, the
-    title, legends and values at marks. spines: which sides of the plot have a line ("lbrt"). rule: of
-    ticks.RULES; unit: pixels of what that rule counts in. edges: from the ends of the axis to the first and
-    last category, in categories, for bars and for points. legend: where it may stand. frame: its colour or
-    None."""
+    """family, mode: of all type; tick, label, title, entry, value: its sizes for ticks, titles of
+    axes, the title, legends and values at marks. spines: which sides of the plot have a line
+    ("lbrt"). rule: of ticks.RULES; unit: pixels of what that rule counts in. edges: from the ends
+    of the axis to the first and last category, in categories, for bars and for points. legend:
+    where it may stand. frame: its colour or None."""
 
     name: str
     family: str
@@ -127,8 +130,8 @@ class Look:
         return fonts.face(self.family, bold, size, 1.0, self.mode)
 
     def shades(self, n):
-        """n colours (r, g, b) in the library's order, and their names, "" where people may differ; or None
-        twice."""
+        """n colours (r, g, b) in the library's order, and their names, "" where people may differ;
+        or None twice."""
         if self.cycle == "hue":
             return _hues(n), [""] * n
         words = _CYCLES.get(self.cycle, self.cycle).split()
@@ -175,7 +178,41 @@ def _mpl(rng, small):
             look.grid_dash, look.grid_ink = rng.choice((0, 3)), rng.choice(((223,) * 3, (208,) * 3))
     if rng.random() < 0.15:
         look.ticks, look.mirrored = -look.ticks, True
+    if rng.random() < 0.4:
+        look.single = rgb(rng.choice(_CSS))
+    if rng.random() < 0.15:
+        look.outline = (0, 0, 0)
+    if rng.random() < 0.15:
+        _style_sheet(rng, look)
     return look
+
+
+# Colours that people give to bars by name: skyblue, steelblue, coral, salmon, seagreen, teal, ...
+_CSS = (
+    "87ceeb 4682b4 ff7f50 fa8072 2e8b57 008080 ffa500 008000 6a5acd add8e6 90ee90 6495ed "
+    "ff6347 9370db 000080 f08080 3cb371 daa520 808080 5f9ea0 "
+).split()
+
+
+def _style_sheet(rng, look):
+    """What matplotlib's style sheets change."""
+    look.outline = look.single = None
+    name = rng.choice(("ggplot", "ggplot", "dark", "fivethirtyeight"))
+    if name == "dark":
+        look.page = look.panel = (0, 0, 0)
+        look.ink = look.title_ink = look.tick_ink = look.spine = (255, 255, 255)
+        look.cycle = (
+            "8dd3c7 - feffb3 - bfbbd9 - fa8174 - 81b1d2 - fdb462 orange b3de69 green bc82bd -"
+        )
+    elif name == "ggplot":
+        look.panel, look.grid, look.grid_ink, look.spines = rgb("e5e5e5"), "vc", (255, 255, 255), ""
+        look.ink = look.tick_ink = look.spine = rgb("555555")
+        look.cycle = "e24a33 - 348abd blue 988ed5 - 777777 gray fbc15e - 8eba42 green ffb5b8 -"
+    else:
+        look.page = look.panel = rgb("f0f0f0")
+        look.grid, look.grid_ink, look.spines, look.ticks = "vc", rgb("cbcbcb"), "", 0
+        look.cycle = "008fd5 blue fc4f30 - e5ae38 - 6d904f green 8b8b8b gray 810f7c -"
+        look.line, look.left = 4 * look.unit, "plot"
 
 
 def _seaborn(rng, small):

@@ -28,7 +28,7 @@ def glyph_cells(canvas):
     cells = np.zeros((height // 32 * (width // 32), CELLS), np.uint8)
     if canvas.runs is None:
         cells[:] = UNKNOWN
-    for text, xs, ys in canvas.runs or ():
+    for text, xs, ys in [*(canvas.runs or ()), *getattr(canvas, "loose", ())]:
         for c, x, y in zip(text, xs, ys):
             if c != " " and 0 <= x < width and 0 <= y < height:
                 x, y = int(x), int(y)

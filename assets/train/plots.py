@@ -1,15 +1,27 @@
-"""The marks of charts in the looks of libraries: bars, lines, points and pies, with values and legends."""
+"""The marks of charts in the looks of libraries: bars, lines, points and pies, with values and
+legends."""
 
+import dataclasses
 import math
 
-import words
+import titles
 from axes import Placer, need
 from canvas import Rect
 from figure import Figure
 from style import luminance, mix, on
 
-HEADINGS = ("variable", "Series", "Group", "Type", "Category", "group", "series", "Legend", "Name", "key")
-MEASURES = ["Amount", "Value", "Number", "Total", "Share", "Quantity", "Units", "Level", "Count", "value"]
+HEADINGS = (
+    "variable",
+    "Series",
+    "Group",
+    "Type",
+    "Category",
+    "group",
+    "series",
+    "Legend",
+    "Name",
+    "key",
+)
 KINDS = ("vbar", "hbar", "grouped", "stacked", "line", "lines", "area", "pie", "donut", "scatter")
 WITHOUT = {"ggplot": ("pie", "donut"), "gnuplot": ("pie", "donut")}
 
@@ -19,25 +31,27 @@ def can_draw(look, kind):
     return look != "own" and kind in KINDS and kind not in WITHOUT.get(look, ())
 
 
-def draw_plot(canvas, chart, style, look):
-    """Draws a chart of one of KINDS on the whole canvas."""
-    _title_axes(chart, style.rng, look)
-    if look.border:
+def draw_plot(canvas, chart, style, look, box=None):
+    """Draws a chart of one of KINDS on the whole canvas or in a box of it."""
+    look = dataclasses.replace(look)
+    _title_axes(chart, style, look, (box or canvas.box).w)
+    if look.border and box is None:
         canvas.frame(canvas.box, look.border)
     if chart.kind in ("pie", "donut"):
-        _pie(canvas, chart, style, look)
+        _pie(canvas, chart, style, look, box)
     elif chart.kind in ("line", "lines", "area", "scatter"):
-        _lines(canvas, chart, style, look)
+        _lines(canvas, chart, style, look, box)
     else:
-        _bars(canvas, chart, style, look)
+        _bars(canvas, chart, style, look, box)
 
 
-def _title_axes(chart, rng, look):
+def _title_axes(chart, style, look, width):
     """Gives most charts the titles of axes that they lack."""
+    rng, longest = style.rng, 30 if width > 450 else 16
     if not chart.y_title and rng.random() < look.titled:
-        chart.y_title = rng.choice(MEASURES + words.MEASURES)
+        chart.y_title = titles.value_title(rng, style.split, longest)
     if not chart.x_title and rng.random() < 0.8 * look.titled:
-        chart.x_title = words.NOUNS[chart.group][0].capitalize()
+        chart.x_title = titles.category_title(rng, style.split, chart.group)
 
 
 def _use(chart, style, look, n):
@@ -60,7 +74,7 @@ def _heading(chart, style):
 # ---- bars ----
 
 
-def _bars(canvas, chart, style, look):
+def _bars(canvas, chart, style, look, box):
     rng = style.rng
     across = chart.kind == "hbar" or chart.kind in ("grouped", "stacked") and rng.random() < 0.25
     chart.lying = across
@@ -68,9 +82,10 @@ def _bars(canvas, chart, style, look):
     many = many and look.shades(len(chart.cats))[0] is not None
     n = len(chart.cats) if many else len(chart.series)
     shades = _use(chart, style, look, n)
-    if chart.single and not many and look.single and rng.random() < 0.6:
+    plain = chart.single and not many  # no colour is asked about
+    if plain and look.single and rng.random() < 0.6:
         shades, chart.colours = [look.single], [""] * len(chart.cats)
-    fig = Figure(canvas, chart, style, look, across)
+    fig = Figure(canvas, chart, style, look, box, across)
     if not chart.single:
         shape = "wide" if look.rule == "matplotlib" else "box"
         fig.plan_legend(list(zip(chart.series, shades)), shape, _heading(chart, style))
@@ -86,6 +101,11 @@ def _bars(canvas, chart, style, look):
     thick = plane.each * share / lanes
     need(thick >= (4 if across else 5))
     labels = []
+    opacity = (
+        rng.choice((0.6, 0.7, 0.8, 0.9))
+        if plain and look.rule == "matplotlib" and rng.random() < 0.2
+        else 1
+    )
     for i in range(len(chart.cats)):
         bottom = 0.0
         for s in range(len(chart.series)):
@@ -95,7 +115,7 @@ def _bars(canvas, chart, style, look):
                 bottom += value
             else:
                 bar = plane.bar(i, (s - lanes / 2) * thick, thick - look.apart, 0, value)
-            canvas.rect(bar, shade)
+            canvas.rect(bar, shade, opacity)
             if look.outline:
                 canvas.frame(bar, look.outline)
             fig.soft.append(bar)
@@ -151,11 +171,11 @@ def _contrast(ink, shade):
 # ---- lines ----
 
 
-def _lines(canvas, chart, style, look):
+def _lines(canvas, chart, style, look, box):
     """kinds line, lines, area and scatter."""
     rng = style.rng
     shades = _use(chart, style, look, len(chart.series))
-    fig = Figure(canvas, chart, style, look)
+    fig = Figure(canvas, chart, style, look, box)
     scatter = chart.kind == "scatter"
     if not chart.single:
         fig.plan_legend(list(zip(chart.series, shades)), "line", _heading(chart, style))
@@ -171,7 +191,9 @@ def _lines(canvas, chart, style, look):
     if chart.kind == "area":
         base = plane.at(max(0, chart.base))
         row = points[0]
-        canvas.polygon([(row[0][0], base)] + row + [(row[-1][0], base)], shades[0], rng.choice((0.3, 0.5, 0.7)))
+        canvas.polygon(
+            [(row[0][0], base)] + row + [(row[-1][0], base)], shades[0], rng.choice((0.3, 0.5, 0.7))
+        )
     marker = look.marker and rng.random() < 0.6 or scatter or chart.shown and rng.random() < 0.7
     radius = max(2.0, look.marker or 1.5 * look.line) * (1.2 if scatter else 1)
     for row, shade in zip(points, shades):
@@ -197,7 +219,9 @@ def _label_points(fig, plane, points, shades, radius):
     look, chart, plot = fig.look, fig.chart, plane.plot
     face = look.face(look.value)
     w, h = max(face.length(chart.text(v)) for row in chart.values for v in row), face.cap
-    placer = Placer(fig.canvas, Rect(max(1, plot.x0 - w), max(1, plot.y0 - 2 * h), plot.x1 + w, plot.y1 - 1))
+    placer = Placer(
+        fig.canvas, Rect(max(1, plot.x0 - w), max(1, plot.y0 - 2 * h), plot.x1 + w, plot.y1 - 1)
+    )
     placer.box.x1 = min(placer.box.x1, fig.page.x1 - 1)
     for row in points:
         for x, y in row:
@@ -233,13 +257,13 @@ def _tenths(chart, rng):
         chart.values = [whole]
 
 
-def _pie(canvas, chart, style, look):
-    """kinds pie and donut: names beside slices or in a legend, shares in the slices or beside them."""
+def _pie(canvas, chart, style, look, box):
+    """kinds pie and donut: names beside slices or in a legend, shares in the slices or beside
+    them."""
     rng = style.rng
     shades = _use(chart, style, look, len(chart.cats))
     _tenths(chart, rng)
-    fig = Figure(canvas, chart, style, look)
-    fig.fixed = False
+    fig = Figure(canvas, chart, style, look, box, fixed=False)
     place, start, direction = look.pie
     beside = place == "beside" and rng.random() < 0.8
     if not beside:
@@ -248,11 +272,16 @@ def _pie(canvas, chart, style, look):
         if in_legend:
             entries = [(f"{c} ({chart.text(v)})", s) for (c, s), v in zip(entries, chart.values[0])]
         fig.place_for_pie()
-        fig.plan_legend(entries, "wide" if look.rule == "matplotlib" else "box", _heading(chart, style))
+        fig.plan_legend(
+            entries, "wide" if look.rule == "matplotlib" else "box", _heading(chart, style)
+        )
     box, face = fig.bare(), fig.tick
     start = rng.choice((start, start, 90, 0))
-    margin = max(map(face.length, chart.cats)) + 4 if beside else 6
-    radius = min(box.w / 2 - margin, box.h / 2 - (face.height * 1.1 if beside else 4))
+    if beside:
+        radius = (box.w / 2 - max(map(face.length, chart.cats)) - 3) / 1.1
+        radius = min(radius, (box.h / 2 - face.size * 0.7) / 1.1)
+    else:
+        radius = min(box.w / 2 - 6, box.h / 2 - 4)
     radius = min(radius, 0.42 * min(fig.page.w, fig.page.h))
     need(radius > 3 * face.size)
     hole = rng.choice((0.4, 0.5, 0.6, 0.7)) if chart.kind == "donut" else 0
@@ -262,20 +291,31 @@ def _pie(canvas, chart, style, look):
         slices.append((min(at, end), max(at, end), shade, 0))
         at = end
     canvas.pie(box.cx, box.cy, radius, slices, look.page if look.pie_ring or hole else None, hole)
-    value = look.face(look.value)
+    _name_slices(fig, box, radius, hole, slices, beside, beside or not in_legend)
+    fig.draw_legend(Rect(box.cx - radius, box.cy - radius, box.cx + radius, box.cy + radius))
+
+
+def _name_slices(fig, box, radius, hole, slices, beside, shown):
+    """Writes names beside the slices, where they are not in a legend, and shares in them."""
+    chart, face = fig.chart, fig.tick
+    value = fig.look.face(fig.look.value)
     for (begin, end, shade, _), name, v in zip(slices, chart.cats, chart.values[0]):
         angle = math.radians((begin + end) / 2)
         c, s = math.cos(angle), math.sin(angle)
         if beside:
             x, y = box.cx + 1.1 * radius * c, box.cy + 1.1 * radius * s
-            spot = Rect(x - (0 if c > 0 else face.length(name)), y - face.size * 0.55,
-                        x + (face.length(name) if c > 0 else 0), y + face.size * 0.55)
+            w = face.length(name)
+            spot = Rect(
+                x - (0 if c > 0 else w),
+                y - face.size * 0.55,
+                x + (w if c > 0 else 0),
+                y + face.size * 0.55,
+            )
             need(not any(_touch(spot, h) for h in fig.hard))
             fig.hard.append(spot)
-            canvas.text(x, y, name, face, look.ink, "l" if c > 0 else "r")
-        if beside or not in_legend:
+            fig.canvas.text(x, y, name, face, fig.look.ink, "l" if c > 0 else "r")
+        if shown:
             _share(fig, box, radius, hole, (begin, end, shade), chart.text(v), value, (c, s))
-    fig.draw_legend(Rect(box.cx - radius, box.cy - radius, box.cx + radius, box.cy + radius))
 
 
 def _touch(a, b):
@@ -289,5 +329,11 @@ def _share(fig, box, radius, hole, part, text, face, direction):
     chord = 2 * far * math.sin(math.radians(min(end - begin, 180) / 2))
     need(chord > face.size * 1.05 and (chord > 0.75 * face.length(text) or abs(direction[1]) < 0.5))
     need(not hole or radius * (1 - hole) > face.length(text) * 0.9)
-    ink = fig.look.ink if _contrast(fig.look.ink, shade) and fig.look.rule != "plotly" else on(shade)
-    fig.canvas.text(box.cx + far * direction[0], box.cy + far * direction[1], text, face, ink, "m")
+    ink = (
+        fig.look.ink if _contrast(fig.look.ink, shade) and fig.look.rule != "plotly" else on(shade)
+    )
+    x, y, w = box.cx + far * direction[0], box.cy + far * direction[1], face.length(text)
+    spot = Rect(x - w / 2, y - face.cap / 2 - 1, x + w / 2, y + face.cap / 2 + 1)
+    need(not any(_touch(spot, h) for h in fig.hard))
+    fig.hard.append(spot)
+    fig.canvas.text(x, y, text, face, ink, "m")

@@ -227,6 +227,7 @@ MAKERS = {
     "recall": _recall,
     "lines": _drill(drills.lines, "lines"),
     "pairs": _drill(drills.pairs, "pairs"),
+    "crop": _drill(drills.crop, "crop"),
     "library": _library,
 }
 

@@ -95,24 +95,30 @@ def _dashboard(rng, split, canvas, style):
     need(box.w * box.h >= 110000)
     heading = f"{rng.choice(words.pool(split))} {rng.choice(('dashboard', 'overview', 'summary', 'at a glance'))}"
     heading = heading if rng.random() < 0.7 else ""
-    inner = box.inset(gap)
+    inner = box.inset(gap if not style.look else 4)
     if heading:
         inner = draw_title(canvas, inner, heading, style, 1.15)
     columns = {2: 2 if box.w >= box.h else 1, 3: 3 if box.w > 1.8 * box.h else 1, 4: 2}[n]
-    style.size = max(min(13, style.size), round(style.size * 0.9))
-    style.title_size = round(style.size * 1.15)
+    if not style.look:
+        style.size = max(min(13, style.size), round(style.size * 0.9))
+        style.title_size = round(style.size * 1.15)
     charts, titles, labels = [], set(), set()
     for cell in inner.grid(columns, -(-n // columns), gap)[:n]:
-        chart = random_chart(rng, split, rng.choice(_PANELS), min(5, _most(cell.w, cell.h, style.size)))
+        kind = rng.choice([k for k in _PANELS if not style.look or can_draw(style.look.name, k)])
+        chart = random_chart(rng, split, kind, min(5, _most(cell.w, cell.h, style.size)))
         need(chart.title not in titles and not labels & set(chart.cats))
         titles.add(chart.title)
         labels |= set(chart.cats)
+        charts.append(chart)
+        if style.look:
+            need(not chart.log)
+            draw_plot(canvas, chart, style, style.look, cell)
+            continue
         canvas.rounded(cell, 6, style.card)
         if style.card == style.page:
             canvas.frame(cell, style.grid)
         style.legend = rng.choice(("top", "bottom"))
         DRAW[chart.kind](canvas, cell.inset(10, 6, 10, 8), chart, style)
-        charts.append(chart)
     return charts, heading
 
 
@@ -176,10 +182,14 @@ def draw_scene(rng, split, width, height, kind=None, charts=None, look=None):
         if attempt % 40 == 20:
             look = "own"
         style = Style(rng, split, width, height)
-        if can_draw(look, kind):
+        if (
+            can_draw(look, kind)
+            or kind == "dashboard"
+            and look in ("matplotlib", "seaborn", "vega")
+        ):
             style.adopt(looks.look_of(rng, look, split, width, height))
         canvas = Canvas(width, height, style.page)
-        if kind != "dashboard":
+        if kind != "dashboard" and not style.look:
             style.card = style.page if kind not in ("numbers", "table") else style.card
         try:
             if kind == "dashboard":

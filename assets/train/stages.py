@@ -24,8 +24,9 @@ class Stage:
 _DRILL = ((128, 96), (160, 96), (160, 128), (192, 128))
 _SMALL = ((256, 192), (288, 192), (256, 224))
 _CHART = ((256, 256), (320, 224), (288, 288), (384, 256), (320, 256))
-_MEDIUM = ((384, 288), (448, 320), (512, 384), (384, 512), (576, 384), (640, 448))
-_LARGE = ((512, 384), (640, 480), (768, 512), (512, 768), (800, 608), (1024, 512), (1024, 768))
+_MEDIUM = ((384, 288), (640, 480), (640, 480), (480, 480), (512, 384), (384, 512), (704, 448))
+_LARGE = ((640, 480), (800, 608), (1024, 640), (1216, 800), (512, 768), (768, 512), (1024, 768))
+_CROP = ((256, 192), (320, 224))  # windows of pictures as large as those of _MEDIUM
 _TWO = ((256, 224), (320, 224))
 _TINY = ((96, 64), (128, 64), (128, 96))
 
@@ -37,6 +38,7 @@ STAGES = [
             (5, "lines", _DRILL, "tower"),
             (3, "lines", _SMALL, "tower"),
             (2, "pairs", _SMALL, "tower"),
+            (2, "crop", _CROP, "tower"),
             (4, "recall", (), ""),
         ],
         1.0,
@@ -110,6 +112,7 @@ SMALL = [
             (3, "lines", _SMALL, "tower"),
             (3, "pairs", _SMALL, "tower"),
             (4, "one", _CHART, "tower"),
+            (2, "crop", _CROP, "tower"),
             (3, "recall", (), "easy"),
         ],
         1.0,
@@ -126,6 +129,7 @@ SMALL = [
             (2, "lines", _SMALL, "tower"),
             (4, "pairs", _SMALL, "tower"),
             (4, "one", _CHART, "tower"),
+            (2, "crop", _CROP, "tower"),
         ],
         1.0,
         0.3,
@@ -144,6 +148,7 @@ SMALL = [
             (4, "lines", _SMALL, "tower"),
             (2, "one", _SMALL, "tower"),
             (5, "one", _CHART, "tower"),
+            (3, "crop", _CROP, "tower"),
             (2, "pairs", _SMALL, "tower"),
         ],
         1.0,
@@ -162,6 +167,7 @@ SMALL = [
             (2.5, "lines", _SMALL, "tower"),
             (1, "one", _SMALL, "tower"),
             (4, "one", _CHART, "tower"),
+            (3, "crop", _CROP, "tower"),
             (1, "pairs", _SMALL, "tower"),
         ],
         1.0,

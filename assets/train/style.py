@@ -124,7 +124,12 @@ class Style:
 
     def adopt(self, look):
         """Takes the type and the colours of a library's Look."""
-        self.look, self.family, self.title_family, self.mode = look, look.family, look.family, look.mode
+        self.look, self.family, self.title_family, self.mode = (
+            look,
+            look.family,
+            look.family,
+            look.mode,
+        )
         self.size, self.title_size, self.stretch = look.tick, look.title, 1.0
         self.page, self.card, self.ink, self.faint = look.page, look.panel, look.ink, look.tick_ink
         self.grid, self.dark = look.grid_ink, luminance(look.page) < 128

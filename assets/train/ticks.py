@@ -1,5 +1,5 @@
-"""Where value axes begin, end and have their ticks in the libraries that draw charts, and how ticks are
-written. Each rule is the library's, but for cases that charts of people hardly have."""
+"""Where value axes begin, end and have their ticks in the libraries that draw charts, and how ticks
+are written. Each rule is the library's, but for cases that charts of people hardly have."""
 
 import math
 
@@ -19,7 +19,8 @@ def _at_least(raw, steps):
 
 
 def _matplotlib(low, high, zero, length, size, across):
-    """Five per cent of room, none below bars; ticks at 1, 2, 2.5 and 5, so that hardly one is at an end."""
+    """Five per cent of room, none below bars; ticks at 1, 2, 2.5 and 5, so that hardly one is at an
+    end."""
     room = 0.05 * (high - low)
     base, top = (0 if zero else low - room), high + room
     parts = min(9, max(1, int(length / (size * (3 if across else 2)))))
@@ -81,8 +82,9 @@ def _office(low, high, zero, length, size, across):
         low -= (high - low) / 2
     else:
         low = 0
-    step = _at_least((high - low) / max(3, min(10, length / (size * (4 if across else 2.6)))), (1, 2, 5))
-    base, top = math.floor(low / step + 1e-9) * step, math.ceil((high * 1.02) / step - 1e-9) * step
+    parts = max(3, min(10, length / (size * (4 if across else 2.6))))
+    step = _at_least((high - low) / parts, (1, 2, 5))
+    base, top = math.floor(low / step + 1e-9) * step, math.ceil(1.02 * high / step - 1e-9) * step
     return base, top, _multiples(step, base, top)
 
 
@@ -107,8 +109,8 @@ def _ends(chart):
 
 
 def set_axis(chart, rule, zero, length, size, across, room=1.0):
-    """Gives a chart the axis of a rule. length, size: of the axis and its type, in the same unit (points,
-    or pixels); room: how many times as high as the highest value the axis is drawn."""
+    """Gives a chart the axis of a rule. length, size: of the axis and its type, in the same unit
+    (points, or pixels); room: how many times as high as the highest value the axis is drawn."""
     low, high = _ends(chart)
     low = 0 if zero else low
     if high - low < 1e-9 * high:
@@ -125,14 +127,18 @@ def snap(rng, chart, *rule):
     step = chart.ticks[1] - chart.ticks[0]
     power = 10.0 ** math.floor(math.log10(step) + 1e-9)
     part = step / rng.choice(_PARTS.get(round(step / power, 3), (2,)))
-    chart.values = [[round(max(1, round(v / part)) * part, 6) for v in row] for row in chart.values]
+    loose = step * rng.choice((0, 0.3, 0.3))  # values come as multiples of a coarse step
+    chart.values = [
+        [round(max(1, round((v + rng.uniform(-loose, loose)) / part)) * part, 6) for v in row]
+        for row in chart.values
+    ]
     chart.decimals = max(chart.decimals, decimals_of(part))
     set_axis(chart, *rule)
 
 
 def texts(ticks, form, prefix="", suffix=""):
-    """What stands at ticks. form: "plain" (as many decimals at each), "short" (each as it needs), "comma"
-    and "space" (the same with a separator), "si" (12k, 1.5M)."""
+    """What stands at ticks. form: "plain" (as many decimals at each), "short" (each as it needs),
+    "comma" and "space" (the same with a separator), "si" (12k, 1.5M)."""
     step = min(b - a for a, b in zip(ticks, ticks[1:])) if len(ticks) > 1 else ticks[0] or 1
     decimals = decimals_of(step)
     found = []
