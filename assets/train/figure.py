@@ -95,14 +95,14 @@ class Figure:
         angle = self.angle
         rad = math.radians(abs(angle))
         off = [0.0] * len(cats)  # by how much a label stands lower than one that begins at its tick
-        if look.anchor == "top":
+        if self.anchor == "top":
             off = [face.length(c) * math.sin(rad) / 2 for c in cats]
         for a, b in zip(off, off[1:]):
             need(each * math.sin(rad) + (b - a) * math.cos(rad) > face.size * 1.08)
         height = widest * math.sin(rad) + face.cap * math.cos(rad) + 4
         need(height < 0.38 * self.page.h)
         reach = face.length(cats[0 if angle > 0 else -1]) * math.cos(rad)
-        return angle, round(height), reach / 2 if look.anchor == "top" else reach
+        return angle, round(height), reach / 2 if self.anchor == "top" else reach
 
     def tick_texts(self):
         chart = self.chart
@@ -113,6 +113,7 @@ class Figure:
         """Lays out and draws axes around what is left. zero: whether values begin there."""
         look, chart = self.look, self.chart
         self.angle = self.rng.choice(look.turn)
+        self.anchor = "start" if self.angle < 0 else look.anchor
         titles = chart.y_title, chart.x_title
         self.titles = titles[::-1] if self.across else titles
         if not axis and not self.across:
@@ -124,6 +125,8 @@ class Figure:
             more = self.rng.choice((1.0, max(1.0, above + 0.98), above + 1.02))
         if self.across and chart.shown:
             more = self.rng.choice((1.08, 1.15))
+        if self.place == "best" and not look.frame and not self.across:
+            more = self.rng.choice((1.0, 1.25, 1.4))  # people make room for a legend in the plot
         size = length / look.unit, look.tick / look.unit
         snap(self.rng, chart, look.rule, zero, *size, self.across, more)
         written = self.tick_texts()
@@ -192,7 +195,7 @@ class Figure:
             short = round(reach - (plot.x0 - self.page.x0) - each * edge + 2)
             need(short <= 0 or not self.fixed)
             plot.x0 += max(0, short)
-        if self.turn < 0 or self.look.anchor == "top":
+        if self.turn < 0 or self.anchor == "top":
             short = round(reach - each * edge - (self.page.x1 - plot.x1) + 2)
             need(short <= 0 or not self.fixed)
             plot.x1 -= max(0, short)
@@ -247,13 +250,14 @@ class Figure:
         """The lines around the plot, which libraries draw over the marks."""
         look, canvas, w = self.look, self.canvas, self.look.spine_width
         half = w / 2
-        for side in look.spines:
+        for side in sorted(look.spines, key="rtlb".index):
+            ink = look.far if look.far and side in "rt" else look.spine
             if side in "lr":
                 canvas.vline(
                     plot.x0 if side == "l" else plot.x1,
                     plot.y0 - half,
                     plot.y1 + half,
-                    look.spine,
+                    ink,
                     w,
                 )
             else:
@@ -261,7 +265,7 @@ class Figure:
                     plot.x0 - half,
                     plot.x1 + half,
                     plot.y0 if side == "t" else plot.y1,
-                    look.spine,
+                    ink,
                     w,
                 )
 
@@ -315,10 +319,14 @@ class Figure:
         look, canvas, plot, face = self.look, self.canvas, plane.plot, self.tick
         if self.across:
             need(plane.each > face.size * 1.15)
+        count = len(self.chart.cats)
+        spots = [plane.middle(i) for i in range(count)]
+        if look.name == "libreoffice":  # its marks are between the categories
+            spots = [plane.middle(i) - plane.each / 2 for i in range(count + 1)]
+        for at in spots if look.ticks else ():
+            self._mark(*((plot.x0, at) if self.across else (at, plot.y1)), not self.across)
         for i, name in enumerate(self.chart.cats):
             at = plane.middle(i)
-            if look.ticks and look.cat_ticks and name.strip():
-                self._mark(*((plot.x0, at) if self.across else (at, plot.y1)), not self.across)
             if self.across:
                 canvas.text(plot.x0 - out, at, name, face, look.tick_ink, "r")
                 continue
@@ -330,7 +338,7 @@ class Figure:
                     canvas.text(at, y + k * face.height, line, face, look.tick_ink, "m")
             else:
                 canvas.slanted(
-                    at, plot.y1 + out + 1, name, face, look.tick_ink, self.turn, look.anchor
+                    at, plot.y1 + out + 1, name, face, look.tick_ink, self.turn, self.anchor
                 )
 
     def _axis_titles(self, plane, left, bottom):
@@ -494,7 +502,8 @@ class Figure:
             box = Rect(xs[u], ys[v], xs[u] + w, ys[v] + h)
             if look.name == "gnuplot" and k > 1:
                 break
-            if not any(_meet(box, b) for b in self.hard):
+            taken = self.hard if look.frame else self.hard + self.soft
+            if not any(_meet(box, b) for b in taken):
                 found.append((sum(_meet(box, b) for b in self.soft), k, box))
         need(found)
         box = min(found, key=lambda f: f[:2])[2]

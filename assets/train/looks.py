@@ -92,7 +92,6 @@ class Look:
     spine_width: int = 1
     ticks: float = 0  # length of the marks; negative: inside
     mirrored: bool = False  # marks on both sides
-    cat_ticks: bool = True  # categories have marks too
     gap: float = 4.0  # from a mark to its text
     grid: str = ""  # "v" for lines at values, "c" for lines at categories
     grid_ink: tuple = (200, 200, 200)
@@ -121,6 +120,8 @@ class Look:
     pie_ring: bool = False  # white lines between slices
     between: float = 0.0  # from one group to the next, in bars; 0: bar and group say it
     outline: tuple = None  # of bars
+    pale: bool = False  # bars are half transparent and their outline is not
+    far: tuple = None  # the colour of spines without numbers
     border: tuple = None  # of the picture
     back: tuple = None  # behind the signs of a legend
     single: tuple = None  # the colour of bars that are not told apart
@@ -286,7 +287,7 @@ def _plotly(rng, small):
 
 
 def _vega(rng, small):
-    unit = 1.0 if small else rng.choice((1, 1.2, 1.5, 1.5))
+    unit = 1.0 if small else rng.choice((1, 1.2, 1.5, 1.5, 2))
     look = Look(
         "vega",
         rng.choice(("Liberation Sans", "Liberation Sans", "Arimo", "DejaVu Sans")),
@@ -302,7 +303,8 @@ def _vega(rng, small):
         title_bold=True,
         label_bold=True,
         spines=rng.choice(("lbrt", "lb")),
-        spine=rgb("dddddd"),
+        spine=rgb("888888"),
+        far=rgb("dddddd"),
         ticks=5 * unit,
         gap=2 * unit,
         grid=rng.choice(("v", "v", "v", "")),
@@ -403,9 +405,10 @@ def _gnuplot(rng, small):
         form="short",
         line=rng.choice((1.2, 2, 2.5)),
         marker=rng.choice((0, 3, 4)),
-        turn=(45, 90, 45),
+        turn=(45, 90, -90, -45),
         titled=0.6,
         outline=rng.choice(((0, 0, 0), None)),
+        pale=rng.random() < 0.3,
     )
     if rng.random() < 0.15:
         look.spines, look.mirrored = "lb", False

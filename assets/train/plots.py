@@ -85,6 +85,10 @@ def _bars(canvas, chart, style, look, box):
     plain = chart.single and not many  # no colour is asked about
     if plain and look.single and rng.random() < 0.6:
         shades, chart.colours = [look.single], [""] * len(chart.cats)
+    edges = shades
+    if look.pale:
+        shades = [mix(s, look.panel, 0.5) for s in shades]
+        chart.colours, chart.colour_of = [""] * len(chart.colours), ""
     fig = Figure(canvas, chart, style, look, box, across)
     if not chart.single:
         shape = "wide" if look.rule == "matplotlib" else "box"
@@ -116,8 +120,8 @@ def _bars(canvas, chart, style, look, box):
             else:
                 bar = plane.bar(i, (s - lanes / 2) * thick, thick - look.apart, 0, value)
             canvas.rect(bar, shade, opacity)
-            if look.outline:
-                canvas.frame(bar, look.outline)
+            if look.pale or look.outline:
+                canvas.frame(bar, edges[i if many else s] if look.pale else look.outline)
             fig.soft.append(bar)
             fig.hard.append(_end(bar, across))
             labels.append((bar, chart.text(value), shade))
@@ -146,7 +150,7 @@ def _label_bars(fig, plane, labels, room):
         w, h = face.length(text), face.cap
         colour = ink if ink and (place == "end" or _contrast(ink, shade)) else on(shade)
         if across:
-            need(face.size * 0.95 <= bar.h + 4)
+            need(h + 2 <= room)
             x, y = bar.x1 + gap + w / 2, bar.cy
             if place != "end":
                 need(w + 2 < bar.w)
@@ -185,6 +189,8 @@ def _lines(canvas, chart, style, look, box):
         edge = 0.06 * (len(chart.cats) - 1)
     if chart.shown:  # values at the first and last point keep off the axes
         edge = max(edge, 0.3)
+    if look.name == "plotly" and look.grid:
+        look.grid = "vc"
     zero = chart.kind == "area" or rng.random() < look.zero
     plane = fig.plane(zero, edge)
     points = [[(plane.middle(i), plane.at(v)) for i, v in enumerate(row)] for row in chart.values]
