@@ -17,7 +17,7 @@ import traceback
 import numpy as np
 
 from axes import DoesNotFit
-from pack import categories, pack
+from pack import categories, pack, prompt_of
 from sample import draw_sample
 
 SLOT = 64 << 20  # bytes of a batch at most
@@ -68,7 +68,9 @@ def make_batch(job, tokens):
                 file=sys.stderr,
             )
             traceback.print_exc()
-    return pack(samples, tokens), categories(samples, tokens) if job.named else None
+    prompts = [prompt_of(s, tokens) for s in samples]
+    named = categories(samples, prompts) if job.named else None
+    return pack(samples, tokens, prompts=prompts), named
 
 
 def _work(pipe, slots, tokens):

@@ -50,6 +50,15 @@ def hidden(model, job, batch):
     return out, rows
 
 
+def by_question(batch, each, guess):
+    """[2, questions]: the mean loss of an answer's tokens and whether all of them are the likeliest."""
+    of, n = batch["label_question"] - 1, int(batch["questions"])
+    sums = torch.zeros(3, n, device=each.device)
+    wrong = (guess.argmax(-1) != batch["label_id"]).float()
+    sums.index_add_(1, of, torch.stack((each, wrong, torch.ones_like(each))))
+    return torch.stack((sums[0] / sums[2].clamp(min=1), (sums[1] == 0).float()))
+
+
 def loss(model, stage, job, batch):
     """(the loss, or None for an empty batch; its parts for the log).
 
@@ -58,7 +67,10 @@ def loss(model, stage, job, batch):
     out, rows = hidden(model, job, batch)
     parts, total = {}, None
     if out is not None and len(batch["label_id"]):
-        each = F.cross_entropy(model.logits(out).float(), batch["label_id"], reduction="none")
+        guess = model.logits(out)
+        each = F.cross_entropy(guess.float(), batch["label_id"], reduction="none")
+        if "questions" in batch:
+            parts["questions"] = by_question(batch, each.detach(), guess.detach())
         weight = torch.bincount(batch["label_question"])[batch["label_question"]] ** -0.5
         total = (each * weight).sum() / weight.sum()
         parts["text" if rows is None else "ideal" if job.ideal else "answer"] = each.mean()

@@ -128,7 +128,7 @@ def prompt_of(sample, tokens):
     return p
 
 
-def pack(samples, tokens, block=16):
+def pack(samples, tokens, block=16, prompts=None):
     """A batch as a dict of arrays; its samples have as many images of the same size.
 
     Of N rows, prompt after prompt without padding: ids int32 [N], positions int16 [3, N], place int32
@@ -136,8 +136,9 @@ def pack(samples, tokens, block=16):
     which are visual; label_row, label_id, label_question int32. Besides segment int16 [B, T] (-1:
     padding; T a multiple of `block`), images uint8 [I, H, W, 3], glyphs uint8 [I, n, CELLS], word_row,
     word_id int32, shade_row, shade int32 (index in shade_id), shade_id int32 (tokens of the colours).
+    prompts: those of the samples, where they are known.
     """
-    prompts = [prompt_of(s, tokens) for s in samples]
+    prompts = prompts or [prompt_of(s, tokens) for s in samples]
     longest = max(len(p.ids) for p in prompts)
     b, t = len(prompts), -(-longest // block) * block
     out = {
@@ -173,10 +174,10 @@ def pack(samples, tokens, block=16):
     return out
 
 
-def categories(samples, tokens):
+def categories(samples, prompts):
     """The category of every question of a batch, in the order of label_question (which counts from 1)."""
     return [
         q.category
-        for s in samples
-        for q in s.questions[: max((k for _, _, k in prompt_of(s, tokens).labels), default=0)]
+        for s, p in zip(samples, prompts)
+        for q in s.questions[: max((k for _, _, k in p.labels), default=0)]
     ]

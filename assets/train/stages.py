@@ -2,17 +2,27 @@
 
 The order is what a feasibility study found: characters first, looking up in plain text, then labels
 in small pictures, then charts, then large charts. Everything learnt stays in the mix.
+
+A file of stages is JSON: {"stages": [{"name": "a", "share": 1, "glyph": 0.3, "word": 0.1, "mix":
+[[2, "one", [[384, 256]], "easy"], [1, "library", {"tokens": [200, 400]}, ""]]}]}, perhaps with
+"tests": [["one", 640, 480, 32]]. Sizes are a list, or limits of visual tokens (32 x 32 pixels each).
 """
 
 import dataclasses
+import json
 import random
 
 from feed import SLOT, Job
+from library import store
 
 
 @dataclasses.dataclass
 class Stage:
-    """share of the time; mix: (weight, maker, sizes, flags); weights of the extra losses."""
+    """share of the time; mix: (weight, maker, sizes, flag); weights of the extra losses.
+
+    sizes: (width, height) of each, or {"tokens": (least, most)}. flag: "tower" (no decoder), "ideal",
+    "easy" or none.
+    """
 
     name: str
     share: float
@@ -190,6 +200,82 @@ TINY = [
 ]
 
 
+def _tokens(least, most):
+    return {"tokens": (least, most)}
+
+
+def _widening(name, share, least, most, small, glyph, word):
+    """A stage of CONTINUE: charts of some visual tokens; small: the weight of what is small."""
+    sizes, easy = _tokens(least, most), (2, "one", _tokens(60, 150), "easy")
+    mix = [
+        (5, "one", sizes, "easy"),
+        (7, "library", sizes, ""),
+        (1.5, "one", sizes, "tower"),
+        (2.5, "library", sizes, "tower"),
+        (1.5, "lines", sizes if most < 400 else _tokens(100, 300), "tower"),
+        (1, "text", _tokens(60, 150), "easy"),
+        (0.6, "two", _TWO, "easy"),
+    ]
+    drills = [
+        (1, "lines", _DRILL, "tower"),
+        (1, "pairs", _SMALL, "easy"),
+        (1, "recall", (), "easy"),
+    ]
+    mix += [(small * w, *rest) for w, *rest in drills] + ([easy] if least > 150 else [])
+    return Stage(name, share, mix, glyph, word)
+
+
+# From a model that reads small charts to those of real libraries, which --library has.
+CONTINUE = [
+    _widening("144", 0.25, 60, 160, 1.5, 1.0, 0.3),
+    _widening("300", 0.30, 180, 340, 1.0, 1.0, 0.3),
+    _widening("600", 0.25, 300, 640, 0.7, 0.7, 0.2),
+    _widening("1024", 0.20, 300, 1024, 0.5, 0.5, 0.1),
+]
+_USUAL = [
+    (w, h)
+    for w in range(256, 1281, 64)
+    for h in range(192, 1025, 32)
+    if 0.6 <= w / h <= 2.1 and w * h <= 1 << 20
+]
+PRESETS = {"base": STAGES, "small": SMALL, "tiny": TINY, "continue": CONTINUE}
+
+
+def _sizes(maker, wanted):
+    """The list of sizes that a line of a mix means, or None where the library has no such chart."""
+    if not isinstance(wanted, dict):
+        return [tuple(s) for s in wanted]
+    least, most = wanted["tokens"]
+    fits = lambda w, h: least <= w * h / 1024 <= most
+    if maker != "library":
+        return [s for s in _USUAL if fits(*s)]
+    try:
+        found = {s: n for s, n in store.opened().sizes("train").items() if fits(*s)}
+    except FileNotFoundError:
+        return None
+    all_ = sum(found.values())
+    return [s for s, n in found.items() for _ in range(max(1, round(20 * n / all_)))] or None
+
+
+def load(name):
+    """(Stages, tests or None, what is missing) of a preset or of a file."""
+    tests = None
+    if name in PRESETS:
+        stages = PRESETS[name]
+    else:
+        with open(name, encoding="utf-8") as f:
+            held = json.load(f)
+        stages, tests = [Stage(**s) for s in held["stages"]], held.get("tests")
+    found, lost = [], []
+    for stage in stages:
+        mix = [(w, maker, _sizes(maker, sizes), flag) for w, maker, sizes, flag in stage.mix]
+        lost += [f"{stage.name}: {m[1]}" for m in mix if m[2] is None]
+        found.append(dataclasses.replace(stage, mix=[m for m in mix if m[2] is not None]))
+    assert abs(sum(s.share for s in found) - 1) < 1e-6, f"{name}: shares do not add up to 1"
+    assert all(s.mix for s in found), f"{name}: a stage has nothing to draw, {lost}"
+    return found, tests, sorted(set(lost))
+
+
 def stage_at(stages, done):
     """Index of the stage when `done` (0..1) of the time is over."""
     for k, stage in enumerate(stages):
@@ -233,20 +319,31 @@ class Plan:
             flag == "ideal",
             flag != "tower",
             easy=flag == "easy",
+            named=flag != "tower",
         )
 
 
-def test_jobs(scale=1.0, largest=1024):
-    """The held-out batches of an evaluation during training."""
-    wanted = [
-        ("one", 384, 256, 48),
-        ("one", 320, 320, 32),
-        ("one", 640, 448, 32),
-        ("pairs", 224, 160, 24),
-        ("two", 320, 256, 24),
-        ("text", 320, 256, 32),
-        ("one", 1024, 768, 8),
-    ]
+_TESTS = [
+    ("one", 384, 256, 48),
+    ("one", 320, 320, 32),
+    ("one", 640, 448, 32),
+    ("pairs", 224, 160, 24),
+    ("two", 320, 256, 24),
+    ("text", 320, 256, 32),
+    ("one", 1024, 768, 8),
+]
+
+
+def test_jobs(scale=1.0, largest=1024, wanted=None):
+    """The held-out batches of an evaluation during training; wanted: [(maker, width, height, number)].
+    Library charts come on top, of the three sizes that the test split has most of."""
+    wanted = list(wanted or _TESTS)
+    try:
+        drawn = store.opened().sizes("test")
+    except FileNotFoundError:
+        drawn = {}
+    common = sorted(drawn, key=lambda s: (-drawn[s], s))[:3]
+    wanted += [("library", *s, min(96, drawn[s])) for s in common]
     return [
         Job(
             maker,

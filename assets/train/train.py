@@ -16,6 +16,7 @@ import torch
 
 import export
 import fonts
+import stages as stages_
 import tokens as tokens_
 from attend import has_bf16
 from evaluate import count, table
@@ -25,7 +26,7 @@ from losses import loss, right, to_device
 from model import SIZES, DecoderLayer, Model, TowerBlock
 from optim import Optimizer, rate_at
 from pack import CELLS, GLYPHS
-from stages import SMALL, STAGES, TINY, Plan, stage_at, test_jobs
+from stages import PRESETS, Plan, stage_at, test_jobs
 
 BEGIN = time.monotonic()
 
@@ -42,9 +43,11 @@ def arguments():
     p.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     p.add_argument("--init", help="begin with the weights of this exported model")
     p.add_argument(
+        "--stages",
+        help=f"a file of stages or one of {', '.join(PRESETS)} (default: as the size is called)",
+    )
+    p.add_argument(
         "--from-stage",
-        choices=[s.name for s in STAGES],
-        default=STAGES[0].name,
         help="begin with this stage; the minutes are those of the stages that are left",
     )
     p.add_argument("--size", choices=list(SIZES), default="base")
@@ -110,7 +113,7 @@ class Trainer:
             ) as g:
                 g.write(f.read())
         self.tokens = tokens_.load(args.out)
-        self.stages = {"tiny": TINY, "small": SMALL}.get(args.size, STAGES)
+        self.stages, tests, self.missing = stages_.load(args.stages or args.size)
         saved = f"{args.out}/checkpoint.pt"
         state = torch.load(saved, map_location="cpu", weights_only=True) if args.resume else None
         cuda = torch.cuda.is_available() and not args.cpu  # asks the driver, starts nothing
@@ -120,12 +123,15 @@ class Trainer:
         self.plan = Plan(self.stages, args.seed, self.rows, state["index"] if state else 0)
         self.done_before = state["seconds"] if state else 0.0
         names = [s.name for s in self.stages]
+        args.from_stage = args.from_stage or names[0]
         if args.from_stage not in names:
             raise SystemExit(f"--from-stage is {args.from_stage}, expected one of {', '.join(names)}")
         first = names.index(args.from_stage)
         self.skipped = sum(s.share for s in self.stages[:first])
         self.plan.stage = stage_at(self.stages, self.done())
-        self.plan.tests = test_jobs(0.1, 640) if args.tiny else test_jobs(1.0 if cuda else 0.15)
+        self.plan.tests = (
+            test_jobs(0.1, 640) if args.tiny else test_jobs(1.0 if cuda else 0.15, 1280, tests)
+        )
         n_tests = len(self.plan.tests)
         self.feeder = Feeder(self.tokens, self.plan, workers)  # forks: before any thread of torch
         self.feeder.begin()
@@ -153,6 +159,7 @@ class Trainer:
                 block.forward = torch.compile(block.forward, dynamic=True)
         self.log = Log(f"{args.out}/log.jsonl")
         self.sums = collections.defaultdict(list)
+        self.skills = []  # (what the questions are called, [2, questions]) since the last report
         self.tests = [self._keep() for _ in range(n_tests)]
         self.released = collections.deque()  # (event behind the copy, release) of slots in use
         self.held = min(4, DEPTH * workers - 1)  # so many of them at most
@@ -194,7 +201,7 @@ class Trainer:
             event.synchronize()
             release()
         waited = time.monotonic()
-        job, arrays, _, release = self.feeder.next()
+        job, arrays, named, release = self.feeder.next()
         self.sums["wait"].append(time.monotonic() - waited)
         if self.device.type == "cuda":
             batch = to_device(arrays, self.device)
@@ -204,17 +211,18 @@ class Trainer:
         else:
             batch = to_device({k: v.copy() for k, v in arrays.items()}, self.device)
             release()
-        return job, batch
+        if named is not None:
+            batch["questions"] = len(named)
+        return job, batch, named
 
     def step(self):
         """One batch, forward and backward."""
         done = self.done()
         self.plan.stage = stage_at(self.stages, done)
-        job, batch = self._next()
+        job, batch, named = self._next()
         with self.precision():
             total, parts = loss(self.model, self.stages[job.stage], job, batch)
-        for name, value in parts.items():
-            self.sums[name].append(value)
+        self._note(job, named, parts)
         if total is None:
             return
         total.backward()
@@ -224,15 +232,42 @@ class Trainer:
 
     # ---- looking at it ----
 
+    def _note(self, job, named, parts):
+        """Keeps the parts of a loss for the next report."""
+        maker = job.maker + (" ideal" if job.ideal else "" if job.decode else " tower")
+        questions = parts.pop("questions", None)
+        if questions is not None:
+            pictures = job.maker != "recall" and not job.ideal
+            self.skills.append((named if pictures else [], maker, questions))
+        for name, value in parts.items():
+            self.sums[name].append(value)
+            if name in ("glyph", "glyphs_right"):
+                self.sums[f"{name} {maker}"].append(value)
+
+    def _by_skill(self):
+        """{"skills", "makers"}: {name: [mean loss, share of exact answers, questions]}. Skills are
+        categories of questions over pictures."""
+        found = {"skills": {}, "makers": {}}
+        for named, maker, questions in self.skills:
+            for k, (cost, exact) in enumerate(questions.T.tolist()):
+                keys = [("makers", maker)] + ([("skills", named[k])] if named else [])
+                for kind, key in keys:
+                    total = found[kind].setdefault(key, [0.0, 0.0, 0])
+                    for i, value in enumerate((cost, exact, 1)):
+                        total[i] += value
+        self.skills.clear()
+        mean = lambda a, b, n: [round(a / n, 4), round(b / n, 4), n]
+        return {kind: {k: mean(*v) for k, v in sorted(d.items())} for kind, d in found.items()}
+
     def test(self):
-        """Questions of the held-out split by category: {category: (right, all)}."""
-        found = []
+        """Questions of the held-out split: {category: (right, all)}, {maker and size: (right, all)}."""
+        found, makers = [], []
         for job, arrays, named in self.tests:
             with self.precision(), torch.set_grad_enabled(self.args.compile):
-                found += zip(
-                    named, right(self.model, job, to_device(arrays, self.device), len(named))
-                )
-        return count(found)
+                hits = right(self.model, job, to_device(arrays, self.device), len(named))
+            found += zip(named, hits)
+            makers += [(f"{job.maker} {job.width}x{job.height}", hit) for hit in hits]
+        return count(found), count(makers)
 
     def report(self):
         """A line of progress."""
@@ -249,16 +284,20 @@ class Trainer:
             images=self.images,
             stage=self.stages[self.plan.stage].name,
         )
-        self.log.write(**{k: round(v, 5) if isinstance(v, float) else v for k, v in means.items()})
+        rounded = {k: round(v, 5) if isinstance(v, float) else v for k, v in means.items()}
+        self.log.write(**rounded, **self._by_skill())
         self.log.say(
             "  ".join(
-                f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}" for k, v in means.items()
+                f"{k} {v:.3f}" if isinstance(v, float) else f"{k} {v}"
+                for k, v in means.items()
+                if " " not in k
             )
         )
 
     def report_test(self):
-        found = self.test()
-        self.log.write(minute=round(self.seconds() / 60, 2), step=self.steps, test=found)
+        found, makers = self.test()
+        minute = round(self.seconds() / 60, 2)
+        self.log.write(minute=minute, step=self.steps, test=found, test_makers=makers)
         self.log.say(table(found))
         return found
 
@@ -309,6 +348,8 @@ def main():
         f"{sum(p.numel() for p in trainer.model.parameters()) / 1e6:.1f} M parameters with the glyph head, "
         f"{trainer.device}, {len(trainer.feeder.workers)} workers; fonts not found: {fonts.missing() or 'none'}"
     )
+    if trainer.missing:
+        trainer.log.say(f"no charts in --library for {', '.join(trainer.missing)}")
     finished, found = trainer.run()
     trainer.feeder.close()
     if finished:
