@@ -258,7 +258,7 @@ _WEIGHTS = {
 
 # The same for a model that two cores train: reading before arithmetic.
 _EASY = _WEIGHTS | {"difference": 1, "sum": 0.5, "ratio": 0.5, "order": 1, "read": 10}
-_EASY |= {"value": 34, "colour": 16, "title": 9, "extreme": 7, "compare": 5}
+_EASY |= {"value": 34, "colour": 16, "title": 9, "extreme": 11, "compare": 5, "count": 9}
 _EASY_DRILL = _EASY | {"value": 24, "colour": 24, "extreme": 12, "compare": 8, "read": 8}
 
 

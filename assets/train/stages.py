@@ -301,7 +301,8 @@ class Plan:
         _, maker, sizes, flag = rng.choices(stage.mix, [m[0] for m in stage.mix])[0]
         width, height = rng.choice(sizes) if sizes else (0, 0)
         visual = width * height // 1024 * (2 if maker == "two" else 1)
-        each = visual * (4 if flag == "tower" else 1.6) + (0 if flag == "tower" else 190)
+        asked = 0 if flag == "tower" else 8 if visual < 40 else 11 if visual < 150 else 14
+        each = visual * (4 if flag == "tower" else 1.6) + 23 * asked  # a question has 23 rows
         count = max(2, int(self.rows / each))
         first = (self.seed * 10**6 + self.index) * 4096
         self.index += 1
@@ -312,7 +313,7 @@ class Plan:
             height,
             min(count, fits, 768),
             first,
-            8,
+            asked or 8,
             "train",
             None,
             self.stage,

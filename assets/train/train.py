@@ -1,13 +1,14 @@
 """Trains the default model from nothing: python train.py --out DIR --minutes 24
 
-The schedule is in minutes of wall time. --stop-after ends a call early with a checkpoint, from which
---resume goes on; when all minutes are over, DIR holds the model in the Hugging Face layout.
+The schedule is in minutes of wall time. --stop-after and SIGTERM end a call early with a checkpoint,
+from which --resume goes on; when all minutes are over, DIR holds the model in the Hugging Face layout.
 """
 
 import argparse
 import collections
 import json
 import os
+import signal
 import time
 
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -157,6 +158,7 @@ class Trainer:
             torch._dynamo.config.suppress_errors = True  # what does not compile runs as it is
             for block in (TowerBlock, DecoderLayer):  # once for all blocks and sizes of pictures
                 block.forward = torch.compile(block.forward, dynamic=True)
+        self.ended = False  # by SIGTERM, which leaves a checkpoint
         self.log = Log(f"{args.out}/log.jsonl")
         self.sums = collections.defaultdict(list)
         self.skills = []  # (what the questions are called, [2, questions]) since the last report
@@ -322,8 +324,9 @@ class Trainer:
         """Trains until the schedule or this call is over: (whether the schedule is, the last test)."""
         args = self.args
         stop = 60 * args.stop_after if args.stop_after else float("inf")
+        signal.signal(signal.SIGTERM, lambda *_: setattr(self, "ended", True))
         saved = tested = said = time.monotonic()
-        while self.done() < 1 and time.monotonic() - BEGIN < stop:
+        while self.done() < 1 and time.monotonic() - BEGIN < stop and not self.ended:
             self.step()
             now = time.monotonic()
             if now - said > 15 or self.steps in (1, 10):
@@ -337,7 +340,7 @@ class Trainer:
                 saved = now
         finished = self.done() >= 1
         self.save()
-        return finished, self.report_test()
+        return finished, {} if self.ended else self.report_test()
 
 
 def main():
