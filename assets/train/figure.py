@@ -71,7 +71,9 @@ class Figure:
             x = over.x0 if left == "plot" else self.page.x0 + max(4, 0.05 * self.page.w)
         elif not wide / 2 < min(x - self.page.x0, self.page.x1 - x) - 2:
             x = self.page.cx
-        need(not left or x + wide < self.page.x1 - 2)
+        if left:
+            x = min(x, self.page.x1 - 2 - wide)
+        need(x > self.page.x0)
         y = self.title_y + face.height / 2
         for line in self.lines:
             self.canvas.text(x, y, line, face, look.title_ink, "l" if left else "m")
@@ -120,9 +122,11 @@ class Figure:
             self.titles = "", titles[1]
         length = (self.room.w if self.across else self.room.h) * 0.75
         more = 1.0
-        if chart.shown and look.rule in ("matplotlib", "ggplot", "plotly") and not self.across:
+        if chart.shown and not self.across:
             above = 1.6 * look.value / length  # what a value takes of the axis
-            more = self.rng.choice((1.0, max(1.0, above + 0.98), above + 1.02))
+            tight = look.rule in ("matplotlib", "ggplot", "plotly")
+            more = self.rng.choice((1.0, max(1.0, above + 0.98)) if tight else (above + 1.0,))
+            more = self.rng.choice((more, above + 1.02))
         if self.across and chart.shown:
             more = self.rng.choice((1.08, 1.15))
         if self.place == "best" and not look.frame and not self.across:
@@ -345,11 +349,9 @@ class Figure:
         look, canvas, plot, face = self.look, self.canvas, plane.plot, self.label
         titles = self.titles
         if titles[0]:
-            need(face.length(titles[0]) < self.page.h - 4)
-            y = min(
-                max(plot.cy, face.length(titles[0]) / 2 + 2),
-                self.page.y1 - face.length(titles[0]) / 2,
-            )
+            half = face.length(titles[0]) / 2
+            y = max(plot.cy, plot.y0 - 4 + half)
+            need(y + half < self.page.y1)
             canvas.upward(
                 plot.x0 - left - face.cap / 2 - 0.24 * face.size, y, titles[0], face, look.ink
             )
@@ -436,8 +438,9 @@ class Figure:
         if self.place in ("bottom", "top"):
             y = self.rows_y if self.rows_y is not None else plot.y0 - self.used + self.step / 2
             for row, width in self.rows:
-                x = (plot if self.place == "top" else self.page).cx - (width - size * 1.2) / 2
-                x = max(x, 2)
+                width -= size * 1.2
+                x = (plot if self.place == "top" else self.page).cx - width / 2
+                x = max(self.page.x0 + 2, min(x, self.page.x1 - width - 3))
                 for offset, (text, colour) in row:
                     self._entry(x + offset, y, text, colour)
                 y += self.step

@@ -33,11 +33,13 @@ _CYCLES = {
     "red 000000 -",
     "libreoffice": "004586 blue ff420e - ffd320 yellow 579d1c green 7e0021 - 83caff - 314004 - "
     "aecf00 - 4b1f6f purple ff950e orange",
-    "office": "4472c4 blue ed7d31 orange a5a5a5 gray ffc000 yellow 5b9bd5 - 70ad47 green 264478 "
-    "- 9e480e brown",
+    "office": "4472c4 blue ed7d31 orange a5a5a5 gray ffc000 yellow 5b9bd5 - 70ad47 green "
+    "264478 - 9e480e brown 636363 - 997300 -",
     "office 2007": "4f81bd blue c0504d red 9bbb59 green 8064a2 purple 4bacc6 - f79646 orange",
-    "office 2023": "156082 - e97132 orange 196b24 green 0f9ed5 blue a02b93 - 4ea72e green",
-    "sheets": "4285f4 blue ea4335 red fbbc04 - 34a853 green ff6d01 orange 46bdc6 -",
+    "office 2023": "156082 - e97132 orange 196b24 green 0f9ed5 blue a02b93 - 4ea72e green "
+    "0b3041 - 8a3b10 brown",
+    "sheets": "4285f4 blue ea4335 red fbbc04 - 34a853 green ff6d01 orange 46bdc6 - 7baaf7 - "
+    "f07b72 - fcd04f - 71c287 -",
 }
 
 

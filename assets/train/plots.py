@@ -159,7 +159,7 @@ def _label_bars(fig, plane, labels, room):
                 need(x + w / 2 < fig.page.x1)
         else:
             x, y = bar.cx, bar.y0 - gap - h / 2 - 1
-            need(w <= room - 1)
+            need(w <= room - 1 and (place != "end" or y - h > fig.plot.y0 - h))
             if place != "end":
                 need(h + 3 < bar.h and w <= bar.w + (0 if place == "inside" else 6))
                 y = bar.cy if place == "middle" else bar.y0 + gap + h / 2 + 1
@@ -225,9 +225,7 @@ def _label_points(fig, plane, points, shades, radius):
     look, chart, plot = fig.look, fig.chart, plane.plot
     face = look.face(look.value)
     w, h = max(face.length(chart.text(v)) for row in chart.values for v in row), face.cap
-    placer = Placer(
-        fig.canvas, Rect(max(1, plot.x0 - w), max(1, plot.y0 - 2 * h), plot.x1 + w, plot.y1 - 1)
-    )
+    placer = Placer(fig.canvas, Rect(max(1, plot.x0 - w), plot.y0 - 3, plot.x1 + w, plot.y1 - 1))
     placer.box.x1 = min(placer.box.x1, fig.page.x1 - 1)
     for row in points:
         for x, y in row:
