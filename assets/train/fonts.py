@@ -210,8 +210,6 @@ class Master:
         self.size = size
         self.font = _load(family, bold, size)
         self.ascent, self.descent = (v / size for v in self.font.getmetrics())
-        self.margin = size // 2 + 2  # around a character
-        self.rows = round(self.ascent * size) + self.margin
         top, bottom = self.font.getbbox("H", anchor="ls")[1::2]
         self.cap = (bottom - top) / size
         self._advance, self._image = {}, {}
@@ -224,17 +222,13 @@ class Master:
         return w
 
     def image(self, c):
-        """The drawing of a character; its pen is at (margin, rows)."""
+        """(drawing of a character, cut to its ink; where that begins, seen from its pen)."""
         found = self._image.get(c)
         if found is None:
-            size = (
-                math.ceil(self.advance(c) * self.size) + 2 * self.margin + 8,
-                self.rows + math.ceil(self.descent * self.size) + self.margin + 8,
-            )
-            found = self._image[c] = Image.new("L", size, 0)
-            ImageDraw.Draw(found).text(
-                (self.margin, self.rows), c, fill=255, font=self.font, anchor="ls"
-            )
+            left, top, right, bottom = self.font.getbbox(c, anchor="ls")
+            image = Image.new("L", (max(1, right - left), max(1, bottom - top)), 0)
+            ImageDraw.Draw(image).text((-left, -top), c, fill=255, font=self.font, anchor="ls")
+            found = self._image[c] = image, left, top
         return found
 
 
@@ -317,16 +311,14 @@ class Face:
             else:
                 m = self.master
                 across, down = m.size / self.size / self.stretch, m.size / self.size / self.rise
-                left = m.margin - (PAD + fx / PHASES) * across
-                top = m.rows - (self.ascent + fy / PHASES) * down
-                whole = m.image(c)
-                box = (
-                    max(left, 0),
-                    max(top, 0),
-                    min(left + width * across, whole.width),
-                    min(top + height * down, whole.height),
-                )
-                image = whole.resize((width, height), Image.Resampling.BOX, box)
+                drawn, left, top = m.image(c)
+                x = -(PAD + fx / PHASES) * across - left  # where the mask begins in the drawing
+                y = -(self.ascent + fy / PHASES) * down - top
+                a, b = math.floor(x), math.floor(y)
+                right, bottom = x + width * across, y + height * down
+                part = drawn.crop((a, b, math.ceil(right), math.ceil(bottom)))
+                box = (x - a, y - b, right - a, bottom - b)
+                image = part.resize((width, height), Image.Resampling.BOX, box)
             found = np.asarray(image)
             found = _CONTRAST[found] if self.mode == "dark" else found.copy()
             self._glyph[key] = found
@@ -358,7 +350,7 @@ class Face:
         return found, self.ascent
 
 
-@functools.lru_cache(3000)
+@functools.lru_cache(2000)
 def _face(family, bold, size, stretch, mode):
     return Face(family, bold, size, stretch, mode)
 

@@ -44,6 +44,15 @@ _TEST = {
         (4, "two", (320, 224)),
     ],
     "large": [(32, "one", (1280, 832))],
+    "usual": [
+        (14, "one", (640, 480)),
+        (4, "one", (480, 480)),
+        (4, "one", (512, 384)),
+        (4, "one", (704, 448)),
+        (4, "one", (800, 608)),
+        (1, "one", (1024, 640)),
+        (1, "one", (1216, 800)),
+    ],
 }
 TEST_SEED = 10**9  # training seeds are strings of another split: no number can meet
 
