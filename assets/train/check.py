@@ -168,6 +168,43 @@ def check_places(args):
     )
 
 
+def check_library(args):
+    """Charts of matplotlib are stored and found again with their answers, characters and colours;
+    those without a record of characters are packed as unknown."""
+    from library import store
+    from library.draw import draw_library
+    from pack import UNKNOWN, glyph_cells, word_cells
+
+    letters = inked = asked = 0
+    with tempfile.TemporaryDirectory() as folder:
+        with open(f"{folder}/charts.jsonl", "w", encoding="utf-8") as rows:
+            if not draw_library("matplotlib", range(24), "train", folder, rows):
+                return
+        opened = store.open_folders([folder])
+        for k, (size, n) in enumerate(list(opened.sizes().items()) * 8):
+            sample = draw_sample(k, "train", "library", *size)
+            canvas = sample.canvases[0]
+            assert canvas.pixels.shape == (size[1], size[0], 3) and n
+            for q in sample.questions:
+                right = is_absent(q, sample) if q.answer == NOT_SHOWN else solve(q, sample)
+                assert right in (True, {q.answer}), (q, right)
+            names = {name for name, _, _ in canvas.patches}
+            shown = {q.answer for q in sample.questions if q.form in ("colour", "legend")}
+            assert shown - {NOT_SHOWN} <= names, (shown, names)
+            asked += len(sample.questions)
+            grey = canvas.pixels.astype(np.int32).sum(2)
+            for text, xs, ys in canvas.runs:
+                for c, x, y in zip(text, xs, ys):
+                    if c.isalnum():
+                        part = grey[max(int(y) - 4, 0) : int(y) + 5, max(int(x) - 3, 0) : int(x) + 4]
+                        inked += part.size > 0 and part.max() - part.min() > 90
+                        letters += 1
+            canvas.runs = None
+            assert (glyph_cells(canvas) == UNKNOWN).all() and not word_cells(canvas, None)
+    assert inked > 0.985 * letters, (inked, letters)
+    print(f"library: {asked} answers found twice, ink at {inked} of {letters} recorded letters")
+
+
 def _tokens(args):
     return tokens_.load(args.tokenizer or os.path.join(tempfile.gettempdir(), "vlqa-train-check"))
 

@@ -107,7 +107,8 @@ def draw_library(library, seeds, split, out, rows):
             print(f"draw: {library} {drawn}, {rate:.1f} a second", flush=True)
     seconds = time.monotonic() - begin
     print(
-        f"draw: {library}: {drawn} of {len(seeds)} in {seconds:.0f} s, {drawn / seconds:.1f} a second"
+        f"draw: {library}: {drawn} of {len(seeds)} in {seconds:.0f} s, "
+        f"{drawn / seconds:.1f} a second"
     )
     return drawn
 

@@ -146,9 +146,8 @@ class Script:
         )
         if chart.kind == "area":
             self.paint, self.opacity = "fill", rng.choice((1.0, 0.5, 0.4))
-            self.parts.append(
-                f"geom_area({one.replace('colour', 'fill') or 'fill = ' + _q('steelblue')}, alpha = {self.opacity})"
-            )
+            fill = one.replace("colour", "fill") or 'fill = "steelblue"'
+            self.parts.append(f"geom_area({fill}, alpha = {self.opacity})")
         elif chart.kind == "scatter":
             self.parts.append(
                 f"geom_point({one + ', ' if one else ''}size = {rng.choice((2, 3, 4))})"
@@ -183,9 +182,8 @@ class Script:
         size = round(self.base * 0.8 / 2.85 * rng.choice((1, 1.2)), 1)
         self.ink = rng.choice(("black", "black", "white"))
         ink = f", colour = {_q(self.ink)}"
-        self.parts.append(
-            f"geom_text(aes(label = text), position = position_stack(vjust = 0.5), size = {size}{ink})"
-        )
+        middle = "position = position_stack(vjust = 0.5)"
+        self.parts.append(f"geom_text(aes(label = text), {middle}, size = {size}{ink})")
         if chart.kind == "donut":
             self.parts.append("xlim(0.5, 2.5)")
         self.scale("fill")
@@ -248,7 +246,8 @@ class Script:
         return (
             f"{self.data()}\naxis <- {_q(axis)}; paint <- {_q(self.paint)}; "
             f"each <- {'TRUE' if self.each else 'FALSE'}\n"
-            f"keep({_q(self.path)}, {' + '.join(self.parts)}, {self.res}, {spec.width}, {spec.height})\n"
+            f"keep({_q(self.path)}, {' + '.join(self.parts)}, {self.res}, "
+            f"{spec.width}, {spec.height})\n"
         )
 
 

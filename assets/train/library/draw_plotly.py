@@ -1,4 +1,5 @@
-"""Charts by plotly.js in the browser that kaleido 0.2.1 brings along; its SVG says where texts are."""
+"""Charts by plotly.js in the browser that kaleido 0.2.1 brings along; its SVG says where texts
+are."""
 
 import functools
 import io
@@ -207,7 +208,7 @@ _PAINT = r"{}:\s*(rgba?\([^)]*\)|#[0-9a-fA-F]+)"
 
 
 def _fills(drawn, chart):
-    """[(colour, opacity)] of the marks in the order of series, or of categories as they are drawn."""
+    """[(colour, opacity)] of the marks in the order of series, or of categories as drawn."""
     if chart.kind in ("pie", "donut"):
         parts = re.findall(r'<path class="surface"[^>]*style="([^"]*)"', drawn)
         names = ["fill"]

@@ -19,7 +19,7 @@ _HUES = (  # name, hue from and to, saturation and value from and to
 
 
 def name_of(rgb):
-    """The name in style.NAMES that anyone would give a colour (0..255); "" where people may differ."""
+    """The name in style.NAMES that anyone would give a colour (0..255), or ""."""
     h, s, v = colorsys.rgb_to_hsv(*(c / 255 for c in rgb[:3]))
     h *= 360
     if s < 0.1:

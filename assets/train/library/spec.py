@@ -37,6 +37,7 @@ _SIZES = {
     "ggplot2": ((480, 480), (480, 480), (700, 500), (1000, 600)),
     "calc": ((700, 450), (800, 600), (700, 450), (1000, 600)),
 }
+_SMALL, _SMALL_SHARE = ((320, 224), (384, 256), (384, 288)), 0.3
 # How often values are written at the marks.
 _SHOWN = {"line": 0.35, "lines": 0.15, "area": 0.15, "scatter": 0.25}
 _AXIS = ("Amount", "Value", "Number", "Total", "Share", "Quantity", "Units", "Level", "Count")
@@ -67,7 +68,7 @@ class Spec:
 
 @dataclasses.dataclass
 class Picture:
-    """What a library drew: image (PIL, RGB), runs or None, and {name: (r, g, b)} of named colours."""
+    """What a library drew: image (PIL, RGB), runs or None, {name: (r, g, b)} of named colours."""
 
     image: object
     runs: list
@@ -78,8 +79,11 @@ class Unfit(Exception):
     """What was drawn cannot be read: texts on each other, or cut off. Another attempt may do."""
 
 
-def size_of(rng, library):
-    """Six pictures in ten have one size, so that batches can be made of them."""
+def size_of(rng, library, split):
+    """Six pictures in ten have one size, so that batches can be made of them. A part of those to train
+    with is small, with type of the usual size: a batch holds four times as many."""
+    if split == "train" and rng.random() < _SMALL_SHARE:
+        return rng.choice(_SMALL)
     return _MAIN if rng.random() < 0.6 else rng.choice(_SIZES[library])
 
 
@@ -134,7 +138,7 @@ def _chart(rng, split, kind, most):
 
 def spec_of(seed, split, library, attempt=0):
     """The Spec of a seed; another attempt is another chart of the same size."""
-    size = size_of(random.Random(f"library/{split}/{library}/{seed}"), library)
+    size = size_of(random.Random(f"library/{split}/{library}/{seed}"), library, split)
     rng = random.Random(f"library/{split}/{library}/{seed}/{attempt}")
     kinds = {k: w for k, w in _KINDS.items() if k not in _WITHOUT.get(library, ())}
     kind = rng.choices(list(kinds), list(kinds.values()))[0]
