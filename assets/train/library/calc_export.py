@@ -1,6 +1,6 @@
-"""Writes the first chart of every sheet of a workbook as a PNG, by LibreOffice.
+"""Writes the first chart of every sheet of a workbook as a PNG and an SVG, by LibreOffice.
 
-    python3 calc_export.py WORKBOOK FOLDER 640x480,800x600,...      FOLDER/0.png, FOLDER/1.png, ...
+    python3 calc_export.py WORKBOOK FOLDER 640x480,800x600,...      FOLDER/0.png, FOLDER/0.svg, ...
 
 It needs the module uno, so it is run with the interpreter that has it, and imports nothing else.
 """
@@ -62,11 +62,11 @@ def export(context, workbook, folder, sizes):
         writer = make("com.sun.star.drawing.GraphicExportFilter")
         writer.setSourceDocument(page.getByIndex(0))
         form = (value("PixelWidth", width), value("PixelHeight", height))
-        path = uno.systemPathToFileUrl(os.path.abspath(f"{folder}/{k}.png"))
         data = uno.Any("[]com.sun.star.beans.PropertyValue", form)
-        writer.filter(
-            (value("URL", path), value("MediaType", "image/png"), value("FilterData", data))
-        )
+        for end, kind in (("png", "image/png"), ("svg", "image/svg+xml")):
+            path = uno.systemPathToFileUrl(os.path.abspath(f"{folder}/{k}.{end}"))
+            more = (value("FilterData", data),) if end == "png" else ()
+            writer.filter((value("URL", path), value("MediaType", kind)) + more)
     document.close(True)
     desktop.terminate()
 

@@ -1,16 +1,19 @@
-"""Charts by LibreOffice Calc, from workbooks of xlsxwriter: one process draws many. Where its texts
-are is not known."""
+"""Charts by LibreOffice Calc, from workbooks of xlsxwriter: one process draws many. Its SVG says
+where texts are, where it can write one (libreoffice-draw); else nobody knows."""
 
+import math
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree as xml
 
 import xlsxwriter
 from PIL import Image
 
-from library import estimate, shades
+from library import estimate, places, shades, svg
 from library.spec import Picture, Unfit, finish, spec_of
 
 _WAYS = {
@@ -255,4 +258,39 @@ def _finished(sheet, path):
     spec, colours = sheet.spec, [shades.rgb(c) for c in sheet.colours]
     if flat.size != (spec.width, spec.height):
         return None
-    return Picture(flat, None, finish(spec, colours))
+    try:
+        runs = _runs(path[:-3] + "svg", spec, flat)
+    except Unfit:
+        return None
+    return Picture(flat, runs, finish(spec, colours))
+
+
+def _runs(path, spec, image):
+    """Where the characters are, or None where there is no SVG; Unfit where they cannot be read."""
+    if not os.path.exists(path) or not os.path.getsize(path):
+        return None
+    root = xml.parse(path).getroot()
+    ends = re.search(r"L 0,(\d+) 0,0 (\d+),0", root.find("{*}path").get("d", ""))
+    if not ends:
+        return None
+    sx, sy = spec.width / (int(ends[2]) + 13), spec.height / (int(ends[1]) + 13)
+    runs, sizes = [], []
+    found = root.iterfind(".//{*}text")
+    for turned, paragraph in ((t.get("transform", ""), t[0]) for t in found if len(t)):
+        size = float(paragraph.get("font-size").rstrip("px")) * sy
+        file = svg.file_of(
+            paragraph.get("font-family"), int(paragraph.get("font-weight", 400)) > 500
+        )
+        for place in paragraph.iterfind(".//{*}tspan[@class='TextPosition']"):
+            text = "".join(place.itertext())
+            a, b, c, d, e, f = svg.matrix(turned)
+            x, y = float(place.get("x")), float(place.get("y"))
+            degrees = -math.degrees(math.atan2(b, a))
+            x, y = sx * (a * x + c * y + e), sy * (b * x + d * y + f)
+            if text.strip():
+                runs.append(places.run(text, x, y, degrees, size, file))
+                sizes.append(size)
+    places.check(runs, sizes, spec.width, spec.height)
+    places.complete(spec.chart, {r[0] for r in runs})
+    places.inked(image, runs, 45)
+    return runs

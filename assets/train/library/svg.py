@@ -12,6 +12,7 @@ _STAND_INS = {  # what is drawn where a family is not installed
     "sans-serif": "Liberation Sans",
     "arial": "Liberation Sans",
     "helvetica": "Liberation Sans",
+    "calibri": "Carlito",
     "verdana": "DejaVu Sans",
     "times new roman": "Liberation Serif",
     "serif": "Liberation Serif",
