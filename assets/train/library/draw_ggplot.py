@@ -1,4 +1,5 @@
-"""Charts by ggplot2: one Rscript draws many. Where its texts are is not known."""
+"""Charts by ggplot2: one Rscript draws many. Where the package svglite is installed, a second
+drawing says where texts are; else nobody knows."""
 
 import json
 import os
@@ -8,7 +9,7 @@ import tempfile
 
 from PIL import Image
 
-from library import estimate, shades
+from library import estimate, places, shades, svg
 from library.spec import Picture, Unfit, finish, spec_of
 
 _THEMES = {
@@ -38,6 +39,11 @@ keep <- function(name, p, res, w, h) {
         "\\n", sep = "", file = out, append = TRUE)
   }, error = function(e) message(conditionMessage(e)))
   invisible(dev.off())
+  if (requireNamespace("svglite", quietly = TRUE)) {
+    svglite::svglite(sub("png$", "svg", name), width = w / res, height = h / res)
+    print(p)
+    invisible(dev.off())
+  }
 }
 """
 
@@ -291,9 +297,27 @@ def _finished(script, facts):
         return None
     if script.opacity < 1:
         colours = [shades.blend(c, script.opacity, (235, 235, 235)) for c in colours]
+    try:
+        runs = _runs(script, image)
+    except Unfit:
+        return None
     if chart.kind in ("pie", "donut") or len(breaks) < 2 or len(ends) != 2:
-        return Picture(image, None, finish(spec, colours))
-    return Picture(image, None, finish(spec, colours, breaks, *ends))
+        return Picture(image, runs, finish(spec, colours))
+    return Picture(image, runs, finish(spec, colours, breaks, *ends))
+
+
+def _runs(script, image):
+    """Where the characters are, or None without an SVG; Unfit where they cannot be read."""
+    path = script.path[:-3] + "svg"
+    if not os.path.exists(path):
+        return None
+    with open(path, encoding="utf-8") as f:
+        found = svg.texts(f.read(), script.res / 72)
+    runs = [t.run for t in found]
+    places.check(runs, [t.size for t in found], *image.size)
+    places.complete(script.spec.chart, {t.text for t in found})
+    places.inked(image, runs, 45)
+    return runs
 
 
 def draw_many(seeds, split, batch=60):
