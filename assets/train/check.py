@@ -272,6 +272,38 @@ def check_attention(args):
     print(f"attention: rows and gradients differ from those in fp32 by {100 * worst:.1f} %")
 
 
+def check_atlas(args):
+    """Composed lines have the pixels and the targets of the same lines drawn on a canvas."""
+    import ast
+    import collections
+    import atlas as atlas_
+    from canvas import Canvas
+    from pack import glyph_cells, word_cells
+
+    t = _tokens(args)
+    arrays, n, lines = atlas_.draw(3, "train", t, 24, 500), 6, 0
+    atlas = atlas_.Atlas(arrays, "cpu")
+    for width, height in ((160, 128), (384, 256), (640, 480)):
+        batch, written = atlas.compose(n, width, height, soft=False)
+        canvases = [Canvas(width, height, (0, 0, 0)) for _ in range(n)]
+        for picture, face, phrase, x, base in zip(*(v.tolist() for v in written)):
+            face = fonts.face(*ast.literal_eval(atlas.names[face]))
+            canvases[picture].text(x, base - face.cap / 2, atlas.text(phrase), face, (255,) * 3)
+            lines += 1
+        rows = width * height // 1024
+        words = [(k * rows + r, i) for k, c in enumerate(canvases) for r, i in word_cells(c, t)]
+        mine = zip(batch["word_row"].tolist(), batch["word_id"].tolist())
+        assert collections.Counter(words) == collections.Counter(mine)
+        for k, c in enumerate(canvases):
+            assert (batch["glyphs"][k].numpy() == glyph_cells(c)).all(), (width, k)
+            page = batch["images"][k, 0, 0].int()  # nothing is written in that corner
+            inked = (batch["images"][k].int() - page).abs().amax(-1).numpy()
+            cover = c.pixels[:, :, 0].astype(int)
+            wrong = ((cover > 24) & (inked == 0)).sum() + ((cover == 0) & (inked > 0)).sum()
+            assert wrong <= 0.001 * (cover > 0).sum(), (width, k, wrong)
+    print(f"atlas: {lines} phrases have the targets and the ink of those on a canvas")
+
+
 def check_muon(args):
     """Our Muon is torch's, for wide, tall and square matrices."""
     import torch

@@ -285,11 +285,18 @@ def stage_at(stages, done):
     return len(stages) - 1
 
 
-class Plan:
-    """Gives the jobs of a run. index counts batches; a job depends on seed, stage and index alone."""
+def _composed(line):
+    """Whether an atlas can make what a line of a mix asks for."""
+    return line[1] == "lines" and line[3] == "tower"
 
-    def __init__(self, stages, seed, rows, index=0):
+
+class Plan:
+    """Gives the jobs of a run. index counts batches; a job depends on seed, stage and index alone.
+    atlas: lines for the tower alone are not given to workers."""
+
+    def __init__(self, stages, seed, rows, index=0, atlas=False):
         self.stages, self.seed, self.rows, self.index = stages, seed, rows, index
+        self.atlas = atlas
         self.stage = 0
         self.tests = []
 
@@ -297,15 +304,27 @@ class Plan:
         if self.tests:
             return self.tests.pop(0)
         rng = random.Random(f"plan/{self.seed}/{self.stage}/{self.index}")
-        stage = self.stages[self.stage]
-        _, maker, sizes, flag = rng.choices(stage.mix, [m[0] for m in stage.mix])[0]
+        mix = self.stages[self.stage].mix
+        self.index += 1
+        return self._job(rng, [m for m in mix if not (self.atlas and _composed(m))] or mix)
+
+    def composed(self, step):
+        """The Job of a step for the atlas, or None if the step is for a batch of a worker."""
+        mix = self.stages[self.stage].mix
+        rng = random.Random(f"atlas/{self.seed}/{self.stage}/{step}")
+        share = sum(m[0] for m in mix if _composed(m)) / sum(m[0] for m in mix)
+        if not self.atlas or rng.random() >= share:
+            return None
+        return self._job(rng, [m for m in mix if _composed(m)])
+
+    def _job(self, rng, mix):
+        _, maker, sizes, flag = rng.choices(mix, [m[0] for m in mix])[0]
         width, height = rng.choice(sizes) if sizes else (0, 0)
         visual = width * height // 1024 * (2 if maker == "two" else 1)
         asked = 0 if flag == "tower" else 8 if visual < 40 else 11 if visual < 150 else 14
         each = visual * (4 if flag == "tower" else 1.6) + 23 * asked  # a question has 23 rows
         count = max(2, int(self.rows / each))
-        first = (self.seed * 10**6 + self.index) * 4096
-        self.index += 1
+        first = (self.seed * 10**6 + self.index - 1) * 4096
         fits = int(0.85 * SLOT / (3 * width * height * (2 if maker == "two" else 1) + 8192))
         return Job(
             maker,

@@ -15,6 +15,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import torch
 
+import atlas
 import export
 import fonts
 import stages as stages_
@@ -64,6 +65,7 @@ def arguments():
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--fonts", help="a folder with fonts beside the system's")
     p.add_argument("--library", help="folders of library.draw, for stages with its charts")
+    p.add_argument("--atlas", help="a file of atlas.py, of which lines of text are composed")
     p.add_argument(
         "--tokenizer", help="a folder with a tokenizer.json to take instead of learning one"
     )
@@ -121,7 +123,7 @@ class Trainer:
         workers = (os.cpu_count() or 2) - 1 if args.workers is None else args.workers
         self.rows = args.rows or (49152 if cuda else 1024 if args.tiny else 3072)
         self.rate = args.rate or (1.5e-3 if cuda or args.tiny else 4e-4)  # as the root of the rows
-        self.plan = Plan(self.stages, args.seed, self.rows, state["index"] if state else 0)
+        self.plan = Plan(self.stages, args.seed, self.rows, state["index"] if state else 0, bool(args.atlas))
         self.done_before = state["seconds"] if state else 0.0
         names = [s.name for s in self.stages]
         args.from_stage = args.from_stage or names[0]
@@ -147,13 +149,19 @@ class Trainer:
         wanted = args.precision
         self.half = wanted == "bf16" or (wanted == "auto" and has_bf16(self.device))
         self.optimizer = Optimizer(self.model, self.half)
-        self.steps, self.images = 0, 0
+        self.steps = self.images = self.begun = 0
+        self.atlas = None
+        if args.atlas:
+            self.atlas = atlas.load(args.atlas, self.device, args.seed + self.plan.index)
         if args.init and not state:
             export.read_weights(args.init, self.model, f"{args.out}/tokenizer.json")
         if state:
             self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
             self.steps, self.images = state["steps"], state["images"]
+            if state["optimizer"]:
+                self.optimizer.load_state_dict(state["optimizer"])
+            else:  # carry.py left it out: the rate rises once more
+                self.begun = self.steps
         if args.compile:
             torch._dynamo.config.suppress_errors = True  # what does not compile runs as it is
             for block in (TowerBlock, DecoderLayer):  # once for all blocks and sizes of pictures
@@ -202,6 +210,9 @@ class Trainer:
             event, release = self.released.popleft()
             event.synchronize()
             release()
+        job = self.plan.composed(self.steps)
+        if job:
+            return job, self.atlas.compose(job.count, job.width, job.height)[0], None
         waited = time.monotonic()
         job, arrays, named, release = self.feeder.next()
         self.sums["wait"].append(time.monotonic() - waited)
@@ -228,7 +239,7 @@ class Trainer:
         if total is None:
             return
         total.backward()
-        self.optimizer.step(rate_at(done, self.rate) * min(1.0, (self.steps + 1) / 50))
+        self.optimizer.step(rate_at(done, self.rate) * min(1.0, (self.steps - self.begun + 1) / 50))
         self.steps += 1
         self.images += len(batch["images"]) if "images" in batch else 0
 
