@@ -18,8 +18,8 @@
 # RUN (/tmp/vlqa-run, the run's own folder: a second call on the same machine goes on from it with the
 # optimizer), TOTAL (minutes of the whole schedule, 13), SIZE (small), STAGES (continue), ROWS (batch),
 # RATE (peak), INIT (a model to begin with, assets/default-model; "none": from nothing), TOKENIZER (its
-# folder, default INIT), LIMIT (MiB that may travel, 64), BACK (MiB that may come back, 62), WORKERS,
-# PYTHON. With --pack: FONTS (MiB of fonts, 6), FACES (300) and PHRASES (60000) of the atlas.
+# folder, default INIT), LIMIT (MiB that may travel, 64), BACK and GO (MiB of a checkpoint that comes
+# back, 62, and goes there, 30), WORKERS, PYTHON. With --pack: FONTS (MiB of fonts, 6), FACES (300) and PHRASES (60000) of the atlas.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -97,10 +97,12 @@ train() {
 }
 
 take() {
+    local at
+    at=$(mktemp -d)
     rm -f "$CARRY"/checkpoint.* "$CARRY/SHA256SUMS"
-    cp "$1"/checkpoint.* "$1/SHA256SUMS" "$CARRY/"
-    chmod u+w "$CARRY"/checkpoint.* "$CARRY/SHA256SUMS"
-    (cd "$CARRY" && sha256sum -c --quiet SHA256SUMS)
+    "$python" "$here/carry.py" join --out "$at" --to "$1"
+    "$python" "$here/carry.py" split --out "$at" --to "$CARRY" --most "${GO:-30}"
+    rm -r "$at"
     say "the next call goes on from these pieces"
     travels
 }
