@@ -3,6 +3,8 @@
     split    the checkpoint in --out to --to: weights, tokenizer and counters, without the optimizer
     join     the pieces in --to back into --out, after their checksums were compared
     fonts    copies fonts of the training split to --to, those of usual charts first
+    words    writes modules to --to that give words.py the names and words of Faker and wordfreq, which
+             are 80 MB; the folder goes into PYTHONPATH where these are not installed
 
 An optimizer is twice to three times as large as the weights and is back after some fifty steps, so it
 stays behind. Weights are cut to bf16 where they would not fit into --most in fp32.
@@ -12,6 +14,7 @@ import argparse
 import glob
 import hashlib
 import io
+import json
 import os
 import shutil
 import sys
@@ -99,11 +102,54 @@ def copy_fonts(to, most):
     print(f"carry: {len(kept)} families, {used:,} bytes in {to}")
 
 
+_WORDFREQ = '''"""The frequent English words that words.py takes of wordfreq."""
+
+import json
+import os
+
+with open(os.path.join(os.path.dirname(__file__), "words.json"), encoding="utf-8") as f:
+    _listed = json.load(f)
+
+
+def top_n_list(language, n):
+    return list(_listed)[:n]
+
+
+def word_frequency(word, language):
+    return _listed.get(word.lower(), 0.0)
+'''
+_FAKER = '''"""The names that words.py takes of Faker."""
+
+class Provider:
+    first_names = {first!r}
+    last_names = {last!r}
+'''
+
+
+def write_words(to):
+    """Writes the modules `wordfreq` and `faker.providers.person.en_US` with what words.py needs."""
+    from faker.providers.person.en_US import Provider
+    from wordfreq import top_n_list, word_frequency
+
+    folder = os.path.join(to, "faker", "providers", "person")
+    os.makedirs(folder, exist_ok=True)
+    for part in ("", "providers", os.path.join("providers", "person")):
+        open(os.path.join(to, "faker", part, "__init__.py"), "w").close()
+    with open(os.path.join(folder, "en_US.py"), "w", encoding="utf-8") as f:
+        f.write(_FAKER.format(first=sorted(Provider.first_names), last=sorted(Provider.last_names)))
+    with open(os.path.join(to, "wordfreq.py"), "w", encoding="utf-8") as f:
+        f.write(_WORDFREQ)
+    listed = {w: word_frequency(w, "en") for w in top_n_list("en", 12000)}
+    with open(os.path.join(to, "words.json"), "w", encoding="utf-8") as f:
+        json.dump(listed, f, ensure_ascii=False)
+    print(f"carry: {len(listed)} words and the names of Faker in {to}")
+
+
 def main():
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    p.add_argument("what", choices=("split", "join", "fonts"))
+    p.add_argument("what", choices=("split", "join", "fonts", "words"))
     p.add_argument("--out", help="the folder of the run")
     p.add_argument("--to", required=True, help="the folder of the pieces or fonts")
     p.add_argument("--most", type=float, default=60, help="MiB in all")
@@ -114,6 +160,8 @@ def main():
         split(args.out, args.to, most, int(args.piece * MIB))
     elif args.what == "join":
         join(args.out, args.to)
+    elif args.what == "words":
+        write_words(args.to)
     else:
         copy_fonts(args.to, most)
     return 0

@@ -10,7 +10,7 @@
 #   gpu.sh --rehearse      all of that on the CPU with a tiny model, in about three minutes
 #
 # Needed there: python3 with torch (2.6 or later, with CUDA), numpy, pillow, tokenizers, safetensors;
-# fontless machines get fonts from $CARRY. A run without torch or without a GPU ends at once and says
+# fonts and the words of Faker and wordfreq come from $CARRY. A run without torch or without a GPU ends at once and says
 # so: then train.py trains on a CPU here, or torch has to be in the machine's image, for its wheels
 # are far larger than what can be carried.
 #
@@ -19,7 +19,8 @@
 # optimizer), TOTAL (minutes of the whole schedule, 13), SIZE (small), STAGES (continue), ROWS (batch),
 # RATE (peak), INIT (a model to begin with, assets/default-model; "none": from nothing), TOKENIZER (its
 # folder, default INIT), LIMIT (MiB that may travel, 64), BACK and GO (MiB of a checkpoint that comes
-# back, 62, and goes there, 30), WORKERS, PYTHON. With --pack: FONTS (MiB of fonts, 6), FACES (300) and PHRASES (60000) of the atlas.
+# back, 62, and goes there, 30), WORKERS, PYTHON. With --pack: FONTS (MiB of fonts, 6), FACES (300) and
+# PHRASES (60000) of the atlas.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
@@ -33,6 +34,7 @@ say() { echo "gpu.sh: $*"; }
 
 pack() {
     mkdir -p "$CARRY"
+    "$python" "$here/carry.py" words --to "$CARRY/site"
     "$python" "$here/carry.py" fonts --to "$CARRY/fonts" --most "${FONTS:-6}"
     "$python" "$here/atlas.py" --tokenizer "$TOKENIZER" --out "$CARRY/atlas.npz" \
         --faces "${FACES:-300}" --phrases "${PHRASES:-60000}"
@@ -70,6 +72,7 @@ CHECK
 # Trains for $1 minutes of this call, start and export included.
 train() {
     look "${more[@]}"
+    export PYTHONPATH=$CARRY/site${PYTHONPATH:+:$PYTHONPATH} # for Faker and wordfreq
     mkdir -p "$RUN" "$OUT"
     local from=(--tokenizer "$TOKENIZER")
     [ "$INIT" = none ] || from+=(--init "$INIT")
@@ -139,9 +142,9 @@ while [ $# -gt 0 ]; do
     --rehearse) rehearse; exit ;;
     --minutes) minutes=$2; shift ;;
     --tiny | --cpu | --compile) more+=("$1") ;;
-    *) sed -n '2,26p' "$0"; exit 1 ;;
+    *) sed -n '2,23p' "$0"; exit 1 ;;
     esac
     shift
 done
-[ -n "$minutes" ] || { sed -n '2,26p' "$0"; exit 1; }
+[ -n "$minutes" ] || { sed -n '2,23p' "$0"; exit 1; }
 train "$minutes"
