@@ -240,6 +240,28 @@ def check_packing(args):
     print(f"packing: packed and lone questions differ by {worst:.1e}")
 
 
+def check_deepen(args):
+    """A model that got blocks and layers computes what it computed before."""
+    import torch
+    from deepen import deepened
+    from feed import Job
+    from losses import hidden, to_device
+    from model import SIZES, Model
+    from pack import CELLS, GLYPHS, pack
+
+    torch.manual_seed(0)
+    small, medium = (Model(SIZES[s], GLYPHS, CELLS) for s in ("small", "medium"))
+    state = deepened(small.state_dict(), medium.size, small.size.deep)
+    medium.load_state_dict(state)
+    batch = to_device(pack([draw_sample(5, "train", "one", 256, 192)], _tokens(args)), torch.device("cpu"))
+    job = Job("one", 256, 192, 1, 0)
+    with torch.no_grad():
+        (before, seen), (after, also) = (hidden(m, job, batch) for m in (small, medium))
+    worst = max(float((before - after).abs().max()), float((seen - also).abs().max()))
+    assert worst < 1e-5, worst
+    print(f"deepen: {small.size.layers} and {medium.size.layers} layers differ by {worst:.1e}")
+
+
 def check_attention(args):
     """Attention in bf16 on a CPU is that of PyTorch, as are its gradients, but for bf16 itself."""
     import torch
@@ -386,8 +408,9 @@ def check_export(args):
 
     reference, t = Reference(args.model), tokens_.load(args.model)
     with open(os.path.join(args.model, "config.json"), encoding="utf-8") as f:
-        width = json.load(f)["text_config"]["hidden_size"]
-    size = next(s for s in SIZES.values() if s.width == width)
+        text = json.load(f)["text_config"]
+    shape = text["hidden_size"], text["num_hidden_layers"]
+    size = next(s for s in SIZES.values() if (s.width, s.layers) == shape)
     model, worst = Model(size, GLYPHS, CELLS), 0.0
     read_weights(args.model, model)
     for seed, maker in enumerate(("one", "two", "text", "one", "text")):

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
 import tokens as tokens_
+from deepen import deepened
 from evaluate import table
 from model import SIZES, Model
 from pack import CELLS, GLYPHS
@@ -249,7 +250,8 @@ def grown_rows(rows, old, new):
 
 def read_weights(folder, model, tokenizer=None):
     """Loads exported tensors into a model. The glyph head, which is not exported, stays as it is.
-    tokenizer: the tokenizer.json of the model, where it has more entries than the folder's."""
+    tokenizer: the tokenizer.json of the model, where it has more entries than the folder's. The model
+    may have more blocks and layers than the folder's (deepen.py)."""
     state = {}
     for file in sorted(glob.glob(os.path.join(folder, "*.safetensors"))):
         state.update({n.removeprefix("model."): t.float() for n, t in load_file(file).items()})
@@ -259,6 +261,9 @@ def read_weights(folder, model, tokenizer=None):
     if tokenizer and state[name].shape[0] < model.state_dict()[name].shape[0]:
         old = os.path.join(folder, "tokenizer.json")
         state[name] = grown_rows(state[name], old, tokenizer)
+    with open(os.path.join(folder, "config.json"), encoding="utf-8") as f:
+        deep = json.load(f)["vision_config"]["deepstack_visual_indexes"]
+    state = deepened(state, model.size, deep)
     lost = model.load_state_dict(state, strict=False)
     assert not lost.unexpected_keys and all(
         n.startswith("glyph_head") for n in lost.missing_keys

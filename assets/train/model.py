@@ -48,6 +48,8 @@ SIZES = {
     "base": Size(256, 4, 8, (1, 3, 5), 384, 6, 2, 64, 10, 1024),  # 29.7 M parameters
     # 12.5 M: what two CPU cores can train
     "small": Size(192, 3, 6, (1, 3), 256, 4, 2, 64, 8, 768),
+    # 17.4 M: what "small" becomes with more blocks and layers (deepen.py)
+    "medium": Size(192, 3, 9, (2, 5), 256, 4, 2, 64, 12, 768),
     "tiny": Size(64, 2, 3, (0, 1), 64, 2, 1, 32, 3, 128, table=16),
 }
 

@@ -1,9 +1,11 @@
-"""Everything in assets/ that comes from a trained model: default-model, its check.jsonl and samples.
+"""Everything in assets/ that comes from a trained model: default-model and its check.jsonl.
 
     python ship.py --model DIR      DIR: what export.py wrote; MODEL_CARD.md is written by hand
 
-check.jsonl holds what transformers computes in fp32 about every question of the samples; paths in it
-are relative to assets/.
+check.jsonl holds what transformers computes in fp32 about every question of the samples, which stay as
+they are: questions.jsonl about pictures of our renderer, library.jsonl about those of libraries. Paths
+in it are relative to assets/. --library DIR takes the pictures and questions of `python -m library.draw
+--split test --n 14 --each 3 --seed 2 --out DIR` as those of libraries.
 """
 
 import argparse
@@ -12,12 +14,10 @@ import json
 import os
 import shutil
 
-import fonts
 from evaluate import Reference, image_names, read
-from render import write_set
 
 ASSETS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
-SAMPLES, EACH = 40, 4
+SETS = "questions.jsonl", "library.jsonl"
 LONGEST = 64  # tokens of an answer in check.jsonl
 
 
@@ -34,6 +34,15 @@ def ship_model(source, target):
     _clear(target, ("*.json", "*.safetensors"))
     for path in glob.glob(f"{source}/*.json") + glob.glob(f"{source}/*.safetensors"):
         shutil.copy(path, target)
+
+
+def ship_library(source, target):
+    """Copies charts of libraries to the samples; rows keep what vlqa reads and what scores are by."""
+    kept = "image", "question", "answer", "category", "library", "kind", "skill", "size"
+    with open(f"{target}/library.jsonl", "w", encoding="utf-8") as f:
+        for row in read(f"{source}/questions.jsonl"):
+            shutil.copy(f"{source}/{row['image']}", target)
+            f.write(json.dumps({k: row[k] for k in kept}, ensure_ascii=False) + "\n")
 
 
 def check_row(reference, row, base):
@@ -58,16 +67,15 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--model", required=True, help="a Hugging Face directory")
-    p.add_argument("--fonts", help="a folder with fonts beside the system's")
+    p.add_argument("--library", help="a folder of library.draw to take the samples of libraries from")
     p.add_argument("--assets", default=ASSETS, help="where default-model and samples are")
     args = p.parse_args()
-    fonts.add_folder(args.fonts)
     model, samples = f"{args.assets}/default-model", f"{args.assets}/samples"
     ship_model(args.model, model)
-    _clear(samples, ("*.png", "*.txt", "*.jsonl"))
-    print("%d questions about %d samples" % write_set("test", SAMPLES * EACH, samples, EACH))
+    if args.library:
+        ship_library(args.library, samples)
     reference = Reference(model)
-    rows = [check_row(reference, row, samples) for row in read(f"{samples}/questions.jsonl")]
+    rows = [check_row(reference, row, samples) for s in SETS for row in read(f"{samples}/{s}")]
     with open(f"{model}/check.jsonl", "w", encoding="utf-8") as f:
         f.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     print(sum(r["answer"] == r["model_answer"] for r in rows), "of them right")

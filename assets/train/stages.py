@@ -238,7 +238,7 @@ _USUAL = [
     for h in range(192, 1025, 32)
     if 0.6 <= w / h <= 2.1 and w * h <= 1 << 20
 ]
-PRESETS = {"base": STAGES, "small": SMALL, "tiny": TINY, "continue": CONTINUE}
+PRESETS = {"base": STAGES, "small": SMALL, "medium": SMALL, "tiny": TINY, "continue": CONTINUE}
 
 
 def _sizes(maker, wanted):
