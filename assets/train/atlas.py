@@ -105,7 +105,11 @@ class Atlas:
             if name != "names":
                 setattr(self, name, torch.from_numpy(np.ascontiguousarray(arrays[name])).to(device))
         self.advance, self.cap = self.advance.double(), self.cap.double()
-        self.height, self.table, self.index = self.height.long(), self.table.long(), self.index.long()
+        self.height, self.table, self.index = (
+            self.height.long(),
+            self.table.long(),
+            self.index.long(),
+        )
         self.glyph = torch.tensor([0] + [GLYPH[c] for c in CHARACTERS] + [0], device=device)
         self.length = (self.letters > 0).sum(1)
         self.blank = len(CHARACTERS) + 1
@@ -238,7 +242,9 @@ class Atlas:
         picture, face, base = (lines[k][line] for k in ("picture", "face", "base"))
         letters, xs, column, phase = self._characters(face, phrase, x)
         inked = (letters > 0) & (letters != self.blank)
-        mask = self.index[face[:, None].expand(letters.shape)[inked], letters[inked] - 1, phase[inked]]
+        mask = self.index[
+            face[:, None].expand(letters.shape)[inked], letters[inked] - 1, phase[inked]
+        ]
         wide = lambda v: v[:, None].expand(letters.shape)[inked]
         cover = self._cover(shape, wide(picture), mask, column[inked], wide(base))
         images = self._paint(shape, lines, cover)
@@ -283,9 +289,13 @@ def _show(atlas, path):
             blanks = (atlas.letters[phrase] == atlas.blank).sum()
             words = int(blanks) + len(phrase)
         rate = 60 * words / best
-        print(f"{n} of {width} x {height}: {n / best:,.0f} pictures a second, {rate:,.0f} words a minute")
+        print(
+            f"{n} of {width} x {height}: {n / best:,.0f} pictures a second, {rate:,.0f} words a minute"
+        )
     images = batch["images"][:4].cpu().numpy()
-    Image.fromarray(np.concatenate([np.concatenate(images[k : k + 2], 1) for k in (0, 2)])).save(path)
+    Image.fromarray(np.concatenate([np.concatenate(images[k : k + 2], 1) for k in (0, 2)])).save(
+        path
+    )
 
 
 def main():
@@ -308,7 +318,9 @@ def main():
         held = draw(args.seed, "train", tokens_.load(args.tokenizer), args.faces, args.phrases)
         np.savez_compressed(args.out, **held)
         masks = len(held["masks"]) / 2**20
-        print(f"{len(held['table']):,} masks, {masks:.1f} MiB, in the file {os.path.getsize(args.out) / 2**20:.1f}")
+        print(
+            f"{len(held['table']):,} masks, {masks:.1f} MiB, in the file {os.path.getsize(args.out) / 2**20:.1f}"
+        )
     if args.atlas:
         _show(load(args.atlas, "cuda" if torch.cuda.is_available() else "cpu"), args.sheet)
 

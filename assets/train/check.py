@@ -1,8 +1,8 @@
 """Checks of the renderer, the questions, the batches and the trainer: python check.py [names]
 
-    python check.py                                  all that need no model
-    python check.py --model DIR export               trainer against transformers
-    python check.py --model DIR --vlqa PATH agree    transformers against vlqa
+python check.py                                  all that need no model
+python check.py --model DIR export               trainer against transformers
+python check.py --model DIR --vlqa PATH agree    transformers against vlqa
 """
 
 import argparse
@@ -56,7 +56,9 @@ def check_words(args):
         for text in _said(split, args.n):
             assert not words.open_words(text) or titles.fits(text, split), (split, text)
     n = len(train) + len(words.wide_pool("train")), len(test) + len(words.wide_pool("test"))
-    print(f"words: {n[0]} to train with, {n[1]} held out, none in both; no label or title leaks one")
+    print(
+        f"words: {n[0]} to train with, {n[1]} held out, none in both; no label or title leaks one"
+    )
 
 
 def _said(split, n):
@@ -196,7 +198,9 @@ def check_library(args):
             for text, xs, ys in canvas.runs:
                 for c, x, y in zip(text, xs, ys):
                     if c.isalnum():
-                        part = grey[max(int(y) - 4, 0) : int(y) + 5, max(int(x) - 3, 0) : int(x) + 4]
+                        part = grey[
+                            max(int(y) - 4, 0) : int(y) + 5, max(int(x) - 3, 0) : int(x) + 4
+                        ]
                         inked += part.size > 0 and part.max() - part.min() > 90
                         letters += 1
             canvas.runs = None
@@ -253,7 +257,9 @@ def check_deepen(args):
     small, medium = (Model(SIZES[s], GLYPHS, CELLS) for s in ("small", "medium"))
     state = deepened(small.state_dict(), medium.size, small.size.deep)
     medium.load_state_dict(state)
-    batch = to_device(pack([draw_sample(5, "train", "one", 256, 192)], _tokens(args)), torch.device("cpu"))
+    batch = to_device(
+        pack([draw_sample(5, "train", "one", 256, 192)], _tokens(args)), torch.device("cpu")
+    )
     job = Job("one", 256, 192, 1, 0)
     with torch.no_grad():
         (before, seen), (after, also) = (hidden(m, job, batch) for m in (small, medium))
@@ -453,7 +459,9 @@ def check_agree(args):
         said = {}
         for dtype, option in (("float32", "f32"), ("bfloat16", "bf16")):
             reference = Reference(args.model, dtype)
-            said["theirs", option] = [reference.answer(r, folder)["text"].rstrip("\n") for r in rows]
+            said["theirs", option] = [
+                reference.answer(r, folder)["text"].rstrip("\n") for r in rows
+            ]
             said["own", option] = [_ask(args, r, folder, option).rstrip("\n") for r in rows]
     same = lambda a, b: sum(x == y for x, y in zip(said[a], said[b]))
     exact, n = ("theirs", "f32"), len(rows)

@@ -10,13 +10,17 @@ import numpy as np
 from style import NAMES
 
 CHARACTERS = (
-    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789" ".,%-$€£:;()/+&'\"=?!#*"
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+    ".,%-$€£:;()/+&'\"=?!#*"
     "°–—[]<>@_|~^{}\\×²³µ·©’“”¥éèêëáàâäãåíìîïóòôöõøúùûüñçßæÉÖÜÄØÅ"
 )
 GLYPH = {c: i + 1 for i, c in enumerate(CHARACTERS)}
 GLYPHS = len(CHARACTERS) + 1  # class 0: nothing there
 UNKNOWN = 255  # in a cell: nobody recorded what is written there
-CELL_W, CELL_H = 4, 8  # of a glyph's cell: so small that hardly two characters have their centre in one
+CELL_W, CELL_H = (
+    4,
+    8,
+)  # of a glyph's cell: so small that hardly two characters have their centre in one
 CELLS = 32 // CELL_W * (32 // CELL_H)  # of a visual row
 MAX_TEXT = 1024
 
@@ -168,7 +172,9 @@ def pack(samples, tokens, block=16, prompts=None):
             for cell, token in word_cells(c, tokens)
         ]
         out["word_row"], out["word_id"] = np.asarray(found, np.int32).reshape(-1, 2).T.copy()
-        found = [(i * rows + cell, k) for i, c in enumerate(canvases) for cell, k in colour_cells(c)]
+        found = [
+            (i * rows + cell, k) for i, c in enumerate(canvases) for cell, k in colour_cells(c)
+        ]
         out["shade_row"], out["shade"] = np.asarray(found, np.int32).reshape(-1, 2).T.copy()
         out["shade_id"] = np.asarray([tokens.ids(name)[0] for name in NAMES], np.int32)
     return out

@@ -1,7 +1,7 @@
 """Writes pictures and questions of the held-out or the training split, or a sheet to look at.
 
-    python render.py --set test --n 2000 --out DIR     n questions: DIR/*.png and DIR/questions.jsonl
-    python render.py --sheet FILE.png --kinds vbar,pie --size 384x288
+python render.py --set test --n 2000 --out DIR     n questions: DIR/*.png and DIR/questions.jsonl
+python render.py --sheet FILE.png --kinds vbar,pie --size 384x288
 """
 
 import argparse

@@ -67,7 +67,9 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     p.add_argument("--model", required=True, help="a Hugging Face directory")
-    p.add_argument("--library", help="a folder of library.draw to take the samples of libraries from")
+    p.add_argument(
+        "--library", help="a folder of library.draw to take the samples of libraries from"
+    )
     p.add_argument("--assets", default=ASSETS, help="where default-model and samples are")
     args = p.parse_args()
     model, samples = f"{args.assets}/default-model", f"{args.assets}/samples"

@@ -123,12 +123,16 @@ class Trainer:
         workers = (os.cpu_count() or 2) - 1 if args.workers is None else args.workers
         self.rows = args.rows or (49152 if cuda else 1024 if args.tiny else 3072)
         self.rate = args.rate or (1.5e-3 if cuda or args.tiny else 4e-4)  # as the root of the rows
-        self.plan = Plan(self.stages, args.seed, self.rows, state["index"] if state else 0, bool(args.atlas))
+        self.plan = Plan(
+            self.stages, args.seed, self.rows, state["index"] if state else 0, bool(args.atlas)
+        )
         self.done_before = state["seconds"] if state else 0.0
         names = [s.name for s in self.stages]
         args.from_stage = args.from_stage or names[0]
         if args.from_stage not in names:
-            raise SystemExit(f"--from-stage is {args.from_stage}, expected one of {', '.join(names)}")
+            raise SystemExit(
+                f"--from-stage is {args.from_stage}, expected one of {', '.join(names)}"
+            )
         first = names.index(args.from_stage)
         self.skipped = sum(s.share for s in self.stages[:first])
         self.plan.stage = stage_at(self.stages, self.done())

@@ -216,7 +216,9 @@ class Drawer:
             form["linewidth"] = rng.choice((1, 2, 2, 2.5, 3))
         if rng.random() < 0.12:
             form["linestyle"] = "--"
-        numbers = all(c.isdigit() for c in chart.cats) and rng.random() < 0.5  # years, not "1952/53"
+        numbers = (
+            all(c.isdigit() for c in chart.cats) and rng.random() < 0.5
+        )  # years, not "1952/53"
         at = [int(c) for c in chart.cats] if numbers else np.arange(len(chart.cats))
         for name, row, colour in zip(chart.series, chart.values, given):
             if chart.kind == "area":
