@@ -72,12 +72,13 @@ ask() { # QUESTION OPTION...
 
 demo() {
     build vlqa
-    ask 'What is the title?' --image assets/samples/031.png
-    ask 'What is the value of Sep?' --image assets/samples/031.png
-    ask 'Which month is blue?' --image assets/samples/035.png
-    # The numbers of this chart lie in three of four chunks that are computed without each other.
-    ask 'What is the largest number?' --reuse infoflow --chunk grid:2 --image assets/samples/021.png
-    ask 'In which image is FRUKUKRAND higher?' --image assets/samples/026a.png --image assets/samples/026b.png
+    # Charts drawn by matplotlib, plotly and a spreadsheet.
+    ask 'What value does HTML/CSS have?' --image assets/samples/matplotlib-2.png
+    ask 'How many categories does the chart have?' --image assets/samples/plotly-2.png
+    ask 'How many items does the chart have?' --image assets/samples/calc-2.png
+    # The answer lies in several of four chunks that are computed without each other (seaborn's chart).
+    ask 'How much is 2007 for Paraguay?' --reuse infoflow --chunk grid:2 --halo 0 --image assets/samples/seaborn-1.png
+    ask 'In which image is POPLAR higher?' --image assets/samples/026a.png --image assets/samples/026b.png
     ask 'Give the value of Civum.' --image assets/samples/017.png --text assets/samples/017.txt
 }
 

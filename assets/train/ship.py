@@ -4,8 +4,8 @@
 
 check.jsonl holds what transformers computes in fp32 about every question of the samples, which stay as
 they are: questions.jsonl about pictures of our renderer, library.jsonl about those of libraries. Paths
-in it are relative to assets/. --library DIR takes the pictures and questions of `python -m library.draw
---split test --n 14 --each 3 --seed 2 --out DIR` as those of libraries.
+in it are relative to assets/. --library DIR takes the pictures and questions of a folder that `python -m
+library.draw --split test` wrote as those of libraries.
 """
 
 import argparse
@@ -37,12 +37,19 @@ def ship_model(source, target):
 
 
 def ship_library(source, target):
-    """Copies charts of libraries to the samples; rows keep what vlqa reads and what scores are by."""
-    kept = "image", "question", "answer", "category", "library", "kind", "skill", "size"
+    """Copies charts of libraries to the samples as LIBRARY-NUMBER.png; rows keep what vlqa reads and
+    what scores are by."""
+    kept, names, counts = ("category", "library", "kind", "skill", "size"), {}, {}
     with open(f"{target}/library.jsonl", "w", encoding="utf-8") as f:
         for row in read(f"{source}/questions.jsonl"):
-            shutil.copy(f"{source}/{row['image']}", target)
-            f.write(json.dumps({k: row[k] for k in kept}, ensure_ascii=False) + "\n")
+            library, image = row["library"], row["image"]
+            if image not in names:
+                counts[library] = counts.get(library, 0) + 1
+                names[image] = f"{library}-{counts[library]}.png"
+                shutil.copy(f"{source}/{image}", f"{target}/{names[image]}")
+            shown = {"image": names[image], "question": row["question"], "answer": row["answer"]}
+            shown |= {k: row[k] for k in kept}
+            f.write(json.dumps(shown, ensure_ascii=False) + "\n")
 
 
 def check_row(reference, row, base):

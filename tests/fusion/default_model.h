@@ -3,7 +3,7 @@
 #define TESTS_FUSION_DEFAULT_MODEL_H
 
 #define MODEL VLQA_SOURCE_DIR "/assets/default-model"
-#define VOCAB 3072
+#define VOCAB 4096
 #define CHART(name) VLQA_SOURCE_DIR "/tests/charts/" name ".png" /* february: 7 x 10 tokens */
 #define CHART_HALO                                                                \
     2 /* 4 cells are half of such a chart: hardly a token would be left to repair \
