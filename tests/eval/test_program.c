@@ -83,7 +83,7 @@ TEST(answers_and_logits_are_those_of_transformers)
             checked++;
         }
     fclose(f);
-    CHECK_EQ(checked, 7);
+    CHECK_EQ(checked, 9);
 }
 
 TEST(every_way_to_ask_gives_the_same_answer)
@@ -275,7 +275,7 @@ TEST(inspect_counts_the_parameters)
     struct json_doc *doc = run_json(r);
     CHECK_EQ(r->code, 0);
     REQUIRE(doc);
-    CHECK(run_number(doc, "parameters", "total") == 12609984);
+    CHECK(run_number(doc, "parameters", "total") == 12872128);
     CHECK_STR(run_text(doc, "name"), "default-model");
     CHECK_EQ(strlen(run_text(doc, "digest")), 64);
     json_free(doc);
