@@ -7,7 +7,7 @@
 #                          pieces, checksums and the log to $OUT
 #   gpu.sh --take DIR      here: the pieces of a run that came back, for the next call
 #   gpu.sh --export DIR    here: the model of the pieces in $CARRY, in the Hugging Face layout
-#   gpu.sh --rehearse      all of that on the CPU with a tiny model, in about three minutes
+#   gpu.sh --rehearse      all of that on the CPU with a tiny model (6.5 minutes on a busy machine)
 #
 # Needed there: python3 with torch (2.6 or later, with CUDA), numpy, pillow, tokenizers, safetensors;
 # fonts and the words of Faker and wordfreq come from $CARRY. A run without torch or without a GPU ends at once and says

@@ -12,6 +12,7 @@ import re
 import torch
 
 _A, _B, _C = 3.4445, -4.7750, 2.0315
+FALL = 0.35  # of the time, at its end, in which the rate falls to 0
 
 
 def orthogonal(stack, half, steps=5):
@@ -118,7 +119,7 @@ class Optimizer:
         self.adam.load_state_dict(state["adam"])
 
 
-def rate_at(done, peak, warm=0.02, fall=0.35):
+def rate_at(done, peak, warm=0.02, fall=FALL):
     """Learning rate when `done` (0..1) of the time is over: up, level, then down to 0."""
     if done < warm:
         return peak * (0.05 + 0.95 * done / warm)

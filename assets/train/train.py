@@ -26,7 +26,7 @@ from feed import DEPTH, Feeder
 from library import store
 from losses import loss, right, to_device
 from model import SIZES, DecoderLayer, Model, TowerBlock
-from optim import Optimizer, rate_at
+from optim import FALL, Optimizer, rate_at
 from pack import CELLS, GLYPHS
 from stages import PRESETS, Plan, stage_at, test_jobs
 
@@ -62,6 +62,12 @@ def arguments():
         "--rows", type=int, help="decoder rows in a batch, about (default: 49152, on a CPU 3072)"
     )
     p.add_argument("--rate", type=float, help="peak learning rate (default: 1.5e-3, on a CPU 4e-4)")
+    p.add_argument(
+        "--fall",
+        type=float,
+        default=FALL,
+        help="share of the schedule in which the rate falls to 0",
+    )
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--fonts", help="a folder with fonts beside the system's")
     p.add_argument("--library", help="folders of library.draw, for stages with its charts")
@@ -243,7 +249,10 @@ class Trainer:
         if total is None:
             return
         total.backward()
-        self.optimizer.step(rate_at(done, self.rate) * min(1.0, (self.steps - self.begun + 1) / 50))
+        self.optimizer.step(
+            rate_at(done, self.rate, fall=self.args.fall)
+            * min(1.0, (self.steps - self.begun + 1) / 50)
+        )
         self.steps += 1
         self.images += len(batch["images"]) if "images" in batch else 0
 
