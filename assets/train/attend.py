@@ -6,11 +6,15 @@ rows reaches 800. Scores are rounded to bf16 before the softmax, which sums in f
 kept for the way back: computing them again was 10 % of a step. The rotation of queries and keys
 happens here, too, for autograd would keep five arrays for each.
 
+Short sequences, windows of charts above all, are padded and computed together instead: there the
+calls would take longer than the products.
+
 No mask may hide a whole row: its softmax would not be a number.
 """
 
 import torch
 
+_SHORT = 200  # rows of sequences that are computed together, at most
 _CHUNK = 1 << 25  # numbers in a piece of memory for weights
 _scratch = {}
 
@@ -163,3 +167,81 @@ class Attend(torch.autograd.Function):
             _turn(back(to_k), cos[a:b], -sin[a:b], grad_k[a:b])
             grad_v[a:b] = back(to_v)
         return grad_q, grad_k, grad_v, None, None, None, None
+
+
+def _padded(spans):
+    """(at [S * n], in [N], valid [S, n]): the row of each padded place, the place of each row."""
+    lengths = torch.tensor([b - a for a, b in spans])
+    n = int(lengths.max())
+    step = torch.arange(n)
+    valid = step < lengths[:, None]
+    first = torch.tensor([a for a, _ in spans])[:, None]
+    at = torch.where(valid, first + step, first)
+    return at.reshape(-1), valid.reshape(-1).nonzero()[:, 0], valid
+
+
+class AttendTogether(torch.autograd.Function):
+    """The same as Attend, with all sequences and heads in one product of batches."""
+
+    @staticmethod
+    def forward(ctx, q, k, v, cos, sin, spans, masks):
+        half, scale = q.shape[-1] // 2, q.shape[-1] ** -0.5
+        cos, sin = (x[..., :half].reshape(-1, 1, half) for x in (cos, sin))
+        if len(cos) < len(q):
+            cos, sin = (x.repeat(len(spans), 1, 1) for x in (cos, sin))
+        at, where, valid = _padded(spans)
+        s, n = valid.shape
+        heads, groups = q.shape[1], q.shape[1] // k.shape[1]
+        turned_q, turned_k = torch.empty_like(q), torch.empty_like(k)
+        _turn(q, cos * scale, sin * scale, turned_q)
+        _turn(k, cos, sin, turned_k)
+
+        def batch(x):  # [N, H, head] to [S * heads, n, head]
+            x = x[at].view(s, n, *x.shape[1:]).transpose(1, 2)
+            if x.shape[1] < heads:
+                x = x.repeat_interleave(groups, 1)
+            return x.reshape(s * heads, n, x.shape[-1])
+
+        wide_q, wide_k, wide_v = batch(turned_q), batch(turned_k), batch(v)
+        scores = torch.bmm(wide_q, wide_k.transpose(1, 2))
+        if masks:
+            hidden = scores.new_full((s, 1, n, n), float("-inf"))
+            hidden[..., 0].masked_fill_(~valid[:, None], 0)
+            for m, each in zip(masks, hidden):
+                each[0, : len(m), : len(m)] = m
+            scores.view(s, heads, n, n).add_(hidden)
+        weights = torch.softmax(scores, -1)
+        out = torch.bmm(weights, wide_v)
+        ctx.save_for_backward(wide_q, wide_k, wide_v, weights, out, cos, sin, at, where, valid)
+        ctx.groups = groups
+        return out.view(s, heads, n, -1).transpose(1, 2).reshape(s * n, heads, -1)[where]
+
+    @staticmethod
+    def backward(ctx, grad):
+        q, k, v, weights, out, cos, sin, at, where, valid = ctx.saved_tensors
+        s, n = valid.shape
+        heads, head, scale = q.shape[0] // s, q.shape[2], q.shape[2] ** -0.5
+        g = grad[at].view(s, n, heads, head).mul_(valid[..., None, None])
+        g = g.transpose(1, 2).reshape(s * heads, n, head)
+        inner = (g.float() * out.float()).sum(-1, keepdim=True).bfloat16()
+        to_v = torch.bmm(weights.transpose(1, 2), g)
+        change = torch.bmm(g, v.transpose(1, 2)).sub_(inner).mul_(weights)
+        to_q, to_k = torch.bmm(change, k), torch.bmm(change.transpose(1, 2), q)
+
+        def rows(x, groups):  # [S * heads, n, head] to [N, H, head]
+            x = x.view(s, heads // groups, groups, n, head)
+            x = x.float().sum(2).bfloat16() if groups > 1 else x[:, :, 0]
+            return x.transpose(1, 2).reshape(s * n, heads // groups, head)[where]
+
+        to_q, to_k, to_v = rows(to_q, 1), rows(to_k, ctx.groups), rows(to_v, ctx.groups)
+        grad_q, grad_k = torch.empty_like(to_q), torch.empty_like(to_k)
+        _turn(to_q, cos * scale, -sin * scale, grad_q)
+        _turn(to_k, cos, -sin, grad_k)
+        return grad_q, grad_k, to_v, None, None, None, None
+
+
+def attend(q, k, v, cos, sin, spans, masks):
+    """Attend or AttendTogether, by the lengths of sequences."""
+    longest = max(b - a for a, b in spans)
+    together = longest <= _SHORT and longest * len(spans) <= 1.3 * len(q)
+    return (AttendTogether if together else Attend).apply(q, k, v, cos, sin, spans, masks)

@@ -5,6 +5,8 @@ import torch.nn.functional as F
 
 from pack import UNKNOWN
 
+_EMPTY = 0.15  # share of the cells without a character that are looked at
+
 
 def to_device(arrays, device):
     """Arrays of a batch as tensors on a device; all but images become int64."""
@@ -76,12 +78,14 @@ def loss(model, stage, job, batch):
         parts["text" if rows is None else "ideal" if job.ideal else "answer"] = each.mean()
     if rows is not None and not job.ideal:
         wanted = batch["glyphs"].view(-1)
-        guess = model.glyphs(rows).float()
-        known = (wanted != UNKNOWN).float()  # pictures of others say not where their text is
-        there = (wanted > 0).float() * known
+        known = wanted != UNKNOWN  # pictures of others say not where their text is
+        kept = known & ((wanted > 0) | (torch.rand(wanted.shape, device=wanted.device) < _EMPTY))
+        kept = kept.nonzero()[:, 0]
+        guess, wanted = model.glyphs(rows)[kept].float(), wanted[kept]
+        there = (wanted > 0).float()
         n = there.sum().clamp(min=1)
-        each = F.cross_entropy(guess, wanted * known.long(), reduction="none") * known
-        empty = (each * (1 - there)).sum() / known.sum().clamp(min=1)
+        each = F.cross_entropy(guess, wanted, reduction="none")
+        empty = (each * (1 - there)).sum() / _EMPTY / known.sum().clamp(min=1)
         parts["glyph"] = (each * there).sum() / n + 0.3 * empty
         parts["glyphs_right"] = (there * (guess.argmax(-1) == wanted)).sum() / n
         extra = stage.glyph * parts["glyph"]

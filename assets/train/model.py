@@ -15,7 +15,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-from attend import Attend, sequences, suits
+from attend import attend, sequences, suits
 
 
 @dataclasses.dataclass
@@ -103,7 +103,7 @@ class _Attention(nn.Module):
         if suits(qkv):
             spans = [(k * n, k * n + n) for k in range(i)]
             return self.proj(
-                Attend.apply(*qkv.flatten(0, 1).unbind(1), cos, sin, spans, None).reshape(i, n, d)
+                attend(*qkv.flatten(0, 1).unbind(1), cos, sin, spans, None).reshape(i, n, d)
             )
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         out = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v)
@@ -208,7 +208,7 @@ class _SelfAttention(nn.Module):
         k = self.k_norm(self.k_proj(x).view(-1, s.kv_heads, s.head))
         v = self.v_proj(x).view(-1, s.kv_heads, s.head)
         if isinstance(mask, tuple):
-            out = Attend.apply(q.to(v.dtype), k.to(v.dtype), v, cos, sin, *mask)
+            out = attend(q.to(v.dtype), k.to(v.dtype), v, cos, sin, *mask)
             return self.o_proj(out.reshape(-1, s.heads * s.head)[keep])
         b, _, t, _ = mask.shape
 
