@@ -170,6 +170,39 @@ def check_places(args):
     )
 
 
+def _ink(canvas):
+    """(how many recorded letters have ink, how many there are)."""
+    inked = letters = 0
+    grey = canvas.pixels.astype(np.int32).sum(2)
+    for text, xs, ys in canvas.runs:
+        for c, x, y in zip(text, xs, ys):
+            if c.isalnum():
+                part = grey[max(int(y) - 4, 0) : int(y) + 5, max(int(x) - 3, 0) : int(x) + 4]
+                inked += part.size > 0 and part.max() - part.min() > 90
+                letters += 1
+    return inked, letters
+
+
+def _check_strips():
+    """Windows of stored charts hold whole strings, and ask for all of them or one: what _ink gives."""
+    inked = letters = 0
+    for k in range(240):
+        width, height = ((320, 64), (64, 256), (128, 96))[k % 3]
+        sample = draw_sample(k, "train", "strip", width, height)
+        canvas = sample.canvases[0]
+        assert canvas.pixels.shape == (height, width, 3)
+        texts = sorted(text for text, _, _ in canvas.runs)
+        for text, xs, ys in canvas.runs:
+            assert min(xs) >= 7 and max(xs) <= width - 7 and min(ys) >= 7 and max(ys) <= height - 7
+        for q in sample.questions:
+            said = sorted(q.answer.split("\n"))
+            assert said == texts if q.form == "read_text" else said[0] in texts, (q, texts)
+        found = _ink(canvas)
+        inked, letters = inked + found[0], letters + found[1]
+    assert inked > 0.985 * letters, (inked, letters)
+    return inked, letters
+
+
 def check_library(args):
     """Charts of matplotlib are stored and found again with their answers, characters and colours;
     those without a record of characters are packed as unknown."""
@@ -194,19 +227,16 @@ def check_library(args):
             shown = {q.answer for q in sample.questions if q.form in ("colour", "legend")}
             assert shown - {NOT_SHOWN} <= names, (shown, names)
             asked += len(sample.questions)
-            grey = canvas.pixels.astype(np.int32).sum(2)
-            for text, xs, ys in canvas.runs:
-                for c, x, y in zip(text, xs, ys):
-                    if c.isalnum():
-                        part = grey[
-                            max(int(y) - 4, 0) : int(y) + 5, max(int(x) - 3, 0) : int(x) + 4
-                        ]
-                        inked += part.size > 0 and part.max() - part.min() > 90
-                        letters += 1
+            found = _ink(canvas)
+            inked, letters = inked + found[0], letters + found[1]
             canvas.runs = None
             assert (glyph_cells(canvas) == UNKNOWN).all() and not word_cells(canvas, None)
+        strips = _check_strips()
     assert inked > 0.985 * letters, (inked, letters)
-    print(f"library: {asked} answers found twice, ink at {inked} of {letters} recorded letters")
+    print(
+        f"library: {asked} answers found twice, ink at {inked} of {letters} recorded letters and at "
+        f"{strips[0]} of {strips[1]} in windows"
+    )
 
 
 def _tokens(args):

@@ -9,7 +9,7 @@ import drills
 import words
 from axes import DoesNotFit
 from chart import fill, random_chart, shares
-from library import store
+from library import store, strips
 from phrases import NOT_SHOWN
 from questions import Asker, about_chart, about_panels
 from scene import draw_scene
@@ -220,6 +220,12 @@ def _library(rng, split, width, height, n, easy):
     return Sample(row["kind"], [canvas], [], [chart], found)
 
 
+def _strip(rng, split, width, height, n, easy):
+    """A window of a stored chart."""
+    canvas, chart, found = strips.strip(rng, split, width, height)
+    return Sample("strip", [canvas], [], [chart], found[:n])
+
+
 MAKERS = {
     "one": _one,
     "two": _two_images,
@@ -229,6 +235,7 @@ MAKERS = {
     "pairs": _drill(drills.pairs, "pairs"),
     "crop": _drill(drills.crop, "crop"),
     "library": _library,
+    "strip": _strip,
 }
 
 

@@ -290,6 +290,9 @@ def _composed(line):
     return line[1] == "lines" and line[3] == "tower"
 
 
+_TRANSCRIPTS = {"lines": 2, "strip": 2}  # few questions with long answers, as many as short ones
+
+
 class Plan:
     """Gives the jobs of a run. index counts batches; a job depends on seed, stage and index alone.
     atlas: lines for the tower alone are not given to workers."""
@@ -322,6 +325,7 @@ class Plan:
         width, height = rng.choice(sizes) if sizes else (0, 0)
         visual = width * height // 1024 * (2 if maker == "two" else 1)
         asked = 0 if flag == "tower" else 8 if visual < 40 else 11 if visual < 150 else 14
+        asked = asked and _TRANSCRIPTS.get(maker, asked)
         each = visual * (4 if flag == "tower" else 1.6) + 23 * asked  # a question has 23 rows
         count = max(2, int(self.rows / each))
         first = (self.seed * 10**6 + self.index - 1) * 4096

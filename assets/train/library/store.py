@@ -32,6 +32,7 @@ class Store:
 
     def __init__(self, folders):
         self.rows = collections.defaultdict(list)  # (split, width, height): (path, offset, bytes)
+        self.all = {}  # split: the same of all sizes
         for folder in folders:
             path = os.path.join(folder, "charts.jsonl")
             offset = 0
@@ -53,17 +54,44 @@ class Store:
             raise ValueError(
                 f"store: no {split} chart of {width} x {height} in {self.sizes(split)}"
             )
-        path, offset, length = rng.choice(rows)
+        return self._read(rng.choice(rows), width, height)
+
+    def anyone(self, rng, split):
+        """A random chart of any size, in its own pixels: (Drawn, Chart, row)."""
+        if split not in self.all:
+            self.all[split] = [
+                r for key, rows in self.rows.items() if key[0] == split for r in rows
+            ]
+        if not self.all[split]:
+            raise ValueError(f"store: no {split} chart")
+        return self._read(rng.choice(self.all[split]))
+
+    def _read(self, place, width=None, height=None):
+        path, offset, length = place
         with open(path, "rb") as f:
             f.seek(offset)
             row = json.loads(f.read(length))
-        return load(os.path.dirname(path), row, width, height)
+        return load(os.path.dirname(path), row, width or row["width"], height or row["height"])
+
+
+_decoded, _MOST = {}, 6000  # pictures by file, a byte a pixel, and how many of them are kept
+
+
+def _decode(path):
+    """A PNG as a PIL image with its palette; those that fit into memory are decoded once."""
+    image = _decoded.get(path)
+    if image is None:
+        with open(path, "rb") as f:
+            image = Image.open(io.BytesIO(f.read()))
+        image.load()
+        if image.mode == "P" and len(_decoded) < _MOST:
+            _decoded[path] = image
+    return image
 
 
 def load(folder, row, width, height):
     """A stored chart as (Drawn, Chart, row), resized where its sides are no multiples of 32."""
-    with open(os.path.join(folder, row["file"]), "rb") as f:
-        image = Image.open(io.BytesIO(f.read())).convert("RGB")
+    image = _decode(os.path.join(folder, row["file"])).convert("RGB")
     runs, patches = row["runs"], [tuple(p) for p in row["patches"]]
     if image.size != (width, height):
         sx, sy = width / image.width, height / image.height
@@ -71,7 +99,7 @@ def load(folder, row, width, height):
         runs = runs and [[t, [x * sx for x in xs], [y * sy for y in ys]] for t, xs, ys in runs]
         patches = [(n, min(x * sx, width - 1), min(y * sy, height - 1)) for n, x, y in patches]
     patches = [(n, int(x), int(y)) for n, x, y in patches]
-    drawn = Drawn(np.asarray(image).copy(), runs and [tuple(r) for r in runs], patches)
+    drawn = Drawn(np.asarray(image), runs and [tuple(r) for r in runs], patches)
     return drawn, Chart(**row["chart"]), row
 
 
