@@ -3,6 +3,7 @@
 They ask with the sentences of charts, so that what is learnt carries over.
 """
 
+import titles
 import words
 from axes import need
 from canvas import Canvas, Rect
@@ -59,17 +60,17 @@ def _number(rng):
 def _phrase(rng, split):
     """What a line of a drill says."""
     word = lambda: (
-        words.made_up(rng, split) if rng.random() < 0.4 else rng.choice(words.pool(split))
+        words.made_up(rng, split) if rng.random() < 0.5 else rng.choice(words.pool(split))
     )
     kind = rng.random()
-    if kind < 0.25:
+    if kind < 0.2:
         return _number(rng)
-    if kind < 0.5:
+    if kind < 0.4:
         return word()
-    if kind < 0.75:
+    if kind < 0.6:
         return f"{word()} {_number(rng)}"
     if kind < 0.85:
-        return words.title(rng, split, rng.choice(sorted(words.GROUPS)))
+        return titles.title(rng, split, rng.choice(sorted(words.GROUPS)))
     if kind < 0.92:
         return (
             f"{word()} {word().lower()}".upper()

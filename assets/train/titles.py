@@ -69,7 +69,9 @@ def title_case(text):
 
 
 def place(rng, split):
-    """A country, a city, a state, a continent."""
+    """A country, a city, a state, a continent; to train with, sometimes one that was made up."""
+    if split == "train" and rng.random() < 0.25:
+        return words.made_up(rng, split)
     kind = rng.random()
     if kind < 0.3:
         return rng.choice(words.pool(split, "country"))
@@ -89,7 +91,9 @@ def name(rng, split):
 
 
 def subject(rng, split):
-    """What a chart is about, in lower case: "electric cars", "carrots"."""
+    """What a chart is about, in lower case: "electric cars", "carrots"; made up as places are."""
+    if split == "train" and rng.random() < 0.2:
+        return words.made_up(rng, split).lower()
     kind = rng.random()
     if kind < 0.5:
         return rng.choice(SUBJECTS)
