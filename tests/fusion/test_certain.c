@@ -67,11 +67,17 @@ static void add_documents(struct run *r)
     add_image(r->session, CHART("cows"));
 }
 
-static void ask_anew(struct run *r, double margin, enum reuse reuse, struct said *to)
+static void ask_about(struct run *r, const char *question, double margin, enum reuse reuse,
+                      struct said *to)
 {
     struct vlqa_ask_options o = options(margin, reuse, to);
     add_documents(r);
-    ask(r, QUESTION, &o);
+    ask(r, question, &o);
+}
+
+static void ask_anew(struct run *r, double margin, enum reuse reuse, struct said *to)
+{
+    ask_about(r, QUESTION, margin, reuse, to);
 }
 
 static struct said full, plain, found;
@@ -134,10 +140,10 @@ TEST(without_doubt_chunks_stay_as_they_are)
 
 /* Behind tokens that were sure: these stay said, and from the doubt on logits are those that full
  * prefill has behind the same tokens. */
-static void check_doubt_at(struct run *r, int doubt)
+static void check_doubt_at(struct run *r, const char *question, int doubt)
 {
     struct vlqa_ask_options o = options(0, REUSE_OFF, &full);
-    ask_anew(r, plain.lead[doubt] * (1 + 1e-9), REUSE_AUTO, &found);
+    ask_about(r, question, plain.lead[doubt] * (1 + 1e-9), REUSE_AUTO, &found);
     CHECK(found.exact && found.steps == STEPS);
     for (int i = 0; i < doubt; i++)
         CHECK(same_step(&found, &plain, i));
@@ -145,27 +151,38 @@ static void check_doubt_at(struct run *r, int doubt)
     add_documents(r);
     o.forced = found.token;
     o.n_forced = doubt;
-    ask(r, QUESTION, &o);
+    ask(r, question, &o);
     for (int i = doubt; i < STEPS; i++)
         CHECK(same_step(&found, &full, i));
     CHECK(memcmp(found.token, full.token, sizeof full.token) == 0);
 }
 
+/* At each token of an answer that leads by less than all before it: the first in doubt. */
+static int check_doubts(struct run *r, const char *question)
+{
+    double least;
+    int tried = 0;
+    ask_about(r, question, 0, REUSE_NONE, &plain);
+    least = plain.lead[0];
+    for (int i = 1; i < STEPS; i++) {
+        if (!(plain.lead[i] < least)) continue;
+        least = plain.lead[i];
+        check_doubt_at(r, question, i);
+        tried++;
+    }
+    return tried;
+}
+
 TEST(what_follows_a_doubt_is_of_full_prefill)
 {
+    static const char *const questions[] = {QUESTION, "What is the title?", "What is written?",
+                                            "Which month is the highest?"};
     int tried = 0;
     struct run r;
     REQUIRE(open_run(&r, VLQA_DTYPE_BF16, VLQA_DTYPE_AUTO));
-    ask_anew(&r, 0, REUSE_NONE, &plain);
-    for (int i = 1; i < STEPS; i++) {
-        double least = plain.lead[0];
-        for (int k = 1; k < i; k++)
-            least = plain.lead[k] < least ? plain.lead[k] : least;
-        if (!(plain.lead[i] < least)) continue;
-        check_doubt_at(&r, i);
-        tried++;
-    }
-    CHECK(tried > 0); /* the answer has a token that leads by less than all before it */
+    for (int i = 0; i < 4; i++)
+        tried += check_doubts(&r, questions[i]);
+    CHECK(tried > 0); /* which tokens those are depends on the model */
     run_close(&r);
 }
 
