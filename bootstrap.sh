@@ -75,9 +75,9 @@ demo() {
     # Charts drawn by matplotlib, plotly and a spreadsheet.
     ask 'What value does HTML/CSS have?' --image assets/samples/matplotlib-2.png
     ask 'How many categories does the chart have?' --image assets/samples/plotly-2.png
-    ask 'How many items does the chart have?' --image assets/samples/calc-2.png
-    # The answer lies in several of four chunks that are computed without each other (seaborn's chart).
-    ask 'How much is 2007 for Paraguay?' --reuse infoflow --chunk grid:2 --halo 0 --image assets/samples/seaborn-1.png
+    ask 'What number is shown for Fofon?' --image assets/samples/calc-2.png
+    # The answer lies in several of four chunks that are computed without each other.
+    ask 'What value does Rats have?' --reuse infoflow --chunk grid:2 --halo 0 --image assets/samples/plotly-2.png
     ask 'In which image is POPLAR higher?' --image assets/samples/026a.png --image assets/samples/026b.png
     ask 'Give the value of Civum.' --image assets/samples/017.png --text assets/samples/017.txt
 }
