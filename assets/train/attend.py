@@ -99,6 +99,15 @@ def _turn(x, cos, sin, out):
     right.copy_((b * cos).addcmul_(a, sin))
 
 
+def _angles(q, cos, sin, spans):
+    """cos and sin [N, 1, head / 2] of all rows of q, from what Attend takes."""
+    half = q.shape[-1] // 2
+    cos, sin = (x[..., :half].reshape(-1, 1, half) for x in (cos, sin))
+    if len(cos) < len(q):
+        cos, sin = (x.repeat(len(spans), 1, 1) for x in (cos, sin))
+    return cos, sin
+
+
 class Attend(torch.autograd.Function):
     """Rotated attention of some sequences of rows, each among themselves.
 
@@ -110,10 +119,7 @@ class Attend(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, q, k, v, cos, sin, spans, masks):
-        half, scale = q.shape[-1] // 2, q.shape[-1] ** -0.5
-        cos, sin = (x[..., :half].reshape(-1, 1, half) for x in (cos, sin))
-        if len(cos) < len(q):
-            cos, sin = (x.repeat(len(spans), 1, 1) for x in (cos, sin))
+        scale, cos, sin = q.shape[-1] ** -0.5, *_angles(q, cos, sin, spans)
         heads, groups = q.shape[1], q.shape[1] // k.shape[1]
         turned_q = q.new_empty(heads, q.shape[0], q.shape[2])
         turned_k = q.new_empty(k.shape[1], *turned_q.shape[1:])
@@ -185,10 +191,7 @@ class AttendTogether(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, q, k, v, cos, sin, spans, masks):
-        half, scale = q.shape[-1] // 2, q.shape[-1] ** -0.5
-        cos, sin = (x[..., :half].reshape(-1, 1, half) for x in (cos, sin))
-        if len(cos) < len(q):
-            cos, sin = (x.repeat(len(spans), 1, 1) for x in (cos, sin))
+        scale, cos, sin = q.shape[-1] ** -0.5, *_angles(q, cos, sin, spans)
         at, where, valid = _padded(spans)
         s, n = valid.shape
         heads, groups = q.shape[1], q.shape[1] // k.shape[1]

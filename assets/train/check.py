@@ -185,6 +185,8 @@ def _ink(canvas):
 
 def _check_strips():
     """Windows of stored charts hold whole strings, and ask for all of them or one: what _ink gives."""
+    from library import store, strips
+
     inked = letters = 0
     for k in range(240):
         width, height = ((320, 64), (64, 256), (128, 96))[k % 3]
@@ -199,6 +201,14 @@ def _check_strips():
             assert said == texts if q.form == "read_text" else said[0] in texts, (q, texts)
         found = _ink(canvas)
         inked, letters = inked + found[0], letters + found[1]
+        rng = random.Random(k)
+        drawn, chart, _ = store.opened().anyone(rng, "train")
+        held = strips.window(rng, drawn, chart, width, height)
+        if held:  # every string of which a character can be seen is among them
+            x, y, boxes = held
+            seen = lambda px, py: x <= px < x + width and y <= py < y + height
+            shown = [t for t, xs, ys in drawn.runs if t.strip() and any(map(seen, xs, ys))]
+            assert sorted(shown) == sorted(b.text for b in boxes), (shown, boxes)
     assert inked > 0.985 * letters, (inked, letters)
     return inked, letters
 

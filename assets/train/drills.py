@@ -3,7 +3,6 @@
 They ask with the sentences of charts, so that what is learnt carries over.
 """
 
-import titles
 import words
 from axes import need
 from canvas import Canvas, Rect
@@ -70,7 +69,7 @@ def _phrase(rng, split):
     if kind < 0.6:
         return f"{word()} {_number(rng)}"
     if kind < 0.85:
-        return titles.title(rng, split, rng.choice(sorted(words.GROUPS)))
+        return words.title(rng, split, rng.choice(sorted(words.GROUPS)))
     if kind < 0.92:
         return (
             f"{word()} {word().lower()}".upper()

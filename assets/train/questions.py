@@ -19,6 +19,13 @@ class Question:
     chart: int = 0  # which chart of the sample it is about
 
 
+def axes_of(chart):
+    """What the axes of a picture are called: ((form of the question, title or ""), ...)."""
+    lying = chart.lying or chart.kind == "hbar"
+    below, beside = (chart.y_title, chart.x_title) if lying else (chart.x_title, chart.y_title)
+    return ("x_title", below), ("y_title", beside)
+
+
 class Asker:
     """Makes questions about one chart. where: "" or ' in the panel "Sales"'."""
 
@@ -200,10 +207,7 @@ class Asker:
 
     def axis(self, drawn):
         """What an axis is called, where that is drawn."""
-        c = self.chart
-        lying = c.lying or c.kind == "hbar"
-        below, beside = (c.y_title, c.x_title) if lying else (c.x_title, c.y_title)
-        form, text = self.rng.choice((("x_title", below), ("y_title", beside)))
+        form, text = self.rng.choice(axes_of(self.chart))
         return self.make(form, text) if text and text in drawn else None
 
     def absent(self, split, everything):

@@ -32,7 +32,7 @@ class Store:
 
     def __init__(self, folders):
         self.rows = collections.defaultdict(list)  # (split, width, height): (path, offset, bytes)
-        self.all = {}  # split: the same of all sizes
+        self.all = collections.defaultdict(list)  # split: the same of all sizes
         for folder in folders:
             path = os.path.join(folder, "charts.jsonl")
             offset = 0
@@ -41,6 +41,7 @@ class Store:
                     r = json.loads(line)
                     size = rounded(r["width"]), rounded(r["height"])
                     self.rows[r["split"], *size].append((path, offset, len(line)))
+                    self.all[r["split"]].append((path, offset, len(line)))
                     offset += len(line)
 
     def sizes(self, split="train"):
@@ -58,11 +59,7 @@ class Store:
 
     def anyone(self, rng, split):
         """A random chart of any size, in its own pixels: (Drawn, Chart, row)."""
-        if split not in self.all:
-            self.all[split] = [
-                r for key, rows in self.rows.items() if key[0] == split for r in rows
-            ]
-        if not self.all[split]:
+        if not self.all.get(split):
             raise ValueError(f"store: no {split} chart")
         return self._read(rng.choice(self.all[split]))
 

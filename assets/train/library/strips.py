@@ -7,15 +7,14 @@ at any pixel, so that type meets the grid of patches in all ways.
 from axes import need
 from chart import Chart
 from library import store
-from phrases import PHRASES
-from questions import Question
+from questions import Asker, axes_of
 
 _EDGE = 7  # pixels between the centre of a character and the border, at least
 _LONGEST = 130  # characters of a transcript
 
 
 class _Box:
-    """Where a string is: its ends, and whether it is written upright."""
+    """Where a string is."""
 
     def __init__(self, run):
         self.text, self.xs, self.ys = run
@@ -41,7 +40,7 @@ def reading_order(boxes):
     return [box for line in lines for box in sorted(line, key=lambda b: b.x0)]
 
 
-def _window(rng, drawn, chart, width, height):
+def window(rng, drawn, chart, width, height):
     """(x, y, the strings in it) of a window around a random string; None where strings are cut."""
     boxes = [_Box(run) for run in drawn.runs if run[0].strip()]
     fits = [b for b in boxes if b.x1 - b.x0 <= width and b.y1 - b.y0 <= height]
@@ -67,7 +66,7 @@ def strip(rng, split, width, height):
         drawn, chart, _ = store.opened().anyone(rng, split)
         if drawn.runs is None or drawn.pixels.shape[0] < height or drawn.pixels.shape[1] < width:
             continue
-        held = _window(rng, drawn, chart, width, height)
+        held = window(rng, drawn, chart, width, height)
         if held:
             break
     else:
@@ -81,17 +80,13 @@ def strip(rng, split, width, height):
         if 0 <= px - x < width and 0 <= py - y < height
     ]
     texts = [b.text for b in reading_order(found)]
-    ask = lambda form, answer, category: Question(
-        rng.choice(PHRASES[form]).format(where=""), answer, form, category
-    )
-    asked = []
+    ask, asked = Asker(rng, chart), []
     if len(texts) > 1 or texts[0] != chart.title:
-        asked.append(ask("read_text", "\n".join(texts), "transcription"))
+        asked.append(ask.make("read_text", "\n".join(texts)))
     if chart.title and chart.title in texts:
-        asked.append(ask("title", chart.title, "title"))
-    lying = chart.lying or chart.kind == "hbar"
-    below, beside = (chart.y_title, chart.x_title) if lying else (chart.x_title, chart.y_title)
-    for form, text in (("x_title", below), ("y_title", beside)):
-        if text and texts.count(text) == 1 and below != beside:
-            asked.append(ask(form, text, "axis"))
+        asked.append(ask.title())
+    if chart.x_title != chart.y_title:
+        for form, text in axes_of(chart):
+            if text and texts.count(text) == 1:
+                asked.append(ask.make(form, text))
     return store.Drawn(pixels, runs, patches), Chart("strip", "", texts, [""], []), asked
